@@ -1,0 +1,90 @@
+"""From the command line to a task: Hydra composes, and a person's mistake ends in one sentence and exit code 1."""
+
+import difflib
+import errno
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+import hydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from src.config import CONF, allowed_values, register_schema
+from src.errors import UserError
+
+
+def main(task: Callable[[DictConfig], None], config_name: str = "config") -> None:
+    """Compose the config and run `task` on it, for every job of a multirun; ends the process.
+
+    A failing job of a multirun does not stop the others; the exit code is 1 if any failed, 130 after Ctrl-C.
+    """
+    failed = False
+
+    def job(config: DictConfig) -> None:
+        nonlocal failed
+        try:
+            task(config)
+        except Exception as error:
+            sentence = explain(error)
+            if sentence is None:
+                raise
+            print(f"error: {sentence}", file=sys.stderr)
+            failed = True
+
+    register_schema()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines of its own
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        failed = True
+    sys.exit(1 if failed else 0)
+
+
+def explain(error: Exception) -> str | None:
+    """One sentence for a person's mistake or a full disk; None for a defect of the program."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full{f' ({error.filename})' if error.filename else ''}: free some space and start again"
+    if isinstance(error, MissingConfigException):
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        options = ", ".join(option for option in error.options or [] if "/" not in option)
+        return f"there is no {group or 'config'} {name}: choose one of {options}"
+    if isinstance(error, OverrideParseException):
+        return f"cannot read '{error.override}': write key=value"
+    cause = error.__cause__ if isinstance(error, HydraException) else error
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        return _unknown_key(cause)
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        got = f", got {_typed_value(error)}" if _typed_value(error) else ""
+        return f"{cause.full_key} must be {allowed_values(cause.full_key)}{got}"
+    if isinstance(error, HydraException):
+        return " ".join(str(error).split())
+    return None
+
+
+def _typed_value(error: Exception) -> str:
+    """What stood behind '=' in "Error merging override depth=abc"."""
+    text = str(error).splitlines()[0]
+    return text.split("=", 1)[1] if text.startswith("Error merging override") and "=" in text else ""
+
+
+def _unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
+    parent = error.parent_node
+    siblings = [str(key) for key in parent] if isinstance(parent, Mapping) else []
+    key = str(error.key)
+    close = difflib.get_close_matches(key, siblings, n=1)
+    prefix = str(error.full_key).removesuffix(key)
+    known = [prefix + sibling for sibling in siblings if sibling not in ("hydra", "limits", "_target_")]
+    hint = f"did you mean {prefix}{close[0]}" if close else f"choose one of {', '.join(known)}"
+    return f"there is no setting {error.full_key}: {hint}"
+
+

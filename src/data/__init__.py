@@ -1,0 +1,1 @@
+"""Raw files, verified, to one graph with splits."""

@@ -1,0 +1,90 @@
+"""A prepared dataset: plain tensors in one file that loads without unpickling, and the graph of one split."""
+
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from src.data.splits import random_split
+from src.errors import UserError
+from src.graph.adjacency import gcn_adjacency
+from src.graph.graph import Graph
+from src.ops import SparseFeatures
+
+SPARSE_BELOW = 0.1  # density of the features below which keeping them sparse is faster
+FORMAT = 1  # raised when the prepared file changes its meaning: older files are then prepared again
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One undirected graph with features, classes and one or more splits.
+
+    Attributes:
+        x: features, dense float32 (n, f).
+        edge_index: int64 (2, m), both directions of every undirected edge, sorted, no self-loops, no repetitions.
+        y: class of each node, int64 (n,); -1 where the raw files give none.
+        train, val, test: bool (s, n), one row per fixed split.
+    """
+
+    x: Tensor
+    edge_index: Tensor
+    y: Tensor
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+    @property
+    def num_nodes(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.y.max()) + 1
+
+    def graph(self, split: str, split_seed: int = 0) -> Graph:
+        """The graph with one split: `public` (the first), a number, or `random` drawn with `split_seed`."""
+        if split == "random":
+            train, val, test = random_split(self.y, split_seed)
+        else:
+            row = 0 if split == "public" else int(split)
+            train, val, test = (mask[row].nonzero().view(-1) for mask in (self.train, self.val, self.test))
+        return Graph(self.features(), gcn_adjacency(self.edge_index, self.num_nodes), self.y, train, val, test)
+
+    def features(self) -> Tensor | SparseFeatures:
+        """X as the models read it: sparse where that is faster."""
+        if self.x.count_nonzero() >= SPARSE_BELOW * self.x.numel():
+            return self.x
+        csr = self.x.to_sparse_csr()
+        return SparseFeatures.from_csr(csr.crow_indices(), csr.col_indices(), csr.values(), tuple(self.x.shape))
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Write the file under a temporary name and move it into place."""
+        content = asdict(self) | {"x": self.x.to_sparse_coo().coalesce(), "fingerprint": fingerprint, "format": FORMAT}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        os.close(handle)
+        try:
+            torch.save(content, part)
+            os.replace(part, path)
+        finally:
+            Path(part).unlink(missing_ok=True)
+
+    @staticmethod
+    def load(path: Path, fingerprint: str) -> "Dataset | None":
+        """The prepared dataset, or None if there is no file or it was made from something else.
+
+        Raises:
+            UserError: the file is there and cannot be read.
+        """
+        if not path.is_file():
+            return None
+        try:
+            content = torch.load(path, weights_only=True)
+            found = (content.pop("fingerprint"), content.pop("format"))
+            dataset = Dataset(**content | {"x": content["x"].to_dense()})
+        except Exception as error:  # a torn zip raises RuntimeError, EOFError, UnpicklingError, KeyError, ...
+            raise UserError(f"{path} is corrupt ({type(error).__name__}): delete it, it is made again") from None
+        return dataset if found == (fingerprint, FORMAT) else None

@@ -1,0 +1,110 @@
+"""data.dvc as the integrity manifest of the raw files: which files, which MD5.
+
+DVC's own entry in data.dvc is one hash, that of a JSON list of all files and their MD5s. The same list stands below
+`meta.files`, a part of the file that DVC keeps and never reads; it is believed only if it gives DVC's hash.
+
+    python -m src.data.manifest      record what lies in data/ now (`dvc add data`, then the list)
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from src.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "data"
+MANIFEST = ROOT / "data.dvc"
+
+
+def md5(path: Path) -> str:
+    """MD5 of a file's content, as DVC counts it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The raw files that belong to this version of the project.
+
+    Attributes:
+        files: MD5 by path relative to the data folder.
+        data: the data folder.
+    """
+
+    files: dict[str, str]
+    data: Path
+
+    @staticmethod
+    def load(path: Path | None = None, data: Path | None = None) -> "Manifest":
+        """Read data.dvc; raises UserError if it is missing or its list does not give DVC's hash."""
+        path, data = path or MANIFEST, data or DATA
+        try:
+            content = yaml.safe_load(path.read_text())
+            recorded = content["outs"][0]["md5"].removesuffix(".dir")
+            files = dict(content["meta"]["files"])
+        except FileNotFoundError:
+            raise UserError(f"{path.name} is missing: restore it with `git checkout {path.name}`") from None
+        except (yaml.YAMLError, KeyError, TypeError, IndexError, AttributeError, ValueError):
+            raise UserError(
+                f"{path.name} has no list of files: restore it with `git checkout {path.name}`,"
+                " or record data/ anew with `python -m src.data.manifest`"
+            ) from None
+        if tree_md5(files) != recorded:
+            raise UserError(
+                f"the list of files in {path.name} does not give its own hash: restore it with"
+                f" `git checkout {path.name}`, or record data/ anew with `python -m src.data.manifest`"
+            )
+        return Manifest(files, data)
+
+    def missing(self) -> list[str]:
+        """Files of the manifest that are not there."""
+        return [name for name in self.files if not (self.data / name).is_file()]
+
+    def verify(self, name: str) -> Path:
+        """The path of a raw file whose content matches; raises UserError for any other."""
+        path = self.data / name
+        if not path.is_file():
+            remedy = "run `make data`" if name in self.files else f"run `make data DATASET=...` or put it into {path.parent.name}/"
+            raise UserError(f"data/{name} is missing: {remedy}")
+        if name not in self.files:
+            raise UserError(
+                f"data/{name} is not in data.dvc, so it cannot be verified:"
+                " if you trust it, record it with `python -m src.data.manifest`"
+            )
+        if md5(path) != self.files[name]:
+            raise UserError(f"data/{name} is corrupt or was edited (its MD5 is not the one in data.dvc): delete it and run `make data`")
+        return path
+
+
+def tree_md5(files: dict[str, str]) -> str:
+    """DVC's hash of a folder: the MD5 of the JSON list of its files, sorted by path."""
+    entries = [{"md5": files[name], "relpath": name} for name in sorted(files)]
+    return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def record(root: Path = ROOT) -> Manifest:
+    """`dvc add data`, then write the list of files beside DVC's hash."""
+    data, path = root / "data", root / "data.dvc"
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "add", "-q", "data"], cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UserError(f"`dvc add data` failed: {done.stderr.strip().splitlines()[-1]}")
+    files = {p.relative_to(data).as_posix(): md5(p) for p in sorted(data.rglob("*")) if p.is_file()}
+    content = yaml.safe_load(path.read_text())
+    content["meta"] = {"files": files}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return Manifest.load(path, data)
+
+
+if __name__ == "__main__":
+    try:
+        print(f"data.dvc now lists {len(record().files)} files")
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,121 @@
+"""Raw files to one safe prepared file and a JSON of graph statistics.
+
+    python -m src.data.prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_method
+from omegaconf import DictConfig
+from torch import Tensor
+from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
+
+from src.cli import main
+from src.config import plain, validate
+from src.data.dataset import FORMAT, Dataset
+from src.data.manifest import ROOT, Manifest, md5
+from src.errors import UserError
+from src.graph.statistics import graph_statistics
+
+PREPARED = ROOT / "prepared"
+COMMON = ("name", "_target_", "files", "path", "splits", "split", "normalize_features", "metric")  # of every dataset
+
+
+def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset, str]:
+    """The dataset of a config, from its prepared file where that is fresh, else prepared in passing.
+
+    Args:
+        config: a plain dict in the shape of `conf/dataset/*.yaml`.
+        folder: where prepared files lie.
+
+    Returns:
+        The dataset and its data hash, which covers the raw files' MD5s and every setting that shapes the graph.
+
+    Raises:
+        UserError: a raw file is missing, unverified or corrupt.
+    """
+    fingerprint = data_hash(config)
+    path = (folder or PREPARED) / f"{config['name']}.pt"
+    dataset = Dataset.load(path, fingerprint)
+    if dataset is None:
+        dataset = read(config)
+        if config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
+            dataset.save(path, fingerprint)
+    return dataset, fingerprint
+
+
+def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
+    """Write `<name>.pt` and `<name>.json`; returns the path of the first."""
+    path = (folder or PREPARED) / f"{config['name']}.pt"
+    dataset = read(config)
+    dataset.save(path, data_hash(config))
+    statistics = graph_statistics(dataset.x, dataset.edge_index, dataset.y)
+    path.with_suffix(".json").write_text(json.dumps(statistics, indent=2) + "\n")
+    return path
+
+
+def read(config: dict[str, Any]) -> Dataset:
+    """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised where asked."""
+    raw = get_method(config["_target_"])(_paths(config), **_own_knobs(config))
+    edge_index, _ = remove_self_loops(raw.edge_index)
+    edge_index = coalesce(to_undirected(edge_index, num_nodes=raw.num_nodes), num_nodes=raw.num_nodes)
+    x = _row_normalized(raw.x) if config["normalize_features"] else raw.x
+    return Dataset(x, edge_index, raw.y, raw.train, raw.val, raw.test)
+
+
+def data_hash(config: dict[str, Any]) -> str:
+    """Hash of everything that shapes the prepared graph; does not read raw files that the manifest lists."""
+    raw = _raw_hashes(config)
+    shaping = [FORMAT, raw, config["_target_"], _own_knobs(config), config["normalize_features"]]
+    return hashlib.md5(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+
+def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:
+    """What is handed to the reader: all settings that not every dataset has."""
+    return {key: value for key, value in config.items() if key not in COMMON}
+
+
+def _raw_hashes(config: dict[str, Any]) -> dict[str, str]:
+    if config.get("path"):
+        return {"path": md5(_own_file(config))}
+    if not config.get("files"):
+        return {}
+    listed = Manifest.load().files
+    return {name: listed.get(name, "unlisted") for name in config["files"]}
+
+
+def _paths(config: dict[str, Any]) -> list[Path]:
+    if config.get("path"):
+        return [_own_file(config)]
+    if not config.get("files"):
+        return []
+    manifest = Manifest.load()
+    return [manifest.verify(name) for name in config["files"]]
+
+
+def _own_file(config: dict[str, Any]) -> Path:
+    path = Path(config["path"])
+    if not path.is_file():
+        raise UserError(f"{path} is missing: dataset.path must be an npz file")
+    return path
+
+
+def _row_normalized(x: Tensor) -> Tensor:
+    """Each row divided by its sum, rows of zeros left as they are."""
+    total = x.sum(1, keepdim=True)
+    return x / torch.where(total == 0, 1.0, total)
+
+
+def _task(config: DictConfig) -> None:
+    validate(config, dict(HydraConfig.get().runtime.choices))
+    path = prepare(plain(config)["dataset"])
+    print(f"prepared {path.relative_to(ROOT)} and {path.with_suffix('.json').name}")
+
+
+if __name__ == "__main__":
+    main(_task)

@@ -1,0 +1,114 @@
+"""The normalised adjacency: one immutable object, CSR, with its transpose."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Adjacency:
+    """A fixed sparsity pattern with self-loops, and values on it.
+
+    Changing the values gives a new object (`with_values`); nothing caches a normalisation that a dropped or rewired
+    edge set would silently invalidate.
+
+    Attributes:
+        matrix: values on the pattern, sparse CSR (n, n), entry (i, j) weighs the message from j to i.
+        transpose: its transpose, the same object where pattern and values are symmetric.
+        row, col: the two ends of every stored entry, int64, in CSR order.
+        pair: for every entry the number of its undirected edge, 0 <= pair < num_edges; `num_edges` for a self-loop.
+        num_edges: number of undirected edges without self-loops (a directed edge without its reverse counts as one).
+        order: position in `matrix` of each entry of `transpose`; None where the pattern is symmetric.
+    """
+
+    matrix: Tensor
+    transpose: Tensor
+    row: Tensor
+    col: Tensor
+    pair: Tensor
+    num_edges: int
+    order: Tensor | None
+
+    @property
+    def num_nodes(self) -> int:
+        return self.matrix.shape[0]
+
+    @property
+    def values(self) -> Tensor:
+        return self.matrix.values()
+
+    def at(self, layer: int) -> "Adjacency":
+        """The adjacency that layer `layer` propagates over: this one, in every layer."""
+        return self
+
+    def with_values(self, values: Tensor) -> "Adjacency":
+        """The same pattern with other values, given in CSR order; symmetric values on a symmetric pattern."""
+        matrix = _with_values(self.matrix, values)
+        if self.order is None:
+            return replace(self, matrix=matrix, transpose=matrix)
+        return replace(self, matrix=matrix, transpose=_with_values(self.transpose, values[self.order]))
+
+    def normalized(self, weights: Tensor) -> "Adjacency":
+        """Symmetric normalisation D^-1/2 W D^-1/2 of entry weights W >= 0 (self-loops included), D = row sums of W."""
+        degree = torch.zeros(self.num_nodes, dtype=weights.dtype, device=weights.device)
+        degree.index_add_(0, self.row, weights)
+        inverse_root = degree.rsqrt()  # every row has its self-loop, so the degree is at least its weight
+        return self.with_values(weights * inverse_root[self.row] * inverse_root[self.col])
+
+    def to(self, device: torch.device | str, **_: Any) -> "Adjacency":
+        """A copy on another device."""
+        matrix = self.matrix.to(device)
+        symmetric = self.order is None
+        return replace(
+            self,
+            matrix=matrix,
+            transpose=matrix if symmetric else self.transpose.to(device),
+            row=self.row.to(device),
+            col=self.col.to(device),
+            pair=self.pair.to(device),
+            order=None if self.order is None else self.order.to(device),
+        )
+
+
+def gcn_adjacency(edge_index: Tensor, num_nodes: int) -> Adjacency:
+    """P = D~^-1/2 (A + I) D~^-1/2 (Kipf & Welling 2017) of an unweighted graph.
+
+    Args:
+        edge_index: shape (2, m), rows source and target, an undirected edge in both directions; self-loops and
+            repeated edges are ignored. Every node gets exactly one self-loop.
+        num_nodes: n.
+
+    Returns:
+        The adjacency; its pattern is symmetric iff every edge has its reverse.
+    """
+    source, target = edge_index[:, edge_index[0] != edge_index[1]]
+    loops = torch.arange(num_nodes, device=edge_index.device)
+    keys = torch.cat([target * num_nodes + source, loops * (num_nodes + 1)]).unique()
+    row, col = keys // num_nodes, keys % num_nodes
+    low, high = torch.minimum(row, col), torch.maximum(row, col)
+    is_loop = row == col
+    undirected, pair_of_edge = (low * num_nodes + high)[~is_loop].unique(return_inverse=True)
+    pair = torch.full_like(row, undirected.numel())
+    pair[~is_loop] = pair_of_edge
+
+    reverse = col * num_nodes + row
+    order: Tensor | None = reverse.argsort()
+    symmetric = bool((reverse[order] == keys).all())
+    matrix = _csr(row, col, torch.ones(row.numel(), device=row.device), num_nodes)
+    transpose = matrix if symmetric else _csr(col[order], row[order], matrix.values(), num_nodes)
+    unweighted = Adjacency(matrix, transpose, row, col, pair, undirected.numel(), None if symmetric else order)
+    return unweighted.normalized(matrix.values())
+
+
+def _csr(row: Tensor, col: Tensor, values: Tensor, num_nodes: int) -> Tensor:
+    crow = torch.zeros(num_nodes + 1, dtype=torch.int32, device=row.device)
+    crow[1:] = torch.bincount(row, minlength=num_nodes).cumsum(0)
+    return torch.sparse_csr_tensor(crow, col.int(), values, (num_nodes, num_nodes), check_invariants=False)
+
+
+def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
+    return torch.sparse_csr_tensor(
+        matrix.crow_indices(), matrix.col_indices(), values, matrix.shape, check_invariants=False
+    )

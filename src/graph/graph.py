@@ -1,0 +1,40 @@
+"""A graph with one split: the single batch that a full-batch training step sees."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.graph.adjacency import Adjacency
+from src.ops import SparseFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """What a model trains on.
+
+    Attributes:
+        x: node features, (n, f), dense or sparse.
+        adjacency: the normalised adjacency.
+        y: class of each node, int64 (n,).
+        train, val, test: the node numbers of one split.
+    """
+
+    x: Tensor | SparseFeatures
+    adjacency: Adjacency
+    y: Tensor
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+    @property
+    def edge_index(self) -> Tensor:
+        """Edges without self-loops, (2, m), each undirected edge in both directions."""
+        not_loop = self.adjacency.row != self.adjacency.col
+        return torch.stack([self.adjacency.col[not_loop], self.adjacency.row[not_loop]])
+
+    def to(self, device: torch.device | str, **_: Any) -> "Graph":
+        """A copy on another device (Lightning moves batches with it)."""
+        parts = (self.x, self.adjacency, self.y, self.train, self.val, self.test)
+        return Graph(*(part.to(device) for part in parts))

@@ -1,0 +1,71 @@
+"""What kind of graph it is: the numbers that `prepare` writes beside every dataset."""
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from torch_geometric.utils import homophily
+
+HOPS = 10
+SAMPLE = 2048  # receptive fields are measured from every node up to this many, from a sample beyond
+
+
+def adjusted_homophily(edge_index: Tensor, y: Tensor) -> float:
+    r"""Adjusted homophily (Platonov et al. 2023, https://arxiv.org/abs/2209.06177).
+
+    .. math:: h_{adj} = \frac{h_{edge} - \sum_k D_k^2 / (2|E|)^2}{1 - \sum_k D_k^2 / (2|E|)^2}
+
+    with :math:`D_k` the sum of degrees in class k: 0 for edges that ignore classes, at most 1, negative for
+    heterophily. NaN if all edge ends carry one class.
+
+    Args:
+        edge_index: (2, m), both directions of every undirected edge.
+        y: classes (n,).
+    """
+    edge = float((y[edge_index[0]] == y[edge_index[1]]).double().mean())
+    shares = torch.bincount(y[edge_index[0]]).double() / edge_index.shape[1]
+    chance = float((shares**2).sum())
+    return (edge - chance) / (1 - chance) if chance < 1 else float("nan")
+
+
+def receptive_field(edge_index: Tensor, num_nodes: int, hops: int = HOPS, sample: int = SAMPLE) -> list[float]:
+    """Mean number of nodes within k hops of a node, itself included, for k = 1..hops.
+
+    Exact up to `sample` nodes; beyond, the mean over `sample` nodes drawn with a fixed seed.
+    """
+    row, col = edge_index.numpy()
+    adjacency = coo_array((np.ones(len(row), np.float32), (row, col)), shape=(num_nodes, num_nodes)).tocsr()
+    starts = np.random.default_rng(0).permutation(num_nodes)[:sample]
+    reached = np.zeros((num_nodes, len(starts)), np.float32)
+    reached[starts, np.arange(len(starts))] = 1
+    sizes = []
+    for _ in range(hops):
+        reached = np.minimum(reached + np.minimum(adjacency @ reached, 1), 1)
+        sizes.append(float(reached.sum(axis=0, dtype=np.float64).mean()))
+    return sizes
+
+
+def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> dict[str, int | float | dict[str, float]]:
+    """Size, density, homophily, components and receptive field of an undirected graph.
+
+    Args:
+        x: features (n, f).
+        edge_index: (2, m), both directions of every undirected edge, no self-loops.
+        y: classes (n,), -1 for none; edges at such nodes do not count for homophily.
+    """
+    row, col = edge_index.numpy()
+    pattern = coo_array((np.ones(len(row)), (row, col)), shape=(len(y), len(y)))
+    labelled = edge_index[:, (y[edge_index] >= 0).all(0)]
+    field = receptive_field(edge_index, len(y))
+    return {
+        "nodes": len(y),
+        "edges": edge_index.shape[1] // 2,
+        "classes": int(y.max()) + 1,
+        "features": x.shape[1],
+        "feature_density": float(x.count_nonzero()) / x.numel(),
+        "edge_homophily": float(homophily(labelled, y, method="edge")),
+        "adjusted_homophily": adjusted_homophily(labelled, y),
+        "connected_components": int(connected_components(pattern, directed=False)[0]),
+        "receptive_field": {str(k): size for k, size in enumerate(field, start=1)},
+    }

@@ -1,0 +1,58 @@
+"""Measures taken while a forward pass streams by, one layer at a time."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from src.measures import MEASURES
+from src.ops import SparseFeatures
+
+Observer = Callable[[int, Tensor | SparseFeatures], None]
+
+
+def layer_measures(
+    forward: Callable[[Observer], object], edge_index: Tensor, names: Iterable[str]
+) -> dict[str, list[float]]:
+    """Run one pass and take every named measure of the state after each layer; no state is kept.
+
+    Args:
+        forward: runs the pass and shows it the observer.
+        edge_index: (2, m), both directions of every undirected edge.
+        names: keys of `MEASURES`.
+
+    Returns:
+        For each name the values by layer, from 0 (the state that enters the first layer) to depth.
+    """
+    curves: dict[str, list[float]] = {name: [] for name in names}
+
+    def observe(layer: int, state: Tensor | SparseFeatures) -> None:
+        dense = state.to_dense() if isinstance(state, SparseFeatures) else state
+        for name, curve in curves.items():
+            curve.append(MEASURES[name](dense, edge_index))
+
+    with torch.no_grad():
+        forward(observe)
+    return curves
+
+
+def gradient_norms(loss: Callable[[Observer], Tensor]) -> list[float]:
+    r"""Frobenius norm of :math:`\partial \mathcal{L} / \partial H^{(l)}` for every layer, l = 0..depth.
+
+    Args:
+        loss: runs the pass under an observer and returns the scalar loss; the states have to be part of its graph.
+
+    Returns:
+        Norms by layer; 0 where the loss does not depend on a state.
+    """
+    states: list[Tensor] = []
+
+    def observe(layer: int, state: Tensor | SparseFeatures) -> None:
+        if isinstance(state, SparseFeatures):
+            raise TypeError("gradients need dense features")
+        states.append(state)
+
+    with torch.enable_grad():
+        value = loss(observe)
+        grads = torch.autograd.grad(value, states, allow_unused=True)
+    return [0.0 if grad is None else float(grad.norm()) for grad in grads]

@@ -1,0 +1,145 @@
+"""What all architectures share: one full-batch training step, one evaluation, one optimiser."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics.functional.classification import binary_auroc
+
+from src.graph.adjacency import Adjacency
+from src.graph.drop_edge import DropEdge, LayerSamples
+from src.graph.graph import Graph
+from src.models.norm import make_norm
+from src.ops import MaskSource, SparseFeatures, dropout, relu_dropout
+
+Features = Tensor | SparseFeatures
+Adjacencies = Adjacency | LayerSamples
+Observer = Callable[[int, Features], None]
+
+
+def ignore(layer: int, state: Features) -> None:
+    """The observer that looks away."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every architecture is told, whatever its own knobs.
+
+    Attributes:
+        in_channels, out_channels: input features and classes.
+        depth: number of propagation layers, >= 1.
+        hidden: width of the hidden states.
+        dropout: probability with which an element of a layer's input is dropped, in [0, 1).
+        norm: `none`, `batch`, `layer` or `pair`, between propagation and relu in hidden layers.
+        drop_edge: how edges are dropped in training.
+        lr: learning rate of Adam.
+        weight_decay: L2 coefficient of the propagation layers.
+        weight_decay_linear: L2 coefficient of encoder and decoder, where an architecture has them.
+        roc_auc: also measure the area under the ROC curve (two classes).
+        seed: of the dropout and DropEdge masks.
+    """
+
+    in_channels: int
+    out_channels: int
+    depth: int
+    hidden: int = 64
+    dropout: float = 0.0
+    norm: str = "none"
+    drop_edge: DropEdge = DropEdge(0.0)
+    lr: float = 0.01
+    weight_decay: float = 0.0
+    weight_decay_linear: float = 0.0
+    roc_auc: bool = False
+    seed: int = 0
+
+
+class NodeClassifier(pl.LightningModule):
+    """Base of the architectures: a subclass defines its parameters and `forward`.
+
+    `forward(x, adjacency, observe)` returns logits of shape (n, classes). It calls `observe(layer, state)` with the state
+    that enters the first layer (layer 0) and the state after each layer (1..depth), in order, as the pass streams by.
+    Layer l propagates over `adjacency.at(l)`. Modules named `encoder` and `decoder` get `weight_decay_linear`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.masks = MaskSource(settings.seed)
+
+    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
+        raise NotImplementedError("an architecture defines its own forward pass")  # pragma: no cover
+
+    # Pieces for subclasses -------------------------------------------------------------------------------------------
+
+    def drop(self, x: Features) -> tuple[Any, float]:
+        """Dropout in training: `(state, scale)`, the scale still to be multiplied in by the next product."""
+        p = self.settings.dropout if self.training else 0.0
+        if isinstance(x, SparseFeatures):
+            return x.dropout(p, self.masks), 1.0
+        return dropout(x, p, self.masks)
+
+    def relu_drop(self, x: Tensor) -> tuple[Tensor, float]:
+        """`drop(relu(x))` in one pass."""
+        return relu_dropout(x, self.settings.dropout if self.training else 0.0, self.masks)
+
+    def make_norms(self, count: int) -> nn.ModuleList:
+        """One norm of the configured kind for each of `count` hidden layers."""
+        return nn.ModuleList(make_norm(self.settings.norm, self.settings.hidden) for _ in range(count))
+
+    # Lightning -------------------------------------------------------------------------------------------------------
+
+    def training_step(self, graph: Graph, _: int = 0) -> Tensor:
+        """Mean cross-entropy on the training nodes, with dropout and DropEdge; logs `train_loss`."""
+        logits = self(graph.x, self.training_adjacency(graph, self.global_step))
+        loss = F.cross_entropy(logits[graph.train], graph.y[graph.train])
+        if self._trainer is not None:
+            self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=1)
+        return loss
+
+    def training_adjacency(self, graph: Graph, step: int) -> Adjacencies:
+        """What training step `step` propagates over: restarts the masks for that step and drops edges."""
+        self.masks.restart(step)
+        return self.settings.drop_edge(graph.adjacency, self.masks)
+
+    def validation_step(self, graph: Graph, _: int = 0) -> None:
+        """Logs `val_loss` and the accuracies on training and validation nodes, without dropout, on the whole graph."""
+        logits = self(graph.x, graph.adjacency)
+        scores = {"train_acc": self._accuracy(logits, graph, graph.train), **self._scores(logits, graph, "val")}
+        self.log_dict(scores, batch_size=1)
+
+    def test_step(self, graph: Graph, _: int = 0) -> None:
+        """Logs the scores of all three parts; the only place where test labels are read."""
+        logits = self(graph.x, graph.adjacency)
+        scores = {"train_acc": self._accuracy(logits, graph, graph.train)}
+        self.log_dict(scores | self._scores(logits, graph, "val") | self._scores(logits, graph, "test"), batch_size=1)
+
+    def _scores(self, logits: Tensor, graph: Graph, part: str) -> dict[str, Tensor]:
+        nodes = graph.val if part == "val" else graph.test
+        scores = {
+            f"{part}_loss": F.cross_entropy(logits[nodes], graph.y[nodes]),
+            f"{part}_acc": self._accuracy(logits, graph, nodes),
+        }
+        if self.settings.roc_auc:
+            margin = logits[nodes, 1] - logits[nodes, 0]
+            scores[f"{part}_roc_auc"] = binary_auroc(margin.sigmoid(), graph.y[nodes])
+        return scores
+
+    @staticmethod
+    def _accuracy(logits: Tensor, graph: Graph, nodes: Tensor) -> Tensor:
+        return (logits[nodes].argmax(-1) == graph.y[nodes]).float().mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam with L2 weight decay (coupled, as in the papers); one fused kernel for all parameters."""
+        linear: list[nn.Parameter] = []
+        layers: list[nn.Parameter] = []
+        for name, parameter in self.named_parameters():
+            (linear if name.split(".")[0] in ("encoder", "decoder") else layers).append(parameter)
+        groups: Iterable[dict[str, Any]] = [
+            {"params": layers, "weight_decay": self.settings.weight_decay},
+            {"params": linear, "weight_decay": self.settings.weight_decay_linear},
+        ]
+        return torch.optim.Adam([g for g in groups if g["params"]], lr=self.settings.lr, fused=True)

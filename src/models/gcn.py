@@ -1,0 +1,44 @@
+"""The plain graph convolutional network."""
+
+import torch
+from torch import Tensor, nn
+
+from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
+from src.models.linear import glorot
+from src.ops import matmul, propagate
+
+
+class GCN(NodeClassifier):
+    r"""GCN of Kipf & Welling 2017, https://arxiv.org/abs/1609.02907: the baseline that smooths.
+
+    .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l), \qquad \mathrm{logits} = P H^{(L-1)} W_L
+
+    with :math:`P = \tilde D^{-1/2} (A + I) \tilde D^{-1/2}`. No residual, no encoder, and no norm unless `norm` says so.
+    The first layer maps features to hidden, the last hidden to classes: state 0 is X, state `depth` the logits.
+
+    Args:
+        settings: what every architecture is told.
+        bias: add a bias per channel after propagation (PyG's `GCNConv` does by default; the paper's equation does not).
+
+    Shapes: x (n, in_channels), adjacency (n, n), logits (n, out_channels).
+    """
+
+    def __init__(self, settings: Settings, bias: bool = False) -> None:
+        super().__init__(settings)
+        sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
+        self.weights = nn.ParameterList(glorot(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.biases = nn.ParameterList(torch.zeros(size) for size in sizes[1:]) if bias else None
+        self.norms = self.make_norms(settings.depth - 1)
+
+    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
+        observe(0, x)
+        h, scale = self.drop(x)
+        for layer, weight in enumerate(self.weights, start=1):
+            z = propagate(adjacency.at(layer), matmul(h, weight), scale=scale)
+            if self.biases is not None:
+                z = z + self.biases[layer - 1]
+            if layer < self.settings.depth:
+                h, scale = self.relu_drop(self.norms[layer - 1](z))
+                observe(layer, h)
+        observe(self.settings.depth, z)
+        return z

@@ -1,0 +1,72 @@
+"""GCNII: initial residual and identity map."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
+from src.models.linear import Linear
+from src.ops import propagate
+
+
+class GCNII(NodeClassifier):
+    r"""GCNII of Chen et al. 2020, https://arxiv.org/abs/2007.02133: every layer is fed the first features again.
+
+    .. math::
+        H^{(0)} = \mathrm{relu}(X W_{in} + b_{in}), \qquad
+        H^{(l)} = \mathrm{relu}\big( ((1-\alpha) P H^{(l-1)} + \alpha H^{(0)}) ((1-\beta_l) I + \beta_l W_l) \big)
+
+    with :math:`\beta_l = \log(\theta / l + 1)`, l = 1..depth, and logits :math:`H^{(L)} W_{out} + b_{out}`.
+    The dropout of the authors: on X, on the input of every convolution (not on the residual) and before the decoder.
+
+    Args:
+        settings: what every architecture is told.
+        alpha: strength of the initial residual, in [0, 1].
+        theta: :math:`\theta > 0` of the identity map (the paper's lambda).
+        identity_map: without it :math:`\beta_l = 1`, that is relu(((1-alpha) P H + alpha H0) W).
+        star: GCNII*, the paper's equation (7) with a weight of its own for each branch, both branches scaled first:
+            :math:`(1-\alpha) P H M_l + \alpha H^{(0)} M'_l`. This is PyG's `GCN2Conv(shared_weights=False)`; the
+            authors' released code differs, it multiplies the unscaled pair [P H, H0] with the weights.
+
+    Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
+    """
+
+    def __init__(
+        self, settings: Settings, alpha: float = 0.1, theta: float = 0.5, identity_map: bool = True, star: bool = False
+    ) -> None:
+        super().__init__(settings)
+        self.alpha = alpha
+        depth, hidden = settings.depth, settings.hidden
+        self.encoder = Linear(settings.in_channels, hidden)
+        self.decoder = Linear(hidden, settings.out_channels)
+        bound = 1 / math.sqrt(hidden)
+        # One tensor for all layers: the identity map and Adam are then one operation each, not one per layer.
+        self.weights = nn.Parameter(torch.empty(depth, hidden, hidden).uniform_(-bound, bound))
+        self.star_weights = nn.Parameter(torch.empty_like(self.weights).uniform_(-bound, bound)) if star else None
+        beta = torch.log(theta / torch.arange(1, depth + 1) + 1) if identity_map else torch.ones(depth)
+        self.register_buffer("beta", beta.view(depth, 1, 1), persistent=False)
+        self.norms = self.make_norms(depth)
+
+    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
+        maps = self._maps(self.weights)
+        star_maps = None if self.star_weights is None else self._maps(self.star_weights)
+        h, scale = self.drop(x)
+        h0 = self.encoder(h, scale).relu()
+        observe(0, h0)
+        residual = self.alpha * h0
+        h, scale = self.drop(h0)
+        for layer in range(1, self.settings.depth + 1):
+            keep = scale * (1 - self.alpha)
+            if star_maps is None:
+                z = propagate(adjacency.at(layer), h, scale=keep, residual=residual) @ maps[layer - 1]
+            else:
+                z = propagate(adjacency.at(layer), h, scale=keep) @ maps[layer - 1] + residual @ star_maps[layer - 1]
+            h, scale = self.relu_drop(self.norms[layer - 1](z))
+            observe(layer, h)
+        return self.decoder(h, scale)
+
+    def _maps(self, weights: Tensor) -> tuple[Tensor, ...]:
+        """(1 - beta_l) I + beta_l W_l for every layer."""
+        identity = torch.eye(self.settings.hidden, device=weights.device)
+        return torch.lerp(identity, weights, self.beta).unbind(0)

@@ -1,0 +1,34 @@
+"""No graph at all: the zero-hop baseline."""
+
+from torch import Tensor, nn
+
+from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
+from src.models.linear import Linear
+
+
+class MLP(NodeClassifier):
+    r"""A multi-layer perceptron on each node's own features.
+
+    .. math:: H^{(l)} = \mathrm{relu}(H^{(l-1)} W_l + b_l), \qquad \mathrm{logits} = H^{(L-1)} W_L + b_L
+
+    State 0 is X, state `depth` the logits. The adjacency is accepted and not read.
+
+    Shapes: x (n, in_channels), logits (n, out_channels).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
+        self.layers = nn.ModuleList(Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.norms = self.make_norms(settings.depth - 1)
+
+    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
+        observe(0, x)
+        h, scale = self.drop(x)
+        for layer, linear in enumerate(self.layers, start=1):
+            z = linear(h, scale)
+            if layer < self.settings.depth:
+                h, scale = self.relu_drop(self.norms[layer - 1](z))
+                observe(layer, h)
+        observe(self.settings.depth, z)
+        return z

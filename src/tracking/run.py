@@ -1,0 +1,110 @@
+"""One MLflow run: buffered metrics, curves by layer, artifacts, and a status that is set on purpose."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from src.errors import UserError
+from src.tracking.store import first_line, open_store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BATCH = 1000  # metrics in one request: MLflow's own limit
+FLUSH_SECONDS = 5.0
+PARAM_LENGTH = 6000  # MLflow's limit; the whole config is an artifact anyway
+
+
+class TrackedRun:
+    """A run that is being recorded.
+
+    Metrics are buffered and sent in batches: a call for every metric costs more than an epoch of a small network.
+    While the store does not answer, they stay in the buffer; only `finish` insists.
+
+    Args:
+        uri, experiment: where to record.
+        name: the run's name.
+        params: flat settings.
+        tags: what it is, for filtering.
+        run_id: go on with this run instead of starting one.
+    """
+
+    def __init__(
+        self, uri: str, experiment: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str],
+        run_id: str | None = None,
+    ) -> None:  # fmt: skip
+        self.uri, self.name = uri, name
+        self.client, self.experiment_id = open_store(uri, experiment)
+        self._buffer: list[Metric] = []
+        self._flushed = time.monotonic()
+        try:
+            if run_id is None:
+                run = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+                self.run_id = str(run.info.run_id)
+                values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in params.items()]
+                for start in range(0, len(values), 100):
+                    self.client.log_batch(self.run_id, params=values[start : start + 100])
+            else:
+                self.run_id = run_id
+                self.client.update_run(run_id, status="RUNNING")
+                self.tag(tags)
+        except MlflowException as error:
+            raise UserError(f"the tracking store {uri} refuses: {first_line(error)}") from None
+
+    def last_step(self, metric: str) -> int:
+        """The last step of a metric that the store already holds, -1 if none."""
+        return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=-1)
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Record numbers at one step; sent with the next batch."""
+        now = int(time.time() * 1000)
+        self._buffer += [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush(insist=False)
+
+    def log_curve(self, name: str, values: Sequence[float]) -> None:
+        """Record a curve with step = position: layer 0, 1, ..., depth."""
+        for step, value in enumerate(values):
+            self.log({name: value}, step)
+
+    def flush(self, insist: bool = True) -> None:
+        """Send the buffer; raises UserError if the store does not take it and `insist` is set."""
+        self._flushed = time.monotonic()
+        try:
+            while self._buffer:
+                self.client.log_batch(self.run_id, metrics=self._buffer[:BATCH])
+                del self._buffer[:BATCH]
+        except MlflowException as error:
+            if insist:
+                raise UserError(f"the tracking store {self.uri} stopped answering: {first_line(error)}") from None
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def text(self, content: str, file: str) -> None:
+        """Store a text artifact."""
+        self.client.log_text(self.run_id, content, file)
+
+    def figure(self, figure: "Figure", file: str) -> None:
+        """Store a Matplotlib figure as PNG."""
+        self.client.log_figure(self.run_id, figure, file)
+
+    def file(self, path: Path) -> None:
+        """Store a copy of a file."""
+        self.client.log_artifact(self.run_id, str(path))
+
+    def finish(self, status: str, outcome: str) -> None:
+        """Send what is left and close the run.
+
+        Args:
+            status: MLflow's own, `FINISHED`, `FAILED` or `KILLED`.
+            outcome: ours: `finished`, `diverged`, `interrupted` or `failed`.
+        """
+        self.flush()
+        self.tag({"outcome": outcome})
+        self.client.set_terminated(self.run_id, status)

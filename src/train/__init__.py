@@ -1,0 +1,1 @@
+"""One run: compose, fit, test once, record."""

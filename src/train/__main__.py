@@ -1,0 +1,27 @@
+"""`python -m src.train model=gcnii depth=64`: train one architecture at one depth on one graph."""
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from src.cli import main
+from src.config import plain, provenance, validate
+from src.tracking.store import check_store, store_uri
+
+
+def task(config: DictConfig) -> None:
+    """Check everything that can be checked cheaply, then import the heavy libraries and run."""
+    hydra = HydraConfig.get()
+    choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
+    validate(config, choices)
+    settings = plain(config)
+    settings["tracking"]["uri"] = store_uri(settings["tracking"]["uri"])
+    check_store(settings["tracking"]["uri"])
+
+    from src.train.run import run
+    from src.train.summary import summary
+
+    print(summary(run(settings, provenance(settings, choices, list(hydra.overrides.task)))))
+
+
+if __name__ == "__main__":
+    main(task)

@@ -1,0 +1,162 @@
+"""What happens at the end of an epoch: remember the best state, stop, record, show, save."""
+
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from src.tracking.run import TrackedRun
+
+EPOCH_METRICS = ("train_loss", "train_acc", "val_loss", "val_acc", "val_roc_auc")
+
+
+class BestState(Callback):
+    """Keeps the weights of the best epoch in memory, stops after `patience` epochs without a better one.
+
+    Lightning's EarlyStopping and ModelCheckpoint do the same with a file written at every improvement, which costs
+    more than the epoch of a small network.
+
+    Args:
+        monitor: name of the metric; a loss is better when lower, anything else when higher.
+        patience: epochs without improvement before stopping.
+    """
+
+    def __init__(self, monitor: str, patience: int) -> None:
+        self.monitor, self.patience = monitor, patience
+        self.sign = -1.0 if monitor.endswith("loss") else 1.0
+        self.best, self.epoch = -math.inf, -1
+        self.weights: dict[str, Tensor] = {}
+        self.diverged = False
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        losses = [float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")]
+        if not all(map(math.isfinite, losses)):
+            self.diverged = True
+            trainer.should_stop = True
+            return
+        score = self.sign * float(trainer.callback_metrics[self.monitor])
+        if score > self.best:
+            self.best, self.epoch = score, trainer.current_epoch
+            self.weights = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        elif trainer.current_epoch - self.epoch >= self.patience:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self.epoch, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.epoch, self.weights = state_dict["best"], state_dict["epoch"], state_dict["weights"]
+
+
+class Recorder(Callback):
+    """Hands the metrics of every epoch to the tracked run, with step = epoch, each exactly once.
+
+    The whole history goes into checkpoints: what a killed run had not sent yet is sent when it goes on.
+    """
+
+    def __init__(self, tracked: TrackedRun) -> None:
+        self.tracked = tracked
+        self.history: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._started = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.perf_counter() - self.seconds
+        known = self.tracked.last_step("train_loss") if self.history else -1
+        for epoch in range(known + 1, len(self.history)):
+            self.tracked.log(self.history[epoch], epoch)
+        self._known = max(known, len(self.history) - 1)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        values = {name: float(metrics[name]) for name in EPOCH_METRICS if name in metrics}
+        self.history.append(values)
+        if trainer.current_epoch > self._known:
+            self.tracked.log(values, trainer.current_epoch)
+        self.seconds = time.perf_counter() - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "seconds": self.seconds, "run_id": self.tracked.run_id}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history, self.seconds = state_dict["history"], state_dict["seconds"]
+
+
+class FirstEpoch(Callback):
+    """Calls a function once, at the end of the first epoch, and keeps its result, also across a resume."""
+
+    def __init__(self, measure: Any) -> None:
+        self.measure = measure
+        self.result: list[float] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch == 0:
+            self.result = self.measure()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"result": self.result}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.result = state_dict["result"]
+
+
+class EpochBar(Callback):
+    """One bar over all epochs, redrawn ten times a second at most."""
+
+    def __init__(self, name: str, best: BestState) -> None:
+        self.name, self.best = name, best
+        text = "[progress.description]{task.description}"
+        columns = TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+        self._drawn = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.bar.start()
+        self.task = self.bar.add_task(self.name, total=trainer.max_epochs, completed=trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        now = time.monotonic()
+        if now - self._drawn > 0.1:
+            self._drawn = now
+            self._draw(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._draw(trainer)
+        self.bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.bar.stop()
+
+    def _draw(self, trainer: pl.Trainer) -> None:
+        loss, acc = (float(trainer.callback_metrics.get(key, math.nan)) for key in ("train_loss", "val_acc"))
+        text = f"{self.name}  loss {loss:.3f}  val acc {acc:.3f}  best at epoch {self.best.epoch}"
+        self.bar.update(self.task, completed=trainer.current_epoch + 1, description=text)
+        self.bar.refresh()
+
+
+class Saver(Checkpoint):
+    """Writes a checkpoint every `every` epochs, under a temporary name first: a kill never leaves a torn file."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if (trainer.current_epoch + 1) % self.every == 0:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            part = self.path.with_suffix(".part")
+            trainer.save_checkpoint(part)
+            os.replace(part, self.path)
+
+
+def saved_run_id(path: Path) -> str:
+    """The MLflow run that a checkpoint of `Saver` belongs to."""
+    callbacks = torch.load(path, weights_only=True, map_location="cpu")["callbacks"]
+    return str(callbacks["Recorder"]["run_id"])

@@ -1,0 +1,268 @@
+"""One run, in a straight line: data, model, trainer, fit, test once, measure, record."""
+
+import logging
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from hydra.utils import get_class
+from pytorch_lightning.trainer.states import TrainerStatus
+from torch import Tensor
+from torch.nn import functional as F
+
+from src.config import ROOT, config_hash, flatten
+from src.data.prepare import load
+from src.errors import UserError
+from src.graph.drop_edge import DropEdge, active_edges
+from src.graph.graph import Graph
+from src.measures.layers import Observer, gradient_norms, layer_measures
+from src.models.base import NodeClassifier, Settings
+from src.ops import SparseFeatures
+from src.ops.memory import keep_freed_memory
+from src.tracking.run import TrackedRun
+from src.train.callbacks import BestState, EpochBar, FirstEpoch, Recorder, Saver, saved_run_id
+
+CHECKPOINTS = ROOT / "checkpoints"
+
+
+@dataclass
+class Result:
+    """What a run ends with; `scores` holds the metrics that are recorded once."""
+
+    name: str
+    outcome: str
+    run_id: str
+    uri: str
+    scores: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+
+
+class OneGraph:
+    """The data loader of full-batch training: the whole graph, once an epoch."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def __iter__(self) -> Iterator[Graph]:
+        yield self.graph
+
+    def __len__(self) -> int:
+        return 1
+
+
+def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Result:
+    """Train, test once and record.
+
+    Args:
+        settings: the resolved config as plain types (`src.config.plain`), with `tracking.uri` filled in.
+        origin: where each value came from, recorded as it is.
+
+    Raises:
+        UserError: data or the tracking store cannot be used, or there is nothing to resume.
+        KeyboardInterrupt: after the run has been closed as interrupted.
+    """
+    _quiet()
+    keep_freed_memory()
+    if settings["trainer"]["threads"]:
+        torch.set_num_threads(settings["trainer"]["threads"])
+    dataset, data_hash = load(settings["dataset"])
+    graph = dataset.graph(settings["split"], settings["split_seed"])
+    name, identity = run_name(settings), config_hash(settings)
+    folder = CHECKPOINTS / f"{name}-{identity[:8]}"
+    checkpoint = resumable(settings["ckpt"], folder)
+    model = build_model(settings, graph, dataset.num_classes)
+    tracked = TrackedRun(
+        settings["tracking"]["uri"],
+        settings["tracking"]["experiment"],
+        name,
+        flatten(settings),
+        tags(settings, data_hash, identity, origin or {}),
+        run_id=saved_run_id(checkpoint) if checkpoint else None,
+    )
+    result = Result(name, "finished", tracked.run_id, tracked.uri)
+    try:
+        _fit_and_record(model, graph, settings, origin or {}, tracked, result, folder, checkpoint)
+    except KeyboardInterrupt:
+        tracked.finish("KILLED", "interrupted")
+        raise
+    except Exception:
+        tracked.finish("FAILED", "failed")
+        raise
+    return result
+
+
+def _fit_and_record(
+    model: NodeClassifier, graph: Graph, settings: dict[str, Any], origin: dict[str, str],
+    tracked: TrackedRun, result: Result, folder: Path, checkpoint: Path | None,
+) -> None:  # fmt: skip
+    best = BestState(settings["monitor"], settings["patience"])
+    recorder = Recorder(tracked)
+    first = FirstEpoch(lambda: _gradient_norms(model, graph))
+    saver = Saver(folder / "last.ckpt", settings["checkpoint_every"])
+    callbacks = [best, recorder, first, saver]
+    if settings["progress"]:
+        callbacks.append(EpochBar(result.name, best))
+    trainer = pl.Trainer(
+        accelerator=settings["trainer"]["accelerator"],
+        devices=1,
+        max_epochs=settings["epochs"],
+        callbacks=callbacks,
+        logger=False,  # the recorder writes, buffered
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    loader = OneGraph(graph)
+    try:
+        trainer.fit(model, loader, loader, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        if trainer.state.status == TrainerStatus.INTERRUPTED:  # Lightning's way to end after Ctrl-C
+            hint = "ckpt=last" if saver.path.is_file() else "the same command (no checkpoint was due yet)"
+            print(f"\ninterrupted after {len(recorder.history)} epochs: go on with {hint}", file=sys.stderr)
+            raise KeyboardInterrupt from None
+        raise
+    last_gradients = [] if best.diverged else _gradient_norms(model, graph)
+    if best.diverged:
+        result.outcome = "diverged"
+    else:
+        model.load_state_dict(best.weights)
+        result.scores = {k: float(v) for k, v in trainer.test(model, loader, verbose=False)[0].items()}
+        result.scores.pop("test_loss")
+    result.scores |= {
+        "best_epoch": best.epoch,
+        "epochs_run": len(recorder.history),
+        "seconds_per_epoch": recorder.seconds / max(1, len(recorder.history)),
+        "base_edges": graph.adjacency.num_edges,
+        "active_edges": active_edges(model.training_adjacency(graph, 0).at(1)),
+    }
+    model.eval()
+    result.curves = layer_measures(
+        lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, settings["measures"]
+    )
+    result.curves |= {"gradient_norm": last_gradients, "gradient_norm_first_epoch": first.result}
+    _record(model, settings, origin, tracked, result, folder)
+    (folder / "last.ckpt").unlink(missing_ok=True)
+
+
+def _record(
+    model: NodeClassifier, settings: dict[str, Any], origin: dict[str, str],
+    tracked: TrackedRun, result: Result, folder: Path,
+) -> None:  # fmt: skip
+    final = {key: value for key, value in result.scores.items() if key not in ("train_acc", "val_loss", "val_acc")}
+    tracked.log(final)
+    for name, curve in result.curves.items():
+        tracked.log_curve(name, curve)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
+    torch.save(content, folder / "final.ckpt")
+    wanted = settings["tracking"]["artifacts"]
+    if "config" in wanted:
+        tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
+        tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
+    if "model" in wanted:
+        tracked.file(folder / "final.ckpt")
+    if "figures" in wanted:
+        from src.train.figures import layers_figure, layers_html
+
+        tracked.figure(layers_figure(result.curves, result.name), "energy_by_layer.png")
+        tracked.text(layers_html(result.curves, result.name), "energy_by_layer.html")
+    tracked.finish("FINISHED", result.outcome)
+
+
+def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> NodeClassifier:
+    """The architecture of `settings["model"]`, initialised from `seed`."""
+    roc_auc = settings["dataset"]["metric"] == "roc_auc"
+    if roc_auc and num_classes != 2:
+        raise UserError(f"metric=roc_auc needs two classes, {settings['dataset']['name']} has {num_classes}")
+    shared = Settings(
+        in_channels=graph.x.shape[1],
+        out_channels=num_classes,
+        drop_edge=DropEdge(settings["p_drop"], **settings["drop_edge"]),
+        roc_auc=roc_auc,
+        **{
+            key: settings[key]
+            for key in ("depth", "hidden", "dropout", "norm", "lr", "weight_decay", "weight_decay_linear", "seed")
+        },
+    )
+    knobs = {key: value for key, value in settings["model"].items() if key != "_target_"}
+    torch.manual_seed(settings["seed"])
+    model: NodeClassifier = get_class(settings["model"]["_target_"])(shared, **knobs)
+    return model
+
+
+def _gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
+    """Norms of the training loss's gradient by layer, without dropout, on the whole graph."""
+    x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x.clone()
+    x.requires_grad_()
+
+    def loss(observe: Observer) -> Tensor:
+        logits = model(x, graph.adjacency, observe)
+        return F.cross_entropy(logits[graph.train], graph.y[graph.train])
+
+    was_training = model.training
+    model.eval()
+    try:
+        return gradient_norms(loss)
+    finally:
+        model.train(was_training)
+
+
+def run_name(settings: dict[str, Any]) -> str:
+    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one."""
+    model = settings["model"]["_target_"].split(".")[-2]
+    split = settings["split"]
+    suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
+    return f"{settings['dataset']['name']}-{model}-d{settings['depth']}-s{settings['seed']}{suffix}"
+
+
+def tags(settings: dict[str, Any], data_hash: str, identity: str, origin: dict[str, str]) -> dict[str, str]:
+    """What a run is, for filtering in the UI and for finding finished runs again."""
+    recipes = {source for source in origin.values() if source.startswith("recipe ")}
+    typed = sorted(key for key, source in origin.items() if source == "command line")
+    return {
+        "dataset": settings["dataset"]["name"],
+        "model": settings["model"]["_target_"].split(".")[-2],
+        "depth": str(settings["depth"]),
+        "seed": str(settings["seed"]),
+        "split": settings["split"],
+        "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
+        "command_line": " ".join(typed) or "none",
+        "config_hash": identity,
+        "data_hash": data_hash,
+        "git_commit": _git_commit(),
+        "outcome": "running",
+    }
+
+
+def resumable(ckpt: str | None, folder: Path) -> Path | None:
+    """The checkpoint that `ckpt` asks for; raises UserError if there is none."""
+    if ckpt is None:
+        return None
+    path = folder / "last.ckpt" if ckpt == "last" else Path(ckpt)
+    if path.is_file():
+        return path
+    if ckpt == "last" and (folder / "final.ckpt").is_file():
+        raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
+    raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _quiet() -> None:
+    """Hold back advice of the libraries that does not apply to full-batch training."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", message=".*(Sparse CSR|[Ss]parse invariant).*")

@@ -1,0 +1,27 @@
+"""The short result that a run prints."""
+
+from src.train.run import Result
+
+
+def summary(result: Result) -> str:
+    """Accuracy, energy, time, and where the run is recorded."""
+    scores = result.scores
+    epochs, pace = int(scores["epochs_run"]), scores["seconds_per_epoch"]
+    lines = [
+        f"{result.name}: {result.outcome} after {epochs} epochs, {epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
+    ]
+    if "test_acc" in scores:
+        roc = f", test ROC-AUC {100 * scores['test_roc_auc']:.2f} %" if "test_roc_auc" in scores else ""
+        lines.append(
+            f"  accuracy          val {100 * scores['val_acc']:.1f} %, test {100 * scores['test_acc']:.1f} %{roc}"
+            f" (read once, at epoch {int(scores['best_epoch'])})"
+        )
+    else:
+        lines.append("  accuracy          none: the loss stopped being a number, so no state was selected or tested")
+    for label, name in (("dirichlet energy", "dirichlet_energy"), ("effective rank", "effective_rank")):
+        curve = result.curves.get(name)
+        if curve:
+            lines.append(f"  {label:17} layer 0: {curve[0]:.4g}, layer {len(curve) - 1}: {curve[-1]:.4g}")
+    lines.append(f"  recorded          {result.uri}, run {result.run_id}")
+    lines.append("  to see it         make ui")
+    return "\n".join(lines)
