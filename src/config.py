@@ -231,3 +231,17 @@ def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list
         else:
             origin[key] = f"recipe {recipe}" if key in from_recipe else "default"
     return origin
+
+
+def compose_settings(overrides: list[str]) -> dict[str, Any]:
+    """The settings that `python -m src.train OVERRIDES` would use, for programs and tests."""
+    from hydra import compose, initialize_config_dir
+
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=overrides, return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
+    validate(config, choices)
+    return plain(config)

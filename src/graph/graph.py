@@ -35,6 +35,8 @@ class Graph:
         return torch.stack([self.adjacency.col[not_loop], self.adjacency.row[not_loop]])
 
     def to(self, device: torch.device | str, **_: Any) -> "Graph":
-        """A copy on another device (Lightning moves batches with it)."""
+        """The graph on a device: itself if it is there already, else a copy."""
+        if self.y.device == torch.device(device):
+            return self
         parts = (self.x, self.adjacency, self.y, self.train, self.val, self.test)
         return Graph(*(part.to(device) for part in parts))

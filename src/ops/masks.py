@@ -1,10 +1,13 @@
 """Random numbers for dropout and DropEdge: cheap, and a pure function of (seed, step)."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
 
 LEVELS = 1 << 16  # a lane is 16 bits: probabilities are multiples of 1/65536
+BLOCK = 1 << 21  # words drawn ahead at most: 16 MB
 
 
 def draw_threshold(p: float) -> tuple[float, float]:
@@ -22,8 +25,9 @@ class MaskSource:
 
     Nothing but the step number has to be saved for an interrupted run to go on with the same masks, and nothing
     depends on torch's global generator. On the CPU the bits come from NumPy's SFC64: raw 64-bit draws seen as four
-    lanes, which costs a thirtieth of torch's bernoulli for the same number of elements. On other devices torch's own
-    generator of that device is used.
+    lanes, which costs a thirtieth of torch's bernoulli for the same number of elements. As many words as the step
+    before used are drawn ahead, since a single-threaded draw between threaded products stalls both for longer than it
+    takes; what the stream holds does not depend on that. On other devices torch's own generator is used.
 
     Args:
         seed: the run's seed, >= 0.
@@ -31,22 +35,33 @@ class MaskSource:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+        self._used = 0
         self.restart(0)
 
     def restart(self, step: int) -> None:
         """Begin the stream that belongs to this training step."""
         self.step = step
         self._bits = np.random.SFC64(np.random.SeedSequence([self.seed, step]))
+        self._ahead, self._used = self._used, 0
+        self._block = np.empty(0, np.uint64)
         self._generator: torch.Generator | None = None
 
     def lanes(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """Independent lanes, uniform on -32768..32767, int16 of the given shape."""
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         if device.type == "cpu":
-            raw = self._bits.random_raw(-(-size // 4)).view(np.int16)[:size]
-            return torch.from_numpy(raw).view(shape)
+            return torch.from_numpy(self._words(-(-size // 4)).view(np.int16)[:size]).view(shape)
         if self._generator is None:
             words = np.random.SeedSequence([self.seed, self.step]).generate_state(2)
             self._generator = torch.Generator(device).manual_seed((int(words[0]) << 31) ^ int(words[1]))
         low, high = -LEVELS // 2, LEVELS // 2
         return torch.randint(low, high, shape, dtype=torch.int16, device=device, generator=self._generator)
+
+    def _words(self, count: int) -> np.ndarray:
+        """The next 64-bit words of the stream."""
+        if len(self._block) < count:
+            ahead = max(count - len(self._block), min(self._ahead - self._used, BLOCK))
+            self._block = np.concatenate([self._block, self._bits.random_raw(ahead)])
+        words, self._block = self._block[:count], self._block[count:]
+        self._used += count
+        return words

@@ -36,16 +36,16 @@ class BestState(Callback):
         self.weights: dict[str, Tensor] = {}
         self.diverged = False
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        losses = [float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")]
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        losses = [float(model.scores[name]) for name in ("train_loss", "val_loss")]
         if not all(map(math.isfinite, losses)):
             self.diverged = True
             trainer.should_stop = True
             return
-        score = self.sign * float(trainer.callback_metrics[self.monitor])
+        score = self.sign * float(model.scores[self.monitor])
         if score > self.best:
             self.best, self.epoch = score, trainer.current_epoch
-            self.weights = {name: value.clone() for name, value in pl_module.state_dict().items()}
+            self.weights = {name: value.clone() for name, value in model.state_dict().items()}
         elif trainer.current_epoch - self.epoch >= self.patience:
             trainer.should_stop = True
 
@@ -68,16 +68,15 @@ class Recorder(Callback):
         self.seconds = 0.0
         self._started = 0.0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         self._started = time.perf_counter() - self.seconds
         known = self.tracked.last_step("train_loss") if self.history else -1
         for epoch in range(known + 1, len(self.history)):
             self.tracked.log(self.history[epoch], epoch)
         self._known = max(known, len(self.history) - 1)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = trainer.callback_metrics
-        values = {name: float(metrics[name]) for name in EPOCH_METRICS if name in metrics}
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        values = {name: float(model.scores[name]) for name in EPOCH_METRICS if name in model.scores}
         self.history.append(values)
         if trainer.current_epoch > self._known:
             self.tracked.log(values, trainer.current_epoch)
@@ -97,7 +96,7 @@ class FirstEpoch(Callback):
         self.measure = measure
         self.result: list[float] = []
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         if trainer.current_epoch == 0:
             self.result = self.measure()
 
@@ -109,7 +108,7 @@ class FirstEpoch(Callback):
 
 
 class EpochBar(Callback):
-    """One bar over all epochs, redrawn ten times a second at most."""
+    """One bar over all epochs, redrawn twice a second at most: drawing it takes some milliseconds."""
 
     def __init__(self, name: str, best: BestState) -> None:
         self.name, self.best = name, best
@@ -118,27 +117,29 @@ class EpochBar(Callback):
         self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
         self._drawn = 0.0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         self.bar.start()
-        self.task = self.bar.add_task(self.name, total=trainer.max_epochs, completed=trainer.current_epoch)
+        self._done = trainer.current_epoch
+        self.task = self.bar.add_task(self.name, total=trainer.max_epochs, completed=self._done)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        self._done = trainer.current_epoch + 1
         now = time.monotonic()
-        if now - self._drawn > 0.1:
+        if now - self._drawn > 0.5:
             self._drawn = now
-            self._draw(trainer)
+            self._draw(model)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._draw(trainer)
+    def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
+        self._draw(model)
         self.bar.stop()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: pl.Trainer, model: Any, exception: BaseException) -> None:
         self.bar.stop()
 
-    def _draw(self, trainer: pl.Trainer) -> None:
-        loss, acc = (float(trainer.callback_metrics.get(key, math.nan)) for key in ("train_loss", "val_acc"))
+    def _draw(self, model: Any) -> None:
+        loss, acc = (float(model.scores.get(key, math.nan)) for key in ("train_loss", "val_acc"))
         text = f"{self.name}  loss {loss:.3f}  val acc {acc:.3f}  best at epoch {self.best.epoch}"
-        self.bar.update(self.task, completed=trainer.current_epoch + 1, description=text)
+        self.bar.update(self.task, completed=self._done, description=text)
         self.bar.refresh()
 
 
@@ -148,7 +149,7 @@ class Saver(Checkpoint):
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         if (trainer.current_epoch + 1) % self.every == 0:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             part = self.path.with_suffix(".part")

@@ -4,7 +4,7 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from hydra.utils import get_class
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerStatus
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,11 +26,11 @@ from src.graph.graph import Graph
 from src.measures.layers import Observer, gradient_norms, layer_measures
 from src.models.base import NodeClassifier, Settings
 from src.ops import SparseFeatures
-from src.ops.memory import keep_freed_memory
 from src.tracking.run import TrackedRun
-from src.train.callbacks import BestState, EpochBar, FirstEpoch, Recorder, Saver, saved_run_id
+from src.train.callbacks import EPOCH_METRICS, BestState, EpochBar, FirstEpoch, Recorder, Saver, saved_run_id
 
 CHECKPOINTS = ROOT / "checkpoints"
+LAST, FINAL = "last.ckpt", "final.ckpt"
 
 
 @dataclass
@@ -69,7 +70,6 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
         KeyboardInterrupt: after the run has been closed as interrupted.
     """
     _quiet()
-    keep_freed_memory()
     if settings["trainer"]["threads"]:
         torch.set_num_threads(settings["trainer"]["threads"])
     dataset, data_hash = load(settings["dataset"])
@@ -88,7 +88,10 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
     )
     result = Result(name, "finished", tracked.run_id, tracked.uri)
     try:
-        _fit_and_record(model, graph, settings, origin or {}, tracked, result, folder, checkpoint)
+        fit = make_fit(settings, model, graph, tracked, folder)
+        _train(fit, model, checkpoint, folder)
+        _evaluate(fit, model, graph, settings["measures"], result)
+        _record(model, settings, origin or {}, tracked, result, folder)
     except KeyboardInterrupt:
         tracked.finish("KILLED", "interrupted")
         raise
@@ -98,17 +101,28 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
     return result
 
 
-def _fit_and_record(
-    model: NodeClassifier, graph: Graph, settings: dict[str, Any], origin: dict[str, str],
-    tracked: TrackedRun, result: Result, folder: Path, checkpoint: Path | None,
-) -> None:  # fmt: skip
+@dataclass
+class Fit:
+    """A trainer, its loader, and the callbacks whose findings are read after the fit."""
+
+    trainer: pl.Trainer
+    loader: OneGraph
+    best: BestState
+    recorder: Recorder
+    first: FirstEpoch
+
+
+def make_fit(
+    settings: dict[str, Any], model: NodeClassifier, graph: Graph, tracked: TrackedRun, folder: Path,
+    extra: Sequence[Callback] = (),
+) -> Fit:  # fmt: skip
+    """Lightning's trainer as a run uses it."""
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked)
     first = FirstEpoch(lambda: _gradient_norms(model, graph))
-    saver = Saver(folder / "last.ckpt", settings["checkpoint_every"])
-    callbacks = [best, recorder, first, saver]
+    callbacks = [best, recorder, first, Saver(folder / LAST, settings["checkpoint_every"]), *extra]
     if settings["progress"]:
-        callbacks.append(EpochBar(result.name, best))
+        callbacks.append(EpochBar(tracked.name, best))
     trainer = pl.Trainer(
         accelerator=settings["trainer"]["accelerator"],
         devices=1,
@@ -119,61 +133,67 @@ def _fit_and_record(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    loader = OneGraph(graph)
+    return Fit(trainer, OneGraph(graph), best, recorder, first)
+
+
+def _train(fit: Fit, model: NodeClassifier, checkpoint: Path | None, folder: Path) -> None:
+    """Fit; Ctrl-C becomes a KeyboardInterrupt after saying how to go on."""
     try:
-        trainer.fit(model, loader, loader, ckpt_path=checkpoint, weights_only=True)
+        fit.trainer.fit(model, fit.loader, fit.loader, ckpt_path=checkpoint, weights_only=True)
     except SystemExit:
-        if trainer.state.status == TrainerStatus.INTERRUPTED:  # Lightning's way to end after Ctrl-C
-            hint = "ckpt=last" if saver.path.is_file() else "the same command (no checkpoint was due yet)"
-            print(f"\ninterrupted after {len(recorder.history)} epochs: go on with {hint}", file=sys.stderr)
-            raise KeyboardInterrupt from None
-        raise
-    last_gradients = [] if best.diverged else _gradient_norms(model, graph)
+        if fit.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
+            raise
+        hint = "ckpt=last" if (folder / LAST).is_file() else "nothing: no checkpoint was due yet, it starts again"
+        print(f"\ninterrupted after {len(fit.recorder.history)} epochs: go on with the same command and {hint}", file=sys.stderr)
+        raise KeyboardInterrupt from None
+
+
+def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str], result: Result) -> None:
+    """Gradients of the last state, then the best state: tested once, measured layer by layer."""
+    best, epochs = fit.best, len(fit.recorder.history)
     if best.diverged:
         result.outcome = "diverged"
     else:
+        result.curves["gradient_norm"] = _gradient_norms(model, graph)
         model.load_state_dict(best.weights)
-        result.scores = {k: float(v) for k, v in trainer.test(model, loader, verbose=False)[0].items()}
-        result.scores.pop("test_loss")
+        fit.trainer.test(model, fit.loader, verbose=False)
+        result.scores = {name: float(value) for name, value in model.scores.items()} | {"best_epoch": best.epoch}
     result.scores |= {
-        "best_epoch": best.epoch,
-        "epochs_run": len(recorder.history),
-        "seconds_per_epoch": recorder.seconds / max(1, len(recorder.history)),
+        "epochs_run": epochs,
+        "seconds_per_epoch": fit.recorder.seconds / epochs,
         "base_edges": graph.adjacency.num_edges,
         "active_edges": active_edges(model.training_adjacency(graph, 0).at(1)),
     }
     model.eval()
-    result.curves = layer_measures(
-        lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, settings["measures"]
+    result.curves["gradient_norm_first_epoch"] = fit.first.result
+    result.curves |= layer_measures(
+        lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, measures
     )
-    result.curves |= {"gradient_norm": last_gradients, "gradient_norm_first_epoch": first.result}
-    _record(model, settings, origin, tracked, result, folder)
-    (folder / "last.ckpt").unlink(missing_ok=True)
 
 
 def _record(
     model: NodeClassifier, settings: dict[str, Any], origin: dict[str, str],
     tracked: TrackedRun, result: Result, folder: Path,
 ) -> None:  # fmt: skip
-    final = {key: value for key, value in result.scores.items() if key not in ("train_acc", "val_loss", "val_acc")}
-    tracked.log(final)
+    tracked.log({key: value for key, value in result.scores.items() if key not in EPOCH_METRICS})
     for name, curve in result.curves.items():
         tracked.log_curve(name, curve)
     folder.mkdir(parents=True, exist_ok=True)
     content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
-    torch.save(content, folder / "final.ckpt")
+    torch.save(content, folder / FINAL)
     wanted = settings["tracking"]["artifacts"]
     if "config" in wanted:
         tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
         tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
     if "model" in wanted:
-        tracked.file(folder / "final.ckpt")
+        tracked.file(folder / FINAL)
     if "figures" in wanted:
         from src.train.figures import layers_figure, layers_html
 
         tracked.figure(layers_figure(result.curves, result.name), "energy_by_layer.png")
         tracked.text(layers_html(result.curves, result.name), "energy_by_layer.html")
     tracked.finish("FINISHED", result.outcome)
+    (folder / LAST).unlink(missing_ok=True)
 
 
 def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> NodeClassifier:
@@ -245,10 +265,10 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
     """The checkpoint that `ckpt` asks for; raises UserError if there is none."""
     if ckpt is None:
         return None
-    path = folder / "last.ckpt" if ckpt == "last" else Path(ckpt)
+    path = folder / LAST if ckpt == "last" else Path(ckpt)
     if path.is_file():
         return path
-    if ckpt == "last" and (folder / "final.ckpt").is_file():
+    if ckpt == "last" and (folder / FINAL).is_file():
         raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
     raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
 

@@ -1,0 +1,75 @@
+"""The same networks as a user would write them with PyG's own layers, and the floor under ours."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_geometric.nn import GCN2Conv, GCNConv
+
+from src.graph.graph import Graph
+from src.ops import SparseFeatures
+
+
+class PygGCN(nn.Module):
+    """GCN of any depth from `GCNConv`, dense features, `F.dropout`; the graph is normalised once (`cached`)."""
+
+    def __init__(self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        sizes = [in_channels] + [hidden] * (depth - 1) + [out_channels]
+        self.convs = nn.ModuleList(
+            GCNConv(a, b, bias=False, cached=True) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        for conv in self.convs[:-1]:
+            x = conv(F.dropout(x, self.dropout, self.training), edge_index).relu()
+        return self.convs[-1](F.dropout(x, self.dropout, self.training), edge_index)
+
+
+class PygGCNII(nn.Module):
+    """GCNII from `GCN2Conv` as in PyG's own example; the graph is normalised once (`cached`)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float, alpha: float, theta: float
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(in_channels, hidden), nn.Linear(hidden, out_channels)
+        self.convs = nn.ModuleList(GCN2Conv(hidden, alpha, theta, layer + 1, cached=True) for layer in range(depth))
+        self.dropout = dropout
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        h = h0 = self.encoder(F.dropout(x, self.dropout, self.training)).relu()
+        for conv in self.convs:
+            h = conv(F.dropout(h, self.dropout, self.training), h0, edge_index).relu()
+        return self.decoder(F.dropout(h, self.dropout, self.training))
+
+
+def gcnii_floor(graph: Graph, depth: int, hidden: int) -> Callable[[], None]:
+    """The sparse and dense products of one GCNII step and nothing else, on buffers of the step's own shapes.
+
+    Forward: X W_in, then per layer P H and S M. Backward: per layer S^T G, G M^T and P G, then X^T G. As in training
+    every layer's S is another tensor, kept from the forward pass for the backward pass.
+    """
+    assert isinstance(graph.x, SparseFeatures)
+    features, propagate = graph.x, graph.adjacency.matrix
+    nodes = features.shape[0]
+    encoder = torch.randn(features.shape[1], hidden) * 0.01
+    weights = [torch.randn(hidden, hidden) * 0.01 for _ in range(depth)]
+
+    def products() -> None:
+        with torch.no_grad():
+            h = features.matrix @ encoder
+            supports, states = [], [h]
+            for weight in weights:
+                supports.append(propagate @ states[-1])
+                states.append(supports[-1] @ weight)
+            g = states[-1]
+            for support, weight in zip(reversed(supports), reversed(weights), strict=True):
+                support.T @ g  # the weight's gradient
+                g = propagate @ (g @ weight.T)
+            features.transpose @ g
+
+    assert nodes == graph.adjacency.num_nodes
+    return products
