@@ -78,7 +78,10 @@ def main() -> None:
     options = parser.parse_args()
     _quiet()
     console = Console()
-    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, Cora, medians of {options.rounds} alternating rounds")
+    console.print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, Cora,"
+        f" medians of {options.rounds} alternating rounds"
+    )
     steps = Table("one training step", "ours ms", "PyG ms", "ratio", "floor ms", "ratio", title="Steps")
     step_rows(steps, options.rounds)
     console.print(steps)
@@ -87,7 +90,13 @@ def main() -> None:
         epoch, step, evaluation = (1000 * seconds for seconds in epoch_overhead(depth, our_step, count))
         beyond = epoch - step - evaluation
         share = 100 * beyond / (step + evaluation)
-        epochs.add_row(f"gcnii depth {depth}", f"{epoch:.2f}", f"{step:.2f}", f"{evaluation:.2f}", f"{beyond:.2f} ms, {share:.1f} %")
+        epochs.add_row(
+            f"gcnii depth {depth}",
+            f"{epoch:.2f}",
+            f"{step:.2f}",
+            f"{evaluation:.2f}",
+            f"{beyond:.2f} ms, {share:.1f} %",
+        )
     console.print(epochs)
 
 

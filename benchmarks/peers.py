@@ -1,6 +1,7 @@
 """The same networks as a user would write them with PyG's own layers, and the floor under ours."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,7 @@ class PygGCN(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float) -> None:
         super().__init__()
         sizes = [in_channels] + [hidden] * (depth - 1) + [out_channels]
-        self.convs = nn.ModuleList(
-            GCNConv(a, b, bias=False, cached=True) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.convs = nn.ModuleList(GCNConv(a, b, bias=False, cached=True) for a, b in pairwise(sizes))
         self.dropout = dropout
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:

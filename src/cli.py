@@ -86,5 +86,3 @@ def _unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     known = [prefix + sibling for sibling in siblings if sibling not in ("hydra", "limits", "_target_")]
     hint = f"did you mean {prefix}{close[0]}" if close else f"choose one of {', '.join(known)}"
     return f"there is no setting {error.full_key}: {hint}"
-
-

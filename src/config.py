@@ -21,7 +21,7 @@ NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every")  # set
 
 
 def knob(limit: Limit = None) -> Any:
-    """A setting without a default (defaults stand in conf/): an interval such as "[0, 1)", a list of options, or None."""
+    """A setting without a default (defaults stand in conf/): an interval such as "[0, 1)", a list, or None."""
     return field(default=MISSING, metadata={"limit": limit})
 
 
@@ -142,7 +142,9 @@ def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[
         if key == "limits":
             continue
         if key not in original:
-            raise UserError(f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, original))}")
+            raise UserError(
+                f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, original))}"
+            )
         default, limit = original[key], limits.get(key)
         if isinstance(default, dict):
             if not isinstance(value, dict):
@@ -187,7 +189,9 @@ def _check_dataset(config: DictConfig) -> None:
     elif str(split) not in known:
         raise UserError(f"split must be one of {', '.join(known)} for dataset={config.dataset.name}, got {split}")
     if config.monitor == "val_roc_auc" and config.dataset.metric != "roc_auc":
-        raise UserError(f"monitor=val_roc_auc needs a dataset with two classes, {config.dataset.name} is measured by accuracy")
+        raise UserError(
+            f"monitor=val_roc_auc needs a dataset with two classes, {config.dataset.name} is measured by accuracy"
+        )
     if "path" in config.dataset and not config.dataset.path:
         raise UserError("dataset=npz needs the file: add dataset.path=FILE.npz")
 

@@ -58,7 +58,9 @@ class Dataset:
         if self.x.count_nonzero() >= SPARSE_BELOW * self.x.numel():
             return self.x
         csr = self.x.to_sparse_csr()
-        return SparseFeatures.from_csr(csr.crow_indices(), csr.col_indices(), csr.values(), tuple(self.x.shape))
+        return SparseFeatures.from_csr(
+            csr.crow_indices(), csr.col_indices(), csr.values(), (self.num_nodes, self.x.shape[1])
+        )
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the file under a temporary name and move it into place."""
@@ -68,7 +70,7 @@ class Dataset:
         os.close(handle)
         try:
             torch.save(content, part)
-            os.replace(part, path)
+            Path(part).replace(path)
         finally:
             Path(part).unlink(missing_ok=True)
 

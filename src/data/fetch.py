@@ -1,7 +1,7 @@
 """Bring the raw files: already there, else from the DVC remote, else from upstream at a pinned commit.
 
     python -m src.data.fetch                  the files that data.dvc lists
-    python -m src.data.fetch --dataset pubmed    files of a dataset that data.dvc does not list yet; they are recorded in it
+    python -m src.data.fetch --dataset pubmed    those of a dataset that data.dvc does not list yet; it then does
 
 Exit codes: 0 everything is there, 1 something has to be mended, 3 nothing could be reached.
 """
@@ -95,7 +95,7 @@ def _download_one(name: str, target: Path, upstream: str, bar: Progress) -> None
     except requests.RequestException:
         raise UnavailableError(
             f"the raw files are not in data/, not in the DVC remote, and {upstream} cannot be reached:"
-            " copy them into data/, point the remote elsewhere (`dvc remote modify store url ...`), or use dataset=digits"
+            " copy them into data/, point the DVC remote elsewhere (`dvc remote modify store url`), or use dataset=digits"
         ) from None
 
 

@@ -44,7 +44,9 @@ def read_npz(files: list[Path]) -> Dataset:
         _check(path, f"{name} must hold a node in every split", bool(mask.astype(bool).any(axis=1).all()))
     _check(path, "the masks must have the same number of splits", len({len(mask) for mask in masks}) == 1)
     train, val, test = (torch.from_numpy(mask.astype(bool)) for mask in masks)
-    _check(path, "train, val and test masks must not overlap", not ((train & val) | (train & test) | (val & test)).any())
+    _check(
+        path, "train, val and test masks must not overlap", not ((train & val) | (train & test) | (val & test)).any()
+    )
     return Dataset(
         torch.from_numpy(features.astype(np.float32)),
         torch.from_numpy(edges.astype(np.int64).T.copy()),

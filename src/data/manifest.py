@@ -70,15 +70,16 @@ class Manifest:
         """The path of a raw file whose content matches; raises UserError for any other."""
         path = self.data / name
         if not path.is_file():
-            remedy = "run `make data`" if name in self.files else f"run `make data DATASET=...` or put it into {path.parent.name}/"
-            raise UserError(f"data/{name} is missing: {remedy}")
+            raise UserError(f"data/{name} is missing: run `make data`")
         if name not in self.files:
             raise UserError(
                 f"data/{name} is not in data.dvc, so it cannot be verified:"
                 " if you trust it, record it with `python -m src.data.manifest`"
             )
         if md5(path) != self.files[name]:
-            raise UserError(f"data/{name} is corrupt or was edited (its MD5 is not the one in data.dvc): delete it and run `make data`")
+            raise UserError(
+                f"data/{name} is corrupt or was edited (its MD5 is not that in data.dvc): delete it and run `make data`"
+            )
         return path
 
 

@@ -1,6 +1,6 @@
 """Raw files to one safe prepared file and a JSON of graph statistics.
 
-    python -m src.data.prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
+python -m src.data.prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
 """
 
 import hashlib
@@ -18,11 +18,10 @@ from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 from src.cli import main
 from src.config import plain, validate
 from src.data.dataset import FORMAT, Dataset
-from src.data.manifest import ROOT, Manifest, md5
-from src.errors import UserError
+from src.data.manifest import ROOT
+from src.data.raw import prepared_file, raw_hashes, raw_paths
 from src.graph.statistics import graph_statistics
 
-PREPARED = ROOT / "prepared"
 COMMON = ("name", "_target_", "files", "path", "splits", "split", "normalize_features", "metric")  # of every dataset
 
 
@@ -40,7 +39,7 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset, s
         UserError: a raw file is missing, unverified or corrupt.
     """
     fingerprint = data_hash(config)
-    path = (folder or PREPARED) / f"{config['name']}.pt"
+    path = prepared_file(config, folder)
     dataset = Dataset.load(path, fingerprint)
     if dataset is None:
         dataset = read(config)
@@ -51,7 +50,7 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset, s
 
 def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
     """Write `<name>.pt` and `<name>.json`; returns the path of the first."""
-    path = (folder or PREPARED) / f"{config['name']}.pt"
+    path = prepared_file(config, folder)
     dataset = read(config)
     dataset.save(path, data_hash(config))
     statistics = graph_statistics(dataset.x, dataset.edge_index, dataset.y)
@@ -61,7 +60,7 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
 
 def read(config: dict[str, Any]) -> Dataset:
     """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised where asked."""
-    raw = get_method(config["_target_"])(_paths(config), **_own_knobs(config))
+    raw = get_method(config["_target_"])(raw_paths(config), **_own_knobs(config))
     edge_index, _ = remove_self_loops(raw.edge_index)
     edge_index = coalesce(to_undirected(edge_index, num_nodes=raw.num_nodes), num_nodes=raw.num_nodes)
     x = _row_normalized(raw.x) if config["normalize_features"] else raw.x
@@ -70,7 +69,7 @@ def read(config: dict[str, Any]) -> Dataset:
 
 def data_hash(config: dict[str, Any]) -> str:
     """Hash of everything that shapes the prepared graph; does not read raw files that the manifest lists."""
-    raw = _raw_hashes(config)
+    raw = raw_hashes(config)
     shaping = [FORMAT, raw, config["_target_"], _own_knobs(config), config["normalize_features"]]
     return hashlib.md5(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
@@ -78,31 +77,6 @@ def data_hash(config: dict[str, Any]) -> str:
 def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:
     """What is handed to the reader: all settings that not every dataset has."""
     return {key: value for key, value in config.items() if key not in COMMON}
-
-
-def _raw_hashes(config: dict[str, Any]) -> dict[str, str]:
-    if config.get("path"):
-        return {"path": md5(_own_file(config))}
-    if not config.get("files"):
-        return {}
-    listed = Manifest.load().files
-    return {name: listed.get(name, "unlisted") for name in config["files"]}
-
-
-def _paths(config: dict[str, Any]) -> list[Path]:
-    if config.get("path"):
-        return [_own_file(config)]
-    if not config.get("files"):
-        return []
-    manifest = Manifest.load()
-    return [manifest.verify(name) for name in config["files"]]
-
-
-def _own_file(config: dict[str, Any]) -> Path:
-    path = Path(config["path"])
-    if not path.is_file():
-        raise UserError(f"{path} is missing: dataset.path must be an npz file")
-    return path
 
 
 def _row_normalized(x: Tensor) -> Tensor:

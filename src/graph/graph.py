@@ -38,5 +38,5 @@ class Graph:
         """The graph on a device: itself if it is there already, else a copy."""
         if self.y.device == torch.device(device):
             return self
-        parts = (self.x, self.adjacency, self.y, self.train, self.val, self.test)
-        return Graph(*(part.to(device) for part in parts))
+        nodes = (part.to(device) for part in (self.y, self.train, self.val, self.test))
+        return Graph(self.x.to(device), self.adjacency.to(device), *nodes)

@@ -1,8 +1,8 @@
 """How much the states of neighbours differ.
 
-Every function takes states `x` of shape (n, f) and `edge_index` of shape (2, m) with both directions of every undirected
-edge and no self-loops, computes in float64 with memory bounded in m, and returns a Python float. A graph without edges
-scores 0.
+Every function takes states `x` of shape (n, f) and `edge_index` of shape (2, m) with both directions of every
+undirected edge and no self-loops, computes in float64 with memory bounded in m, and returns a Python float. A graph
+without edges scores 0.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def dirichlet_energy_normalized(x: Tensor, edge_index: Tensor) -> float:
 
 
 def rayleigh_quotient(x: Tensor, edge_index: Tensor) -> float:
-    """`dirichlet_energy_normalized / ||X||_F^2`: scale-free, in [0, 2); tells shrinking from smoothing. NaN for X = 0."""
+    """`dirichlet_energy_normalized / ||X||_F^2` in [0, 2): scale-free, tells shrinking from smoothing; NaN if X = 0."""
     norm = float(x.double().square().sum())
     return dirichlet_energy_normalized(x, edge_index) / norm if norm else float("nan")
 

@@ -60,8 +60,9 @@ class Settings:
 class NodeClassifier(pl.LightningModule):
     """Base of the architectures: a subclass defines its parameters and `forward`.
 
-    `forward(x, adjacency, observe)` returns logits of shape (n, classes). It calls `observe(layer, state)` with the state
-    that enters the first layer (layer 0) and the state after each layer (1..depth), in order, as the pass streams by.
+    `forward(x, adjacency, observe)` returns logits of shape (n, classes). It calls `observe(layer, state)` with the
+    state that enters the first layer (layer 0) and the state after each layer (1..depth), in order, as the pass streams
+    by; in training mode it may show them after dropout.
     Layer l propagates over `adjacency.at(l)`. Modules named `encoder` and `decoder` get `weight_decay_linear`.
 
     Attributes:

@@ -1,5 +1,7 @@
 """The plain graph convolutional network."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -13,8 +15,8 @@ class GCN(NodeClassifier):
 
     .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l), \qquad \mathrm{logits} = P H^{(L-1)} W_L
 
-    with :math:`P = \tilde D^{-1/2} (A + I) \tilde D^{-1/2}`. No residual, no encoder, and no norm unless `norm` says so.
-    The first layer maps features to hidden, the last hidden to classes: state 0 is X, state `depth` the logits.
+    with :math:`P = \tilde D^{-1/2} (A + I) \tilde D^{-1/2}`. No residual, no encoder, no norm unless `norm` says so. The
+    first layer maps features to hidden, the last hidden to classes: state 0 is X, state `depth` the logits.
 
     Args:
         settings: what every architecture is told.
@@ -26,7 +28,7 @@ class GCN(NodeClassifier):
     def __init__(self, settings: Settings, bias: bool = False) -> None:
         super().__init__(settings)
         sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
-        self.weights = nn.ParameterList(glorot(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.weights = nn.ParameterList(glorot(a, b) for a, b in pairwise(sizes))
         self.biases = nn.ParameterList(torch.zeros(size) for size in sizes[1:]) if bias else None
         self.norms = self.make_norms(settings.depth - 1)
 

@@ -1,5 +1,7 @@
 """No graph at all: the zero-hop baseline."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
@@ -19,7 +21,7 @@ class MLP(NodeClassifier):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
-        self.layers = nn.ModuleList(Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(Linear(a, b) for a, b in pairwise(sizes))
         self.norms = self.make_norms(settings.depth - 1)
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:

@@ -1,7 +1,7 @@
 """Dropout whose scale is left to the next product, alone and fused with relu.
 
-Both functions return `(state, scale)`: the state with elements set to zero, and the number 1/(1-p) by which it still has
-to be multiplied. A dropped state always enters a linear operation next, which takes a factor for free
+Both functions return `(state, scale)`: the state with elements set to zero, and the number 1/(1-p) by which it still
+has to be multiplied. A dropped state always enters a linear operation next, which takes a factor for free
 (`propagate(..., scale=)`, `addmm(alpha=)`), so one pass over memory is saved in each direction.
 
 `aten::threshold_backward(a, b, t)` is "a where b > t, else 0" in one vectorised pass; `torch.where` and a product with

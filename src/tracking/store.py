@@ -42,13 +42,15 @@ def check_store(uri: str) -> None:
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise UserError(f"cannot write a database in {folder}: create the folder or set another tracking.uri")
     elif parts.scheme.partition("+")[0] not in ("postgresql", "mysql", "mssql"):
-        raise UserError(f"tracking.uri must begin with sqlite:///, http://, https://, postgresql:// or mysql://, got {uri}")
+        raise UserError(
+            f"tracking.uri must begin with sqlite:///, http://, https://, postgresql:// or mysql://, got {uri}"
+        )
 
 
 def open_store(uri: str, experiment: str) -> "tuple[MlflowClient, str]":
     """A client and the experiment's id; creates database and experiment if they are not there yet.
 
-    Safe to call from several processes at once: a lock beside the SQLite file keeps two of them from creating it together.
+    Safe to call from several processes at once: a lock beside the SQLite file keeps two from creating it together.
 
     Raises:
         UserError: the store refuses.

@@ -5,7 +5,9 @@ from omegaconf import DictConfig
 
 from src.cli import main
 from src.config import plain, provenance, validate
+from src.data.raw import check
 from src.tracking.store import check_store, store_uri
+from src.train.identity import checkpoint_folder, resumable
 
 
 def task(config: DictConfig) -> None:
@@ -16,6 +18,8 @@ def task(config: DictConfig) -> None:
     settings = plain(config)
     settings["tracking"]["uri"] = store_uri(settings["tracking"]["uri"])
     check_store(settings["tracking"]["uri"])
+    check(settings["dataset"])
+    resumable(settings["ckpt"], checkpoint_folder(settings))
 
     from src.train.run import run
     from src.train.summary import summary

@@ -1,7 +1,6 @@
 """What happens at the end of an epoch: remember the best state, stop, record, show, save."""
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -154,7 +153,7 @@ class Saver(Checkpoint):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             part = self.path.with_suffix(".part")
             trainer.save_checkpoint(part)
-            os.replace(part, self.path)
+            part.replace(self.path)
 
 
 def saved_run_id(path: Path) -> str:

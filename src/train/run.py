@@ -1,7 +1,6 @@
 """One run, in a straight line: data, model, trainer, fit, test once, measure, record."""
 
 import logging
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from torch import Tensor
 from torch.nn import functional as F
 
-from src.config import ROOT, config_hash, flatten
+from src.config import flatten
 from src.data.prepare import load
 from src.errors import UserError
 from src.graph.drop_edge import DropEdge, active_edges
@@ -28,9 +27,7 @@ from src.models.base import NodeClassifier, Settings
 from src.ops import SparseFeatures
 from src.tracking.run import TrackedRun
 from src.train.callbacks import EPOCH_METRICS, BestState, EpochBar, FirstEpoch, Recorder, Saver, saved_run_id
-
-CHECKPOINTS = ROOT / "checkpoints"
-LAST, FINAL = "last.ckpt", "final.ckpt"
+from src.train.identity import FINAL, LAST, checkpoint_folder, resumable, run_name, tags
 
 
 @dataclass
@@ -74,8 +71,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
         torch.set_num_threads(settings["trainer"]["threads"])
     dataset, data_hash = load(settings["dataset"])
     graph = dataset.graph(settings["split"], settings["split_seed"])
-    name, identity = run_name(settings), config_hash(settings)
-    folder = CHECKPOINTS / f"{name}-{identity[:8]}"
+    name, folder = run_name(settings), checkpoint_folder(settings)
     checkpoint = resumable(settings["ckpt"], folder)
     model = build_model(settings, graph, dataset.num_classes)
     tracked = TrackedRun(
@@ -83,7 +79,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
         settings["tracking"]["experiment"],
         name,
         flatten(settings),
-        tags(settings, data_hash, identity, origin or {}),
+        tags(settings, data_hash, origin or {}),
         run_id=saved_run_id(checkpoint) if checkpoint else None,
     )
     result = Result(name, "finished", tracked.run_id, tracked.uri)
@@ -144,7 +140,10 @@ def _train(fit: Fit, model: NodeClassifier, checkpoint: Path | None, folder: Pat
         if fit.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
             raise
         hint = "ckpt=last" if (folder / LAST).is_file() else "nothing: no checkpoint was due yet, it starts again"
-        print(f"\ninterrupted after {len(fit.recorder.history)} epochs: go on with the same command and {hint}", file=sys.stderr)
+        print(
+            f"\ninterrupted after {len(fit.recorder.history)} epochs: go on with the same command and {hint}",
+            file=sys.stderr,
+        )
         raise KeyboardInterrupt from None
 
 
@@ -232,53 +231,6 @@ def _gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
         return gradient_norms(loss)
     finally:
         model.train(was_training)
-
-
-def run_name(settings: dict[str, Any]) -> str:
-    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one."""
-    model = settings["model"]["_target_"].split(".")[-2]
-    split = settings["split"]
-    suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
-    return f"{settings['dataset']['name']}-{model}-d{settings['depth']}-s{settings['seed']}{suffix}"
-
-
-def tags(settings: dict[str, Any], data_hash: str, identity: str, origin: dict[str, str]) -> dict[str, str]:
-    """What a run is, for filtering in the UI and for finding finished runs again."""
-    recipes = {source for source in origin.values() if source.startswith("recipe ")}
-    typed = sorted(key for key, source in origin.items() if source == "command line")
-    return {
-        "dataset": settings["dataset"]["name"],
-        "model": settings["model"]["_target_"].split(".")[-2],
-        "depth": str(settings["depth"]),
-        "seed": str(settings["seed"]),
-        "split": settings["split"],
-        "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
-        "command_line": " ".join(typed) or "none",
-        "config_hash": identity,
-        "data_hash": data_hash,
-        "git_commit": _git_commit(),
-        "outcome": "running",
-    }
-
-
-def resumable(ckpt: str | None, folder: Path) -> Path | None:
-    """The checkpoint that `ckpt` asks for; raises UserError if there is none."""
-    if ckpt is None:
-        return None
-    path = folder / LAST if ckpt == "last" else Path(ckpt)
-    if path.is_file():
-        return path
-    if ckpt == "last" and (folder / FINAL).is_file():
-        raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
-    raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
-
-
-def _git_commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def _quiet() -> None:

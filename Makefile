@@ -1,0 +1,54 @@
+# Everything a person runs. Each target sets up what it needs; ARGS reaches the command behind it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PORT ?= 5000
+READY := $(VENV)/.ready
+
+.PHONY: help setup data train test lint ui bench prepare clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) ## create .venv with the pinned versions
+
+# torch first and by its exact version: any other build brings gigabytes that a CPU does not need
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV): some minutes the first time"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+data: setup ## bring the raw files and verify them (DATASET=pubmed adds one that data.dvc does not list)
+	@$(BIN)/python -m src.data.fetch $(if $(DATASET),--dataset $(DATASET))
+
+train: setup ## train one network, GCNII with 64 layers on Cora (ARGS="model=gcn depth=8" changes it)
+	@$(BIN)/python -m src.data.fetch; code=$$?; \
+	if [ $$code -eq 3 ]; then \
+		echo "no raw data can be had: training on the embedded graph, dataset=digits"; \
+		$(BIN)/python -m src.train dataset=digits $(ARGS); \
+	elif [ $$code -eq 0 ]; then $(BIN)/python -m src.train $(ARGS); else exit $$code; fi
+
+test: setup ## run the tests (those on real data where it can be had)
+	@$(BIN)/python -m src.data.fetch >/dev/null 2>&1 || echo "no raw data here: the tests on real data are skipped"
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+ui: setup ## open the records: an MLflow server on 127.0.0.1 (PORT=5000)
+	@$(BIN)/python -m src.tracking.ui --port $(PORT) $(ARGS)
+
+bench: setup ## time a step and an epoch beside PyG's own layers, some minutes
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+prepare: setup ## run the dataset stages of dvc.yaml
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro $(ARGS)
+
+clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts), data and .venv stay
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache checkpoints outputs prepared/*.pt
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

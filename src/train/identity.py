@@ -1,0 +1,70 @@
+"""What a run is called, where its checkpoints lie, and how it is found again. Imports nothing heavy."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from src.config import ROOT, config_hash
+from src.errors import UserError
+
+CHECKPOINTS = ROOT / "checkpoints"
+LAST, FINAL = "last.ckpt", "final.ckpt"
+
+
+def model_name(settings: dict[str, Any]) -> str:
+    """The architecture's name: that of its file."""
+    return str(settings["model"]["_target_"].split(".")[-2])
+
+
+def run_name(settings: dict[str, Any]) -> str:
+    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one."""
+    split = settings["split"]
+    suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
+    return f"{settings['dataset']['name']}-{model_name(settings)}-d{settings['depth']}-s{settings['seed']}{suffix}"
+
+
+def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
+    """One folder for each experiment: same settings, same folder."""
+    return (root or CHECKPOINTS) / f"{run_name(settings)}-{config_hash(settings)[:8]}"
+
+
+def resumable(ckpt: str | None, folder: Path) -> Path | None:
+    """The checkpoint that `ckpt` asks for; raises UserError if there is none."""
+    if ckpt is None:
+        return None
+    path = folder / LAST if ckpt == "last" else Path(ckpt)
+    if path.is_file():
+        return path
+    if ckpt == "last" and (folder / FINAL).is_file():
+        raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
+    raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
+
+
+def tags(settings: dict[str, Any], data_hash: str, origin: dict[str, str]) -> dict[str, str]:
+    """What a run is, for filtering in the UI and for finding finished runs again.
+
+    `recipe` names the file whose values were used, `command_line` the settings that were typed.
+    """
+    recipes = {source for source in origin.values() if source.startswith("recipe ")}
+    typed = sorted(key for key, source in origin.items() if source == "command line")
+    return {
+        "dataset": settings["dataset"]["name"],
+        "model": model_name(settings),
+        "depth": str(settings["depth"]),
+        "seed": str(settings["seed"]),
+        "split": settings["split"],
+        "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
+        "command_line": " ".join(typed) or "none",
+        "config_hash": config_hash(settings),
+        "data_hash": data_hash,
+        "git_commit": _git_commit(),
+        "outcome": "running",
+    }
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
