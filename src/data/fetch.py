@@ -95,7 +95,7 @@ def _download_one(name: str, target: Path, upstream: str, bar: Progress) -> None
     except requests.RequestException:
         raise UnavailableError(
             f"the raw files are not in data/, not in the DVC remote, and {upstream} cannot be reached:"
-            " copy them into data/, point the DVC remote elsewhere (`dvc remote modify store url`), or use dataset=digits"
+            " copy them into data/, name another DVC remote (`dvc remote modify store url`), or use dataset=digits"
         ) from None
 
 

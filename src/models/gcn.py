@@ -15,8 +15,8 @@ class GCN(NodeClassifier):
 
     .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l), \qquad \mathrm{logits} = P H^{(L-1)} W_L
 
-    with :math:`P = \tilde D^{-1/2} (A + I) \tilde D^{-1/2}`. No residual, no encoder, no norm unless `norm` says so. The
-    first layer maps features to hidden, the last hidden to classes: state 0 is X, state `depth` the logits.
+    with :math:`P = \tilde D^{-1/2} (A + I) \tilde D^{-1/2}`. No residual, no encoder, no norm unless `norm` says so.
+    The first layer maps features to hidden, the last hidden to classes: state 0 is X, state `depth` the logits.
 
     Args:
         settings: what every architecture is told.

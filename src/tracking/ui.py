@@ -12,7 +12,7 @@ from src.config import ROOT
 from src.errors import UserError
 from src.tracking.store import check_store, open_store, store_uri
 
-HOST = "127.0.0.1"
+HOST, UI_PORT = "127.0.0.1", 5000
 
 
 def chart_link(port: int, experiment_id: str) -> str:
@@ -20,6 +20,11 @@ def chart_link(port: int, experiment_id: str) -> str:
     return (
         f"http://{HOST}:{port}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
     )
+
+
+def run_link(port: int, experiment_id: str, run_id: str) -> str:
+    """The page of one run that draws its metrics: by epoch, or by layer where the step is a layer."""
+    return f"http://{HOST}:{port}/#/experiments/{experiment_id}/runs/{run_id}/model-metrics"
 
 
 def server_command(port: int, uri: str) -> list[str]:
@@ -46,7 +51,7 @@ def free_port(port: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m src.tracking.ui", description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--port", type=int, default=UI_PORT)
     parser.add_argument("--uri", help="database to show; mlflow.db at the project root if left out")
     parser.add_argument("--experiment", default="depthlab", help="experiment that the link opens")
     options = parser.parse_args()

@@ -36,8 +36,9 @@ class Result:
 
     name: str
     outcome: str
-    run_id: str
     uri: str
+    experiment_id: str
+    run_id: str
     scores: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
 
@@ -82,7 +83,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
         tags(settings, data_hash, origin or {}),
         run_id=saved_run_id(checkpoint) if checkpoint else None,
     )
-    result = Result(name, "finished", tracked.run_id, tracked.uri)
+    result = Result(name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
     try:
         fit = make_fit(settings, model, graph, tracked, folder)
         _train(fit, model, checkpoint, folder)

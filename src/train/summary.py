@@ -1,5 +1,6 @@
 """The short result that a run prints."""
 
+from src.tracking.ui import UI_PORT, run_link
 from src.train.run import Result
 
 
@@ -23,5 +24,5 @@ def summary(result: Result) -> str:
         if curve:
             lines.append(f"  {label:17} layer 0: {curve[0]:.4g}, layer {len(curve) - 1}: {curve[-1]:.4g}")
     lines.append(f"  recorded          {result.uri}, run {result.run_id}")
-    lines.append("  to see it         make ui")
+    lines.append(f"  to see it         make ui, then {run_link(UI_PORT, result.experiment_id, result.run_id)}")
     return "\n".join(lines)

@@ -1,0 +1,128 @@
+"""What happens at the end of an epoch, callback by callback, with stand-ins for trainer and model."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from src.train.callbacks import BestState, FirstEpoch, Recorder, Saver
+
+
+class FakeTracked:
+    """Remembers what it was told; holds steps up to `known` already."""
+
+    run_id = "run"
+
+    def __init__(self, known: int = -1) -> None:
+        self.known, self.logged = known, []  # type: ignore[var-annotated]
+
+    def last_step(self, metric: str) -> int:
+        return self.known
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        self.logged.append(step)
+
+
+def trainer(epoch: int) -> Any:
+    return SimpleNamespace(current_epoch=epoch, should_stop=False)
+
+
+def model(**scores: float) -> Any:
+    network = torch.nn.Linear(1, 1)
+    network.scores = scores  # type: ignore[assignment]
+    return network
+
+
+@pytest.mark.parametrize(("monitor", "values", "best"), [("val_loss", [3, 1, 2], 1), ("val_acc", [0.1, 0.3, 0.3], 1)])
+def test_best_state_keeps_the_first_best_epoch(monitor: str, values: list[float], best: int) -> None:
+    callback = BestState(monitor, patience=10)
+    kept = []
+    for epoch, value in enumerate(values):
+        network = model(**{"train_loss": 1.0, "val_loss": 1.0, monitor: value})
+        kept.append(network.weight.detach().clone())
+        callback.on_train_epoch_end(trainer(epoch), network)
+    assert callback.epoch == best
+    assert torch.equal(callback.weights["weight"], kept[best])
+
+
+def test_best_state_is_a_copy() -> None:
+    callback, network = BestState("val_loss", 10), model(train_loss=1.0, val_loss=1.0)
+    callback.on_train_epoch_end(trainer(0), network)
+    before = callback.weights["weight"].clone()
+    with torch.no_grad():
+        network.weight += 1
+    assert torch.equal(callback.weights["weight"], before)
+
+
+def test_patience_counts_epochs_without_improvement_also_after_a_resume() -> None:
+    callback = BestState("val_loss", patience=3)
+    callback.on_train_epoch_end(trainer(0), model(train_loss=1.0, val_loss=1.0))
+    resumed = BestState("val_loss", patience=3)
+    resumed.load_state_dict(callback.state_dict())
+    stops = []
+    for epoch in (1, 2, 3):
+        at = trainer(epoch)
+        resumed.on_train_epoch_end(at, model(train_loss=1.0, val_loss=1.0))
+        stops.append(at.should_stop)
+    assert stops == [False, False, True]
+
+
+@pytest.mark.parametrize("bad", [{"train_loss": math.nan, "val_loss": 1.0}, {"train_loss": 1.0, "val_loss": math.inf}])
+def test_a_loss_that_is_no_number_stops_at_once(bad: dict[str, float]) -> None:
+    callback, at = BestState("val_acc", patience=10), trainer(5)
+    callback.on_train_epoch_end(at, model(val_acc=1.0, **bad))
+    assert callback.diverged
+    assert at.should_stop
+    assert not callback.weights
+
+
+def test_recorder_sends_every_epoch_exactly_once() -> None:
+    first: Any = FakeTracked()
+    recorder = Recorder(first)
+    recorder.on_train_start(trainer(0), model())
+    for epoch in range(4):
+        recorder.on_train_epoch_end(trainer(epoch), model(train_loss=1.0))
+    assert first.logged == [0, 1, 2, 3]
+
+    # The store had only taken two epochs when the process died; the checkpoint was written after the fourth.
+    second: Any = FakeTracked(known=1)
+    resumed = Recorder(second)
+    resumed.load_state_dict(recorder.state_dict())
+    resumed.on_train_start(trainer(4), model())
+    resumed.on_train_epoch_end(trainer(4), model(train_loss=1.0))
+    assert second.logged == [2, 3, 4]
+
+    # The store had taken more than the checkpoint knows: those epochs run again and are not sent again.
+    third: Any = FakeTracked(known=5)
+    behind = Recorder(third)
+    behind.load_state_dict(recorder.state_dict())
+    behind.on_train_start(trainer(4), model())
+    for epoch in range(4, 8):
+        behind.on_train_epoch_end(trainer(epoch), model(train_loss=1.0))
+    assert third.logged == [6, 7]
+
+
+def test_first_epoch_measures_once() -> None:
+    calls: list[int] = []
+    callback = FirstEpoch(lambda: calls.append(1) or [0.5])  # type: ignore[func-returns-value]
+    for epoch in range(3):
+        callback.on_train_epoch_end(trainer(epoch), model())
+    assert (calls, callback.result) == ([1], [0.5])
+
+
+def test_saver_replaces_the_file_whole(tmp_path: Path) -> None:
+    path, written = tmp_path / "run" / "last.ckpt", []
+
+    def save(part: Path) -> None:
+        assert part != path
+        part.write_text(str(len(written)))
+        written.append(part)
+
+    saver = Saver(path, every=2)
+    for epoch in range(5):
+        saver.on_train_epoch_end(SimpleNamespace(current_epoch=epoch, save_checkpoint=save), model())  # type: ignore[arg-type]
+    assert path.read_text() == "1"
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]

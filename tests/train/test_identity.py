@@ -1,0 +1,48 @@
+"""Names, folders and tags of runs."""
+
+from pathlib import Path
+
+import pytest
+
+from src.config import compose_settings
+from src.errors import UserError
+from src.train.identity import checkpoint_folder, resumable, run_name, tags
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "cora-gcnii-d64-s0"),
+        (["model=gcn", "depth=8", "seed=3"], "cora-gcn-d8-s3"),
+        (["dataset=texas", "depth=2", "split=4"], "texas-gcnii-d2-s0-split4"),
+        (["split=random", "split_seed=7"], "cora-gcnii-d64-s0-random7"),
+    ],
+)
+def test_run_names_say_what_they_are(overrides: list[str], name: str) -> None:
+    assert run_name(compose_settings(overrides)) == name
+
+
+def test_another_setting_is_another_folder(tmp_path: Path) -> None:
+    folders = {checkpoint_folder(compose_settings(more), tmp_path) for more in ([], ["lr=0.02"], ["p_drop=0.1"])}
+    assert len(folders) == 3
+    assert checkpoint_folder(compose_settings(["progress=false"]), tmp_path) in folders
+
+
+def test_tags() -> None:
+    origin = {"depth": "command line", "lr": "recipe published/cora-gcnii", "seed": "default"}
+    found = tags(compose_settings(["depth=8"]), "hash", origin)
+    expected = {"model": "gcnii", "depth": "8", "recipe": "published/cora-gcnii", "command_line": "depth"}
+    assert expected.items() <= found.items()
+    assert found["data_hash"] == "hash"
+
+
+def test_resumable(tmp_path: Path) -> None:
+    assert resumable(None, tmp_path) is None
+    with pytest.raises(UserError, match="no checkpoint"):
+        resumable("last", tmp_path)
+    (tmp_path / "final.ckpt").touch()
+    with pytest.raises(UserError, match="has finished"):
+        resumable("last", tmp_path)
+    (tmp_path / "last.ckpt").touch()
+    assert resumable("last", tmp_path) == tmp_path / "last.ckpt"
+    assert resumable(str(tmp_path / "final.ckpt"), tmp_path) == tmp_path / "final.ckpt"

@@ -1,0 +1,111 @@
+"""The real command line: every shipped config for an epoch, killed and resumed, interrupted, multirun."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from src.config import CONF
+from tests.train.conftest import Train, command_line
+
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+QUICK = ("dataset=csbm", "progress=false", "tracking.artifacts=[config]")
+LONG = (*QUICK, "model=gcnii", "depth=4", "p_drop=0.2", "epochs=400", "patience=400", "checkpoint_every=20")
+
+
+def client(workshop: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{workshop / 'mlflow.db'}")
+
+
+def weights(workshop: Path) -> dict[str, torch.Tensor]:
+    (path,) = workshop.glob("checkpoints/*/final.ckpt")
+    content: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return content
+
+
+def wait_for_checkpoint(process: "subprocess.Popen[str]", workshop: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not list(workshop.glob("checkpoints/*/last.ckpt")):
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_every_model_trains_from_the_command_line(train: Train, workshop: Path) -> None:
+    done = train(*QUICK, f"model={','.join(MODELS)}", "epochs=1", "norm=layer", "depth=3", "-m")
+    assert done.returncode == 0, done.stderr
+    runs = client(workshop).search_runs(["1"])
+    assert sorted(run.data.tags["model"] for run in runs) == MODELS
+    assert {run.data.tags["outcome"] for run in runs} == {"finished"}
+    for name in MODELS:
+        assert f"csbm-{name}-d3-s0-split0: finished after 1 epochs" in done.stdout
+
+
+def test_a_failing_job_of_a_multirun_does_not_stop_the_others(train: Train, workshop: Path) -> None:
+    done = train(*QUICK, "model=gcn", "depth=2,0,3", "epochs=1", "-m")
+    assert done.returncode == 1
+    assert "error: depth must be a whole number in [1, inf), got 0" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {run.data.tags["depth"] for run in client(workshop).search_runs(["1"])} == {"2", "3"}
+
+
+def test_the_short_result_says_what_a_person_wants_to_know(train: Train, workshop: Path) -> None:
+    done = train(*QUICK, "model=gcn", "depth=2", "epochs=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for words in ("val ", "test ", "layer 0:", "layer 2:", "ms an epoch", "mlflow.db, run ", "make ui"):
+        assert words in done.stdout
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    train: Train, workshop: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert train(*LONG).returncode == 0
+    expected = weights(workshop)
+    for path in workshop.glob("checkpoints/*/*"):
+        path.unlink()
+
+    process = subprocess.Popen(command_line(*LONG), cwd=workshop, env=environment, stdout=subprocess.DEVNULL, text=True)
+    wait_for_checkpoint(process, workshop)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(workshop.glob("checkpoints/*/final.ckpt"))
+
+    done = train(*LONG, "ckpt=last")
+    assert done.returncode == 0, done.stderr
+    resumed = weights(workshop)
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+    runs = client(workshop).search_runs(["1"])
+    assert [run.data.tags["outcome"] for run in runs] == ["finished", "finished"]
+    for run in runs:
+        for metric in ("train_loss", "val_acc"):
+            steps = [point.step for point in client(workshop).get_metric_history(run.info.run_id, metric)]
+            assert sorted(steps) == list(range(400)), metric
+
+
+def test_ctrl_c_closes_the_run_and_says_how_to_go_on(workshop: Path, environment: dict[str, str]) -> None:
+    command = command_line(*LONG, "epochs=100000", "patience=100000")
+    process = subprocess.Popen(
+        command, cwd=workshop, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_checkpoint(process, workshop)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with the same command and ckpt=last" in errors
+    assert "Traceback" not in errors
+    (run,) = client(workshop).search_runs(["1"])
+    assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "interrupted")
+
+
+def test_real_cora_trains(real_cora: Path, train: Train, workshop: Path) -> None:
+    (workshop / "data").symlink_to(real_cora)
+    done = train("progress=false", "model=gcn", "epochs=120", "tracking.artifacts=[config]")
+    assert done.returncode == 0, done.stderr
+    (run,) = client(workshop).search_runs(["1"])
+    assert run.data.tags["recipe"] == "published/cora-gcn"
+    assert run.data.metrics["test_acc"] > 0.78

@@ -1,0 +1,122 @@
+"""One run in this process: what it scores, records, keeps and refuses."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from src.config import flatten
+from src.errors import UserError
+from src.train.identity import checkpoint_folder
+from src.train.run import run
+
+Compose = Callable[..., dict[str, Any]]
+CURVES = (
+    "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
+    "mean_average_distance", "effective_rank", "gradient_norm", "gradient_norm_first_epoch",
+)  # fmt: skip
+
+
+def history(settings: dict[str, Any], run_id: str, metric: str) -> list[tuple[int, float]]:
+    points = MlflowClient(settings["tracking"]["uri"]).get_metric_history(run_id, metric)
+    return sorted((point.step, point.value) for point in points)
+
+
+def test_the_record_keeps_the_contract_of_metric_names(settings: Compose) -> None:
+    chosen = settings("model=gcnii", "depth=3", "epochs=7", "p_drop=0.3")
+    result = run(chosen, {"depth": "command line"})
+    for name in ("train_loss", "train_acc", "val_loss", "val_acc"):
+        assert [step for step, _ in history(chosen, result.run_id, name)] == list(range(7)), name
+    for name in CURVES:
+        assert [step for step, _ in history(chosen, result.run_id, name)] == [0, 1, 2, 3], name
+    for name in ("test_acc", "best_epoch", "epochs_run", "seconds_per_epoch", "base_edges", "active_edges"):
+        assert len(history(chosen, result.run_id, name)) == 1, name
+    recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
+    assert recorded.info.run_name == "csbm-gcnii-d3-s0-split0"
+    assert recorded.info.status == "FINISHED"
+    assert recorded.data.tags["outcome"] == result.outcome == "finished"
+    assert recorded.data.tags["command_line"] == "depth"
+    assert recorded.data.params == {key: str(value) for key, value in flatten(chosen).items()}
+    assert 0 < result.scores["active_edges"] < result.scores["base_edges"]
+
+
+def test_the_tested_state_is_the_best_on_validation(settings: Compose) -> None:
+    chosen = settings("model=mlp", "depth=2", "epochs=60", "patience=60", "lr=0.1", "dataset.signal=0.5")
+    result = run(chosen)
+    losses = [value for _, value in history(chosen, result.run_id, "val_loss")]
+    assert losses.index(min(losses)) == result.scores["best_epoch"] < 59
+    assert result.scores["val_loss"] == pytest.approx(min(losses), rel=1e-6)
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_acc"])
+def test_patience_ends_the_run(settings: Compose, monitor: str) -> None:
+    result = run(settings("model=gcn", "depth=2", "epochs=400", "patience=5", "lr=0.1", f"monitor={monitor}"))
+    assert result.scores["epochs_run"] == result.scores["best_epoch"] + 6 < 400
+
+
+def test_seed_governs_weights_and_masks_and_split_the_split(settings: Compose) -> None:
+    runs = [run(settings("depth=2", "epochs=4", *more)) for more in ([], [], ["seed=1"], ["split=1"])]
+    losses = [one.scores["val_loss"] for one in runs]
+    assert losses[0] == losses[1]
+    assert len(set(losses)) == 3
+
+
+def test_divergence_is_an_outcome(settings: Compose) -> None:
+    chosen = settings("depth=2", "epochs=50", "lr=1e30")
+    result = run(chosen)
+    assert result.outcome == "diverged"
+    assert "test_acc" not in result.scores
+    recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
+    assert recorded.data.tags["outcome"] == "diverged"
+    assert recorded.info.status == "FINISHED"
+
+
+def test_a_defect_closes_the_run_as_failed(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    chosen = settings("depth=2", "epochs=2")
+    monkeypatch.setattr("src.train.run._evaluate", broken)
+    with pytest.raises(ZeroDivisionError):
+        run(chosen)
+    (recorded,) = MlflowClient(chosen["tracking"]["uri"]).search_runs(["1"])
+    assert (recorded.info.status, recorded.data.tags["outcome"]) == ("FAILED", "failed")
+
+
+def test_artifacts_and_final_checkpoint(settings: Compose, tmp_path: Path) -> None:
+    chosen = settings("depth=2", "epochs=3", "tracking.artifacts=[config,figures,model]")
+    result = run(chosen, {"depth": "command line"})
+    client = MlflowClient(chosen["tracking"]["uri"])
+    names = {item.path for item in client.list_artifacts(result.run_id)}
+    expected = {"config.yaml", "provenance.yaml", "energy_by_layer.png", "energy_by_layer.html", "final.ckpt"}
+    assert names == expected
+    final = torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)
+    assert final["config"] == chosen
+    assert final["run_id"] == result.run_id
+    assert not (checkpoint_folder(chosen) / "last.ckpt").exists()
+
+
+def test_resume_needs_a_checkpoint_and_a_run_that_has_not_finished(settings: Compose) -> None:
+    with pytest.raises(UserError, match="no checkpoint"):
+        run(settings("depth=2", "epochs=3", "ckpt=last"))
+    run(settings("depth=2", "epochs=3"))
+    with pytest.raises(UserError, match="has finished"):
+        run(settings("depth=2", "epochs=3", "ckpt=last"))
+
+
+def test_roc_auc_needs_two_classes(settings: Compose) -> None:
+    chosen = settings("depth=2", "epochs=2", "dataset.classes=3")
+    chosen["dataset"]["metric"] = "roc_auc"
+    with pytest.raises(UserError, match="two classes"):
+        run(chosen)
+
+
+def test_roc_auc_is_recorded_for_two_classes(settings: Compose) -> None:
+    chosen = settings("depth=2", "epochs=3")
+    chosen["dataset"]["metric"] = "roc_auc"
+    result = run(chosen)
+    assert 0 <= result.scores["test_roc_auc"] <= 1
+    assert len(history(chosen, result.run_id, "val_roc_auc")) == 3
