@@ -17,7 +17,8 @@ from src.data.prepare import load
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.ops import SparseFeatures
-from src.train.run import _quiet, build_model
+from src.train.build import build_model
+from src.train.fit import quiet_libraries
 
 
 def our_step(model: NodeClassifier, graph: Graph) -> Callable[[], None]:
@@ -76,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=30, help="timed repetitions of each step")
     options = parser.parse_args()
-    _quiet()
+    quiet_libraries()
     console = Console()
     console.print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, Cora,"

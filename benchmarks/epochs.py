@@ -14,7 +14,8 @@ from src.data.prepare import load
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.tracking.run import TrackedRun
-from src.train.run import build_model, make_fit
+from src.train.build import build_model
+from src.train.fit import make_fit
 
 
 class Interleaved(Callback):
@@ -54,7 +55,7 @@ def epoch_overhead(
     with tempfile.TemporaryDirectory() as folder:
         tracked = TrackedRun(f"sqlite:///{folder}/mlflow.db", "bench", "bench", {}, {})
         fit = make_fit(settings, model, graph, tracked, Path(folder), [interleaved])
-        fit.trainer.fit(model, fit.loader, fit.loader)
+        fit.run(model)
         tracked.finish("FINISHED", "finished")
     epoch, step, evaluation = (statistics.fmean(values[5:]) for values in interleaved.seconds.values())
     return epoch, step, evaluation

@@ -1,7 +1,8 @@
 """One MLflow run: buffered metrics, curves by layer, artifacts, and a status that is set on purpose."""
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 BATCH = 1000  # metrics in one request: MLflow's own limit
 FLUSH_SECONDS = 5.0
-PARAM_LENGTH = 6000  # MLflow's limit; the whole config is an artifact anyway
+PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an artifact anyway
 
 
 class TrackedRun:
@@ -31,72 +32,81 @@ class TrackedRun:
         params: flat settings.
         tags: what it is, for filtering.
         run_id: go on with this run instead of starting one.
+
+    Raises:
+        UserError: here and in every method that sends: the store does not take it.
     """
 
     def __init__(
-        self, uri: str, experiment: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str],
+        self,
+        uri: str,
+        experiment: str,
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
         run_id: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.uri, self.name = uri, name
         self.client, self.experiment_id = open_store(uri, experiment)
         self._buffer: list[Metric] = []
         self._flushed = time.monotonic()
-        try:
+        with self._answering():
             if run_id is None:
                 run = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
                 self.run_id = str(run.info.run_id)
                 values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in params.items()]
-                for start in range(0, len(values), 100):
-                    self.client.log_batch(self.run_id, params=values[start : start + 100])
+                for start in range(0, len(values), PARAM_BATCH):
+                    self.client.log_batch(self.run_id, params=values[start : start + PARAM_BATCH])
             else:
                 self.run_id = run_id
                 self.client.update_run(run_id, status="RUNNING")
                 self.tag(tags)
-        except MlflowException as error:
-            raise UserError(f"the tracking store {uri} refuses: {first_line(error)}") from None
 
     def last_step(self, metric: str) -> int:
         """The last step of a metric that the store already holds, -1 if none."""
-        return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=-1)
+        with self._answering():
+            return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=-1)
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record numbers at one step; sent with the next batch."""
         now = int(time.time() * 1000)
         self._buffer += [Metric(key, float(value), now, step) for key, value in metrics.items()]
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self.flush(insist=False)
+            with contextlib.suppress(UserError):  # asked again later
+                self.flush()
 
     def log_curve(self, name: str, values: Sequence[float]) -> None:
         """Record a curve with step = position: layer 0, 1, ..., depth."""
         for step, value in enumerate(values):
             self.log({name: value}, step)
 
-    def flush(self, insist: bool = True) -> None:
-        """Send the buffer; raises UserError if the store does not take it and `insist` is set."""
+    def flush(self) -> None:
+        """Send the buffer; what is not taken stays in it."""
         self._flushed = time.monotonic()
-        try:
+        with self._answering():
             while self._buffer:
                 self.client.log_batch(self.run_id, metrics=self._buffer[:BATCH])
                 del self._buffer[:BATCH]
-        except MlflowException as error:
-            if insist:
-                raise UserError(f"the tracking store {self.uri} stopped answering: {first_line(error)}") from None
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        with self._answering():
+            self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def text(self, content: str, file: str) -> None:
         """Store a text artifact."""
-        self.client.log_text(self.run_id, content, file)
+        with self._answering():
+            self.client.log_text(self.run_id, content, file)
 
     def figure(self, figure: "Figure", file: str) -> None:
         """Store a Matplotlib figure as PNG."""
-        self.client.log_figure(self.run_id, figure, file)
+        with self._answering():
+            self.client.log_figure(self.run_id, figure, file)
 
     def file(self, path: Path) -> None:
         """Store a copy of a file."""
-        self.client.log_artifact(self.run_id, str(path))
+        with self._answering():
+            self.client.log_artifact(self.run_id, str(path))
 
     def finish(self, status: str, outcome: str) -> None:
         """Send what is left and close the run.
@@ -107,4 +117,20 @@ class TrackedRun:
         """
         self.flush()
         self.tag({"outcome": outcome})
-        self.client.set_terminated(self.run_id, status)
+        with self._answering():
+            self.client.set_terminated(self.run_id, status)
+
+    def abandon(self, status: str, outcome: str) -> None:
+        """`finish` as far as the store lets it: the reason for ending is on its way up already."""
+        with contextlib.suppress(UserError, OSError):
+            self.finish(status, outcome)
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except MlflowException as error:
+            raise UserError(
+                f"the tracking store {self.uri} does not take the run: {first_line(error)};"
+                " once it does, go on with the same command and ckpt=last"
+            ) from None

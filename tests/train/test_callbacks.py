@@ -114,7 +114,8 @@ def test_first_epoch_measures_once() -> None:
 
 
 def test_saver_replaces_the_file_whole(tmp_path: Path) -> None:
-    path, written = tmp_path / "run" / "last.ckpt", []
+    path = tmp_path / "run" / "last.ckpt"
+    written: list[Path] = []
 
     def save(part: Path) -> None:
         assert part != path
@@ -123,6 +124,6 @@ def test_saver_replaces_the_file_whole(tmp_path: Path) -> None:
 
     saver = Saver(path, every=2)
     for epoch in range(5):
-        saver.on_train_epoch_end(SimpleNamespace(current_epoch=epoch, save_checkpoint=save), model())  # type: ignore[arg-type]
+        saver.on_train_epoch_end(SimpleNamespace(current_epoch=epoch, save_checkpoint=save), model())
     assert path.read_text() == "1"
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]

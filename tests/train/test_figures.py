@@ -2,6 +2,8 @@
 
 import io
 
+import numpy as np
+
 from src.train.figures import layers_figure, layers_html
 
 CURVES = {"dirichlet_energy": [1.0, 0.1, 0.0], "effective_rank": [5.0, 3.0, 1.0], "gradient_norm": []}
@@ -11,7 +13,7 @@ def test_figure_has_a_panel_for_each_curve_and_a_logarithmic_energy() -> None:
     figure = layers_figure(CURVES, "a run")
     scales = {axes.get_ylabel(): axes.get_yscale() for axes in figure.axes}
     assert scales == {"Dirichlet energy": "log", "effective rank": "linear"}
-    assert list(figure.axes[0].lines[0].get_ydata()) == CURVES["dirichlet_energy"]
+    assert np.asarray(figure.axes[0].lines[0].get_ydata()).tolist() == CURVES["dirichlet_energy"]
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     assert picture.getvalue().startswith(b"\x89PNG")

@@ -1,0 +1,35 @@
+"""From settings to an initialised architecture."""
+
+from typing import Any
+
+import torch
+from hydra.utils import get_class
+
+from src.errors import UserError
+from src.graph.drop_edge import DropEdge
+from src.graph.graph import Graph
+from src.models.base import NodeClassifier, Settings
+
+SHARED = ("depth", "hidden", "dropout", "norm", "lr", "weight_decay", "weight_decay_linear", "seed")
+
+
+def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> NodeClassifier:
+    """The architecture of `settings["model"]`, initialised from `seed`.
+
+    Raises:
+        UserError: ROC-AUC is asked of a dataset that has not two classes.
+    """
+    roc_auc = settings["dataset"]["metric"] == "roc_auc"
+    if roc_auc and num_classes != 2:
+        raise UserError(f"metric=roc_auc needs two classes, {settings['dataset']['name']} has {num_classes}")
+    shared = Settings(
+        in_channels=graph.x.shape[1],
+        out_channels=num_classes,
+        drop_edge=DropEdge(settings["p_drop"], **settings["drop_edge"]),
+        roc_auc=roc_auc,
+        **{key: settings[key] for key in SHARED},
+    )
+    knobs = {key: value for key, value in settings["model"].items() if key != "_target_"}
+    torch.manual_seed(settings["seed"])
+    model: NodeClassifier = get_class(settings["model"]["_target_"])(shared, **knobs)
+    return model

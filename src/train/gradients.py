@@ -1,0 +1,30 @@
+"""How much gradient arrives at each layer of a model in training."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from src.graph.graph import Graph
+from src.measures.layers import Observer, gradient_norms
+from src.models.base import NodeClassifier
+from src.ops import SparseFeatures
+
+
+def training_gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
+    """Norms of the training loss's gradient with respect to each layer's state, layer 0..depth.
+
+    Taken without dropout on the whole graph, so that two epochs can be compared. Features are made dense for the pass:
+    layer 0 of a network without encoder is X itself.
+    """
+    x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x.clone()
+    x.requires_grad_()
+
+    def loss(observe: Observer) -> Tensor:
+        logits = model(x, graph.adjacency, observe)
+        return F.cross_entropy(logits[graph.train], graph.y[graph.train])
+
+    was_training = model.training
+    model.eval()
+    try:
+        return gradient_norms(loss)
+    finally:
+        model.train(was_training)
