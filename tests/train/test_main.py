@@ -3,13 +3,18 @@
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from mlflow.tracking import MlflowClient
 
 from src.config import CONF
+from tests.conftest import npz_arrays, write_planetoid
 from tests.train.conftest import Train, command_line
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -43,6 +48,36 @@ def test_every_model_trains_from_the_command_line(train: Train, workshop: Path) 
     assert {run.data.tags["outcome"] for run in runs} == {"finished"}
     for name in MODELS:
         assert f"csbm-{name}-d3-s0-split0: finished after 1 epochs" in done.stdout
+
+
+def test_every_dataset_trains_from_the_command_line(
+    train: Train, workshop: Path, write_manifest: Callable[[Path], object]
+) -> None:
+    names = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
+    data = workshop / "data"
+    (data / "heterophilous").mkdir(parents=True)
+    for name in names:
+        config = yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text())
+        if "planetoid" in config["_target_"]:
+            write_planetoid(data / "planetoid", name, absent=())
+        elif "files" in config:
+            arrays: dict[str, Any] = npz_arrays()
+            arrays["node_labels"] %= 2 if config["metric"] == "roc_auc" else 3
+            np.savez(data / config["files"][0], **arrays)
+    np.savez(workshop / "own.npz", **arrays)
+    write_manifest(workshop)
+
+    small = ("depth=2", "hidden=8", "epochs=1", "progress=false", "tracking.artifacts=[config]")
+    done = train(*small, f"dataset={','.join(name for name in names if name != 'npz')}", "-m")
+    assert done.returncode == 0, done.stderr
+    own = train(*small, "dataset=npz", "dataset.path=own.npz", "split=3")
+    assert own.returncode == 0, own.stderr
+    runs = client(workshop).search_runs(["1"])
+    assert sorted(run.data.tags["dataset"] for run in runs) == names
+    assert {run.data.tags["outcome"] for run in runs} == {"finished"}
+    assert len({run.data.tags["data_hash"] for run in runs}) == len(names)
+    with_auc = {run.data.tags["dataset"] for run in runs if "test_roc_auc" in run.data.metrics}
+    assert with_auc == {"minesweeper", "questions", "tolokers"}
 
 
 def test_a_failing_job_of_a_multirun_does_not_stop_the_others(train: Train, workshop: Path) -> None:
@@ -103,7 +138,7 @@ def test_ctrl_c_closes_the_run_and_says_how_to_go_on(workshop: Path, environment
 
 
 def test_real_cora_trains(real_cora: Path, train: Train, workshop: Path) -> None:
-    (workshop / "data").symlink_to(real_cora)
+    (workshop / "data").symlink_to(real_cora.parent)
     done = train("progress=false", "model=gcn", "epochs=120", "tracking.artifacts=[config]")
     assert done.returncode == 0, done.stderr
     (run,) = client(workshop).search_runs(["1"])
