@@ -83,14 +83,18 @@ class NodeClassifier(pl.LightningModule):
 
     def drop(self, x: Features) -> tuple[Any, float]:
         """Dropout in training: `(state, scale)`, the scale still to be multiplied in by the next product."""
-        p = self.settings.dropout if self.training else 0.0
         if isinstance(x, SparseFeatures):
-            return x.dropout(p, self.masks), 1.0
-        return dropout(x, p, self.masks)
+            return x.dropout(self.p_dropout, self.masks), 1.0
+        return dropout(x, self.p_dropout, self.masks)
 
     def relu_drop(self, x: Tensor) -> tuple[Tensor, float]:
         """`drop(relu(x))` in one pass."""
-        return relu_dropout(x, self.settings.dropout if self.training else 0.0, self.masks)
+        return relu_dropout(x, self.p_dropout, self.masks)
+
+    @property
+    def p_dropout(self) -> float:
+        """The dropout probability in force: that of the settings in training, else 0."""
+        return self.settings.dropout if self.training else 0.0
 
     def make_norms(self, count: int) -> nn.ModuleList:
         """One norm of the configured kind for each of `count` hidden layers."""

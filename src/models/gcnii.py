@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from src.models.linear import Linear
-from src.ops import propagate
+from src.ops import propagate, residual_layer
 
 
 class GCNII(NodeClassifier):
@@ -50,19 +50,19 @@ class GCNII(NodeClassifier):
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         maps = self._maps(self.weights)
-        star_maps = None if self.star_weights is None else self._maps(self.star_weights)
+        star_maps = maps if self.star_weights is None else self._maps(self.star_weights)
         h, scale = self.drop(x)
         h0 = self.encoder(h, scale).relu()
         observe(0, h0)
         residual = self.alpha * h0
         h, scale = self.drop(h0)
-        for layer in range(1, self.settings.depth + 1):
-            keep = scale * (1 - self.alpha)
-            if star_maps is None:
-                z = propagate(adjacency.at(layer), h, scale=keep, residual=residual) @ maps[layer - 1]
+        for layer, (own, other) in enumerate(zip(maps, star_maps, strict=True), start=1):
+            p, keep = adjacency.at(layer), scale * (1 - self.alpha)
+            if own is other and self.settings.norm == "none":
+                h, scale = residual_layer(p, h, residual, own, scale=keep, dropout=self.p_dropout, masks=self.masks)
             else:
-                z = propagate(adjacency.at(layer), h, scale=keep) @ maps[layer - 1] + residual @ star_maps[layer - 1]
-            h, scale = self.relu_drop(self.norms[layer - 1](z))
+                z = propagate(p, h, scale=keep) @ own + residual @ other
+                h, scale = self.relu_drop(self.norms[layer - 1](z))
             observe(layer, h)
         return self.decoder(h, scale)
 

@@ -2,7 +2,8 @@
 
 from src.ops.dropout import dropout, relu_dropout
 from src.ops.features import SparseFeatures, matmul
+from src.ops.layer import residual_layer
 from src.ops.masks import MaskSource
 from src.ops.propagation import propagate
 
-__all__ = ["MaskSource", "SparseFeatures", "dropout", "matmul", "propagate", "relu_dropout"]
+__all__ = ["MaskSource", "SparseFeatures", "dropout", "matmul", "propagate", "relu_dropout", "residual_layer"]

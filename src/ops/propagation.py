@@ -16,7 +16,7 @@ class Propagator(Protocol):
     def transpose(self) -> Tensor: ...
 
 
-def _product(matrix: Tensor, x: Tensor, scale: float) -> Tensor:
+def product(matrix: Tensor, x: Tensor, scale: float) -> Tensor:
     """`scale * M x` for a square M; written into its own output, which beta=0 leaves unread, so nothing is copied."""
     out = torch.empty_like(x)
     return torch.addmm(out, matrix, x, beta=0.0, alpha=scale, out=out)
@@ -27,14 +27,14 @@ class _Propagate(torch.autograd.Function):
     def forward(ctx: Any, operator: Propagator, x: Tensor, scale: float, residual: Tensor | None) -> Tensor:
         ctx.operator, ctx.scale = operator, scale
         if residual is None:
-            return _product(operator.matrix, x, scale)
+            return product(operator.matrix, x, scale)
         return torch.addmm(residual, operator.matrix, x, alpha=scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, None, Tensor | None]:
         (grad,) = grads
         wants_x, wants_residual = ctx.needs_input_grad[1], ctx.needs_input_grad[3]
-        back = _product(ctx.operator.transpose, grad, ctx.scale) if wants_x else None
+        back = product(ctx.operator.transpose, grad, ctx.scale) if wants_x else None
         return None, back, None, grad if wants_residual else None
 
 
