@@ -31,7 +31,7 @@ def stable_rank(x: Tensor) -> float:
 
 
 def _singular_values(x: Tensor) -> Tensor | None:
-    """Singular values in float64, by the Gram matrix of the smaller side; those below 1e-8 of the largest are noise."""
+    """Singular values up to a common factor, in float64, by the smaller Gram matrix; noise below 1e-8."""
     if not x.isfinite().all():
         return None
     largest = x.abs().max()
@@ -39,4 +39,4 @@ def _singular_values(x: Tensor) -> Tensor | None:
         return torch.zeros(1, dtype=torch.float64)
     scaled = x.double() / largest  # a collapsed state of 1e-200 must not underflow when squared
     gram = scaled.T @ scaled if x.shape[0] >= x.shape[1] else scaled @ scaled.T
-    return torch.linalg.eigvalsh(gram).clamp_min(0).sqrt() * largest
+    return torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()

@@ -133,8 +133,9 @@ class NodeClassifier(pl.LightningModule):
             f"{part}_acc": _accuracy(logits, y, nodes),
         }
         if self.settings.roc_auc:
-            margin = logits[nodes, 1] - logits[nodes, 0]
-            scores[f"{part}_roc_auc"] = binary_auroc(margin.sigmoid(), y[nodes])
+            margin = (logits[nodes, 1] - logits[nodes, 0]).double()
+            spread = (margin.max() - margin.min()).clamp_min(1e-300)
+            scores[f"{part}_roc_auc"] = binary_auroc((margin - margin.min()) / spread, y[nodes])  # sigmoids saturate
         return scores
 
     def transfer_batch_to_device(self, batch: Graph, device: torch.device, dataloader_idx: int) -> Graph:

@@ -1,0 +1,128 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.ops import MaskSource, masks
+from src.ops.masks import LEVELS, draw_threshold
+
+CPU = torch.device("cpu")
+SIZE = 1 << 20
+EVERY_LANE = torch.arange(-LEVELS // 2, LEVELS // 2)
+REQUESTS = [(3,), (5, 7), (1000,), (1,), (0, 4), (64, 33), (2, 3, 4)]
+
+
+def draw(seed: int = 0, step: int = 0, size: int = SIZE) -> Tensor:
+    source = MaskSource(seed)
+    source.restart(step)
+    return source.lanes((size,), CPU)
+
+
+def correlation(a: Tensor, b: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([a, b]).double())[0, 1])
+
+
+@pytest.mark.parametrize("p", [1e-9, 0.1, 1 / 3, 0.5, 0.6, 0.9999, 1 - 1e-9])
+def test_over_all_lanes_the_scale_is_exact(p: float) -> None:
+    threshold, scale = draw_threshold(p)
+    kept = threshold < EVERY_LANE
+    assert float(kept.double().mean()) * scale == pytest.approx(1, rel=1e-15)
+    assert float(kept.double().mean()) == pytest.approx(1 - p, abs=1.01 / LEVELS)
+    assert kept.any()
+
+
+@pytest.mark.parametrize("p", [0.1, 1 / 3, 0.5, 0.6, 0.9, 0.9999])
+def test_mask_times_scale_has_mean_one(p: float) -> None:
+    threshold, scale = draw_threshold(p)
+    mask = (draw() > threshold).double() * scale
+    assert float(mask.mean()) == pytest.approx(1, abs=5 * math.sqrt(p / (1 - p) / SIZE))
+
+
+@pytest.mark.parametrize("bit", range(16))
+def test_every_bit_is_fair_in_each_of_the_four_lanes_of_a_word(bit: int) -> None:
+    bits = ((draw(seed=bit).view(-1, 4) >> bit) & 1).double()
+    assert torch.all((bits.mean(0) - 0.5).abs() < 5 * 0.5 / math.sqrt(SIZE / 4))
+
+
+def test_the_four_lanes_of_a_word_are_centred_and_uncorrelated() -> None:
+    lanes = draw(seed=3).view(-1, 4).double() + 0.5
+    sigma = LEVELS / math.sqrt(12)
+    assert torch.all(lanes.mean(0).abs() < 5 * sigma / math.sqrt(SIZE / 4))
+    assert torch.all((lanes.std(0) / sigma - 1).abs() < 0.005)
+    assert torch.all(torch.corrcoef(lanes.T).fill_diagonal_(0).abs() < 5 / math.sqrt(SIZE / 4))
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3, 4, 5, 8, 64])
+def test_neighbouring_elements_are_uncorrelated(lag: int) -> None:
+    lanes = draw(seed=4)
+    assert abs(correlation(lanes[lag:], lanes[:-lag])) < 5 / math.sqrt(SIZE - lag)
+
+
+def test_lanes_fill_the_whole_range_evenly() -> None:
+    lanes = draw(seed=5).long()
+    assert lanes.min() == -LEVELS // 2 and lanes.max() == LEVELS // 2 - 1
+    counts = torch.bincount((lanes + LEVELS // 2) // 256, minlength=256).double()
+    chi_square = float(((counts - SIZE / 256) ** 2 / (SIZE / 256)).sum())
+    assert abs(chi_square - 255) < 5 * math.sqrt(2 * 255)
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4), (0, 3)])
+def test_shape_and_type(shape: tuple[int, ...]) -> None:
+    lanes = MaskSource(0).lanes(shape, CPU)
+    assert lanes.shape == shape and lanes.dtype == torch.int16
+
+
+def test_seed_and_step_decide_the_stream_and_torch_does_not() -> None:
+    torch.manual_seed(0)
+    first = draw(seed=7, step=11, size=1000)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    assert torch.equal(first, draw(seed=7, step=11, size=1000))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("seed", "step"), [(0, 1), (1, 0), (1, 1), (0, 2), (2, 0)])
+def test_other_seeds_and_steps_give_unrelated_streams(seed: int, step: int) -> None:
+    assert abs(correlation(draw(), draw(seed, step))) < 5 / math.sqrt(SIZE)
+
+
+def test_seed_and_step_are_not_interchangeable() -> None:
+    assert not torch.equal(draw(1, 2, 100), draw(2, 1, 100))
+
+
+def test_a_new_source_stands_at_step_zero() -> None:
+    assert torch.equal(MaskSource(9).lanes((50,), CPU), draw(seed=9, step=0, size=50))
+
+
+@pytest.mark.parametrize("block", [1, 16, 300, 1 << 21])
+@pytest.mark.parametrize("before", [[], [(4,)], [(40, 40)], [(100,)] * 30, REQUESTS])
+def test_the_stream_does_not_depend_on_what_was_drawn_ahead(
+    block: int, before: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = MaskSource(5)
+    fresh.restart(8)
+    expected = [fresh.lanes(shape, CPU).clone() for shape in REQUESTS]
+    monkeypatch.setattr(masks, "BLOCK", block)
+    used = MaskSource(5)
+    for shape in before:
+        used.lanes(shape, CPU)
+    used.restart(8)
+    got = [used.lanes(shape, CPU) for shape in REQUESTS]
+    assert all(torch.equal(a, b) for a, b in zip(expected, got, strict=True))
+
+
+def test_requests_of_whole_words_cut_one_stream() -> None:
+    source = MaskSource(6)
+    parts = torch.cat([source.lanes((size,), CPU) for size in (4, 400, 16, 580)])
+    assert torch.equal(parts, draw(seed=6, size=1000))
+
+
+def test_lanes_in_hand_survive_later_draws_and_restarts() -> None:
+    source = MaskSource(2)
+    lanes = source.lanes((1001,), CPU)
+    copy = lanes.clone()
+    source.lanes((5000,), CPU)
+    source.restart(1)
+    source.lanes((5000,), CPU)
+    assert torch.equal(lanes, copy)
