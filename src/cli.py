@@ -53,7 +53,8 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full{f' ({error.filename})' if error.filename else ''}: free some space and start again"
+        place = error.filename2 or error.filename
+        return f"the disk is full{f' ({place})' if place else ''}: free some space and start again"
     if isinstance(error, MissingConfigException):
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         options = ", ".join(option for option in error.options or [] if "/" not in option)

@@ -40,7 +40,7 @@ class TrackingConfig:
 
 @dataclass
 class TrainerConfig:
-    accelerator: str = knob(["cpu", "gpu", "auto"])
+    accelerator: str = knob(["cpu"])
     threads: int | None = knob("[1, inf)")
 
 

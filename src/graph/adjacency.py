@@ -83,7 +83,7 @@ def gcn_adjacency(edge_index: Tensor, num_nodes: int) -> Adjacency:
     Returns:
         The adjacency; its pattern is symmetric iff every edge has its reverse.
     """
-    source, target = edge_index[:, edge_index[0] != edge_index[1]]
+    source, target = edge_index
     loops = torch.arange(num_nodes, device=edge_index.device)
     keys = torch.cat([target * num_nodes + source, loops * (num_nodes + 1)]).unique()
     row, col = keys // num_nodes, keys % num_nodes

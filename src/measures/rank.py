@@ -31,7 +31,7 @@ def stable_rank(x: Tensor) -> float:
 
 
 def _singular_values(x: Tensor) -> Tensor | None:
-    """Singular values up to a common factor, in float64, by the smaller Gram matrix; noise below 1e-8."""
+    """Singular values up to a common factor, in float64, by the smaller Gram matrix: exact to 1e-8 of the largest."""
     if not x.isfinite().all():
         return None
     largest = x.abs().max()

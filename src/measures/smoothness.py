@@ -50,7 +50,7 @@ def mean_average_distance(x: Tensor, edge_index: Tensor) -> float:
     """
     norm = x.double().norm(dim=1, keepdim=True)
     unit = x.double() / torch.where(norm == 0, 1.0, norm)
-    alive = (norm.squeeze(1) > 0)[edge_index].all(0)
+    alive = (norm.squeeze(1) != 0)[edge_index].all(0)  # NaN stays: a diverged state must not look healthy
     edges = edge_index[:, alive]
     if edges.shape[1] == 0:
         return float("nan") if edge_index.shape[1] else 0.0

@@ -68,5 +68,5 @@ class GCNII(NodeClassifier):
 
     def _maps(self, weights: Tensor) -> tuple[Tensor, ...]:
         """(1 - beta_l) I + beta_l W_l for every layer."""
-        identity = torch.eye(self.settings.hidden, device=weights.device)
+        identity = torch.eye(self.settings.hidden, device=weights.device, dtype=weights.dtype)
         return torch.lerp(identity, weights, self.beta).unbind(0)

@@ -41,7 +41,7 @@ class MaskSource:
     def restart(self, step: int) -> None:
         """Begin the stream that belongs to this training step."""
         self.step = step
-        self._bits = np.random.SFC64(np.random.SeedSequence([self.seed, step]))
+        self._bits = np.random.SFC64(self._sequence())
         self._ahead, self._used = self._used, 0
         self._block = np.empty(0, np.uint64)
         self._generator: torch.Generator | None = None
@@ -52,10 +52,13 @@ class MaskSource:
         if device.type == "cpu":
             return torch.from_numpy(self._words(-(-size // 4)).view(np.int16)[:size]).view(shape)
         if self._generator is None:
-            words = np.random.SeedSequence([self.seed, self.step]).generate_state(2)
+            words = self._sequence().generate_state(2)
             self._generator = torch.Generator(device).manual_seed((int(words[0]) << 31) ^ int(words[1]))
         low, high = -LEVELS // 2, LEVELS // 2
         return torch.randint(low, high, shape, dtype=torch.int16, device=device, generator=self._generator)
+
+    def _sequence(self) -> np.random.SeedSequence:
+        return np.random.SeedSequence(self.seed, spawn_key=(self.step,))
 
     def _words(self, count: int) -> np.ndarray:
         """The next 64-bit words of the stream."""

@@ -63,7 +63,7 @@ def open_store(uri: str, experiment: str) -> "tuple[MlflowClient, str]":
     from mlflow.tracking import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # it prints stack traces of what it raises anyway
     is_file = uri.startswith("sqlite:///")
     path = Path(uri.removeprefix("sqlite:///")).absolute()
     try:

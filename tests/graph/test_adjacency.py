@@ -1,0 +1,155 @@
+import pytest
+import torch
+from torch import Tensor
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+from src.graph.adjacency import Adjacency, gcn_adjacency
+
+N = 10
+KINDS = pytest.mark.parametrize("kind", ["undirected", "directed"])
+
+
+def edges(kind: str, seed: int = 0) -> Tensor:
+    """Random, without self-loops or repeats; nodes 8 and 9 are isolated."""
+    pairs = torch.randint(0, 8, (2, 18), generator=torch.Generator().manual_seed(seed))
+    pairs = pairs[:, pairs[0] != pairs[1]]
+    return torch.unique(pairs if kind == "directed" else torch.cat([pairs, pairs.flip(0)], 1), dim=1)
+
+
+def dense_formula(edge_index: Tensor, num_nodes: int = N) -> Tensor:
+    a = torch.zeros(num_nodes, num_nodes, dtype=torch.float64)
+    a[edge_index[1], edge_index[0]] = 1
+    a.fill_diagonal_(1)
+    inverse_root = torch.diag(a.sum(1) ** -0.5)
+    return inverse_root @ a @ inverse_root
+
+
+def in_float64(adjacency: Adjacency) -> Adjacency:
+    return adjacency.normalized(torch.ones(adjacency.row.numel(), dtype=torch.float64))
+
+
+def assert_consistent(adjacency: Adjacency) -> None:
+    assert torch.equal(adjacency.transpose.to_dense(), adjacency.matrix.to_dense().T)
+    assert torch.equal(adjacency.matrix.to_dense()[adjacency.row, adjacency.col], adjacency.values)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@KINDS
+def test_equals_the_dense_formula(kind: str, seed: int) -> None:
+    edge_index = edges(kind, seed)
+    adjacency = gcn_adjacency(edge_index, N)
+    assert adjacency.num_nodes == N and adjacency.values.dtype == torch.float32
+    torch.testing.assert_close(adjacency.matrix.to_dense().double(), dense_formula(edge_index), rtol=1e-6, atol=0)
+    exact = in_float64(adjacency).matrix.to_dense()
+    torch.testing.assert_close(exact, dense_formula(edge_index), rtol=1e-14, atol=0)
+
+
+@KINDS
+def test_equals_the_normalisation_of_pyg(kind: str) -> None:
+    edge_index = edges(kind)
+    (source, target), weight = gcn_norm(edge_index, None, N, dtype=torch.float64)
+    expected = torch.zeros(N, N, dtype=torch.float64).index_put((target, source), weight)
+    torch.testing.assert_close(in_float64(gcn_adjacency(edge_index, N)).matrix.to_dense(), expected)
+
+
+@KINDS
+def test_self_loops_repeats_and_order_do_not_matter(kind: str) -> None:
+    edge_index = edges(kind)
+    noisy = torch.cat([edge_index.flip(1), torch.tensor([[0, 3, 9, 3], [0, 3, 9, 3]]), edge_index[:, :5]], dim=1)
+    clean, other = gcn_adjacency(edge_index, N), gcn_adjacency(noisy, N)
+    assert torch.equal(clean.matrix.to_dense(), other.matrix.to_dense())
+    assert torch.equal(clean.pair, other.pair) and clean.num_edges == other.num_edges
+
+
+def test_isolated_nodes_keep_themselves() -> None:
+    dense = gcn_adjacency(edges("undirected"), N).matrix.to_dense()
+    assert torch.equal(dense[8:], torch.eye(N)[8:]) and torch.equal(dense[:, 8:], torch.eye(N)[:, 8:])
+
+
+def test_without_edges_it_is_the_identity() -> None:
+    adjacency = gcn_adjacency(torch.empty(2, 0, dtype=torch.long), 4)
+    assert torch.equal(adjacency.matrix.to_dense(), torch.eye(4))
+    assert adjacency.num_edges == 0 and adjacency.pair.tolist() == [0] * 4
+
+
+def test_the_root_of_the_degrees_stays_where_it_is() -> None:
+    p = in_float64(gcn_adjacency(edges("undirected"), N)).matrix.to_dense()
+    fixed = (p != 0).sum(1).double().sqrt()
+    torch.testing.assert_close(p @ fixed, fixed)
+
+
+def test_a_symmetric_pattern_is_its_own_transpose() -> None:
+    adjacency = gcn_adjacency(edges("undirected"), N)
+    assert adjacency.transpose is adjacency.matrix and adjacency.order is None
+    assert_consistent(adjacency)
+
+
+def test_a_directed_pattern_gets_a_transpose() -> None:
+    adjacency = gcn_adjacency(torch.tensor([[0, 1], [1, 2]]), 3)
+    assert torch.equal(adjacency.matrix.to_dense() != 0, torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 1]]).bool())
+    adjacency = gcn_adjacency(edges("directed"), N)
+    assert adjacency.order is not None
+    assert torch.equal(adjacency.values[adjacency.order], adjacency.transpose.values())
+    assert_consistent(adjacency)
+
+
+@KINDS
+def test_both_directions_of_an_edge_share_a_number(kind: str) -> None:
+    adjacency = gcn_adjacency(edges(kind), N)
+    numbers: dict[frozenset[int], set[int]] = {}
+    for i, j, pair in zip(adjacency.row.tolist(), adjacency.col.tolist(), adjacency.pair.tolist(), strict=True):
+        numbers.setdefault(frozenset((i, j)), set()).add(pair)
+    loops = [pair for ends, pair in numbers.items() if len(ends) == 1]
+    others = [pair for ends, pair in numbers.items() if len(ends) == 2]
+    assert loops == [{adjacency.num_edges}] * N
+    assert sorted(others, key=min) == [{k} for k in range(adjacency.num_edges)]
+
+
+@KINDS
+def test_other_values_leave_the_original_alone(kind: str) -> None:
+    adjacency = gcn_adjacency(edges(kind), N)
+    before = adjacency.values.clone()
+    factor = 2.0 + adjacency.pair
+    other = adjacency.with_values(adjacency.values * factor)
+    other.values.mul_(3)
+    assert torch.equal(adjacency.values, before)
+    assert_consistent(adjacency)
+    assert torch.equal(other.values, before * factor * 3)
+    again = adjacency.with_values(before * factor)
+    assert_consistent(again)
+    assert (again.transpose is again.matrix) == (kind == "undirected")
+    assert again.row is adjacency.row and again.pair is adjacency.pair
+
+
+@KINDS
+def test_weights_are_normalised_by_their_row_sums(kind: str) -> None:
+    adjacency = gcn_adjacency(edges(kind), N)
+    weights = (adjacency.pair % 4).double()
+    weights[adjacency.row == adjacency.col] = 1.5
+    dense = torch.zeros(N, N, dtype=torch.float64).index_put((adjacency.row, adjacency.col), weights)
+    root = dense.sum(1).sqrt()
+    result = adjacency.normalized(weights)
+    torch.testing.assert_close(result.matrix.to_dense(), dense / root[:, None] / root)
+    assert_consistent(result)
+
+
+@KINDS
+def test_relabelling_the_nodes_relabels_the_matrix(kind: str) -> None:
+    edge_index = edges(kind)
+    new = torch.randperm(N, generator=torch.Generator().manual_seed(1))
+    original, relabelled = gcn_adjacency(edge_index, N), gcn_adjacency(new[edge_index], N)
+    torch.testing.assert_close(relabelled.matrix.to_dense()[new][:, new], original.matrix.to_dense())
+    assert relabelled.num_edges == original.num_edges
+
+
+@KINDS
+def test_every_layer_and_every_device_gets_the_same(kind: str) -> None:
+    adjacency = gcn_adjacency(edges(kind), N)
+    assert adjacency.at(1) is adjacency and adjacency.at(64) is adjacency
+    copy = adjacency.to("cpu")
+    assert torch.equal(copy.matrix.to_dense(), adjacency.matrix.to_dense())
+    assert (copy.transpose is copy.matrix) == (adjacency.transpose is adjacency.matrix)
+    assert_consistent(copy)
+    elsewhere = adjacency.to("meta")
+    parts = (elsewhere.matrix, elsewhere.transpose, elsewhere.row, elsewhere.col, elsewhere.pair)
+    assert all(part.device.type == "meta" for part in parts)

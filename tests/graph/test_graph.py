@@ -1,0 +1,56 @@
+import pytest
+import torch
+from torch import Tensor
+
+from src.graph.adjacency import gcn_adjacency
+from src.graph.graph import Graph
+from src.ops import SparseFeatures
+
+PATH = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+ONE_WAY = torch.tensor([[0, 2, 3], [1, 1, 0]])
+
+
+def make_graph(edge_index: Tensor, sparse: bool = False) -> Graph:
+    x: Tensor | SparseFeatures = torch.eye(4)
+    if sparse:
+        x = SparseFeatures.from_csr(torch.arange(5), torch.arange(4), torch.ones(4), (4, 4))
+    parts = (torch.tensor([0, 1]), torch.tensor([2]), torch.tensor([3]))
+    return Graph(x, gcn_adjacency(edge_index, 4), torch.tensor([0, 1, 0, 1]), *parts)
+
+
+def as_set(edge_index: Tensor) -> set[tuple[int, ...]]:
+    return {tuple(edge) for edge in edge_index.T.tolist()}
+
+
+@pytest.mark.parametrize("edge_index", [PATH, ONE_WAY, torch.empty(2, 0, dtype=torch.long)])
+def test_edges_come_back_from_source_to_target(edge_index: Tensor) -> None:
+    graph = make_graph(edge_index)
+    assert graph.edge_index.shape == edge_index.shape
+    assert as_set(graph.edge_index) == as_set(edge_index)
+
+
+def test_edges_exclude_self_loops_and_repeats() -> None:
+    noisy = torch.cat([PATH, PATH[:, :2], torch.tensor([[3, 1], [3, 1]])], dim=1)
+    graph = make_graph(noisy)
+    assert graph.edge_index.shape == (2, 4)
+    assert as_set(graph.edge_index) == as_set(PATH)
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
+def test_on_its_own_device_the_graph_is_itself(device: torch.device | str) -> None:
+    graph = make_graph(PATH)
+    assert graph.to(device) is graph
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("edge_index", [PATH, ONE_WAY])
+def test_every_part_moves(edge_index: Tensor, sparse: bool) -> None:
+    graph = make_graph(edge_index, sparse)
+    moved = graph.to("meta")
+    features = [moved.x] if isinstance(moved.x, Tensor) else [moved.x.matrix, moved.x.transpose, moved.x.order]
+    a = moved.adjacency
+    tensors = [*features, a.matrix, a.transpose, a.row, a.col, a.pair, moved.y, moved.train, moved.val, moved.test]
+    assert all(tensor.device.type == "meta" for tensor in tensors)
+    assert (a.order is None) == (graph.adjacency.order is None)
+    assert (moved.train.numel(), moved.val.numel(), moved.test.numel()) == (2, 1, 1)
+    assert graph.y.device.type == "cpu"

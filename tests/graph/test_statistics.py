@@ -1,0 +1,128 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.graph import statistics
+from src.graph.statistics import adjusted_homophily, graph_statistics, receptive_field
+
+
+def undirected(*pairs: tuple[int, int]) -> Tensor:
+    one_way = torch.tensor(pairs).T
+    return torch.cat([one_way, one_way.flip(0)], dim=1)
+
+
+def path(n: int) -> Tensor:
+    return undirected(*((i, i + 1) for i in range(n - 1)))
+
+
+def cycle(n: int) -> Tensor:
+    return undirected(*((i, (i + 1) % n) for i in range(n)))
+
+
+def star(leaves: int) -> Tensor:
+    return undirected(*((0, i) for i in range(1, leaves + 1)))
+
+
+def numbers(edge_index: Tensor, y: list[int]) -> dict[str, float]:
+    result = graph_statistics(torch.eye(len(y)), edge_index, torch.tensor(y))
+    return {name: value for name, value in result.items() if not isinstance(value, dict)}
+
+
+@pytest.mark.parametrize(
+    ("edge_index", "y", "edge", "adjusted"),
+    [
+        (path(3), [0, 0, 1], 1 / 2, -1 / 3),
+        (undirected((0, 1), (2, 3)), [0, 0, 1, 1], 1.0, 1.0),
+        (undirected((0, 2), (0, 3), (1, 2), (1, 3)), [0, 0, 1, 1], 0.0, -1.0),
+        (cycle(4), [0, 0, 1, 1], 1 / 2, 0.0),
+        (star(3), [0, 0, 1, 1], 1 / 3, (1 / 3 - 5 / 9) / (4 / 9)),
+        (cycle(3), [0, 1, 2], 0.0, -1 / 2),
+    ],
+)
+def test_homophily_by_hand(edge_index: Tensor, y: list[int], edge: float, adjusted: float) -> None:
+    result = numbers(edge_index, y)
+    assert result["edge_homophily"] == pytest.approx(edge, abs=1e-7)
+    assert result["adjusted_homophily"] == pytest.approx(adjusted, abs=1e-12)
+
+
+def test_adjusted_homophily_against_a_sum_over_edges() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pairs = {tuple(sorted(pair)) for pair in torch.randint(0, 20, (60, 2), generator=generator).tolist()}
+    edges = [(a, b) for a, b in pairs if a != b]
+    y = torch.randint(0, 4, (20,), generator=generator)
+    degree = [sum(i in edge for edge in edges) for i in range(20)]
+    same = sum(int(y[a]) == int(y[b]) for a, b in edges) / len(edges)
+    by_class = [sum(degree[i] for i in range(20) if int(y[i]) == k) for k in range(4)]
+    chance = sum((d / (2 * len(edges))) ** 2 for d in by_class)
+    expected = (same - chance) / (1 - chance)
+    assert adjusted_homophily(undirected(*edges), y) == pytest.approx(expected, rel=1e-12)
+    assert numbers(undirected(*edges), y.tolist())["edge_homophily"] == pytest.approx(same, rel=1e-6)
+
+
+def test_adjusted_homophily_of_one_class_or_no_edge_is_not_a_number() -> None:
+    assert math.isnan(adjusted_homophily(path(3), torch.zeros(3, dtype=torch.long)))
+    assert math.isnan(adjusted_homophily(torch.empty(2, 0, dtype=torch.long), torch.tensor([0, 1])))
+
+
+def test_unlabelled_nodes_do_not_count_for_homophily() -> None:
+    labelled, whole = path(3), torch.cat([path(3), undirected((2, 3), (3, 4))], dim=1)
+    with_unlabelled, without = numbers(whole, [0, 0, 1, -1, -1]), numbers(labelled, [0, 0, 1])
+    for name in ("edge_homophily", "adjusted_homophily", "classes"):
+        assert with_unlabelled[name] == without[name]
+    assert with_unlabelled["nodes"] == 5 and with_unlabelled["edges"] == 4
+
+
+@pytest.mark.parametrize("n", [2, 7, 12])
+def test_receptive_field_of_a_path(n: int) -> None:
+    expected = [sum(abs(i - j) <= k for i in range(n) for j in range(n)) / n for k in range(1, 11)]
+    assert receptive_field(path(n), n) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [3, 8, 25])
+def test_receptive_field_of_a_cycle(n: int) -> None:
+    assert receptive_field(cycle(n), n, hops=6) == [min(2 * k + 1, n) for k in range(1, 7)]
+
+
+@pytest.mark.parametrize("leaves", [1, 4, 9])
+def test_receptive_field_of_a_star(leaves: int) -> None:
+    n = leaves + 1
+    assert receptive_field(star(leaves), n, hops=3) == pytest.approx([(n + 2 * leaves) / n, n, n])
+
+
+def test_an_isolated_node_sees_itself() -> None:
+    assert receptive_field(torch.empty(2, 0, dtype=torch.long), 3, hops=2) == [1.0, 1.0]
+    assert receptive_field(path(2), 3, hops=2) == pytest.approx([5 / 3, 5 / 3])
+
+
+def test_large_graphs_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    two_kinds = torch.cat([cycle(20), 20 + star(9)], dim=1)
+    exact = receptive_field(two_kinds, 30)
+    monkeypatch.setattr(statistics, "EXACT", 10)
+    monkeypatch.setattr(statistics, "SAMPLE", 6)
+    assert receptive_field(cycle(20), 20, hops=3) == [3.0, 5.0, 7.0]
+    sampled = receptive_field(two_kinds, 30)
+    assert sampled == receptive_field(two_kinds, 30) and sampled != exact
+    assert all((value * 6) % 1 == pytest.approx(0, abs=1e-9) for value in sampled)
+    monkeypatch.setattr(statistics, "SAMPLE", 30)
+    assert receptive_field(two_kinds, 30) == pytest.approx(exact)
+
+
+def test_everything_that_is_counted() -> None:
+    x = torch.tensor([[1.0, 0.0, 0.0, 2.0], [0.0, 0.0, 0.0, 0.0], [3.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    result = graph_statistics(x, path(3), torch.tensor([0, 2, 1, 0]))
+    assert (result["nodes"], result["edges"], result["classes"], result["features"]) == (4, 2, 3, 4)
+    assert result["feature_density"] == 3 / 16
+    assert result["connected_components"] == 2
+    field = result["receptive_field"]
+    assert isinstance(field, dict) and list(field) == [str(k) for k in range(1, 11)]
+    assert list(field.values()) == receptive_field(path(3), 4)
+
+
+@pytest.mark.parametrize(
+    ("edge_index", "n", "components"),
+    [(cycle(6), 6, 1), (undirected((0, 1), (2, 3)), 4, 2), (undirected((0, 1)), 5, 4)],
+)
+def test_components(edge_index: Tensor, n: int, components: int) -> None:
+    assert numbers(edge_index, [0, 1] * (n // 2) + [0] * (n % 2))["connected_components"] == components
