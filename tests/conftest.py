@@ -1,0 +1,203 @@
+"""Small files in the formats of the real ones, and projects to put them in."""
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from scipy.sparse import csr_matrix
+
+from src.data import manifest, raw
+from src.data.manifest import ROOT, md5, tree_md5
+from src.tracking.store import open_store
+
+FEATURES, CLASSES, LABELLED, NODES = 10, 3, 6, 520  # PyG's reader takes the 500 nodes after the first 6 to validate
+FIRST_TEST = 510
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def quiet_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a proxy, nor the repository whose hook runs the tests, nor anyone's statistics get in the way."""
+    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+def bits(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A feature row for every number, no two alike and none of zeros only."""
+    rows: np.ndarray[Any, Any] = ((numbers[:, None] + 1) >> np.arange(FEATURES) & 1).astype(np.float32)
+    return rows
+
+
+def write_planetoid(folder: Path, name: str, absent: tuple[int, ...]) -> None:
+    """The eight files: node i has the bits of i + 1 and class i % 3, all nodes but the absent ones form a ring."""
+    nodes = np.arange(NODES)
+    present = np.setdiff1d(nodes, absent)
+    order = np.random.default_rng(0).permutation(present[present >= FIRST_TEST])
+    one_hot = np.eye(CLASSES, dtype=np.int32)
+    graph: defaultdict[int, list[int]] = defaultdict(list, {int(node): [] for node in nodes})
+    for a, b in zip(present.tolist(), np.roll(present, -1).tolist(), strict=True):
+        graph[a].append(b)
+        graph[b].append(a)
+    graph[0] += [0, 1]  # a self-loop and a repetition, as the real files have
+    parts = {
+        "x": csr_matrix(bits(nodes[:LABELLED])), "y": one_hot[nodes[:LABELLED] % CLASSES],
+        "allx": csr_matrix(bits(nodes[:FIRST_TEST])), "ally": one_hot[nodes[:FIRST_TEST] % CLASSES],
+        "tx": csr_matrix(bits(order)), "ty": one_hot[order % CLASSES], "graph": graph,
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, content in parts.items():
+        (folder / f"ind.{name}.{part}").write_bytes(pickle.dumps(content, protocol=2))
+    (folder / f"ind.{name}.test.index").write_text("".join(f"{node}\n" for node in order))
+
+
+def npz_arrays() -> dict[str, np.ndarray[Any, Any]]:
+    """30 nodes in a directed ring with a self-loop and a repetition, three classes, ten splits."""
+    nodes = np.arange(30)
+    ring = np.stack([nodes, np.roll(nodes, -1)], axis=1)
+    rank = np.stack([np.random.default_rng(split).permutation(30) for split in range(10)])
+    return {
+        "node_features": bits(nodes), "node_labels": nodes % 3,
+        "edges": np.concatenate([ring, [[4, 4], [1, 0]]]),
+        "train_masks": rank < 15, "val_masks": (rank >= 15) & (rank < 22), "test_masks": rank >= 22,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray[Any, Any]]:
+    return npz_arrays()
+
+
+@pytest.fixture(scope="session")
+def raw_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with Cora, Citeseer (two nodes of the test range in no file) and Texas in small. Do not write."""
+    folder = tmp_path_factory.mktemp("raw") / "data"
+    write_planetoid(folder / "planetoid", "cora", absent=())
+    write_planetoid(folder / "planetoid", "citeseer", absent=(513, 517))
+    (folder / "heterophilous").mkdir()
+    arrays: dict[str, Any] = npz_arrays()
+    np.savez(folder / "heterophilous" / "texas.npz", **arrays)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_manifest() -> Callable[[Path], dict[str, str]]:
+    """Writes ROOT/data.dvc for what lies in ROOT/data, without DVC; returns the list of files."""
+
+    def write(root: Path) -> dict[str, str]:
+        data = root / "data"
+        files = {p.relative_to(data).as_posix(): md5(p) for p in sorted(data.rglob("*")) if p.is_file()}
+        entry = {"md5": f"{tree_md5(files)}.dir", "nfiles": len(files), "hash": "md5", "path": "data"}
+        (root / "data.dvc").write_text(yaml.safe_dump({"outs": [entry], "meta": {"files": files}}, sort_keys=False))
+        return files
+
+    return write
+
+
+@pytest.fixture
+def use_root(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
+    """Makes a folder the project root for everything that reads raw or prepared files."""
+
+    def use(root: Path) -> Path:
+        monkeypatch.setattr(manifest, "DATA", root / "data")
+        monkeypatch.setattr(manifest, "MANIFEST", root / "data.dvc")
+        monkeypatch.setattr(raw, "PREPARED", root / "prepared")
+        return root
+
+    return use
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, raw_files: Path, write_manifest: Callable[[Path], object], use_root: Callable[[Path], Path]
+) -> Path:
+    """The root of a project with the small raw files and their manifest."""
+    shutil.copytree(raw_files, tmp_path / "project" / "data")
+    write_manifest(tmp_path / "project")
+    return use_root(tmp_path / "project")
+
+
+@pytest.fixture
+def dataset_config() -> Callable[..., dict[str, Any]]:
+    """The settings of conf/dataset/NAME.yaml, with changes."""
+
+    def read(name: str, **changes: Any) -> dict[str, Any]:
+        content = yaml.safe_load((ROOT / "conf" / "dataset" / f"{name}.yaml").read_text()) | changes
+        content.pop("limits", None)
+        return dict(content)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def dvc() -> Callable[..., None]:
+    """Runs a DVC command in a folder."""
+
+    def run(root: Path, *command: str) -> None:
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=root, check=True, capture_output=True)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def dvc_template(tmp_path_factory: pytest.TempPathFactory, dvc: Callable[..., None]) -> Iterator[Path]:
+    """An empty Git and DVC project whose remote is the folder `remote` in it. Copy before use."""
+    root = tmp_path_factory.mktemp("dvc") / "project"
+    root.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"):
+            patch.delenv(name, raising=False)
+        subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+        dvc(root, "init", "-q")
+        lines = ["[core]", "analytics = false", "check_update = false", "remote = store"]
+        (root / ".dvc" / "config").write_text("\n".join([*lines, "['remote \"store\"']", "url = ../remote", ""]))
+        yield root
+
+
+@pytest.fixture
+def dvc_project(tmp_path: Path, dvc_template: Path) -> Path:
+    """A Git and DVC project of the test's own."""
+    return Path(shutil.copytree(dvc_template, tmp_path / "dvc-project"))
+
+
+@pytest.fixture(scope="session")
+def opened_together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int | None]]:
+    """A database of runs that two processes opened, and so created, at the same moment, and their exit codes.
+
+    Creating one takes seconds: copy it instead.
+    """
+    path = tmp_path_factory.mktemp("store") / "records.db"
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=open_store, args=(f"sqlite:///{path}", "together")) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    return path, [process.exitcode for process in both]
+
+
+@pytest.fixture
+def real_cora() -> Path:
+    """The folder of the real Planetoid files; in CI they have to be there."""
+    folder = ROOT / "data" / "planetoid"
+    if not (folder / "ind.cora.x").is_file():
+        if os.environ.get("CI"):
+            pytest.fail("data/planetoid/ind.cora.x is missing: run `make data` before the tests")
+        pytest.skip("the real Cora is not in data/")
+    return folder

@@ -1,0 +1,136 @@
+"""The prepared file, and the graph of one split."""
+
+import errno
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.data.dataset import Dataset
+from src.errors import UserError
+from src.ops import SparseFeatures
+
+NODES, SPLITS = 24, 3
+
+
+def make(density: float = 0.5) -> Dataset:
+    """A ring in both directions; split s trains on nodes s, s + 3, ... of the first half."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(NODES, 50, generator=generator)
+    x[torch.rand(NODES, 50, generator=generator) >= density] = 0
+    nodes = torch.arange(NODES)
+    ring = torch.stack([nodes, (nodes + 1) % NODES])
+    train = torch.stack([(nodes < 12) & (nodes % SPLITS == split) for split in range(SPLITS)])
+    val = torch.stack([(nodes < 12) & (nodes % SPLITS != split) for split in range(SPLITS)])
+    y = nodes % 4
+    y[23] = -1
+    return Dataset(x, torch.cat([ring, ring.flip(0)], dim=1), y, train, val, (nodes >= 12).expand(SPLITS, NODES))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "new folder" / "ring.pt"
+    make().save(path, "made from this")
+    return path
+
+
+def test_round_trip(saved: Path) -> None:
+    loaded = Dataset.load(saved, "made from this")
+    assert loaded is not None
+    for name, value in asdict(make()).items():
+        other = getattr(loaded, name)
+        assert other.dtype == value.dtype and torch.equal(other, value), name
+    assert (loaded.num_nodes, loaded.num_classes) == (NODES, 4)
+    assert [p.name for p in saved.parent.iterdir()] == ["ring.pt"]
+
+
+def test_file_holds_tensors_and_words_only(saved: Path) -> None:
+    content = torch.load(saved, weights_only=True)
+    assert content["fingerprint"] == "made from this"
+    assert content["x"].is_sparse
+
+
+def test_no_file(tmp_path: Path) -> None:
+    assert Dataset.load(tmp_path / "ring.pt", "made from this") is None
+
+
+def test_stale_fingerprint(saved: Path) -> None:
+    assert Dataset.load(saved, "made from that") is None
+
+
+def test_older_format(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.data.dataset.FORMAT", 99)
+    assert Dataset.load(saved, "made from this") is None
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.5, 0.99])
+def test_torn_file(saved: Path, fraction: float) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(fraction * len(content))])
+    with pytest.raises(UserError, match=r"ring\.pt is corrupt \(\w+\): delete it, it is made again$"):
+        Dataset.load(saved, "made from this")
+
+
+@pytest.mark.parametrize("content", [{"fingerprint": "made from this", "format": 1}, {}, [1]])
+def test_file_of_something_else(saved: Path, content: object) -> None:
+    torch.save(content, saved)
+    with pytest.raises(UserError, match="is corrupt"):
+        Dataset.load(saved, "made from this")
+
+
+def test_nothing_is_unpickled(saved: Path) -> None:
+    marker = saved.parent / "executed"
+
+    class Code:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (marker,)
+
+    torch.save(torch.load(saved, weights_only=True) | {"comment": Code()}, saved)
+    with pytest.raises(UserError, match="is corrupt"):
+        Dataset.load(saved, "made from this")
+    assert not marker.exists()
+
+
+def test_failed_save_leaves_the_old_file_and_no_part(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(content: object, part: str) -> None:
+        Path(part).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = saved.read_bytes()
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        make(density=0.9).save(saved, "made from that")
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == ["ring.pt"]
+
+
+@pytest.mark.parametrize(("density", "sparse"), [(0.02, True), (0.5, False)])
+def test_features_are_sparse_where_that_is_faster(density: float, sparse: bool) -> None:
+    dataset = make(density)
+    features = dataset.features()
+    assert isinstance(features, SparseFeatures) == sparse
+    assert torch.equal(features.to_dense(), dataset.x)
+
+
+@pytest.mark.parametrize(("split", "row"), [("public", 0), ("0", 0), ("2", 2)])
+def test_graph_of_a_fixed_split(split: str, row: int) -> None:
+    dataset = make()
+    graph = dataset.graph(split, split_seed=5)
+    assert graph.train.tolist() == [node for node in range(12) if node % SPLITS == row]
+    assert graph.val.tolist() == [node for node in range(12) if node % SPLITS != row]
+    assert graph.test.tolist() == list(range(12, NODES))
+    assert torch.equal(graph.y, dataset.y)
+    edges = set(map(tuple, graph.edge_index.T.tolist()))
+    assert edges == set(map(tuple, dataset.edge_index.T.tolist()))
+
+
+def test_graph_of_a_random_split() -> None:
+    nodes = torch.arange(1600)
+    mask = torch.zeros(1, 1600, dtype=torch.bool)
+    dataset = Dataset(torch.ones(1600, 2), torch.tensor([[0, 1], [1, 0]]), nodes % 2, mask, mask, mask)
+    graph, again, other = (dataset.graph("random", seed) for seed in (3, 3, 4))
+    assert (len(graph.train), len(graph.val), len(graph.test)) == (40, 500, 1000)
+    assert torch.equal(graph.train, again.train) and torch.equal(graph.test, again.test)
+    assert not torch.equal(graph.train, other.train)

@@ -1,0 +1,154 @@
+"""From raw files to the prepared file, once."""
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.data import prepare as module
+from src.data.dataset import Dataset
+from src.data.prepare import data_hash, load, prepare, read
+from src.errors import UserError
+
+Read = Callable[..., dict[str, Any]]
+X = "planetoid/ind.cora.x"
+
+
+def no_reading(config: dict[str, Any]) -> Dataset:
+    raise AssertionError("the raw files were read again")
+
+
+@pytest.mark.parametrize("name", ["cora", "citeseer", "texas"])
+def test_load_prepares_once(project: Path, dataset_config: Read, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    config = dataset_config(name)
+    first, fingerprint = load(config)
+    assert (project / "prepared" / f"{name}.pt").is_file()
+    monkeypatch.setattr(module, "read", no_reading)
+    second, again = load(config)
+    assert again == fingerprint == data_hash(config)
+    for key, value in asdict(first).items():
+        assert torch.equal(value, getattr(second, key)), key
+
+
+def test_load_into_another_folder(project: Path, tmp_path: Path, dataset_config: Read) -> None:
+    load(dataset_config("texas"), tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / "texas.pt").is_file()
+    assert not (project / "prepared").exists()
+
+
+def test_other_settings_are_prepared_afresh(project: Path, dataset_config: Read) -> None:
+    normalized, _ = load(dataset_config("cora"))
+    assert float(normalized.x.max(1).values.min()) < 1
+    plain, _ = load(dataset_config("cora", normalize_features=False))
+    assert set(plain.x.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(load(dataset_config("cora"))[0].x, normalized.x)
+
+
+def test_new_raw_files_are_prepared_afresh(
+    project: Path, dataset_config: Read, write_manifest: Callable[[Path], object]
+) -> None:
+    config = dataset_config("texas")
+    _, before = load(config)
+    with (project / "data" / "heterophilous" / "texas.npz").open("ab") as file:
+        file.write(b"\0")  # still the same archive to NumPy
+    write_manifest(project)
+    _, after = load(config)
+    assert after != before
+    assert Dataset.load(project / "prepared" / "texas.pt", before) is None
+    assert Dataset.load(project / "prepared" / "texas.pt", after) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "same"),
+    [
+        ("cora", {"normalize_features": False}, False),
+        ("cora", {"split": "random"}, True),
+        ("cora", {"metric": "roc_auc"}, True),
+        ("csbm", {"homophily": 0.1}, False),
+        ("csbm", {"seed": 1}, False),
+        ("digits", {"neighbors": 3}, False),
+        ("digits", {"split": 4}, True),
+    ],
+)
+def test_data_hash_covers_what_shapes_the_graph(
+    project: Path, dataset_config: Read, name: str, changes: dict[str, Any], same: bool
+) -> None:
+    assert (data_hash(dataset_config(name, **changes)) == data_hash(dataset_config(name))) == same
+
+
+def test_data_hash_of_an_own_file_follows_its_content(project: Path, dataset_config: Read) -> None:
+    own = project / "own.npz"
+    shutil.copy(project / "data" / "heterophilous" / "texas.npz", own)
+    config = dataset_config("npz", path=str(own))
+    dataset, before = load(config)
+    assert dataset.num_nodes == 30
+    with own.open("ab") as file:
+        file.write(b"\0")
+    assert load(config)[1] != before
+    assert not (project / "prepared").exists()
+
+
+@pytest.mark.parametrize("name", ["cora", "citeseer", "texas", "csbm"])
+def test_edges_are_undirected_sorted_and_single(project: Path, dataset_config: Read, name: str) -> None:
+    dataset = read(dataset_config(name))
+    edges = list(map(tuple, dataset.edge_index.T.tolist()))
+    assert edges == sorted(set(edges))
+    assert set(edges) == {(b, a) for a, b in edges}
+    assert all(a != b for a, b in edges)
+    if name != "csbm":
+        assert len(edges) == 2 * {"cora": 520, "citeseer": 518, "texas": 30}[name]  # the rings that were written
+
+
+def test_rows_are_normalized_and_rows_of_zeros_stay(project: Path, dataset_config: Read) -> None:
+    dataset = read(dataset_config("citeseer"))
+    total = dataset.x.sum(1)
+    assert torch.equal((total == 0).nonzero().view(-1), torch.tensor([513, 517]))
+    assert torch.allclose(total[total != 0], torch.tensor(1.0))
+    assert dataset.x.isfinite().all()
+    assert dataset.x[2].tolist() == [0.5, 0.5] + [0.0] * 8  # node 2 has the bits of 3
+
+
+def test_generated_graphs_are_not_kept(project: Path, dataset_config: Read) -> None:
+    dataset, _ = load(dataset_config("csbm", nodes=60))
+    assert dataset.num_nodes == 60
+    assert not (project / "prepared").exists()
+
+
+def test_prepare_writes_statistics(project: Path, dataset_config: Read) -> None:
+    path = prepare(dataset_config("texas"))
+    assert path == project / "prepared" / "texas.pt"
+    assert Dataset.load(path, data_hash(dataset_config("texas"))) is not None
+    statistics = json.loads((project / "prepared" / "texas.json").read_text())
+    wanted = {"nodes": 30, "edges": 30, "classes": 3, "features": 10, "connected_components": 1, "edge_homophily": 0}
+    assert {key: statistics[key] for key in wanted} == wanted
+    assert list(statistics["receptive_field"].values()) == [3, 5, 7, 9, 11, 13, 15, 17, 19, 21]  # of a ring
+
+
+def test_nothing_is_unpickled_before_it_is_verified(project: Path, dataset_config: Read) -> None:
+    marker = project / "executed"
+
+    class Code:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (marker,)
+
+    (project / "data" / X).write_bytes(pickle.dumps(Code()))
+    with pytest.raises(UserError, match=f"^data/{X} is corrupt"):
+        load(dataset_config("cora"))
+    assert not marker.exists()
+    assert not (project / "prepared").exists()
+
+
+def test_torn_prepared_file(project: Path, dataset_config: Read) -> None:
+    load(dataset_config("texas"))
+    path = project / "prepared" / "texas.pt"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"texas\.pt is corrupt .*: delete it, it is made again$"):
+        load(dataset_config("texas"))
+    path.unlink()
+    assert load(dataset_config("texas"))[0].num_nodes == 30

@@ -1,0 +1,103 @@
+"""Which raw files may be read, and what is said about those that may not."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.data.manifest import md5
+from src.data.raw import check, prepared_file, raw_hashes, raw_paths
+from src.errors import UserError
+
+Read = Callable[..., dict[str, Any]]
+X = "planetoid/ind.cora.x"
+
+
+def test_paths_in_the_order_of_the_config(project: Path, dataset_config: Read) -> None:
+    config = dataset_config("cora")
+    assert raw_paths(config) == [project / "data" / name for name in config["files"]]
+    assert raw_hashes(config) == {name: md5(project / "data" / name) for name in config["files"]}
+
+
+def test_generated_graphs_have_no_files(tmp_path: Path, dataset_config: Read, use_root: Callable[[Path], Path]) -> None:
+    use_root(tmp_path)  # nothing is there, not even data.dvc
+    config = dataset_config("digits")
+    assert raw_paths(config) == []
+    assert raw_hashes(config) == {}
+    check(config)
+
+
+def test_listed_file_missing(project: Path, dataset_config: Read) -> None:
+    (project / "data" / X).unlink()
+    with pytest.raises(UserError, match=rf"^data/{X} is missing: run `make data`$"):
+        raw_paths(dataset_config("cora"))
+
+
+def test_whole_data_folder_missing(project: Path, dataset_config: Read) -> None:
+    shutil.rmtree(project / "data")
+    with pytest.raises(UserError, match=r"is missing: run `make data`$"):
+        check(dataset_config("texas"))
+
+
+def test_unlisted_file_missing(project: Path, dataset_config: Read) -> None:
+    with pytest.raises(UserError, match=r"^data/planetoid/ind\.pubmed\.x is missing: run `make data DATASET=pubmed`$"):
+        raw_paths(dataset_config("pubmed"))
+    assert set(raw_hashes(dataset_config("pubmed")).values()) == {"unlisted"}
+
+
+def test_unlisted_file_there_is_not_read(project: Path, dataset_config: Read) -> None:
+    (project / "data" / "heterophilous" / "actor.npz").write_bytes(b"from anywhere")
+    with pytest.raises(UserError, match=r"actor\.npz is not in data\.dvc"):
+        raw_paths(dataset_config("actor"))
+
+
+def test_corrupt_file(project: Path, dataset_config: Read) -> None:
+    (project / "data" / X).write_bytes(b"torn")
+    with pytest.raises(UserError, match=rf"^data/{X} is corrupt"):
+        raw_paths(dataset_config("cora"))
+
+
+def test_own_file(tmp_path: Path, dataset_config: Read, use_root: Callable[[Path], Path]) -> None:
+    use_root(tmp_path)
+    own = tmp_path / "own.npz"
+    config = dataset_config("npz", path=str(own))
+    with pytest.raises(UserError, match=r"own\.npz is missing: dataset\.path must be an npz file$"):
+        check(config)
+    own.write_bytes(b"anything")
+    check(config)
+    assert raw_paths(config) == [own]
+    assert raw_hashes(config) == {"path": md5(own)}
+
+
+def test_prepared_file(project: Path, tmp_path: Path, dataset_config: Read) -> None:
+    config = dataset_config("cora")
+    assert prepared_file(config) == project / "prepared" / "cora.pt"
+    assert prepared_file(config, tmp_path) == tmp_path / "cora.pt"
+
+
+def _pretend_prepared(project: Path) -> None:
+    (project / "prepared").mkdir()
+    (project / "prepared" / "cora.pt").write_bytes(b"anything")
+
+
+def test_check_before_anything_is_prepared(project: Path, dataset_config: Read) -> None:
+    check(dataset_config("cora"))
+    (project / "data" / X).unlink()
+    with pytest.raises(UserError, match="is missing: run `make data`"):
+        check(dataset_config("cora"))
+
+
+def test_check_sees_a_corrupt_file_behind_a_prepared_one(project: Path, dataset_config: Read) -> None:
+    _pretend_prepared(project)
+    check(dataset_config("cora"))
+    (project / "data" / X).write_bytes(b"torn")
+    with pytest.raises(UserError, match=rf"^data/{X} is corrupt"):
+        check(dataset_config("cora"))
+
+
+def test_check_needs_no_raw_files_behind_a_prepared_one(project: Path, dataset_config: Read) -> None:
+    _pretend_prepared(project)
+    shutil.rmtree(project / "data")
+    check(dataset_config("cora"))

@@ -1,0 +1,141 @@
+"""A mistake ends in one sentence and exit code 1; a defect keeps its stack trace."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig
+
+from src.cli import explain, main
+from src.config import ROOT, compose_settings
+from src.errors import UnavailableError, UserError
+
+PROCESS = [
+    ("depth=abc", "error: depth must be a whole number in [1, inf), got abc"),
+    ("depth==", "error: cannot read 'depth==': write key=value"),
+    ("dpeth=3", "error: there is no setting dpeth: did you mean depth"),
+    ("model=foo", "error: there is no model foo: choose one of gcn, gcnii, mlp, residual_gcn"),
+    ("p_drop=1.5", "error: p_drop must be a number in [0, 1), got 1.5"),
+    ("tracking.uri=http://127.0.0.1:9", "error: no MLflow server answers at http://127.0.0.1:9: start it"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), PROCESS, ids=[typed for typed, _ in PROCESS])
+def test_bad_input_ends_in_one_sentence(typed: str, sentence: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "src.train", typed], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(sentence)
+
+
+EXPLAINED = [
+    (["depth=1.5"], "depth must be a whole number in [1, inf), got 1.5"),
+    (["depth=null"], "depth must be a whole number in [1, inf), got null"),
+    (["p_drop=abc"], "p_drop must be a number in [0, 1), got abc"),
+    (["progress=maybe"], "progress must be true or false, got maybe"),
+    (["ckpt=[1]"], "ckpt must be a word or null, got [1]"),
+    (["measures=x"], "measures must be a list of words, got x"),
+    (["depth=${nope}"], "depth must be a whole number in [1, inf)"),
+    (["model.alhpa=0.1"], "there is no setting model.alhpa: did you mean model.alpha"),
+    (["trainer.x=1"], "there is no setting trainer.x: choose one of trainer.accelerator, trainer.threads"),
+    (["dataset.path=a.npz"], "there is no setting dataset.path: choose one of dataset.name, dataset.files,"),
+    (["recipe=foo"], "there is no recipe foo: choose one of none, published"),
+    (["depth"], "cannot read 'depth': write key=value"),
+    (["seed=-1"], "seed must be a whole number in [0, 4294967295], got -1"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), EXPLAINED, ids=[" ".join(typed) for typed, _ in EXPLAINED])
+def test_explain_what_hydra_refuses(typed: list[str], sentence: str) -> None:
+    with pytest.raises(Exception) as error:
+        compose_settings(typed)
+    found = explain(error.value)
+    assert found is not None
+    assert found.startswith(sentence)
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize("error", [UserError("do this"), UnavailableError("do this")])
+def test_explain_a_sentence_as_it_is(error: Exception) -> None:
+    assert explain(error) == "do this"
+
+
+@pytest.mark.parametrize(("file", "named"), [("a.ckpt", " (a.ckpt)"), (None, "")])
+def test_explain_a_full_disk(file: str | None, named: str) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", file)
+    assert explain(error) == f"the disk is full{named}: free some space and start again"
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), OSError(errno.EACCES, "x"), RuntimeError("x")])
+def test_a_defect_is_not_explained(error: Exception) -> None:
+    assert explain(error) is None
+
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Runs `main` with a task and words of a command line; returns the exit code."""
+
+    def run(task: Callable[[DictConfig], None], *typed: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["program", *typed])
+        with pytest.raises(SystemExit) as end:
+            main(task)
+        return end.value.code
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))  # `main` sets it
+    monkeypatch.chdir(tmp_path)
+    return run
+
+
+def test_main_hands_over_the_config(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[DictConfig] = []
+    assert command(seen.append, "depth=3") == 0
+    assert [config.depth for config in seen] == [3]
+    assert capsys.readouterr().err == ""
+
+
+def test_main_prints_the_sentence_of_a_task(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    def task(config: DictConfig) -> None:
+        raise UserError("do this")
+
+    assert command(task) == 1
+    assert capsys.readouterr().err == "error: do this\n"
+
+
+def test_main_after_ctrl_c(command: Command) -> None:
+    def task(config: DictConfig) -> None:
+        raise KeyboardInterrupt
+
+    assert command(task) == 130
+
+
+def test_main_shows_a_defect(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    def task(config: DictConfig) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys, "argv", ["program"])
+    with pytest.raises(ZeroDivisionError):
+        main(task)
+
+
+def test_multirun_goes_on_after_a_failing_job(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    done: list[int] = []
+
+    def task(config: DictConfig) -> None:
+        if config.depth == 2:
+            raise UserError("not two")
+        done.append(config.depth)
+
+    assert command(task, "--multirun", "depth=1,2,3") == 1
+    assert done == [1, 3]
+    assert capsys.readouterr().err == "error: not two\n"

@@ -1,0 +1,179 @@
+"""What may be set, what may not, and where a value came from."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from src.config import CONF, KNOBS, LISTED, Config, compose_settings, config_hash, flatten, plain, provenance, validate
+from src.errors import UserError
+from src.graph.drop_edge import MODES
+from src.measures import MEASURES
+from src.models.norm import NORMS
+
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
+RECIPES = sorted(path.stem for path in (CONF / "recipe" / "published").glob("*.yaml"))
+
+
+def overrides(dataset: str, model: str) -> list[str]:
+    return [f"dataset={dataset}", f"model={model}", *(["dataset.path=own.npz"] if dataset == "npz" else [])]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_dataset_goes_with_every_model(dataset: str) -> None:
+    for model in MODELS:
+        settings = compose_settings(overrides(dataset, model))
+        assert settings["dataset"]["name"] == dataset
+        assert settings["model"]["_target_"].startswith(f"src.models.{model}.")
+        assert "limits" not in settings["model"] and "limits" not in settings["dataset"]
+        assert settings["split"] == str(settings["dataset"]["split"])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_in_effect(name: str) -> None:
+    dataset, _, model = name.rpartition("-")
+    assert dataset in DATASETS and model in MODELS
+    recipe: Any = OmegaConf.to_container(OmegaConf.load(CONF / "recipe" / "published" / f"{name}.yaml"))
+    in_effect = flatten(compose_settings(overrides(dataset, model)))
+    assert recipe
+    for key, value in flatten(recipe).items():
+        assert in_effect[key] == value, key
+
+
+def test_command_line_wins_over_recipe_and_recipe_over_default() -> None:
+    recipe = yaml.safe_load((CONF / "recipe" / "published" / "texas-gcnii.yaml").read_text())
+    default = yaml.safe_load((CONF / "config.yaml").read_text())
+    assert recipe["depth"] != default["depth"], "nothing would be seen"
+    assert compose_settings(["dataset=texas"])["depth"] == recipe["depth"]
+    assert compose_settings(["dataset=texas", "recipe=none"])["depth"] == default["depth"]
+    typed = compose_settings(["depth=3", "model.alpha=0.7", "dataset=texas"])
+    assert (typed["depth"], typed["model"]["alpha"]) == (3, 0.7)
+    assert typed["model"]["theta"] == recipe["model"]["theta"]
+
+
+def test_weight_decay_linear_follows_weight_decay() -> None:
+    assert compose_settings(["recipe=none", "weight_decay=0.125"])["weight_decay_linear"] == 0.125
+
+
+def test_provenance() -> None:
+    typed = ["dataset=texas", "depth=3", "++model.alpha=0.3", "drop_edge={mode: rescale}"]
+    choices = {"recipe@_global_": "published/texas-gcnii", "dataset": "texas", "model": "gcnii"}
+    origin = provenance(compose_settings(typed), choices, typed)
+    recipe = "recipe published/texas-gcnii"
+    wanted = {
+        "depth": "command line", "dataset.name": "command line", "model.alpha": "command line",
+        "drop_edge.mode": "command line", "model.theta": recipe, "lr": recipe, "model.star": "default",
+        "norm": "default", "tracking.uri": "default",
+    }  # fmt: skip
+    assert {key: origin[key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize("recipe", ["none/cora-gcnii", "published/texas-gcn", None])
+def test_provenance_without_a_recipe(recipe: Any) -> None:
+    origin = provenance(compose_settings(["recipe=none"]), {"recipe@_global_": recipe}, [])
+    assert set(origin.values()) == {"default"}
+
+
+BAD = [
+    (["depth=0"], "depth must be a whole number in [1, inf), got 0"),
+    (["seed=-1"], "seed must be a whole number in [0, 4294967295], got -1"),
+    (["seed=4294967296"], "seed must be a whole number in [0, 4294967295], got 4294967296"),
+    (["p_drop=1.5"], "p_drop must be a number in [0, 1), got 1.5"),
+    (["p_drop=1"], "p_drop must be a number in [0, 1), got 1.0"),
+    (["p_drop=-0.1"], "p_drop must be a number in [0, 1), got -0.1"),
+    (["p_drop=nan"], "p_drop must be a number in [0, 1), got nan"),
+    (["dropout=1"], "dropout must be a number in [0, 1), got 1.0"),
+    (["lr=0"], "lr must be a number in (0, inf), got 0.0"),
+    (["lr=inf"], "lr must be a number in (0, inf), got inf"),
+    (["weight_decay=-1"], "weight_decay must be a number in [0, inf), got -1.0"),
+    (["norm=foo"], "norm must be one of none, batch, layer, pair, got foo"),
+    (["drop_edge.mode=foo"], "drop_edge.mode must be one of renormalize, rescale, got foo"),
+    (["trainer.threads=0"], "trainer.threads must be a whole number or null in [1, inf), got 0"),
+    (["trainer.accelerator=tpu"], "trainer.accelerator must be one of cpu"),
+    (["monitor=loss"], "monitor must be one of val_loss, val_acc, val_roc_auc, got loss"),
+    (["monitor=val_roc_auc"], "monitor=val_roc_auc needs a dataset with two classes, cora is measured by accuracy"),
+    (["measures=[effective_rank,x]"], f"measures must be a list of {', '.join(MEASURES)}, got x"),
+    (["tracking.artifacts=[x]"], "tracking.artifacts must be a list of config, figures, model, got x"),
+    (["split=7"], "split must be one of public, random for dataset=cora, got 7"),
+    (["split=null"], "split must be one of public, random for dataset=cora, got None"),
+    (["dataset=texas", "split=10"], "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=texas, got 10"),
+    (["dataset=texas", "split=public"], "for dataset=texas, got public"),
+    (["dataset=npz"], "dataset=npz needs the file: add dataset.path=FILE.npz"),
+    (["dataset=npz", "dataset.path=a.npz", "split=random"], "split must be the number of a split in a.npz, got random"),
+    (["dataset=npz", "dataset.path=a.npz", "dataset.metric=x"], "dataset.metric must be one of accuracy, roc_auc"),
+    (["+dataset.path=a.npz"], "there is no setting dataset.path: choose one of dataset.name, dataset.files"),
+    (["model.alpha=2"], "model.alpha must be a number in [0, 1], got 2"),
+    (["model.alpha=null"], "model.alpha must be a number in [0, 1], got None"),
+    (["model.alpha=abc"], "model.alpha must be a number in [0, 1], got abc"),
+    (["model.theta=0"], "model.theta must be a number in (0, inf), got 0"),
+    (["model.star=3"], "model.star must be true or false, got 3"),
+    (["+model.x=1"], "there is no setting model.x: choose one of model.alpha, model.theta"),
+    (["model=mlp", "+model.x=1"], "there is no setting model.x: choose one of none"),
+    (["model._target_=3"], "model._target_ must be a word, got 3"),
+    (["dataset.normalize_features=3"], "dataset.normalize_features must be true or false, got 3"),
+    (["dataset=csbm", "dataset.homophily=1.1"], "dataset.homophily must be a number in [0, 1], got 1.1"),
+    (["dataset=csbm", "dataset.nodes=40.5"], "dataset.nodes must be a whole number, got 40.5"),
+    (["dataset=csbm", "dataset.nodes=39"], "dataset.nodes must be a whole number in [40, inf), got 39"),
+    (["dataset=digits", "dataset.neighbors=1797"], "dataset.neighbors must be a whole number in [1, 1796], got 1797"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), BAD, ids=[" ".join(typed) for typed, _ in BAD])
+def test_bad_value(typed: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        compose_settings(typed)
+    assert sentence in str(error.value)
+    assert str(error.value).startswith(sentence.partition(" ")[0]) or sentence.startswith("for ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"depth": 1, "seed": 0, "p_drop": 0.0, "dropout": 0.0, "weight_decay": 0.0, "model.alpha": 0,
+         "model.theta": 1e-9, "measures": [], "trainer.threads": 1},
+        {"seed": 4294967295, "p_drop": 0.999, "model.alpha": 1, "trainer.threads": None, "split": "random"},
+    ],
+    ids=["lower", "upper"],
+)  # fmt: skip
+def test_limits_that_belong_to_the_range(settings: dict[str, Any]) -> None:
+    typed = [f"{key}={'null' if value is None else value}" for key, value in settings.items()]
+    assert flatten(compose_settings(typed)).items() >= settings.items()
+
+
+def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
+    settings: dict[str, Any] = compose_settings([])
+    choices = {"model": "gcnii", "dataset": "cora"}
+    validate(OmegaConf.create(settings), choices)
+    settings["dataset"] = {"name": "cora", "more": 3} | settings["dataset"]
+    with pytest.raises(UserError, match=r"^there is no setting dataset"):
+        validate(OmegaConf.create(settings), choices)
+
+
+def test_config_hash() -> None:
+    settings = compose_settings([])
+    base = config_hash(settings)
+    depth = f"depth={settings['depth']}"  # typed or not, it is the same
+    for same in ("progress=false", "ckpt=last", "checkpoint_every=7", "tracking.uri=http://here", depth):
+        assert config_hash(compose_settings([same])) == base, same
+    for other in ("lr=0.5", "seed=1", "split=random", "model.star=true", "model=gcn", "dataset=texas", "p_drop=0.1"):
+        assert config_hash(compose_settings([other])) != base, other
+
+
+def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
+    config = OmegaConf.create({"model": {"limits": {}}, "dataset": {"a": 1}, "split": 3, "b": "${split}"})
+    assert plain(config) == {"model": {}, "dataset": {"a": 1}, "split": "3", "b": 3}
+
+
+def test_schema_names_what_the_code_knows() -> None:
+    assert LISTED["measures"] == list(MEASURES)
+    assert KNOBS["norm"][1] == list(NORMS)
+    assert KNOBS["drop_edge.mode"][1] == list(MODES)
+
+
+def test_schema_has_the_settings_of_the_config_file() -> None:
+    written = set(yaml.safe_load((CONF / "config.yaml").read_text())) - {"defaults", "hydra"}
+    assert written | {"model", "dataset", "trainer"} == {field.name for field in fields(Config)}

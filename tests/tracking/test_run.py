@@ -1,0 +1,209 @@
+"""One recorded run, read back with MLflow's own client."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from src.errors import UserError
+from src.tracking import run as module
+from src.tracking.run import TrackedRun
+from src.tracking.store import open_store
+
+
+@pytest.fixture
+def start(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> Callable[..., TrackedRun]:
+    """Starts a run in a store of the test's own."""
+    path = shutil.copy(opened_together[0], tmp_path / "records.db")
+
+    def new(params: dict[str, Any] | None = None, run_id: str | None = None, **tags: str) -> TrackedRun:
+        return TrackedRun(f"sqlite:///{path}", "mine", "cora-gcn-d2-s0", params or {}, tags, run_id=run_id)
+
+    return new
+
+
+def history(run: TrackedRun, name: str) -> dict[int, float]:
+    points = MlflowClient(run.uri).get_metric_history(run.run_id, name)
+    found = {point.step: point.value for point in points}
+    assert len(found) == len(points), "a step was recorded twice"
+    return found
+
+
+def test_name_params_and_tags(start: Callable[..., TrackedRun]) -> None:
+    params = {f"p{number}": number for number in range(250)} | {"none": None, "long": "x" * 7000}
+    run = start(params, dataset="cora", seed="0")
+    stored = MlflowClient(run.uri).get_run(run.run_id)
+    assert (stored.info.run_name, stored.info.status) == ("cora-gcn-d2-s0", "RUNNING")
+    assert stored.info.experiment_id == open_store(run.uri, "mine")[1]
+    expected = {key: str(value) for key, value in params.items()} | {"long": "x" * 6000}
+    assert stored.data.params == expected
+    assert stored.data.tags.items() >= {"dataset": "cora", "seed": "0"}.items()
+
+
+def test_more_metrics_than_fit_in_one_request(
+    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start()
+    send, sizes = run.client.log_batch, []
+
+    def counted(run_id: str, metrics: list[Any]) -> None:
+        sizes.append(len(metrics))
+        send(run_id, metrics=metrics)
+
+    monkeypatch.setattr(run.client, "log_batch", counted)
+    for epoch in range(1250):
+        run.log({"loss": 1 / (1 + epoch), "acc": epoch}, epoch)
+    run.flush()
+    assert sizes == [1000, 1000, 500]  # a server takes no more at once
+    assert history(run, "loss") == {epoch: 1 / (1 + epoch) for epoch in range(1250)}
+    assert history(run, "acc") == {epoch: epoch for epoch in range(1250)}
+
+
+def test_curve_has_the_layer_as_step(start: Callable[..., TrackedRun]) -> None:
+    run = start()
+    run.log_curve("dirichlet_energy", [3.0, 2.0, 0.0])
+    run.log({"test_acc": 0.8})
+    run.flush()
+    assert history(run, "dirichlet_energy") == {0: 3.0, 1: 2.0, 2: 0.0}
+    assert history(run, "test_acc") == {0: 0.8}
+
+
+def test_metrics_wait_and_are_sent_by_themselves(
+    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start()
+    run.log({"loss": 1.0}, 0)
+    assert history(run, "loss") == {}
+    monkeypatch.setattr(module, "FLUSH_SECONDS", -1.0)
+    run.log({"loss": 0.5}, 1)
+    assert history(run, "loss") == {0: 1.0, 1: 0.5}
+
+
+class _Failing:
+    """Stands in for `log_batch`: fails at the calls whose numbers are given."""
+
+    def __init__(self, real: Callable[..., Any], fail_at: set[int]) -> None:
+        self.real, self.fail_at, self.calls = real, fail_at, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        if self.calls in self.fail_at:
+            raise MlflowException("the server\nis away")
+        return self.real(*args, **kwargs)
+
+
+@pytest.mark.parametrize("fail_at", [{1}, {2}, {1, 2, 3}])
+def test_nothing_is_lost_while_the_store_is_away(
+    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch, fail_at: set[int]
+) -> None:
+    run = start()
+    failing = _Failing(run.client.log_batch, fail_at)
+    monkeypatch.setattr(run.client, "log_batch", failing)
+    for epoch in range(1500):
+        run.log({"loss": epoch}, epoch)
+    monkeypatch.setattr(module, "FLUSH_SECONDS", -1.0)
+    for epoch in range(1500, 1504):  # each tries to send; training does not notice
+        run.log({"loss": epoch}, epoch)
+    run.flush()
+    assert failing.calls > max(fail_at)
+    assert history(run, "loss") == {epoch: epoch for epoch in range(1504)}
+
+
+def test_flush_tells_and_keeps_the_buffer(start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start()
+    run.log({"loss": 1.0})
+    with monkeypatch.context() as patch:
+        patch.setattr(run.client, "log_batch", _Failing(run.client.log_batch, {1}))
+        with pytest.raises(
+            UserError, match=f"^the tracking store {run.uri} does not take the run: the server; "
+        ) as error:
+            run.flush()
+        assert "\n" not in str(error.value)
+    run.flush()
+    assert history(run, "loss") == {0: 1.0}
+
+
+@pytest.mark.parametrize(("status", "outcome"), [("FINISHED", "diverged"), ("KILLED", "interrupted")])
+def test_finish(start: Callable[..., TrackedRun], status: str, outcome: str) -> None:
+    run = start(outcome="running")
+    run.log({"loss": 1.0}, 4)
+    run.finish(status, outcome)
+    stored = MlflowClient(run.uri).get_run(run.run_id)
+    assert (stored.info.status, stored.data.tags["outcome"]) == (status, outcome)
+    assert stored.info.end_time is not None
+    assert history(run, "loss") == {4: 1.0}
+
+
+def test_abandon_is_silent_while_the_store_is_away(
+    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(outcome="running")
+    monkeypatch.setattr(run.client, "log_batch", _Failing(run.client.log_batch, {1}))
+    run.log({"loss": 1.0})
+    run.abandon("FAILED", "failed")
+    assert MlflowClient(run.uri).get_run(run.run_id).data.tags["outcome"] == "running"
+    run.abandon("FAILED", "failed")
+    stored = MlflowClient(run.uri).get_run(run.run_id)
+    assert (stored.info.status, stored.data.tags["outcome"]) == ("FAILED", "failed")
+    assert history(run, "loss") == {0: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [("log_text", lambda run: run.text("a", "b")), ("log_figure", lambda run: run.figure(Figure(), "b.png")),
+     ("log_artifact", lambda run: run.file(Path(__file__))), ("log_batch", lambda run: run.tag({"a": "b"})),
+     ("get_metric_history", lambda run: run.last_step("loss")),
+     ("set_terminated", lambda run: run.finish("FINISHED", "finished"))],
+)  # fmt: skip
+def test_every_refusal_is_one_sentence(
+    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch, method: str, call: Callable[[TrackedRun], Any]
+) -> None:
+    run = start()
+    monkeypatch.setattr(run.client, method, _Failing(getattr(run.client, method), {1}))
+    with pytest.raises(UserError, match="does not take the run: the server; once it does, go on with"):
+        call(run)
+
+
+def test_artifacts(start: Callable[..., TrackedRun], tmp_path: Path) -> None:
+    run = start()
+    (tmp_path / "model.bin").write_bytes(os.urandom(5000))
+    figure = Figure()
+    figure.subplots().plot([1, 2])
+    run.text("größe: 1\n", "config.yaml")
+    run.figure(figure, "picture.png")
+    run.file(tmp_path / "model.bin")
+    client = MlflowClient(run.uri)
+    assert {item.path for item in client.list_artifacts(run.run_id)} == {"config.yaml", "picture.png", "model.bin"}
+    folder = Path(client.download_artifacts(run.run_id, "", str(tmp_path)))
+    assert (folder / "config.yaml").read_text() == "größe: 1\n"
+    assert (folder / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "model.bin").read_bytes() == (tmp_path / "model.bin").read_bytes()
+    assert (tmp_path / "mlartifacts").is_dir()
+
+
+def test_going_on_with_a_run(start: Callable[..., TrackedRun]) -> None:
+    first = start({"depth": 2}, outcome="running", seed="0")
+    assert first.last_step("loss") == -1
+    first.log({"loss": 1.0}, 7)
+    first.finish("KILLED", "interrupted")
+    second = start({"depth": 2}, run_id=first.run_id, outcome="running")
+    assert second.run_id == first.run_id
+    assert second.last_step("loss") == 7
+    stored = MlflowClient(second.uri).get_run(first.run_id)
+    assert stored.info.status == "RUNNING"
+    assert stored.data.tags.items() >= {"outcome": "running", "seed": "0"}.items()
+    second.log({"loss": 0.5}, 8)
+    second.finish("FINISHED", "finished")
+    assert history(second, "loss") == {7: 1.0, 8: 0.5}
+    assert len(MlflowClient(second.uri).search_runs([second.experiment_id])) == 1
+
+
+def test_going_on_with_a_run_that_is_not_there(start: Callable[..., TrackedRun]) -> None:
+    with pytest.raises(UserError, match=r"^the tracking store .* does not take the run: .*not found"):
+        start(run_id="0" * 32)

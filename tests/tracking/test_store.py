@@ -1,0 +1,95 @@
+"""Where runs are recorded."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from src.config import ROOT
+from src.errors import UserError
+from src.tracking.store import check_store, first_line, open_store, store_uri
+
+Opened = tuple[Path, list[int | None]]
+
+
+@pytest.fixture(scope="module")
+def uri(opened_together: Opened, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with tables and no runs."""
+    return f"sqlite:///{shutil.copy(opened_together[0], tmp_path_factory.mktemp('copy') / 'records.db')}"
+
+
+def test_two_processes_open_a_fresh_store_at_once(opened_together: Opened) -> None:
+    path, exit_codes = opened_together
+    assert exit_codes == [0, 0]
+    names = [experiment.name for experiment in MlflowClient(f"sqlite:///{path}").search_experiments()]
+    assert names.count("together") == 1
+
+
+def test_open_store_creates_the_experiment_once(uri: str) -> None:
+    client, experiment_id = open_store(uri, "mine")
+    assert open_store(uri, "mine")[1] == experiment_id
+    assert open_store(uri, "other")[1] != experiment_id
+    experiment = client.get_experiment(experiment_id)
+    folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
+    assert (experiment.name, experiment.artifact_location) == ("mine", folder.as_uri())
+
+
+def test_deleted_experiment(uri: str) -> None:
+    client, experiment_id = open_store(uri, "gone")
+    client.delete_experiment(experiment_id)
+    with pytest.raises(UserError, match=r"^the experiment gone was deleted: restore it or set another "):
+        open_store(uri, "gone")
+
+
+def test_experiment_without_a_name(uri: str) -> None:
+    with pytest.raises(UserError, match=f"^the tracking store {uri} refuses: .*[Nn]ame"):
+        open_store(uri, "")
+
+
+def test_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("not a database, but long enough to be taken for one " * 20)
+    with pytest.raises(UserError, match=r"notes\.db is not a usable database: \S") as error:
+        open_store(f"sqlite:///{tmp_path / 'notes.db'}", "mine")
+    assert "\n" not in str(error.value)
+
+
+def test_database_whose_driver_is_not_installed() -> None:
+    with pytest.raises(UserError, match=r"needs a driver that is not installed: pip install \w+$"):
+        open_store("mssql+pyodbc://127.0.0.1:9/x", "mine")
+
+
+def test_store_uri() -> None:
+    assert store_uri("http://there:5000") == "http://there:5000"
+    assert store_uri(None) == f"sqlite:///{ROOT}/mlflow.db"
+
+
+def test_check_store_of_a_file(tmp_path: Path) -> None:
+    check_store(f"sqlite:///{tmp_path}/new.db")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match=f"^cannot write a database in {tmp_path}/missing: create the folder"):
+        check_store(f"sqlite:///{tmp_path}/missing/new.db")
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "https://127.0.0.1:9/mlflow"])
+def test_check_store_of_a_server_that_does_not_answer(uri: str) -> None:
+    with pytest.raises(UserError, match=f"^no MLflow server answers at {uri}: start it"):
+        check_store(uri)
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "ftp://there", "databricks"])
+def test_check_store_of_an_unknown_kind(uri: str) -> None:
+    with pytest.raises(UserError, match=rf"^tracking\.uri must begin with sqlite:///, .*, got {uri}$"):
+        check_store(uri)
+
+
+@pytest.mark.parametrize("uri", ["postgresql://there/db", "mysql+pymysql://there/db", "mssql+pyodbc://there/db"])
+def test_check_store_leaves_databases_to_their_drivers(uri: str) -> None:
+    check_store(uri)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"), [(ValueError("\n one\ntwo"), "one"), (ValueError(), "ValueError"), (KeyError("k"), "'k'")]
+)
+def test_first_line(error: Exception, line: str) -> None:
+    assert first_line(error) == line

@@ -1,0 +1,108 @@
+"""The server of the records: what is started, and what is said if it cannot be."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.cli import cli
+
+from src.config import ROOT
+from src.errors import UserError
+from src.tracking import ui
+from src.tracking.store import open_store
+from src.tracking.ui import chart_link, free_port, run_link, server_command, server_environment
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port where something listens."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def _unused() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_chart_link() -> None:
+    link = chart_link(5001, "7")
+    assert link.startswith("http://127.0.0.1:5001/#/experiments/7/runs?")
+    assert "compareRunsMode=CHART" in link
+
+
+def test_run_link() -> None:
+    assert run_link(5001, "7", "abc").startswith("http://127.0.0.1:5001/#/experiments/7/runs/abc/")
+
+
+def test_server_listens_on_this_machine_alone() -> None:
+    command = server_command(5001, "sqlite:///records.db")
+    options = dict(zip(command[4::2], command[5::2], strict=True))
+    assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
+    assert options == {
+        "--host": "127.0.0.1", "--port": "5001", "--workers": "1", "--backend-store-uri": "sqlite:///records.db",
+        "--artifacts-destination": str(ROOT / "mlartifacts"),
+    }  # fmt: skip
+
+
+def test_server_knows_the_options() -> None:
+    known = {name for option in cli.commands["server"].params for name in option.opts}
+    for option in (word for word in server_command(0, "") if word.startswith("--")):
+        assert option in known
+
+
+def test_server_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYTHING", "else")
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "true")
+    environment = server_environment()
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert environment.items() >= {"ANYTHING": "else", "MLFLOW_DISABLE_TELEMETRY": "true"}.items()
+    assert os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "true"
+
+
+def test_free_port(taken: int) -> None:
+    port = _unused()
+    assert free_port(port) == port
+    with pytest.raises(UserError, match=f"^port {taken} is taken: choose another, `make ui PORT={taken + 1}`$"):
+        free_port(taken)
+
+
+def test_main_on_a_taken_port(taken: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "src.tracking.ui", "--port", str(taken)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: port {taken} is taken: choose another, `make ui PORT={taken + 1}`\n"
+
+
+def test_main_with_a_store_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["--port", str(_unused()), "--uri", f"sqlite:///{tmp_path}/missing/records.db"]
+    monkeypatch.setattr(sys, "argv", ["ui", *arguments])
+    with pytest.raises(SystemExit, match=r"^error: cannot write a database in "):
+        ui.main()
+
+
+def test_main_starts_the_server_and_names_the_charts(
+    tmp_path: Path,
+    opened_together: tuple[Path, list[int | None]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copy(opened_together[0], tmp_path / "records.db")
+    uri, port = f"sqlite:///{tmp_path}/records.db", _unused()
+    started: list[Any] = []
+    monkeypatch.setattr(os, "execve", lambda *args: started.append(args))
+    monkeypatch.setattr(sys, "argv", ["ui", "--port", str(port), "--uri", uri, "--experiment", "mine"])
+    ui.main()
+    assert started == [(sys.executable, server_command(port, uri), server_environment())]
+    assert chart_link(port, open_store(uri, "mine")[1]) in capsys.readouterr().out
