@@ -12,11 +12,11 @@ from torch.nn import functional as F
 from benchmarks.epochs import epoch_overhead
 from benchmarks.peers import PygGCN, PygGCNII, gcnii_floor
 from benchmarks.timing import alternate
-from src.config import compose_settings
 from src.data.prepare import load
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.ops import SparseFeatures
+from src.settings import compose_settings
 from src.train.build import build_model
 from src.train.fit import quiet_libraries
 

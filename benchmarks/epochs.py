@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from src.config import compose_settings
 from src.data.prepare import load
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
+from src.settings import compose_settings
 from src.tracking.run import TrackedRun
 from src.train.build import build_model
 from src.train.fit import make_fit

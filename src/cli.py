@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import hydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 
 from src.config import CONF, allowed_values, register_schema
 from src.errors import UserError
@@ -64,12 +64,23 @@ def explain(error: Exception) -> str | None:
     cause = error.__cause__ if isinstance(error, HydraException) else error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)
+    if isinstance(cause, InterpolationResolutionError):
+        return " ".join(str(cause).split("\n")[0].split()) + f" (in {cause.full_key})"
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         got = f", got {_typed_value(error)}" if _typed_value(error) else ""
         return f"{cause.full_key} must be {allowed_values(cause.full_key)}{got}"
-    if isinstance(error, HydraException):
+    if isinstance(error, HydraException) or _raised_by_hydra(error):
         return " ".join(str(error).split())
     return None
+
+
+def _raised_by_hydra(error: BaseException) -> bool:
+    """Whether composing raised it: Hydra has plain ValueErrors for some malformed overrides, such as model=null."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+    return str(module).startswith(("hydra.", "omegaconf."))
 
 
 def _typed_value(error: Exception) -> str:

@@ -1,7 +1,5 @@
-"""What a person may set: types, allowed values, and where each value came from. Imports nothing heavy."""
+"""What a person may set: types and allowed values. Imports nothing heavy."""
 
-import hashlib
-import json
 import math
 import re
 from dataclasses import dataclass, field, fields
@@ -17,7 +15,6 @@ from src.errors import UserError
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 Limit = str | list[Any] | None
-NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every")  # settings that do not change a result
 
 
 def knob(limit: Limit = None) -> Any:
@@ -102,7 +99,9 @@ KNOBS = _schema_limits(Config)
 
 def allowed_values(key: str) -> str:
     """What a setting of the schema may be, in words."""
-    kind, limit = KNOBS.get(key, (None, None))
+    if key not in KNOBS:
+        return f"set by its parts, {', '.join(name for name in KNOBS if name.startswith(key + '.'))}"
+    kind, limit = KNOBS[key]
     if isinstance(limit, list):
         return f"one of {', '.join(map(str, limit))}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
@@ -121,8 +120,13 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     Raises:
         UserError: the first setting that is not allowed, with what would be.
     """
-    for key, (_, limit) in KNOBS.items():
+    for key in map(str, config):
+        if key not in (*(name.split(".")[0] for name in KNOBS), "hydra"):
+            raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")
+    for key, (kind, limit) in KNOBS.items():
         value = OmegaConf.select(config, key)
+        if value is None and kind in (int, float, bool, str, list[str]):
+            raise UserError(f"{key} cannot be removed: set it")
         if value is not None and limit is not None and not _within(value, limit):
             raise UserError(f"{key} must be {allowed_values(key)}, got {value}")
     for key, options in LISTED.items():
@@ -138,6 +142,8 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
 def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[str, Limit] | None = None) -> None:
     """Settings of a group: same type as in its yaml, within the `limits` that the yaml gives."""
     limits = limits if limits is not None else original.get("limits", {})
+    for key in original.keys() - values.keys():
+        raise UserError(f"{prefix}.{key} cannot be removed: set it")
     for key, value in values.items():
         if key == "limits":
             continue
@@ -146,6 +152,8 @@ def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[
                 f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, original))}"
             )
         default, limit = original[key], limits.get(key)
+        if key == "_target_" and value != default:
+            raise UserError(f"{prefix}._target_ cannot be changed: write a yaml of its own in conf/{prefix}")
         if isinstance(default, dict):
             if not isinstance(value, dict):
                 raise UserError(f"{prefix}.{key} holds settings of its own: set one of them")
@@ -194,58 +202,3 @@ def _check_dataset(config: DictConfig) -> None:
         )
     if "path" in config.dataset and not config.dataset.path:
         raise UserError("dataset=npz needs the file: add dataset.path=FILE.npz")
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved config as plain types, without the limits."""
-    content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    for group in ("model", "dataset"):
-        content[group].pop("limits", None)
-    content["split"] = str(content["split"])
-    return content
-
-
-def config_hash(content: dict[str, Any]) -> str:
-    """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment."""
-    relevant = {key: value for key, value in content.items() if key not in NOT_THE_EXPERIMENT}
-    return hashlib.md5(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
-
-
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> dict[str, str]:
-    """For every setting: `command line`, `recipe NAME` or `default`."""
-    recipe = choices.get("recipe@_global_") or ""
-    path = CONF / "recipe" / f"{recipe}.yaml"
-    from_recipe = flatten(yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
-    typed = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
-    origin = {}
-    for key in flatten(content):
-        if key in typed or any(key.startswith(f"{name}.") for name in typed):
-            origin[key] = "command line"
-        else:
-            origin[key] = f"recipe {recipe}" if key in from_recipe else "default"
-    return origin
-
-
-def compose_settings(overrides: list[str]) -> dict[str, Any]:
-    """The settings that `python -m src.train OVERRIDES` would use, for programs and tests."""
-    from hydra import compose, initialize_config_dir
-
-    register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", overrides=overrides, return_hydra_config=True)
-    choices = dict(config.hydra.runtime.choices)
-    OmegaConf.set_struct(config, False)
-    config.pop("hydra")
-    validate(config, choices)
-    return plain(config)

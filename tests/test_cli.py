@@ -12,8 +12,9 @@ import pytest
 from omegaconf import DictConfig
 
 from src.cli import explain, main
-from src.config import ROOT, compose_settings
+from src.config import ROOT
 from src.errors import UnavailableError, UserError
+from src.settings import compose_settings
 
 PROCESS = [
     ("depth=abc", "error: depth must be a whole number in [1, inf), got abc"),

@@ -7,11 +7,12 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from src.config import CONF, KNOBS, LISTED, Config, compose_settings, config_hash, flatten, plain, provenance, validate
+from src.config import CONF, KNOBS, LISTED, Config, validate
 from src.errors import UserError
 from src.graph.drop_edge import MODES
 from src.measures import MEASURES
 from src.models.norm import NORMS
+from src.settings import compose_settings, config_hash, flatten, plain, provenance
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))

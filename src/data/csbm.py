@@ -21,8 +21,8 @@ def make_csbm(
 ) -> Dataset:
     r"""Contextual SBM (Deshpande et al. 2018, https://arxiv.org/abs/1807.09596) with balanced classes.
 
-    A pair of nodes is joined with probability :math:`p_{in} = d h / (n/c)` inside a class and
-    :math:`p_{out} = d (1-h) / (n - n/c)` between classes, so the mean degree is about d and a fraction h of the
+    A pair of nodes is joined with probability :math:`p_{in} = d h / (n/c - 1)` inside a class and
+    :math:`p_{out} = d (1-h) / (n - n/c)` between classes (at most 1), so the mean degree is d and a fraction h of the
     edges joins equals. Features are :math:`x_i = s\, u_{y_i} + z_i`, with a random unit vector u per class and
     :math:`z_i \sim N(0, I/f)`. Ten stratified splits 50/25/25.
 
@@ -33,20 +33,30 @@ def make_csbm(
     """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(nodes) % classes
-    inside, per_class = degree * homophily, nodes / classes
-    within = _pairs(y, True, nodes * inside / 2, nodes * (per_class - 1) / 2, generator)
-    between = _pairs(y, False, nodes * (degree - inside) / 2, nodes * (nodes - per_class) / 2, generator)
+    per_class = nodes / classes
+    within = _pairs(y, True, degree * homophily / (per_class - 1), generator)
+    between = _pairs(y, False, degree * (1 - homophily) / (nodes - per_class), generator)
     centers = torch.nn.functional.normalize(torch.randn(classes, features, generator=generator), dim=1)
     x = signal * centers[y] + torch.randn(nodes, features, generator=generator) / features**0.5
     masks = fraction_masks(y, count=10, train=0.5, val=0.25, seed=seed)
     return Dataset(x, torch.cat([within, between], dim=1), y, *masks)
 
 
-def _pairs(y: Tensor, same: bool, expected: float, available: float, generator: torch.Generator) -> Tensor:
-    """Distinct pairs of nodes, all of equal or all of different class: a binomial number of them, uniformly drawn."""
-    probability = min(expected / available, 1.0) if available else 0.0
-    count = int(torch.binomial(torch.tensor(float(available)), torch.tensor(probability), generator=generator))
-    nodes, keys = y.numel(), torch.empty(0, dtype=torch.long)
+def _pairs(y: Tensor, same: bool, probability: float, generator: torch.Generator) -> Tensor:
+    """Distinct pairs of nodes, all of equal or all of different class, each present with the given probability.
+
+    A binomial number of pairs is drawn uniformly; where that is more than half of all, from the list of all.
+    """
+    nodes, sizes = y.numel(), torch.bincount(y)
+    equal = int((sizes * (sizes - 1)).sum()) // 2
+    available = equal if same else nodes * (nodes - 1) // 2 - equal
+    chance = torch.tensor(min(probability, 1.0))
+    count = int(torch.binomial(torch.tensor(float(available)), chance, generator=generator))
+    if 2 * count > available:
+        low, high = torch.triu_indices(nodes, nodes, 1)
+        keys = (low * nodes + high)[(y[low] == y[high]) == same]
+    else:
+        keys = torch.empty(0, dtype=torch.long)
     while keys.numel() < count:
         ends = torch.randint(nodes, (2, 4 * count + 64), generator=generator)
         low, high = ends.min(0).values, ends.max(0).values

@@ -45,11 +45,17 @@ class Dataset:
         return int(self.y.max()) + 1
 
     def graph(self, split: str, split_seed: int = 0) -> Graph:
-        """The graph with one split: `public` (the first), a number, or `random` drawn with `split_seed`."""
+        """The graph with one split: `public` (the first), a number, or `random` drawn with `split_seed`.
+
+        Raises:
+            UserError: there is no such split.
+        """
         if split == "random":
             train, val, test = random_split(self.y, split_seed)
         else:
             row = 0 if split == "public" else int(split)
+            if row >= len(self.train):
+                raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
             train, val, test = (mask[row].nonzero().view(-1) for mask in (self.train, self.val, self.test))
         return Graph(self.features(), gcn_adjacency(self.edge_index, self.num_nodes), self.y, train, val, test)
 

@@ -83,6 +83,8 @@ def download(names: Iterable[str], manifest: Manifest, upstream: str = UPSTREAM)
 
 def _download_one(name: str, target: Path, upstream: str, bar: Progress) -> None:
     folder, _, rest = name.partition("/")
+    if folder not in SOURCES:
+        raise UserError(f"data/{name} is missing and comes from no upstream: put it back, or record data/ without it")
     url = f"{upstream}/{SOURCES[folder]}/{rest}"
     try:
         with requests.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
@@ -106,8 +108,7 @@ def fetch_dataset(name: str, manifest: Manifest, root: Path = ROOT, upstream: st
         known = ", ".join(sorted(p.stem for p in config.parent.glob("*.yaml")))
         raise UserError(f"there is no dataset {name}: choose one of {known}")
     files = yaml.safe_load(config.read_text()).get("files", [])
-    if any(file in manifest.files for file in files):
-        fetch(manifest, root, upstream)
+    fetch(manifest, root, upstream)  # first what is listed already: the whole of data/ is recorded below
     unlisted = [file for file in files if file not in manifest.files]
     absent = [file for file in unlisted if not (manifest.data / file).is_file()]
     if absent:

@@ -92,16 +92,23 @@ def tree_md5(files: dict[str, str]) -> str:
 def record(root: Path = ROOT) -> Manifest:
     """`dvc add data`, then write the list of files beside DVC's hash."""
     data, path = root / "data", root / "data.dvc"
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "add", "-q", "data"], cwd=root, capture_output=True, text=True, check=False
-    )
+    done = _dvc(root, "add", "-q", "data")
     if done.returncode:
-        raise UserError(f"`dvc add data` failed: {done.stderr.strip().splitlines()[-1]}")
-    files = {p.relative_to(data).as_posix(): md5(p) for p in sorted(data.rglob("*")) if p.is_file()}
+        reason = (done.stderr.strip().splitlines() or ["is there a folder data/?"])[-1]
+        raise UserError(f"`dvc add data` failed: {reason}")
     content = yaml.safe_load(path.read_text())
-    content["meta"] = {"files": files}
+    listing = Path(_dvc(root, "cache", "dir").stdout.strip()) / "files" / "md5"
+    recorded = content["outs"][0]["md5"]
+    entries = json.loads((listing / recorded[:2] / recorded[2:]).read_text())  # DVC's own list: it knows .dvcignore
+    content["meta"] = {"files": {entry["relpath"]: entry["md5"] for entry in entries}}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return Manifest.load(path, data)
+
+
+def _dvc(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *command], cwd=root, capture_output=True, text=True, check=False
+    )
 
 
 if __name__ == "__main__":

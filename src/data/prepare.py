@@ -16,11 +16,12 @@ from torch import Tensor
 from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 
 from src.cli import main
-from src.config import plain, validate
+from src.config import validate
 from src.data.dataset import FORMAT, Dataset
 from src.data.manifest import ROOT
 from src.data.raw import prepared_file, raw_hashes, raw_paths
 from src.graph.statistics import graph_statistics
+from src.settings import plain
 
 COMMON = ("name", "_target_", "files", "path", "splits", "split", "normalize_features", "metric")  # of every dataset
 

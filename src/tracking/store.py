@@ -29,16 +29,19 @@ def check_store(uri: str) -> None:
     """
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https"):
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
             socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a port that is no number, or too large
             raise UserError(
                 f"no MLflow server answers at {uri}: start it (`make ui` starts a local one)"
                 " or leave tracking.uri out to record in mlflow.db"
             ) from None
     elif parts.scheme == "sqlite":
-        folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
+        path = Path(uri.removeprefix("sqlite:///"))
+        folder = path.absolute().parent
+        if not uri.startswith("sqlite:///") or path == Path() or path.is_dir():
+            raise UserError(f"tracking.uri must name a database file, sqlite:///PATH/mlflow.db, got {uri}")
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise UserError(f"cannot write a database in {folder}: create the folder or set another tracking.uri")
     elif parts.scheme.partition("+")[0] not in ("postgresql", "mysql", "mssql"):

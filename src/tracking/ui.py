@@ -44,8 +44,10 @@ def free_port(port: int) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
+        except OverflowError:
+            raise UserError(f"port must be a number up to 65535, got {port}") from None
         except OSError:
-            raise UserError(f"port {port} is taken: choose another, `make ui PORT={port + 1}`") from None
+            raise UserError(f"port {port} is taken: choose another, `make ui PORT=...`") from None
     return port
 
 

@@ -4,8 +4,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from src.config import ROOT, config_hash
+from src.config import ROOT
 from src.errors import UserError
+from src.settings import config_hash
 
 CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL = "last.ckpt", "final.ckpt"

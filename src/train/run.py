@@ -7,12 +7,12 @@ from typing import Any
 import torch
 import yaml
 
-from src.config import flatten
 from src.data.prepare import load
 from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
 from src.measures.layers import layer_measures
 from src.models.base import NodeClassifier
+from src.settings import flatten
 from src.tracking.run import TrackedRun
 from src.train.build import build_model
 from src.train.callbacks import EPOCH_METRICS, saved_run_id

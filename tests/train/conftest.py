@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from src.config import ROOT, compose_settings
+from src.config import ROOT
+from src.settings import compose_settings
 
 Train = Callable[..., "subprocess.CompletedProcess[str]"]
 SMALL = ["dataset=csbm", "dataset.nodes=120", "progress=false", "trainer.threads=1"]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from src.config import compose_settings
 from src.errors import UserError
+from src.settings import compose_settings
 from src.train.identity import checkpoint_folder, resumable, run_name, tags
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from src.config import flatten
 from src.errors import UserError
+from src.settings import flatten
 from src.train.identity import checkpoint_folder
 from src.train.run import run
 

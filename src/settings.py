@@ -1,0 +1,68 @@
+"""From a composed config to plain settings: their hash, and where each value came from. Imports nothing heavy."""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from src.config import CONF, register_schema, validate
+
+NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every", "trainer")  # they do not change what is asked
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain types, without the limits."""
+    content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    for group in ("model", "dataset"):
+        content[group].pop("limits", None)
+    content["split"] = str(content["split"])
+    return content
+
+
+def config_hash(content: dict[str, Any]) -> str:
+    """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment."""
+    relevant = {key: value for key, value in content.items() if key not in NOT_THE_EXPERIMENT}
+    return hashlib.md5(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> dict[str, str]:
+    """For every setting: `command line`, `recipe NAME` or `default`."""
+    recipe = choices.get("recipe@_global_") or ""
+    path = CONF / "recipe" / f"{recipe}.yaml"
+    from_recipe = flatten(yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
+    typed = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
+    origin = {}
+    for key in flatten(content):
+        if key in typed or any(key.startswith(f"{name}.") for name in typed):
+            origin[key] = "command line"
+        else:
+            origin[key] = f"recipe {recipe}" if key in from_recipe else "default"
+    return origin
+
+
+def compose_settings(overrides: list[str]) -> dict[str, Any]:
+    """The settings that `python -m src.train OVERRIDES` would use, for programs and tests."""
+    from hydra import compose, initialize_config_dir
+
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=overrides, return_hydra_config=True)
+    choices = dict(config.hydra.runtime.choices)
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
+    validate(config, choices)
+    return plain(config)
