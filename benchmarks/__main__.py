@@ -1,6 +1,7 @@
 """`make bench`: one training step and one epoch, ours beside PyG's layers and beside the floor, on Cora."""
 
 import argparse
+import sys
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,7 @@ from benchmarks.epochs import epoch_overhead
 from benchmarks.peers import PygGCN, PygGCNII, gcnii_floor
 from benchmarks.timing import alternate
 from src.data.prepare import load
+from src.errors import UserError
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.ops import SparseFeatures
@@ -38,7 +40,7 @@ def pyg_step(model: nn.Module, graph: Graph) -> Callable[[], None]:
     """One optimiser step of the peer, with dense features."""
     assert isinstance(graph.x, SparseFeatures)
     x, edge_index = graph.x.to_dense(), graph.edge_index
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=5e-4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=5e-4, fused=True)
     model.train()
 
     def step() -> None:
@@ -102,4 +104,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

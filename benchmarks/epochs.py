@@ -54,7 +54,7 @@ def epoch_overhead(
     interleaved = Interleaved(our_step(bare, graph), lambda: bare_eval(graph.x, graph.adjacency))
     with tempfile.TemporaryDirectory() as folder:
         tracked = TrackedRun(f"sqlite:///{folder}/mlflow.db", "bench", "bench", {}, {})
-        fit = make_fit(settings, model, graph, tracked, Path(folder), [interleaved])
+        fit = make_fit(settings, model, graph, tracked, Path(folder), {}, [interleaved])
         fit.run(model)
         tracked.finish("FINISHED", "finished")
     epoch, step, evaluation = (statistics.fmean(values[5:]) for values in interleaved.seconds.values())

@@ -14,11 +14,22 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from src.config import CONF, allowed_values, register_schema
 from src.errors import UserError
 
+DISK = {
+    errno.ENOSPC: "the disk is full: free some space and start again",
+    errno.EACCES: "it is not permitted: change its permissions",
+    errno.EPERM: "it is not permitted: change its permissions",
+    errno.EROFS: "the disk is read-only: work in another folder",
+    errno.ENOTDIR: "a file stands where a folder is needed: move it away",
+    errno.EEXIST: "a file stands where a folder is needed: move it away",
+    errno.EISDIR: "a folder stands where a file is needed: move it away",
+}
+
 
 def main(task: Callable[[DictConfig], None], config_name: str = "config") -> None:
     """Compose the config and run `task` on it, for every job of a multirun; ends the process.
 
-    A failing job of a multirun does not stop the others; the exit code is 1 if any failed, 130 after Ctrl-C.
+    A failing job of a multirun does not stop the others, but a value of the wrong type stops it before any job.
+    The exit code is 1 if anything failed, 130 after Ctrl-C.
     """
     failed = False
 
@@ -52,9 +63,11 @@ def explain(error: Exception) -> str | None:
     """One sentence for a person's mistake or a full disk; None for a defect of the program."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        place = error.filename2 or error.filename
-        return f"the disk is full{f' ({place})' if place else ''}: free some space and start again"
+    if isinstance(error, OSError) and error.errno in DISK:
+        place = error.filename2 or error.filename or "a file"
+        return f"cannot write {place}, {DISK[error.errno]}"
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "there is not enough memory for this graph and network: make hidden, depth or the graph smaller"
     if isinstance(error, MissingConfigException):
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         options = ", ".join(option for option in error.options or [] if "/" not in option)

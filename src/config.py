@@ -70,6 +70,8 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
+FIXED = ("_target_", "name", "files", "splits")  # what an option of a group is: another one is another yaml
+METRICS = ("accuracy", "roc_auc")
 LISTED = {  # settings that hold a list of these
     "measures": [
         "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
@@ -120,8 +122,12 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     Raises:
         UserError: the first setting that is not allowed, with what would be.
     """
-    for key in map(str, config):
-        if key not in (*(name.split(".")[0] for name in KNOBS), "hydra"):
+    for group in ("model", "dataset", "trainer", "recipe"):
+        if not (CONF / group / f"{choices[group]}.yaml").is_file() or "/" in choices[group]:
+            available = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+            raise UserError(f"there is no {group} {choices[group]}: choose one of {available}")
+    for key in _names(config):
+        if key not in KNOBS:
             raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")
     for key, (kind, limit) in KNOBS.items():
         value = OmegaConf.select(config, key)
@@ -139,10 +145,22 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     _check_dataset(config)
 
 
+def _names(config: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of all settings; the model's and the dataset's own are not listed."""
+    names: list[str] = []
+    for key in map(str, config):
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and prefix + key not in KNOBS and prefix + key != "hydra":
+            names += _names(node, f"{prefix}{key}.")
+        elif prefix + key != "hydra":
+            names.append(prefix + key)
+    return names
+
+
 def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[str, Limit] | None = None) -> None:
     """Settings of a group: same type as in its yaml, within the `limits` that the yaml gives."""
     limits = limits if limits is not None else original.get("limits", {})
-    for key in original.keys() - values.keys():
+    for key in original.keys() - values.keys() - {"limits"}:
         raise UserError(f"{prefix}.{key} cannot be removed: set it")
     for key, value in values.items():
         if key == "limits":
@@ -152,8 +170,8 @@ def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[
                 f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, original))}"
             )
         default, limit = original[key], limits.get(key)
-        if key == "_target_" and value != default:
-            raise UserError(f"{prefix}._target_ cannot be changed: write a yaml of its own in conf/{prefix}")
+        if key in FIXED and value != default:
+            raise UserError(f"{prefix}.{key} cannot be changed: write a yaml of its own in conf/{prefix}")
         if isinstance(default, dict):
             if not isinstance(value, dict):
                 raise UserError(f"{prefix}.{key} holds settings of its own: set one of them")
@@ -168,7 +186,7 @@ def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[
             raise UserError(f"{prefix}.{key} must be true or false, got {value}")
         if type(default) is int and type(value) is not int:
             raise UserError(f"{prefix}.{key} must be a whole number, got {value}")
-        if type(default) is str and not isinstance(value, str):
+        if (type(default) is str or key == "path") and value is not None and not isinstance(value, str):
             raise UserError(f"{prefix}.{key} must be a word, got {value}")
 
 
@@ -189,6 +207,8 @@ def _within(value: Any, limit: Limit) -> bool:
 
 
 def _check_dataset(config: DictConfig) -> None:
+    if config.dataset.metric not in METRICS:
+        raise UserError(f"dataset.metric must be one of {', '.join(METRICS)}, got {config.dataset.metric}")
     splits, split = config.dataset.splits, config.split
     known = [str(name) for name in range(splits)] if isinstance(splits, int) else list(splits)
     if isinstance(splits, int) and splits == 0:  # a user's own file says how many it holds

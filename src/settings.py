@@ -40,18 +40,30 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> dict[str, str]:
-    """For every setting: `command line`, `recipe NAME` or `default`."""
+    """For every setting `command line`, `recipe NAME`, the option of its group (`model gcnii`), or `default`.
+
+    A default that stands for another setting (`${weight_decay}`) has that one's origin.
+    """
     recipe = choices.get("recipe@_global_") or ""
     path = CONF / "recipe" / f"{recipe}.yaml"
     from_recipe = flatten(yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
+    defaults = flatten(yaml.safe_load((CONF / "config.yaml").read_text()))
     typed = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
-    origin = {}
-    for key in flatten(content):
-        if key in typed or any(key.startswith(f"{name}.") for name in typed):
-            origin[key] = "command line"
-        else:
-            origin[key] = f"recipe {recipe}" if key in from_recipe else "default"
-    return origin
+    groups = {"model", "dataset", "trainer"}
+
+    def origin(key: str) -> str:
+        if key in typed or any(key.startswith(f"{name}.") for name in typed - groups):
+            return "command line"
+        if key in from_recipe:
+            return f"recipe {recipe}"
+        reference = re.fullmatch(r"\$\{(.+)\}", str(defaults.get(key, "")))
+        if reference:
+            return origin(reference[1])
+        group = key.split(".")[0]
+        return f"{group} {choices.get(group)}" if group in groups else "default"
+
+    chosen = {group: "command line" for group in (*sorted(groups), "recipe") if group in typed}
+    return chosen | {key: origin(key) for key in flatten(content)}
 
 
 def compose_settings(overrides: list[str]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ import torch
 import yaml
 from scipy.sparse import csr_matrix
 
+from src.config import ROOT
 from src.data import manifest, raw
-from src.data.manifest import ROOT, md5, tree_md5
+from src.data.manifest import md5, tree_md5
 from src.tracking.store import open_store
 
 FEATURES, CLASSES, LABELLED, NODES = 10, 3, 6, 520  # PyG's reader takes the 500 nodes after the first 6 to validate

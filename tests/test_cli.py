@@ -44,7 +44,7 @@ EXPLAINED = [
     (["progress=maybe"], "progress must be true or false, got maybe"),
     (["ckpt=[1]"], "ckpt must be a word or null, got [1]"),
     (["measures=x"], "measures must be a list of words, got x"),
-    (["depth=${nope}"], "depth must be a whole number in [1, inf)"),
+    (["depth=${nope}"], "Interpolation key 'nope' not found (in depth)"),
     (["model.alhpa=0.1"], "there is no setting model.alhpa: did you mean model.alpha"),
     (["trainer.x=1"], "there is no setting trainer.x: choose one of trainer.accelerator, trainer.threads"),
     (["dataset.path=a.npz"], "there is no setting dataset.path: choose one of dataset.name, dataset.files,"),
@@ -69,13 +69,13 @@ def test_explain_a_sentence_as_it_is(error: Exception) -> None:
     assert explain(error) == "do this"
 
 
-@pytest.mark.parametrize(("file", "named"), [("a.ckpt", " (a.ckpt)"), (None, "")])
+@pytest.mark.parametrize(("file", "named"), [("a.ckpt", "a.ckpt"), (None, "a file")])
 def test_explain_a_full_disk(file: str | None, named: str) -> None:
     error = OSError(errno.ENOSPC, "No space left on device", file)
-    assert explain(error) == f"the disk is full{named}: free some space and start again"
+    assert explain(error) == f"cannot write {named}, the disk is full: free some space and start again"
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), OSError(errno.EACCES, "x"), RuntimeError("x")])
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), OSError(errno.EINVAL, "x"), RuntimeError("x")])
 def test_a_defect_is_not_explained(error: Exception) -> None:
     assert explain(error) is None
 

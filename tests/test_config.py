@@ -61,13 +61,14 @@ def test_weight_decay_linear_follows_weight_decay() -> None:
 
 def test_provenance() -> None:
     typed = ["dataset=texas", "depth=3", "++model.alpha=0.3", "drop_edge={mode: rescale}"]
-    choices = {"recipe@_global_": "published/texas-gcnii", "dataset": "texas", "model": "gcnii"}
+    choices = {"recipe@_global_": "published/texas-gcnii", "dataset": "texas", "model": "gcnii", "trainer": "cpu"}
     origin = provenance(compose_settings(typed), choices, typed)
     recipe = "recipe published/texas-gcnii"
     wanted = {
-        "depth": "command line", "dataset.name": "command line", "model.alpha": "command line",
-        "drop_edge.mode": "command line", "model.theta": recipe, "lr": recipe, "model.star": "default",
-        "norm": "default", "tracking.uri": "default",
+        "depth": "command line", "dataset": "command line", "dataset.name": "dataset texas", "split": "dataset texas",
+        "model.alpha": "command line", "drop_edge.mode": "command line", "model.theta": recipe, "lr": recipe,
+        "model.star": "model gcnii", "weight_decay": recipe, "weight_decay_linear": recipe,
+        "norm": "default", "tracking.uri": "default", "trainer.threads": "trainer cpu",
     }  # fmt: skip
     assert {key: origin[key] for key in wanted} == wanted
 
@@ -75,7 +76,7 @@ def test_provenance() -> None:
 @pytest.mark.parametrize("recipe", ["none/cora-gcnii", "published/texas-gcn", None])
 def test_provenance_without_a_recipe(recipe: Any) -> None:
     origin = provenance(compose_settings(["recipe=none"]), {"recipe@_global_": recipe}, [])
-    assert set(origin.values()) == {"default"}
+    assert set(origin.values()) == {"default", "model None", "dataset None", "trainer None"}
 
 
 BAD = [
@@ -113,7 +114,16 @@ BAD = [
     (["model.star=3"], "model.star must be true or false, got 3"),
     (["+model.x=1"], "there is no setting model.x: choose one of model.alpha, model.theta"),
     (["model=mlp", "+model.x=1"], "there is no setting model.x: choose one of none"),
-    (["model._target_=3"], "model._target_ must be a word, got 3"),
+    (["model._target_=os.system"], "model._target_ cannot be changed"),
+    (["dataset.name=x"], "dataset.name cannot be changed"),
+    (["dataset.metric=foo"], "dataset.metric must be one of accuracy, roc_auc, got foo"),
+    (["recipe=published/cora-gcn"], "there is no recipe published/cora-gcn: choose one of none, published"),
+    (["model=gcnii.yaml"], "there is no model gcnii.yaml: choose one of gcn,"),
+    (["+tracking.x=1"], "there is no setting tracking.x"),
+    (["+dpeth=3"], "there is no setting dpeth"),
+    (["~model.alpha"], "model.alpha cannot be removed"),
+    (["~depth"], "depth cannot be removed"),
+    (["dataset=npz", "dataset.path=3"], "dataset.path must be a word, got 3"),
     (["dataset.normalize_features=3"], "dataset.normalize_features must be true or false, got 3"),
     (["dataset=csbm", "dataset.homophily=1.1"], "dataset.homophily must be a number in [0, 1], got 1.1"),
     (["dataset=csbm", "dataset.nodes=40.5"], "dataset.nodes must be a whole number, got 40.5"),
@@ -147,7 +157,7 @@ def test_limits_that_belong_to_the_range(settings: dict[str, Any]) -> None:
 
 def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
     settings: dict[str, Any] = compose_settings([])
-    choices = {"model": "gcnii", "dataset": "cora"}
+    choices = {"model": "gcnii", "dataset": "cora", "trainer": "cpu", "recipe": "published"}
     validate(OmegaConf.create(settings), choices)
     settings["dataset"] = {"name": "cora", "more": 3} | settings["dataset"]
     with pytest.raises(UserError, match=r"^there is no setting dataset"):

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from src.data.dataset import Dataset
 from src.data.splits import fraction_masks
+from src.errors import UserError
 
 
 def make_csbm(
@@ -22,7 +23,7 @@ def make_csbm(
     r"""Contextual SBM (Deshpande et al. 2018, https://arxiv.org/abs/1807.09596) with balanced classes.
 
     A pair of nodes is joined with probability :math:`p_{in} = d h / (n/c - 1)` inside a class and
-    :math:`p_{out} = d (1-h) / (n - n/c)` between classes (at most 1), so the mean degree is d and a fraction h of the
+    :math:`p_{out} = d (1-h) / (n - n/c)` between classes, so the mean degree is d and a fraction h of the
     edges joins equals. Features are :math:`x_i = s\, u_{y_i} + z_i`, with a random unit vector u per class and
     :math:`z_i \sim N(0, I/f)`. Ten stratified splits 50/25/25.
 
@@ -30,12 +31,20 @@ def make_csbm(
         files: none; everything is generated from `seed`.
         nodes, degree, homophily, signal, features, classes: n, d, h, s, f and c above.
         seed: of the graph, the features and the splits.
+
+    Raises:
+        UserError: there are too few nodes for the classes or for the degree.
     """
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(nodes) % classes
     per_class = nodes / classes
-    within = _pairs(y, True, degree * homophily / (per_class - 1), generator)
-    between = _pairs(y, False, degree * (1 - homophily) / (nodes - per_class), generator)
+    if nodes < 4 * classes:
+        raise UserError(f"dataset.nodes must be at least 4 for each of the {classes} classes, got {nodes}")
+    inside, outside = degree * homophily / (per_class - 1), degree * (1 - homophily) / (nodes - per_class)
+    if max(inside, outside) > 1:
+        raise UserError(f"dataset.degree={degree} needs more pairs than {nodes} nodes in {classes} classes have")
+    within = _pairs(y, True, inside, generator)
+    between = _pairs(y, False, outside, generator)
     centers = torch.nn.functional.normalize(torch.randn(classes, features, generator=generator), dim=1)
     x = signal * centers[y] + torch.randn(nodes, features, generator=generator) / features**0.5
     masks = fraction_masks(y, count=10, train=0.5, val=0.25, seed=seed)
@@ -50,7 +59,7 @@ def _pairs(y: Tensor, same: bool, probability: float, generator: torch.Generator
     nodes, sizes = y.numel(), torch.bincount(y)
     equal = int((sizes * (sizes - 1)).sum()) // 2
     available = equal if same else nodes * (nodes - 1) // 2 - equal
-    chance = torch.tensor(min(probability, 1.0))
+    chance = torch.tensor(probability)
     count = int(torch.binomial(torch.tensor(float(available)), chance, generator=generator))
     if 2 * count > available:
         low, high = torch.triu_indices(nodes, nodes, 1)

@@ -15,7 +15,7 @@ from src.graph.graph import Graph
 from src.ops import SparseFeatures
 
 SPARSE_BELOW = 0.1  # density of the features below which keeping them sparse is faster
-FORMAT = 1  # raised when the prepared file changes its meaning: older files are then prepared again
+FORMAT = 2  # raised when the prepared file changes its meaning: older files are then prepared again
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,8 @@ class Dataset:
             if row >= len(self.train):
                 raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
             train, val, test = (mask[row].nonzero().view(-1) for mask in (self.train, self.val, self.test))
+        if 0 in (train.numel(), val.numel(), test.numel()):
+            raise UserError("a part of the split holds no node: the graph is too small for its number of classes")
         return Graph(self.features(), gcn_adjacency(self.edge_index, self.num_nodes), self.y, train, val, test)
 
     def features(self) -> Tensor | SparseFeatures:

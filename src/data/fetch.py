@@ -19,7 +19,8 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from src.data.manifest import ROOT, Manifest, md5, record
+from src.config import ROOT
+from src.data.manifest import Manifest, md5, record
 from src.errors import UnavailableError, UserError
 
 UPSTREAM = "https://raw.githubusercontent.com"
@@ -108,6 +109,8 @@ def fetch_dataset(name: str, manifest: Manifest, root: Path = ROOT, upstream: st
         known = ", ".join(sorted(p.stem for p in config.parent.glob("*.yaml")))
         raise UserError(f"there is no dataset {name}: choose one of {known}")
     files = yaml.safe_load(config.read_text()).get("files", [])
+    if not files:
+        return  # generated
     fetch(manifest, root, upstream)  # first what is listed already: the whole of data/ is recorded below
     unlisted = [file for file in files if file not in manifest.files]
     absent = [file for file in unlisted if not (manifest.data / file).is_file()]

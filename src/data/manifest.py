@@ -15,9 +15,9 @@ from pathlib import Path
 
 import yaml
 
+from src.config import ROOT
 from src.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "data"
 MANIFEST = ROOT / "data.dvc"
 

@@ -10,6 +10,8 @@ from torch_geometric.io import read_planetoid_data
 from src.data.dataset import Dataset
 from src.errors import UserError
 
+PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")  # PyG reads them all, so all must be verified
+
 
 def read_planetoid(files: list[Path]) -> Dataset:
     """Cora, Citeseer or Pubmed with the public split, by PyG's own reader of the format.
@@ -23,6 +25,8 @@ def read_planetoid(files: list[Path]) -> Dataset:
         UserError: the content is not what the format promises.
     """
     name = files[0].name.split(".")[1]
+    if {file.name for file in files} != {f"ind.{name}.{part}" for part in PARTS} or len({f.parent for f in files}) != 1:
+        raise UserError(f"a Planetoid dataset needs ind.{name}.{{{','.join(PARTS)}}} in one folder")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the pickles name modules of old NumPy and SciPy

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 
 from src.cli import main
-from src.config import validate
+from src.config import ROOT, validate
 from src.data.dataset import FORMAT, Dataset
-from src.data.manifest import ROOT
+from src.data.manifest import md5
 from src.data.raw import prepared_file, raw_hashes, raw_paths
 from src.graph.statistics import graph_statistics
 from src.settings import plain
@@ -71,7 +71,8 @@ def read(config: dict[str, Any]) -> Dataset:
 def data_hash(config: dict[str, Any]) -> str:
     """Hash of everything that shapes the prepared graph; does not read raw files that the manifest lists."""
     raw = raw_hashes(config)
-    shaping = [FORMAT, raw, config["_target_"], _own_knobs(config), config["normalize_features"]]
+    reader = ROOT / (config["_target_"].rpartition(".")[0].replace(".", "/") + ".py")
+    shaping = [FORMAT, raw, config["_target_"], md5(reader), _own_knobs(config), config["normalize_features"]]
     return hashlib.md5(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from src.data.manifest import ROOT, Manifest, md5
+from src.config import ROOT
+from src.data.manifest import Manifest, md5
 from src.errors import UserError
 
 PREPARED = ROOT / "prepared"

@@ -30,6 +30,10 @@ class DropEdge:
     mode: str = "renormalize"
     per_layer: bool = False
 
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode}")
+
     def __call__(self, adjacency: Adjacency, masks: MaskSource) -> "Adjacency | LayerSamples":
         """A sample of the adjacency; call once for every training step, with the step's masks."""
         if self.p == 0.0:

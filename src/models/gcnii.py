@@ -61,7 +61,10 @@ class GCNII(NodeClassifier):
             if own is other and self.settings.norm == "none":
                 h, scale = residual_layer(p, h, residual, own, scale=keep, dropout=self.p_dropout, masks=self.masks)
             else:
-                z = propagate(p, h, scale=keep) @ own + residual @ other
+                if own is other:
+                    z = propagate(p, h, scale=keep, residual=residual) @ own
+                else:
+                    z = propagate(p, h, scale=keep) @ own + residual @ other
                 h, scale = self.relu_drop(self.norms[layer - 1](z))
             observe(layer, h)
         return self.decoder(h, scale)

@@ -46,7 +46,7 @@ class TrackedRun:
         tags: Mapping[str, str],
         run_id: str | None = None,
     ) -> None:
-        self.uri, self.name = uri, name
+        self.uri, self.name, self.resumed = uri, name, run_id is not None
         self.client, self.experiment_id = open_store(uri, experiment)
         self._buffer: list[Metric] = []
         self._flushed = time.monotonic()
@@ -76,9 +76,11 @@ class TrackedRun:
                 self.flush()
 
     def log_curve(self, name: str, values: Sequence[float]) -> None:
-        """Record a curve with step = position: layer 0, 1, ..., depth."""
+        """Record a curve with step = position: layer 0, 1, ..., depth; what a resumed run holds already is not sent."""
+        known = self.last_step(name) if self.resumed else -1
         for step, value in enumerate(values):
-            self.log({name: value}, step)
+            if step > known:
+                self.log({name: value}, step)
 
     def flush(self) -> None:
         """Send the buffer; what is not taken stays in it."""
@@ -130,6 +132,8 @@ class TrackedRun:
         try:
             yield
         except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise UserError(f"the run to go on with is not in {self.uri}: start it without ckpt") from None
             raise UserError(
                 f"the tracking store {self.uri} does not take the run: {first_line(error)};"
                 " once it does, go on with the same command and ckpt=last"

@@ -22,9 +22,13 @@ def chart_link(port: int, experiment_id: str) -> str:
     )
 
 
-def run_link(port: int, experiment_id: str, run_id: str) -> str:
-    """The page of one run that draws its metrics: by epoch, or by layer where the step is a layer."""
-    return f"http://{HOST}:{port}/#/experiments/{experiment_id}/runs/{run_id}/model-metrics"
+def how_to_see(uri: str, experiment_id: str, run_id: str) -> str:
+    """Where the metrics of one run are drawn, by epoch or, where the step is a layer, by layer."""
+    page = f"#/experiments/{experiment_id}/runs/{run_id}/model-metrics"
+    if uri.startswith("http"):
+        return f"{uri.rstrip('/')}/{page}"
+    command = "make ui" if uri == store_uri(None) else f'make ui ARGS="--uri {uri}"'
+    return f"{command}, then http://{HOST}:{UI_PORT}/{page}"
 
 
 def server_command(port: int, uri: str) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -33,42 +32,51 @@ class BestState(Callback):
         self.sign = -1.0 if monitor.endswith("loss") else 1.0
         self.best, self.epoch = -math.inf, -1
         self.weights: dict[str, Tensor] = {}
-        self.diverged = False
+        self.diverged = self.stopped = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         losses = [float(model.scores[name]) for name in ("train_loss", "val_loss")]
         if not all(map(math.isfinite, losses)):
-            self.diverged = True
-            trainer.should_stop = True
+            self.diverged = self.stopped = trainer.should_stop = True
             return
         score = self.sign * float(model.scores[self.monitor])
         if score > self.best:
             self.best, self.epoch = score, trainer.current_epoch
             self.weights = {name: value.clone() for name, value in model.state_dict().items()}
         elif trainer.current_epoch - self.epoch >= self.patience:
-            trainer.should_stop = True
+            self.stopped = trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "epoch": self.epoch, "weights": self.weights}
+        flags = {"diverged": self.diverged, "stopped": self.stopped}
+        return {"best": self.best, "epoch": self.epoch, "weights": self.weights, **flags}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.epoch, self.weights = state_dict["best"], state_dict["epoch"], state_dict["weights"]
+        self.diverged, self.stopped = state_dict["diverged"], state_dict["stopped"]
 
 
 class Recorder(Callback):
     """Hands the metrics of every epoch to the tracked run, with step = epoch, each exactly once.
 
     The whole history goes into checkpoints: what a killed run had not sent yet is sent when it goes on.
+
+    Args:
+        tracked: the run that records.
+        identity: what a checkpoint has to agree with before it is gone on with.
     """
 
-    def __init__(self, tracked: TrackedRun) -> None:
-        self.tracked = tracked
+    def __init__(self, tracked: TrackedRun, identity: dict[str, str]) -> None:
+        self.tracked, self.identity = tracked, identity
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
         self._started = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         self._started = time.perf_counter() - self.seconds
+        self.replay()
+
+    def replay(self) -> None:
+        """Send the epochs of a restored history that the store does not hold."""
         known = self.tracked.last_step("train_loss") if self.history else -1
         for epoch in range(known + 1, len(self.history)):
             self.tracked.log(self.history[epoch], epoch)
@@ -82,7 +90,7 @@ class Recorder(Callback):
         self.seconds = time.perf_counter() - self._started
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "seconds": self.seconds, "run_id": self.tracked.run_id}
+        return {"history": self.history, "seconds": self.seconds, "run_id": self.tracked.run_id, **self.identity}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history, self.seconds = state_dict["history"], state_dict["seconds"]
@@ -143,20 +151,25 @@ class EpochBar(Callback):
 
 
 class Saver(Checkpoint):
-    """Writes a checkpoint every `every` epochs, under a temporary name first: a kill never leaves a torn file."""
+    """Writes a checkpoint every `every` epochs, at the end, and at the end of an epoch in which Ctrl-C was pressed.
+
+    Under a temporary name first: a kill never leaves a torn file.
+    """
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
+        self.interrupted = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        if (trainer.current_epoch + 1) % self.every == 0:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            part = self.path.with_suffix(".part")
-            trainer.save_checkpoint(part)
-            part.replace(self.path)
+        if self.interrupted or (trainer.current_epoch + 1) % self.every == 0:
+            self._save(trainer)
+        if self.interrupted:
+            raise KeyboardInterrupt
 
+    def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
+        self._save(trainer)
 
-def saved_run_id(path: Path) -> str:
-    """The MLflow run that a checkpoint of `Saver` belongs to."""
-    callbacks = torch.load(path, weights_only=True, map_location="cpu")["callbacks"]
-    return str(callbacks["Recorder"]["run_id"])
+    def _save(self, trainer: pl.Trainer) -> None:
+        part = self.path.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        part.replace(self.path)

@@ -17,9 +17,9 @@ def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
     """One panel a measure, layer along the x axis; zeros cannot stand on a logarithmic axis and are left out."""
     from matplotlib.figure import Figure
 
-    panels = _present(curves)
-    figure = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    names = panels(curves)
+    figure = Figure(figsize=(4.2 * len(names), 3.4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         label, logarithmic = PANELS[name]
         axes.plot(range(len(curves[name])), curves[name], color=COLOR, marker=".", markersize=4, linewidth=1.4)
         if logarithmic and any(value > 0 for value in curves[name]):
@@ -34,9 +34,9 @@ def layers_html(curves: dict[str, list[float]], title: str) -> str:
     """The same panels to zoom and hover, with Plotly's script inside the file."""
     from plotly.subplots import make_subplots
 
-    panels = _present(curves)
-    figure = make_subplots(rows=1, cols=len(panels), subplot_titles=[PANELS[name][0] for name in panels])
-    for column, name in enumerate(panels, start=1):
+    names = panels(curves)
+    figure = make_subplots(rows=1, cols=len(names), subplot_titles=[PANELS[name][0] for name in names])
+    for column, name in enumerate(names, start=1):
         figure.add_scatter(y=curves[name], mode="lines+markers", line_color=COLOR, name=name, row=1, col=column)
         figure.update_xaxes(title="layer", row=1, col=column)
         if PANELS[name][1]:
@@ -45,5 +45,6 @@ def layers_html(curves: dict[str, list[float]], title: str) -> str:
     return str(figure.to_html(include_plotlyjs=True))
 
 
-def _present(curves: dict[str, list[float]]) -> list[str]:
+def panels(curves: dict[str, list[float]]) -> list[str]:
+    """The measures of a run that there is a panel for."""
     return [name for name in PANELS if curves.get(name)]

@@ -1,7 +1,10 @@
 """Lightning's trainer as a run uses it: full-batch, quiet, resumable."""
 
+import contextlib
 import logging
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,17 +45,52 @@ class Fit:
     best: BestState
     recorder: Recorder
     first: FirstEpoch
+    saver: Saver
 
     def run(self, model: NodeClassifier, checkpoint: Path | None = None) -> None:
-        """Train, from a checkpoint if there is one; Ctrl-C becomes a KeyboardInterrupt after saying how to go on."""
+        """Train, from a checkpoint if there is one.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, at the end of the epoch in which it was pressed and with a checkpoint written;
+                pressed twice, at once.
+        """
         try:
-            self.trainer.fit(model, self.loader, self.loader, ckpt_path=checkpoint, weights_only=True)
+            with self._deferring_ctrl_c():
+                self.trainer.fit(model, self.loader, self.loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
             if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
                 raise
             epochs = len(self.recorder.history)
             print(f"\ninterrupted after {epochs} epochs: go on with the same command and ckpt=last", file=sys.stderr)
             raise KeyboardInterrupt from None
+
+    def restore(self, model: NodeClassifier, content: dict[str, Any]) -> bool:
+        """Take over a checkpoint whose training had come to its end; False if there is more to train."""
+        saved = content["callbacks"]
+        if not saved["BestState"]["stopped"] and len(saved["Recorder"]["history"]) < self.trainer.max_epochs:
+            return False
+        model.load_state_dict(content["state_dict"])
+        for callback in (self.best, self.recorder, self.first):
+            callback.load_state_dict(saved[type(callback).__name__])
+        self.recorder.replay()
+        return True
+
+    @contextlib.contextmanager
+    def _deferring_ctrl_c(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread hears signals
+            return
+        before = signal.getsignal(signal.SIGINT)
+
+        def remember(*_: object) -> None:
+            self.saver.interrupted = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        signal.signal(signal.SIGINT, remember)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def make_fit(
@@ -61,13 +99,15 @@ def make_fit(
     graph: Graph,
     tracked: TrackedRun,
     folder: Path,
+    identity: dict[str, str],
     extra: Sequence[Callback] = (),
 ) -> Fit:
-    """The trainer of a run; checkpoints go to `folder`, `extra` callbacks come last."""
+    """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last."""
     best = BestState(settings["monitor"], settings["patience"])
-    recorder = Recorder(tracked)
+    recorder = Recorder(tracked, identity)
     first = FirstEpoch(lambda: training_gradient_norms(model, graph))
-    callbacks = [best, recorder, first, Saver(folder / LAST, settings["checkpoint_every"]), *extra]
+    saver = Saver(folder / LAST, settings["checkpoint_every"])
+    callbacks = [best, recorder, first, saver, *extra]
     if settings["progress"]:
         callbacks.append(EpochBar(tracked.name, best))
     trainer = pl.Trainer(
@@ -80,7 +120,7 @@ def make_fit(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    return Fit(trainer, OneGraph(graph), best, recorder, first)
+    return Fit(trainer, OneGraph(graph), best, recorder, first, saver)
 
 
 def quiet_libraries() -> None:

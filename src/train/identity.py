@@ -41,7 +41,7 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
     raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
 
 
-def tags(settings: dict[str, Any], data_hash: str, origin: dict[str, str]) -> dict[str, str]:
+def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
     """What a run is, for filtering in the UI and for finding finished runs again.
 
     `recipe` names the file whose values were used, `command_line` the settings that were typed.
@@ -56,8 +56,6 @@ def tags(settings: dict[str, Any], data_hash: str, origin: dict[str, str]) -> di
         "split": settings["split"],
         "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
         "command_line": " ".join(typed) or "none",
-        "config_hash": config_hash(settings),
-        "data_hash": data_hash,
         "git_commit": _git_commit(),
         "outcome": "running",
     }

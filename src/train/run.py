@@ -12,10 +12,10 @@ from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
 from src.measures.layers import layer_measures
 from src.models.base import NodeClassifier
-from src.settings import flatten
+from src.settings import config_hash, flatten
 from src.tracking.run import TrackedRun
 from src.train.build import build_model
-from src.train.callbacks import EPOCH_METRICS, saved_run_id
+from src.train.checkpoint import read_checkpoint
 from src.train.fit import Fit, make_fit, quiet_libraries
 from src.train.gradients import training_gradient_norms
 from src.train.identity import FINAL, LAST, checkpoint_folder, resumable, run_name, tags
@@ -29,7 +29,7 @@ class Result:
         name: the run's name.
         outcome: `finished` or `diverged`.
         uri, experiment_id, run_id: where it is recorded.
-        scores: the numbers at the selected epoch, and those that are recorded once.
+        scores: the numbers that are recorded once; `best_...` and `test_...` are those of the selected epoch.
         curves: measures by layer.
     """
 
@@ -60,42 +60,52 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
     dataset, data_hash = load(settings["dataset"])
     graph = dataset.graph(settings["split"], settings["split_seed"])
     model = build_model(settings, graph, dataset.num_classes)
+    identity = {"config_hash": config_hash(settings), "data_hash": data_hash}
     folder = checkpoint_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
     checkpoint = resumable(settings["ckpt"], folder)
+    content = read_checkpoint(checkpoint, identity) if checkpoint else None
     tracked = TrackedRun(
         settings["tracking"]["uri"],
         settings["tracking"]["experiment"],
         run_name(settings),
         flatten(settings),
-        tags(settings, data_hash, origin),
-        run_id=saved_run_id(checkpoint) if checkpoint else None,
+        tags(settings, origin) | identity,
+        run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
     )
     result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
+    (folder / FINAL).unlink(missing_ok=True)
     try:
-        fit = make_fit(settings, model, graph, tracked, folder)
-        fit.run(model, checkpoint)
+        if "config" in settings["tracking"]["artifacts"]:
+            tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
+            tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
+        fit = make_fit(settings, model, graph, tracked, folder, identity)
+        if not (content and fit.restore(model, content)):
+            fit.run(model, checkpoint)
         _evaluate(fit, model, graph, settings["measures"], result)
-        _record(model, settings, origin, tracked, result, folder)
+        _record(model, settings, tracked, result, folder)
     except KeyboardInterrupt:
         tracked.abandon("KILLED", "interrupted")
         raise
     except Exception:
         tracked.abandon("FAILED", "failed")
         raise
-    (folder / LAST).unlink(missing_ok=True)  # not before everything is recorded: until then it can be resumed
+    (folder / LAST).unlink()  # not before everything is recorded: until then it can be resumed
     return result
 
 
 def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str], result: Result) -> None:
     """Gradients of the last state, then the best state: tested once, measured layer by layer."""
     best, epochs = fit.best, len(fit.recorder.history)
+    result.curves["gradient_norm"] = training_gradient_norms(model, graph)
     if best.diverged:
         result.outcome = "diverged"
     else:
-        result.curves["gradient_norm"] = training_gradient_norms(model, graph)
         model.load_state_dict(best.weights)
         fit.trainer.test(model, fit.loader, verbose=False)
-        result.scores = {name: float(value) for name, value in model.scores.items()} | {"best_epoch": best.epoch}
+        for name, value in model.scores.items():
+            result.scores[name if name.startswith("test") else f"best_{name}"] = float(value)
+        result.scores["best_epoch"] = best.epoch
     result.scores |= {
         "epochs_run": epochs,
         "seconds_per_epoch": fit.recorder.seconds / epochs,
@@ -109,30 +119,22 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
     )
 
 
-def _record(
-    model: NodeClassifier,
-    settings: dict[str, Any],
-    origin: dict[str, str],
-    tracked: TrackedRun,
-    result: Result,
-    folder: Path,
-) -> None:
-    """Everything that is known only at the end: scores, curves by layer, checkpoint, artifacts, outcome."""
-    tracked.log({key: value for key, value in result.scores.items() if key not in EPOCH_METRICS})
-    for name, curve in result.curves.items():
-        tracked.log_curve(name, curve)
-    folder.mkdir(parents=True, exist_ok=True)
+def _record(model: NodeClassifier, settings: dict[str, Any], tracked: TrackedRun, result: Result, folder: Path) -> None:
+    """Everything that is known only at the end: checkpoint and figures, then scores, curves by layer and outcome."""
     content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
-    torch.save(content, folder / FINAL)
+    with (folder / FINAL).open("wb") as file:
+        torch.save(content, file)
     wanted = settings["tracking"]["artifacts"]
-    if "config" in wanted:
-        tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
-        tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
     if "model" in wanted:
         tracked.file(folder / FINAL)
     if "figures" in wanted:
-        from src.train.figures import layers_figure, layers_html
+        from src.train.figures import layers_figure, layers_html, panels
 
-        tracked.figure(layers_figure(result.curves, result.name), "energy_by_layer.png")
-        tracked.text(layers_html(result.curves, result.name), "energy_by_layer.html")
+        if panels(result.curves):
+            tracked.figure(layers_figure(result.curves, result.name), "energy_by_layer.png")
+            tracked.text(layers_html(result.curves, result.name), "energy_by_layer.html")
+    for name, value in result.scores.items():
+        tracked.log_curve(name, [value])
+    for name, curve in result.curves.items():
+        tracked.log_curve(name, curve)
     tracked.finish("FINISHED", result.outcome)

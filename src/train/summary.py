@@ -1,6 +1,6 @@
 """The short result that a run prints."""
 
-from src.tracking.ui import UI_PORT, run_link
+from src.tracking.ui import how_to_see
 from src.train.run import Result
 
 
@@ -14,7 +14,7 @@ def summary(result: Result) -> str:
     if "test_acc" in scores:
         roc = f", test ROC-AUC {100 * scores['test_roc_auc']:.2f} %" if "test_roc_auc" in scores else ""
         lines.append(
-            f"  accuracy          val {100 * scores['val_acc']:.1f} %, test {100 * scores['test_acc']:.1f} %{roc}"
+            f"  accuracy          val {100 * scores['best_val_acc']:.1f} %, test {100 * scores['test_acc']:.1f} %{roc}"
             f" (read once, at epoch {int(scores['best_epoch'])})"
         )
     else:
@@ -24,5 +24,5 @@ def summary(result: Result) -> str:
         if curve:
             lines.append(f"  {label:17} layer 0: {curve[0]:.4g}, layer {len(curve) - 1}: {curve[-1]:.4g}")
     lines.append(f"  recorded          {result.uri}, run {result.run_id}")
-    lines.append(f"  to see it         make ui, then {run_link(UI_PORT, result.experiment_id, result.run_id)}")
+    lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")
     return "\n".join(lines)

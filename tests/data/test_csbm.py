@@ -1,12 +1,14 @@
 """The generated graph does what its knobs say."""
 
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 import torch
 
 from src.data.csbm import make_csbm
 from src.data.dataset import Dataset
+from src.errors import UserError
 
 
 def edge_homophily(dataset: Dataset) -> float:
@@ -39,9 +41,15 @@ def test_edges_are_distinct_pairs() -> None:
     assert (low * 100 + high).unique().numel() == low.numel()
 
 
-def test_degree_of_zero_and_of_more_than_there_are_nodes() -> None:
+def test_no_edges_and_all_edges() -> None:
     assert make_csbm([], nodes=40, degree=0.0).edge_index.shape == (2, 0)
-    assert mean_degree(make_csbm([], nodes=40, degree=1000.0, homophily=0.5)) == 39
+    assert mean_degree(make_csbm([], nodes=40, degree=39.0, homophily=19 / 39)) == 39
+
+
+@pytest.mark.parametrize("knobs", [{"degree": 500.0}, {"degree": 30.0, "homophily": 0.0}, {"classes": 11}])
+def test_more_than_the_nodes_can_give_is_refused(knobs: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"^dataset\.(degree|nodes)"):
+        make_csbm([], nodes=40, **knobs)
 
 
 def test_classes_are_balanced() -> None:

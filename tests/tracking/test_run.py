@@ -205,5 +205,5 @@ def test_going_on_with_a_run(start: Callable[..., TrackedRun]) -> None:
 
 
 def test_going_on_with_a_run_that_is_not_there(start: Callable[..., TrackedRun]) -> None:
-    with pytest.raises(UserError, match=r"^the tracking store .* does not take the run: .*not found"):
+    with pytest.raises(UserError, match=r"^the run to go on with is not in .*: start it without ckpt$"):
         start(run_id="0" * 32)

@@ -15,8 +15,8 @@ from mlflow.cli import cli
 from src.config import ROOT
 from src.errors import UserError
 from src.tracking import ui
-from src.tracking.store import open_store
-from src.tracking.ui import chart_link, free_port, run_link, server_command, server_environment
+from src.tracking.store import open_store, store_uri
+from src.tracking.ui import chart_link, free_port, how_to_see, server_command, server_environment
 
 
 @pytest.fixture
@@ -40,8 +40,11 @@ def test_chart_link() -> None:
     assert "compareRunsMode=CHART" in link
 
 
-def test_run_link() -> None:
-    assert run_link(5001, "7", "abc").startswith("http://127.0.0.1:5001/#/experiments/7/runs/abc/")
+def test_how_to_see_a_run_names_the_store_it_is_in() -> None:
+    page = "#/experiments/7/runs/abc/model-metrics"
+    assert how_to_see(store_uri(None), "7", "abc") == f"make ui, then http://127.0.0.1:5000/{page}"
+    assert how_to_see("http://host:8080/", "7", "abc") == f"http://host:8080/{page}"
+    assert 'make ui ARGS="--uri sqlite:///other.db"' in how_to_see("sqlite:///other.db", "7", "abc")
 
 
 def test_server_listens_on_this_machine_alone() -> None:
@@ -72,7 +75,7 @@ def test_server_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_free_port(taken: int) -> None:
     port = _unused()
     assert free_port(port) == port
-    with pytest.raises(UserError, match=f"^port {taken} is taken: choose another, `make ui PORT={taken + 1}`$"):
+    with pytest.raises(UserError, match=f"^port {taken} is taken: choose another, `make ui PORT=...`$"):
         free_port(taken)
 
 
@@ -82,7 +85,7 @@ def test_main_on_a_taken_port(taken: int) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: port {taken} is taken: choose another, `make ui PORT={taken + 1}`\n"
+    assert done.stderr == f"error: port {taken} is taken: choose another, `make ui PORT=...`\n"
 
 
 def test_main_with_a_store_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_a_loss_that_is_no_number_stops_at_once(bad: dict[str, float]) -> None:
 
 def test_recorder_sends_every_epoch_exactly_once() -> None:
     first: Any = FakeTracked()
-    recorder = Recorder(first)
+    recorder = Recorder(first, {})
     recorder.on_train_start(trainer(0), model())
     for epoch in range(4):
         recorder.on_train_epoch_end(trainer(epoch), model(train_loss=1.0))
@@ -89,7 +89,7 @@ def test_recorder_sends_every_epoch_exactly_once() -> None:
 
     # The store had only taken two epochs when the process died; the checkpoint was written after the fourth.
     second: Any = FakeTracked(known=1)
-    resumed = Recorder(second)
+    resumed = Recorder(second, {})
     resumed.load_state_dict(recorder.state_dict())
     resumed.on_train_start(trainer(4), model())
     resumed.on_train_epoch_end(trainer(4), model(train_loss=1.0))
@@ -97,7 +97,7 @@ def test_recorder_sends_every_epoch_exactly_once() -> None:
 
     # The store had taken more than the checkpoint knows: those epochs run again and are not sent again.
     third: Any = FakeTracked(known=5)
-    behind = Recorder(third)
+    behind = Recorder(third, {})
     behind.load_state_dict(recorder.state_dict())
     behind.on_train_start(trainer(4), model())
     for epoch in range(4, 8):
@@ -122,6 +122,7 @@ def test_saver_replaces_the_file_whole(tmp_path: Path) -> None:
         part.write_text(str(len(written)))
         written.append(part)
 
+    path.parent.mkdir()
     saver = Saver(path, every=2)
     for epoch in range(5):
         saver.on_train_epoch_end(SimpleNamespace(current_epoch=epoch, save_checkpoint=save), model())

@@ -30,10 +30,9 @@ def test_another_setting_is_another_folder(tmp_path: Path) -> None:
 
 def test_tags() -> None:
     origin = {"depth": "command line", "lr": "recipe published/cora-gcnii", "seed": "default"}
-    found = tags(compose_settings(["depth=8"]), "hash", origin)
+    found = tags(compose_settings(["depth=8"]), origin)
     expected = {"model": "gcnii", "depth": "8", "recipe": "published/cora-gcnii", "command_line": "depth"}
     assert expected.items() <= found.items()
-    assert found["data_hash"] == "hash"
 
 
 def test_resumable(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ def test_a_diverged_run_says_that_nothing_was_tested() -> None:
 
 
 def test_a_finished_run_shows_percent_energy_and_place() -> None:
-    scores = {"epochs_run": 2, "seconds_per_epoch": 0.5, "val_acc": 0.8, "test_acc": 0.815, "best_epoch": 1}
-    scores |= {"test_roc_auc": 0.9, "val_loss": 1.0}
+    scores = {"epochs_run": 2, "seconds_per_epoch": 0.5, "best_val_acc": 0.8, "test_acc": 0.815, "best_epoch": 1}
+    scores |= {"test_roc_auc": 0.9, "best_val_loss": 1.0}
     curves = {"dirichlet_energy": [1.0, 0.25, 0.125], "effective_rank": []}
     text = summary(Result("a", "finished", "sqlite:///x.db", "1", "id", scores, curves))
     for words in ("1.0 s (500.0 ms an epoch)", "val 80.0 %", "test 81.5 %", "ROC-AUC 90.00 %", "layer 2: 0.125"):

@@ -1,0 +1,100 @@
+"""Going on with a run: from any point of its life, and only with its own checkpoint."""
+
+import errno
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from src.errors import UserError
+from src.train.checkpoint import read_checkpoint
+from src.train.identity import FINAL, LAST, checkpoint_folder
+from src.train.run import run
+
+Compose = Callable[..., dict[str, Any]]
+IDENTITY = {"config_hash": "c", "data_hash": "d"}
+
+
+def interrupted(settings: dict[str, Any], patch: pytest.MonkeyPatch, where: str) -> None:
+    """A run whose disk is full when it comes to `where`."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with patch.context() as scope:
+        scope.setattr(where, full)
+        with pytest.raises(OSError, match="full"):
+            run(settings)
+    assert (checkpoint_folder(settings) / LAST).is_file()
+
+
+@pytest.mark.parametrize("limits", [["epochs=9"], ["epochs=300", "patience=3", "lr=0.1"]], ids=["epochs", "patience"])
+@pytest.mark.parametrize("where", ["src.train.run._evaluate", "src.tracking.run.TrackedRun.tag"])
+def test_a_run_that_had_trained_to_its_end(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch, limits: list[str], where: str
+) -> None:
+    chosen = settings("model=gcnii", "depth=3", "p_drop=0.2", *limits)
+    expected = run(chosen)
+    weights = torch.load(checkpoint_folder(chosen) / FINAL, weights_only=True)["state_dict"]
+
+    interrupted(chosen, monkeypatch, where)
+    resumed = run(chosen | {"ckpt": "last"})
+    again = torch.load(checkpoint_folder(chosen) / FINAL, weights_only=True)["state_dict"]
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+    pace = "seconds_per_epoch"
+    assert {k: v for k, v in resumed.scores.items() if k != pace} == {
+        k: v for k, v in expected.scores.items() if k != pace
+    }
+    assert resumed.curves == expected.curves
+
+    client = MlflowClient(chosen["tracking"]["uri"])
+    for name, curve in {**resumed.curves, "train_loss": [0.0] * int(expected.scores["epochs_run"])}.items():
+        steps = Counter(point.step for point in client.get_metric_history(resumed.run_id, name))
+        assert steps == Counter(range(len(curve))), name
+    assert len(client.get_metric_history(resumed.run_id, "test_acc")) == 1
+    assert client.get_run(resumed.run_id).data.tags["outcome"] == "finished"
+
+
+def test_a_diverged_run_stays_diverged(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings("depth=2", "epochs=50", "lr=1e30")
+    interrupted(chosen, monkeypatch, "src.train.run._evaluate")
+    assert run(chosen | {"ckpt": "last"}).outcome == "diverged"
+
+
+def test_only_its_own_checkpoint(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings("depth=2", "epochs=3")
+    interrupted(chosen, monkeypatch, "src.train.run._evaluate")
+    path = str(checkpoint_folder(chosen) / LAST)
+    with pytest.raises(UserError, match="belongs to a run with other settings"):
+        run(settings("depth=2", "epochs=3", "lr=0.5") | {"ckpt": path})
+    before = MlflowClient(chosen["tracking"]["uri"]).search_runs(["1"])
+    assert len(before) == 1
+    assert before[0].data.tags["outcome"] == "failed"
+    with pytest.raises(UserError, match="not in sqlite"):
+        elsewhere = {**chosen["tracking"], "uri": chosen["tracking"]["uri"].replace("mlflow.db", "other.db")}
+        run(chosen | {"ckpt": path, "tracking": elsewhere})
+    assert run(chosen | {"ckpt": path}).outcome == "finished"
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
+def test_what_is_no_checkpoint(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.ckpt"
+    if content is None:
+        torch.save({"state_dict": {}}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match="is not a checkpoint to go on with"):
+        read_checkpoint(path, IDENTITY)
+
+
+@pytest.mark.parametrize(("key", "what"), [("config_hash", "settings"), ("data_hash", "data")])
+def test_other_settings_and_other_data(tmp_path: Path, key: str, what: str) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save({"callbacks": {"Recorder": IDENTITY | {"run_id": "r"}}}, path)
+    assert read_checkpoint(path, IDENTITY)["callbacks"]["Recorder"]["run_id"] == "r"
+    with pytest.raises(UserError, match=f"other {what}"):
+        read_checkpoint(path, IDENTITY | {key: "x"})
