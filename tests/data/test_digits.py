@@ -57,3 +57,20 @@ def test_seed_moves_the_splits_only(digits: Dataset) -> None:
     other = make_digits([], seed=1)
     assert torch.equal(other.x, digits.x)
     assert not torch.equal(other.train, digits.train)
+
+
+def test_ties_fall_by_node_number_whatever_the_number_of_threads() -> None:
+    one = make_digits([]).edge_index
+    torch.set_num_threads(2)
+    try:
+        assert torch.equal(make_digits([]).edge_index, one)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_neighbors_are_the_nearest() -> None:
+    dataset = make_digits([], neighbors=3)
+    distance = torch.cdist(dataset.x.double(), dataset.x.double()).fill_diagonal_(torch.inf)
+    reference = distance.topk(3, largest=False).values.sum()
+    source, target = dataset.edge_index
+    assert distance[source, target].sum().item() == pytest.approx(reference.item())
