@@ -6,14 +6,33 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from src.graph.graph import Graph
 from src.tracking.run import TrackedRun
 
 EPOCH_METRICS = ("train_loss", "train_acc", "val_loss", "val_acc", "val_roc_auc")
+
+
+class Evaluation(Callback):
+    """Validates at the end of every epoch: Lightning's own validation loop adds a millisecond to it.
+
+    Args:
+        graph: what `validation_step` is given.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        model.eval()
+        with torch.inference_mode():
+            model.validation_step(self.graph)
+        model.train()
 
 
 class BestState(Callback):

@@ -18,7 +18,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.tracking.run import TrackedRun
-from src.train.callbacks import BestState, EpochBar, FirstEpoch, Recorder, Saver
+from src.train.callbacks import BestState, EpochBar, Evaluation, FirstEpoch, Recorder, Saver
 from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
 
@@ -56,7 +56,7 @@ class Fit:
         """
         try:
             with self._deferring_ctrl_c():
-                self.trainer.fit(model, self.loader, self.loader, ckpt_path=checkpoint, weights_only=True)
+                self.trainer.fit(model, self.loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
             if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
                 raise
@@ -107,7 +107,7 @@ def make_fit(
     recorder = Recorder(tracked, identity)
     first = FirstEpoch(lambda: training_gradient_norms(model, graph))
     saver = Saver(folder / LAST, settings["checkpoint_every"])
-    callbacks = [best, recorder, first, saver, *extra]
+    callbacks = [Evaluation(graph), best, recorder, first, saver, *extra]
     if settings["progress"]:
         callbacks.append(EpochBar(tracked.name, best))
     trainer = pl.Trainer(
@@ -116,7 +116,7 @@ def make_fit(
         max_epochs=settings["epochs"],
         callbacks=callbacks,
         logger=False,  # the recorder writes, buffered
-        num_sanity_val_steps=0,
+        limit_val_batches=0,  # Evaluation validates
         enable_progress_bar=False,
         enable_model_summary=False,
     )
