@@ -44,6 +44,9 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
             print(f"error: {sentence}", file=sys.stderr)
             failed = True
 
+    for flag in {"-m", "--multirun"}.intersection(sys.argv):  # Hydra wants it before or after all settings
+        sys.argv.remove(flag)
+        sys.argv.insert(1, flag)
     register_schema()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines of its own
     try:

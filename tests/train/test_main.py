@@ -81,7 +81,7 @@ def test_every_dataset_trains_from_the_command_line(
 
 
 def test_a_failing_job_of_a_multirun_does_not_stop_the_others(train: Train, workshop: Path) -> None:
-    done = train(*QUICK, "model=gcn", "depth=2,0,3", "epochs=1", "-m")
+    done = train(*QUICK, "model=gcn", "-m", "depth=2,0,3", "epochs=1")
     assert done.returncode == 1
     assert "error: depth must be a whole number in [1, inf), got 0" in done.stderr
     assert "Traceback" not in done.stderr
