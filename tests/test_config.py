@@ -12,7 +12,7 @@ from src.errors import UserError
 from src.graph.drop_edge import MODES
 from src.measures import MEASURES
 from src.models.norm import NORMS
-from src.settings import compose_settings, config_hash, flatten, plain, provenance
+from src.settings import compose_settings, flatten
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
@@ -57,26 +57,6 @@ def test_command_line_wins_over_recipe_and_recipe_over_default() -> None:
 
 def test_weight_decay_linear_follows_weight_decay() -> None:
     assert compose_settings(["recipe=none", "weight_decay=0.125"])["weight_decay_linear"] == 0.125
-
-
-def test_provenance() -> None:
-    typed = ["dataset=texas", "depth=3", "++model.alpha=0.3", "drop_edge={mode: rescale}"]
-    choices = {"recipe@_global_": "published/texas-gcnii", "dataset": "texas", "model": "gcnii", "trainer": "cpu"}
-    origin = provenance(compose_settings(typed), choices, typed)
-    recipe = "recipe published/texas-gcnii"
-    wanted = {
-        "depth": "command line", "dataset": "command line", "dataset.name": "dataset texas", "split": "dataset texas",
-        "model.alpha": "command line", "drop_edge.mode": "command line", "model.theta": recipe, "lr": recipe,
-        "model.star": "model gcnii", "weight_decay": recipe, "weight_decay_linear": recipe,
-        "norm": "default", "tracking.uri": "default", "trainer.threads": "trainer cpu",
-    }  # fmt: skip
-    assert {key: origin[key] for key in wanted} == wanted
-
-
-@pytest.mark.parametrize("recipe", ["none/cora-gcnii", "published/texas-gcn", None])
-def test_provenance_without_a_recipe(recipe: Any) -> None:
-    origin = provenance(compose_settings(["recipe=none"]), {"recipe@_global_": recipe}, [])
-    assert set(origin.values()) == {"default", "model None", "dataset None", "trainer None"}
 
 
 BAD = [
@@ -162,21 +142,6 @@ def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
     settings["dataset"] = {"name": "cora", "more": 3} | settings["dataset"]
     with pytest.raises(UserError, match=r"^there is no setting dataset"):
         validate(OmegaConf.create(settings), choices)
-
-
-def test_config_hash() -> None:
-    settings = compose_settings([])
-    base = config_hash(settings)
-    depth = f"depth={settings['depth']}"  # typed or not, it is the same
-    for same in ("progress=false", "ckpt=last", "checkpoint_every=7", "tracking.uri=http://here", depth):
-        assert config_hash(compose_settings([same])) == base, same
-    for other in ("lr=0.5", "seed=1", "split=random", "model.star=true", "model=gcn", "dataset=texas", "p_drop=0.1"):
-        assert config_hash(compose_settings([other])) != base, other
-
-
-def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
-    config = OmegaConf.create({"model": {"limits": {}}, "dataset": {"a": 1}, "split": 3, "b": "${split}"})
-    assert plain(config) == {"model": {}, "dataset": {"a": 1}, "split": "3", "b": 3}
 
 
 def test_schema_names_what_the_code_knows() -> None:

@@ -1,0 +1,43 @@
+"""From a composed config to plain settings: hash and provenance."""
+
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.settings import compose_settings, config_hash, plain, provenance
+
+
+def test_provenance() -> None:
+    typed = ["dataset=texas", "depth=3", "++model.alpha=0.3", "drop_edge={mode: rescale}"]
+    choices = {"recipe@_global_": "published/texas-gcnii", "dataset": "texas", "model": "gcnii", "trainer": "cpu"}
+    origin = provenance(compose_settings(typed), choices, typed)
+    recipe = "recipe published/texas-gcnii"
+    wanted = {
+        "depth": "command line", "dataset": "command line", "dataset.name": "dataset texas", "split": "dataset texas",
+        "model.alpha": "command line", "drop_edge.mode": "command line", "model.theta": recipe, "lr": recipe,
+        "model.star": "model gcnii", "weight_decay": recipe, "weight_decay_linear": recipe,
+        "norm": "default", "tracking.uri": "default", "trainer.threads": "trainer cpu",
+    }  # fmt: skip
+    assert {key: origin[key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize("recipe", ["none/cora-gcnii", "published/texas-gcn", None])
+def test_provenance_without_a_recipe(recipe: Any) -> None:
+    origin = provenance(compose_settings(["recipe=none"]), {"recipe@_global_": recipe}, [])
+    assert set(origin.values()) == {"default", "model None", "dataset None", "trainer None"}
+
+
+def test_config_hash() -> None:
+    settings = compose_settings([])
+    base = config_hash(settings)
+    depth = f"depth={settings['depth']}"  # typed or not, it is the same
+    for same in ("progress=false", "ckpt=last", "checkpoint_every=7", "tracking.uri=http://here", depth):
+        assert config_hash(compose_settings([same])) == base, same
+    for other in ("lr=0.5", "seed=1", "split=random", "model.star=true", "model=gcn", "dataset=texas", "p_drop=0.1"):
+        assert config_hash(compose_settings([other])) != base, other
+
+
+def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
+    config = OmegaConf.create({"model": {"limits": {}}, "dataset": {"a": 1}, "split": 3, "b": "${split}"})
+    assert plain(config) == {"model": {}, "dataset": {"a": 1}, "split": "3", "b": 3}
