@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.ops.propagation import same_pattern
+
 
 @dataclass(frozen=True, eq=False)
 class Adjacency:
@@ -45,10 +47,10 @@ class Adjacency:
 
     def with_values(self, values: Tensor) -> "Adjacency":
         """The same pattern with other values, given in CSR order; symmetric values on a symmetric pattern."""
-        matrix = _with_values(self.matrix, values)
+        matrix = same_pattern(self.matrix, values)
         if self.order is None:
             return replace(self, matrix=matrix, transpose=matrix)
-        return replace(self, matrix=matrix, transpose=_with_values(self.transpose, values[self.order]))
+        return replace(self, matrix=matrix, transpose=same_pattern(self.transpose, values[self.order]))
 
     def normalized(self, weights: Tensor) -> "Adjacency":
         """Symmetric normalisation D^-1/2 W D^-1/2 of entry weights W >= 0 (self-loops included), D = row sums of W."""
@@ -106,9 +108,3 @@ def _csr(row: Tensor, col: Tensor, values: Tensor, num_nodes: int) -> Tensor:
     crow = torch.zeros(num_nodes + 1, dtype=torch.int32, device=row.device)
     crow[1:] = torch.bincount(row, minlength=num_nodes).cumsum(0)
     return torch.sparse_csr_tensor(crow, col.int(), values, (num_nodes, num_nodes), check_invariants=False)
-
-
-def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
-    return torch.sparse_csr_tensor(
-        matrix.crow_indices(), matrix.col_indices(), values, matrix.shape, check_invariants=False
-    )

@@ -1,6 +1,6 @@
 """What all architectures share: one full-batch training step, one evaluation, one optimiser."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ from torchmetrics.functional.classification import binary_auroc
 from src.graph.adjacency import Adjacency
 from src.graph.drop_edge import DropEdge, LayerSamples
 from src.graph.graph import Graph
+from src.measures.layers import Observer as Observer
 from src.models.norm import make_norm
 from src.ops import MaskSource, SparseFeatures, dropout, relu_dropout
 
 Features = Tensor | SparseFeatures
 Adjacencies = Adjacency | LayerSamples
-Observer = Callable[[int, Features], None]
 
 
 def ignore(layer: int, state: Features) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from src.ops.masks import MaskSource, draw_threshold
 
-_select = torch.ops.aten.threshold_backward  # (a, b, t) -> a where b > t else 0
+select = torch.ops.aten.threshold_backward  # (a, b, t) -> a where b > t else 0
 
 
 class _Dropout(torch.autograd.Function):
@@ -23,25 +23,25 @@ class _Dropout(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, lanes: Tensor, threshold: float) -> Tensor:
         ctx.save_for_backward(lanes)
         ctx.threshold = threshold
-        return _select(x, lanes.to(x.dtype), threshold)
+        return select(x, lanes.to(x.dtype), threshold)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (lanes,) = ctx.saved_tensors
-        return _select(grads[0], lanes.to(grads[0].dtype), ctx.threshold), None, None
+        return select(grads[0], lanes.to(grads[0].dtype), ctx.threshold), None, None
 
 
 class _ReluDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, lanes: Tensor, threshold: float) -> Tensor:
-        kept = _select(x, lanes.to(x.dtype), threshold).relu_()
+        kept = select(x, lanes.to(x.dtype), threshold).relu_()
         ctx.save_for_backward(kept)
         return kept
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (kept,) = ctx.saved_tensors
-        return _select(grads[0], kept, 0.0), None, None  # kept > 0 iff x > 0 and the lane survived
+        return select(grads[0], kept, 0.0), None, None  # kept > 0 iff x > 0 and the lane survived
 
 
 def dropout(x: Tensor, p: float, masks: MaskSource) -> tuple[Tensor, float]:

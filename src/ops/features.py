@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.ops.dropout import select
 from src.ops.masks import MaskSource, draw_threshold
+from src.ops.propagation import same_pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +62,15 @@ class SparseFeatures:
         threshold, scale = draw_threshold(p)
         values = self.matrix.values()
         lanes = masks.lanes((values.numel(),), values.device).to(values.dtype)
-        return self.with_values(torch.ops.aten.threshold_backward(values * scale, lanes, threshold))
+        return self.with_values(select(values * scale, lanes, threshold))
 
     def with_values(self, values: Tensor) -> "SparseFeatures":
         """The same pattern with other stored values (in the order of `matrix`)."""
         return replace(
-            self, matrix=_like(self.matrix, values), transpose=_like(self.transpose, values.index_select(0, self.order))
+            self,
+            matrix=same_pattern(self.matrix, values),
+            transpose=same_pattern(self.transpose, values.index_select(0, self.order)),
         )
-
-
-def _like(matrix: Tensor, values: Tensor) -> Tensor:
-    return torch.sparse_csr_tensor(
-        matrix.crow_indices(), matrix.col_indices(), values, matrix.shape, check_invariants=False
-    )
 
 
 class _SparseMatmul(torch.autograd.Function):

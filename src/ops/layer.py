@@ -5,10 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.ops.dropout import select
 from src.ops.masks import MaskSource, draw_threshold
 from src.ops.propagation import Propagator, product
-
-_select = torch.ops.aten.threshold_backward  # (a, b, t) -> a where b > t else 0
 
 
 class _Layer(torch.autograd.Function):
@@ -26,7 +25,7 @@ class _Layer(torch.autograd.Function):
         support = torch.addmm(residual, operator.matrix, x, alpha=scale)
         state = support @ weight
         if lanes is not None:  # written over itself: nothing else reads the product
-            _select.grad_input(state, lanes.to(state.dtype), threshold, grad_input=state)
+            select.grad_input(state, lanes.to(state.dtype), threshold, grad_input=state)
         state.relu_()
         ctx.operator, ctx.scale = operator, scale
         ctx.save_for_backward(support, weight, state)
@@ -35,7 +34,7 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor, Tensor, None, None, None]:
         support, weight, state = ctx.saved_tensors
-        grad = _select(grads[0], state, 0.0)  # state > 0 iff relu passed it and its lane survived
+        grad = select(grads[0], state, 0.0)  # state > 0 iff relu passed it and its lane survived
         of_support = grad @ weight.T
         of_x = product(ctx.operator.transpose, of_support, ctx.scale)
         return None, of_x, of_support, support.T @ grad, None, None, None

@@ -16,6 +16,13 @@ class Propagator(Protocol):
     def transpose(self) -> Tensor: ...
 
 
+def same_pattern(matrix: Tensor, values: Tensor) -> Tensor:
+    """A CSR matrix on the pattern of `matrix` with other stored values, given in its order."""
+    return torch.sparse_csr_tensor(
+        matrix.crow_indices(), matrix.col_indices(), values, matrix.shape, check_invariants=False
+    )
+
+
 def product(matrix: Tensor, x: Tensor, scale: float) -> Tensor:
     """`scale * M x` for a square M; written into its own output, which beta=0 leaves unread, so nothing is copied."""
     out = torch.empty_like(x)

@@ -46,7 +46,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
     """Train, test once and record.
 
     Args:
-        settings: the resolved config as plain types (`src.config.plain`), with `tracking.uri` filled in.
+        settings: the resolved config as plain types (`src.settings.plain`), with `tracking.uri` filled in.
         origin: where each value came from, recorded as it is.
 
     Raises:
@@ -90,7 +90,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
     except Exception:
         tracked.abandon("FAILED", "failed")
         raise
-    (folder / LAST).unlink()  # not before everything is recorded: until then it can be resumed
+    (folder / LAST).unlink(missing_ok=True)  # not before everything is recorded: until then it can be resumed
     return result
 
 

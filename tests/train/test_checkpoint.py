@@ -80,6 +80,14 @@ def test_only_its_own_checkpoint(settings: Compose, monkeypatch: pytest.MonkeyPa
     assert run(chosen | {"ckpt": path}).outcome == "finished"
 
 
+def test_a_checkpoint_that_was_moved(settings: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chosen = settings("depth=2", "epochs=3")
+    interrupted(chosen, monkeypatch, "src.train.run._evaluate")
+    moved = (checkpoint_folder(chosen) / LAST).rename(tmp_path / "moved.ckpt")
+    assert run(chosen | {"ckpt": str(moved)}).outcome == "finished"
+    assert moved.is_file()
+
+
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
 def test_what_is_no_checkpoint(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "a.ckpt"
