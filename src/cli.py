@@ -62,6 +62,21 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
     sys.exit(1 if failed else 0)
 
 
+def guarded(task: Callable[[], None]) -> None:
+    """Run a command that composes for itself: a person's mistake ends in one sentence and exit code 1."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        task()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(1)
+
+
 def explain(error: Exception) -> str | None:
     """One sentence for a person's mistake or a full disk; None for a defect of the program."""
     if isinstance(error, UserError):

@@ -70,6 +70,20 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
+@dataclass
+class StudyConfig:
+    """Types and limits of conf/study.yaml; what each setting means is said there."""
+
+    study: Any = knob()
+    name: str | None = knob()
+    jobs: int | None = knob("[1, inf)")
+    backend: str = knob(["loky", "dask"])
+    scheduler: str | None = knob()
+    only: list[str] | None = knob()
+    reuse: str = knob(["any_code", "same_code"])
+    dry: bool = knob()
+
+
 FIXED = ("_target_", "name", "files", "splits")  # what an option of a group is: another one is another yaml
 METRICS = ("accuracy", "roc_auc")
 LISTED = {  # settings that hold a list of these
@@ -77,13 +91,14 @@ LISTED = {  # settings that hold a list of these
         "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
         "mean_average_distance", "effective_rank", "stable_rank",
     ],
-    "tracking.artifacts": ["config", "figures", "model"],
+    "tracking.artifacts": ["config", "figures", "model", "states"],
 }  # fmt: skip
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra under the name that conf/config.yaml begins with."""
+    """Make the schemas known to Hydra under the names that conf/config.yaml and conf/study.yaml begin with."""
     ConfigStore.instance().store(name="schema", node=Config)
+    ConfigStore.instance().store(name="study_schema", node=StudyConfig)
 
 
 def _schema_limits(schema: type, prefix: str = "") -> dict[str, tuple[Any, Limit]]:
@@ -97,13 +112,15 @@ def _schema_limits(schema: type, prefix: str = "") -> dict[str, tuple[Any, Limit
 
 
 KNOBS = _schema_limits(Config)
+STUDY_KNOBS = _schema_limits(StudyConfig)
 
 
 def allowed_values(key: str) -> str:
     """What a setting of the schema may be, in words."""
-    if key not in KNOBS:
-        return f"set by its parts, {', '.join(name for name in KNOBS if name.startswith(key + '.'))}"
-    kind, limit = KNOBS[key]
+    known = KNOBS | STUDY_KNOBS
+    if key not in known:
+        return f"set by its parts, {', '.join(name for name in known if name.startswith(key + '.'))}"
+    kind, limit = known[key]
     if isinstance(limit, list):
         return f"one of {', '.join(map(str, limit))}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
@@ -129,12 +146,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     for key in _names(config):
         if key not in KNOBS:
             raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")
-    for key, (kind, limit) in KNOBS.items():
-        value = OmegaConf.select(config, key)
-        if value is None and kind in (int, float, bool, str, list[str]):
-            raise UserError(f"{key} cannot be removed: set it")
-        if value is not None and limit is not None and not _within(value, limit):
-            raise UserError(f"{key} must be {allowed_values(key)}, got {value}")
+    check_limits(config, KNOBS)
     for key, options in LISTED.items():
         for value in OmegaConf.select(config, key):
             if value not in options:
@@ -143,6 +155,16 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
         original = yaml.safe_load((CONF / group / f"{choices[group]}.yaml").read_text())
         _check_own(group, OmegaConf.to_container(config[group], resolve=True), original)
     _check_dataset(config)
+
+
+def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:
+    """Raise UserError for the first of `knobs` that is not set or out of its range."""
+    for key, (kind, limit) in knobs.items():
+        value = OmegaConf.select(config, key)
+        if value is None and kind in (int, float, bool, str, list[str]):
+            raise UserError(f"{key} cannot be removed: set it")
+        if value is not None and limit is not None and not _within(value, limit):
+            raise UserError(f"{key} must be {allowed_values(key)}, got {value}")
 
 
 def _names(config: DictConfig, prefix: str = "") -> list[str]:

@@ -66,15 +66,20 @@ def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list
     return chosen | {key: origin(key) for key in flatten(content)}
 
 
-def compose_settings(overrides: list[str]) -> dict[str, Any]:
-    """The settings that `python -m src.train OVERRIDES` would use, for programs and tests."""
+def compose_config(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The config that `python -m src.train OVERRIDES` would use, validated, and the option of each config group."""
     from hydra import compose, initialize_config_dir
 
     register_schema()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=overrides, return_hydra_config=True)
-    choices = dict(config.hydra.runtime.choices)
+    choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
     OmegaConf.set_struct(config, False)
     config.pop("hydra")
     validate(config, choices)
-    return plain(config)
+    return config, choices
+
+
+def compose_settings(overrides: list[str]) -> dict[str, Any]:
+    """The same as plain settings, for programs and tests."""
+    return plain(compose_config(overrides)[0])

@@ -27,8 +27,19 @@ def how_to_see(uri: str, experiment_id: str, run_id: str) -> str:
     page = f"#/experiments/{experiment_id}/runs/{run_id}/model-metrics"
     if uri.startswith("http"):
         return f"{uri.rstrip('/')}/{page}"
-    command = "make ui" if uri == store_uri(None) else f'make ui ARGS="--uri {uri}"'
-    return f"{command}, then http://{HOST}:{UI_PORT}/{page}"
+    return f"{_serve(uri)}, then http://{HOST}:{UI_PORT}/{page}"
+
+
+def _serve(uri: str) -> str:
+    return "make ui" if uri == store_uri(None) else f'make ui ARGS="--uri {uri}"'
+
+
+def how_to_compare(uri: str, experiment_id: str) -> str:
+    """Where the lines of studies are drawn against depth."""
+    page = "runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter=tags.kind%20%3D%20%27study%27"
+    if uri.startswith("http"):
+        return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/{page}"
+    return f"{_serve(uri)}, then http://{HOST}:{UI_PORT}/#/experiments/{experiment_id}/{page}"
 
 
 def server_command(port: int, uri: str) -> list[str]:

@@ -1,15 +1,22 @@
 """What a run is called, where its checkpoints lie, and how it is found again. Imports nothing heavy."""
 
+import ast
+import functools
+import hashlib
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from src.config import ROOT
+from src.config import CONF, ROOT
 from src.errors import UserError
 from src.settings import config_hash
 
 CHECKPOINTS = ROOT / "checkpoints"
-LAST, FINAL = "last.ckpt", "final.ckpt"
+LAST, FINAL, STATES = "last.ckpt", "final.ckpt", "states.npz"
+COMPUTING = (  # files of src that the numbers of a run come from; data has a hash of its own
+    "graph/*.py", "measures/*.py", "models/*.py", "ops/*.py",
+    "train/build.py", "train/callbacks.py", "train/fit.py", "train/gradients.py", "train/run.py",
+)  # fmt: skip
 
 
 def model_name(settings: dict[str, Any]) -> str:
@@ -56,9 +63,32 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
         "split": settings["split"],
         "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
         "command_line": " ".join(typed) or "none",
+        "artifacts": " ".join(settings["tracking"]["artifacts"]),
+        "code_hash": code_hash(settings["model"]["_target_"]),
         "git_commit": _git_commit(),
         "outcome": "running",
     }
+
+
+@functools.cache
+def code_hash(target: str) -> str:
+    """Hash of the code that a run's numbers come from, without comments and docstrings.
+
+    Args:
+        target: `_target_` of the model. The other architectures' files do not count.
+    """
+    own, others = target.split(".")[-2], {path.stem for path in (CONF / "model").glob("*.yaml")}
+    found = hashlib.md5()
+    for pattern in COMPUTING:
+        for path in sorted((ROOT / "src").glob(pattern)):
+            if path.parent.name == "models" and path.stem in others - {own}:
+                continue
+            tree = ast.parse(path.read_text())
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+                    node.body = node.body[1:]
+            found.update(f"{path.name}\n{ast.dump(tree)}".encode())
+    return found.hexdigest()
 
 
 def _git_commit() -> str:

@@ -10,15 +10,17 @@ import yaml
 from src.data.prepare import load
 from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
+from src.measures.diagnosis import Diagnosis, diagnose
 from src.measures.layers import layer_measures
 from src.models.base import NodeClassifier
 from src.settings import config_hash, flatten
 from src.tracking.run import TrackedRun
 from src.train.build import build_model
 from src.train.checkpoint import read_checkpoint
+from src.train.film import save_states
 from src.train.fit import Fit, make_fit, quiet_libraries
 from src.train.gradients import training_gradient_norms
-from src.train.identity import FINAL, LAST, checkpoint_folder, resumable, run_name, tags
+from src.train.identity import FINAL, LAST, STATES, checkpoint_folder, resumable, run_name, tags
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Result:
         uri, experiment_id, run_id: where it is recorded.
         scores: the numbers that are recorded once; `best_...` and `test_...` are those of the selected epoch.
         curves: measures by layer.
+        diagnosis: what became of the network.
     """
 
     name: str
@@ -40,14 +43,16 @@ class Result:
     run_id: str
     scores: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
+    diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis("unknown", "not measured yet"))
 
 
-def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Result:
+def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: dict[str, str] | None = None) -> Result:
     """Train, test once and record.
 
     Args:
         settings: the resolved config as plain types (`src.settings.plain`), with `tracking.uri` filled in.
         origin: where each value came from, recorded as it is.
+        labels: further tags of the run.
 
     Raises:
         UserError: data or the tracking store cannot be used, or there is nothing to resume.
@@ -70,7 +75,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
         settings["tracking"]["experiment"],
         run_name(settings),
         flatten(settings),
-        tags(settings, origin) | identity,
+        tags(settings, origin) | identity | (labels or {}),
         run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
     )
     result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
@@ -83,7 +88,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None) -> Resul
         if not (content and fit.restore(model, content)):
             fit.run(model, checkpoint)
         _evaluate(fit, model, graph, settings["measures"], result)
-        _record(model, settings, tracked, result, folder)
+        _record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:
         tracked.abandon("KILLED", "interrupted")
         raise
@@ -117,10 +122,21 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
     result.curves |= layer_measures(
         lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, measures
     )
+    labels = graph.y[graph.train]
+    chance = float(labels.bincount().max() / len(labels))
+    scores = result.scores
+    result.diagnosis = diagnose(scores.get("best_train_acc"), scores.get("best_val_acc"), chance, result.curves)
 
 
-def _record(model: NodeClassifier, settings: dict[str, Any], tracked: TrackedRun, result: Result, folder: Path) -> None:
-    """Everything that is known only at the end: checkpoint and figures, then scores, curves by layer and outcome."""
+def _record(
+    model: NodeClassifier,
+    graph: Graph,
+    settings: dict[str, Any],
+    tracked: TrackedRun,
+    result: Result,
+    folder: Path,
+) -> None:
+    """What is known only at the end: checkpoint, figures, states, then scores, curves by layer, verdict and outcome."""
     content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
     with (folder / FINAL).open("wb") as file:
         torch.save(content, file)
@@ -133,8 +149,13 @@ def _record(model: NodeClassifier, settings: dict[str, Any], tracked: TrackedRun
         if panels(result.curves):
             tracked.figure(layers_figure(result.curves, result.name), "energy_by_layer.png")
             tracked.text(layers_html(result.curves, result.name), "energy_by_layer.html")
+    if "states" in wanted:
+        save_states(model, graph, folder / STATES)
+        tracked.file(folder / STATES)
+        (folder / STATES).unlink()
     for name, value in result.scores.items():
         tracked.log_curve(name, [value])
     for name, curve in result.curves.items():
         tracked.log_curve(name, curve)
+    tracked.tag({"verdict": result.diagnosis.verdict, "evidence": result.diagnosis.evidence})
     tracked.finish("FINISHED", result.outcome)

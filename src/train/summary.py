@@ -23,6 +23,13 @@ def summary(result: Result) -> str:
         curve = result.curves.get(name)
         if curve:
             lines.append(f"  {label:17} layer 0: {curve[0]:.4g}, layer {len(curve) - 1}: {curve[-1]:.4g}")
+    lines.append(f"  verdict           {result.diagnosis.verdict}: {result.diagnosis.evidence}")
     lines.append(f"  recorded          {result.uri}, run {result.run_id}")
     lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")
     return "\n".join(lines)
+
+
+def outcome_line(result: Result) -> str:
+    """Test accuracy and verdict in a few words."""
+    accuracy = f"test {100 * result.scores['test_acc']:.1f} %, " if "test_acc" in result.scores else ""
+    return f"{accuracy}{result.diagnosis.verdict}"

@@ -1,0 +1,1 @@
+"""Many runs along depth: a grid, its execution, its statistics."""

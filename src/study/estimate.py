@@ -1,0 +1,71 @@
+"""How long cells may take: from cells like them that are done, else from a few epochs."""
+
+import statistics
+import time
+from collections import defaultdict
+
+from torch.nn import functional as F
+
+from src.data.prepare import load
+from src.settings import config_hash
+from src.study.grid import AXES, Cell
+from src.study.plan import Plan
+from src.tracking.search import Recorded
+from src.train.build import build_model
+
+OVERHEAD = 1.0  # seconds of a cell besides its epochs: records, measures, one test
+PATIENCES = 4  # length of a training that nothing is known about, in units of its patience
+EPOCHS = 3  # that are timed, after one to warm up
+
+
+def training_seconds(run: Recorded) -> float:
+    """Seconds that a recorded run spent in its epochs."""
+    return run.metrics.get("epochs_run", 0.0) * run.metrics.get("seconds_per_epoch", 0.0)
+
+
+def estimate(plan: Plan) -> dict[str, float]:
+    """Seconds of each cell to do, by its hash.
+
+    Cells that differ in depth, seed and split alone are alike; time is taken as linear in depth. Alike cells that are
+    done give their mean; where there is none, the deepest one's epochs are timed and a usual number of them assumed,
+    which can be wrong by a factor of three.
+    """
+    known: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for cell in plan.cells:
+        if cell.hash in plan.done:
+            known[_alike(cell)][cell.depth].append(training_seconds(plan.done[cell.hash]))
+    for cell in sorted(plan.todo, key=lambda cell: -cell.depth):
+        if _alike(cell) not in known:
+            known[_alike(cell)][cell.depth].append(_timed(cell))
+    seconds = {}
+    for cell in plan.todo:
+        depths = known[_alike(cell)]
+        nearest = min(depths, key=lambda depth: abs(depth - cell.depth))
+        seconds[cell.hash] = statistics.fmean(depths[nearest]) * (cell.depth + 1) / (nearest + 1) + OVERHEAD
+    return seconds
+
+
+def _alike(cell: Cell) -> str:
+    return config_hash({key: value for key, value in cell.settings.items() if key not in AXES})
+
+
+def _timed(cell: Cell) -> float:
+    """Training steps and evaluations of a cell's model, times a usual number of epochs."""
+    settings = cell.settings
+    dataset, _ = load(settings["dataset"])
+    graph = dataset.graph(settings["split"], settings["split_seed"])
+    model = build_model(settings, graph, dataset.num_classes)
+    optimizer = model.configure_optimizers()
+    times = []
+    for step in range(1 + EPOCHS):
+        start = time.perf_counter()
+        model.train()
+        optimizer.zero_grad()
+        logits = model(graph.x, model.training_adjacency(graph, step))
+        F.cross_entropy(logits[graph.train], graph.y[graph.train]).backward()
+        optimizer.step()
+        model.eval()
+        model.validation_step(graph)
+        times.append(time.perf_counter() - start)
+    epochs = min(settings["epochs"], PATIENCES * settings["patience"])
+    return float(statistics.median(times[1:]) * epochs)

@@ -1,0 +1,156 @@
+"""From lines and swept settings to cells, each of them the settings of one run. Imports nothing heavy."""
+
+import itertools
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from src.config import validate
+from src.errors import UserError
+from src.settings import compose_config, config_hash, plain, provenance
+
+AXES = ("depth", "seed", "split", "split_seed")  # what varies within a line
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.
+
+    Attributes:
+        line: label of the line that it belongs to, such as `GCN + DropEdge`.
+        settings: as for `src.train.run.run`.
+        origin: where each value came from.
+        film: whether its states are kept.
+    """
+
+    line: str
+    settings: dict[str, Any]
+    origin: dict[str, str]
+    film: bool = False
+
+    @property
+    def dataset(self) -> str:
+        return str(self.settings["dataset"]["name"])
+
+    @property
+    def depth(self) -> int:
+        return int(self.settings["depth"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings["seed"])
+
+    @property
+    def split(self) -> str:
+        """`public`, the number of a fixed split, or `random` with its seed."""
+        split = str(self.settings["split"])
+        return f"random{self.settings['split_seed']}" if split == "random" else split
+
+    @property
+    def hash(self) -> str:
+        return config_hash(self.settings)
+
+
+def expand(
+    lines: Mapping[str, str], grid: Mapping[str, Any], film: Mapping[str, Any], typed: Sequence[str]
+) -> list[Cell]:
+    """All cells of a study, seed by seed, so that a study that is interrupted has something of every line.
+
+    Args:
+        lines: label -> settings of that line alone, as typed for `src.train`.
+        grid: setting -> its values as typed, such as `depth: 2,4,8`.
+        film: values of `depth`, `seed` and `split` whose cells keep their states; without any of them no cell does.
+        typed: settings from the command line: they win over `grid`, and `model=...` over `lines`.
+
+    Raises:
+        UserError: a setting is not allowed, is set twice, or there is nothing to run.
+        hydra.errors.HydraException: a setting cannot be read.
+    """
+    swept = _values(_overrides(grid)) | _values(typed)
+    if "model" in swept:
+        lines = {}
+    taken = {key: label for label, text in lines.items() for key in _values(shlex.split(text))}
+    for key in taken.keys() & swept.keys():
+        raise UserError(f"the line '{taken[key]}' sets {key} itself: leave {key} out, or name the models, model=...")
+    if "ckpt" in swept:
+        raise UserError("a study goes on by itself with what was interrupted: leave ckpt out")
+    for key in ("tracking.uri", "tracking.experiment"):
+        if len(swept.get(key, [""])) > 1:
+            raise UserError(f"all cells of a study are recorded in one place: give one {key}")
+    axes = {key: swept.pop(key) for key in AXES if key in swept}
+    fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1 and key != "model"]
+    varied = {key: values for key, values in swept.items() if len(values) > 1 or key == "model"}
+    datasets = varied.pop("dataset", None) or [""]
+    if not lines:
+        lines = dict(_line(varied, values) for values in itertools.product(*varied.values()))
+    else:
+        lines = {
+            " ".join([label, *_options(varied, values)]): " ".join([text, *_typed(varied, values)])
+            for label, text in lines.items()
+            for values in itertools.product(*varied.values())
+        }
+    cells: list[Cell] = []
+    for dataset, (label, text) in itertools.product(datasets, lines.items()):
+        own = [*([f"dataset={dataset}"] if dataset else []), *shlex.split(text)]
+        cells += _cells(label, [*own, *fixed], axes, film)
+    return sorted(cells, key=lambda cell: (cell.seed, *_number_or_word(cell.split)))
+
+
+def _cells(label: str, overrides: list[str], axes: Mapping[str, list[str]], film: Mapping[str, Any]) -> list[Cell]:
+    """The cells of one line on one dataset: composed once, then only the axes change."""
+    first = [f"{key}={values[0]}" for key, values in axes.items()]
+    config, choices = compose_config([*overrides, *first])
+    for key, values in axes.items():
+        for value in values:
+            config[key] = value
+            validate(config, choices)
+        config[key] = values[0]
+    cells = []
+    for point in itertools.product(*axes.values()):
+        for key, value in zip(axes, point, strict=True):
+            config[key] = value
+        settings = plain(config)
+        kept = bool(film) and all(str(settings[key]) == str(value) for key, value in film.items())
+        typed = [*overrides, *(f"{key}={value}" for key, value in zip(axes, point, strict=True))]
+        cells.append(Cell(label, settings, provenance(settings, choices, typed), kept))
+    return cells
+
+
+def _overrides(grid: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={value}" for key, value in grid.items()]
+
+
+def _values(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """Setting -> its values as typed; the last of two settings of the same name counts."""
+    values: dict[str, list[str]] = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if override.is_delete() or override.is_add() or override.package:
+            raise UserError(f"cannot read '{override.input_line}': write key=value")
+        swept = override.is_sweep_override()
+        values[override.key_or_group] = (
+            list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
+        )
+    return values
+
+
+def _line(varied: Mapping[str, list[str]], values: tuple[str, ...]) -> tuple[str, str]:
+    """Label and settings of a line that was typed: `gcnii p_drop=0.2`."""
+    named = dict(zip(varied, values, strict=True))
+    rest = {key: value for key, value in varied.items() if key != "model"}
+    label = " ".join([named.get("model", "gcnii"), *_options(rest, tuple(named[key] for key in rest))])
+    return label, " ".join(_typed(varied, values))
+
+
+def _options(varied: Mapping[str, list[str]], values: tuple[str, ...]) -> list[str]:
+    return [f"{key.removeprefix('model.')}={value}" for key, value in zip(varied, values, strict=True)]
+
+
+def _typed(varied: Mapping[str, list[str]], values: tuple[str, ...]) -> list[str]:
+    return [shlex.quote(f"{key}={value}") for key, value in zip(varied, values, strict=True)]
+
+
+def _number_or_word(split: str) -> tuple[int, str]:
+    return (int(split), "") if split.isdigit() else (-1, split)

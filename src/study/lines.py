@@ -1,0 +1,184 @@
+"""A study's lines as parent runs: accuracy, energy and rank with step = depth, in MLflow and as one JSON a line."""
+
+import json
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from src.config import ROOT
+from src.study.estimate import training_seconds
+from src.study.grid import Cell
+from src.study.plan import Plan
+from src.study.statistics import summarize
+from src.tracking.run import TrackedRun
+from src.tracking.search import PARENT, Recorded, Records
+
+RESULTS = ROOT / "results"
+GRID = "grid.json"  # the artifact of a parent run that lists its cells
+MEANS = {  # metric of a parent run -> metric of its cells
+    "test_acc_by_depth": "test_acc",
+    "test_roc_auc_by_depth": "test_roc_auc",
+    "val_acc_by_depth": "best_val_acc",
+    "train_acc_by_depth": "best_train_acc",
+}
+MEDIANS = {"dirichlet_energy_by_depth": "dirichlet_energy", "effective_rank_by_depth": "effective_rank"}
+
+
+@dataclass
+class Line:
+    """One line on one dataset.
+
+    Attributes:
+        dataset, label: what it is.
+        cells: all of its cells.
+        parent: id of its parent run.
+        tracked: the parent run where it has still to be written, else None.
+    """
+
+    dataset: str
+    label: str
+    cells: list[Cell] = field(default_factory=list)
+    parent: str = ""
+    tracked: TrackedRun | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.dataset, self.label
+
+    def file(self, study: str) -> Path:
+        """Where its summary is written: `results/STUDY/lines/DATASET-LABEL.json`."""
+        slug = re.sub(r"[^a-z0-9]+", "-", f"{self.dataset} {self.label}".lower()).strip("-")
+        return RESULTS / study / "lines" / f"{slug}.json"
+
+
+def lines_of(cells: Iterable[Cell]) -> list[Line]:
+    """The cells sorted into lines, in the order in which the lines first appear."""
+    lines: dict[tuple[str, str], Line] = {}
+    for cell in cells:
+        lines.setdefault((cell.dataset, cell.line), Line(cell.dataset, cell.line)).cells.append(cell)
+    return list(lines.values())
+
+
+def open_parents(records: Records, study: str, plan: Plan, keep_others: bool) -> list[Line]:
+    """Every line with a parent run. One that holds the results of this very grid already stays; else it is made anew.
+
+    MLflow keeps both values if a metric is written twice for the same depth, so a parent that is out of date goes to
+    the bin. The cells never do: those that were below it move to the new one.
+
+    Args:
+        keep_others: leave the parents of lines that are not in the plan.
+    """
+    lines = lines_of(plan.cells)
+    old = {(run.tags["dataset"], run.tags["line"]): run for run in records.runs(_of_study(study))}
+    todo = {cell.hash for cell in plan.todo}
+    for line in lines:
+        grid = json.dumps([_row(cell, plan) for cell in line.cells])
+        runs = " ".join(sorted(run.run_id for cell in line.cells if (run := plan.done.get(cell.hash))))
+        previous = old.pop(line.key, None)
+        if previous and previous.tags.get("runs") == runs and not any(cell.hash in todo for cell in line.cells):
+            line.parent = previous.run_id
+            continue
+        reusable = previous is not None and not previous.metrics
+        if previous and not reusable:
+            records.delete(previous.run_id)
+        line.tracked = TrackedRun(
+            records.uri,
+            records.experiment,
+            f"{study}: {line.dataset} {line.label}",
+            {"study": study, "dataset": line.dataset, "line": line.label},
+            {"kind": "study", "study": study, "dataset": line.dataset, "line": line.label, "outcome": "running"},
+            run_id=previous.run_id if previous and reusable else None,
+        )
+        line.parent = line.tracked.run_id
+        line.tracked.text(grid, GRID)
+    if not keep_others:
+        for run in old.values():
+            records.delete(run.run_id)
+    _adopt(records, plan, lines)
+    return lines
+
+
+def _of_study(study: str) -> str:
+    return f"tags.kind = 'study' and tags.study = '{study}'"
+
+
+def _row(cell: Cell, plan: Plan) -> dict[str, Any]:
+    return {
+        "config_hash": cell.hash,
+        "data_hash": plan.data[cell.dataset],
+        "depth": cell.depth,
+        "seed": cell.seed,
+        "split": cell.split,
+        "film": cell.film,
+    }
+
+
+def _adopt(records: Records, plan: Plan, lines: Iterable[Line]) -> None:
+    """Put finished cells whose parent is gone, or that never had one, below their line."""
+    alive = {run.run_id for run in records.runs("tags.kind = 'study'")}
+    for line in lines:
+        for cell in line.cells:
+            run = plan.done.get(cell.hash)
+            if run and run.tags.get(PARENT) not in alive:
+                records.tag(run.run_id, PARENT, line.parent)
+
+
+def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool) -> None:
+    """Write the curves by depth of every line that has still to be written, to MLflow and as JSON.
+
+    Args:
+        plan: made after the cells have run.
+        complete: whether the study came to its end; what it holds so far is written only then.
+    """
+    for line in lines:
+        points = by_depth(line, plan)
+        if complete:
+            path = line.file(study)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(points, indent=2) + "\n")
+        if line.tracked is None:
+            continue
+        if not complete:
+            line.tracked.abandon("KILLED", "interrupted")
+            continue
+        for depth, values in points.items():
+            line.tracked.log({f"{name}": value for name, value in values.items() if name.count("_by_depth")}, depth)
+        runs = " ".join(sorted(run.run_id for cell in line.cells if (run := plan.done.get(cell.hash))))
+        verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
+        line.tracked.tag({"runs": runs, "verdicts": verdicts})
+        line.tracked.finish("FINISHED", "finished")
+
+
+def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
+    """Depth -> metrics of the parent run: means of accuracies, medians of energy and rank, and the verdicts.
+
+    A diverged cell has no accuracy: it counts in `cells` and `verdicts`, not in the means.
+    """
+    found: dict[int, list[Recorded]] = defaultdict(list)
+    for cell in line.cells:
+        if cell.hash in plan.done:
+            found[cell.depth].append(plan.done[cell.hash])
+    points: dict[int, dict[str, Any]] = {}
+    for depth, runs in sorted(found.items()):
+        point: dict[str, Any] = {"cells": len(runs)}
+        for name, metric in MEANS.items():
+            values = [run.metrics[metric] for run in runs if metric in run.metrics]
+            if not values:
+                continue
+            summary = summarize(values)
+            point[name] = summary.mean
+            if metric.startswith("test") and summary.n > 1:
+                point |= {f"{name}_low": summary.low, f"{name}_high": summary.high}
+        for name, metric in MEDIANS.items():
+            values = [run.metrics[metric] for run in runs if metric in run.metrics]
+            if values:
+                point[name] = statistics.median(values)
+        point["seconds_by_depth"] = statistics.fmean(map(training_seconds, runs))
+        counts = Counter(run.tags.get("verdict", run.tags["outcome"]) for run in runs)
+        point["verdicts"] = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+        points[depth] = point
+    return points

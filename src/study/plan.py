@@ -1,0 +1,59 @@
+"""What of a study is done already and what is left to do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from src.data.prepare import load
+from src.study.grid import Cell
+from src.tracking.search import Recorded
+from src.train.identity import code_hash
+
+ENDED = ("finished", "diverged")  # outcomes that are results; anything else is run again
+
+
+@dataclass
+class Plan:
+    """A study's cells beside what is recorded of them.
+
+    Attributes:
+        cells: all of them.
+        data: hash of each dataset's data by the dataset's name.
+        done: run of each cell that has ended with a result, by the cell's hash.
+        todo: the other cells.
+        other_code: hashes of the done cells that were run with other code than the present one.
+    """
+
+    cells: list[Cell]
+    data: dict[str, str]
+    done: dict[str, Recorded] = field(default_factory=dict)
+    todo: list[Cell] = field(default_factory=list)
+    other_code: set[str] = field(default_factory=set)
+
+
+def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) -> Plan:
+    """Look up every cell among the recorded runs.
+
+    Args:
+        cells: of the study.
+        runs: everything that is recorded, the oldest first: the latest run of a cell counts.
+        same_code: whether a run with other code counts as not done.
+
+    Raises:
+        UserError: a dataset cannot be read.
+    """
+    datasets = {cell.dataset: cell.settings["dataset"] for cell in cells}
+    plan = Plan(list(cells), {name: load(settings)[1] for name, settings in datasets.items()})
+    code = {target: code_hash(target) for target in {cell.settings["model"]["_target_"] for cell in cells}}
+    recorded = {run.identity: run for run in runs if run.tags.get("outcome") in ENDED}
+    for cell in plan.cells:
+        run = recorded.get((cell.hash, plan.data[cell.dataset]))
+        if run and cell.film and "states" not in run.tags.get("artifacts", ""):
+            run = None
+        other = run is not None and run.tags.get("code_hash") != code[cell.settings["model"]["_target_"]]
+        if run is None or (other and same_code):
+            plan.todo.append(cell)
+            continue
+        plan.done[cell.hash] = run
+        if other:
+            plan.other_code.add(cell.hash)
+    return plan

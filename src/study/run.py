@@ -1,0 +1,101 @@
+"""One study from start to end: plan, parents, cells, curves by depth, in a straight line."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import torch
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from src.errors import UserError
+from src.study.estimate import estimate
+from src.study.execute import Job, Stop, execute
+from src.study.grid import Cell
+from src.study.lines import Line, close_parents, open_parents
+from src.study.plan import Plan, make_plan
+from src.study.summary import duration, listing, results
+from src.tracking.search import PARENT, Records
+from src.train.fit import quiet_libraries
+from src.train.identity import CHECKPOINTS
+
+
+def run_study(name: str, cells: Sequence[Cell], jobs: int, config: DictConfig) -> bool:
+    """Run the cells that are not done yet and record the lines; returns whether every cell has a result.
+
+    Args:
+        name: of the study.
+        cells: all of them.
+        jobs: at the same time.
+        config: conf/study.yaml as composed.
+
+    Raises:
+        UserError: the store or the cluster cannot be used, or the study is running already.
+        KeyboardInterrupt: after what is done has been recorded.
+    """
+    quiet_libraries()
+    tracking = cells[0].settings["tracking"]
+    records = Records(tracking["uri"], tracking["experiment"])  # created here, before any worker starts
+    plan = make_plan(cells, records.runs(), config.reuse == "same_code")
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    costs = estimate(plan)
+    print(listing(name, plan, sum(costs.values()) / jobs, jobs))
+    if config.dry:
+        return True
+    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(CHECKPOINTS / f"study-{name}.lock", blocking=False):
+            _close_abandoned(records, plan)
+            lines = open_parents(records, name, plan, keep_others=config.only is not None)
+            interrupted = False
+            if plan.todo:
+                try:
+                    interrupted = _run_cells(name, plan, lines, jobs, config, costs)
+                except BaseException:
+                    close_parents(name, lines, plan, complete=False)
+                    raise
+                plan = make_plan(cells, records.runs(), config.reuse == "same_code")
+            close_parents(name, lines, plan, complete=not interrupted)
+    except Timeout:
+        raise UserError(f"the study {name} is running already: wait for it, or name this one, name=...") from None
+    if interrupted:
+        count = f"{len(plan.done)} of {len(cells)} cells"
+        print(f"interrupted, {count} are done: the same command goes on", file=sys.stderr)
+        raise KeyboardInterrupt
+    print(results(name, lines, plan, records))
+    return not plan.todo
+
+
+def _run_cells(
+    name: str, plan: Plan, lines: Sequence[Line], jobs: int, config: DictConfig, costs: dict[str, float]
+) -> bool:
+    """Run what is left to do and show it; returns whether it was interrupted."""
+    parents = {line.key: line.parent for line in lines}
+    queue = [
+        Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]}) for cell in plan.todo
+    ]
+    console = Console(stderr=True)
+    ended, total = 0, sum(costs.values())
+    left, began = total, time.monotonic()
+    with Stop() as stop, Progress(TextColumn("{task.description}"), BarColumn(), console=console) as bar:
+        task = bar.add_task(name, total=total)
+        for done in execute(queue, jobs, config.backend, config.scheduler, stop):
+            ended += 1
+            left -= costs[done.cell.hash]
+            pace = (time.monotonic() - began) / (total - left)
+            text = f"{ended}/{len(queue)} cells, about {duration(left * pace)} left"
+            bar.update(task, completed=total - left, description=f"{name}: {text}")
+            what = f"{done.name} ({done.cell.line}): {done.outcome}, {done.sentence}"
+            console.print(f"[{text}] {what} ({duration(done.seconds)})", markup=False, highlight=False, soft_wrap=True)
+    return stop.requested
+
+
+def _close_abandoned(records: Records, plan: Plan) -> None:
+    """Runs of cells to do that still count as running were killed: this study alone is at them, it holds the lock."""
+    todo = {(cell.hash, plan.data[cell.dataset]) for cell in plan.todo}
+    for run in records.runs("attributes.status = 'RUNNING'"):
+        if run.identity in todo and run.tags.get("study"):
+            records.close(run.run_id, "interrupted")

@@ -1,0 +1,55 @@
+"""What a study prints: what there is to do, and at the end its lines in plain words."""
+
+from collections.abc import Sequence
+
+from src.study.lines import Line, by_depth, lines_of
+from src.study.plan import Plan
+from src.tracking.search import Records
+from src.tracking.ui import how_to_compare
+
+
+def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
+    """Every line with its depths, how many cells are done and how many are left."""
+    todo = {cell.hash for cell in plan.todo}
+    rows = [f"study {name}: {len(plan.cells)} cells, {len(plan.done)} done, {len(todo)} to do"]
+    for line in lines_of(plan.cells):
+        depths = ", ".join(str(depth) for depth in sorted({cell.depth for cell in line.cells}))
+        runs = len({(cell.seed, cell.split) for cell in line.cells})
+        left = sum(cell.hash in todo for cell in line.cells)
+        rows.append(
+            f"  {line.dataset} {line.label}: depth {depths}, {runs} seeds and splits; "
+            + (f"{left} of {len(line.cells)} to do" if left else "done")
+        )
+    if todo:
+        rows.append(f"  about {duration(seconds)} with jobs={jobs}")
+    if plan.other_code:
+        rows.append(f"  {len(plan.other_code)} of them were run with other code: reuse=same_code runs these again")
+    return "\n".join(rows)
+
+
+def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> str:
+    """Mean test accuracy with its 95 % interval, and the most frequent verdict, by line and depth."""
+    rows = [f"study {name}: test accuracy in %, mean +- half the 95 % interval over seeds and splits"]
+    for line in lines:
+        rows.append(f"  {line.dataset} {line.label}")
+        for depth, point in by_depth(line, plan).items():
+            mean, high = point.get("test_acc_by_depth"), point.get("test_acc_by_depth_high")
+            score = "none" if mean is None else f"{100 * mean:.1f}"
+            score += f" +- {100 * (high - mean):.1f}" if mean is not None and high is not None else ""
+            rows.append(f"    depth {depth:4}: {score:14} {point['verdicts']}")
+    if plan.todo:
+        rows.append(f"  {len(plan.todo)} cells failed: the same command tries them again")
+    if plan.other_code:
+        rows.append(f"  {len(plan.other_code)} cells were run with other code: reuse=same_code runs these again")
+    rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id)}")
+    rows.append(f"  as a report       python -m src.report study={name}")
+    return "\n".join(rows)
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `1 h 20 min`."""
+    seconds = max(0.0, seconds)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

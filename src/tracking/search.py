@@ -1,0 +1,109 @@
+"""Reading runs back: what has been recorded, and for which settings and data."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlflow.exceptions import MlflowException
+
+from src.errors import UserError
+from src.tracking.store import first_line, open_store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+PAGE = 1000  # runs in one answer
+PARENT = "mlflow.parentRunId"  # MLflow's own tag: its UI folds a run below this one
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One run as it was recorded.
+
+    Attributes:
+        run_id, name, status: MLflow's own; status is `RUNNING`, `FINISHED`, `FAILED` or `KILLED`.
+        start: when it began, in ms since 1970.
+        tags: as recorded.
+        metrics: the last value of each metric: of a curve by layer that of the last layer.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    start: int
+    tags: dict[str, str]
+    metrics: dict[str, float]
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Hash of the settings and of the data: two runs that agree in both are the same experiment."""
+        return self.tags.get("config_hash", ""), self.tags.get("data_hash", "")
+
+
+class Records:
+    """The runs of one experiment.
+
+    Raises:
+        UserError: here and in every method: the store refuses.
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        self.uri, self.experiment = uri, experiment
+        self.client, self.experiment_id = open_store(uri, experiment)
+
+    def runs(self, condition: str = "") -> list[Recorded]:
+        """All runs that meet an MLflow filter such as `tags.kind = 'study'`, the oldest first."""
+        found: list[Recorded] = []
+        token = None
+        with self._answering():
+            while True:
+                page = self.client.search_runs(
+                    [self.experiment_id], condition, max_results=PAGE, order_by=["start_time ASC"], page_token=token
+                )
+                found += map(_recorded, page)
+                token = page.token
+                if not token:
+                    return found
+
+    def curve(self, run_id: str, metric: str) -> list[float]:
+        """A metric's values in the order of their steps."""
+        with self._answering():
+            history = self.client.get_metric_history(run_id, metric)
+        return [point.value for point in sorted(history, key=lambda point: point.step)]
+
+    def file(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """A copy of an artifact in `folder`; None if the run has none of that name."""
+        with self._answering():
+            if not any(entry.path == name for entry in self.client.list_artifacts(run_id)):
+                return None
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+
+    def tag(self, run_id: str, key: str, value: str) -> None:
+        """Set one tag."""
+        with self._answering():
+            self.client.set_tag(run_id, key, value)
+
+    def close(self, run_id: str, outcome: str) -> None:
+        """End a run that another process left open."""
+        with self._answering():
+            self.client.set_tag(run_id, "outcome", outcome)
+            self.client.set_terminated(run_id, "KILLED")
+
+    def delete(self, run_id: str) -> None:
+        """Move a run to MLflow's bin, from which it can be restored."""
+        with self._answering():
+            self.client.delete_run(run_id)
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except MlflowException as error:
+            raise UserError(f"the tracking store {self.uri} does not answer: {first_line(error)}") from None
+
+
+def _recorded(run: "Run") -> Recorded:
+    info, data = run.info, run.data
+    return Recorded(info.run_id, info.run_name or "", info.status, info.start_time, dict(data.tags), dict(data.metrics))

@@ -1,0 +1,26 @@
+"""The states of a trained network after each layer, in the plane, as a file for the report's film."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.graph.graph import Graph
+from src.measures.projection import aligned, plane
+from src.models.base import NodeClassifier
+from src.ops import SparseFeatures
+
+
+def save_states(model: NodeClassifier, graph: Graph, path: Path) -> None:
+    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,)."""
+    frames: list[Tensor] = []
+
+    def observe(layer: int, state: Tensor | SparseFeatures) -> None:
+        points = plane(state.to_dense() if isinstance(state, SparseFeatures) else state)
+        frames.append(aligned(points, frames[-1]) if frames else points)
+
+    with torch.no_grad():
+        model(graph.x, graph.adjacency, observe)
+    points = torch.stack(frames).cpu().numpy().astype(np.float16)
+    np.savez_compressed(path, points=points, y=graph.y.cpu().numpy())
