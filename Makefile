@@ -6,7 +6,7 @@ ARGS ?=
 PORT ?= 5000
 READY := $(VENV)/.ready
 
-.PHONY: help setup data train test lint ui bench prepare clean
+.PHONY: help setup data train study report test lint ui bench prepare repro clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -33,6 +33,13 @@ train: setup ## train one network, GCNII with 64 layers on Cora (ARGS="model=gcn
 		$(BIN)/python -m src.train dataset=digits $(ARGS); \
 	elif [ $$code -eq 0 ] || [ $$code -eq 3 ]; then $(BIN)/python -m src.train $(ARGS); else exit $$code; fi
 
+study: setup ## run a study along depth (ARGS="study=cora" one of conf/study; the default takes some minutes)
+	@$(BIN)/python -m src.data.fetch
+	@$(BIN)/python -m src.study $(ARGS)
+
+report: setup ## write a study's tables, figures and page to results/ (ARGS="study=cora")
+	@$(BIN)/python -m src.report $(ARGS)
+
 test: setup ## run the tests (those on real data where it can be had)
 	@$(BIN)/python -m src.data.fetch >/dev/null 2>&1 || echo "no raw data here: the tests on real data are skipped"
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -48,6 +55,10 @@ bench: setup ## time a step and an epoch beside PyG's own layers, some minutes
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 prepare: setup ## run the dataset stages of dvc.yaml
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro prepare generate $(ARGS)
+
+repro: setup ## run what is out of date of dvc.yaml: prepare, the small study, its report
+	@$(BIN)/python -m src.data.fetch
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro $(ARGS)
 
 clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts), data and .venv stay

@@ -8,6 +8,7 @@ Every setting of `python -m src.train` can be typed, with several values or one.
 """
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -77,6 +78,8 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
     config.pop("hydra")
     check_limits(config, STUDY_KNOBS)
     config.name = config.name or choice
+    if not re.fullmatch(r"\w[\w.+-]*", config.name):  # it names a folder and is part of MLflow's filters
+        raise UserError(f"name must be made of letters, digits and . _ + -, got {config.name}")
     return config
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
 from src.cli import explain
 from src.errors import UserError
@@ -19,6 +19,7 @@ from src.study.grid import Cell
 from src.train.identity import LAST, checkpoint_folder, run_name
 
 WATCH_SECONDS = 1.0
+CTRL_C = {signal.SIGINT}
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,21 @@ def execute(jobs: Sequence[Job], workers: int, backend: str, scheduler: str | No
 
     if backend == "dask":
         workers = _connect(scheduler)
-    context = {"inner_max_num_threads": threads} if backend == "loky" and workers > 1 else {}
+    context: dict[str, Any] = {}
+    if backend == "loky" and workers > 1:
+        deaf = {"initializer": signal.pthread_sigmask, "initargs": (signal.SIG_BLOCK, CTRL_C)}
+        context = {"inner_max_num_threads": threads, **deaf}  # Ctrl-C between two cells would break the pool
     with joblib.parallel_config(backend, n_jobs=workers, **context):
         results = joblib.Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(waiting())
         try:
             for done in results:
                 stop.requested = stop.requested or done.outcome == "interrupted"
                 yield done
-        except TerminatedWorkerError:
+        except BrokenProcessPool as error:
+            if stop.requested:  # Ctrl-C reached a process that had only begun to start
+                return
+            if not isinstance(error, TerminatedWorkerError):
+                raise
             raise UserError(
                 "a process was killed in the middle of a cell, for want of memory perhaps:"
                 " start the same command again, with fewer jobs"
@@ -125,11 +133,9 @@ def _connect(scheduler: str | None) -> int:
 
 def _work(job: Job, threads: int, parent: int | None) -> Done:
     """One cell from start to end; whatever goes wrong in it stays in it."""
-    if parent is not None and parent != os.getpid():
+    own = parent is not None and parent != os.getpid()
+    if own:
         _end_with(parent)
-    from src.train.run import run
-    from src.train.summary import outcome_line
-
     settings = job.cell.settings | {"progress": False}
     settings["trainer"] = settings["trainer"] | {"threads": threads}
     if job.cell.film:
@@ -138,6 +144,11 @@ def _work(job: Job, threads: int, parent: int | None) -> Done:
     name, start = run_name(settings), time.perf_counter()
     ended = "failed", ""
     try:
+        if own:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, CTRL_C)
+        from src.train.run import run
+        from src.train.summary import outcome_line
+
         try:
             result = run(settings | {"ckpt": _interrupted(settings)}, job.cell.origin, job.labels)
         except UserError:
@@ -149,6 +160,9 @@ def _work(job: Job, threads: int, parent: int | None) -> Done:
         ended = "interrupted", "goes on from its checkpoint when the study is started again"
     except Exception as error:
         ended = "failed", explain(error) or f"{type(error).__name__}: {error}"
+    finally:
+        if own:
+            signal.pthread_sigmask(signal.SIG_BLOCK, CTRL_C)
     return Done(job.cell, name, ended[0], time.perf_counter() - start, ended[1])
 
 
@@ -156,7 +170,7 @@ def _interrupted(settings: dict[str, Any]) -> str | None:
     return "last" if Path(checkpoint_folder(settings) / LAST).is_file() else None
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: int | None) -> None:
     """A process whose study was killed must not go on training: the next one would start the same cell."""
 
     def watch() -> None:

@@ -62,7 +62,8 @@ def expand(
     Args:
         lines: label -> settings of that line alone, as typed for `src.train`.
         grid: setting -> its values as typed, such as `depth: 2,4,8`.
-        film: values of `depth`, `seed` and `split` whose cells keep their states; without any of them no cell does.
+        film: values of `depth`, `seed` and `split` whose cells keep their states, and the labels of the `lines` that
+            do, else all; nothing: no cell does.
         typed: settings from the command line: they win over `grid`, and `model=...` over `lines`.
 
     Raises:
@@ -96,7 +97,18 @@ def expand(
     for dataset, (label, text) in itertools.product(datasets, lines.items()):
         own = [*([f"dataset={dataset}"] if dataset else []), *shlex.split(text)]
         cells += _cells(label, [*own, *fixed], axes, film)
+    _check_distinct(cells)
     return sorted(cells, key=lambda cell: (cell.seed, *_number_or_word(cell.split)))
+
+
+def _check_distinct(cells: Sequence[Cell]) -> None:
+    """Two cells of the same settings would train at the same time in the same folder."""
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        other = first.setdefault(cell.hash, cell)
+        if other is not cell:
+            what = f"the lines {other.line} and {cell.line} hold" if other.line != cell.line else f"{cell.line} holds"
+            raise UserError(f"{what} the same run twice: leave one out")
 
 
 def _cells(label: str, overrides: list[str], axes: Mapping[str, list[str]], film: Mapping[str, Any]) -> list[Cell]:
@@ -113,10 +125,14 @@ def _cells(label: str, overrides: list[str], axes: Mapping[str, list[str]], film
         for key, value in zip(axes, point, strict=True):
             config[key] = value
         settings = plain(config)
-        kept = bool(film) and all(str(settings[key]) == str(value) for key, value in film.items())
+        kept = label in film.get("lines", [label]) and bool(film) and _is_at(settings, film)
         typed = [*overrides, *(f"{key}={value}" for key, value in zip(axes, point, strict=True))]
         cells.append(Cell(label, settings, provenance(settings, choices, typed), kept))
     return cells
+
+
+def _is_at(settings: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
+    return all(str(settings[key]) == str(value) for key, value in point.items() if key != "lines")
 
 
 def _overrides(grid: Mapping[str, Any]) -> list[str]:
@@ -130,9 +146,10 @@ def _values(overrides: Sequence[str]) -> dict[str, list[str]]:
         if override.is_delete() or override.is_add() or override.package:
             raise UserError(f"cannot read '{override.input_line}': write key=value")
         swept = override.is_sweep_override()
-        values[override.key_or_group] = (
-            list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
-        )
+        found = list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
+        if not found:
+            raise UserError(f"'{override.input_line}' holds no value: give one at least")
+        values[override.key_or_group] = found
     return values
 
 

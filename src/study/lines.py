@@ -1,6 +1,8 @@
 """A study's lines as parent runs: accuracy, energy and rank with step = depth, in MLflow and as one JSON a line."""
 
+import hashlib
 import json
+import math
 import re
 import statistics
 from collections import Counter, defaultdict
@@ -77,9 +79,9 @@ def open_parents(records: Records, study: str, plan: Plan, keep_others: bool) ->
     todo = {cell.hash for cell in plan.todo}
     for line in lines:
         grid = json.dumps([_row(cell, plan) for cell in line.cells])
-        runs = " ".join(sorted(run.run_id for cell in line.cells if (run := plan.done.get(cell.hash))))
         previous = old.pop(line.key, None)
-        if previous and previous.tags.get("runs") == runs and not any(cell.hash in todo for cell in line.cells):
+        complete = not any(cell.hash in todo for cell in line.cells)
+        if previous and complete and previous.tags.get("content") == _content(line, plan):
             line.parent = previous.run_id
             continue
         reusable = previous is not None and not previous.metrics
@@ -117,6 +119,12 @@ def _row(cell: Cell, plan: Plan) -> dict[str, Any]:
     }
 
 
+def _content(line: Line, plan: Plan) -> str:
+    """Hash of a line's cells and of the runs that they have: what its parent shows is of these."""
+    found = [[_row(cell, plan), plan.done[cell.hash].run_id if cell.hash in plan.done else ""] for cell in line.cells]
+    return hashlib.md5(json.dumps(found).encode()).hexdigest()
+
+
 def _adopt(records: Records, plan: Plan, lines: Iterable[Line]) -> None:
     """Put finished cells whose parent is gone, or that never had one, below their line."""
     alive = {run.run_id for run in records.runs("tags.kind = 'study'")}
@@ -147,16 +155,16 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
             continue
         for depth, values in points.items():
             line.tracked.log({f"{name}": value for name, value in values.items() if name.count("_by_depth")}, depth)
-        runs = " ".join(sorted(run.run_id for cell in line.cells if (run := plan.done.get(cell.hash))))
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
-        line.tracked.tag({"runs": runs, "verdicts": verdicts})
+        line.tracked.tag({"content": _content(line, plan), "verdicts": verdicts})
         line.tracked.finish("FINISHED", "finished")
 
 
 def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
     """Depth -> metrics of the parent run: means of accuracies, medians of energy and rank, and the verdicts.
 
-    A diverged cell has no accuracy: it counts in `cells` and `verdicts`, not in the means.
+    A diverged cell has no accuracy: it counts in `cells` and `verdicts`, not in the means, nor do
+    states that are not finite in the medians.
     """
     found: dict[int, list[Recorded]] = defaultdict(list)
     for cell in line.cells:
@@ -174,7 +182,7 @@ def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
             if metric.startswith("test") and summary.n > 1:
                 point |= {f"{name}_low": summary.low, f"{name}_high": summary.high}
         for name, metric in MEDIANS.items():
-            values = [run.metrics[metric] for run in runs if metric in run.metrics]
+            values = [run.metrics[metric] for run in runs if math.isfinite(run.metrics.get(metric, math.nan))]
             if values:
                 point[name] = statistics.median(values)
         point["seconds_by_depth"] = statistics.fmean(map(training_seconds, runs))

@@ -27,6 +27,7 @@ class Recorded:
         start: when it began, in ms since 1970.
         tags: as recorded.
         metrics: the last value of each metric: of a curve by layer that of the last layer.
+        params: settings under dotted names, as text.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class Recorded:
     start: int
     tags: dict[str, str]
     metrics: dict[str, float]
+    params: dict[str, str]
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -106,4 +108,5 @@ class Records:
 
 def _recorded(run: "Run") -> Recorded:
     info, data = run.info, run.data
-    return Recorded(info.run_id, info.run_name or "", info.status, info.start_time, dict(data.tags), dict(data.metrics))
+    tags, metrics, params = dict(data.tags), dict(data.metrics), dict(data.params)
+    return Recorded(info.run_id, info.run_name or "", info.status, info.start_time, tags, metrics, params)

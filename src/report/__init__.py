@@ -1,0 +1,1 @@
+"""MLflow to tables, figures and one page."""

@@ -1,0 +1,39 @@
+"""`python -m src.report study=cora`: a recorded study as tables, figures and one page, in results/STUDY.
+
+study=NAME             what was given to `python -m src.study`, study=NAME or name=NAME; `quick` if left out
+tracking.uri=URI       where it was recorded; mlflow.db at the project root if left out
+tracking.experiment=NAME
+"""
+
+import sys
+
+from src.cli import guarded
+from src.errors import UserError
+from src.tracking.store import check_store, store_uri
+
+SETTINGS = {"study": "quick", "tracking.uri": "", "tracking.experiment": "depthlab"}
+
+
+def main() -> None:
+    """Check the store, then import the heavy libraries."""
+    if {"-h", "--help"}.intersection(sys.argv):
+        print(__doc__)
+        return
+    settings = dict(SETTINGS)
+    for typed in sys.argv[1:]:
+        key, equals, value = typed.partition("=")
+        if key not in settings or not equals:
+            raise UserError(f"cannot read '{typed}': write one of {', '.join(settings)} as key=value")
+        settings[key] = value
+    uri = store_uri(settings["tracking.uri"])
+    check_store(uri)
+
+    from src.report.write import write_report
+    from src.tracking.search import Records
+
+    for path in write_report(Records(uri, settings["tracking.experiment"]), settings["study"]):
+        print(path)
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,124 @@
+"""One tidy row for each cell of a study, and its curves by layer, as MLflow holds them."""
+
+import json
+import math
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.errors import UserError
+from src.study.estimate import training_seconds
+from src.study.lines import GRID
+from src.study.plan import ENDED
+from src.tracking.search import Recorded, Records
+from src.train.identity import STATES
+
+CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch")
+SCORES = {  # column -> metric
+    "train_acc": "best_train_acc",
+    "val_acc": "best_val_acc",
+    "test_acc": "test_acc",
+    "test_roc_auc": "test_roc_auc",
+    "dirichlet_energy": "dirichlet_energy",
+    "rayleigh_quotient": "rayleigh_quotient",
+    "effective_rank": "effective_rank",
+    "best_epoch": "best_epoch",
+    "epochs_run": "epochs_run",
+}
+
+
+@dataclass
+class Film:
+    """States of one cell in the plane: `points` (layers, n, 2), and the class of each node."""
+
+    dataset: str
+    line: str
+    depth: int
+    points: np.ndarray[Any, Any]
+    y: np.ndarray[Any, Any]
+
+
+@dataclass
+class Report:
+    """What the tables, the figures and the page are made from.
+
+    Attributes:
+        study: its name.
+        cells: one row a cell; energy, quotient and rank are those of the last layer.
+        curves: measures by layer of each cell, by run id and measure.
+        films: of the cells that kept their states.
+    """
+
+    study: str
+    cells: pd.DataFrame
+    curves: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    films: list[Film] = field(default_factory=list)
+
+
+def read_report(records: Records, study: str) -> Report:
+    """Read a study back.
+
+    A cell is found by the hash of its settings and data, wherever and whenever it was run; the latest run counts. One
+    without a result keeps its row, with the outcome of its last try, or `missing`.
+
+    Raises:
+        UserError: there is no such study, or the store does not answer.
+    """
+    parents = records.runs(f"tags.kind = 'study' and tags.study = '{study}'")
+    if not parents:
+        known = sorted({run.tags["study"] for run in records.runs("tags.kind = 'study'")})
+        names = f"choose one of {', '.join(known)}" if known else "there is none yet"
+        raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, make study")
+    results: dict[tuple[str, str], Recorded] = {}
+    tries: dict[tuple[str, str], Recorded] = {}
+    for run in records.runs("tags.config_hash != ''"):
+        (results if run.tags.get("outcome") in ENDED else tries)[run.identity] = run
+    rows, films = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for parent in parents:
+            path = records.file(parent.run_id, GRID, Path(folder))
+            for entry in json.loads(path.read_text()) if path else []:
+                identity = entry["config_hash"], entry["data_hash"]
+                found = results.get(identity)
+                rows.append(_row(study, parent, entry, found, tries.get(identity)))
+                if found and entry["film"] and (states := records.file(found.run_id, STATES, Path(folder))):
+                    with np.load(states) as content:
+                        where = parent.tags["dataset"], parent.tags["line"], entry["depth"]
+                        films.append(Film(*where, content["points"].astype(np.float32), content["y"]))
+    cells = pd.DataFrame(rows).drop(
+        columns=[] if any("test_roc_auc" in run.metrics for run in results.values()) else ["test_roc_auc"]
+    )
+    runs = cells["run_id"].dropna() if "run_id" in cells else []
+    curves = {(run_id, name): records.curve(run_id, name) for run_id in runs for name in CURVES}
+    return Report(study, cells, curves, films)
+
+
+def _row(
+    study: str, parent: Recorded, entry: dict[str, Any], run: Recorded | None, tried: Recorded | None
+) -> dict[str, Any]:
+    metrics = run.metrics if run else {}
+    tags = (run or tried or parent).tags
+    return {
+        "study": study,
+        "dataset": parent.tags["dataset"],
+        "model": tags.get("model"),
+        "line": parent.tags["line"],
+        "p_drop": float(run.params.get("p_drop", 0)) if run else math.nan,
+        "depth": entry["depth"],
+        "seed": entry["seed"],
+        "split": entry["split"],
+        **{column: metrics.get(metric, math.nan) for column, metric in SCORES.items()},
+        "seconds": training_seconds(run) if run else math.nan,
+        "outcome": run.tags["outcome"] if run else tried.tags.get("outcome", "missing") if tried else "missing",
+        "verdict": run.tags.get("verdict", "unknown") if run else None,
+        "evidence": run.tags.get("evidence") if run else None,
+        "recipe": tags.get("recipe"),
+        "git_commit": tags.get("git_commit"),
+        "data_hash": entry["data_hash"],
+        "config_hash": entry["config_hash"],
+        "run_id": run.run_id if run else None,
+    }

@@ -1,0 +1,177 @@
+"""A study as pictures for a paper: accuracy, energy and rank against depth, measures by layer, frames of the film."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from src.report.cells import CURVES, Film, Report
+from src.report.table import scores
+from src.study.statistics import summarize
+
+# Okabe & Ito's colours, distinct for all kinds of colour vision; yellow is left out, it vanishes on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = {
+    "healthy": "o", "over-smoothed": "X", "untrainable": "v", "over-fitted": "s", "under-fitted": "^",
+    "diverged": "D", "unknown": "P",
+}  # fmt: skip
+LABELS = {
+    "dirichlet_energy": "Dirichlet energy",
+    "rayleigh_quotient": "Rayleigh quotient",
+    "effective_rank": "effective rank",
+    "gradient_norm_first_epoch": "gradient norm, epoch 1",
+}
+STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+FRAMES = 7  # of the film that fit on paper
+
+
+def line_colors(cells: pd.DataFrame) -> dict[str, str]:
+    """A colour for every line, the same in all pictures."""
+    return {str(line): COLORS[k % len(COLORS)] for k, line in enumerate(dict.fromkeys(cells["line"]))}
+
+
+def accuracy_figure(report: Report) -> Figure:
+    """Mean test accuracy against depth with its 95 % interval; the marker is the most frequent verdict."""
+    datasets = list(report.cells.groupby("dataset", sort=False))
+    figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
+    colors, seen = line_colors(report.cells), dict[str, None]()
+    for axes, (dataset, cells) in zip(_row(figure, len(datasets)), datasets, strict=True):
+        for line, group in cells.groupby("line", sort=False):
+            points = [point for depth in sorted(group["depth"].unique()) if (point := _accuracy(group, depth))]
+            depths = [point.depth for point in points]
+            axes.plot(depths, [point.mean for point in points], color=colors[str(line)], linewidth=1.6)
+            axes.fill_between(
+                depths, [p.low for p in points], [p.high for p in points], color=colors[str(line)], alpha=0.16, lw=0
+            )
+            for point in points:
+                marker = MARKERS.get(point.verdict, "P")
+                axes.plot(point.depth, point.mean, marker, color=colors[str(line)], markersize=7, mec="white", mew=0.7)
+                seen.setdefault(point.verdict)
+        _depth_axis(axes, cells)
+        axes.set(title=str(dataset), ylabel="test accuracy, %")
+        axes.set_ylim(bottom=0)
+    _legend(figure, colors, seen)
+    return figure
+
+
+def depth_figure(report: Report) -> Figure:
+    """Energy, effective rank and Rayleigh quotient of the last layer against depth: medians and quartiles."""
+    datasets = list(report.cells.groupby("dataset", sort=False))
+    names = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")
+    figure = Figure(figsize=(1.5 + 4.2 * len(names), 3.6 * len(datasets)), layout="constrained")
+    colors = line_colors(report.cells)
+    panels = iter(_panels(figure, len(datasets), len(names)))
+    for dataset, cells in datasets:
+        for name in names:
+            axes = next(panels)
+            for line, group in cells.dropna(subset=[name]).groupby("line", sort=False):
+                found = group.groupby("depth")[name].quantile([0.25, 0.5, 0.75]).unstack()
+                _band(axes, found.index.to_numpy(), found.to_numpy().T, colors[str(line)], "o-")
+            _depth_axis(axes, cells)
+            axes.set(ylabel=f"{LABELS[name]}, last layer", title=str(dataset))
+            axes.set_yscale("log")
+    _legend(figure, colors, {})
+    return figure
+
+
+def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
+    """Energy, quotient, rank and gradient by layer of all lines at one depth: medians and quartiles over the runs."""
+    cells = report.cells[(report.cells["dataset"] == dataset) & (report.cells["depth"] == depth)]
+    figure = Figure(figsize=(9.6, 6.6), layout="constrained")
+    colors = line_colors(report.cells)
+    for axes, name in zip(_panels(figure, 2, 2), CURVES, strict=True):
+        for line, group in cells.groupby("line", sort=False):
+            quartiles = layer_quartiles(report, group, name)
+            if quartiles is not None:
+                _band(axes, np.arange(quartiles.shape[1]), quartiles, colors[str(line)], "-")
+        axes.set(xlabel="layer", ylabel=LABELS[name])
+        axes.set_yscale("log")
+        axes.grid(alpha=0.25)
+    figure.suptitle(f"{dataset}, {depth} layers")
+    _legend(figure, {str(line): colors[str(line)] for line in dict.fromkeys(cells["line"])}, {})
+    return figure
+
+
+def film_figure(films: list[Film]) -> Figure:
+    """Some frames of the film: a row for each network, a column for each of some layers."""
+    figure = Figure(figsize=(2.0 * FRAMES, 2.15 * len(films)), layout="constrained")
+    panels = iter(_panels(figure, len(films), FRAMES))
+    for film in films:
+        last = len(film.points) - 1
+        limit = float(np.quantile(np.abs(film.points), 0.99)) or 1.0
+        shown = np.unique(np.round(np.geomspace(1, last, FRAMES - 1)).astype(int)) if last else np.array([], int)
+        for column, layer in enumerate([0, *shown, *[None] * (FRAMES - 1 - len(shown))]):
+            axes = next(panels)
+            axes.set_axis_off()
+            if layer is None:
+                continue
+            x, y = film.points[layer].T
+            axes.scatter(x, y, s=2, c=[COLORS[k % len(COLORS)] for k in film.y], linewidths=0, rasterized=True)
+            axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+            axes.set_title(f"layer {layer}", fontsize=10)
+            if column == 0:
+                axes.text(-1.35 * limit, 0, f"{film.line}\n{film.dataset}", rotation=90, ha="center", va="center")
+    return figure
+
+
+def layer_quartiles(report: Report, cells: pd.DataFrame, name: str) -> np.ndarray[Any, Any] | None:
+    """Quartiles (3, layers) of a measure over the cells; None if none has it. Zeros become NaN: the axis is a log."""
+    found = [curve for run_id in cells["run_id"].dropna() if (curve := report.curves.get((run_id, name)))]
+    if not found:
+        return None
+    quartiles = np.quantile(np.array(found), [0.25, 0.5, 0.75], axis=0)
+    return np.where(quartiles > 0, quartiles, np.nan)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Accuracy of a line at one depth, in %, and the most frequent verdict."""
+
+    depth: int
+    mean: float
+    low: float
+    high: float
+    verdict: str
+
+
+def _accuracy(cells: pd.DataFrame, depth: int) -> Point | None:
+    values = list(scores(cells, depth).values())
+    if not values:
+        return None
+    summary = summarize(values)
+    half = 0.0 if np.isnan(summary.half) else summary.half
+    verdict = cells[cells["depth"] == depth]["verdict"].mode().iloc[0]
+    return Point(int(depth), 100 * summary.mean, 100 * (summary.mean - half), 100 * (summary.mean + half), verdict)
+
+
+def _row(figure: Figure, columns: int) -> Iterator[Axes]:
+    return iter(_panels(figure, 1, columns))
+
+
+def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:
+    return list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def _band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], color: str, style: str) -> None:
+    axes.plot(x, quartiles[1], style, color=color, linewidth=1.6, markersize=5)
+    axes.fill_between(x, quartiles[0], quartiles[2], color=color, alpha=0.16, lw=0)
+
+
+def _depth_axis(axes: Axes, cells: pd.DataFrame) -> None:
+    depths = sorted(cells["depth"].unique())
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(depths, [str(depth) for depth in depths])
+    axes.minorticks_off()
+    axes.set_xlabel("depth")
+    axes.grid(alpha=0.25)
+
+
+def _legend(figure: Figure, colors: Mapping[str, str], seen: Mapping[str, None]) -> None:
+    handles = [Line2D([], [], color=color, label=line, linewidth=2) for line, color in colors.items()]
+    handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in seen]
+    figure.legend(handles=handles, loc="outside right upper", fontsize=10)

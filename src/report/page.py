@@ -1,0 +1,145 @@
+"""One page that works offline: the film, the table coloured by verdict, curves to zoom and hover."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from plotly.graph_objects import Figure, Scatter
+from plotly.offline import get_plotlyjs
+
+from src.measures.diagnosis import VERDICTS
+from src.report.cells import CURVES, Film, Report
+from src.report.figures import COLORS, LABELS, layer_quartiles, line_colors
+from src.report.table import accuracy, counted, protocol, scores, verdicts
+from src.study.statistics import summarize
+
+EDGE = 0.99  # share of the coordinates that lie within the film's frame
+HERE = Path(__file__).parent
+BACKGROUNDS = dict(
+    zip(VERDICTS, ("#d9f0e5", "#f7d6bf", "#efd5e4", "#fbe8c6", "#d6e9f8", "#d0d0d0", "#f2f2f2"), strict=True)
+)
+SHAPE = {"template": "plotly_white", "width": 1080, "height": 430, "margin": {"t": 50, "l": 70, "r": 20, "b": 50}}
+
+
+def page(report: Report) -> str:
+    """The HTML; scripts, data and styles are inside it, it asks for nothing."""
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True)
+    films = report.films
+    return environment.get_template("page.html").render(
+        study=report.study,
+        protocol=protocol(report.cells),
+        plotly=_trusted(get_plotlyjs()),
+        films=[f"{film.line}, {film.dataset}, {film.depth} layers" for film in films],
+        layers=max((len(film.points) - 1 for film in films), default=0),
+        film_data=_trusted(json.dumps({"films": [_film(film) for film in films], "colors": COLORS})),
+        film_script=_trusted((HERE / "film.js").read_text()),
+        colors=BACKGROUNDS,
+        sections=[_section(report, str(name), cells) for name, cells in report.cells.groupby("dataset", sort=False)],
+    )
+
+
+def _trusted(text: str) -> Markup:
+    """Text of our own that goes into the page as it is; everything else is escaped."""
+    return Markup(text)  # noqa: S704
+
+
+def _film(film: Film) -> dict[str, Any]:
+    """Points as bytes, 0 to 255 from edge to edge; the few furthest ones stop at the edge."""
+    limit = float(np.quantile(np.abs(film.points), EDGE)) or 1.0
+    scaled = np.clip((film.points / limit + 1) / 2, 0, 1) * 255
+    encoded = (base64.b64encode(a.astype(np.uint8).tobytes()).decode() for a in (np.round(scaled), film.y))
+    return {"layers": len(film.points), **dict(zip(("points", "y"), encoded, strict=True))}
+
+
+def _section(report: Report, dataset: str, cells: pd.DataFrame) -> dict[str, Any]:
+    depths = [int(depth) for depth in sorted(cells["depth"].unique())]
+    rows = [
+        {"line": line, "cells": [_cell(group[group["depth"] == depth], depth) for depth in depths]}
+        for line, group in cells.groupby("line", sort=False)
+    ]
+    charts = [_accuracy_chart(report, cells, depths), _layer_chart(report, cells, depths)]
+    bare = {"displayModeBar": False}
+    html = [chart.to_html(full_html=False, include_plotlyjs=False, config=bare) for chart in charts]
+    return {"dataset": dataset, "head": ["line", *depths], "rows": rows, "charts": html}
+
+
+def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
+    values, known = list(scores(cells, depth).values()), cells.dropna(subset=["verdict"])
+    common = known["verdict"].mode().iloc[0] if len(known) else ""
+    evidence = known[known["verdict"] == common]["evidence"].tolist()
+    return {
+        "text": accuracy(summarize(values)) if values else "-",
+        "verdicts": counted(verdicts(cells)),
+        "color": BACKGROUNDS.get(common, "white"),
+        "evidence": str(evidence[0]) if evidence else "",
+    }
+
+
+def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
+    """Every line twice: accuracy with its interval, and the same menu switches to energy, quotient, rank, seconds."""
+    figure, colors = Figure(), line_colors(report.cells)
+    measures = {"test accuracy, %": None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
+    for name in measures.values():
+        for line, group in cells.groupby("line", sort=False):
+            if name is None:
+                found = {depth: list(scores(group, depth).values()) for depth in depths}
+                summaries = {depth: summarize(values) for depth, values in found.items() if values}
+                x, y = list(summaries), [100 * summary.mean for summary in summaries.values()]
+                error = {"array": [100 * summary.half for summary in summaries.values()], "thickness": 1}
+            else:
+                column = group.dropna(subset=[name]).groupby("depth")[name].median() if name in group else pd.Series()
+                x, y, error = column.index.to_numpy(), column.to_numpy(), None
+            style = {"line_color": colors[str(line)], "error_y": error, "visible": name is None}
+            figure.add_trace(Scatter(x=x, y=y, name=str(line), mode="lines+markers", **style))
+    lines = len(dict.fromkeys(cells["line"]))
+    buttons = [
+        {
+            "label": label,
+            "method": "update",
+            "args": [
+                {"visible": [k // lines == index for k in range(lines * len(measures))]},
+                {"yaxis.title.text": label, "yaxis.type": "log" if name in CURVES else "linear"},
+            ],
+        }
+        for index, (label, name) in enumerate(measures.items())
+    ]
+    figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="against depth (last layer)")
+    figure.update_xaxes(type="log", tickvals=depths, ticktext=list(map(str, depths)), title="depth")
+    figure.update_yaxes(title="test accuracy, %", exponentformat="power")
+    return figure
+
+
+def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
+    """Medians by layer; a menu chooses the measure and the depth."""
+    figure, colors = Figure(), line_colors(report.cells)
+    choices = [(name, depth) for name in CURVES for depth in reversed(depths)]
+    owners: list[int] = []
+    for index, (name, depth) in enumerate(choices):
+        for line, group in cells[cells["depth"] == depth].groupby("line", sort=False):
+            quartiles = layer_quartiles(report, group, name)
+            if quartiles is None:
+                continue
+            owners.append(index)
+            style = {"line_color": colors[str(line)], "visible": index == 0, "mode": "lines+markers"}
+            figure.add_trace(Scatter(y=quartiles[1], name=str(line), marker_size=4, **style))
+    buttons = [
+        {
+            "label": f"{LABELS[name]}, depth {depth}",
+            "method": "update",
+            "args": [{"visible": [owner == index for owner in owners]}, {"yaxis.title.text": LABELS[name]}],
+        }
+        for index, (name, depth) in enumerate(choices)
+    ]
+    figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="by layer (medians)")
+    figure.update_xaxes(title="layer")
+    figure.update_yaxes(title=LABELS[choices[0][0]], type="log", exponentformat="power")
+    return figure
+
+
+def _menu(buttons: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.17, "yanchor": "top"}

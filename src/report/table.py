@@ -1,0 +1,137 @@
+"""The lines of a study as Markdown: depth across, lines down, published values beside ours."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from src.config import CONF
+from src.study.statistics import Summary, paired, summarize
+
+Rows = list[list[str]]
+
+
+def markdown(cells: pd.DataFrame) -> str:
+    """All tables of a study, one section a dataset."""
+    published = yaml.safe_load((CONF / "published.yaml").read_text())
+    parts = [f"# Study {cells['study'].iloc[0]}", protocol(cells)]
+    for dataset, group in cells.groupby("dataset", sort=False):
+        entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]
+        parts += [f"## {dataset}", "Test accuracy in %:", grid(accuracy_rows(group, entries))]
+        parts += [_sources(entries, published["sources"])]
+        differences = difference_rows(group)
+        if len(differences) > 1:
+            parts += ["Differences in points, paired by seed and split:", grid(differences)]
+        parts += ["What became of the networks:", grid(verdict_rows(group))]
+        parts += ["State after the last layer, medians, and mean seconds of a training:", grid(state_rows(group))]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def accuracy_rows(cells: pd.DataFrame, entries: list[dict[str, Any]]) -> Rows:
+    """Mean +- half the 95 % interval by line and depth; below a line what is published for it."""
+    depths = sorted(cells["depth"].unique())
+    tuned = any("best" in entry for entry in entries)
+    rows = [["line", *map(str, depths), *(["published, depth tuned"] if tuned else [])]]
+    for line, group in cells.groupby("line", sort=False):
+        entry = next((entry for entry in entries if _matches(entry, group)), {})
+        found = {depth: scores(group, depth) for depth in depths}
+        values = [accuracy(summarize(list(found[depth].values()))) if found[depth] else "-" for depth in depths]
+        rows.append([str(line), *values, *([str(entry.get("best", "-"))] if tuned else [])])
+        if "values" in entry:
+            quoted = [str(entry["values"].get(int(depth), "-")) for depth in depths]
+            rows.append([f"*published* [{entry['source']}]", *quoted, *(["-"] if tuned else [])])
+    return rows
+
+
+def difference_rows(cells: pd.DataFrame) -> Rows:
+    """Every line against the one that it extends (`X + cure` against `X`), or else against the first."""
+    depths = sorted(cells["depth"].unique())
+    groups = {str(line): group for line, group in cells.groupby("line", sort=False)}
+    rows = [["difference", *map(str, depths)]]
+    for line, group in groups.items():
+        base = next((name for name in groups if line.startswith(f"{name} + ")), next(iter(groups)))
+        if base == line:
+            continue
+        values = [paired(scores(groups[base], depth), scores(group, depth)) for depth in depths]
+        rows.append([f"{line} - {base}", *(accuracy(value, sign=True) if value else "-" for value in values)])
+    return rows
+
+
+def verdict_rows(cells: pd.DataFrame) -> Rows:
+    """How many networks of each line and depth got which verdict; a cell without a result counts by its outcome."""
+    depths = sorted(cells["depth"].unique())
+    rows = [["line", *map(str, depths)]]
+    for line, group in cells.groupby("line", sort=False):
+        rows.append([str(line), *(counted(verdicts(group[group["depth"] == depth])) for depth in depths)])
+    return rows
+
+
+def state_rows(cells: pd.DataFrame) -> Rows:
+    """Energy / effective rank / seconds."""
+    depths = sorted(cells["depth"].unique())
+    rows = [["line: energy / rank / s", *map(str, depths)]]
+    for line, group in cells.groupby("line", sort=False):
+        values = []
+        for depth in depths:
+            part = group[group["depth"] == depth]
+            energy, rank = (part[name].median() for name in ("dirichlet_energy", "effective_rank"))
+            seconds = part["seconds"].mean()
+            values.append("-" if math.isnan(seconds) else f"{energy:.2g} / {rank:.2g} / {seconds:.0f}")
+        rows.append([str(line), *values])
+    return rows
+
+
+def scores(cells: pd.DataFrame, depth: int) -> dict[tuple[int, str], float]:
+    """(seed, split) -> test accuracy of the cells at this depth that have one."""
+    part = cells[(cells["depth"] == depth) & cells["test_acc"].notna()]
+    keys = zip(part["seed"], part["split"], strict=True)
+    return dict(zip(keys, part["test_acc"], strict=True))
+
+
+def verdicts(cells: pd.DataFrame) -> list[str]:
+    """The verdict of each cell, or its outcome where it has none."""
+    return [v if isinstance(v, str) else o for v, o in zip(cells["verdict"], cells["outcome"], strict=True)]
+
+
+def counted(names: Iterable[str]) -> str:
+    """`9 healthy, 1 over-fitted`."""
+    return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
+
+
+def accuracy(summary: Summary, sign: bool = False) -> str:
+    """`81.9 +- 0.2`, in %; without an interval for a single run."""
+    mean = f"{100 * summary.mean:+.1f}" if sign else f"{100 * summary.mean:.1f}"
+    return mean if math.isnan(summary.half) else f"{mean} +- {100 * summary.half:.1f}"
+
+
+def grid(rows: Rows) -> str:
+    """Rows, the first of them the head, as a Markdown table."""
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
+
+
+def protocol(cells: pd.DataFrame) -> str:
+    """How many runs there are and how they were made, in a few sentences."""
+    seeds, splits = sorted(cells["seed"].unique()), cells["split"].unique()
+    failed = cells[~cells["outcome"].isin(["finished"])]["outcome"].value_counts()
+    ended = "".join(f", {count} {outcome}" for outcome, count in failed.items())
+    return (
+        f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}. Mean +- half the 95 %"
+        f" t-interval over {len(seeds)} seeds (from {seeds[0]}) and {len(splits)} splits. The tested state is the one"
+        " that is best on validation data; the test set is read once; settings are the published recipe at its own"
+        " depth and the same at every other (not tuned by depth). Every run: `cells.csv`."
+    )
+
+
+def _sources(entries: list[dict[str, Any]], sources: Mapping[str, Mapping[str, str]]) -> str:
+    used = dict.fromkeys(entry["source"] for entry in entries)
+    return "\n".join(f"- [{name}]: {sources[name]['title']}; {sources[name]['protocol']}." for name in used)
+
+
+def _matches(entry: Mapping[str, Any], cells: pd.DataFrame) -> bool:
+    """Whether some of the cells are of the entry's kind."""
+    same = (cells["model"] == entry["model"]) & ((cells["p_drop"] > 0) == entry["drop_edge"])
+    return bool(same.any())

@@ -1,0 +1,43 @@
+"""All files of a report."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from src.report.cells import read_report
+from src.report.figures import STYLE, accuracy_figure, depth_figure, film_figure, layers_figure
+from src.report.page import page
+from src.report.table import markdown
+from src.study.lines import RESULTS
+from src.tracking.search import Records
+
+DPI = 150
+
+
+def write_report(records: Records, study: str) -> list[Path]:
+    """Write `cells.csv`, `tables.md`, the PNG figures and `report.html`; returns their paths.
+
+    Raises:
+        UserError: as `read_report`.
+    """
+    report = read_report(records, study)
+    folder = RESULTS / study
+    folder.mkdir(parents=True, exist_ok=True)
+    report.cells.to_csv(folder / "cells.csv", index=False)
+    (folder / "tables.md").write_text(markdown(report.cells))
+    written = [folder / "cells.csv", folder / "tables.md"]
+    with mpl.rc_context(STYLE):
+        figures: dict[str, Figure] = {}
+        if report.cells["test_acc"].notna().any():
+            figures["accuracy"] = accuracy_figure(report)
+        figures["depth"] = depth_figure(report)
+        for dataset, cells in report.cells.groupby("dataset", sort=False):
+            figures[f"layers-{dataset}"] = layers_figure(report, str(dataset), int(cells["depth"].max()))
+        if report.films:
+            figures["film"] = film_figure(report.films)
+        for name, figure in figures.items():
+            written.append(folder / f"{name}.png")
+            figure.savefig(written[-1], dpi=DPI)
+    (folder / "report.html").write_text(page(report))
+    return [*written, folder / "report.html"]
