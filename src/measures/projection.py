@@ -5,26 +5,27 @@ from torch import Tensor
 
 
 def plane(x: Tensor) -> Tensor:
-    r"""The two leading principal components of the states, in units of their root mean square norm.
+    r"""The two leading principal components of the directions of the states (Pearson 1901).
 
-    :math:`(X - \bar X) V_2 / \sqrt{\lVert X \rVert_F^2 / n}`, V_2 the leading eigenvectors of the covariance
-    (Pearson 1901). The unit is that of X itself, not of the deviations from its mean: states that become alike run
-    together in one point, whatever their norm does.
+    :math:`(U - \bar U) V_2` with :math:`u_i = x_i / \lVert x_i \rVert` and V_2 the leading eigenvectors of the
+    covariance. Directions, because repeated propagation drives states to multiples sqrt(1 + d_i) of one vector: their
+    lengths still tell degrees apart, but no class. Their directions then run together in one point.
 
     Args:
         x: states (n, f).
 
     Returns:
-        (n, 2) in float64; zeros for X = 0 or a state that is not finite.
+        (n, 2) in float64, within [-2, 2]; a state of zero has the direction zero, all zeros where X is not finite.
     """
     x = x.double()
     points = x.new_zeros(x.shape[0], 2)
-    largest = x.abs().max()
-    if largest == 0 or not x.isfinite().all():
+    if not x.isfinite().all():
         return points
-    x = x / largest  # a collapsed state must not underflow when squared
-    norm = x.square().sum(1).mean().sqrt()
-    centred = (x - x.mean(0)) / norm
+    largest = x.abs().amax(1, keepdim=True)
+    x = x / torch.where(largest == 0, 1.0, largest)  # a collapsed state must not underflow when squared
+    norm = x.norm(dim=1, keepdim=True)
+    centred = x / torch.where(norm == 0, 1.0, norm)
+    centred = centred - centred.mean(0)
     _, directions = torch.linalg.eigh(centred.T @ centred)
     leading = directions[:, -2:].flip(1)
     points[:, : leading.shape[1]] = centred @ leading

@@ -41,6 +41,11 @@ class Film:
     points: np.ndarray[Any, Any]
     y: np.ndarray[Any, Any]
 
+    @property
+    def extent(self) -> float:
+        """The largest coordinate: half the width of a frame that shows every point."""
+        return float(np.abs(self.points).max()) or 1.0
+
 
 @dataclass
 class Report:

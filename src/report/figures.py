@@ -103,7 +103,7 @@ def film_figure(films: list[Film]) -> Figure:
     panels = iter(_panels(figure, len(films), FRAMES))
     for film in films:
         last = len(film.points) - 1
-        limit = float(np.quantile(np.abs(film.points), 0.99)) or 1.0
+        limit = film.extent
         shown = np.unique(np.round(np.geomspace(1, last, FRAMES - 1)).astype(int)) if last else np.array([], int)
         for column, layer in enumerate([0, *shown, *[None] * (FRAMES - 1 - len(shown))]):
             axes = next(panels)

@@ -18,7 +18,6 @@ from src.report.figures import COLORS, LABELS, layer_quartiles, line_colors
 from src.report.table import accuracy, counted, protocol, scores, verdicts
 from src.study.statistics import summarize
 
-EDGE = 0.99  # share of the coordinates that lie within the film's frame
 HERE = Path(__file__).parent
 BACKGROUNDS = dict(
     zip(VERDICTS, ("#d9f0e5", "#f7d6bf", "#efd5e4", "#fbe8c6", "#d6e9f8", "#d0d0d0", "#f2f2f2"), strict=True)
@@ -49,9 +48,8 @@ def _trusted(text: str) -> Markup:
 
 
 def _film(film: Film) -> dict[str, Any]:
-    """Points as bytes, 0 to 255 from edge to edge; the few furthest ones stop at the edge."""
-    limit = float(np.quantile(np.abs(film.points), EDGE)) or 1.0
-    scaled = np.clip((film.points / limit + 1) / 2, 0, 1) * 255
+    """Points as bytes, 0 to 255 from edge to edge."""
+    scaled = (film.points / film.extent + 1) / 2 * 255
     encoded = (base64.b64encode(a.astype(np.uint8).tobytes()).decode() for a in (np.round(scaled), film.y))
     return {"layers": len(film.points), **dict(zip(("points", "y"), encoded, strict=True))}
 

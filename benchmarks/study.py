@@ -1,0 +1,106 @@
+"""`python -m benchmarks.study`: the small default study, one and two cells at a time, beside a plain loop over PyG.
+
+The loop trains the same cells by the same protocol (Adam, patience on validation loss, best state tested) with PyG's
+own layers, dense features and all threads, and neither measures nor records anything. Masks differ, so the number of
+epochs differs a little: it is shown. Takes some minutes; time nothing else meanwhile.
+"""
+
+import copy
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+from torch.nn import functional as F
+
+from benchmarks.peers import PygGCN, PygGCNII
+from src.config import CONF, ROOT
+from src.data.prepare import load
+from src.graph.graph import Graph
+from src.ops import SparseFeatures
+from src.study.estimate import training_seconds
+from src.study.grid import Cell, expand
+from src.tracking.search import Records
+
+
+def peer(cell: Cell, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The cell's network from PyG's layers, with its two weight decays."""
+    settings = cell.settings
+    knobs = settings["model"]
+    sizes = (graph.x.shape[1], classes, cell.depth, settings["hidden"], settings["dropout"])
+    torch.manual_seed(cell.seed)
+    model = PygGCNII(*sizes, knobs["alpha"], knobs["theta"]) if "alpha" in knobs else PygGCN(*sizes)
+    linear = [p for name, p in model.named_parameters() if name.startswith(("encoder", "decoder"))]
+    layers = [p for name, p in model.named_parameters() if not name.startswith(("encoder", "decoder"))]
+    groups = [
+        {"params": layers, "weight_decay": settings["weight_decay"]},
+        {"params": linear, "weight_decay": settings["weight_decay_linear"]},
+    ]
+    return model, torch.optim.Adam([g for g in groups if g["params"]], lr=settings["lr"])
+
+
+def plain_run(cell: Cell) -> tuple[int, float]:
+    """Train and test one cell as a script would; returns epochs and test accuracy."""
+    settings = cell.settings
+    dataset, _ = load(settings["dataset"])
+    graph = dataset.graph(settings["split"])
+    assert isinstance(graph.x, SparseFeatures)
+    x, edge_index, y = graph.x.to_dense(), graph.edge_index, graph.y
+    model, optimizer = peer(cell, graph, dataset.num_classes)
+    best, best_epoch, state, epoch = float("inf"), 0, copy.deepcopy(model.state_dict()), 0
+    for epoch in range(settings["epochs"]):
+        model.train()
+        optimizer.zero_grad()
+        F.cross_entropy(model(x, edge_index)[graph.train], y[graph.train]).backward()
+        optimizer.step()
+        model.eval()
+        with torch.inference_mode():
+            loss = float(F.cross_entropy(model(x, edge_index)[graph.val], y[graph.val]))
+        if loss < best:
+            best, best_epoch, state = loss, epoch, copy.deepcopy(model.state_dict())
+        elif epoch - best_epoch >= settings["patience"]:
+            break
+    model.load_state_dict(state)
+    model.eval()
+    with torch.inference_mode():
+        return epoch + 1, float((model(x, edge_index)[graph.test].argmax(-1) == y[graph.test]).float().mean())
+
+
+def our_study(jobs: int, folder: Path) -> tuple[float, int, float]:
+    """Wall seconds of `python -m src.study` from start to end, its epochs, and the mean test accuracy."""
+    uri = f"sqlite:///{folder}/jobs{jobs}.db"
+    command = [sys.executable, "-m", "src.study", f"jobs={jobs}", f"tracking.uri={uri}", "tracking.artifacts=[config]"]
+    start = time.perf_counter()
+    subprocess.run([*command, "name=bench"], cwd=ROOT, check=True, capture_output=True)
+    wall = time.perf_counter() - start
+    runs = Records(uri, "depthlab").runs("tags.line != ''")
+    cells = [run for run in runs if training_seconds(run)]
+    epochs = sum(int(run.metrics["epochs_run"]) for run in cells)
+    return wall, epochs, sum(run.metrics["test_acc"] for run in cells) / len(cells)
+
+
+def main() -> None:
+    content = yaml.safe_load((CONF / "study" / "quick.yaml").read_text())
+    cells = expand(content["lines"], content["grid"], {}, [])
+    table = Table("the small default study", "wall s", "epochs", "mean test accuracy", "faster than the loop")
+    with tempfile.TemporaryDirectory() as folder:
+        ours = {jobs: our_study(jobs, Path(folder)) for jobs in (1, 2)}
+    start = time.perf_counter()
+    found = [plain_run(cell) for cell in cells]
+    wall = time.perf_counter() - start
+    for jobs, (seconds, epochs, accuracy) in ours.items():
+        table.add_row(f"jobs={jobs}", f"{seconds:.0f}", str(epochs), f"{accuracy:.3f}", f"{wall / seconds:.1f} times")
+    accuracy = sum(score for _, score in found) / len(found)
+    table.add_row("plain loop over PyG", f"{wall:.0f}", str(sum(n for n, _ in found)), f"{accuracy:.3f}", "")
+    Console().print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(cells)} cells")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
