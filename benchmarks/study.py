@@ -5,6 +5,7 @@ own layers, dense features and all threads, and neither measures nor records any
 epochs differs a little: it is shown. Takes some minutes; time nothing else meanwhile.
 """
 
+import argparse
 import copy
 import subprocess
 import sys
@@ -72,12 +73,12 @@ def plain_run(cell: Cell) -> tuple[int, float]:
         return epoch + 1, float((model(x, edge_index)[graph.test].argmax(-1) == y[graph.test]).float().mean())
 
 
-def our_study(jobs: int, folder: Path) -> tuple[float, int, float]:
+def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
     """Wall seconds of `python -m src.study` from start to end, its epochs, and the mean test accuracy."""
     uri = f"sqlite:///{folder}/jobs{jobs}.db"
-    command = [sys.executable, "-m", "src.study", f"jobs={jobs}", f"tracking.uri={uri}", "tracking.artifacts=[config]"]
+    command = [sys.executable, "-m", "src.study", "name=bench", f"jobs={jobs}", f"seed={seeds}"]
     start = time.perf_counter()
-    subprocess.run([*command, "name=bench"], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([*command, f"tracking.uri={uri}"], cwd=ROOT, check=True, capture_output=True)
     wall = time.perf_counter() - start
     runs = Records(uri, "depthlab").runs("tags.line != ''")
     cells = [run for run in runs if training_seconds(run)]
@@ -86,11 +87,14 @@ def our_study(jobs: int, folder: Path) -> tuple[float, int, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.study", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds of the study, from 0")
+    seeds = ",".join(map(str, range(parser.parse_args().seeds)))
     content = yaml.safe_load((CONF / "study" / "quick.yaml").read_text())
-    cells = expand(content["lines"], content["grid"], {}, [])
+    cells = expand(content["lines"], content["grid"], {}, [f"seed={seeds}"])
     table = Table("the small default study", "wall s", "epochs", "mean test accuracy", "faster than the loop")
     with tempfile.TemporaryDirectory() as folder:
-        ours = {jobs: our_study(jobs, Path(folder)) for jobs in (1, 2)}
+        ours = {jobs: our_study(jobs, seeds, Path(folder)) for jobs in (1, 2)}
     start = time.perf_counter()
     found = [plain_run(cell) for cell in cells]
     wall = time.perf_counter() - start

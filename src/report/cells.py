@@ -71,11 +71,12 @@ def read_report(records: Records, study: str) -> Report:
     without a result keeps its row, with the outcome of its last try, or `missing`.
 
     Raises:
-        UserError: there is no such study, or the store does not answer.
+        UserError: there is no such study, its list of cells is gone, or the store does not answer.
     """
-    parents = records.runs(f"tags.kind = 'study' and tags.study = '{study}'")
+    studies = records.runs("tags.kind = 'study'")
+    parents = [run for run in studies if run.tags["study"] == study]
     if not parents:
-        known = sorted({run.tags["study"] for run in records.runs("tags.kind = 'study'")})
+        known = sorted({run.tags["study"] for run in studies})
         names = f"choose one of {', '.join(known)}" if known else "there is none yet"
         raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, make study")
     results: dict[tuple[str, str], Recorded] = {}
@@ -94,11 +95,12 @@ def read_report(records: Records, study: str) -> Report:
                     with np.load(states) as content:
                         where = parent.tags["dataset"], parent.tags["line"], entry["depth"]
                         films.append(Film(*where, content["points"].astype(np.float32), content["y"]))
-    cells = pd.DataFrame(rows).drop(
-        columns=[] if any("test_roc_auc" in run.metrics for run in results.values()) else ["test_roc_auc"]
-    )
-    runs = cells["run_id"].dropna() if "run_id" in cells else []
-    curves = {(run_id, name): records.curve(run_id, name) for run_id in runs for name in CURVES}
+    if not rows:
+        raise UserError(f"the study {study} in {records.uri} has lost its list of cells: run it again, make study")
+    cells = pd.DataFrame(rows)
+    if cells["test_roc_auc"].isna().all():
+        cells = cells.drop(columns="test_roc_auc")
+    curves = {(run_id, name): records.curve(run_id, name) for run_id in cells["run_id"].dropna() for name in CURVES}
     return Report(study, cells, curves, films)
 
 
@@ -106,13 +108,14 @@ def _row(
     study: str, parent: Recorded, entry: dict[str, Any], run: Recorded | None, tried: Recorded | None
 ) -> dict[str, Any]:
     metrics = run.metrics if run else {}
-    tags = (run or tried or parent).tags
+    known = run or tried
+    tags = (known or parent).tags
     return {
         "study": study,
         "dataset": parent.tags["dataset"],
         "model": tags.get("model"),
         "line": parent.tags["line"],
-        "p_drop": float(run.params.get("p_drop", 0)) if run else math.nan,
+        "p_drop": float(known.params.get("p_drop", 0)) if known else math.nan,
         "depth": entry["depth"],
         "seed": entry["seed"],
         "split": entry["split"],

@@ -27,6 +27,7 @@ LABELS = {
     "gradient_norm_first_epoch": "gradient norm, epoch 1",
 }
 STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+QUARTILES = (0.25, 0.5, 0.75)
 FRAMES = 7  # of the film that fit on paper
 
 
@@ -69,8 +70,8 @@ def depth_figure(report: Report) -> Figure:
     for dataset, cells in datasets:
         for name in names:
             axes = next(panels)
-            for line, group in cells.dropna(subset=[name]).groupby("line", sort=False):
-                found = group.groupby("depth")[name].quantile([0.25, 0.5, 0.75]).unstack()
+            for line, group in cells[np.isfinite(cells[name])].groupby("line", sort=False):
+                found = group.groupby("depth")[name].quantile(QUARTILES).unstack()
                 _band(axes, found.index.to_numpy(), found.to_numpy().T, colors[str(line)], "o-")
             _depth_axis(axes, cells)
             axes.set(ylabel=f"{LABELS[name]}, last layer", title=str(dataset))
@@ -120,11 +121,15 @@ def film_figure(films: list[Film]) -> Figure:
 
 
 def layer_quartiles(report: Report, cells: pd.DataFrame, name: str) -> np.ndarray[Any, Any] | None:
-    """Quartiles (3, layers) of a measure over the cells; None if none has it. Zeros become NaN: the axis is a log."""
+    """Quartiles (3, layers) of a measure over the cells, without states that are not finite; None if there is none.
+
+    Zeros become NaN: the axis is a log.
+    """
     found = [curve for run_id in cells["run_id"].dropna() if (curve := report.curves.get((run_id, name)))]
     if not found:
         return None
-    quartiles = np.quantile(np.array(found), [0.25, 0.5, 0.75], axis=0)
+    layers = [values[np.isfinite(values)] for values in np.array(found).T]
+    quartiles = np.array([np.quantile(v, QUARTILES) if len(v) else [np.nan] * 3 for v in layers]).T
     return np.where(quartiles > 0, quartiles, np.nan)
 
 

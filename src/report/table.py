@@ -109,7 +109,7 @@ def accuracy(summary: Summary, sign: bool = False) -> str:
 
 def grid(rows: Rows) -> str:
     """Rows, the first of them the head, as a Markdown table."""
-    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    head, *body = [f"| {' | '.join(text.replace('|', '&#124;') for text in row)} |" for row in rows]
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
 
 

@@ -48,6 +48,8 @@ def main() -> None:
         check(settings)
     for cell in cells:
         cell.settings["tracking"]["uri"] = uri
+        if not any(_key(override) == "tracking.artifacts" for override in other):
+            cell.settings["tracking"]["artifacts"] = ["config"]  # figures and weights of a thousand cells fill a disk
 
     from src.study.run import run_study
 

@@ -158,6 +158,8 @@ def _work(job: Job, threads: int, parent: int | None) -> Done:
         ended = result.outcome, outcome_line(result)
     except KeyboardInterrupt:
         ended = "interrupted", "goes on from its checkpoint when the study is started again"
+        if own:
+            time.sleep(WATCH_SECONDS)  # else the study may hand out another cell before it has heard Ctrl-C itself
     except Exception as error:
         ended = "failed", explain(error) or f"{type(error).__name__}: {error}"
     finally:

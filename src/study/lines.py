@@ -154,7 +154,7 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
             line.tracked.abandon("KILLED", "interrupted")
             continue
         for depth, values in points.items():
-            line.tracked.log({f"{name}": value for name, value in values.items() if name.count("_by_depth")}, depth)
+            line.tracked.log({name: value for name, value in values.items() if "_by_depth" in name}, depth)
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
         line.tracked.tag({"content": _content(line, plan), "verdicts": verdicts})
         line.tracked.finish("FINISHED", "finished")
