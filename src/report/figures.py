@@ -12,10 +12,9 @@ from matplotlib.lines import Line2D
 
 from src.report.cells import CURVES, Film, Report
 from src.report.table import scores
+from src.study.lines import COLORS, line_colors
 from src.study.statistics import summarize
 
-# Okabe & Ito's colours, distinct for all kinds of colour vision; yellow is left out, it vanishes on white.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = {
     "healthy": "o", "over-smoothed": "X", "untrainable": "v", "over-fitted": "s", "under-fitted": "^",
     "diverged": "D", "unknown": "P",
@@ -31,16 +30,11 @@ QUARTILES = (0.25, 0.5, 0.75)
 FRAMES = 7  # of the film that fit on paper
 
 
-def line_colors(cells: pd.DataFrame) -> dict[str, str]:
-    """A colour for every line, the same in all pictures."""
-    return {str(line): COLORS[k % len(COLORS)] for k, line in enumerate(dict.fromkeys(cells["line"]))}
-
-
 def accuracy_figure(report: Report) -> Figure:
     """Mean test accuracy against depth with its 95 % interval; the marker is the most frequent verdict."""
     datasets = list(report.cells.groupby("dataset", sort=False))
     figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
-    colors, seen = line_colors(report.cells), dict[str, None]()
+    colors, seen = line_colors(report.cells["line"]), dict[str, None]()
     for axes, (dataset, cells) in zip(_row(figure, len(datasets)), datasets, strict=True):
         for line, group in cells.groupby("line", sort=False):
             points = [point for depth in sorted(group["depth"].unique()) if (point := _accuracy(group, depth))]
@@ -65,7 +59,7 @@ def depth_figure(report: Report) -> Figure:
     datasets = list(report.cells.groupby("dataset", sort=False))
     names = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")
     figure = Figure(figsize=(1.5 + 4.2 * len(names), 3.6 * len(datasets)), layout="constrained")
-    colors = line_colors(report.cells)
+    colors = line_colors(report.cells["line"])
     panels = iter(_panels(figure, len(datasets), len(names)))
     for dataset, cells in datasets:
         for name in names:
@@ -84,7 +78,7 @@ def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
     """Energy, quotient, rank and gradient by layer of all lines at one depth: medians and quartiles over the runs."""
     cells = report.cells[(report.cells["dataset"] == dataset) & (report.cells["depth"] == depth)]
     figure = Figure(figsize=(9.6, 6.6), layout="constrained")
-    colors = line_colors(report.cells)
+    colors = line_colors(report.cells["line"])
     for axes, name in zip(_panels(figure, 2, 2), CURVES, strict=True):
         for line, group in cells.groupby("line", sort=False):
             quartiles = layer_quartiles(report, group, name)

@@ -14,8 +14,9 @@ from plotly.offline import get_plotlyjs
 
 from src.measures.diagnosis import VERDICTS
 from src.report.cells import CURVES, Film, Report
-from src.report.figures import COLORS, LABELS, layer_quartiles, line_colors
+from src.report.figures import LABELS, layer_quartiles
 from src.report.table import accuracy, counted, protocol, scores, verdicts
+from src.study.lines import COLORS, line_colors
 from src.study.statistics import summarize
 
 HERE = Path(__file__).parent
@@ -80,7 +81,7 @@ def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
 
 def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
     """Every line twice: accuracy with its interval, and the same menu switches to energy, quotient, rank, seconds."""
-    figure, colors = Figure(), line_colors(report.cells)
+    figure, colors = Figure(), line_colors(report.cells["line"])
     measures = {"test accuracy, %": None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
     for name in measures.values():
         for line, group in cells.groupby("line", sort=False):
@@ -114,7 +115,7 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
 
 def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
     """Medians by layer; a menu chooses the measure and the depth."""
-    figure, colors = Figure(), line_colors(report.cells)
+    figure, colors = Figure(), line_colors(report.cells["line"])
     choices = [(name, depth) for name in CURVES for depth in reversed(depths)]
     owners: list[int] = []
     for index, (name, depth) in enumerate(choices):

@@ -41,7 +41,6 @@ def main() -> None:
         if unknown:
             labels = ", ".join(dict.fromkeys(cell.line for cell in cells))
             raise UserError(f"there is no line {sorted(unknown)[0]}: choose from {labels}")
-        cells = [cell for cell in cells if cell.line in config.only]
     uri = store_uri(cells[0].settings["tracking"]["uri"])
     check_store(uri)
     for settings in {cell.dataset: cell.settings["dataset"] for cell in cells}.values():

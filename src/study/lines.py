@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Recorded, Records
 
 RESULTS = ROOT / "results"
+# Okabe & Ito's colours, distinct for all kinds of colour vision; yellow is left out, it vanishes on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GRID = "grid.json"  # the artifact of a parent run that lists its cells
 MEANS = {  # metric of a parent run -> metric of its cells
     "test_acc_by_depth": "test_acc",
@@ -65,13 +67,14 @@ def lines_of(cells: Iterable[Cell]) -> list[Line]:
     return list(lines.values())
 
 
-def open_parents(records: Records, study: str, plan: Plan, keep_others: bool) -> list[Line]:
+def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, str], keep_others: bool) -> list[Line]:
     """Every line with a parent run. One that holds the results of this very grid already stays; else it is made anew.
 
     MLflow keeps both values if a metric is written twice for the same depth, so a parent that is out of date goes to
     the bin. The cells never do: those that were below it move to the new one.
 
     Args:
+        colors: of the lines, by label.
         keep_others: leave the parents of lines that are not in the plan.
     """
     lines = lines_of(plan.cells)
@@ -92,7 +95,14 @@ def open_parents(records: Records, study: str, plan: Plan, keep_others: bool) ->
             records.experiment,
             f"{study}: {line.dataset} {line.label}",
             {"study": study, "dataset": line.dataset, "line": line.label},
-            {"kind": "study", "study": study, "dataset": line.dataset, "line": line.label, "outcome": "running"},
+            {
+                "kind": "study",
+                "study": study,
+                "dataset": line.dataset,
+                "line": line.label,
+                "outcome": "running",
+                "mlflow.runColor": colors[line.label],
+            },
             run_id=previous.run_id if previous and reusable else None,
         )
         line.parent = line.tracked.run_id
@@ -102,6 +112,11 @@ def open_parents(records: Records, study: str, plan: Plan, keep_others: bool) ->
             records.delete(run.run_id)
     _adopt(records, plan, lines)
     return lines
+
+
+def line_colors(labels: Iterable[str]) -> dict[str, str]:
+    """A colour for every line of a study, the same in MLflow and in all pictures."""
+    return {label: COLORS[k % len(COLORS)] for k, label in enumerate(dict.fromkeys(labels))}
 
 
 def _of_study(study: str) -> str:

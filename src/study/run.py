@@ -15,7 +15,7 @@ from src.errors import UserError
 from src.study.estimate import estimate
 from src.study.execute import Job, Stop, execute
 from src.study.grid import Cell
-from src.study.lines import Line, close_parents, open_parents
+from src.study.lines import Line, close_parents, line_colors, open_parents
 from src.study.plan import Plan, make_plan
 from src.study.summary import duration, listing, results
 from src.tracking.search import PARENT, Records
@@ -28,7 +28,7 @@ def run_study(name: str, cells: Sequence[Cell], jobs: int, config: DictConfig) -
 
     Args:
         name: of the study.
-        cells: all of them.
+        cells: all of them, also those of lines that `only` leaves out.
         jobs: at the same time.
         config: conf/study.yaml as composed.
 
@@ -37,6 +37,8 @@ def run_study(name: str, cells: Sequence[Cell], jobs: int, config: DictConfig) -
         KeyboardInterrupt: after what is done has been recorded.
     """
     quiet_libraries()
+    colors = line_colors(cell.line for cell in cells)
+    cells = [cell for cell in cells if config.only is None or cell.line in config.only]
     tracking = cells[0].settings["tracking"]
     records = Records(tracking["uri"], tracking["experiment"])  # created here, before any worker starts
     plan = make_plan(cells, records.runs(), config.reuse == "same_code")
@@ -49,7 +51,7 @@ def run_study(name: str, cells: Sequence[Cell], jobs: int, config: DictConfig) -
     try:
         with FileLock(CHECKPOINTS / f"study-{name}.lock", blocking=False):
             _close_abandoned(records, plan)
-            lines = open_parents(records, name, plan, keep_others=config.only is not None)
+            lines = open_parents(records, name, plan, colors, keep_others=config.only is not None)
             interrupted = False
             if plan.todo:
                 try:
