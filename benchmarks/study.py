@@ -25,7 +25,6 @@ from src.config import CONF, ROOT
 from src.data.prepare import load
 from src.graph.graph import Graph
 from src.ops import SparseFeatures
-from src.study.estimate import training_seconds
 from src.study.grid import Cell, expand
 from src.tracking.search import Records
 
@@ -81,7 +80,7 @@ def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
     subprocess.run([*command, f"tracking.uri={uri}"], cwd=ROOT, check=True, capture_output=True)
     wall = time.perf_counter() - start
     runs = Records(uri, "depthlab").runs("tags.line != ''")
-    cells = [run for run in runs if training_seconds(run)]
+    cells = [run for run in runs if run.training_seconds]
     epochs = sum(int(run.metrics["epochs_run"]) for run in cells)
     return wall, epochs, sum(run.metrics["test_acc"] for run in cells) / len(cells)
 

@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class UnavailableError(UserError):
     """Something outside this machine (a remote, an upstream server) could not be reached."""
+
+
+class ResumeError(UserError):
+    """A checkpoint that cannot be gone on with: the run may be started anew."""

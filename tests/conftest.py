@@ -194,6 +194,21 @@ def opened_together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, lis
 
 
 @pytest.fixture
+def workshop(tmp_path: Path) -> Path:
+    """A copy of the program in an empty folder: what it writes stays there."""
+    for folder in ("src", "conf"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "data.dvc", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """One thread for each program, so that tests can run side by side."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
 def real_cora() -> Path:
     """The folder of the real Planetoid files; in CI they have to be there."""
     folder = ROOT / "data" / "planetoid"

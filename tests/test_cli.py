@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
-from src.cli import explain, main
+from src.cli import explain, guarded, main
 from src.config import ROOT
 from src.errors import UnavailableError, UserError
 from src.settings import compose_settings
@@ -140,3 +140,42 @@ def test_multirun_goes_on_after_a_failing_job(command: Command, capsys: pytest.C
     assert command(task, "--multirun", "depth=1,2,3") == 1
     assert done == [1, 3]
     assert capsys.readouterr().err == "error: not two\n"
+
+
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`guarded` changes it."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", "0"))
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_guarded_lets_a_task_end(capsys: pytest.CaptureFixture[str]) -> None:
+    done: list[int] = []
+    guarded(lambda: done.append(1))
+    assert done == [1]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("own_environment")
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [(UserError("do this"), 1, "error: do this\n"), (KeyboardInterrupt(), 130, ""), (SystemExit(3), 3, "")],
+)
+def test_guarded_ends_with_a_code(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, words: str
+) -> None:
+    def task() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        guarded(task)
+    assert (end.value.code, capsys.readouterr().err) == (code, words)
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_guarded_shows_a_defect() -> None:
+    def task() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        guarded(task)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from src.errors import UserError
-from src.study.estimate import training_seconds
 from src.study.lines import GRID
 from src.study.plan import ENDED
 from src.tracking.search import Recorded, Records
@@ -83,6 +82,8 @@ def read_report(records: Records, study: str) -> Report:
     tries: dict[tuple[str, str], Recorded] = {}
     for run in records.runs("tags.config_hash != ''"):
         (results if run.tags.get("outcome") in ENDED else tries)[run.identity] = run
+    latest = {(parent.tags["dataset"], parent.tags["line"]): parent for parent in parents}
+    parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
     rows, films = [], []
     with tempfile.TemporaryDirectory() as folder:
         for parent in parents:
@@ -120,11 +121,13 @@ def _row(
         "seed": entry["seed"],
         "split": entry["split"],
         **{column: metrics.get(metric, math.nan) for column, metric in SCORES.items()},
-        "seconds": training_seconds(run) if run else math.nan,
+        "seconds": run.training_seconds if run else math.nan,
         "outcome": run.tags["outcome"] if run else tried.tags.get("outcome", "missing") if tried else "missing",
         "verdict": run.tags.get("verdict", "unknown") if run else None,
         "evidence": run.tags.get("evidence") if run else None,
         "recipe": tags.get("recipe"),
+        "typed": tags.get("command_line"),
+        "code_hash": tags.get("code_hash"),
         "git_commit": tags.get("git_commit"),
         "data_hash": entry["data_hash"],
         "config_hash": entry["config_hash"],

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from src.report.cells import CURVES, Film, Report
-from src.report.table import scores
+from src.report.table import metric, scores
 from src.study.lines import COLORS, line_colors
-from src.study.statistics import summarize
+from src.study.statistics import over_runs
 
 MARKERS = {
     "healthy": "o", "over-smoothed": "X", "untrainable": "v", "over-fitted": "s", "under-fitted": "^",
@@ -48,7 +48,7 @@ def accuracy_figure(report: Report) -> Figure:
                 axes.plot(point.depth, point.mean, marker, color=colors[str(line)], markersize=7, mec="white", mew=0.7)
                 seen.setdefault(point.verdict)
         _depth_axis(axes, cells)
-        axes.set(title=str(dataset), ylabel="test accuracy, %")
+        axes.set(title=str(dataset), ylabel=f"test {metric(cells)[1]}, %")
         axes.set_ylim(bottom=0)
     _legend(figure, colors, seen)
     return figure
@@ -139,10 +139,10 @@ class Point:
 
 
 def _accuracy(cells: pd.DataFrame, depth: int) -> Point | None:
-    values = list(scores(cells, depth).values())
+    values = scores(cells, depth)
     if not values:
         return None
-    summary = summarize(values)
+    summary = over_runs(values)
     half = 0.0 if np.isnan(summary.half) else summary.half
     verdict = cells[cells["depth"] == depth]["verdict"].mode().iloc[0]
     return Point(int(depth), 100 * summary.mean, 100 * (summary.mean - half), 100 * (summary.mean + half), verdict)
@@ -157,6 +157,8 @@ def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:
 
 
 def _band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], color: str, style: str) -> None:
+    if not (quartiles[1] > 0).any():
+        return  # a log axis with nothing on it fails to draw
     axes.plot(x, quartiles[1], style, color=color, linewidth=1.6, markersize=5)
     axes.fill_between(x, quartiles[0], quartiles[2], color=color, alpha=0.16, lw=0)
 

@@ -15,9 +15,9 @@ from plotly.offline import get_plotlyjs
 from src.measures.diagnosis import VERDICTS
 from src.report.cells import CURVES, Film, Report
 from src.report.figures import LABELS, layer_quartiles
-from src.report.table import accuracy, counted, protocol, scores, verdicts
+from src.report.table import counted, metric, protocol, score, scores, verdicts
 from src.study.lines import COLORS, line_colors
-from src.study.statistics import summarize
+from src.study.statistics import over_runs
 
 HERE = Path(__file__).parent
 BACKGROUNDS = dict(
@@ -68,11 +68,11 @@ def _section(report: Report, dataset: str, cells: pd.DataFrame) -> dict[str, Any
 
 
 def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
-    values, known = list(scores(cells, depth).values()), cells.dropna(subset=["verdict"])
+    known = cells.dropna(subset=["verdict"])
     common = known["verdict"].mode().iloc[0] if len(known) else ""
     evidence = known[known["verdict"] == common]["evidence"].tolist()
     return {
-        "text": accuracy(summarize(values)) if values else "-",
+        "text": score(cells, depth),
         "verdicts": counted(verdicts(cells)),
         "color": BACKGROUNDS.get(common, "white"),
         "evidence": str(evidence[0]) if evidence else "",
@@ -82,12 +82,12 @@ def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
 def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
     """Every line twice: accuracy with its interval, and the same menu switches to energy, quotient, rank, seconds."""
     figure, colors = Figure(), line_colors(report.cells["line"])
-    measures = {"test accuracy, %": None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
+    main = f"test {metric(cells)[1]}, %"
+    measures = {main: None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
     for name in measures.values():
         for line, group in cells.groupby("line", sort=False):
             if name is None:
-                found = {depth: list(scores(group, depth).values()) for depth in depths}
-                summaries = {depth: summarize(values) for depth, values in found.items() if values}
+                summaries = {depth: over_runs(found) for depth in depths if (found := scores(group, depth))}
                 x, y = list(summaries), [100 * summary.mean for summary in summaries.values()]
                 error = {"array": [100 * summary.half for summary in summaries.values()], "thickness": 1}
             else:
@@ -109,7 +109,7 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
     ]
     figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="against depth (last layer)")
     figure.update_xaxes(type="log", tickvals=depths, ticktext=list(map(str, depths)), title="depth")
-    figure.update_yaxes(title="test accuracy, %", exponentformat="power")
+    figure.update_yaxes(title=main, exponentformat="power")
     return figure
 
 

@@ -9,9 +9,11 @@ import pandas as pd
 import yaml
 
 from src.config import CONF
-from src.study.statistics import Summary, paired, summarize
+from src.settings import NOT_THE_EXPERIMENT
+from src.study.statistics import Summary, over_runs, paired
 
 Rows = list[list[str]]
+SHOWN = ("dataset", "model", "depth", "seed", "split", "p_drop", "none")  # typed settings that a table tells
 
 
 def markdown(cells: pd.DataFrame) -> str:
@@ -20,13 +22,16 @@ def markdown(cells: pd.DataFrame) -> str:
     parts = [f"# Study {cells['study'].iloc[0]}", protocol(cells)]
     for dataset, group in cells.groupby("dataset", sort=False):
         entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]
-        parts += [f"## {dataset}", "Test accuracy in %:", grid(accuracy_rows(group, entries))]
+        parts += [f"## {dataset}", f"Test {metric(group)[1]} in %:", markdown_table(accuracy_rows(group, entries))]
         parts += [_sources(entries, published["sources"])]
         differences = difference_rows(group)
         if len(differences) > 1:
-            parts += ["Differences in points, paired by seed and split:", grid(differences)]
-        parts += ["What became of the networks:", grid(verdict_rows(group))]
-        parts += ["State after the last layer, medians, and mean seconds of a training:", grid(state_rows(group))]
+            parts += ["Differences in points, paired by seed and split:", markdown_table(differences)]
+        parts += ["What became of the networks:", markdown_table(verdict_rows(group))]
+        parts += [
+            "State after the last layer, medians, and mean seconds of a training:",
+            markdown_table(state_rows(group)),
+        ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -37,8 +42,7 @@ def accuracy_rows(cells: pd.DataFrame, entries: list[dict[str, Any]]) -> Rows:
     rows = [["line", *map(str, depths), *(["published, depth tuned"] if tuned else [])]]
     for line, group in cells.groupby("line", sort=False):
         entry = next((entry for entry in entries if _matches(entry, group)), {})
-        found = {depth: scores(group, depth) for depth in depths}
-        values = [accuracy(summarize(list(found[depth].values()))) if found[depth] else "-" for depth in depths]
+        values = [score(group, depth) for depth in depths]
         rows.append([str(line), *values, *([str(entry.get("best", "-"))] if tuned else [])])
         if "values" in entry:
             quoted = [str(entry["values"].get(int(depth), "-")) for depth in depths]
@@ -47,12 +51,14 @@ def accuracy_rows(cells: pd.DataFrame, entries: list[dict[str, Any]]) -> Rows:
 
 
 def difference_rows(cells: pd.DataFrame) -> Rows:
-    """Every line against the one that it extends (`X + cure` against `X`), or else against the first."""
+    """Every line against the one that it changes (`X + cure`, `X without ...` against `X`), else against the first."""
     depths = sorted(cells["depth"].unique())
     groups = {str(line): group for line, group in cells.groupby("line", sort=False)}
     rows = [["difference", *map(str, depths)]]
     for line, group in groups.items():
-        base = next((name for name in groups if line.startswith(f"{name} + ")), next(iter(groups)))
+        base = next(
+            (name for name in groups if line.startswith((f"{name} + ", f"{name} without "))), next(iter(groups))
+        )
         if base == line:
             continue
         values = [paired(scores(groups[base], depth), scores(group, depth)) for depth in depths]
@@ -84,11 +90,26 @@ def state_rows(cells: pd.DataFrame) -> Rows:
     return rows
 
 
+def metric(cells: pd.DataFrame) -> tuple[str, str]:
+    """Column and name of what the cells of one dataset are measured by."""
+    roc_auc = "test_roc_auc" in cells and cells["test_roc_auc"].notna().any()
+    return ("test_roc_auc", "ROC-AUC") if roc_auc else ("test_acc", "accuracy")
+
+
 def scores(cells: pd.DataFrame, depth: int) -> dict[tuple[int, str], float]:
-    """(seed, split) -> test accuracy of the cells at this depth that have one."""
-    part = cells[(cells["depth"] == depth) & cells["test_acc"].notna()]
+    """(seed, split) -> test score of the cells at this depth that have one."""
+    column, _ = metric(cells)
+    part = cells[(cells["depth"] == depth) & cells[column].notna()]
     keys = zip(part["seed"], part["split"], strict=True)
-    return dict(zip(keys, part["test_acc"], strict=True))
+    return dict(zip(keys, part[column], strict=True))
+
+
+def score(cells: pd.DataFrame, depth: int) -> str:
+    """`81.9 +- 0.2`, with how many of the cells it rests on where some have no score; `-` where none has."""
+    values, asked = scores(cells, depth), int((cells["depth"] == depth).sum())
+    if not values:
+        return "-"
+    return accuracy(over_runs(values)) + (f" ({len(values)} of {asked})" if len(values) < asked else "")
 
 
 def verdicts(cells: pd.DataFrame) -> list[str]:
@@ -107,7 +128,7 @@ def accuracy(summary: Summary, sign: bool = False) -> str:
     return mean if math.isnan(summary.half) else f"{mean} +- {100 * summary.half:.1f}"
 
 
-def grid(rows: Rows) -> str:
+def markdown_table(rows: Rows) -> str:
     """Rows, the first of them the head, as a Markdown table."""
     head, *body = [f"| {' | '.join(text.replace('|', '&#124;') for text in row)} |" for row in rows]
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
@@ -116,14 +137,27 @@ def grid(rows: Rows) -> str:
 def protocol(cells: pd.DataFrame) -> str:
     """How many runs there are and how they were made, in a few sentences."""
     seeds, splits = sorted(cells["seed"].unique()), cells["split"].unique()
-    failed = cells[~cells["outcome"].isin(["finished"])]["outcome"].value_counts()
-    ended = "".join(f", {count} {outcome}" for outcome, count in failed.items())
+    other = cells[~cells["outcome"].isin(["finished"])]["outcome"].value_counts()
+    ended = "".join(f", {count} {outcome}" for outcome, count in other.items())
+    over = "splits (each the mean of its seeds)" if len(splits) > 1 and len(seeds) > 1 else "runs"
+    code = cells["code_hash"].nunique() > cells["model"].nunique()
     return (
-        f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}. Mean +- half the 95 %"
-        f" t-interval over {len(seeds)} seeds (from {seeds[0]}) and {len(splits)} splits. The tested state is the one"
-        " that is best on validation data; the test set is read once; settings are the published recipe at its own"
-        " depth and the same at every other (not tuned by depth). Every run: `cells.csv`."
+        f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}; {len(seeds)} seeds (from"
+        f" {seeds[0]}), {len(splits)} splits. Mean +- half the 95 % t-interval over {over}. The tested state is the one"
+        " that is best on validation data; the test set is read once. Settings: "
+        f"{_recipes(cells)}; the same at every depth, not tuned by depth."
+        + (" Not all runs of a model are of the same code: see code_hash." if code else "")
+        + " Every run: `cells.csv`."
     )
+
+
+def _recipes(cells: pd.DataFrame) -> str:
+    """`GCN: published/cora-gcn, residual GCN: defaults`."""
+    found = []
+    for line, group in cells.groupby("line", sort=False):
+        names = [name if name != "none" else "defaults" for name in dict.fromkeys(group["recipe"].dropna())]
+        found.append(f"{line}: {' and '.join(names) or 'not run yet'}")
+    return ", ".join(found)
 
 
 def _sources(entries: list[dict[str, Any]], sources: Mapping[str, Mapping[str, str]]) -> str:
@@ -132,6 +166,11 @@ def _sources(entries: list[dict[str, Any]], sources: Mapping[str, Mapping[str, s
 
 
 def _matches(entry: Mapping[str, Any], cells: pd.DataFrame) -> bool:
-    """Whether some of the cells are of the entry's kind."""
+    """Whether some of the cells are of the entry's kind: same model, edges dropped or not, nothing else changed."""
     same = (cells["model"] == entry["model"]) & ((cells["p_drop"] > 0) == entry["drop_edge"])
-    return bool(same.any())
+    return any(map(_unchanged, cells[same]["typed"].dropna())) and not cells["split"].str.startswith("random").any()
+
+
+def _unchanged(typed: str) -> bool:
+    """Whether nothing that was typed changes the recipe but what the table shows."""
+    return all(key.split(".")[0] in NOT_THE_EXPERIMENT or key in SHOWN for key in typed.split())

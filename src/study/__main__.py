@@ -7,19 +7,18 @@
 Every setting of `python -m src.train` can be typed, with several values or one. Settings of the study itself:
 """
 
-import os
 import re
 import sys
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.cli import guarded
 from src.config import CONF, STUDY_KNOBS, check_limits, register_schema
 from src.data.raw import check
 from src.errors import UserError
 from src.settings import NOT_THE_EXPERIMENT
-from src.study.grid import expand
+from src.study.grid import AXES, expand
 from src.tracking.store import check_store, store_uri
 
 OWN = {key.split(".")[0] for key in STUDY_KNOBS}
@@ -34,16 +33,17 @@ def main() -> None:
     own = {override for override in typed if _key(override) in OWN}
     other = [override for override in typed if override not in own]
     config = _compose(sorted(own), {_key(override) for override in other})
-    content: dict[str, Any] = config.study
+    content = checked(config.study)
     cells = expand(content["lines"], content["grid"], content["film"], other)
-    if config.only:
-        unknown = set(config.only) - {cell.line for cell in cells}
-        if unknown:
-            labels = ", ".join(dict.fromkeys(cell.line for cell in cells))
-            raise UserError(f"there is no line {sorted(unknown)[0]}: choose from {labels}")
+    if config.only is not None:
+        labels = list(dict.fromkeys(cell.line for cell in cells))
+        unknown = sorted(set(config.only).difference(labels))
+        if unknown or not config.only:
+            what = f"there is no line {unknown[0]}" if unknown else "only names no line"
+            raise UserError(f"{what}: choose from {', '.join(labels)}")
     uri = store_uri(cells[0].settings["tracking"]["uri"])
     check_store(uri)
-    for settings in {cell.dataset: cell.settings["dataset"] for cell in cells}.values():
+    for settings in {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}.values():
         check(settings)
     for cell in cells:
         cell.settings["tracking"]["uri"] = uri
@@ -52,8 +52,32 @@ def main() -> None:
 
     from src.study.run import run_study
 
-    jobs = config.jobs or os.cpu_count() or 1
-    sys.exit(0 if run_study(config.name, cells, jobs, config) else 1)
+    sys.exit(0 if run_study(config.name, cells, config) else 1)
+
+
+def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
+    """The content of conf/study/NAME.yaml: `lines`, `grid` and `film`, each of them optional.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    found: Any = OmegaConf.to_container(study)
+    content: dict[str, Any] = {"lines": {}, "grid": {}, "film": {}} | found
+    for part, settings in content.items():
+        if part not in ("lines", "grid", "film"):
+            raise UserError(f"a study has no {part}: it is made of lines, grid and film")
+        if not isinstance(settings, dict):
+            raise UserError(f"{part} of a study must be a list of key: value, got {settings}")
+    for label, text in content["lines"].items():
+        if not isinstance(label, str) or not isinstance(text, str):
+            raise UserError(f"lines of a study must be LABEL: settings as they are typed, got {label}: {text}")
+    for key in content["film"]:
+        if key not in (*AXES, "lines"):
+            raise UserError(f"film of a study has no {key}: choose from {', '.join(AXES)}, lines")
+    for label in content["film"].get("lines", []):
+        if label not in content["lines"]:
+            raise UserError(f"film names no line of the study: {label}, choose from {', '.join(content['lines'])}")
+    return content
 
 
 def _key(override: str) -> str:
@@ -61,12 +85,11 @@ def _key(override: str) -> str:
 
 
 def _compose(own: list[str], other: set[str]) -> DictConfig:
-    """The study's own settings, validated. Without `study=`, what else was typed makes it a custom one.
+    """The study's own settings, validated. Models that are typed replace the default study's lines.
 
-    Models that are typed replace the default study's lines; anything else that is typed changes them.
+    A study that was changed by what was typed gets a name of its own: the records of the whole one stay.
     """
     from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
 
     register_schema()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -74,7 +97,8 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
         grid = [] if named or "model" not in other else ["study=custom"]
         config = compose("study", overrides=[*grid, *own], return_hydra_config=True)
     changed = any(key.split(".")[0] not in NOT_THE_EXPERIMENT for key in other)
-    choice = "custom" if changed and not named else config.hydra.runtime.choices["study"]
+    choice = config.hydra.runtime.choices["study"]
+    choice = choice if not changed else f"{choice}-custom" if named else "custom"
     OmegaConf.set_struct(config, False)
     config.pop("hydra")
     check_limits(config, STUDY_KNOBS)

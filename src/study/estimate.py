@@ -7,20 +7,15 @@ from collections import defaultdict
 from torch.nn import functional as F
 
 from src.data.prepare import load
+from src.errors import UserError
 from src.settings import config_hash
 from src.study.grid import AXES, Cell
 from src.study.plan import Plan
-from src.tracking.search import Recorded
 from src.train.build import build_model
 
 OVERHEAD = 1.0  # seconds of a cell besides its epochs: records, measures, one test
 PATIENCES = 4  # length of a training that nothing is known about, in units of its patience
 EPOCHS = 3  # that are timed, after one to warm up
-
-
-def training_seconds(run: Recorded) -> float:
-    """Seconds that a recorded run spent in its epochs."""
-    return run.metrics.get("epochs_run", 0.0) * run.metrics.get("seconds_per_epoch", 0.0)
 
 
 def estimate(plan: Plan) -> dict[str, float]:
@@ -33,10 +28,13 @@ def estimate(plan: Plan) -> dict[str, float]:
     known: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for cell in plan.cells:
         if cell.hash in plan.done:
-            known[_alike(cell)][cell.depth].append(training_seconds(plan.done[cell.hash]))
+            known[_alike(cell)][cell.depth].append(plan.done[cell.hash].training_seconds)
     for cell in sorted(plan.todo, key=lambda cell: -cell.depth):
         if _alike(cell) not in known:
-            known[_alike(cell)][cell.depth].append(_timed(cell))
+            try:
+                known[_alike(cell)][cell.depth].append(_timed(cell))
+            except (UserError, RuntimeError, MemoryError):  # the cell itself will say what is wrong with it
+                known[_alike(cell)][cell.depth].append(0.0)
     seconds = {}
     for cell in plan.todo:
         depths = known[_alike(cell)]

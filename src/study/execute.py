@@ -2,24 +2,27 @@
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import joblib
-from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
+from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from src.cli import explain
-from src.errors import UserError
+from src.errors import ResumeError, UserError
 from src.study.grid import Cell
 from src.train.identity import LAST, checkpoint_folder, run_name
 
 WATCH_SECONDS = 1.0
 CTRL_C = {signal.SIGINT}
+KILLED = "a process was killed, for want of memory perhaps; the same command tries again, with fewer jobs if you say so"
 
 
 @dataclass(frozen=True)
@@ -70,50 +73,59 @@ class Stop:
         print("\nstopping: cells at work save a checkpoint and end (Ctrl-C again ends at once)", file=sys.stderr)
 
 
-def execute(jobs: Sequence[Job], workers: int, backend: str, scheduler: str | None, stop: Stop) -> Iterator[Done]:
+def execute(jobs: Sequence[Job], workers: int, backend: str, stop: Stop) -> Iterator[Done]:
     """Run the jobs, at most `workers` at a time, and yield each as it ends; begins none after a stop.
 
+    A process that is killed, for want of memory perhaps, takes the pool with it: the cells at work then count as failed
+    and a new pool goes on with the rest.
+
     Args:
-        workers: processes with loky; with dask the cluster decides.
+        jobs: of which no two are the same experiment.
+        workers: processes with loky, or as many as `connect` found with dask.
         backend: `loky` or `dask`.
-        scheduler: address of the Dask scheduler.
 
     Raises:
-        UserError: the scheduler does not answer, its workers have several threads, or a process was killed.
+        UserError: the Dask cluster is gone.
     """
-    threads = max(1, (os.cpu_count() or 1) // workers) if backend == "loky" else 1
+    threads = max(1, joblib.cpu_count() // workers) if backend == "loky" else 1
+    waiting, at_work = deque(jobs), dict[str, Job]()
 
-    def waiting() -> Iterator[Any]:
-        for job in jobs:
-            if stop.requested:
-                return
+    def taken() -> Iterator[Any]:
+        while waiting and not stop.requested:
+            job = waiting.popleft()
+            at_work[job.cell.hash] = job
             yield joblib.delayed(_work)(job, threads, os.getpid() if backend == "loky" else None)
 
-    if backend == "dask":
-        workers = _connect(scheduler)
     context: dict[str, Any] = {}
     if backend == "loky" and workers > 1:
         deaf = {"initializer": signal.pthread_sigmask, "initargs": (signal.SIG_BLOCK, CTRL_C)}
         context = {"inner_max_num_threads": threads, **deaf}  # Ctrl-C between two cells would break the pool
-    with joblib.parallel_config(backend, n_jobs=workers, **context):
-        results = joblib.Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)(waiting())
+    while waiting and not stop.requested:
         try:
-            for done in results:
-                stop.requested = stop.requested or done.outcome == "interrupted"
-                yield done
-        except BrokenProcessPool as error:
+            with joblib.parallel_config(backend, n_jobs=workers, **context):
+                pool = joblib.Parallel(return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
+                for done in pool(taken()):
+                    del at_work[done.cell.hash]
+                    stop.requested = stop.requested or done.outcome == "interrupted"
+                    yield done
+        except BrokenProcessPool:
             if stop.requested:  # Ctrl-C reached a process that had only begun to start
                 return
-            if not isinstance(error, TerminatedWorkerError):
-                raise
-            raise UserError(
-                "a process was killed in the middle of a cell, for want of memory perhaps:"
-                " start the same command again, with fewer jobs"
-            ) from None
+            for job in at_work.values():
+                yield Done(job.cell, run_name(job.cell.settings), "failed", 0.0, KILLED)
+            at_work.clear()
+        except Exception as error:
+            if type(error).__module__.startswith("distributed"):
+                raise UserError(f"the Dask cluster failed ({error}): start the same command again") from None
+            raise
 
 
-def _connect(scheduler: str | None) -> int:
-    """Make the cluster at this address the one that joblib uses; returns how many workers it has."""
+def connect(scheduler: str | None, uri: str) -> int:
+    """Make the Dask cluster at this address the one that joblib uses; returns how many workers it has.
+
+    Raises:
+        UserError: no scheduler answers, it has no workers, they have several threads, or cannot reach the store `uri`.
+    """
     if not scheduler:
         raise UserError("backend=dask needs the address of a scheduler: scheduler=tcp://HOST:8786")
     try:
@@ -121,13 +133,21 @@ def _connect(scheduler: str | None) -> int:
     except ModuleNotFoundError:
         raise UserError("backend=dask needs dask: pip install 'dask[distributed]'") from None
     try:
-        threads = Client(scheduler, timeout=10).nthreads()
+        client = Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+    threads = client.nthreads()
+    hosts = set(client.run(socket.gethostname).values())
+    problem = ""
     if not threads:
-        raise UserError(f"the Dask scheduler {scheduler} has no workers: start some, `dask worker {scheduler}`")
-    if max(threads.values()) > 1:  # initialisation draws from the process's one generator
-        raise UserError("a Dask worker must have one thread: start it with `dask worker --nthreads 1`")
+        problem = f"the Dask scheduler {scheduler} has no workers: start some, `dask worker {scheduler}`"
+    elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
+        problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
+    elif uri.startswith("sqlite") and hosts - {socket.gethostname()}:
+        problem = f"Dask workers on other machines cannot reach {uri}: give a server, tracking.uri=http://HOST:5000"
+    if problem:
+        client.close()
+        raise UserError(problem)
     return len(threads)
 
 
@@ -137,7 +157,7 @@ def _work(job: Job, threads: int, parent: int | None) -> Done:
     if own:
         _end_with(parent)
     settings = job.cell.settings | {"progress": False}
-    settings["trainer"] = settings["trainer"] | {"threads": threads}
+    settings["trainer"] = settings["trainer"] | {"threads": settings["trainer"]["threads"] or threads}
     if job.cell.film:
         artifacts = [*settings["tracking"]["artifacts"], "states"]
         settings["tracking"] = settings["tracking"] | {"artifacts": artifacts}
@@ -151,10 +171,8 @@ def _work(job: Job, threads: int, parent: int | None) -> Done:
 
         try:
             result = run(settings | {"ckpt": _interrupted(settings)}, job.cell.origin, job.labels)
-        except UserError:
-            if not _interrupted(settings):
-                raise
-            result = run(settings, job.cell.origin, job.labels)  # the checkpoint was of other data or another store
+        except ResumeError:
+            result = run(settings, job.cell.origin, job.labels)
         ended = result.outcome, outcome_line(result)
     except KeyboardInterrupt:
         ended = "interrupted", "goes on from its checkpoint when the study is started again"

@@ -81,6 +81,8 @@ def expand(
     for key in ("tracking.uri", "tracking.experiment"):
         if len(swept.get(key, [""])) > 1:
             raise UserError(f"all cells of a study are recorded in one place: give one {key}")
+    if len(swept.get("split_seed", [""])) > 1 and swept.get("split") != ["random"]:
+        raise UserError("split_seed is of random splits alone: add split=random")
     axes = {key: swept.pop(key) for key in AXES if key in swept}
     fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1 and key != "model"]
     varied = {key: values for key, values in swept.items() if len(values) > 1 or key == "model"}
@@ -136,7 +138,7 @@ def _is_at(settings: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
 
 
 def _overrides(grid: Mapping[str, Any]) -> list[str]:
-    return [f"{key}={value}" for key, value in grid.items()]
+    return [f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}" for key, value in grid.items()]
 
 
 def _values(overrides: Sequence[str]) -> dict[str, list[str]]:

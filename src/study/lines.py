@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from src.config import ROOT
-from src.study.estimate import training_seconds
+from src.errors import UserError
 from src.study.grid import Cell
 from src.study.plan import Plan
-from src.study.statistics import summarize
+from src.study.statistics import over_runs
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Recorded, Records
 
@@ -53,17 +53,29 @@ class Line:
     def key(self) -> tuple[str, str]:
         return self.dataset, self.label
 
+    @property
+    def slug(self) -> str:
+        """Dataset and label as a file name."""
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.dataset} {self.label}".lower()).strip("-")
+
     def file(self, study: str) -> Path:
         """Where its summary is written: `results/STUDY/lines/DATASET-LABEL.json`."""
-        slug = re.sub(r"[^a-z0-9]+", "-", f"{self.dataset} {self.label}".lower()).strip("-")
-        return RESULTS / study / "lines" / f"{slug}.json"
+        return RESULTS / study / "lines" / f"{self.slug}.json"
 
 
 def lines_of(cells: Iterable[Cell]) -> list[Line]:
-    """The cells sorted into lines, in the order in which the lines first appear."""
+    """The cells sorted into lines, in the order in which the lines first appear.
+
+    Raises:
+        UserError: the labels of two lines are the same but for case and punctuation.
+    """
     lines: dict[tuple[str, str], Line] = {}
     for cell in cells:
         lines.setdefault((cell.dataset, cell.line), Line(cell.dataset, cell.line)).cells.append(cell)
+    names = Counter(line.slug for line in lines.values())
+    for line in lines.values():
+        if names[line.slug] > 1:
+            raise UserError(f"two lines would write the file {line.slug}.json: rename '{line.label}'")
     return list(lines.values())
 
 
@@ -78,18 +90,23 @@ def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, 
         keep_others: leave the parents of lines that are not in the plan.
     """
     lines = lines_of(plan.cells)
-    old = {(run.tags["dataset"], run.tags["line"]): run for run in records.runs(_of_study(study))}
+    outdated: list[Recorded] = []
+    old: dict[tuple[str, str], Recorded] = {}
+    for run in records.runs(_of_study(study)):
+        key = run.tags["dataset"], run.tags["line"]
+        outdated += [old[key]] if key in old else []
+        old[key] = run
     todo = {cell.hash for cell in plan.todo}
     for line in lines:
         grid = json.dumps([_row(cell, plan) for cell in line.cells])
         previous = old.pop(line.key, None)
         complete = not any(cell.hash in todo for cell in line.cells)
-        if previous and complete and previous.tags.get("content") == _content(line, plan):
+        same = previous is not None and previous.tags.get("content") == _content(line, plan)
+        if previous and complete and same and previous.status == "FINISHED":
             line.parent = previous.run_id
             continue
         reusable = previous is not None and not previous.metrics
-        if previous and not reusable:
-            records.delete(previous.run_id)
+        outdated += [previous] if previous and not reusable else []
         line.tracked = TrackedRun(
             records.uri,
             records.experiment,
@@ -101,15 +118,15 @@ def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, 
                 "dataset": line.dataset,
                 "line": line.label,
                 "outcome": "running",
+                "order": str(list(colors).index(line.label)),
                 "mlflow.runColor": colors[line.label],
             },
             run_id=previous.run_id if previous and reusable else None,
         )
         line.parent = line.tracked.run_id
         line.tracked.text(grid, GRID)
-    if not keep_others:
-        for run in old.values():
-            records.delete(run.run_id)
+    for run in [*outdated, *(old.values() if not keep_others else [])]:
+        records.delete(run.run_id)
     _adopt(records, plan, lines)
     return lines
 
@@ -126,7 +143,7 @@ def _of_study(study: str) -> str:
 def _row(cell: Cell, plan: Plan) -> dict[str, Any]:
     return {
         "config_hash": cell.hash,
-        "data_hash": plan.data[cell.dataset],
+        "data_hash": plan.data[cell.hash],
         "depth": cell.depth,
         "seed": cell.seed,
         "split": cell.split,
@@ -171,6 +188,7 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
         for depth, values in points.items():
             line.tracked.log({name: value for name, value in values.items() if "_by_depth" in name}, depth)
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
+        line.tracked.flush()  # the tag says that all is there
         line.tracked.tag({"content": _content(line, plan), "verdicts": verdicts})
         line.tracked.finish("FINISHED", "finished")
 
@@ -181,26 +199,27 @@ def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
     A diverged cell has no accuracy: it counts in `cells` and `verdicts`, not in the means, nor do
     states that are not finite in the medians.
     """
-    found: dict[int, list[Recorded]] = defaultdict(list)
+    found: dict[int, list[tuple[Cell, Recorded]]] = defaultdict(list)
     for cell in line.cells:
         if cell.hash in plan.done:
-            found[cell.depth].append(plan.done[cell.hash])
+            found[cell.depth].append((cell, plan.done[cell.hash]))
     points: dict[int, dict[str, Any]] = {}
-    for depth, runs in sorted(found.items()):
+    for depth, pairs in sorted(found.items()):
+        runs = [run for _, run in pairs]
         point: dict[str, Any] = {"cells": len(runs)}
         for name, metric in MEANS.items():
-            values = [run.metrics[metric] for run in runs if metric in run.metrics]
+            values = {(cell.seed, cell.split): run.metrics[metric] for cell, run in pairs if metric in run.metrics}
             if not values:
                 continue
-            summary = summarize(values)
+            summary = over_runs(values)
             point[name] = summary.mean
             if metric.startswith("test") and summary.n > 1:
                 point |= {f"{name}_low": summary.low, f"{name}_high": summary.high}
         for name, metric in MEDIANS.items():
-            values = [run.metrics[metric] for run in runs if math.isfinite(run.metrics.get(metric, math.nan))]
-            if values:
-                point[name] = statistics.median(values)
-        point["seconds_by_depth"] = statistics.fmean(map(training_seconds, runs))
+            last = [run.metrics[metric] for run in runs if math.isfinite(run.metrics.get(metric, math.nan))]
+            if last:
+                point[name] = statistics.median(last)
+        point["seconds_by_depth"] = statistics.fmean(run.training_seconds for run in runs)
         counts = Counter(run.tags.get("verdict", run.tags["outcome"]) for run in runs)
         point["verdicts"] = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
         points[depth] = point

@@ -17,7 +17,7 @@ class Plan:
 
     Attributes:
         cells: all of them.
-        data: hash of each dataset's data by the dataset's name.
+        data: hash of the data of each cell, by the cell's hash.
         done: run of each cell that has ended with a result, by the cell's hash.
         todo: the other cells.
         other_code: hashes of the done cells that were run with other code than the present one.
@@ -41,12 +41,13 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
     Raises:
         UserError: a dataset cannot be read.
     """
-    datasets = {cell.dataset: cell.settings["dataset"] for cell in cells}
-    plan = Plan(list(cells), {name: load(settings)[1] for name, settings in datasets.items()})
+    datasets = {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}
+    hashes = {key: load(settings)[1] for key, settings in datasets.items()}
+    plan = Plan(list(cells), {cell.hash: hashes[str(cell.settings["dataset"])] for cell in cells})
     code = {target: code_hash(target) for target in {cell.settings["model"]["_target_"] for cell in cells}}
     recorded = {run.identity: run for run in runs if run.tags.get("outcome") in ENDED}
     for cell in plan.cells:
-        run = recorded.get((cell.hash, plan.data[cell.dataset]))
+        run = recorded.get((cell.hash, plan.data[cell.hash]))
         if run and cell.film and "states" not in run.tags.get("artifacts", ""):
             run = None
         other = run is not None and run.tags.get("code_hash") != code[cell.settings["model"]["_target_"]]

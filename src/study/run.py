@@ -1,10 +1,10 @@
 """One study from start to end: plan, parents, cells, curves by depth, in a straight line."""
 
-import os
 import sys
 import time
 from collections.abc import Sequence
 
+import joblib
 import torch
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
@@ -13,23 +13,22 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from src.errors import UserError
 from src.study.estimate import estimate
-from src.study.execute import Job, Stop, execute
+from src.study.execute import Job, Stop, connect, execute
 from src.study.grid import Cell
 from src.study.lines import Line, close_parents, line_colors, open_parents
 from src.study.plan import Plan, make_plan
 from src.study.summary import duration, listing, results
 from src.tracking.search import PARENT, Records
 from src.train.fit import quiet_libraries
-from src.train.identity import CHECKPOINTS
+from src.train.identity import CHECKPOINTS, at_work
 
 
-def run_study(name: str, cells: Sequence[Cell], jobs: int, config: DictConfig) -> bool:
+def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
     """Run the cells that are not done yet and record the lines; returns whether every cell has a result.
 
     Args:
         name: of the study.
         cells: all of them, also those of lines that `only` leaves out.
-        jobs: at the same time.
         config: conf/study.yaml as composed.
 
     Raises:
@@ -42,7 +41,9 @@ def run_study(name: str, cells: Sequence[Cell], jobs: int, config: DictConfig) -
     tracking = cells[0].settings["tracking"]
     records = Records(tracking["uri"], tracking["experiment"])  # created here, before any worker starts
     plan = make_plan(cells, records.runs(), config.reuse == "same_code")
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    dask = config.backend == "dask" and not config.dry
+    jobs = connect(config.scheduler, records.uri) if dask else config.jobs or joblib.cpu_count()
+    torch.set_num_threads(max(1, joblib.cpu_count() // jobs))
     costs = estimate(plan)
     print(listing(name, plan, sum(costs.values()) / jobs, jobs))
     if config.dry:
@@ -77,14 +78,15 @@ def _run_cells(
     """Run what is left to do and show it; returns whether it was interrupted."""
     parents = {line.key: line.parent for line in lines}
     queue = [
-        Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]}) for cell in plan.todo
+        Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]})
+        for cell in {cell.hash: cell for cell in plan.todo}.values()  # two lines may share one
     ]
     console = Console(stderr=True)
     ended, total = 0, sum(costs.values())
     left, began = total, time.monotonic()
     with Stop() as stop, Progress(TextColumn("{task.description}"), BarColumn(), console=console) as bar:
         task = bar.add_task(name, total=total)
-        for done in execute(queue, jobs, config.backend, config.scheduler, stop):
+        for done in execute(queue, jobs, config.backend, stop):
             ended += 1
             left -= costs[done.cell.hash]
             pace = (time.monotonic() - began) / (total - left)
@@ -96,8 +98,9 @@ def _run_cells(
 
 
 def _close_abandoned(records: Records, plan: Plan) -> None:
-    """Runs of cells to do that still count as running were killed: this study alone is at them, it holds the lock."""
-    todo = {(cell.hash, plan.data[cell.dataset]) for cell in plan.todo}
+    """Runs of cells to do that count as running though no process is at them were killed."""
+    todo = {(cell.hash, plan.data[cell.hash]): cell for cell in plan.todo}
     for run in records.runs("attributes.status = 'RUNNING'"):
-        if run.identity in todo and run.tags.get("study"):
+        cell = todo.get(run.identity)
+        if cell and run.tags.get("study") and not at_work(cell.settings):
             records.close(run.run_id, "interrupted")

@@ -1,6 +1,7 @@
 """Mean, spread and confidence over repeated runs; differences paired by seed and split. Every value counts."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,10 +49,23 @@ def summarize(values: Sequence[float]) -> Summary:
     return Summary(n, mean, std, float(t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n))
 
 
+def over_runs(values: Mapping[tuple[int, str], float]) -> Summary:
+    """Summary of values by (seed, split). Where there are several splits, of the means within each split.
+
+    Runs that share a split share its difficulty: counted one by one they would make the interval too narrow.
+    """
+    splits: dict[str, list[float]] = defaultdict(list)
+    for (_, split), value in values.items():
+        splits[split].append(value)
+    if len(splits) == 1:
+        return summarize(list(values.values()))
+    return summarize([float(np.mean(group)) for group in splits.values()])
+
+
 def paired(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, str], float]) -> Summary | None:
     """Summary of second - first over the (seed, split) pairs that both have; None if they share none.
 
     Pairing removes what a seed or split does to both lines alike, so the interval is that of the difference itself.
     """
     shared = sorted(first.keys() & second.keys())
-    return summarize([second[key] - first[key] for key in shared]) if shared else None
+    return over_runs({key: second[key] - first[key] for key in shared}) if shared else None

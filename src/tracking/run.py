@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from src.errors import UserError
+from src.errors import ResumeError, UserError
 from src.tracking.store import first_line, open_store
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BATCH = 1000  # metrics in one request: MLflow's own limit
 FLUSH_SECONDS = 5.0
+ERROR_LENGTH = 500
 PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an artifact anyway
 
 
@@ -122,9 +123,11 @@ class TrackedRun:
         with self._answering():
             self.client.set_terminated(self.run_id, status)
 
-    def abandon(self, status: str, outcome: str) -> None:
-        """`finish` as far as the store lets it: the reason for ending is on its way up already."""
+    def abandon(self, status: str, outcome: str, error: str = "") -> None:
+        """`finish` as far as the store lets it: the error that ended the run is on its way up already."""
         with contextlib.suppress(UserError, OSError):
+            if error:
+                self.tag({"error": error[:ERROR_LENGTH]})
             self.finish(status, outcome)
 
     @contextlib.contextmanager
@@ -133,7 +136,7 @@ class TrackedRun:
             yield
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                raise UserError(f"the run to go on with is not in {self.uri}: start it without ckpt") from None
+                raise ResumeError(f"the run to go on with is not in {self.uri}: start it without ckpt") from None
             raise UserError(
                 f"the tracking store {self.uri} does not take the run: {first_line(error)};"
                 " once it does, go on with the same command and ckpt=last"

@@ -1,6 +1,7 @@
 """Reading runs back: what has been recorded, and for which settings and data."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from src.tracking.store import first_line, open_store
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+LARGEST = 1.79e308
 PAGE = 1000  # runs in one answer
 PARENT = "mlflow.parentRunId"  # MLflow's own tag: its UI folds a run below this one
 
@@ -24,7 +26,6 @@ class Recorded:
 
     Attributes:
         run_id, name, status: MLflow's own; status is `RUNNING`, `FINISHED`, `FAILED` or `KILLED`.
-        start: when it began, in ms since 1970.
         tags: as recorded.
         metrics: the last value of each metric: of a curve by layer that of the last layer.
         params: settings under dotted names, as text.
@@ -33,10 +34,14 @@ class Recorded:
     run_id: str
     name: str
     status: str
-    start: int
     tags: dict[str, str]
     metrics: dict[str, float]
     params: dict[str, str]
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds spent in epochs."""
+        return self.metrics.get("epochs_run", 0.0) * self.metrics.get("seconds_per_epoch", 0.0)
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -73,7 +78,7 @@ class Records:
         """A metric's values in the order of their steps."""
         with self._answering():
             history = self.client.get_metric_history(run_id, metric)
-        return [point.value for point in sorted(history, key=lambda point: point.step)]
+        return [_infinite(point.value) for point in sorted(history, key=lambda point: point.step)]
 
     def file(self, run_id: str, name: str, folder: Path) -> Path | None:
         """A copy of an artifact in `folder`; None if the run has none of that name."""
@@ -108,5 +113,10 @@ class Records:
 
 def _recorded(run: "Run") -> Recorded:
     info, data = run.info, run.data
-    tags, metrics, params = dict(data.tags), dict(data.metrics), dict(data.params)
-    return Recorded(info.run_id, info.run_name or "", info.status, info.start_time, tags, metrics, params)
+    metrics = {name: _infinite(value) for name, value in data.metrics.items()}
+    return Recorded(info.run_id, info.run_name or "", info.status, dict(data.tags), metrics, dict(data.params))
+
+
+def _infinite(value: float) -> float:
+    """MLflow's databases hold the largest float in the place of infinity."""
+    return math.copysign(math.inf, value) if abs(value) >= LARGEST else value

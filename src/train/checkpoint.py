@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from src.errors import UserError
+from src.errors import ResumeError
 
 
 def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
@@ -13,20 +13,21 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
 
     Args:
         path: a file that `Saver` wrote.
-        identity: `config_hash` and `data_hash` of the run that wants to go on.
+        identity: `config_hash`, `data_hash` and `code_hash` of the run that wants to go on.
 
     Raises:
-        UserError: it cannot be read, was written by something else, or belongs to other settings or data.
+        ResumeError: it cannot be read, was written by something else, or belongs to other settings, data or code.
     """
     try:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         saved = content["callbacks"]["Recorder"]
         found = {key: saved[key] for key in identity}
     except Exception as error:  # torn, no archive, other content: UnpicklingError, OSError, RuntimeError, KeyError, ...
-        raise UserError(
+        raise ResumeError(
             f"{path} is not a checkpoint to go on with ({type(error).__name__}): start the run without ckpt"
         ) from None
     if found != identity:
-        what = "settings" if found["config_hash"] != identity["config_hash"] else "data"
-        raise UserError(f"{path} belongs to a run with other {what}: give the same, or start without ckpt")
+        names = {"config_hash": "settings", "data_hash": "data", "code_hash": "code"}
+        what = next(words for key, words in names.items() if found.get(key) != identity.get(key))
+        raise ResumeError(f"{path} belongs to a run with other {what}: give the same, or start without ckpt")
     return content

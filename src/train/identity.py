@@ -7,12 +7,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from src.config import CONF, ROOT
 from src.errors import UserError
 from src.settings import config_hash
 
 CHECKPOINTS = ROOT / "checkpoints"
-LAST, FINAL, STATES = "last.ckpt", "final.ckpt", "states.npz"
+LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 COMPUTING = (  # files of src that the numbers of a run come from; data has a hash of its own
     "graph/*.py", "measures/*.py", "models/*.py", "ops/*.py",
     "train/build.py", "train/callbacks.py", "train/fit.py", "train/gradients.py", "train/run.py",
@@ -34,6 +36,20 @@ def run_name(settings: dict[str, Any]) -> str:
 def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
     """One folder for each experiment: same settings, same folder."""
     return (root or CHECKPOINTS) / f"{run_name(settings)}-{config_hash(settings)[:8]}"
+
+
+def at_work(settings: dict[str, Any]) -> bool:
+    """Whether some process of this machine is training with these settings now."""
+    folder = checkpoint_folder(settings)
+    if not folder.is_dir():
+        return False
+    lock = FileLock(folder / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def resumable(ckpt: str | None, folder: Path) -> Path | None:
@@ -64,7 +80,6 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
         "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
         "command_line": " ".join(typed) or "none",
         "artifacts": " ".join(settings["tracking"]["artifacts"]),
-        "code_hash": code_hash(settings["model"]["_target_"]),
         "git_commit": _git_commit(),
         "outcome": "running",
     }

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
 
 from src.data.prepare import load
+from src.errors import UserError
 from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
 from src.measures.diagnosis import Diagnosis, diagnose
@@ -20,7 +22,7 @@ from src.train.checkpoint import read_checkpoint
 from src.train.film import save_states
 from src.train.fit import Fit, make_fit, quiet_libraries
 from src.train.gradients import training_gradient_norms
-from src.train.identity import FINAL, LAST, STATES, checkpoint_folder, resumable, run_name, tags
+from src.train.identity import FINAL, LAST, LOCK, STATES, checkpoint_folder, code_hash, resumable, run_name, tags
 
 
 @dataclass
@@ -55,19 +57,28 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: 
         labels: further tags of the run.
 
     Raises:
-        UserError: data or the tracking store cannot be used, or there is nothing to resume.
+        UserError: data or the tracking store cannot be used, a run with the same settings is at work already, or there
+            is nothing to resume (`ResumeError`: there is, but it does not belong here).
         KeyboardInterrupt: after the run has been closed as interrupted.
     """
     quiet_libraries()
-    origin = origin or {}
     if settings["trainer"]["threads"]:
         torch.set_num_threads(settings["trainer"]["threads"])
+    folder = checkpoint_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, blocking=False):
+            return _run(settings, origin or {}, labels or {}, folder)
+    except Timeout:
+        raise UserError(f"{run_name(settings)} is being trained already with the same settings: wait for it") from None
+
+
+def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str], folder: Path) -> Result:
     dataset, data_hash = load(settings["dataset"])
     graph = dataset.graph(settings["split"], settings["split_seed"])
     model = build_model(settings, graph, dataset.num_classes)
-    identity = {"config_hash": config_hash(settings), "data_hash": data_hash}
-    folder = checkpoint_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
+    code = code_hash(settings["model"]["_target_"])
+    identity = {"config_hash": config_hash(settings), "data_hash": data_hash, "code_hash": code}
     checkpoint = resumable(settings["ckpt"], folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
     tracked = TrackedRun(
@@ -75,7 +86,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: 
         settings["tracking"]["experiment"],
         run_name(settings),
         flatten(settings),
-        tags(settings, origin) | identity | (labels or {}),
+        tags(settings, origin) | identity | labels,
         run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
     )
     result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
@@ -92,8 +103,8 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: 
     except KeyboardInterrupt:
         tracked.abandon("KILLED", "interrupted")
         raise
-    except Exception:
-        tracked.abandon("FAILED", "failed")
+    except Exception as error:
+        tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
         raise
     (folder / LAST).unlink(missing_ok=True)  # not before everything is recorded: until then it can be resumed
     return result
@@ -124,8 +135,9 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
     )
     labels = graph.y[graph.train]
     chance = float(labels.bincount().max() / len(labels))
-    scores = result.scores
-    result.diagnosis = diagnose(scores.get("best_train_acc"), scores.get("best_val_acc"), chance, result.curves)
+    metric, floor = ("roc_auc", 0.5) if model.settings.roc_auc else ("acc", chance)
+    train, val = (result.scores.get(f"best_{part}_{metric}") for part in ("train", "val"))
+    result.diagnosis = diagnose(train, val, floor, result.curves)
 
 
 def _record(

@@ -16,7 +16,7 @@ from src.config import ROOT
 from src.errors import UserError
 from src.tracking import ui
 from src.tracking.store import open_store, store_uri
-from src.tracking.ui import chart_link, free_port, how_to_see, server_command, server_environment
+from src.tracking.ui import chart_link, free_port, how_to_compare, how_to_see, server_command, server_environment
 
 
 @pytest.fixture
@@ -45,6 +45,14 @@ def test_how_to_see_a_run_names_the_store_it_is_in() -> None:
     assert how_to_see(store_uri(None), "7", "abc") == f"make ui, then http://127.0.0.1:5000/{page}"
     assert how_to_see("http://host:8080/", "7", "abc") == f"http://host:8080/{page}"
     assert 'make ui ARGS="--uri sqlite:///other.db"' in how_to_see("sqlite:///other.db", "7", "abc")
+
+
+def test_how_to_compare_shows_the_lines_of_studies_alone() -> None:
+    page = "#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter="
+    lines = f"{page}tags.kind%20%3D%20%27study%27"
+    assert how_to_compare(store_uri(None), "7") == f"make ui, then http://127.0.0.1:5000/{lines}"
+    assert how_to_compare("http://host:8080/", "7") == f"http://host:8080/{lines}"
+    assert 'make ui ARGS="--uri sqlite:///other.db"' in how_to_compare("sqlite:///other.db", "7")
 
 
 def test_server_listens_on_this_machine_alone() -> None:

@@ -1,7 +1,5 @@
 """Runs of the real program: in this process for speed, or by its command line in a copy of the project."""
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,31 +8,15 @@ from typing import Any
 
 import pytest
 
-from src.config import ROOT
 from src.settings import compose_settings
 
 Train = Callable[..., "subprocess.CompletedProcess[str]"]
 SMALL = ["dataset=csbm", "dataset.nodes=120", "progress=false", "trainer.threads=1"]
 
 
-@pytest.fixture
-def workshop(tmp_path: Path) -> Path:
-    """A copy of the program in an empty folder: what it writes stays there."""
-    for folder in ("src", "conf"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "data.dvc", tmp_path)
-    return tmp_path
-
-
 def command_line(*overrides: str) -> list[str]:
     """`python -m src.train OVERRIDES` with the interpreter of the tests."""
     return [sys.executable, "-m", "src.train", *overrides]
-
-
-@pytest.fixture
-def environment() -> dict[str, str]:
-    """One thread for each program, so that tests can run side by side."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture

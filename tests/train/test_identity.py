@@ -32,6 +32,7 @@ def test_tags() -> None:
     origin = {"depth": "command line", "lr": "recipe published/cora-gcnii", "seed": "default"}
     found = tags(compose_settings(["depth=8"]), origin)
     expected = {"model": "gcnii", "depth": "8", "recipe": "published/cora-gcnii", "command_line": "depth"}
+    expected |= {"artifacts": "config figures model", "outcome": "running"}
     assert expected.items() <= found.items()
 
 

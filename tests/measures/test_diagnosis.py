@@ -1,0 +1,148 @@
+"""Every rule on curves made by hand, each threshold from both sides, and two real trainings."""
+
+import math
+from typing import Any
+
+import pytest
+
+from src.measures.diagnosis import VERDICTS, Diagnosis, diagnose
+from src.settings import compose_settings
+from src.train.run import run
+
+NAN, INF = float("nan"), float("inf")
+LOGITS = 1e-9  # of any measure after layer L, which may be bounded by the number of classes: it decides nothing
+ALIVE = {
+    "dirichlet_energy": [2.0, 1.0, 0.8, LOGITS],
+    "effective_rank": [30.0, 20.0, 15.0, LOGITS],
+    "rayleigh_quotient": [0.5, 0.4, 0.3, LOGITS],
+    "gradient_norm_first_epoch": [1.0, 1.0, 1.0, 1.0],
+}
+COLLAPSED = ALIVE | {"effective_rank": [30.0, 20.0, 1.2, 9.0], "rayleigh_quotient": [0.5, 0.4, 0.001, 0.3]}
+
+
+def verdict(train: float | None, val: float | None, chance: float = 0.5, **curves: list[float]) -> str:
+    found = diagnose(train, val, chance, ALIVE | curves)
+    assert found.verdict in VERDICTS
+    return found.verdict
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "expected"),
+    [
+        (1.0, 0.9, "healthy"),
+        (0.875, 0.8, "healthy"),  # skill (0.875 - 0.5) / 0.5 = 0.75
+        (0.874, 0.8, "under-fitted"),
+        (0.9, 0.57, "healthy"),  # 33 points between them
+        (0.9, 0.56, "over-fitted"),
+    ],
+)
+def test_skill_and_gap(train: float, val: float, expected: str) -> None:
+    assert verdict(train, val) == expected
+
+
+def test_skill_is_measured_against_chance() -> None:
+    assert verdict(0.8, 0.8, chance=0.1) == "healthy"
+    assert verdict(0.8, 0.8, chance=0.5) == "under-fitted"
+    assert verdict(1.0, 1.0, chance=1.0) == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("rank", "expected"),
+    [
+        ([30.0, 4.0, 1.99, 9.0], "over-smoothed"),
+        ([30.0, 4.0, 2.0, LOGITS], "under-fitted"),
+        ([30.0, 20.0, 4.99, 9.0], "over-smoothed"),  # less than a quarter of layer 1's, not of layer 0's
+        ([30.0, 20.0, 5.0, LOGITS], "under-fitted"),
+    ],
+)
+def test_rank_has_to_collapse(rank: list[float], expected: str) -> None:
+    assert verdict(0.5, 0.5, effective_rank=rank, rayleigh_quotient=[0.5, 0.4, 0.01, 0.4]) == expected
+
+
+@pytest.mark.parametrize(("last", "expected"), [(0.199, "over-smoothed"), (0.2, "under-fitted")])
+def test_what_is_left_has_to_be_smooth(last: float, expected: str) -> None:
+    rayleigh = [0.5, 0.4, last, LOGITS]
+    assert verdict(0.5, 0.5, effective_rank=[30.0, 20.0, 1.0, 9.0], rayleigh_quotient=rayleigh) == expected
+
+
+@pytest.mark.parametrize(("first", "expected"), [(0.0, "untrainable"), (0.0099, "untrainable"), (0.01, "under-fitted")])
+def test_gradient_has_to_arrive(first: float, expected: str) -> None:
+    assert verdict(0.5, 0.5, gradient_norm_first_epoch=[0.0, first, 0.5, 1.0]) == expected
+
+
+def test_a_deep_mlp_is_untrainable_not_over_smoothed() -> None:
+    curves = {
+        "dirichlet_energy": [1.0, 1e-6, 1e-30, 1e-32],
+        "effective_rank": [30.0, 20.0, 1.0, 1.0],
+        "rayleigh_quotient": [0.8, 0.81, 0.79, 0.8],
+        "gradient_norm_first_epoch": [1e-16, 1e-15, 1e-5, 1.0],
+    }
+    assert diagnose(0.5, 0.5, 0.5, curves).verdict == "untrainable"
+
+
+def test_weights_that_decayed_are_no_smoothing() -> None:
+    assert verdict(0.5, 0.5, dirichlet_energy=[2.0, 1.0, 1e-12, 1e-13]) == "under-fitted"
+
+
+def test_the_order_of_the_rules() -> None:
+    dead = COLLAPSED | {"gradient_norm_first_epoch": [0.0, 1e-9, 1.0, 1.0]}
+    assert diagnose(0.5, 0.5, 0.5, dead).verdict == "over-smoothed"
+    assert diagnose(1.0, 0.9, 0.5, dead).verdict == "healthy"  # it has learnt
+    assert diagnose(1.0, 0.9, 0.5, dead | {"effective_rank": [1.0, NAN, 1.0]}).verdict == "diverged"
+
+
+@pytest.mark.parametrize(("train", "val"), [(None, 0.5), (0.5, None), (NAN, 0.5), (0.5, NAN)])
+def test_a_loss_that_stopped_being_a_number(train: float | None, val: float | None) -> None:
+    assert verdict(train, val) == "diverged"
+
+
+@pytest.mark.parametrize("name", ["dirichlet_energy", "effective_rank"])
+@pytest.mark.parametrize("value", [NAN, INF])
+def test_a_state_that_is_not_finite(name: str, value: float) -> None:
+    found = diagnose(1.0, 1.0, 0.5, ALIVE | {name: [1.0, value, value]})
+    assert found == Diagnosis("diverged", "the state after layer 1 is not finite")
+
+
+@pytest.mark.parametrize("missing", ["effective_rank", "rayleigh_quotient", "gradient_norm_first_epoch"])
+def test_without_its_measures_nothing_is_said(missing: str) -> None:
+    curves = {name: curve for name, curve in ALIVE.items() if name != missing}
+    assert diagnose(0.5, 0.5, 0.5, curves).verdict == "unknown"
+    assert diagnose(1.0, 0.9, 0.5, curves).verdict == "healthy"
+
+
+def test_a_dead_gradient_is_told_without_the_other_measures() -> None:
+    assert diagnose(0.5, 0.5, 0.5, {"gradient_norm_first_epoch": [0.0, 1e-9, 1.0, 1.0]}).verdict == "untrainable"
+
+
+@pytest.mark.parametrize("gradient", [[0.0, 0.0, 0.0, 0.0], [NAN, NAN, NAN, NAN]])
+def test_a_gradient_that_is_nowhere_trains_nothing(gradient: list[float]) -> None:
+    assert verdict(0.5, 0.5, gradient_norm_first_epoch=gradient) == "untrainable"
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_shallow_network_has_one_state_to_judge(depth: int) -> None:
+    curves = {name: curve[: depth + 1] for name, curve in COLLAPSED.items()}
+    found = diagnose(0.5, 0.5, 0.5, curves)
+    assert found.verdict == "under-fitted"
+    assert "layer 1 to 1: Rayleigh quotient 0.4 to 0.4" in found.evidence
+
+
+def test_the_evidence_holds_the_numbers() -> None:
+    found = diagnose(0.612, 0.5, 0.25, COLLAPSED | {"gradient_norm_first_epoch": [1.0, 2e-7, 1.0, 1.0]})
+    assert found.evidence == (
+        "training score 61.2 % (chance 25.0 %); layer 1 to 2: Rayleigh quotient 0.4 to 0.001,"
+        " energy 1 to 0.8, rank 20 to 1.2; gradient at layer 1 after one epoch 2.0e-07 of the last layer's"
+    )
+    assert "validation 87.5 %" in diagnose(1.0, 0.875, 0.25, ALIVE).evidence
+    assert "needs the measures" in diagnose(0.5, 0.5, 0.5, {}).evidence
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(2, "healthy"), (32, "over-smoothed")])
+def test_a_real_gcn(depth: int, expected: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.train.identity.CHECKPOINTS", tmp_path / "checkpoints")
+    typed = ["dataset=csbm", "dataset.nodes=200", "model=gcn", f"depth={depth}", "epochs=40", "progress=false"]
+    settings = compose_settings([*typed, "trainer.threads=1", "tracking.artifacts=[]"])
+    settings["tracking"]["uri"] = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    result = run(settings)
+    assert result.diagnosis.verdict == expected, result.diagnosis.evidence
+    assert all(math.isfinite(value) for value in result.curves["effective_rank"])

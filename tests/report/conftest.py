@@ -1,0 +1,152 @@
+"""A real small study in a store of its own, copies of that store to spoil, and frames made by hand."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+from omegaconf import DictConfig, OmegaConf
+
+from src.config import CONF, ROOT
+from src.report.cells import Report, read_report
+from src.report.write import write_report
+from src.study.grid import expand
+from src.study.run import run_study
+from src.tracking.search import Recorded, Records
+
+STUDY, EXPERIMENT = "small", "depthlab"
+DIVERGED = "GCN + <b>&steps"  # a label that would be markup; its steps are so long that the loss is no number
+LINES = {
+    "GCN": "model=gcn",
+    "GCN + DropEdge": "model=gcn p_drop=0.5",
+    "GCNII": "model=gcnii",
+    DIVERGED: "model=gcn lr=1e30",
+}
+DEPTHS, SEEDS, EPOCHS = (2, 4), (0, 1, 2), 5
+GRID = {"dataset": "csbm", "depth": "2,4", "seed": "0,1,2"}
+FILM = {"depth": 4, "seed": 0, "lines": ["GCN", "GCNII", DIVERGED]}
+NODES = 120
+TYPED = [f"dataset.nodes={NODES}", f"epochs={EPOCHS}", "hidden=8", "tracking.artifacts=[]", "trainer.threads=1"]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Frame = Callable[..., pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A database of records."""
+
+    path: Path
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.uri)
+
+    @property
+    def records(self) -> Records:
+        return Records(self.uri, EXPERIMENT)
+
+    def cell(self, line: str, depth: int, seed: int) -> Recorded:
+        """The run of one cell."""
+        condition = f"tags.line = '{line}' and tags.depth = '{depth}' and tags.seed = '{seed}'"
+        (run,) = self.records.runs(condition)
+        return run
+
+    def report(self) -> Report:
+        return read_report(self.records, STUDY)
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The study, run by the real program. Do not write into it."""
+    folder = tmp_path_factory.mktemp("study")
+    store = Store(folder / "mlflow.db")
+    cells = expand(LINES, GRID, FILM, [*TYPED, f"tracking.uri={store.uri}"])
+    config = OmegaConf.load(CONF / "study.yaml")
+    assert isinstance(config, DictConfig)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("src.study.run", "src.train.identity"):
+            patch.setattr(f"{module}.CHECKPOINTS", folder / "checkpoints")
+        patch.setattr("src.study.lines.RESULTS", folder / "results")
+        patch.setattr("joblib.cpu_count", lambda: 1)  # so many threads would this process have
+        config.jobs = 1
+        assert run_study(STUDY, cells, config)
+    yield store
+
+
+@pytest.fixture(scope="session")
+def report(recorded: Store) -> Report:
+    """What is read back of it. Do not change it."""
+    return recorded.report()
+
+
+@pytest.fixture
+def store(recorded: Store, tmp_path: Path) -> Store:
+    """A copy of the records, to change."""
+    return Store(Path(shutil.copy(recorded.path, tmp_path / "copy.db")))
+
+
+@pytest.fixture(scope="session")
+def written(recorded: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    """The folder in which the results lie and the paths that writing the report returned. Do not write into it."""
+    folder = tmp_path_factory.mktemp("written") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.report.write.RESULTS", folder)
+        return folder, write_report(recorded.records, STUDY)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where reports are written."""
+    monkeypatch.setattr("src.report.write.RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def frame() -> Frame:
+    """Cells of one line at one depth made by hand: one for each accuracy, seed by seed; None is a diverged one."""
+
+    def make(line: str, depth: int, accuracies: list[float | None], **changes: Any) -> pd.DataFrame:
+        rows = [
+            {
+                "study": "hand", "dataset": "cora", "model": "gcn", "line": line, "p_drop": 0.0, "depth": depth,
+                "seed": seed, "split": "public", "test_acc": float("nan") if value is None else value,
+                "dirichlet_energy": 0.5, "rayleigh_quotient": 0.25, "effective_rank": 3.0, "seconds": 12.0,
+                "outcome": "diverged" if value is None else "finished",
+                "verdict": "diverged" if value is None else "healthy",
+                "evidence": "by hand", "recipe": "published/cora-gcn", "typed": "model p_drop", "code_hash": "c",
+                "run_id": f"{line}-{depth}-{seed}",
+            } | changes
+            for seed, value in enumerate(accuracies)
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    return make
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Run:
+    """`python -m src.report ARGUMENTS` in a copy of the project: what it writes stays there."""
+    root = tmp_path / "copy"
+    for folder in ("src", "conf"):
+        shutil.copytree(ROOT / folder, root / folder)
+
+    def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "src.report", *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return call

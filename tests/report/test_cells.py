@@ -1,0 +1,172 @@
+"""A study read back, against what MLflow itself says of its runs."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.errors import UserError
+from src.report.cells import CURVES, Report, read_report
+from src.tracking.search import Recorded
+from tests.report.conftest import DEPTHS, DIVERGED, EPOCHS, EXPERIMENT, LINES, NODES, SEEDS, STUDY, Store
+
+ASKED = {  # columns that a reader of cells.csv counts on
+    "study", "dataset", "model", "line", "depth", "seed", "split", "train_acc", "val_acc", "test_acc",
+    "dirichlet_energy", "effective_rank", "best_epoch", "epochs_run", "seconds", "outcome", "verdict",
+}  # fmt: skip
+
+
+def test_one_row_for_each_cell_line_by_line(report: Report) -> None:
+    assert set(report.cells.columns) >= ASKED
+    cells = report.cells[["line", "depth", "seed"]].itertuples(index=False, name=None)
+    assert sorted(cells) == sorted((line, depth, seed) for line in LINES for depth in DEPTHS for seed in SEEDS)
+    assert list(dict.fromkeys(report.cells["line"])) == list(LINES)
+    assert set(report.cells["study"]) == {STUDY}
+    assert set(report.cells["dataset"]) == {"csbm"}
+    assert set(report.cells["split"]) == {"0"}
+
+
+def test_values_are_those_of_the_runs(recorded: Store, report: Report) -> None:
+    pairs = {
+        "train_acc": "best_train_acc", "val_acc": "best_val_acc", "test_acc": "test_acc", "best_epoch": "best_epoch",
+        "dirichlet_energy": "dirichlet_energy", "effective_rank": "effective_rank", "epochs_run": "epochs_run",
+    }  # fmt: skip
+    for row in report.cells.to_dict("records"):
+        run = recorded.client.get_run(row["run_id"]).data
+        said = (row["model"], str(row["depth"]), str(row["seed"]), row["outcome"], row["verdict"], row["evidence"])
+        assert said == tuple(run.tags[key] for key in ("model", "depth", "seed", "outcome", "verdict", "evidence"))
+        assert row["line"] == run.tags["line"]
+        assert row["p_drop"] == float(run.params["p_drop"])
+        held = [run.metrics.get(metric, np.nan) for metric in pairs.values()]
+        np.testing.assert_array_equal([row[column] for column in pairs], held)
+        assert row["seconds"] == pytest.approx(run.metrics["epochs_run"] * run.metrics["seconds_per_epoch"])
+
+
+def test_scores_are_of_a_training_that_ran(report: Report) -> None:
+    finished = report.cells[report.cells["outcome"] == "finished"]
+    assert set(finished["line"]) == set(LINES) - {DIVERGED}
+    assert finished["epochs_run"].eq(EPOCHS).all()
+    assert finished[["train_acc", "val_acc", "test_acc"]].stack().between(0, 1).all()
+    assert finished[["dirichlet_energy", "effective_rank", "seconds"]].gt(0).all(axis=None)
+
+
+def test_a_diverged_cell_has_a_verdict_and_no_accuracy(report: Report) -> None:
+    diverged = report.cells[report.cells["line"] == DIVERGED]
+    assert set(diverged["outcome"]) == set(diverged["verdict"]) == {"diverged"}
+    assert diverged[["train_acc", "val_acc", "test_acc", "best_epoch"]].isna().all(axis=None)
+
+
+def test_curves_hold_every_layer_in_order(recorded: Store, report: Report) -> None:
+    assert len(report.curves) == len(report.cells) * len(CURVES)
+    for row in report.cells[report.cells["outcome"] == "finished"].to_dict("records"):
+        for name in CURVES:
+            curve = report.curves[row["run_id"], name]
+            assert len(curve) == row["depth"] + 1
+            history = recorded.client.get_metric_history(row["run_id"], name)
+            assert dict(enumerate(curve)) == {point.step: point.value for point in history}
+
+
+def test_films_of_the_lines_that_were_asked_for(report: Report) -> None:
+    assert [(film.dataset, film.line, film.depth) for film in report.films] == [
+        ("csbm", line, 4) for line in ("GCN", "GCNII", DIVERGED)
+    ]
+    for film in report.films:
+        assert film.points.shape == (5, NODES, 2)
+        assert np.isfinite(film.points).all()
+        assert np.bincount(film.y).tolist() == [NODES // 2, NODES // 2]
+
+
+def test_a_failed_cell_keeps_its_row_without_a_result(store: Store) -> None:
+    run = store.cell("GCN + DropEdge", 4, 1)
+    store.client.set_tag(run.run_id, "outcome", "failed")
+    cells = store.report().cells
+    assert len(cells) == len(LINES) * len(DEPTHS) * len(SEEDS)
+    (row,) = cells[cells["outcome"] == "failed"].to_dict("records")
+    assert (row["line"], row["depth"], row["seed"]) == ("GCN + DropEdge", 4, 1)
+    assert (row["model"], row["p_drop"]) == ("gcn", 0.5)  # still a cell with DropEdge
+    assert pd.isna(row["verdict"])
+    assert pd.isna(row["run_id"])
+    assert np.isnan([row["test_acc"], row["seconds"], row["dirichlet_energy"]]).all()
+
+
+def test_a_cell_that_never_ran_is_missing(store: Store) -> None:
+    store.client.delete_run(store.cell("GCN", 2, 0).run_id)
+    cells = store.report().cells
+    (row,) = cells[cells["outcome"] == "missing"].to_dict("records")
+    assert (row["line"], row["depth"], row["seed"]) == ("GCN", 2, 0)
+    assert pd.isna(row["verdict"])
+    assert np.isnan(row["test_acc"])
+
+
+def again(store: Store, outcome: str, **metrics: float) -> str:
+    """A later run of the cell GCN, 2 layers, seed 0; returns its id."""
+    old = store.cell("GCN", 2, 0)
+    kept = {key: old.tags[key] for key in ("config_hash", "data_hash", "model")}
+    client, start = store.client, int(time.time() * 1000) + 60_000
+    run = client.create_run(store.records.experiment_id, start_time=start, tags=kept | {"outcome": outcome})
+    for name, value in metrics.items():
+        client.log_metric(run.info.run_id, name, value)
+    return str(run.info.run_id)
+
+
+@pytest.mark.parametrize("outcome", ["finished", "failed", "interrupted"])
+def test_the_latest_result_counts(store: Store, outcome: str) -> None:
+    old = store.cell("GCN", 2, 0)
+    new = again(store, outcome, test_acc=0.123)
+    cells = store.report().cells
+    (row,) = cells[(cells["line"] == "GCN") & (cells["depth"] == 2) & (cells["seed"] == 0)].to_dict("records")
+    assert row["outcome"] == "finished"
+    expected = (new, 0.123) if outcome == "finished" else (old.run_id, old.metrics["test_acc"])
+    assert (row["run_id"], row["test_acc"]) == expected
+
+
+def test_roc_auc_is_a_column_only_where_the_study_has_it(store: Store) -> None:
+    client = store.client
+    other = client.create_run(
+        store.records.experiment_id, tags={"config_hash": "c", "data_hash": "d", "outcome": "finished"}
+    )
+    client.log_metric(other.info.run_id, "test_roc_auc", 0.9)  # of another study
+    assert "test_roc_auc" not in store.report().cells
+    client.log_metric(store.cell("GCNII", 4, 2).run_id, "test_roc_auc", 0.75)
+    cells = store.report().cells
+    assert cells["test_roc_auc"].dropna().tolist() == [0.75]
+
+
+@pytest.mark.parametrize("name", ["tiny", "smal", "it's"])
+def test_an_unknown_study_is_told_from_those_there_are(recorded: Store, name: str) -> None:
+    with pytest.raises(UserError, match=rf"no study {name} is recorded .*: choose one of {STUDY}, or run it"):
+        read_report(recorded.records, name)
+
+
+def test_an_empty_store_has_no_study(store: Store) -> None:
+    empty = type(store.records)(store.uri, f"{EXPERIMENT}-2")
+    with pytest.raises(UserError, match=r"no study small is recorded .*: there is none yet"):
+        read_report(empty, STUDY)
+
+
+def parent(store: Store, line: str) -> Recorded:
+    """The run of a line, above its cells."""
+    (run,) = store.records.runs(f"tags.kind = 'study' and tags.line = '{line}'")
+    return run
+
+
+def test_lines_keep_their_order_when_one_is_made_anew(store: Store) -> None:
+    old = parent(store, "GCN")
+    store.client.delete_run(old.run_id)
+    new = store.client.create_run(store.records.experiment_id, tags=old.tags)
+    store.client.log_text(new.info.run_id, (grid_of(store, old.run_id)), "grid.json")
+    assert list(dict.fromkeys(store.report().cells["line"])) == list(LINES)
+
+
+def grid_of(store: Store, run_id: str) -> str:
+    return Path(store.client.download_artifacts(run_id, "grid.json")).read_text()
+
+
+def test_a_study_without_its_list_of_cells(store: Store) -> None:
+    client, records = store.client, store.records
+    tags = {"kind": "study", "study": "bare", "dataset": "csbm", "line": "GCN", "outcome": "running"}
+    client.create_run(records.experiment_id, tags=tags)
+    with pytest.raises(UserError, match=r"the study bare .* has lost its list of cells"):
+        read_report(records, "bare")

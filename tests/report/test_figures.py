@@ -1,0 +1,179 @@
+"""The pictures of a study: what is in their axes, and that nothing a study can hold breaks them."""
+
+import io
+import math
+import statistics
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from src.measures.diagnosis import VERDICTS
+from src.report.cells import CURVES, Film, Report
+from src.report.figures import (
+    FRAMES,
+    MARKERS,
+    accuracy_figure,
+    depth_figure,
+    film_figure,
+    layer_quartiles,
+    layers_figure,
+)
+from src.study.lines import COLORS, line_colors
+from tests.report.conftest import DIVERGED, LINES, Frame, Store
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as it is written; Matplotlib draws it only then."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=40)
+    assert picture.getvalue().startswith(b"\x89PNG")
+    return picture.getvalue()
+
+
+def drawn(axes: Axes) -> dict[str, Line2D]:
+    """The solid lines of an axes by colour."""
+    return {to_hex(line.get_color()).upper(): line for line in axes.lines if line.get_linestyle() == "-"}
+
+
+def y(line: Line2D) -> list[float]:
+    return [float(value) for value in np.asarray(line.get_ydata())]
+
+
+def all_figures(report: Report) -> list[Figure]:
+    return [accuracy_figure(report), depth_figure(report), layers_figure(report, "cora", 2)]
+
+
+def test_colours_and_markers_are_distinct(report: Report) -> None:
+    colors = line_colors(report.cells["line"])
+    assert list(colors) == list(LINES)
+    assert len(set(colors.values())) == len(LINES)
+    assert set(MARKERS) == set(VERDICTS)
+    assert len(set(MARKERS.values())) == len(VERDICTS)
+
+
+def test_a_line_keeps_its_colour_in_all_figures(report: Report) -> None:
+    expected = {line: color.upper() for line, color in line_colors(report.cells["line"]).items()}
+    for figure in (accuracy_figure(report), depth_figure(report), layers_figure(report, "csbm", 4)):
+        handles = figure.legends[0].legend_handles
+        named = {h.get_label(): to_hex(h.get_color()).upper() for h in handles if isinstance(h, Line2D)}
+        assert {line: named[line] for line in LINES} == expected
+        for axes in figure.axes:
+            assert set(drawn(axes)) <= set(expected.values())
+            assert expected["GCNII"] in drawn(axes)
+
+
+def test_accuracies_are_the_means_of_the_runs(recorded: Store, report: Report) -> None:
+    (axes,) = accuracy_figure(report).axes
+    lines = drawn(axes)
+    for name, color in line_colors(report.cells["line"]).items():
+        line = lines[color.upper()]
+        if name == DIVERGED:
+            assert y(line) == []
+            continue
+        runs = {d: [recorded.cell(name, d, seed).metrics["test_acc"] for seed in (0, 1, 2)] for d in (2, 4)}
+        assert np.asarray(line.get_xdata()).tolist() == [2, 4]
+        assert y(line) == pytest.approx([100 * statistics.fmean(values) for values in runs.values()])
+
+
+def test_the_band_is_the_interval(frame: Frame) -> None:
+    figure = accuracy_figure(Report("hand", pd.concat([frame("GCN", 2, [0.6, 0.8]), frame("GCN", 4, [0.5])])))
+    (band,) = figure.axes[0].collections
+    corners = np.asarray(band.get_paths()[0].vertices)
+    half = 12.7062 * math.sqrt(0.02) / math.sqrt(2)
+    at = {depth: sorted(set(np.round(corners[corners[:, 0] == depth, 1], 2))) for depth in (2, 4)}
+    assert at == {2: pytest.approx([70 - 100 * half, 70 + 100 * half], abs=0.01), 4: [50]}
+
+
+def test_depth_axis_is_logarithmic_with_the_depths_as_ticks(report: Report) -> None:
+    for figure in (accuracy_figure(report), depth_figure(report)):
+        for axes in figure.axes:
+            assert axes.get_xscale() == "log"
+            assert axes.xaxis.get_transform().transform(np.array([8.0])).tolist() == [3]
+            assert axes.get_xticks().tolist() == [2, 4]
+            assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4"]
+
+
+def test_marker_is_the_most_frequent_verdict(frame: Frame) -> None:
+    cells = frame("GCN", 2, [0.8, 0.8, 0.8], verdict="healthy")
+    deep = frame("GCN", 32, [0.1, 0.1, 0.1]).assign(verdict=["over-smoothed", "untrainable", "over-smoothed"])
+    figure = accuracy_figure(Report("hand", pd.concat([cells, deep])))
+    markers = {float(np.asarray(line.get_xdata())[0]): line.get_marker() for line in figure.axes[0].lines[1:]}
+    assert markers == {2: MARKERS["healthy"], 32: MARKERS["over-smoothed"]}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"GCN", "healthy", "over-smoothed"}
+
+
+def test_states_by_depth_are_medians(recorded: Store, report: Report) -> None:
+    color = line_colors(report.cells["line"])["GCN"].upper()
+    names = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")
+    for axes, name in zip(depth_figure(report).axes, names, strict=True):
+        runs = [[recorded.cell("GCN", d, seed).metrics[name] for seed in (0, 1, 2)] for d in (2, 4)]
+        assert y(drawn(axes)[color]) == pytest.approx([statistics.median(values) for values in runs])
+        assert axes.get_yscale() == "log"
+
+
+def test_layers_are_medians_of_the_curves(report: Report) -> None:
+    cells = report.cells[(report.cells["line"] == "GCNII") & (report.cells["depth"] == 4)]
+    figure = layers_figure(report, "csbm", 4)
+    for axes, name in zip(figure.axes, CURVES, strict=True):
+        line = drawn(axes)[line_colors(report.cells["line"])["GCNII"].upper()]
+        curves = [report.curves[run_id, name] for run_id in cells["run_id"]]
+        assert np.asarray(line.get_xdata()).tolist() == [0, 1, 2, 3, 4]
+        assert y(line) == pytest.approx([statistics.median(values) for values in zip(*curves, strict=True)])
+
+
+def test_one_diverged_run_does_not_hide_the_others(frame: Frame) -> None:
+    cells = frame("GCN", 2, [0.5, 0.5, None])
+    curves = [[4.0, 3.0, 1.0], [4.0, 5.0, 3.0], [4.0, math.inf, math.nan]]
+    held = {(run_id, "effective_rank"): curve for run_id, curve in zip(cells["run_id"], curves, strict=True)}
+    quartiles = layer_quartiles(Report("hand", cells, held), cells, "effective_rank")
+    assert quartiles is not None
+    assert quartiles.tolist() == [[4, 3.5, 1.5], [4, 4, 2], [4, 4.5, 2.5]]
+    assert layer_quartiles(Report("hand", cells, held), cells, "dirichlet_energy") is None
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [math.inf, 1.0, 2.0], [math.nan] * 3])
+def test_zeros_and_what_is_not_finite_can_be_drawn(frame: Frame, values: list[float]) -> None:
+    measures = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank"), values)
+    cells = frame("GCN", 2, [0.5, 0.5, 0.5]).assign(**measures)
+    curves = {(run_id, name): list(values) for run_id in cells["run_id"] for name in CURVES}
+    for figure in all_figures(Report("hand", cells, curves)):
+        png(figure)
+
+
+def test_cells_without_any_result_can_be_drawn(frame: Frame) -> None:
+    empty = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank"), math.nan)
+    cells = frame("GCN", 2, [None, None], outcome="missing", verdict=None, run_id=None, **empty)
+    for figure in all_figures(Report("hand", cells)):
+        png(figure)
+
+
+def test_every_dataset_has_its_row_of_panels(frame: Frame) -> None:
+    cells = pd.concat([frame("GCN", 2, [0.5], dataset=name) for name in ("texas", "wisconsin")])
+    assert [axes.get_title() for axes in accuracy_figure(Report("hand", cells)).axes] == ["texas", "wisconsin"]
+    assert [axes.get_title() for axes in depth_figure(Report("hand", cells)).axes] == ["texas"] * 3 + ["wisconsin"] * 3
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 32])
+def test_film_shows_the_first_and_the_last_layer(depth: int) -> None:
+    points = np.random.default_rng(0).normal(size=(depth + 1, 30, 2)).astype(np.float32)
+    figure = film_figure([Film("cora", "GCN", depth, points, np.arange(30) % 10)])
+    png(figure)
+    assert len(figure.axes) == FRAMES
+    shown = [int(axes.get_title().removeprefix("layer ")) for axes in figure.axes if axes.get_title()]
+    assert shown == sorted(set(shown))
+    assert (shown[0], shown[-1]) == (0, depth)
+    for layer, axes in zip(shown, figure.axes, strict=False):
+        (dots,) = axes.collections
+        np.testing.assert_array_equal(np.asarray(dots.get_offsets()), points[layer])
+        colors: Any = dots.get_facecolor()
+        assert [to_hex(color).upper() for color in colors] == [COLORS[k % 10 % len(COLORS)] for k in range(30)]
+
+
+def test_film_of_states_that_are_all_zero_can_be_drawn() -> None:
+    png(film_figure([Film("cora", "GCN", 2, np.zeros((3, 30, 2), np.float32), np.arange(30) % 3)]))

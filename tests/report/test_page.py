@@ -1,0 +1,196 @@
+"""The page: what is in it, that it asks for nothing, and that it works in a browser without a network."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.measures.diagnosis import VERDICTS
+from src.report.cells import CURVES, Film, Report
+from src.report.page import BACKGROUNDS, page
+from tests.report.conftest import DEPTHS, DIVERGED, LINES, NODES, Frame, Store
+
+HERE = Path(__file__).parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OFFLINE = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--virtual-time-budget=15000", "--dump-dom",
+]  # fmt: skip
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, and the text below each kind of tag."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(text)
+        self.close()
+        self.texts = {tag: [text.strip() for text in texts] for tag, texts in self.texts.items()}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.texts.setdefault(tag, []).append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.tags:
+            self.texts[self.tags[-1][0]][-1] += data
+
+    def script(self, key: str) -> str:
+        """The script with this id."""
+        scripts = [attributes for tag, attributes in self.tags if tag == "script"]
+        return self.texts["script"][next(k for k, a in enumerate(scripts) if a.get("id") == key)]
+
+
+@pytest.fixture(scope="module")
+def html(report: Report) -> str:
+    return page(report)
+
+
+@pytest.fixture(scope="module")
+def findings(html: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What tests/report/browser.js found, in a real browser that reaches no network."""
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        if os.environ.get("CI"):
+            pytest.fail("a browser is needed to test the page: install chromium")
+        pytest.skip("no chromium here to open the page in")
+    folder = tmp_path_factory.mktemp("browser")
+    (folder / "report.html").write_text(
+        html.replace("<head>", f"<head><script>{(HERE / 'browser.js').read_text()}</script>", 1)
+    )
+    command = [browser, *OFFLINE, f"--user-data-dir={folder / 'profile'}", (folder / "report.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    boxes = Parsed(done.stdout).texts.get("pre")
+    assert boxes, f"the page did not get to its end: {done.stderr[-2000:]}"
+    found: dict[str, Any] = json.loads(boxes[-1])
+    return found
+
+
+def test_nothing_in_the_page_asks_for_anything(html: str) -> None:
+    parsed = Parsed(html)
+    references = [
+        (tag, key, value)
+        for tag, attributes in parsed.tags
+        for key, value in attributes.items()
+        if key in ("src", "href", "srcset", "data", "action", "poster", "background") or "url(" in (value or "")
+    ]
+    assert references == [("link", "href", "data:,")]
+    assert not {"iframe", "object", "embed", "img", "base"}.intersection(tag for tag, _ in parsed.tags)
+    styles = "".join(parsed.texts["style"])
+    assert "url(" not in styles
+    assert "@import" not in styles
+
+
+def test_labels_are_text_and_no_markup(html: str) -> None:
+    parsed = Parsed(html)
+    assert "b" not in parsed.texts
+    assert DIVERGED in parsed.texts["td"]
+    assert f"{DIVERGED}, csbm, 4 layers" in parsed.texts["figcaption"]
+    outside = "".join(html.split("<script")[0:1] + [part.partition("</script>")[2] for part in html.split("<script")])
+    assert DIVERGED not in outside
+
+
+def test_names_and_evidence_are_escaped_everywhere(frame: Frame) -> None:
+    hostile = "</script><i>\"'&"
+    cells = frame(hostile, 2, [0.5], dataset=hostile, evidence=hostile, verdict=hostile)
+    curves = {(run_id, name): [1.0, 0.5, 0.25] for run_id in cells["run_id"] for name in CURVES}
+    film = Film(hostile, hostile, 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3)
+    parsed = Parsed(page(Report(hostile, cells, curves, [film])))
+    assert "i" not in parsed.texts
+    assert parsed.texts["h1"] == [f"{hostile}: what happens as networks grow deeper"]
+    assert hostile in parsed.texts["h2"]
+    assert hostile in parsed.texts["td"]
+    assert hostile in [attributes.get("title") for tag, attributes in parsed.tags if tag == "td"]
+
+
+def test_film_is_in_the_page_byte_by_byte(html: str, report: Report) -> None:
+    content = json.loads(Parsed(html).script("films"))
+    assert len(content["films"]) == len(report.films) == 3
+    for held, film in zip(content["films"], report.films, strict=True):
+        raw = np.frombuffer(base64.b64decode(held["points"]), np.uint8).reshape(held["layers"], NODES, 2)
+        assert held["layers"] == 5
+        step = np.abs(film.points).max() / 127.5 or 1.0
+        np.testing.assert_allclose((raw / 127.5 - 1) * 127.5 * step, film.points, atol=0.51 * step)
+        assert np.frombuffer(base64.b64decode(held["y"]), np.uint8).tolist() == film.y.tolist()
+
+
+def test_table_holds_accuracies_verdicts_and_colours(html: str, recorded: Store) -> None:
+    parsed = Parsed(html)
+    cells = [attributes for tag, attributes in parsed.tags if tag == "td" and "style" in attributes]
+    assert len(cells) == len(LINES) * len(DEPTHS)
+    colors = [str(cell["style"]).removeprefix("background:") for cell in cells]
+    verdict = recorded.cell("GCN", 4, 0).tags["verdict"]
+    assert colors[1] == BACKGROUNDS[verdict]
+    assert colors[-1] == BACKGROUNDS["diverged"]
+    assert parsed.texts["small"][-1] == "3 diverged"
+    assert cells[-1]["title"] == recorded.cell(DIVERGED, 4, 0).tags["evidence"]
+    mean = np.mean([recorded.cell("GCN", 2, seed).metrics["test_acc"] for seed in (0, 1, 2)])
+    assert parsed.texts["td"][1].startswith(f"{100 * mean:.1f} +- ")
+
+
+def test_every_verdict_has_a_colour_of_its_own() -> None:
+    assert set(BACKGROUNDS) == set(VERDICTS)
+    assert len(set(BACKGROUNDS.values())) == len(VERDICTS)
+
+
+def test_page_without_films_and_results(frame: Frame) -> None:
+    empty = {"outcome": "missing", "verdict": None, "evidence": None, "run_id": None, "seconds": float("nan")}
+    parsed = Parsed(page(Report("hand", pd.concat([frame("GCN", d, [None], **empty) for d in (2, 4)]))))
+    assert "canvas" not in parsed.texts
+    assert "input" not in parsed.texts
+    assert parsed.texts["small"] == ["1 missing", "1 missing"]
+
+
+def test_page_opens_without_errors_or_requests(findings: dict[str, Any]) -> None:
+    assert findings["errors"] == []
+    assert findings["resources"] == []
+
+
+def test_charts_are_drawn_with_the_means(findings: dict[str, Any], recorded: Store) -> None:
+    assert len(findings["charts"]) == 2
+    assert min(findings["charts"]) >= len(LINES) - 1  # a line without any accuracy is not drawn
+    drawn = dict(zip(LINES, findings["accuracies"], strict=True))
+    assert drawn.pop(DIVERGED) == []
+    for line, values in drawn.items():
+        runs = [[recorded.cell(line, d, seed).metrics["test_acc"] for seed in (0, 1, 2)] for d in DEPTHS]
+        assert values == pytest.approx([100 * np.mean(accuracies) for accuracies in runs])
+
+
+def test_menus_switch_measure_and_depth(findings: dict[str, Any]) -> None:
+    by_depth, by_layer = findings["menus"]
+    names = ["test accuracy, %", "Dirichlet energy", "Rayleigh quotient", "effective rank", "seconds"]
+    scales = ["linear", "log", "log", "log", "linear"]
+    assert by_depth == [[name, name, scale, list(LINES)] for name, scale in zip(names, scales, strict=True)]
+    assert [choice[0] for choice in by_layer] == [
+        f"{name}, depth {depth}" for name in [*names[1:4], "gradient norm, epoch 1"] for depth in reversed(DEPTHS)
+    ]
+    for label, title, scale, lines in by_layer:
+        assert label.startswith(f"{title}, depth")
+        assert scale == "log"
+        assert lines == list(LINES)
+
+
+def test_slider_shows_another_layer(findings: dict[str, Any]) -> None:
+    assert findings["blank"] == [False, False, False]
+    assert (findings["first"], findings["second"]) == ("layer 0", "layer 4")
+    assert findings["changed"][:2] == [True, True]
+    assert findings["same"] == [True, True, True]
+
+
+def test_play_runs_stops_and_starts_again(findings: dict[str, Any]) -> None:
+    assert (findings["playing"], findings["stopped"]) == ("stop", "play")
+    assert 0 < findings["after"] < 4
+    assert findings["rests"]
+    assert findings["end"] == [4, "layer 4", "play"]
+    assert 0 < findings["again"] < 1

@@ -1,0 +1,225 @@
+"""Markdown tables: our means and intervals, what is published beside them, differences, verdicts."""
+
+import math
+import statistics
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from src.config import CONF
+from src.report.cells import Report
+from src.report.table import (
+    accuracy_rows,
+    difference_rows,
+    markdown,
+    markdown_table,
+    protocol,
+    state_rows,
+    verdict_rows,
+)
+from tests.report.conftest import LINES, Frame, Store
+
+PUBLISHED: dict[str, Any] = yaml.safe_load((CONF / "published.yaml").read_text())
+STUDENT = {1: 12.7062, 2: 4.3027}  # quantile 0.975 by degrees of freedom
+OURS = [0.80, 0.83, 0.815]
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Mean and half the 95 % interval, as a book's table of Student's t gives it."""
+    n = len(values)
+    return statistics.fmean(values), STUDENT[n - 1] * statistics.stdev(values) / math.sqrt(n)
+
+
+def entries(dataset: str) -> list[dict[str, Any]]:
+    return [entry for entry in PUBLISHED["entries"] if entry["dataset"] == dataset]
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The tables of a Markdown text: rows of cells, without the line below the head."""
+    found: list[list[list[str]]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("|"):
+            assert line.endswith("|")
+            found[-1].append([cell.strip() for cell in line[1:-1].split("|")])
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
+
+
+def test_mean_and_interval(frame: Frame) -> None:
+    mean, half = interval(OURS)
+    rows = accuracy_rows(frame("GCN", 2, list(OURS)), [])
+    assert rows == [["line", "2"], ["GCN", f"{100 * mean:.1f} +- {100 * half:.1f}"]]
+    assert rows[1][1] == "81.5 +- 3.7"
+
+
+def test_one_run_has_no_interval_and_none_has_no_number(frame: Frame) -> None:
+    parts = [frame("GCN", 2, [0.8125]), frame("GCN", 4, [None, None]), frame("GCN", 8, [None, 0.25])]
+    parts.append(frame("GCNII", 2, [0.5]))
+    rows = accuracy_rows(pd.concat(parts), [])
+    assert rows[1:] == [["GCN", "81.2", "-", "25.0 (1 of 2)"], ["GCNII", "50.0", "-", "-"]]
+
+
+def test_published_values_stand_below_lines_of_their_kind(frame: Frame) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "GCN": {},
+        "GCN + DropEdge": {"p_drop": 0.2},
+        "residual": {"model": "residual_gcn"},
+        "MLP": {"model": "mlp"},
+    }
+    parts = [frame(line, depth, [0.8], **kind) for line, kind in kinds.items() for depth in (2, 4)]
+    rows = accuracy_rows(pd.concat(parts), entries("cora"))
+    assert [row[0] for row in rows[1:]] == [
+        "GCN", "*published* [dropedge]", "GCN + DropEdge", "*published* [dropedge]",
+        "residual", "*published* [dropedge]", "MLP",
+    ]  # fmt: skip
+    assert rows[2][1:] == ["81.1", "80.4"]
+    assert rows[4][1:] == ["82.8", "82.0"]
+    assert rows[6][1:] == ["-", "78.8"]
+
+
+def test_cells_that_never_ran_leave_a_line_its_kind(frame: Frame) -> None:
+    never = frame("GCN + DropEdge", 2, [None], model=None, p_drop=math.nan, typed=None, outcome="missing")
+    rows = accuracy_rows(pd.concat([never, frame("GCN + DropEdge", 4, [0.8], p_drop=0.2)]), entries("cora"))
+    assert rows[2] == ["*published* [dropedge]", "82.8", "82.0"]
+
+
+@pytest.mark.parametrize("changes", [{"typed": "model lr"}, {"typed": "model norm"}, {"split": "random0"}])
+def test_published_values_do_not_stand_below_another_experiment(frame: Frame, changes: dict[str, str]) -> None:
+    cells = frame("GCN", 2, [0.8], **changes)
+    assert accuracy_rows(cells, entries("cora")) == [["line", "2"], ["GCN", "80.0"]]
+    assert "[dropedge]" not in markdown(cells)
+
+
+def test_settings_that_do_not_change_the_experiment_keep_the_published_values(frame: Frame) -> None:
+    cells = frame("GCN", 2, [0.8], typed="dataset depth model seed tracking.uri trainer.threads")
+    assert accuracy_rows(cells, entries("cora"))[2:] == [["*published* [dropedge]", "81.1"]]
+
+
+def test_best_of_all_depths_has_a_column_of_its_own(frame: Frame) -> None:
+    cells = [frame("GCN", 2, [0.5], dataset="texas"), frame("MLP", 2, [0.5], dataset="texas", model="mlp")]
+    rows = accuracy_rows(pd.concat(cells), entries("texas"))
+    best = next(entry["best"] for entry in entries("texas") if entry["model"] == "gcn")
+    assert rows[0] == ["line", "2", "published, depth tuned"]
+    assert rows[1:] == [["GCN", "50.0", best], ["MLP", "50.0", "-"]]
+
+
+def test_differences_are_taken_from_the_line_that_is_extended(frame: Frame) -> None:
+    lines = ("GCN", "GCNII", "GCNII + DropEdge", "GCN + DropEdge", "GCNII without decay")
+    rows = difference_rows(pd.concat([frame(line, 2, [0.1 * k]) for k, line in enumerate(lines)]))
+    assert rows == [
+        ["difference", "2"],
+        ["GCNII - GCN", "+10.0"],
+        ["GCNII + DropEdge - GCNII", "+10.0"],
+        ["GCN + DropEdge - GCN", "+30.0"],
+        ["GCNII without decay - GCNII", "+30.0"],
+    ]
+
+
+def test_differences_are_paired_by_seed(frame: Frame) -> None:
+    second = [0.82, None, 0.805, 0.9]
+    cells = pd.concat([frame("GCN", 2, list(OURS)), frame("GCN + X", 2, second)])
+    mean, half = interval([0.82 - 0.80, 0.805 - 0.815])
+    assert difference_rows(cells)[1] == ["GCN + X - GCN", f"{100 * mean:+.1f} +- {100 * half:.1f}"]
+
+
+def test_lines_without_a_common_run_have_no_difference(frame: Frame) -> None:
+    cells = pd.concat([frame("GCN", 2, [0.5, None]), frame("GCNII", 2, [None, 0.5])])
+    assert difference_rows(cells)[1] == ["GCNII - GCN", "-"]
+
+
+def test_verdicts_are_counted_and_what_has_none_by_its_outcome(frame: Frame) -> None:
+    cells = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="missing", verdict=None)])
+    assert verdict_rows(cells) == [["line", "2", "4"], ["GCN", "2 healthy, 1 diverged", "1 missing"]]
+
+
+def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
+    cells = frame("GCN", 2, [0.8, 0.8, 0.8]).assign(
+        dirichlet_energy=[1e-9, 2e-9, 1.0], effective_rank=[1.0, 2.5, 9.0], seconds=[1.0, 2.0, 6.0]
+    )
+    missing = frame("GCN", 4, [None], seconds=math.nan)
+    assert state_rows(pd.concat([cells, missing]))[1] == ["GCN", "2e-09 / 2.5 / 3", "-"]
+
+
+def test_protocol_counts_every_cell(frame: Frame) -> None:
+    cells = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="failed")])
+    assert protocol(cells).startswith("4 cells, 2 finished, 1 diverged, 1 failed; 3 seeds (from 0), 1 splits.")
+
+
+def test_protocol_names_the_settings_of_each_line(frame: Frame) -> None:
+    never = frame("new", 2, [None], recipe=None, code_hash=None)
+    cells = pd.concat([frame("GCN", 2, [0.8]), frame("own", 2, [0.8], recipe="none"), never])
+    assert "Settings: GCN: published/cora-gcn, own: defaults, new: not run yet;" in protocol(cells)
+
+
+def test_protocol_tells_when_runs_of_a_model_differ_in_code(frame: Frame) -> None:
+    same, other = frame("GCN", 2, [0.8]), frame("GCN", 4, [0.8], code_hash="d")
+    assert "code_hash" not in protocol(same)
+    assert "Not all runs of a model are of the same code" in protocol(pd.concat([same, other]))
+
+
+def test_roc_auc_is_shown_where_it_is_measured(frame: Frame) -> None:
+    cells = frame("GCN", 2, [0.8, 0.8]).assign(test_roc_auc=[0.7, 0.7])
+    assert accuracy_rows(cells, [])[1] == ["GCN", "70.0 +- 0.0"]
+    assert "Test ROC-AUC in %:" in markdown(cells)
+    assert "Test accuracy in %:" in markdown(frame("GCN", 2, [0.8]).assign(test_roc_auc=math.nan))
+
+
+def test_interval_over_several_splits_is_that_of_their_means(frame: Frame) -> None:
+    splits = {"0": [0.6, 0.7], "1": [0.8, 0.9], "2": [0.7, 0.6]}
+    cells = pd.concat([frame("GCN", 2, list(values), split=split) for split, values in splits.items()])
+    mean, half = interval([0.65, 0.85, 0.65])
+    assert accuracy_rows(cells, [])[1] == ["GCN", f"{100 * mean:.1f} +- {100 * half:.1f}"]
+    assert "over splits (each the mean of its seeds)" in protocol(cells)
+
+
+def test_whole_text_is_valid_markdown(report: Report) -> None:
+    text = markdown(report.cells)
+    found = tables(text)
+    assert [len(table) - 1 for table in found] == [5, 4, 5, 5]  # accuracies, differences, verdicts, states
+    for table in found:
+        assert set(map(len, table)) == {3}
+        assert table[0][1:] == ["2", "4"]
+        assert set(table[1][1]) == {"-"}
+    assert text.startswith("# Study small\n\n24 cells, 18 finished, 6 diverged;")
+    assert "\n\n## csbm\n\n" in text
+    assert "\n\n\n" not in text
+
+
+def test_whole_text_holds_the_means_of_the_runs(recorded: Store, report: Report) -> None:
+    rows = {row[0]: row[1:] for row in tables(markdown(report.cells))[0]}
+    for line in LINES:
+        for column, depth in enumerate((2, 4)):
+            runs = [recorded.cell(line, depth, seed).metrics.get("test_acc") for seed in (0, 1, 2)]
+            values = [value for value in runs if value is not None]
+            mean, half = interval(values) if values else (0.0, 0.0)
+            assert rows[line][column] == (f"{100 * mean:.1f} +- {100 * half:.1f}" if values else "-")
+
+
+def test_sources_of_what_is_published_are_named(frame: Frame) -> None:
+    text = markdown(pd.concat([frame("GCN", 2, [0.8]), frame("MLP", 2, [0.6], model="mlp")]))
+    source = PUBLISHED["sources"]["dropedge"]
+    assert f"- [dropedge]: {source['title']}; {source['protocol']}." in text
+    assert "[gcnii]" not in text
+
+
+def test_a_bar_in_a_label_is_no_column() -> None:
+    (table,) = tables(markdown_table([["line", "2"], ["a|b", "-"]]))
+    assert [len(row) for row in table] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("entry", PUBLISHED["entries"], ids=lambda e: f"{e['dataset']}-{e['model']}-{e['drop_edge']}")
+def test_published_entries_are_of_what_there_is(entry: dict[str, Any]) -> None:
+    assert set(entry) <= {"dataset", "model", "drop_edge", "source", "values", "best"}
+    assert (CONF / "dataset" / f"{entry['dataset']}.yaml").is_file()
+    assert (CONF / "model" / f"{entry['model']}.yaml").is_file()
+    assert entry["source"] in PUBLISHED["sources"]
+    assert ("values" in entry) != ("best" in entry)
+    assert f"[{entry['source']}]" in entry.get("best", f"[{entry['source']}]")  # it stands in a column of its own
+    assert all(depth >= 1 and 0 < value < 100 for depth, value in entry.get("values", {}).items())
+    same = [
+        other for other in PUBLISHED["entries"] if all(other[k] == entry[k] for k in ("dataset", "model", "drop_edge"))
+    ]
+    assert same == [entry]

@@ -1,0 +1,125 @@
+"""Small studies: in this process for speed, or by the command line in a copy of the project."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from src.study.grid import Cell, expand
+from src.study.plan import Plan, make_plan
+from src.study.run import run_study
+from src.tracking.search import Recorded, Records
+
+LINES = {"GCN": "model=gcn", "GCNII": "model=gcnii"}
+CSBM = ["dataset=csbm", "dataset.nodes=120", "hidden=16", "tracking.artifacts=[config]"]
+SMALL = [*CSBM, "trainer.threads=1", "epochs=3"]
+GRID = {"depth": "2,4", "seed": "0,1"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that a study in this process reads and writes."""
+
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        return f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def records(self) -> Records:
+        return Records(self.uri, "depthlab")
+
+    def cells(self, *typed: str, lines: dict[str, str] | None = None, film: dict[str, Any] | None = None) -> list[Cell]:
+        """LINES over GRID, with changes."""
+        more = [*SMALL, f"tracking.uri={self.uri}", *typed]
+        return expand(LINES if lines is None else lines, GRID, film or {}, more)
+
+    def plan(self, cells: list[Cell], same_code: bool = False) -> Plan:
+        return make_plan(cells, self.records.runs(), same_code)
+
+    def run(self, cells: list[Cell], name: str = "small", **config: Any) -> bool:
+        """One study, its cells one after another in this process."""
+        return run_study(name, cells, options(**config))
+
+    def parents(self) -> dict[str, Recorded]:
+        """The parent run of each line, by label."""
+        found = self.records.runs("tags.kind = 'study'")
+        assert len({run.tags["line"] for run in found}) == len(found)
+        return {run.tags["line"]: run for run in found}
+
+    def finished(self) -> dict[str, Recorded]:
+        """The runs of cells by id."""
+        runs = self.records.runs("tags.outcome = 'finished'")
+        return {run.run_id: run for run in runs if run.tags.get("kind") != "study"}
+
+
+def options(**changes: Any) -> DictConfig:
+    """conf/study.yaml's own settings."""
+    plain = {"jobs": 1, "backend": "loky", "scheduler": None, "only": None, "reuse": "any_code", "dry": False}
+    return OmegaConf.create(plain | changes)
+
+
+@pytest.fixture
+def study(
+    tmp_path: Path, opened_together: tuple[Path, list[int | None]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Study]:
+    """A folder of the test's own for a study in this process."""
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copy(opened_together[0], here / "mlflow.db")
+    for module in ("src.study.run", "src.train.identity"):
+        monkeypatch.setattr(f"{module}.CHECKPOINTS", here / "checkpoints")
+    monkeypatch.setattr("src.study.lines.RESULTS", here / "results")
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # threads that each cell gets
+    yield Study(here)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def shop(workshop: Path, opened_together: tuple[Path, list[int | None]]) -> Study:
+    """A copy of the program with a store that has its tables already."""
+    shutil.copy(opened_together[0], workshop / "mlflow.db")
+    return Study(workshop)
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(shop: Study, environment: dict[str, str]) -> Iterator[Start]:
+    """Starts `python -m src.study ...` there, in a process group of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*typed: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "src.study", *typed], cwd=shop.folder, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def recorded() -> Callable[..., Recorded]:
+    """A cell's run as the store would give it back."""
+
+    def make(
+        cell: Cell, data_hash: str, run_id: str = "1", metrics: dict[str, float] | None = None, **tags: str
+    ) -> Any:
+        own = {"config_hash": cell.hash, "data_hash": data_hash, "outcome": "finished"}
+        return Recorded(run_id, "a run", "FINISHED", own | tags, metrics or {}, {})
+
+    return make

@@ -1,0 +1,67 @@
+"""How long cells may take."""
+
+from collections.abc import Callable
+
+import pytest
+
+from src.data.prepare import load
+from src.study.estimate import OVERHEAD, estimate
+from src.study.grid import Cell
+from src.study.plan import make_plan
+from src.tracking.search import Recorded
+from tests.study.conftest import Study
+
+Make = Callable[..., Recorded]
+
+
+def done(cell: Cell, recorded: Make, epochs: float, seconds: float) -> Recorded:
+    metrics = {"epochs_run": epochs, "seconds_per_epoch": seconds}
+    return recorded(cell, load(cell.settings["dataset"])[1], metrics=metrics)
+
+
+def test_done_cells_tell_the_time_of_those_like_them(study: Study, recorded: Make) -> None:
+    cells = study.cells("depth=2,8,20", "seed=0,1,2", lines={"GCN": "model=gcn"})
+    at = {(cell.depth, cell.seed): cell for cell in cells}
+    runs = [done(at[2, 0], recorded, 10, 0.5), done(at[2, 1], recorded, 10, 0.7), done(at[20, 0], recorded, 100, 0.9)]
+    seconds = estimate(make_plan(cells, runs, same_code=False))
+    assert seconds == {
+        at[2, 2].hash: pytest.approx(6 + OVERHEAD),  # the mean of the same depth
+        **{at[8, seed].hash: pytest.approx(6 * 9 / 3 + OVERHEAD) for seed in range(3)},  # the nearest, linear in depth
+        **{at[20, seed].hash: pytest.approx(90 + OVERHEAD) for seed in (1, 2)},
+    }
+
+
+def test_another_line_is_timed_for_itself(study: Study, recorded: Make) -> None:
+    gcn, wide = study.cells("depth=2", "seed=0", lines={"GCN": "model=gcn", "wide": "model=mlp"})
+    seconds = estimate(make_plan([gcn, wide], [done(gcn, recorded, 10, 1e6)], same_code=False))
+    assert OVERHEAD < seconds[wide.hash] < 1000
+
+
+def test_unknown_cells_are_timed_at_their_deepest(study: Study) -> None:
+    cells = study.cells("depth=2,17", "seed=0", "patience=50", "epochs=100000", lines={"GCN": "model=gcn"})
+    shallow, deep = estimate(make_plan(cells, [], same_code=False)).values()
+    assert deep > OVERHEAD
+    assert shallow - OVERHEAD == pytest.approx((deep - OVERHEAD) * 3 / 18)
+
+
+def test_a_training_is_not_longer_than_its_epochs(study: Study) -> None:
+    def seconds(epochs: int) -> float:
+        cells = study.cells(f"epochs={epochs}", "patience=1000", "depth=8", "seed=0", lines={"GCN": "model=gcn"})
+        (found,) = estimate(make_plan(cells, [], same_code=False)).values()
+        return found - OVERHEAD
+
+    few, many, more = seconds(10), seconds(4000), seconds(10**9)
+    assert few < many / 50
+    assert more < 10 * many  # four times the patience, however many epochs are allowed
+
+
+def test_nothing_to_do_takes_no_time(study: Study, recorded: Make) -> None:
+    cells = study.cells("depth=2", "seed=0", lines={"GCN": "model=gcn"})
+    assert estimate(make_plan(cells, [done(cells[0], recorded, 1, 1)], same_code=False)) == {}
+
+
+def test_a_cell_that_cannot_run_does_not_stop_the_estimate(study: Study) -> None:
+    good, bad = study.cells("depth=2", "seed=0", lines={"GCN": "model=gcn", "roc": "model=mlp dataset.metric=roc_auc"})
+    bad.settings["dataset"]["classes"] = 3
+    seconds = estimate(make_plan([good, bad], [], same_code=False))
+    assert seconds[bad.hash] == OVERHEAD < seconds[good.hash]

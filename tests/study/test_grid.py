@@ -1,0 +1,169 @@
+"""From lines and swept settings to cells."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import yaml
+
+from src.cli import explain
+from src.config import CONF
+from src.errors import UserError
+from src.settings import compose_settings, config_hash
+from src.study.grid import Cell, expand
+
+TWO = {"GCN": "model=gcn", "GCN + DropEdge": "model=gcn p_drop=0.2"}
+Key = tuple[str, str, int, int, str]
+
+
+def keys(cells: list[Cell]) -> list[Key]:
+    return [(cell.dataset, cell.line, cell.depth, cell.seed, cell.split) for cell in cells]
+
+
+def grid_of(*typed: str, lines: dict[str, str] | None = None, **grid: Any) -> list[Cell]:
+    return expand(TWO if lines is None else lines, grid, {}, typed)
+
+
+def test_lines_times_datasets_times_axes() -> None:
+    cells = grid_of(dataset="texas,wisconsin", depth="2,8", seed="range(3)", split="0,4")
+    assert len(set(keys(cells))) == len(cells) == 2 * 2 * 2 * 3 * 2
+    assert {cell.settings["p_drop"] for cell in cells if cell.line == "GCN + DropEdge"} == {0.2}
+    assert {cell.settings["p_drop"] for cell in cells if cell.line == "GCN"} == {0.0}
+
+
+def test_typed_values_win_over_the_grid() -> None:
+    cells = grid_of("seed=7", "depth=4", dataset="cora", depth="2,8", seed="0,1")
+    assert keys(cells) == [("cora", label, 4, 7, "public") for label in TWO]
+
+
+def test_typed_models_replace_the_lines() -> None:
+    cells = grid_of("model=mlp,gcnii", dataset="cora", depth="2")
+    assert keys(cells) == [("cora", label, 2, 0, "public") for label in ("mlp", "gcnii")]
+
+
+def test_other_settings_multiply_the_lines() -> None:
+    cells = grid_of("dropout=0.1,0.3", "hidden=16", dataset="cora", depth="2")
+    found = {cell.line: (cell.settings["p_drop"], cell.settings["dropout"]) for cell in cells}
+    assert found == {
+        "GCN dropout=0.1": (0.0, 0.1), "GCN dropout=0.3": (0.0, 0.3),
+        "GCN + DropEdge dropout=0.1": (0.2, 0.1), "GCN + DropEdge dropout=0.3": (0.2, 0.3),
+    }  # fmt: skip
+    assert {cell.settings["hidden"] for cell in cells} == {16}
+
+
+def test_typed_lines_are_named_after_what_differs() -> None:
+    cells = grid_of("model=gcnii", "model.alpha=0.1,0.5", "p_drop=0,0.2", "lr=0.1", dataset="cora", depth="2")
+    labels = [f"gcnii alpha={alpha} p_drop={p}" for alpha in ("0.1", "0.5") for p in ("0", "0.2")]
+    assert [cell.line for cell in cells] == labels
+    assert [cell.settings["model"]["alpha"] for cell in cells] == [0.1, 0.1, 0.5, 0.5]
+
+
+def test_lists_are_one_value() -> None:
+    (cell,) = grid_of("measures=[effective_rank,stable_rank]", "tracking.artifacts=[]", lines={"GCN": "model=gcn"})
+    assert cell.settings["measures"] == ["effective_rank", "stable_rank"]
+    assert cell.settings["tracking"]["artifacts"] == []
+
+
+def test_seed_by_seed_and_splits_as_numbers() -> None:
+    cells = grid_of(dataset="texas", depth="2,8", seed="1,0", split="range(10)")
+    order = [(cell.seed, int(cell.split)) for cell in cells]
+    assert order == sorted(order)
+    assert {cell.line for cell in cells[:4]} == set(TWO)
+
+
+def test_random_splits_are_told_apart() -> None:
+    cells = grid_of(dataset="cora", split="random", split_seed="3,5", depth="2")
+    assert [cell.split for cell in cells] == ["random3", "random3", "random5", "random5"]
+
+
+@pytest.mark.parametrize(
+    ("line", "typed"),
+    [
+        ("model=gcn", ["dataset=cora"]),  # with a recipe
+        ("model=gcnii p_drop=0.2", ["dataset=texas", "split=4", "split_seed=2"]),
+        ("model=mlp", ["dataset=csbm", "dataset.nodes=120", "epochs=5", "split=7"]),
+    ],
+)
+def test_a_cell_is_the_same_experiment_as_the_typed_run(line: str, typed: list[str]) -> None:
+    more = ["depth=3,8", "seed=1,3"]  # the cell is neither the first nor the last
+    last = [cell for cell in grid_of(*typed, *more, lines={"one": line}) if (cell.depth, cell.seed) == (8, 1)]
+    settings = compose_settings([*line.split(), *typed, "depth=8", "seed=1"])
+    assert [cell.settings for cell in last] == [settings]
+    assert last[0].hash == config_hash(settings)
+
+
+def test_where_values_come_from() -> None:
+    (cell,) = grid_of("depth=4", lines={"GCN": "model=gcn p_drop=0.2"}, dataset="cora", seed=1)
+    for key in ("model", "dataset", "depth", "seed", "p_drop"):
+        assert cell.origin[key] == "command line", key
+    assert cell.origin["dropout"] == "recipe published/cora-gcn"
+    assert cell.origin["epochs"] == "default"
+    assert cell.origin["dataset.normalize_features"] == "dataset cora"
+
+
+def test_film_cells() -> None:
+    grid = {"dataset": "cora", "depth": "2,8", "seed": "0,1"}
+    filmed = [key for cell, key in _with_keys(expand(TWO, grid, {"depth": 8, "seed": 0}, [])) if cell.film]
+    assert filmed == [("cora", label, 8, 0, "public") for label in TWO]
+    some = expand(TWO, grid, {"depth": 8, "seed": 0, "lines": ["GCN"]}, [])
+    assert [key for cell, key in _with_keys(some) if cell.film] == [("cora", "GCN", 8, 0, "public")]
+    assert not any(cell.film for cell in expand(TWO, grid, {}, []))
+    assert len({cell.hash for cell in some}) == 8  # whether states are kept is no part of the experiment
+
+
+def _with_keys(cells: list[Cell]) -> list[tuple[Cell, Key]]:
+    return list(zip(cells, keys(cells), strict=True))
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "study").glob("*.yaml")))
+def test_every_shipped_study_expands(name: str) -> None:
+    content = yaml.safe_load((CONF / "study" / f"{name}.yaml").read_text())
+    cells = expand(content["lines"], content["grid"], content["film"], [])
+    sizes = Counter((cell.dataset, cell.line) for cell in cells)
+    assert {line for _, line in sizes} == (set(content["lines"]) or {"gcnii"})
+    assert len(set(sizes.values())) == 1
+    if content["film"]:
+        kept = {cell.line for cell in cells if cell.film}
+        assert kept == set(content["film"].get("lines", content["lines"]))
+
+
+BAD = [
+    (["p_drop=0.5"], "the line 'GCN + DropEdge' sets p_drop itself: leave p_drop out, or name the models, model=..."),
+    (["ckpt=last"], "a study goes on by itself with what was interrupted: leave ckpt out"),
+    (["tracking.uri=a,b"], "all cells of a study are recorded in one place: give one tracking.uri"),
+    (["depth=abc"], "depth must be a whole number in [1, inf), got abc"),
+    (["depth=2,abc"], "depth must be a whole number in [1, inf)"),
+    (["depth=2,0"], "depth must be a whole number in [1, inf), got 0"),
+    (["dropout=1.5"], "dropout must be a number in [0, 1), got 1.5"),
+    (["model=gcn", "p_drop=0,1.5"], "p_drop must be a number in [0, 1), got 1.5"),
+    (["model=gcn,foo"], "there is no model foo: choose one of gcn, gcnii, mlp, residual_gcn"),
+    (["dataset=foo"], "there is no dataset foo: choose one of "),
+    (
+        ["dataset=texas", "split=0,12"],
+        "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=texas, got 12",
+    ),
+    (["~depth"], "cannot read '~depth': write key=value"),
+    (["+x=1"], "cannot read '+x=1': write key=value"),
+    (["dpeth=2"], "there is no setting dpeth: did you mean depth"),
+    (["depth"], "cannot read 'depth': write key=value"),
+    (["seed=range(0)"], "'seed=range(0)' holds no value: give one at least"),
+    (["split_seed=0,1"], "split_seed is of random splits alone: add split=random"),
+    (["depth=2,2"], "GCN holds the same run twice: leave one out"),
+    (["model=gcn", "p_drop=0,0.0"], "the lines gcn p_drop=0 and gcn p_drop=0.0 hold the same run twice: leave one out"),
+    (["model=gcn", "trainer.threads=1,2"], "the lines gcn trainer.threads=1 and gcn trainer.threads=2 hold the same"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), BAD, ids=[" ".join(typed) for typed, _ in BAD])
+def test_bad_values_end_in_one_sentence(typed: list[str], sentence: str) -> None:
+    with pytest.raises(Exception) as error:
+        grid_of(*typed)
+    found = explain(error.value)
+    assert found is not None
+    assert found.startswith(sentence)
+    assert "\n" not in found
+
+
+def test_a_line_that_is_wrong_itself() -> None:
+    with pytest.raises(UserError, match="p_drop must be"):
+        grid_of(lines={"GCN": "model=gcn p_drop=1.5"})

@@ -1,0 +1,177 @@
+"""Parent runs: curves by depth over real cells, written once, made anew when a study grows."""
+
+import json
+import math
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from src.data.prepare import load
+from src.errors import UserError
+from src.study.lines import GRID, by_depth, lines_of
+from src.study.plan import make_plan
+from src.tracking.search import PARENT, Recorded
+from tests.study.conftest import Study
+
+ONE = {"GCN": "model=gcn"}
+Make = Callable[..., Recorded]
+
+
+def points(study: Study) -> dict[str, list[tuple[str, int, float]]]:
+    """Every metric point of every parent."""
+    client = study.records.client
+    found: dict[str, list[tuple[str, int, float]]] = {}
+    for label, run in study.parents().items():
+        history = [point for name in run.metrics for point in client.get_metric_history(run.run_id, name)]
+        found[label] = sorted((point.key, point.step, point.value) for point in history)
+    return found
+
+
+def test_curves_are_those_of_the_cells(study: Study) -> None:
+    assert study.run(study.cells("seed=0,1,2", lines=ONE))
+    parent = study.parents()["GCN"]
+    children = [run for run in study.finished().values() if run.tags[PARENT] == parent.run_id]
+    assert len(children) == 6
+    expected: list[Any] = []
+    for depth in (2, 4):
+        runs = [run.metrics for run in children if run.tags["depth"] == str(depth)]
+        scores = [metrics["test_acc"] for metrics in runs]
+        interval = stats.ttest_1samp(scores, 0).confidence_interval(0.95)
+        values = {
+            "test_acc_by_depth": sum(scores) / 3,
+            "test_acc_by_depth_low": interval.low,
+            "test_acc_by_depth_high": interval.high,
+            "val_acc_by_depth": statistics.fmean(metrics["best_val_acc"] for metrics in runs),
+            "train_acc_by_depth": statistics.fmean(metrics["best_train_acc"] for metrics in runs),
+            "dirichlet_energy_by_depth": statistics.median(metrics["dirichlet_energy"] for metrics in runs),
+            "effective_rank_by_depth": statistics.median(metrics["effective_rank"] for metrics in runs),
+            "seconds_by_depth": statistics.fmean(m["epochs_run"] * m["seconds_per_epoch"] for m in runs),
+        }
+        expected += [(name, depth, pytest.approx(value)) for name, value in values.items()]
+    assert points(study)["GCN"] == sorted(expected, key=lambda point: point[:2])
+    assert (parent.status, parent.tags["outcome"], parent.name) == ("FINISHED", "finished", "small: csbm GCN")
+    assert parent.tags["verdicts"].startswith("2: 3 ")
+
+
+def test_the_grid_lists_its_cells(study: Study, tmp_path: Path) -> None:
+    cells = study.cells(lines=ONE, film={"depth": 4, "seed": 0})
+    assert study.run(cells)
+    copy = study.records.file(study.parents()["GCN"].run_id, GRID, tmp_path)
+    assert copy is not None
+    data = load(cells[0].settings["dataset"])[1]
+    assert json.loads(copy.read_text()) == [
+        {"config_hash": cell.hash, "data_hash": data, "depth": cell.depth, "seed": cell.seed, "split": "0",
+         "film": (cell.depth, cell.seed) == (4, 0)}
+        for cell in cells
+    ]  # fmt: skip
+    filmed = [run.tags["depth"] for run in study.finished().values() if "states" in run.tags["artifacts"]]
+    assert filmed == ["4"]
+
+
+def test_a_file_for_each_line(study: Study) -> None:
+    cells = study.cells(lines={"GCN": "model=gcn", "GCN + DropEdge 0.2": "model=gcn p_drop=0.2"})
+    assert study.run(cells)
+    folder = study.folder / "results" / "small" / "lines"
+    assert {path.name for path in folder.iterdir()} == {"csbm-gcn.json", "csbm-gcn-dropedge-0-2.json"}
+    plan = study.plan(cells)
+    for line in lines_of(cells):
+        content = json.loads(line.file("small").read_text())
+        assert content == {str(depth): point for depth, point in by_depth(line, plan).items()}
+        assert content["2"]["cells"] == 2
+
+
+def test_the_same_study_again_adds_nothing(study: Study) -> None:
+    cells = study.cells()
+    assert study.run(cells)
+    before = {run.run_id for run in study.records.runs()}, points(study)
+    assert study.run(cells)
+    assert ({run.run_id for run in study.records.runs()}, points(study)) == before
+
+
+def test_a_wider_grid_replaces_the_parent(study: Study) -> None:
+    assert study.run(study.cells("depth=2", lines=ONE))
+    old, cells = study.parents()["GCN"].run_id, set(study.finished())
+    assert study.run(study.cells("depth=2,3", lines=ONE))
+    new = study.parents()["GCN"].run_id
+    assert new != old
+    assert study.records.client.get_run(old).info.lifecycle_stage == "deleted"
+    assert cells < set(study.finished())
+    assert {run.tags[PARENT] for run in study.finished().values()} == {new}
+    curve = [(step, name) for name, step, _ in points(study)["GCN"] if name == "test_acc_by_depth"]
+    assert [step for step, _ in curve] == [2, 3]
+
+
+def test_only_leaves_the_other_lines_alone(study: Study) -> None:
+    assert study.run(study.cells("seed=0"))
+    before = study.parents()
+    assert study.run(study.cells("seed=0", "depth=2,3"), only=["GCN"])
+    after = study.parents()
+    assert after["GCNII"] == before["GCNII"]
+    assert after["GCN"].run_id != before["GCN"].run_id
+    assert {run.tags["line"] for run in study.finished().values() if run.tags["depth"] == "3"} == {"GCN"}
+
+
+def test_a_line_keeps_its_colour_when_it_is_run_alone(study: Study) -> None:
+    cells = study.cells("seed=0", "depth=2")
+    assert study.run(cells, name="all")
+    assert study.run(cells, name="some", only=["GCNII"])
+    runs = study.records.runs("tags.kind = 'study'")
+    colours = {(run.tags["study"], run.tags["line"]): run.tags["mlflow.runColor"] for run in runs}
+    assert colours["some", "GCNII"] == colours["all", "GCNII"] != colours["all", "GCN"]
+
+
+def test_lines_that_differ_in_punctuation_alone_are_refused(study: Study) -> None:
+    with pytest.raises(UserError, match=r"^two lines would write the file csbm-gcn-0-2\.json: rename 'GCN 0"):
+        lines_of(study.cells("depth=2", lines={"GCN 0.2": "model=gcn", "GCN 0,2": "model=mlp"}))
+
+
+def test_a_line_that_left_the_study_leaves_the_records(study: Study) -> None:
+    assert study.run(study.cells("seed=0"))
+    assert study.run(study.cells("seed=0", lines=ONE))
+    assert set(study.parents()) == {"GCN"}
+    assert len(study.finished()) == 4  # its cells stay
+
+
+def test_another_study_shares_the_cells_not_the_parents(study: Study) -> None:
+    cells = study.cells("seed=0", lines=ONE)
+    assert study.run(cells, name="one")
+    first, runs = study.parents()["GCN"], set(study.finished())
+    assert study.run(cells, name="two")
+    parents = study.records.runs("tags.kind = 'study'")
+    assert [run.tags["study"] for run in parents] == ["one", "two"]
+    assert set(study.finished()) == runs
+    assert {run.tags[PARENT] for run in study.finished().values()} == {first.run_id}
+
+
+def test_cells_whose_parent_is_gone_are_adopted(study: Study) -> None:
+    cells = study.cells("seed=0", lines=ONE)
+    assert study.run(cells, name="one")
+    study.records.delete(study.parents()["GCN"].run_id)
+    assert study.run(cells, name="two")
+    assert {run.tags[PARENT] for run in study.finished().values()} == {study.parents()["GCN"].run_id}
+
+
+def test_diverged_cells_count_as_cells_alone(study: Study, recorded: Make) -> None:
+    cells = study.cells("depth=2", "seed=range(3)", lines=ONE)
+    data = load(cells[0].settings["dataset"])[1]
+    good: dict[str, Any] = {"test_acc": 0.8, "dirichlet_energy": 0.5, "effective_rank": 3.0}
+    bad = {"dirichlet_energy": math.nan, "effective_rank": math.inf}
+    runs = [recorded(cells[0], data, metrics=good, verdict="healthy")]
+    runs += [recorded(cell, data, metrics=bad, outcome="diverged", verdict="diverged") for cell in cells[1:]]
+    (line,) = lines_of(cells)
+    assert by_depth(line, make_plan(cells, runs, same_code=False)) == {
+        2: {"cells": 3, "test_acc_by_depth": 0.8, "dirichlet_energy_by_depth": 0.5, "effective_rank_by_depth": 3.0,
+            "seconds_by_depth": 0.0, "verdicts": "2 diverged, 1 healthy"}
+    }  # fmt: skip
+
+
+def test_a_line_that_diverged_is_still_json(study: Study) -> None:
+    cells = study.cells("depth=2", "seed=0", "lr=1e30", lines=ONE)
+    assert study.run(cells)
+    (line,) = lines_of(cells)
+    content = json.loads(line.file("small").read_text(), parse_constant=pytest.fail)
+    assert content["2"]["verdicts"] == "1 diverged"

@@ -1,0 +1,92 @@
+"""Mean, spread and interval against SciPy's own tests."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from src.study.statistics import over_runs, paired, summarize
+
+VALUES = [0.812, 0.797, 0.821, 0.805, 0.779, 0.83]
+
+
+@pytest.mark.parametrize("n", [2, 3, 6])
+def test_summary_against_scipy(n: int) -> None:
+    values = VALUES[:n]
+    found = summarize(values)
+    interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert found.n == n
+    assert found.mean == pytest.approx(sum(values) / n)
+    assert found.std == pytest.approx(stats.tstd(values))
+    assert [found.low, found.high] == pytest.approx([interval.low, interval.high])
+
+
+def test_one_value_has_no_spread() -> None:
+    found = summarize([0.5])
+    assert (found.n, found.mean) == (1, 0.5)
+    assert all(math.isnan(value) for value in (found.std, found.half, found.low, found.high))
+
+
+def test_equal_values_have_none_either() -> None:
+    found = summarize([0.75, 0.75, 0.75])
+    assert (found.std, found.half, found.low, found.high) == (0, 0, 0.75, 0.75)
+
+
+def test_no_value_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        summarize([])
+
+
+def test_the_interval_covers_as_often_as_it_says() -> None:
+    samples = np.random.default_rng(0).normal(3.0, 2.0, (4000, 4))
+    covered = [found.low <= 3.0 <= found.high for found in map(summarize, samples.tolist())]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.01)
+
+
+def test_runs_that_share_a_split_count_once() -> None:
+    values = {(0, "0"): 0.5, (1, "0"): 0.7, (0, "1"): 0.8, (0, "2"): 0.9, (1, "2"): 0.9}
+    assert over_runs(values) == summarize([0.6, 0.8, 0.9])
+
+
+def test_runs_of_one_split_count_by_seed() -> None:
+    assert over_runs({(seed, "public"): value for seed, value in enumerate(VALUES)}) == summarize(VALUES)
+
+
+def test_paired_differences_of_several_splits() -> None:
+    first = {(seed, str(split)): 0.1 * split for seed in range(2) for split in range(3)}
+    second = {(seed, split): value + 0.01 * (seed + int(split)) for (seed, split), value in first.items()}
+    found, expected = paired(first, second), summarize([0.005, 0.015, 0.025])
+    assert found is not None
+    assert [found.n, found.mean, found.half] == pytest.approx([expected.n, expected.mean, expected.half])
+
+
+def test_paired_differences() -> None:
+    first = {(seed, "public"): value for seed, value in enumerate(VALUES)}
+    second = {(seed, "public"): value + 0.01 * seed for seed, value in enumerate(VALUES)}
+    found = paired(first, second)
+    assert found is not None
+    after, before = [second[key] for key in first], list(first.values())
+    interval = stats.ttest_rel(after, before).confidence_interval(0.95)
+    assert found.mean == pytest.approx(0.025)
+    assert [found.low, found.high] == pytest.approx([interval.low, interval.high])
+
+
+def test_pairs_are_made_by_seed_and_split_not_by_position() -> None:
+    first = {(0, "0"): 0.1, (0, "1"): 0.2, (1, "0"): 0.3}
+    second = dict(reversed([(key, value + 0.5) for key, value in first.items()]))
+    found = paired(first, second)
+    assert found is not None
+    assert [found.mean, found.std] == pytest.approx([0.5, 0], abs=1e-12)
+
+
+def test_only_shared_pairs_count() -> None:
+    found = paired({(0, "0"): 0.1, (1, "0"): 9.0}, {(0, "0"): 0.4, (2, "0"): -9.0})
+    assert found is not None
+    assert found.n == 1
+    assert found.mean == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("second", [{}, {(1, "0"): 0.1}, {(0, "1"): 0.1}])
+def test_none_shared(second: dict[tuple[int, str], float]) -> None:
+    assert paired({(0, "0"): 0.1}, second) is None

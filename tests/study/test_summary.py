@@ -1,0 +1,69 @@
+"""What a study prints."""
+
+from collections.abc import Callable
+
+import pytest
+
+from src.data.prepare import load
+from src.study.lines import lines_of
+from src.study.plan import make_plan
+from src.study.summary import duration, listing, results
+from src.tracking.search import Recorded
+from tests.study.conftest import Study
+
+Make = Callable[..., Recorded]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "0 s"),
+        (0.4, "0 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (600, "10 min"),
+        (5370, "1 h 30 min"),
+        (7260, "2 h 1 min"),
+    ],
+)
+def test_duration(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_listing(study: Study, recorded: Make) -> None:
+    cells = study.cells()
+    data = load(cells[0].settings["dataset"])[1]
+    done = [recorded(cell, data) for cell in cells if cell.line == "GCN" or cell.seed == 0]
+    text = listing("small", make_plan(cells, done, same_code=False), 125, 2)
+    assert text.splitlines() == [
+        "study small: 8 cells, 6 done, 2 to do",
+        "  csbm GCN: depth 2, 4, 2 seeds and splits; done",
+        "  csbm GCNII: depth 2, 4, 2 seeds and splits; 2 of 4 to do",
+        "  about 2 min with jobs=2",
+        "  6 of them were run with other code: reuse=same_code runs these again",
+    ]
+
+
+def test_results(study: Study, recorded: Make) -> None:
+    cells = study.cells("depth=2,4,8", lines={"GCN": "model=gcn"})
+    data = load(cells[0].settings["dataset"])[1]
+    scores = {(2, 0): 0.8, (2, 1): 0.9, (4, 0): 0.5}
+    runs = []
+    for cell in cells:
+        score = scores.get((cell.depth, cell.seed))
+        if cell.depth == 8:
+            runs.append(recorded(cell, data, outcome="diverged", verdict="diverged"))
+        elif score is not None:
+            runs.append(recorded(cell, data, metrics={"test_acc": score}, verdict="healthy"))
+    plan = make_plan(cells, runs, same_code=False)
+    lines = results("small", lines_of(cells), plan, study.records).splitlines()
+    assert lines[1:7] == [
+        "  csbm GCN",
+        "    depth    2: 85.0 +- 63.5   2 healthy",
+        "    depth    4: 50.0           1 healthy",
+        "    depth    8: none           2 diverged",
+        "  1 cells failed: the same command tries them again",
+        "  5 cells were run with other code: reuse=same_code runs these again",
+    ]
+    assert study.uri in lines[7]
+    assert lines[8].endswith("python -m src.report study=small")

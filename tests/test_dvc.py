@@ -1,0 +1,122 @@
+"""dvc.yaml: its stages exist as they are written, form one chain, and keep what is not theirs out of it."""
+
+import itertools
+import re
+import subprocess
+import sys
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+
+from src.config import CONF, ROOT
+from src.study.lines import Line
+
+DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+QUICK: dict[str, Any] = yaml.safe_load((CONF / "study" / "quick.yaml").read_text())
+
+
+def filled(value: Any, names: dict[str, str]) -> Any:
+    """A stage with its `${...}` replaced."""
+    if isinstance(value, dict):
+        return {filled(key, names): filled(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [filled(item, names) for item in value]
+    return re.sub(r"\$\{([\w.]+)\}", lambda found: names[found[1]], value) if isinstance(value, str) else value
+
+
+def expanded() -> dict[str, dict[str, Any]]:
+    """Every stage under the name that DVC gives it."""
+    stages: dict[str, dict[str, Any]] = {}
+    for name, stage in DVC["stages"].items():
+        if "matrix" in stage:
+            keys = list(stage["matrix"])
+            for values in itertools.product(*stage["matrix"].values()):
+                items = {f"item.{key}": value for key, value in zip(keys, values, strict=True)}
+                stages[f"{name}@{'-'.join(values)}"] = filled(stage, items)
+        elif "foreach" in stage:
+            for key, item in stage["foreach"].items():
+                stages[f"{name}@{key}"] = filled(stage["do"], {"key": key, "item": item})
+        else:
+            stages[name] = stage
+    return stages
+
+
+STAGES = expanded()
+
+
+def paths(stage: dict[str, Any], *kinds: str) -> list[str]:
+    """The paths that a stage lists under these keys."""
+    entries = [entry for kind in kinds for entry in stage.get(kind, [])]
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def outputs(stage: dict[str, Any]) -> list[str]:
+    return paths(stage, "outs", "metrics", "plots")
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same or one lies in the other."""
+    a, b = PurePosixPath(one), PurePosixPath(other)
+    return a.is_relative_to(b) or b.is_relative_to(a)
+
+
+def test_dvc_reads_the_same_stages() -> None:
+    command = [sys.executable, "-m", "dvc", "stage", "list", "--name-only"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.split()) == sorted(STAGES)
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_what_a_stage_needs_is_in_the_repository_or_made_by_another(name: str) -> None:
+    made = [path for other, stage in STAGES.items() if other != name for path in outputs(stage)]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for path in paths(STAGES[name], "deps"):
+        known = any(PurePosixPath(file).is_relative_to(path) for file in tracked)
+        assert known or path == "data" or any(overlap(path, other) for other in made), f"{name} needs {path}"
+
+
+def test_prepare_study_and_report_form_a_chain() -> None:
+    before = {
+        name: {o for o, s in STAGES.items() if any(overlap(d, p) for d in paths(stage, "deps") for p in outputs(s))}
+        for name, stage in STAGES.items()
+    }
+    assert before["report"] == {"study@gcn", "study@gcnii"}
+    assert before["study@gcn"] == before["study@gcnii"] == {"prepare@cora"}
+    assert before["prepare@cora"] == set()
+
+
+def test_outputs_are_no_raw_data_records_or_checkpoints() -> None:
+    made = [path for stage in STAGES.values() for path in outputs(stage)]
+    assert len(made) == len(set(made))
+    for path in made:
+        for other in ("data", "mlflow.db", "mlartifacts", "mlruns", "checkpoints"):
+            assert not overlap(path, other), path
+        assert PurePosixPath(path).suffix not in (".db", ".ckpt")
+
+
+def test_study_stages_are_the_lines_of_the_quick_study() -> None:
+    labels = list(DVC["stages"]["study"]["foreach"].values())
+    assert labels == list(QUICK["lines"])
+    for key, label in DVC["stages"]["study"]["foreach"].items():
+        stage = STAGES[f"study@{key}"]
+        assert QUICK["lines"][label] == f"model={key}"
+        assert stage["cmd"].split() == [
+            "python",
+            "-m",
+            "src.study",
+            "study=quick",
+            f"only=[{label}]",
+            "reuse=same_code",
+        ]
+        written = Line(QUICK["grid"]["dataset"], label).file("quick").relative_to(ROOT).as_posix()
+        assert outputs(stage) == [written]
+        assert {f"conf/model/{key}.yaml", f"src/models/{key}.py"} <= set(paths(stage, "deps"))
+
+
+def test_report_stage_lists_what_a_report_of_the_quick_study_writes() -> None:
+    dataset = QUICK["grid"]["dataset"]
+    names = ("cells.csv", "tables.md", "accuracy.png", "depth.png", f"layers-{dataset}.png", "film.png", "report.html")
+    assert outputs(STAGES["report"]) == [f"results/quick/{name}" for name in names]
+    assert [next(iter(plot)) for plot in DVC["plots"]] == ["results/quick/cells.csv"]

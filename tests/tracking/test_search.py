@@ -1,0 +1,151 @@
+"""Runs read back from a real store."""
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from src.errors import UserError
+from src.tracking import search
+from src.tracking.run import TrackedRun
+from src.tracking.search import Records
+
+Start = Callable[..., TrackedRun]
+
+
+@pytest.fixture
+def records(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> Records:
+    """A store of the test's own."""
+    return Records(f"sqlite:///{shutil.copy(opened_together[0], tmp_path / 'records.db')}", "mine")
+
+
+@pytest.fixture
+def start(records: Records) -> Start:
+    """Starts a run in it."""
+
+    def new(name: str = "one", **tags: str) -> TrackedRun:
+        return TrackedRun(records.uri, records.experiment, name, {"depth": 2}, tags)
+
+    return new
+
+
+def test_a_run_as_it_was_recorded(records: Records, start: Start) -> None:
+    run = start("cora-gcn-d2-s0", config_hash="a", data_hash="b")
+    run.log_curve("dirichlet_energy", [3.0, 2.0, 0.5])
+    run.log({"test_acc": 0.8})
+    run.finish("FINISHED", "finished")
+    (found,) = records.runs()
+    assert (found.run_id, found.name, found.status) == (run.run_id, "cora-gcn-d2-s0", "FINISHED")
+    assert found.identity == ("a", "b")
+    assert found.tags["outcome"] == "finished"
+    assert found.metrics == {"dirichlet_energy": 0.5, "test_acc": 0.8}
+    assert found.params == {"depth": "2"}
+
+
+def test_a_run_without_hashes_is_no_experiment(records: Records, start: Start) -> None:
+    start()
+    assert records.runs()[0].identity == ("", "")
+
+
+@pytest.mark.parametrize("page", [1, 2, 5, 100])
+def test_all_pages_are_read_the_oldest_first(
+    records: Records, start: Start, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(search, "PAGE", page)
+    expected = [start(f"run{number}").run_id for number in range(5)]
+    assert [run.run_id for run in records.runs()] == expected
+
+
+def test_filter(records: Records, start: Start) -> None:
+    cell, parent = start(kind="cell"), start(kind="study", study="a")
+    start(kind="study", study="b")
+    assert [run.run_id for run in records.runs("tags.kind = 'study' and tags.study = 'a'")] == [parent.run_id]
+    cell.finish("FINISHED", "finished")
+    assert cell.run_id not in [run.run_id for run in records.runs("attributes.status = 'RUNNING'")]
+    assert records.runs("tags.kind = 'none'") == []
+
+
+def test_runs_of_another_experiment_are_not_seen(records: Records) -> None:
+    TrackedRun(records.uri, "other", "one", {}, {})
+    assert records.runs() == []
+
+
+def test_curve_is_in_the_order_of_steps(records: Records, start: Start) -> None:
+    run = start()
+    for step in (3, 0, 2, 1):
+        run.log({"energy": 10.0 * step}, step)
+    run.flush()
+    assert records.curve(run.run_id, "energy") == [0.0, 10.0, 20.0, 30.0]
+    assert records.curve(run.run_id, "nothing") == []
+
+
+def test_numbers_that_are_none_come_back(records: Records, start: Start) -> None:
+    run = start()
+    run.log_curve("energy", [1.0, float("inf"), -float("inf"), 1e300])
+    run.log({"last": float("inf"), "lost": float("nan")})
+    run.flush()
+    assert records.curve(run.run_id, "energy") == [1.0, float("inf"), -float("inf"), 1e300]
+    (found,) = records.runs()
+    assert found.metrics["last"] == float("inf")
+    assert math.isnan(found.metrics["lost"])
+
+
+def test_training_seconds(records: Records, start: Start) -> None:
+    start().flush()
+    run = start()
+    run.log({"epochs_run": 10, "seconds_per_epoch": 0.5})
+    run.flush()
+    assert [found.training_seconds for found in records.runs()] == [0.0, 5.0]
+
+
+def test_file(records: Records, start: Start, tmp_path: Path) -> None:
+    run = start()
+    run.text("[1, 2]", "grid.json")
+    (tmp_path / "copies").mkdir()
+    copy = records.file(run.run_id, "grid.json", tmp_path / "copies")
+    assert copy is not None
+    assert copy.parent == tmp_path / "copies"
+    assert copy.read_text() == "[1, 2]"
+    assert records.file(run.run_id, "grid", tmp_path / "copies") is None
+
+
+def test_tag_close_and_delete(records: Records, start: Start) -> None:
+    run = start(outcome="running")
+    records.tag(run.run_id, "mlflow.parentRunId", "above")
+    records.close(run.run_id, "interrupted")
+    (found,) = records.runs()
+    assert (found.status, found.tags["outcome"], found.tags[search.PARENT]) == ("KILLED", "interrupted", "above")
+    records.delete(run.run_id)
+    assert records.runs() == []
+    records.client.restore_run(run.run_id)  # it was in the bin only
+    assert len(records.runs()) == 1
+
+
+CALLS: dict[str, Callable[[Records], object]] = {
+    "search_runs": lambda records: records.runs(),
+    "get_metric_history": lambda records: records.curve("1", "energy"),
+    "list_artifacts": lambda records: records.file("1", "grid.json", Path()),
+    "set_tag": lambda records: records.tag("1", "a", "b"),
+    "set_terminated": lambda records: records.close("1", "failed"),
+    "delete_run": lambda records: records.delete("1"),
+}
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_a_store_that_went_away_is_one_sentence(records: Records, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise MlflowException("the server\nis away")
+
+    monkeypatch.setattr(MlflowClient, "set_tag", lambda *_: None)
+    monkeypatch.setattr(MlflowClient, method, away)
+    with pytest.raises(UserError, match=f"^the tracking store {records.uri} does not answer: the server$"):
+        CALLS[method](records)
+
+
+def test_a_filter_that_cannot_be_read(records: Records) -> None:
+    with pytest.raises(UserError, match="does not answer: Invalid"):
+        records.runs("nonsense")
