@@ -85,7 +85,7 @@ def state_rows(cells: pd.DataFrame) -> Rows:
             part = group[group["depth"] == depth]
             energy, rank = (part[name].median() for name in ("dirichlet_energy", "effective_rank"))
             seconds = part["seconds"].mean()
-            values.append("-" if math.isnan(seconds) else f"{energy:.2g} / {rank:.2g} / {seconds:.0f}")
+            values.append("-" if math.isnan(energy + seconds) else f"{energy:.2g} / {rank:.2g} / {seconds:.0f}")
         rows.append([str(line), *values])
     return rows
 
@@ -136,15 +136,17 @@ def markdown_table(rows: Rows) -> str:
 
 def protocol(cells: pd.DataFrame) -> str:
     """How many runs there are and how they were made, in a few sentences."""
-    seeds, splits = sorted(cells["seed"].unique()), cells["split"].unique()
+    seeds, splits = sorted(cells["seed"].unique()), list(cells["split"].unique())
+    runs = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    runs += f", {len(splits)} splits" if len(splits) > 1 else f", split {splits[0]}"
     other = cells[~cells["outcome"].isin(["finished"])]["outcome"].value_counts()
     ended = "".join(f", {count} {outcome}" for outcome, count in other.items())
     over = "splits (each the mean of its seeds)" if len(splits) > 1 and len(seeds) > 1 else "runs"
     code = cells["code_hash"].nunique() > cells["model"].nunique()
     return (
-        f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}; {len(seeds)} seeds (from"
-        f" {seeds[0]}), {len(splits)} splits. Mean +- half the 95 % t-interval over {over}. The tested state is the one"
-        " that is best on validation data; the test set is read once. Settings: "
+        f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}; {runs}. Mean +- half the 95 %"
+        f" t-interval over {over}. The tested state is the one that is best on validation data; the test set is read"
+        " once. Settings: "
         f"{_recipes(cells)}; the same at every depth, not tuned by depth."
         + (" Not all runs of a model are of the same code: see code_hash." if code else "")
         + " Every run: `cells.csv`."

@@ -24,6 +24,8 @@ def write_report(records: Records, study: str) -> list[Path]:
     report = read_report(records, study)
     folder = RESULTS / study
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):  # of a study that had other datasets, or a film
+        old.unlink()
     report.cells.to_csv(folder / "cells.csv", index=False)
     (folder / "tables.md").write_text(markdown(report.cells))
     written = [folder / "cells.csv", folder / "tables.md"]

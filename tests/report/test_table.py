@@ -145,7 +145,7 @@ def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
 
 def test_protocol_counts_every_cell(frame: Frame) -> None:
     cells = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="failed")])
-    assert protocol(cells).startswith("4 cells, 2 finished, 1 diverged, 1 failed; 3 seeds (from 0), 1 splits.")
+    assert protocol(cells).startswith("4 cells, 2 finished, 1 diverged, 1 failed; seeds 0 to 2, split public.")
 
 
 def test_protocol_names_the_settings_of_each_line(frame: Frame) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from omegaconf import OmegaConf
 
 from src.cli import guarded
 from src.config import CONF, ROOT
-from src.study.__main__ import main
+from src.errors import UserError
+from src.study.__main__ import checked, main
 from tests.study.conftest import CSBM, Start, Study
 
 EPOCHS = ("epochs=80", "patience=80", "checkpoint_every=10")
@@ -146,7 +148,6 @@ WRONG = [
     (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
     (["depth=0"], "depth must be a whole number in [1, inf), got 0"),
     (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be an npz file"),
-    (["study.grid.depth=2"], "a study"),
     (["-m"], "cannot read '-m': write key=value"),
 ]
 
@@ -208,6 +209,27 @@ def test_a_study_is_called_what_it_is(
     monkeypatch.setattr("src.study.__main__.check", lambda _: None)
     assert called(monkeypatch, f"tracking.uri={study.uri}", *typed) == 0
     assert seen == [(name, {"GCN", "GCNII"})]
+
+
+BAD_STUDIES: list[tuple[dict[str, Any], str]] = [
+    ({"liens": {}}, "a study has no liens: it is made of lines, grid and film"),
+    ({"grid": None}, "grid of a study must be a list of key: value, got None"),
+    ({"lines": {"GCN": {"model": "gcn"}}}, "lines of a study must be LABEL: settings as they are typed, got GCN: "),
+    ({"film": {"layer": 3}}, "film of a study has no layer: choose from depth, seed, split, split_seed, lines"),
+    ({"lines": {"GCN": "model=gcn"}, "film": {"lines": ["MLP"]}}, "film names no line of the study: MLP, choose from"),
+]
+
+
+@pytest.mark.parametrize(("content", "sentence"), BAD_STUDIES, ids=[sentence[:12] for _, sentence in BAD_STUDIES])
+def test_a_study_file_that_is_wrong(content: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        checked(OmegaConf.create(content))
+    assert str(error.value).startswith(sentence)
+
+
+def test_parts_of_a_study_file_may_be_left_out() -> None:
+    lines = {"GCN": "model=gcn"}
+    assert checked(OmegaConf.create({"lines": lines})) == {"lines": lines, "grid": {}, "film": {}}
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
