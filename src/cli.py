@@ -48,23 +48,13 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
         sys.argv.remove(flag)
         sys.argv.insert(1, flag)
     register_schema()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines of its own
-    try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        sentence = explain(error)
-        if sentence is None:
-            raise
-        print(f"error: {sentence}", file=sys.stderr)
-        failed = True
+    guarded(hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job))
     sys.exit(1 if failed else 0)
 
 
 def guarded(task: Callable[[], None]) -> None:
-    """Run a command that composes for itself: a person's mistake ends in one sentence and exit code 1."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    """Run a command: a person's mistake ends in one sentence and exit code 1, Ctrl-C in exit code 130."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines of its own
     try:
         task()
     except KeyboardInterrupt:
