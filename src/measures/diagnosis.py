@@ -8,18 +8,18 @@ measured by it, the same of ROC-AUC with chance 1/2.
 1. `diverged`: the loss, or a state, is not finite.
 2. skill >= 0.75 (it has learnt): `over-fitted` if the validation score lies more than a third (33 points) below that of
    training, else `healthy`.
-3. it has not learnt, and is `over-smoothed` if the rank collapsed, last < 2 or < a quarter of the first, *and* what is
-   left is smooth: the Rayleigh quotient fell below half of the first's. Both are free of scale. Energy alone misleads
-   twice: weights that decay to nothing bring it to zero without any smoothing, weights that grow keep it up in a
-   collapsed network. A deep MLP loses energy and rank too, but its Rayleigh quotient stays: nothing is averaged over
-   neighbours there.
+3. it has not learnt, and is `over-smoothed` if from first to last the rank *and* the Rayleigh quotient fell below half,
+   and together by a factor of 12 (by three and four, or two and six): few directions are left, and along these
+   neighbours hardly differ. Both are free of scale. Energy alone misleads twice: weights that decay to
+   nothing bring it to zero without any smoothing, weights that grow keep it up in a collapsed network. A deep MLP
+   loses energy and rank too, but its Rayleigh quotient stays: nothing is averaged over neighbours there.
 4. `untrainable` if after the first epoch the gradient that arrives at layer 1 is less than 1 % of the last layer's.
 5. `under-fitted`: it has not learnt although states and gradients are alive, as a GCN whose neighbours differ.
 6. `unknown`: it has not learnt and the measures that rules 3 and 4 need were not recorded.
 
 A network can be over-smoothed and untrainable at once (a plain GCN with 32 layers is): the order says which name it
 gets, the evidence gives the numbers of both. A collapse is gradual and the thresholds cut somewhere: a residual GCN
-with 16 layers on Cora, at a third of its rank and a fifth of its quotient, counts as under-fitted. They were set on
+with 16 layers on Cora, at a third of its rank and a quarter of its quotient, counts as under-fitted. They were set on
 runs of four architectures with 2 to 64 layers on Cora, Citeseer, Texas and Wisconsin. See arXiv 2502.04591 (rank) and
 2502.10818 (gradients) on why energy alone does not decide.
 """
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 VERDICTS = ("healthy", "over-smoothed", "untrainable", "over-fitted", "under-fitted", "diverged", "unknown")
 SKILL, GAP = 0.75, 1 / 3
-RANK, RANK_RATIO, RAYLEIGH_RATIO = 2.0, 0.25, 0.5
+EACH, TOGETHER = 1 / 2, 1 / 12
 GRADIENT_RATIO = 0.01
 
 
@@ -69,8 +69,9 @@ def diagnose(train: float | None, val: float | None, chance: float, curves: Mapp
         evidence += f"; gradient at layer 1 after one epoch {share:.1e} of the last layer's"
     if rank and rayleigh:
         last = _last(rank)
-        collapsed = rank[last] < RANK or rank[last] < RANK_RATIO * rank[1]
-        if collapsed and rayleigh[last] < RAYLEIGH_RATIO * rayleigh[1]:
+        left = rank[last] / rank[1] if rank[1] else math.nan
+        smooth = rayleigh[last] / rayleigh[1] if rayleigh[1] else math.nan
+        if left < EACH and smooth < EACH and left * smooth < TOGETHER:
             return Diagnosis("over-smoothed", evidence)
     if gradient and not share >= GRADIENT_RATIO:  # also where none arrives anywhere, or it is not a number
         return Diagnosis("untrainable", evidence)

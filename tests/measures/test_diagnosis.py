@@ -47,22 +47,25 @@ def test_skill_is_measured_against_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rank", "expected"),
+    ("rank", "rayleigh", "expected"),  # of layers 1 and L - 1
     [
-        ([30.0, 4.0, 1.99, 9.0], "over-smoothed"),
-        ([30.0, 4.0, 2.0, LOGITS], "under-fitted"),
-        ([30.0, 20.0, 4.99, 9.0], "over-smoothed"),  # less than a quarter of layer 1's, not of layer 0's
-        ([30.0, 20.0, 5.0, LOGITS], "under-fitted"),
+        ((20.0, 9.99), (0.4, 0.001), "over-smoothed"),
+        ((20.0, 10.0), (0.4, 0.001), "under-fitted"),  # the rank is still half of layer 1's
+        ((20.0, 1.0), (0.4, 0.199), "over-smoothed"),
+        ((20.0, 1.0), (0.4, 0.2), "under-fitted"),  # what is left is not smooth: the quotient is still half
+        ((24.0, 8.0), (0.4, 0.099), "over-smoothed"),  # a third, and a little less than a quarter
+        ((24.0, 8.0), (0.4, 0.101), "under-fitted"),
+        ((0.0, 0.0), (NAN, NAN), "under-fitted"),  # states of zero tell nothing
     ],
 )
-def test_rank_has_to_collapse(rank: list[float], expected: str) -> None:
-    assert verdict(0.5, 0.5, effective_rank=rank, rayleigh_quotient=[0.5, 0.4, 0.01, 0.4]) == expected
-
-
-@pytest.mark.parametrize(("last", "expected"), [(0.199, "over-smoothed"), (0.2, "under-fitted")])
-def test_what_is_left_has_to_be_smooth(last: float, expected: str) -> None:
-    rayleigh = [0.5, 0.4, last, LOGITS]
-    assert verdict(0.5, 0.5, effective_rank=[30.0, 20.0, 1.0, 9.0], rayleigh_quotient=rayleigh) == expected
+def test_rank_and_quotient_have_to_fall_each_and_together(
+    rank: tuple[float, float], rayleigh: tuple[float, float], expected: str
+) -> None:
+    curves = {
+        "effective_rank": [300.0, rank[0], rank[1], LOGITS],
+        "rayleigh_quotient": [9.0, rayleigh[0], rayleigh[1], LOGITS],
+    }
+    assert verdict(0.5, 0.5, **curves) == expected
 
 
 @pytest.mark.parametrize(("first", "expected"), [(0.0, "untrainable"), (0.0099, "untrainable"), (0.01, "under-fitted")])
