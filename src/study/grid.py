@@ -73,7 +73,7 @@ def expand(
     swept = _values(_overrides(grid)) | _values(typed)
     if "model" in swept:
         lines = {}
-    taken = {key: label for label, text in lines.items() for key in _values(shlex.split(text))}
+    taken = {key: label for label, text in lines.items() for key in _of_line(label, text)}
     for key in taken.keys() & swept.keys():
         raise UserError(f"the line '{taken[key]}' sets {key} itself: leave {key} out, or name the models, model=...")
     if "ckpt" in swept:
@@ -101,6 +101,18 @@ def expand(
         cells += _cells(label, [*own, *fixed], axes, film)
     _check_distinct(cells)
     return sorted(cells, key=lambda cell: (cell.seed, *_number_or_word(cell.split)))
+
+
+def _of_line(label: str, text: str) -> list[str]:
+    """The settings that a line of a yaml sets, each to one value."""
+    try:
+        values = _values(shlex.split(text))
+    except ValueError:
+        raise UserError(f"cannot read the line '{label}': {text} lacks a quotation mark") from None
+    for key, found in values.items():
+        if len(found) > 1:
+            raise UserError(f"the line '{label}' gives {key} several values: write a line for each, or type {key}=...")
+    return list(values)
 
 
 def _check_distinct(cells: Sequence[Cell]) -> None:

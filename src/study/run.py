@@ -78,8 +78,7 @@ def _run_cells(
     """Run what is left to do and show it; returns whether it was interrupted."""
     parents = {line.key: line.parent for line in lines}
     queue = [
-        Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]})
-        for cell in {cell.hash: cell for cell in plan.todo}.values()  # two lines may share one
+        Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]}) for cell in plan.todo
     ]
     console = Console(stderr=True)
     ended, total = 0, sum(costs.values())
