@@ -61,11 +61,8 @@ def test_skill_is_measured_against_chance() -> None:
 def test_rank_and_quotient_have_to_fall_each_and_together(
     rank: tuple[float, float], rayleigh: tuple[float, float], expected: str
 ) -> None:
-    curves = {
-        "effective_rank": [300.0, rank[0], rank[1], LOGITS],
-        "rayleigh_quotient": [9.0, rayleigh[0], rayleigh[1], LOGITS],
-    }
-    assert verdict(0.5, 0.5, **curves) == expected
+    ranks, quotients = [300.0, *rank, LOGITS], [9.0, *rayleigh, LOGITS]
+    assert verdict(0.5, 0.5, effective_rank=ranks, rayleigh_quotient=quotients) == expected
 
 
 @pytest.mark.parametrize(("first", "expected"), [(0.0, "untrainable"), (0.0099, "untrainable"), (0.01, "under-fitted")])
