@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def execute(jobs: Sequence[Job], workers: int, backend: str, stop: Stop) -> Iter
     if backend == "loky" and workers > 1:
         deaf = {"initializer": signal.pthread_sigmask, "initargs": (signal.SIG_BLOCK, CTRL_C)}
         context = {"inner_max_num_threads": threads, **deaf}  # Ctrl-C between two cells would break the pool
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs")  # it had grown and is replaced
     while waiting and not stop.requested:
         try:
             with joblib.parallel_config(backend, n_jobs=workers, **context):
