@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 import hydra
+import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
@@ -76,6 +77,10 @@ def explain(error: Exception) -> str | None:
         return f"cannot write {place}, {DISK[error.errno]}"
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return "there is not enough memory for this graph and network: make hidden, depth or the graph smaller"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"cannot read {error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
+    if str(error).startswith("Ambiguous value for argument"):
+        return "a setting has several values: add -m to run them one after another, or use python -m src.study"
     if isinstance(error, MissingConfigException):
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         options = ", ".join(option for option in error.options or [] if "/" not in option)

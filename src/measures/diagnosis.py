@@ -13,7 +13,8 @@ measured by it, the same of ROC-AUC with chance 1/2.
    neighbours hardly differ. Both are free of scale. Energy alone misleads twice: weights that decay to
    nothing bring it to zero without any smoothing, weights that grow keep it up in a collapsed network. A deep MLP
    loses energy and rank too, but its Rayleigh quotient stays: nothing is averaged over neighbours there.
-4. `untrainable` if after the first epoch the gradient that arrives at layer 1 is less than 1 % of the last layer's.
+4. `untrainable` if after the first epoch the gradient that arrives at the beginning, at state 0 or 1 whichever has more
+   (an initial residual goes around layer 1), is less than 1 % of the last layer's.
 5. `under-fitted`: it has not learnt although states and gradients are alive, as a GCN whose neighbours differ.
 6. `unknown`: it has not learnt and the measures that rules 3 and 4 need were not recorded.
 
@@ -57,7 +58,7 @@ def diagnose(train: float | None, val: float | None, chance: float, curves: Mapp
         broken = [layer for layer, value in enumerate(curves.get(name, [])) if not math.isfinite(value)]
         if broken:
             return Diagnosis("diverged", f"the state after layer {broken[0]} is not finite")
-    learnt = f"training score {100 * train:.1f} % (chance {100 * chance:.1f} %)"
+    learnt = f"training score {100 * train:.1f} % (guessing {100 * chance:.1f} %)"
     if chance >= 1 or (train - chance) / (1 - chance) >= SKILL:
         verdict = "over-fitted" if train - val > GAP else "healthy"
         return Diagnosis(verdict, f"{learnt}, validation {100 * val:.1f} %{_states(curves)}")
@@ -65,8 +66,8 @@ def diagnose(train: float | None, val: float | None, chance: float, curves: Mapp
     gradient = curves.get("gradient_norm_first_epoch", [])
     evidence = f"{learnt}{_states(curves)}"
     if gradient:
-        share = gradient[1] / gradient[-1] if gradient[-1] else math.nan
-        evidence += f"; gradient at layer 1 after one epoch {share:.1e} of the last layer's"
+        share = max(gradient[:2]) / gradient[-1] if gradient[-1] else math.nan
+        evidence += f"; gradient at the first layer after one epoch {share:.1e} of the last layer's"
     if rank and rayleigh:
         last = _last(rank)
         left = rank[last] / rank[1] if rank[1] else math.nan

@@ -6,6 +6,7 @@ tracking.experiment=NAME
 """
 
 import sys
+from pathlib import Path
 
 from src.cli import guarded
 from src.errors import UserError
@@ -22,11 +23,15 @@ def main() -> None:
     settings = dict(SETTINGS)
     for typed in sys.argv[1:]:
         key, equals, value = typed.partition("=")
+        key = "study" if key == "name" else key
         if key not in settings or not equals:
             raise UserError(f"cannot read '{typed}': write one of {', '.join(settings)} as key=value")
         settings[key] = value
     uri = store_uri(settings["tracking.uri"])
     check_store(uri)
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite") and not database.is_file():
+        raise UserError(f"there is no database {database}: run a study, or give the one that holds it, tracking.uri=")
 
     from src.report.write import write_report
     from src.tracking.search import Records

@@ -49,8 +49,8 @@ def accuracy_figure(report: Report) -> Figure:
                 seen.setdefault(point.verdict)
         _depth_axis(axes, cells)
         axes.set(title=str(dataset), ylabel=f"test {metric(cells)[1]}, %")
-        axes.set_ylim(bottom=0)
-    _legend(figure, colors, seen)
+        axes.set_ylim(0, 100)
+    _legend(figure, colors, seen, "mean, 95 % interval")
     return figure
 
 
@@ -68,9 +68,9 @@ def depth_figure(report: Report) -> Figure:
                 found = group.groupby("depth")[name].quantile(QUARTILES).unstack()
                 _band(axes, found.index.to_numpy(), found.to_numpy().T, colors[str(line)], "o-")
             _depth_axis(axes, cells)
-            axes.set(ylabel=f"{LABELS[name]}, last layer", title=str(dataset))
-            axes.set_yscale("log")
-    _legend(figure, colors, {})
+            axes.set(ylabel=f"{LABELS[name]}, last layer", title=str(dataset) if name == names[0] else "")
+            axes.set_yscale("linear" if name == "effective_rank" else "log")
+    _legend(figure, colors, {}, "median, quartiles")
     return figure
 
 
@@ -84,11 +84,11 @@ def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
             quartiles = layer_quartiles(report, group, name)
             if quartiles is not None:
                 _band(axes, np.arange(quartiles.shape[1]), quartiles, colors[str(line)], "-")
-        axes.set(xlabel="layer", ylabel=LABELS[name])
+        axes.set(xlabel="layer", ylabel=LABELS[name], xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
         axes.set_yscale("log")
         axes.grid(alpha=0.25)
-    figure.suptitle(f"{dataset}, {depth} layers")
-    _legend(figure, {str(line): colors[str(line)] for line in dict.fromkeys(cells["line"])}, {})
+    figure.suptitle(f"{dataset}, {depth} layers; 0 is what enters the first, {depth} may be the logits")
+    _legend(figure, {str(line): colors[str(line)] for line in dict.fromkeys(cells["line"])}, {}, "median, quartiles")
     return figure
 
 
@@ -143,9 +143,10 @@ def _accuracy(cells: pd.DataFrame, depth: int) -> Point | None:
     if not values:
         return None
     summary = over_runs(values)
-    half = 0.0 if np.isnan(summary.half) else summary.half
+    half = summary.half if summary.n > 2 else 0.0
     verdict = cells[cells["depth"] == depth]["verdict"].mode().iloc[0]
-    return Point(int(depth), 100 * summary.mean, 100 * (summary.mean - half), 100 * (summary.mean + half), verdict)
+    low, high = max(0.0, summary.mean - half), min(1.0, summary.mean + half)
+    return Point(int(depth), 100 * summary.mean, 100 * low, 100 * high, verdict)
 
 
 def _row(figure: Figure, columns: int) -> Iterator[Axes]:
@@ -172,7 +173,7 @@ def _depth_axis(axes: Axes, cells: pd.DataFrame) -> None:
     axes.grid(alpha=0.25)
 
 
-def _legend(figure: Figure, colors: Mapping[str, str], seen: Mapping[str, None]) -> None:
+def _legend(figure: Figure, colors: Mapping[str, str], seen: Mapping[str, None], title: str) -> None:
     handles = [Line2D([], [], color=color, label=line, linewidth=2) for line, color in colors.items()]
     handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in seen]
-    figure.legend(handles=handles, loc="outside right upper", fontsize=10)
+    figure.legend(handles=handles, loc="outside right upper", fontsize=10, title=title, alignment="left")

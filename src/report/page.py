@@ -29,16 +29,14 @@ SHAPE = {"template": "plotly_white", "width": 1080, "height": 430, "margin": {"t
 def page(report: Report) -> str:
     """The HTML; scripts, data and styles are inside it, it asks for nothing."""
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True)
-    films = report.films
+    films = sorted(report.films, key=lambda film: film.dataset)
     return environment.get_template("page.html").render(
         study=report.study,
-        protocol=protocol(report.cells),
         plotly=_trusted(get_plotlyjs()),
         films=[f"{film.line}, {film.dataset}, {film.depth} layers" for film in films],
         layers=max((len(film.points) - 1 for film in films), default=0),
         film_data=_trusted(json.dumps({"films": [_film(film) for film in films], "colors": COLORS})),
         film_script=_trusted((HERE / "film.js").read_text()),
-        colors=BACKGROUNDS,
         sections=[_section(report, str(name), cells) for name, cells in report.cells.groupby("dataset", sort=False)],
     )
 
@@ -64,7 +62,9 @@ def _section(report: Report, dataset: str, cells: pd.DataFrame) -> dict[str, Any
     charts = [_accuracy_chart(report, cells, depths), _layer_chart(report, cells, depths)]
     bare = {"displayModeBar": False}
     html = [chart.to_html(full_html=False, include_plotlyjs=False, config=bare) for chart in charts]
-    return {"dataset": dataset, "head": ["line", *depths], "rows": rows, "charts": html}
+    found = {name: color for name, color in BACKGROUNDS.items() if (cells["verdict"] == name).any()}
+    text = {"dataset": dataset, "protocol": protocol(cells), "colors": found}
+    return text | {"head": ["line", *depths], "rows": rows, "charts": html}
 
 
 def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
@@ -89,7 +89,7 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
             if name is None:
                 summaries = {depth: over_runs(found) for depth in depths if (found := scores(group, depth))}
                 x, y = list(summaries), [100 * summary.mean for summary in summaries.values()]
-                error = {"array": [100 * summary.half for summary in summaries.values()], "thickness": 1}
+                error = {"array": [100 * s.half if s.n > 2 else 0 for s in summaries.values()], "thickness": 1}
             else:
                 column = group.dropna(subset=[name]).groupby("depth")[name].median() if name in group else pd.Series()
                 x, y, error = column.index.to_numpy(), column.to_numpy(), None

@@ -13,24 +13,32 @@ from src.settings import NOT_THE_EXPERIMENT
 from src.study.statistics import Summary, over_runs, paired
 
 Rows = list[list[str]]
+LAST = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")  # columns of the last layer's state
 SHOWN = ("dataset", "model", "depth", "seed", "split", "p_drop", "none")  # typed settings that a table tells
 
 
 def markdown(cells: pd.DataFrame) -> str:
     """All tables of a study, one section a dataset."""
     published = yaml.safe_load((CONF / "published.yaml").read_text())
-    parts = [f"# Study {cells['study'].iloc[0]}", protocol(cells)]
+    parts = [f"# Study {cells['study'].iloc[0]}"]
     for dataset, group in cells.groupby("dataset", sort=False):
         entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]
-        parts += [f"## {dataset}", f"Test {metric(group)[1]} in %:", markdown_table(accuracy_rows(group, entries))]
+        parts += [
+            f"## {dataset}",
+            protocol(group),
+            f"Test {metric(group)[1]} in %:",
+            markdown_table(accuracy_rows(group, entries)),
+        ]
         parts += [_sources(entries, published["sources"])]
         differences = difference_rows(group)
         if len(differences) > 1:
             parts += ["Differences in points, paired by seed and split:", markdown_table(differences)]
         parts += ["What became of the networks:", markdown_table(verdict_rows(group))]
         parts += [
-            "State after the last layer, medians, and mean seconds of a training:",
+            "State after the last layer, medians:",
             markdown_table(state_rows(group)),
+            "Seconds of a training, mean:",
+            markdown_table(seconds_rows(group)),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -51,14 +59,14 @@ def accuracy_rows(cells: pd.DataFrame, entries: list[dict[str, Any]]) -> Rows:
 
 
 def difference_rows(cells: pd.DataFrame) -> Rows:
-    """Every line against the one that it changes (`X + cure`, `X without ...` against `X`), else against the first."""
+    """Every line against the first line of the same model, and that against the first line of all."""
     depths = sorted(cells["depth"].unique())
     groups = {str(line): group for line, group in cells.groupby("line", sort=False)}
+    models = {line: group["model"].iloc[0] for line, group in groups.items()}
     rows = [["difference", *map(str, depths)]]
     for line, group in groups.items():
-        base = next(
-            (name for name in groups if line.startswith((f"{name} + ", f"{name} without "))), next(iter(groups))
-        )
+        alike = next(name for name in groups if models[name] == models[line])
+        base = alike if alike != line else next(iter(groups))
         if base == line:
             continue
         values = [paired(scores(groups[base], depth), scores(group, depth)) for depth in depths]
@@ -76,18 +84,27 @@ def verdict_rows(cells: pd.DataFrame) -> Rows:
 
 
 def state_rows(cells: pd.DataFrame) -> Rows:
-    """Energy / effective rank / seconds."""
+    """Energy / Rayleigh quotient / effective rank."""
     depths = sorted(cells["depth"].unique())
-    rows = [["line: energy / rank / s", *map(str, depths)]]
+    rows = [["line: energy / Rayleigh quotient / rank", *map(str, depths)]]
     for line, group in cells.groupby("line", sort=False):
-        values = []
-        for depth in depths:
-            part = group[group["depth"] == depth]
-            energy, rank = (part[name].median() for name in ("dirichlet_energy", "effective_rank"))
-            seconds = part["seconds"].mean()
-            values.append("-" if math.isnan(energy + seconds) else f"{energy:.2g} / {rank:.2g} / {seconds:.0f}")
-        rows.append([str(line), *values])
+        found = group.groupby("depth")[list(LAST)].median()
+        rows.append([str(line), *(_medians(found.loc[depth]) if depth in found.index else "-" for depth in depths)])
     return rows
+
+
+def seconds_rows(cells: pd.DataFrame) -> Rows:
+    """Mean seconds spent in epochs."""
+    depths = sorted(cells["depth"].unique())
+    rows = [["line", *map(str, depths)]]
+    for line, group in cells.groupby("line", sort=False):
+        means = group.groupby("depth")["seconds"].mean().reindex(depths)
+        rows.append([str(line), *("-" if math.isnan(mean) else f"{mean:.0f}" for mean in means)])
+    return rows
+
+
+def _medians(values: pd.Series) -> str:
+    return "-" if values.isna().all() else " / ".join(f"{value:.2g}" for value in values)
 
 
 def metric(cells: pd.DataFrame) -> tuple[str, str]:
@@ -123,9 +140,9 @@ def counted(names: Iterable[str]) -> str:
 
 
 def accuracy(summary: Summary, sign: bool = False) -> str:
-    """`81.9 +- 0.2`, in %; without an interval for a single run."""
+    """`81.9 +- 0.2`, in %; of one or two values, whose spread says nothing, the mean alone."""
     mean = f"{100 * summary.mean:+.1f}" if sign else f"{100 * summary.mean:.1f}"
-    return mean if math.isnan(summary.half) else f"{mean} +- {100 * summary.half:.1f}"
+    return mean if summary.n < 3 else f"{mean} +- {100 * summary.half:.1f}"
 
 
 def markdown_table(rows: Rows) -> str:
@@ -147,19 +164,21 @@ def protocol(cells: pd.DataFrame) -> str:
         f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}; {runs}. Mean +- half the 95 %"
         f" t-interval over {over}. The tested state is the one that is best on validation data; the test set is read"
         " once. Settings: "
-        f"{_recipes(cells)}; the same at every depth, not tuned by depth."
+        f"{_recipes(cells)}. The same at every depth, not tuned by depth."
         + (" Not all runs of a model are of the same code: see code_hash." if code else "")
-        + " Every run: `cells.csv`."
+        + " Every run: cells.csv."
     )
 
 
 def _recipes(cells: pd.DataFrame) -> str:
-    """`GCN: published/cora-gcn, residual GCN: defaults`."""
+    """`GCN: published/cora-gcn; residual GCN: defaults with epochs=60`."""
     found = []
     for line, group in cells.groupby("line", sort=False):
         names = [name if name != "none" else "defaults" for name in dict.fromkeys(group["recipe"].dropna())]
-        found.append(f"{line}: {' and '.join(names) or 'not run yet'}")
-    return ", ".join(found)
+        typed = dict.fromkeys(text for words in group["typed"].dropna() for text in _changes(words))
+        changed = f" with {', '.join(typed)}" if typed else ""
+        found.append(f"{line}: {' and '.join(names) or 'not run yet'}{changed}")
+    return "; ".join(found)
 
 
 def _sources(entries: list[dict[str, Any]], sources: Mapping[str, Mapping[str, str]]) -> str:
@@ -175,4 +194,10 @@ def _matches(entry: Mapping[str, Any], cells: pd.DataFrame) -> bool:
 
 def _unchanged(typed: str) -> bool:
     """Whether nothing that was typed changes the recipe but what the table shows."""
-    return all(key.split(".")[0] in NOT_THE_EXPERIMENT or key in SHOWN for key in typed.split())
+    return not _changes(typed)
+
+
+def _changes(typed: str) -> list[str]:
+    """What was typed, `key=value`, besides what the table shows and what does not change a result."""
+    keys = {text: text.partition("=")[0] for text in typed.split()}
+    return [text for text, key in keys.items() if key.split(".")[0] not in NOT_THE_EXPERIMENT and key not in SHOWN]

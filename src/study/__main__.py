@@ -26,7 +26,7 @@ OWN = {key.split(".")[0] for key in STUDY_KNOBS}
 
 def main() -> None:
     """Compose and check all cells cheaply, then import the heavy libraries and run."""
-    typed = sys.argv[1:]
+    typed = [word for word in sys.argv[1:] if word not in ("-m", "--multirun")]  # a study is one anyway
     if {"-h", "--help"}.intersection(typed):
         print(__doc__ + "\n" + (CONF / "study.yaml").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
         return
@@ -34,6 +34,8 @@ def main() -> None:
     other = [override for override in typed if override not in own]
     config = _compose(sorted(own), {_key(override) for override in other})
     content = checked(config.study)
+    if not content["lines"] and not any(_key(override) == "model" for override in other):
+        raise UserError("the study has no lines: type the models, model=gcn,gcnii, or write them into its yaml")
     cells = expand(content["lines"], content["grid"], content["film"], other)
     if config.only is not None:
         labels = list(dict.fromkeys(cell.line for cell in cells))
@@ -102,6 +104,8 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
     OmegaConf.set_struct(config, False)
     config.pop("hydra")
     check_limits(config, STUDY_KNOBS)
+    if changed and config.name and (CONF / "study" / f"{config.name}.yaml").is_file():
+        raise UserError(f"name={config.name} is that of conf/study/{config.name}.yaml: give a changed grid another")
     config.name = config.name or choice
     if not re.fullmatch(r"\w[\w.+-]*", config.name):  # it names a folder and is part of MLflow's filters
         raise UserError(f"name must be made of letters, digits and . _ + -, got {config.name}")

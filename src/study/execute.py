@@ -171,6 +171,7 @@ def _work(job: Job, threads: int, parent: int | None) -> Done:
         from src.train.run import run
         from src.train.summary import outcome_line
 
+        start = time.perf_counter()
         try:
             result = run(settings | {"ckpt": _interrupted(settings)}, job.cell.origin, job.labels)
         except ResumeError:

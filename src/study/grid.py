@@ -23,7 +23,7 @@ class Cell:
         line: label of the line that it belongs to, such as `GCN + DropEdge`.
         settings: as for `src.train.run.run`.
         origin: where each value came from.
-        film: whether its states are kept.
+        film: whether its states are kept when it is run.
     """
 
     line: str
@@ -63,7 +63,7 @@ def expand(
         lines: label -> settings of that line alone, as typed for `src.train`.
         grid: setting -> its values as typed, such as `depth: 2,4,8`.
         film: values of `depth`, `seed` and `split` whose cells keep their states, and the labels of the `lines` that
-            do, else all; nothing: no cell does.
+            do, else all; what is not said, or not in the grid, is the largest depth, the first seed, the first split.
         typed: settings from the command line: they win over `grid`, and `model=...` over `lines`.
 
     Raises:
@@ -95,6 +95,7 @@ def expand(
             for label, text in lines.items()
             for values in itertools.product(*varied.values())
         }
+    film = _film(film, axes)
     cells: list[Cell] = []
     for dataset, (label, text) in itertools.product(datasets, lines.items()):
         own = [*([f"dataset={dataset}"] if dataset else []), *shlex.split(text)]
@@ -139,10 +140,20 @@ def _cells(label: str, overrides: list[str], axes: Mapping[str, list[str]], film
         for key, value in zip(axes, point, strict=True):
             config[key] = value
         settings = plain(config)
-        kept = label in film.get("lines", [label]) and bool(film) and _is_at(settings, film)
+        kept = label in film.get("lines", [label]) and _is_at(settings, film)
         typed = [*overrides, *(f"{key}={value}" for key, value in zip(axes, point, strict=True))]
         cells.append(Cell(label, settings, provenance(settings, choices, typed), kept))
     return cells
+
+
+def _film(film: Mapping[str, Any], axes: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The one point of the grid that is filmed."""
+    point = dict(film)
+    for key, values in axes.items():
+        usual = max(values, key=lambda value: int(value) if value.isdigit() else 0) if key == "depth" else values[0]
+        if str(point.get(key)) not in values:
+            point[key] = usual
+    return {key: value for key, value in point.items() if key in axes or key == "lines"}
 
 
 def _is_at(settings: Mapping[str, Any], point: Mapping[str, Any]) -> bool:

@@ -127,6 +127,9 @@ def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, 
         line.tracked.text(grid, GRID)
     for run in [*outdated, *(old.values() if not keep_others else [])]:
         records.delete(run.run_id)
+    gone = [label for _, label in old] if not keep_others else []
+    if gone:
+        print(f"study {study} had other lines, {', '.join(gone)}: its record is now of this grid (runs stay)")
     _adopt(records, plan, lines)
     return lines
 
@@ -214,7 +217,7 @@ def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
             summary = over_runs(values)
             point[name] = summary.mean
             if metric.startswith("test") and summary.n > 1:
-                point |= {f"{name}_low": summary.low, f"{name}_high": summary.high}
+                point |= {f"{name}_low": max(0.0, summary.low), f"{name}_high": min(1.0, summary.high)}
         for name, metric in MEDIANS.items():
             last = [run.metrics[metric] for run in runs if math.isfinite(run.metrics.get(metric, math.nan))]
             if last:

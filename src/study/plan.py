@@ -48,8 +48,6 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
     recorded = {run.identity: run for run in runs if run.tags.get("outcome") in ENDED}
     for cell in plan.cells:
         run = recorded.get((cell.hash, plan.data[cell.hash]))
-        if run and cell.film and "states" not in run.tags.get("artifacts", ""):
-            run = None
         other = run is not None and run.tags.get("code_hash") != code[cell.settings["model"]["_target_"]]
         if run is None or (other and same_code):
             plan.todo.append(cell)

@@ -1,7 +1,6 @@
 """One study from start to end: plan, parents, cells, curves by depth, in a straight line."""
 
 import sys
-import time
 from collections.abc import Sequence
 
 import joblib
@@ -81,15 +80,17 @@ def _run_cells(
         Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]}) for cell in plan.todo
     ]
     console = Console(stderr=True)
-    ended, total = 0, sum(costs.values())
-    left, began = total, time.monotonic()
+    ended, spent, total = 0, 0.0, sum(costs.values())
+    left = total
     with Stop() as stop, Progress(TextColumn("{task.description}"), BarColumn(), console=console) as bar:
         task = bar.add_task(name, total=total)
         for done in execute(queue, jobs, config.backend, stop):
-            ended += 1
-            left -= costs[done.cell.hash]
-            pace = (time.monotonic() - began) / (total - left)
-            text = f"{ended}/{len(queue)} cells, about {duration(left * pace)} left"
+            if done.outcome != "interrupted":
+                ended += 1
+                left -= costs[done.cell.hash]
+                spent += done.seconds
+            pace = spent / (total - left) / jobs if spent else 0.0
+            text = f"{ended}/{len(queue)} cells" + (f", about {duration(left * pace)} left" if left > 0 else "")
             bar.update(task, completed=total - left, description=f"{name}: {text}")
             what = f"{done.name} ({done.cell.line}): {done.outcome}, {done.sentence}"
             console.print(f"[{text}] {what} ({duration(done.seconds)})", markup=False, highlight=False, soft_wrap=True)

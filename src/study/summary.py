@@ -1,6 +1,7 @@
 """What a study prints: what there is to do, and at the end its lines in plain words."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from src.study.lines import Line, by_depth, lines_of
 from src.study.plan import Plan
@@ -17,7 +18,7 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
         runs = len({(cell.seed, cell.split) for cell in line.cells})
         left = sum(cell.hash in todo for cell in line.cells)
         rows.append(
-            f"  {line.dataset} {line.label}: depth {depths}, {runs} seeds and splits; "
+            f"  {line.dataset} {line.label}: depth {depths}, {runs} {'runs' if runs > 1 else 'run'} each; "
             + (f"{left} of {len(line.cells)} to do" if left else "done")
         )
     if todo:
@@ -29,21 +30,28 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
 
 def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> str:
     """Mean test accuracy with its 95 % interval, and the most frequent verdict, by line and depth."""
-    rows = [f"study {name}: test accuracy in %, mean +- half the 95 % interval over seeds and splits"]
+    rows = [f"study {name}: test accuracy in %, mean and 95 % interval over seeds and splits"]
     for line in lines:
         rows.append(f"  {line.dataset} {line.label}")
         for depth, point in by_depth(line, plan).items():
-            mean, high = point.get("test_acc_by_depth"), point.get("test_acc_by_depth_high")
-            score = "none" if mean is None else f"{100 * mean:.1f}"
-            score += f" +- {100 * (high - mean):.1f}" if mean is not None and high is not None else ""
-            rows.append(f"    depth {depth:4}: {score:14} {point['verdicts']}")
+            rows.append(f"    depth {depth:4}: {_score(point):20} {point['verdicts']}")
     if plan.todo:
         rows.append(f"  {len(plan.todo)} cells failed: the same command tries them again")
     if plan.other_code:
         rows.append(f"  {len(plan.other_code)} cells were run with other code: reuse=same_code runs these again")
-    rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id)}")
+    rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id, name)}")
     rows.append(f"  as a report       python -m src.report study={name}")
     return "\n".join(rows)
+
+
+def _score(point: dict[str, Any]) -> str:
+    if "test_acc_by_depth" not in point:
+        return "none"
+    mean = f"{100 * point['test_acc_by_depth']:.1f}"
+    if point["cells"] < 3 or "test_acc_by_depth_low" not in point:  # the spread of one or two says nothing
+        return mean
+    low, high = (100 * point[f"test_acc_by_depth_{end}"] for end in ("low", "high"))
+    return f"{mean} ({low:.1f} to {high:.1f})"
 
 
 def duration(seconds: float) -> str:

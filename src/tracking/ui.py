@@ -7,6 +7,7 @@ import argparse
 import os
 import socket
 import sys
+from urllib.parse import quote
 
 from src.config import ROOT
 from src.errors import UserError
@@ -34,9 +35,10 @@ def _serve(uri: str) -> str:
     return "make ui" if uri == store_uri(None) else f'make ui ARGS="--uri {uri}"'
 
 
-def how_to_compare(uri: str, experiment_id: str) -> str:
-    """Where the lines of studies are drawn against depth."""
-    page = "runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter=tags.kind%20%3D%20%27study%27"
+def how_to_compare(uri: str, experiment_id: str, study: str) -> str:
+    """Where the lines of a study are drawn against depth."""
+    lines = quote(f"tags.kind = 'study' and tags.study = '{study}'")
+    page = f"runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter={lines}"
     if uri.startswith("http"):
         return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/{page}"
     return f"{_serve(uri)}, then http://{HOST}:{UI_PORT}/#/experiments/{experiment_id}/{page}"

@@ -1,5 +1,7 @@
 """`python -m src.train model=gcnii depth=64`: train one architecture at one depth on one graph."""
 
+import sys
+
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -25,7 +27,13 @@ def task(config: DictConfig) -> None:
     from src.train.run import run
     from src.train.summary import summary
 
-    print(summary(run(settings, provenance(settings, choices, list(hydra.overrides.task)))))
+    try:
+        result = run(settings, provenance(settings, choices, list(hydra.overrides.task)))
+    except KeyboardInterrupt as interrupted:
+        if interrupted.args:  # it has a checkpoint
+            print(f"\n{interrupted}: go on with the same command and ckpt=last", file=sys.stderr)
+        raise
+    print(summary(result))
 
 
 if __name__ == "__main__":

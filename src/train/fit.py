@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -61,8 +60,7 @@ class Fit:
             if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
                 raise
             epochs = len(self.recorder.history)
-            print(f"\ninterrupted after {epochs} epochs: go on with the same command and ckpt=last", file=sys.stderr)
-            raise KeyboardInterrupt from None
+            raise KeyboardInterrupt(f"interrupted after {epochs} epochs") from None
 
     def restore(self, model: NodeClassifier, content: dict[str, Any]) -> bool:
         """Take over a checkpoint whose training had come to its end; False if there is more to train."""

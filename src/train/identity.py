@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from src.config import CONF, ROOT
 from src.errors import UserError
-from src.settings import config_hash
+from src.settings import config_hash, flatten
 
 CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
@@ -70,7 +70,8 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
     `recipe` names the file whose values were used, `command_line` the settings that were typed.
     """
     recipes = {source for source in origin.values() if source.startswith("recipe ")}
-    typed = sorted(key for key, source in origin.items() if source == "command line")
+    flat = flatten(settings) | {"model": model_name(settings), "dataset": settings["dataset"]["name"]}
+    typed = sorted(f"{key}={flat[key]}" for key, source in origin.items() if source == "command line" and key in flat)
     return {
         "dataset": settings["dataset"]["name"],
         "model": model_name(settings),
@@ -79,7 +80,6 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
         "split": settings["split"],
         "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
         "command_line": " ".join(typed) or "none",
-        "artifacts": " ".join(settings["tracking"]["artifacts"]),
         "git_commit": _git_commit(),
         "outcome": "running",
     }

@@ -68,6 +68,7 @@ def test_rank_and_quotient_have_to_fall_each_and_together(
 @pytest.mark.parametrize(("first", "expected"), [(0.0, "untrainable"), (0.0099, "untrainable"), (0.01, "under-fitted")])
 def test_gradient_has_to_arrive(first: float, expected: str) -> None:
     assert verdict(0.5, 0.5, gradient_norm_first_epoch=[0.0, first, 0.5, 1.0]) == expected
+    assert verdict(0.5, 0.5, gradient_norm_first_epoch=[first, 0.0, 0.5, 1.0]) == expected  # around layer 1
 
 
 def test_a_deep_mlp_is_untrainable_not_over_smoothed() -> None:
@@ -128,10 +129,10 @@ def test_a_shallow_network_has_one_state_to_judge(depth: int) -> None:
 
 
 def test_the_evidence_holds_the_numbers() -> None:
-    found = diagnose(0.612, 0.5, 0.25, COLLAPSED | {"gradient_norm_first_epoch": [1.0, 2e-7, 1.0, 1.0]})
+    found = diagnose(0.612, 0.5, 0.25, COLLAPSED | {"gradient_norm_first_epoch": [1e-8, 2e-7, 1.0, 1.0]})
     assert found.evidence == (
-        "training score 61.2 % (chance 25.0 %); layer 1 to 2: Rayleigh quotient 0.4 to 0.001,"
-        " energy 1 to 0.8, rank 20 to 1.2; gradient at layer 1 after one epoch 2.0e-07 of the last layer's"
+        "training score 61.2 % (guessing 25.0 %); layer 1 to 2: Rayleigh quotient 0.4 to 0.001,"
+        " energy 1 to 0.8, rank 20 to 1.2; gradient at the first layer after one epoch 2.0e-07 of the last layer's"
     )
     assert "validation 87.5 %" in diagnose(1.0, 0.875, 0.25, ALIVE).evidence
     assert "needs the measures" in diagnose(0.5, 0.5, 0.5, {}).evidence

@@ -16,6 +16,7 @@ from src.report.table import (
     markdown,
     markdown_table,
     protocol,
+    seconds_rows,
     state_rows,
     verdict_rows,
 )
@@ -86,7 +87,7 @@ def test_cells_that_never_ran_leave_a_line_its_kind(frame: Frame) -> None:
     assert rows[2] == ["*published* [dropedge]", "82.8", "82.0"]
 
 
-@pytest.mark.parametrize("changes", [{"typed": "model lr"}, {"typed": "model norm"}, {"split": "random0"}])
+@pytest.mark.parametrize("changes", [{"typed": "model=gcn lr=0.1"}, {"typed": "norm=pair"}, {"split": "random0"}])
 def test_published_values_do_not_stand_below_another_experiment(frame: Frame, changes: dict[str, str]) -> None:
     cells = frame("GCN", 2, [0.8], **changes)
     assert accuracy_rows(cells, entries("cora")) == [["line", "2"], ["GCN", "80.0"]]
@@ -94,7 +95,7 @@ def test_published_values_do_not_stand_below_another_experiment(frame: Frame, ch
 
 
 def test_settings_that_do_not_change_the_experiment_keep_the_published_values(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.8], typed="dataset depth model seed tracking.uri trainer.threads")
+    cells = frame("GCN", 2, [0.8], typed="dataset=cora depth=2 seed=1 tracking.uri=sqlite:///x.db")
     assert accuracy_rows(cells, entries("cora"))[2:] == [["*published* [dropedge]", "81.1"]]
 
 
@@ -106,9 +107,11 @@ def test_best_of_all_depths_has_a_column_of_its_own(frame: Frame) -> None:
     assert rows[1:] == [["GCN", "50.0", best], ["MLP", "50.0", "-"]]
 
 
-def test_differences_are_taken_from_the_line_that_is_extended(frame: Frame) -> None:
+def test_differences_are_taken_from_the_first_line_of_the_same_model(frame: Frame) -> None:
     lines = ("GCN", "GCNII", "GCNII + DropEdge", "GCN + DropEdge", "GCNII without decay")
-    rows = difference_rows(pd.concat([frame(line, 2, [0.1 * k]) for k, line in enumerate(lines)]))
+    models = [line.split()[0].lower() for line in lines]
+    found = [frame(line, 2, [0.1 * k], model=model) for k, (line, model) in enumerate(zip(lines, models, strict=True))]
+    rows = difference_rows(pd.concat(found))
     assert rows == [
         ["difference", "2"],
         ["GCNII - GCN", "+10.0"],
@@ -119,9 +122,9 @@ def test_differences_are_taken_from_the_line_that_is_extended(frame: Frame) -> N
 
 
 def test_differences_are_paired_by_seed(frame: Frame) -> None:
-    second = [0.82, None, 0.805, 0.9]
-    cells = pd.concat([frame("GCN", 2, list(OURS)), frame("GCN + X", 2, second)])
-    mean, half = interval([0.82 - 0.80, 0.805 - 0.815])
+    first, second = [0.8, 0.9, 0.815, 0.81], [0.82, None, 0.805, 0.9]
+    cells = pd.concat([frame("GCN", 2, list(first)), frame("GCN + X", 2, second)])
+    mean, half = interval([0.82 - 0.80, 0.805 - 0.815, 0.9 - 0.81])
     assert difference_rows(cells)[1] == ["GCN + X - GCN", f"{100 * mean:+.1f} +- {100 * half:.1f}"]
 
 
@@ -137,10 +140,15 @@ def test_verdicts_are_counted_and_what_has_none_by_its_outcome(frame: Frame) -> 
 
 def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
     cells = frame("GCN", 2, [0.8, 0.8, 0.8]).assign(
-        dirichlet_energy=[1e-9, 2e-9, 1.0], effective_rank=[1.0, 2.5, 9.0], seconds=[1.0, 2.0, 6.0]
+        dirichlet_energy=[1e-9, 2e-9, 1.0],
+        rayleigh_quotient=[0.1, 0.3, 0.2],
+        effective_rank=[1.0, 2.5, 9.0],
+        seconds=[1.0, 2.0, 6.0],
     )
-    missing = frame("GCN", 4, [None], seconds=math.nan)
-    assert state_rows(pd.concat([cells, missing]))[1] == ["GCN", "2e-09 / 2.5 / 3", "-"]
+    nothing = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank", "seconds"), math.nan)
+    both = pd.concat([cells, frame("GCN", 4, [None], **nothing)])
+    assert state_rows(both)[1] == ["GCN", "2e-09 / 0.2 / 2.5", "-"]
+    assert seconds_rows(both)[1] == ["GCN", "3", "-"]
 
 
 def test_protocol_counts_every_cell(frame: Frame) -> None:
@@ -151,7 +159,7 @@ def test_protocol_counts_every_cell(frame: Frame) -> None:
 def test_protocol_names_the_settings_of_each_line(frame: Frame) -> None:
     never = frame("new", 2, [None], recipe=None, code_hash=None)
     cells = pd.concat([frame("GCN", 2, [0.8]), frame("own", 2, [0.8], recipe="none"), never])
-    assert "Settings: GCN: published/cora-gcn, own: defaults, new: not run yet;" in protocol(cells)
+    assert "Settings: GCN: published/cora-gcn; own: defaults; new: not run yet." in protocol(cells)
 
 
 def test_protocol_tells_when_runs_of_a_model_differ_in_code(frame: Frame) -> None:
@@ -162,7 +170,7 @@ def test_protocol_tells_when_runs_of_a_model_differ_in_code(frame: Frame) -> Non
 
 def test_roc_auc_is_shown_where_it_is_measured(frame: Frame) -> None:
     cells = frame("GCN", 2, [0.8, 0.8]).assign(test_roc_auc=[0.7, 0.7])
-    assert accuracy_rows(cells, [])[1] == ["GCN", "70.0 +- 0.0"]
+    assert accuracy_rows(cells, [])[1] == ["GCN", "70.0"]
     assert "Test ROC-AUC in %:" in markdown(cells)
     assert "Test accuracy in %:" in markdown(frame("GCN", 2, [0.8]).assign(test_roc_auc=math.nan))
 
@@ -178,13 +186,12 @@ def test_interval_over_several_splits_is_that_of_their_means(frame: Frame) -> No
 def test_whole_text_is_valid_markdown(report: Report) -> None:
     text = markdown(report.cells)
     found = tables(text)
-    assert [len(table) - 1 for table in found] == [5, 4, 5, 5]  # accuracies, differences, verdicts, states
+    assert [len(table) - 1 for table in found] == [5, 4, 5, 5, 5]  # accuracies, differences, verdicts, states, seconds
     for table in found:
         assert set(map(len, table)) == {3}
         assert table[0][1:] == ["2", "4"]
         assert set(table[1][1]) == {"-"}
-    assert text.startswith("# Study small\n\n24 cells, 18 finished, 6 diverged;")
-    assert "\n\n## csbm\n\n" in text
+    assert text.startswith("# Study small\n\n## csbm\n\n24 cells, 18 finished, 6 diverged;")
     assert "\n\n\n" not in text
 
 

@@ -107,7 +107,8 @@ def test_film_cells() -> None:
     assert filmed == [("cora", label, 8, 0, "public") for label in TWO]
     some = expand(TWO, grid, {"depth": 8, "seed": 0, "lines": ["GCN"]}, [])
     assert [key for cell, key in _with_keys(some) if cell.film] == [("cora", "GCN", 8, 0, "public")]
-    assert not any(cell.film for cell in expand(TWO, grid, {}, []))
+    for film in ({}, {"depth": 64}):  # what is not said, or not there: the largest depth, the first seed
+        assert [key for cell, key in _with_keys(expand(TWO, grid, film, [])) if cell.film] == filmed
     assert len({cell.hash for cell in some}) == 8  # whether states are kept is no part of the experiment
 
 
@@ -118,13 +119,12 @@ def _with_keys(cells: list[Cell]) -> list[tuple[Cell, Key]]:
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "study").glob("*.yaml")))
 def test_every_shipped_study_expands(name: str) -> None:
     content = yaml.safe_load((CONF / "study" / f"{name}.yaml").read_text())
-    cells = expand(content["lines"], content["grid"], content["film"], [])
+    film = content.get("film", {})
+    cells = expand(content["lines"], content["grid"], film, [])
     sizes = Counter((cell.dataset, cell.line) for cell in cells)
     assert {line for _, line in sizes} == (set(content["lines"]) or {"gcnii"})
     assert len(set(sizes.values())) == 1
-    if content["film"]:
-        kept = {cell.line for cell in cells if cell.film}
-        assert kept == set(content["film"].get("lines", content["lines"]))
+    assert {cell.line for cell in cells if cell.film} == set(film.get("lines", content["lines"] or ["gcnii"]))
 
 
 BAD = [

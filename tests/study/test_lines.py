@@ -15,6 +15,7 @@ from src.errors import UserError
 from src.study.lines import GRID, by_depth, lines_of
 from src.study.plan import make_plan
 from src.tracking.search import PARENT, Recorded
+from src.train.identity import STATES
 from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}
@@ -68,8 +69,8 @@ def test_the_grid_lists_its_cells(study: Study, tmp_path: Path) -> None:
          "film": (cell.depth, cell.seed) == (4, 0)}
         for cell in cells
     ]  # fmt: skip
-    filmed = [run.tags["depth"] for run in study.finished().values() if "states" in run.tags["artifacts"]]
-    assert filmed == ["4"]
+    runs = study.finished().values()
+    assert [run.tags["depth"] for run in runs if study.records.file(run.run_id, STATES, tmp_path)] == ["4"]
 
 
 def test_a_file_for_each_line(study: Study) -> None:

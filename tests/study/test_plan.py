@@ -64,14 +64,6 @@ def test_each_cell_finds_its_own_run(study: Study, data: str, recorded: Make) ->
     assert {key: run.run_id for key, run in plan.done.items()} == {c.hash: f"run of {c.hash}" for c in cells[::2]}
 
 
-@pytest.mark.parametrize(("artifacts", "expected"), [("config", False), ("config states", True)])
-def test_a_film_needs_states(study: Study, data: str, recorded: Make, artifacts: str, expected: bool) -> None:
-    (cell,) = study.cells("depth=4", "seed=1", lines={"GCN": "model=gcn"}, film={"depth": 4, "seed": 1})
-    assert cell.film
-    run = recorded(cell, data, artifacts=artifacts)
-    assert is_done(make_plan([cell], [run], same_code=False)) is expected
-
-
 def test_other_code_counts_unless_it_must_not(cell: Cell, data: str, recorded: Make) -> None:
     same = recorded(cell, data, code_hash=code_hash("src.models.gcn.GCN"))
     other = recorded(cell, data, code_hash="of another day")

@@ -37,8 +37,8 @@ def test_listing(study: Study, recorded: Make) -> None:
     text = listing("small", make_plan(cells, done, same_code=False), 125, 2)
     assert text.splitlines() == [
         "study small: 8 cells, 6 done, 2 to do",
-        "  csbm GCN: depth 2, 4, 2 seeds and splits; done",
-        "  csbm GCNII: depth 2, 4, 2 seeds and splits; 2 of 4 to do",
+        "  csbm GCN: depth 2, 4, 2 runs each; done",
+        "  csbm GCNII: depth 2, 4, 2 runs each; 2 of 4 to do",
         "  about 2 min with jobs=2",
         "  6 of them were run with other code: reuse=same_code runs these again",
     ]
@@ -59,9 +59,9 @@ def test_results(study: Study, recorded: Make) -> None:
     lines = results("small", lines_of(cells), plan, study.records).splitlines()
     assert lines[1:7] == [
         "  csbm GCN",
-        "    depth    2: 85.0 +- 63.5   2 healthy",
-        "    depth    4: 50.0           1 healthy",
-        "    depth    8: none           2 diverged",
+        "    depth    2: 85.0                 2 healthy",
+        "    depth    4: 50.0                 1 healthy",
+        "    depth    8: none                 2 diverged",
         "  1 cells failed: the same command tries them again",
         "  5 cells were run with other code: reuse=same_code runs these again",
     ]

@@ -49,10 +49,10 @@ def test_how_to_see_a_run_names_the_store_it_is_in() -> None:
 
 def test_how_to_compare_shows_the_lines_of_studies_alone() -> None:
     page = "#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter="
-    lines = f"{page}tags.kind%20%3D%20%27study%27"
-    assert how_to_compare(store_uri(None), "7") == f"make ui, then http://127.0.0.1:5000/{lines}"
-    assert how_to_compare("http://host:8080/", "7") == f"http://host:8080/{lines}"
-    assert 'make ui ARGS="--uri sqlite:///other.db"' in how_to_compare("sqlite:///other.db", "7")
+    lines = f"{page}tags.kind%20%3D%20%27study%27%20and%20tags.study%20%3D%20%27cora%27"
+    assert how_to_compare(store_uri(None), "7", "cora") == f"make ui, then http://127.0.0.1:5000/{lines}"
+    assert how_to_compare("http://host:8080/", "7", "cora") == f"http://host:8080/{lines}"
+    assert 'make ui ARGS="--uri sqlite:///other.db"' in how_to_compare("sqlite:///other.db", "7", "cora")
 
 
 def test_server_listens_on_this_machine_alone() -> None:

@@ -31,8 +31,8 @@ def test_another_setting_is_another_folder(tmp_path: Path) -> None:
 def test_tags() -> None:
     origin = {"depth": "command line", "lr": "recipe published/cora-gcnii", "seed": "default"}
     found = tags(compose_settings(["depth=8"]), origin)
-    expected = {"model": "gcnii", "depth": "8", "recipe": "published/cora-gcnii", "command_line": "depth"}
-    expected |= {"artifacts": "config figures model", "outcome": "running"}
+    expected = {"model": "gcnii", "depth": "8", "recipe": "published/cora-gcnii", "command_line": "depth=8"}
+    expected |= {"outcome": "running"}
     assert expected.items() <= found.items()
 
 
