@@ -28,7 +28,8 @@ def test_an_unknown_study_names_those_there_are(
     with pytest.raises(SystemExit) as end:
         guarded(main)
     name = "foo" if typed else "quick"
-    sentence = f"error: no study {name} is recorded in {recorded.uri}: choose one of {STUDY}, or run it, make study\n"
+    hint = f"choose one of {STUDY}, or run it, python -m src.study"
+    sentence = f"error: no study {name} is recorded in {recorded.uri}: {hint}\n"
     printed = capsys.readouterr()
     assert (end.value.code, printed.out, printed.err) == (1, "", sentence)
 

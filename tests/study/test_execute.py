@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from src.errors import UserError
 from src.study.execute import Done, Job, Stop, connect, execute
 from src.study.grid import Cell
-from src.train.identity import LAST, checkpoint_folder
+from src.train.identity import LAST, STATES, checkpoint_folder
 from tests.study.conftest import CSBM, Start, Study
 
 ONE = {"GCN": "model=gcn"}
@@ -104,9 +105,10 @@ def test_a_checkpoint_that_belongs_elsewhere_does_not_stop_a_cell(study: Study, 
     assert not (folder / LAST).exists()
 
 
-def test_a_film_cell_keeps_its_states(study: Study) -> None:
+def test_a_film_cell_keeps_its_states(study: Study, tmp_path: Path) -> None:
     execute_here(study.cells("depth=2", "seed=0,1", lines=ONE, film={"seed": 1}))
-    assert ["states" in run.tags["artifacts"] for run in study.records.runs()] == [False, True]
+    kept = [study.records.file(run.run_id, STATES, tmp_path) is not None for run in study.records.runs()]
+    assert kept == [False, True]
 
 
 CLUSTER = """

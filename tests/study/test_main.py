@@ -81,7 +81,7 @@ def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None
     assert again.returncode == 0, errors
     assert f"study small: 8 cells, {len(before)} done, {8 - len(before)} to do" in out
     for label in ("gcn", "gcnii"):
-        assert re.search(rf"  csbm {label}\n    depth    2: +\d+\.\d \+- \d+\.\d .*\n    depth    4: +\d", out)
+        assert re.search(rf"  csbm {label}\n    depth    2: \d+\.\d +\d.*\n    depth    4: +\d", out)
     check_complete(shop, before)
     check_as_left_in_peace(shop, study)
 
@@ -148,7 +148,6 @@ WRONG = [
     (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
     (["depth=0"], "depth must be a whole number in [1, inf), got 0"),
     (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be an npz file"),
-    (["-m"], "cannot read '-m': write key=value"),
 ]
 
 
@@ -181,7 +180,7 @@ def test_wrong_input_of_the_process() -> None:
 def test_dry(study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert called(monkeypatch, *CSBM, "model=gcn", "epochs=3", f"tracking.uri={study.uri}", "dry=true", "jobs=3") == 0
     out = capsys.readouterr().out
-    assert out.startswith("study custom: 1 cells, 0 done, 1 to do\n  csbm gcn: depth 8, 1 seeds and splits; 1 of 1 to")
+    assert out.startswith("study custom: 1 cells, 0 done, 1 to do\n  csbm gcn: depth 8, 1 run each; 1 of 1 to")
     assert out.endswith(" with jobs=3\n")
     assert study.records.runs() == []
 

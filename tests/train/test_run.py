@@ -46,7 +46,7 @@ def test_the_record_keeps_the_contract_of_metric_names(settings: Compose) -> Non
     assert recorded.info.run_name == "csbm-gcnii-d3-s0-split0"
     assert recorded.info.status == "FINISHED"
     assert recorded.data.tags["outcome"] == result.outcome == "finished"
-    assert recorded.data.tags["command_line"] == "depth"
+    assert recorded.data.tags["command_line"] == "depth=3"
     assert recorded.data.params == {key: str(value) for key, value in flatten(chosen).items()}
     assert 0 < result.scores["active_edges"] < result.scores["base_edges"]
 
