@@ -22,7 +22,7 @@ def test_a_study_runs_its_cells_and_says_what_came_of_them(study: Study, capsys:
     assert "study small: test accuracy in %" in out
     assert out.count("    depth    ") == 4
     for count in range(1, 5):
-        assert f"[{count}/4 cells, about " in errors
+        assert f"[{count}/4 cells" in errors
     assert len(study.finished()) == 4
 
 
