@@ -27,6 +27,7 @@ from src.graph.graph import Graph
 from src.ops import SparseFeatures
 from src.study.grid import Cell, expand
 from src.tracking.search import Records
+from src.train.fit import quiet_libraries
 
 
 def peer(cell: Cell, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -88,6 +89,7 @@ def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.study", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds of the study, from 0")
+    quiet_libraries()
     seeds = ",".join(map(str, range(parser.parse_args().seeds)))
     content = yaml.safe_load((CONF / "study" / "quick.yaml").read_text())
     cells = expand(content["lines"], content["grid"], {}, [f"seed={seeds}"])
