@@ -1,6 +1,6 @@
 """A study as pictures for a paper: accuracy, energy and rank against depth, measures by layer, frames of the film."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from src.report.cells import CURVES, Film, Report
-from src.report.table import metric, scores
+from src.report.table import LAST, metric, scores
 from src.study.lines import COLORS, line_colors
 from src.study.statistics import over_runs
 
@@ -35,7 +35,7 @@ def accuracy_figure(report: Report) -> Figure:
     datasets = list(report.cells.groupby("dataset", sort=False))
     figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
     colors, seen = line_colors(report.cells["line"]), dict[str, None]()
-    for axes, (dataset, cells) in zip(_row(figure, len(datasets)), datasets, strict=True):
+    for axes, (dataset, cells) in zip(_panels(figure, 1, len(datasets)), datasets, strict=True):
         for line, group in cells.groupby("line", sort=False):
             points = [point for depth in sorted(group["depth"].unique()) if (point := _accuracy(group, depth))]
             depths = [point.depth for point in points]
@@ -57,18 +57,17 @@ def accuracy_figure(report: Report) -> Figure:
 def depth_figure(report: Report) -> Figure:
     """Energy, effective rank and Rayleigh quotient of the last layer against depth: medians and quartiles."""
     datasets = list(report.cells.groupby("dataset", sort=False))
-    names = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")
-    figure = Figure(figsize=(1.5 + 4.2 * len(names), 3.6 * len(datasets)), layout="constrained")
+    figure = Figure(figsize=(1.5 + 4.2 * len(LAST), 3.6 * len(datasets)), layout="constrained")
     colors = line_colors(report.cells["line"])
-    panels = iter(_panels(figure, len(datasets), len(names)))
+    panels = iter(_panels(figure, len(datasets), len(LAST)))
     for dataset, cells in datasets:
-        for name in names:
+        for name in LAST:
             axes = next(panels)
             for line, group in cells[np.isfinite(cells[name])].groupby("line", sort=False):
                 found = group.groupby("depth")[name].quantile(QUARTILES).unstack()
                 _band(axes, found.index.to_numpy(), found.to_numpy().T, colors[str(line)], "o-")
             _depth_axis(axes, cells)
-            axes.set(ylabel=f"{LABELS[name]}, last layer", title=str(dataset) if name == names[0] else "")
+            axes.set(ylabel=f"{LABELS[name]}, last layer", title=str(dataset) if name == LAST[0] else "")
             axes.set_yscale("linear" if name == "effective_rank" else "log")
     _legend(figure, colors, {}, "median, quartiles")
     return figure
@@ -147,10 +146,6 @@ def _accuracy(cells: pd.DataFrame, depth: int) -> Point | None:
     verdict = cells[cells["depth"] == depth]["verdict"].mode().iloc[0]
     low, high = max(0.0, summary.mean - half), min(1.0, summary.mean + half)
     return Point(int(depth), 100 * summary.mean, 100 * low, 100 * high, verdict)
-
-
-def _row(figure: Figure, columns: int) -> Iterator[Axes]:
-    return iter(_panels(figure, 1, columns))
 
 
 def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:

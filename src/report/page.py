@@ -15,9 +15,9 @@ from plotly.offline import get_plotlyjs
 from src.measures.diagnosis import VERDICTS
 from src.report.cells import CURVES, Film, Report
 from src.report.figures import LABELS, layer_quartiles
-from src.report.table import counted, metric, protocol, score, scores, verdicts
+from src.report.table import metric, protocol, score, scores, verdicts
 from src.study.lines import COLORS, line_colors
-from src.study.statistics import over_runs
+from src.study.statistics import counted, over_runs
 
 HERE = Path(__file__).parent
 BACKGROUNDS = dict(

@@ -1,8 +1,7 @@
 """The lines of a study as Markdown: depth across, lines down, published values beside ours."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,7 +9,7 @@ import yaml
 
 from src.config import CONF
 from src.settings import NOT_THE_EXPERIMENT
-from src.study.statistics import Summary, over_runs, paired
+from src.study.statistics import Summary, counted, over_runs, paired
 
 Rows = list[list[str]]
 LAST = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")  # columns of the last layer's state
@@ -134,11 +133,6 @@ def verdicts(cells: pd.DataFrame) -> list[str]:
     return [v if isinstance(v, str) else o for v, o in zip(cells["verdict"], cells["outcome"], strict=True)]
 
 
-def counted(names: Iterable[str]) -> str:
-    """`9 healthy, 1 over-fitted`."""
-    return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
-
-
 def accuracy(summary: Summary, sign: bool = False) -> str:
     """`81.9 +- 0.2`, in %; of one or two values, whose spread says nothing, the mean alone."""
     mean = f"{100 * summary.mean:+.1f}" if sign else f"{100 * summary.mean:.1f}"
@@ -189,12 +183,8 @@ def _sources(entries: list[dict[str, Any]], sources: Mapping[str, Mapping[str, s
 def _matches(entry: Mapping[str, Any], cells: pd.DataFrame) -> bool:
     """Whether some of the cells are of the entry's kind: same model, edges dropped or not, nothing else changed."""
     same = (cells["model"] == entry["model"]) & ((cells["p_drop"] > 0) == entry["drop_edge"])
-    return any(map(_unchanged, cells[same]["typed"].dropna())) and not cells["split"].str.startswith("random").any()
-
-
-def _unchanged(typed: str) -> bool:
-    """Whether nothing that was typed changes the recipe but what the table shows."""
-    return not _changes(typed)
+    unchanged = any(not _changes(typed) for typed in cells[same]["typed"].dropna())
+    return unchanged and not cells["split"].str.startswith("random").any()
 
 
 def _changes(typed: str) -> list[str]:

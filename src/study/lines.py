@@ -15,7 +15,7 @@ from src.config import ROOT
 from src.errors import UserError
 from src.study.grid import Cell
 from src.study.plan import Plan
-from src.study.statistics import over_runs
+from src.study.statistics import counted, over_runs
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Recorded, Records
 
@@ -223,7 +223,6 @@ def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
             if last:
                 point[name] = statistics.median(last)
         point["seconds_by_depth"] = statistics.fmean(run.training_seconds for run in runs)
-        counts = Counter(run.tags.get("verdict", run.tags["outcome"]) for run in runs)
-        point["verdicts"] = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+        point["verdicts"] = counted(run.tags.get("verdict", run.tags["outcome"]) for run in runs)
         points[depth] = point
     return points

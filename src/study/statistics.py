@@ -1,8 +1,8 @@
 """Mean, spread and confidence over repeated runs; differences paired by seed and split. Every value counts."""
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +60,11 @@ def over_runs(values: Mapping[tuple[int, str], float]) -> Summary:
     if len(splits) == 1:
         return summarize(list(values.values()))
     return summarize([float(np.mean(group)) for group in splits.values()])
+
+
+def counted(names: Iterable[str]) -> str:
+    """`9 healthy, 1 over-fitted`, the most frequent first."""
+    return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
 
 
 def paired(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, str], float]) -> Summary | None:
