@@ -1,6 +1,5 @@
 """What all architectures share: one full-batch training step, one evaluation, one optimiser."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,12 +62,15 @@ class NodeClassifier(pl.LightningModule):
     `forward(x, adjacency, observe)` returns logits of shape (n, classes). It calls `observe(layer, state)` with the
     state that enters the first layer (layer 0) and the state after each layer (1..depth), in order, as the pass streams
     by; in training mode it may show them after dropout.
-    Layer l propagates over `adjacency.at(l)`. Modules named `encoder` and `decoder` get `weight_decay_linear`.
+    Layer l propagates over `adjacency.at(l)`. Modules named `encoder` and `decoder` get `weight_decay_linear`, what
+    `without_decay` names gets none.
 
     Attributes:
         scores: the latest loss and accuracies by name, for callbacks to read. `self.log` would say the same at a third
             of a millisecond for each number, as much as the rest of Lightning's loop.
     """
+
+    without_decay: tuple[str, ...] = ()
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -146,15 +148,14 @@ class NodeClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam with L2 weight decay (coupled, as in the papers); one fused kernel for all parameters."""
-        linear: list[nn.Parameter] = []
-        layers: list[nn.Parameter] = []
+        decays = {"layers": self.settings.weight_decay, "linear": self.settings.weight_decay_linear, "none": 0.0}
+        groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in decays}
         for name, parameter in self.named_parameters():
-            (linear if name.split(".")[0] in ("encoder", "decoder") else layers).append(parameter)
-        groups: Iterable[dict[str, Any]] = [
-            {"params": layers, "weight_decay": self.settings.weight_decay},
-            {"params": linear, "weight_decay": self.settings.weight_decay_linear},
-        ]
-        return torch.optim.Adam([g for g in groups if g["params"]], lr=self.settings.lr, fused=True)
+            module = name.split(".")[0]
+            linear = "linear" if module in ("encoder", "decoder") else "layers"
+            groups["none" if module in self.without_decay else linear].append(parameter)
+        settings = [{"params": found, "weight_decay": decays[kind]} for kind, found in groups.items() if found]
+        return torch.optim.Adam(settings, lr=self.settings.lr, fused=True)
 
 
 def _accuracy(logits: Tensor, y: Tensor, nodes: Tensor) -> Tensor:

@@ -1,0 +1,65 @@
+"""A small graph, and the comparison of an architecture with its equation written densely."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from src.graph.adjacency import gcn_adjacency
+from src.graph.graph import Graph
+from src.models.base import NodeClassifier, Settings
+from src.ops import MaskSource
+from src.ops.masks import draw_threshold
+
+N, FEATURES, HIDDEN, CLASSES, SEED = 15, 7, 5, 3, 3
+Drop = Callable[[Tensor], Tensor]
+Dense = Callable[[Any, Tensor, Tensor, Drop], Tensor]
+
+
+@pytest.fixture
+def graph() -> Graph:
+    """15 nodes, some 25 edges, float64."""
+    generator = torch.Generator().manual_seed(0)
+    edges = torch.randint(0, N, (2, 25), generator=generator)
+    adjacency = gcn_adjacency(torch.cat([edges, edges.flip(0)], 1), N)
+    x = torch.randn(N, FEATURES, generator=generator, dtype=torch.float64)
+    y = torch.randint(0, CLASSES, (N,), generator=generator)
+    return Graph(x, adjacency.with_values(adjacency.values.double()), y, *torch.arange(N).split(5))
+
+
+@pytest.fixture
+def settings() -> Callable[..., Settings]:
+    """Settings of a model on that graph."""
+
+    def make(depth: int, **changes: Any) -> Settings:
+        return Settings(FEATURES, CLASSES, depth, hidden=HIDDEN, seed=SEED, **changes)
+
+    return make
+
+
+@pytest.fixture
+def assert_same_as_dense(graph: Graph) -> Callable[[NodeClassifier, Dense], None]:
+    """Logits and gradients of a model in training equal those of `dense(model, x, P, drop)` under the same masks."""
+
+    def check(model: NodeClassifier, dense: Dense) -> None:
+        model = model.double().train()
+        masks, p = MaskSource(SEED), model.settings.dropout
+
+        def drop(h: Tensor) -> Tensor:
+            if p == 0.0:
+                return h
+            threshold, scale = draw_threshold(p)
+            return h * (masks.lanes(tuple(h.shape), h.device) > threshold) * scale
+
+        logits = model(graph.x, graph.adjacency)
+        assert isinstance(graph.x, Tensor)
+        expected = dense(model, graph.x, graph.adjacency.matrix.to_dense(), drop)
+        torch.testing.assert_close(logits, expected)
+        weights = list(model.parameters())
+        ours, theirs = (torch.autograd.grad(F.cross_entropy(z, graph.y), weights) for z in (logits, expected))
+        torch.testing.assert_close(ours, theirs)
+
+    return check
