@@ -22,7 +22,9 @@ class Adjacency:
         row, col: the two ends of every stored entry, int64, in CSR order.
         pair: for every entry the number of its undirected edge, 0 <= pair < num_edges; `num_edges` for a self-loop.
         num_edges: number of undirected edges without self-loops (a directed edge without its reverse counts as one).
-        order: position in `matrix` of each entry of `transpose`; None where the pattern is symmetric.
+        order: position in `matrix` of each entry of `transpose`.
+        symmetric: every edge has its reverse, so that both share one pattern.
+        learned: the values once more where a gradient has to reach them, else None.
     """
 
     matrix: Tensor
@@ -31,7 +33,9 @@ class Adjacency:
     col: Tensor
     pair: Tensor
     num_edges: int
-    order: Tensor | None
+    order: Tensor
+    symmetric: bool
+    learned: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -41,36 +45,53 @@ class Adjacency:
     def values(self) -> Tensor:
         return self.matrix.values()
 
+    @property
+    def loops(self) -> Tensor:
+        """Which entries are self-loops, bool; one in every row, in the order of the nodes."""
+        return self.row == self.col
+
+    @property
+    def neighbours(self) -> Tensor:
+        """Which entries join a node to a neighbour, bool: no self-loop, and not dropped."""
+        return (self.values != 0) & ~self.loops
+
+    def row_sums(self, values: Tensor) -> Tensor:
+        """The sum of entry values over each row, shape (n,)."""
+        return values.new_zeros(self.num_nodes).index_add(0, self.row, values)
+
     def at(self, layer: int) -> "Adjacency":
         """The adjacency that layer `layer` propagates over: this one, in every layer."""
         return self
 
     def with_values(self, values: Tensor) -> "Adjacency":
-        """The same pattern with other values, given in CSR order; symmetric values on a symmetric pattern."""
+        """The same pattern with other constant values in CSR order, symmetric ones where the pattern is symmetric."""
         matrix = same_pattern(self.matrix, values)
-        if self.order is None:
-            return replace(self, matrix=matrix, transpose=matrix)
-        return replace(self, matrix=matrix, transpose=same_pattern(self.transpose, values[self.order]))
+        transpose = matrix if self.symmetric else same_pattern(self.transpose, values[self.order])
+        return replace(self, matrix=matrix, transpose=transpose, learned=None)
+
+    def weighted(self, values: Tensor) -> "Adjacency":
+        """The same pattern with any values in CSR order, also such that differ in the two directions or are learned."""
+        constant = values.detach()
+        matrix, transpose = same_pattern(self.matrix, constant), same_pattern(self.transpose, constant[self.order])
+        return replace(self, matrix=matrix, transpose=transpose, learned=values if values.requires_grad else None)
 
     def normalized(self, weights: Tensor) -> "Adjacency":
         """Symmetric normalisation D^-1/2 W D^-1/2 of entry weights W >= 0 (self-loops included), D = row sums of W."""
-        degree = torch.zeros(self.num_nodes, dtype=weights.dtype, device=weights.device)
-        degree.index_add_(0, self.row, weights)
-        inverse_root = degree.rsqrt()  # every row has its self-loop, so the degree is at least its weight
+        inverse_root = self.row_sums(weights).rsqrt()  # never of zero: every row has its self-loop
         return self.with_values(weights * inverse_root[self.row] * inverse_root[self.col])
 
     def to(self, device: torch.device | str, **_: Any) -> "Adjacency":
         """A copy on another device."""
         matrix = self.matrix.to(device)
-        symmetric = self.order is None
+        shared = self.transpose is self.matrix
         return replace(
             self,
             matrix=matrix,
-            transpose=matrix if symmetric else self.transpose.to(device),
+            transpose=matrix if shared else self.transpose.to(device),
             row=self.row.to(device),
             col=self.col.to(device),
             pair=self.pair.to(device),
-            order=None if self.order is None else self.order.to(device),
+            order=self.order.to(device),
         )
 
 
@@ -96,11 +117,11 @@ def gcn_adjacency(edge_index: Tensor, num_nodes: int) -> Adjacency:
     pair[~is_loop] = pair_of_edge
 
     reverse = col * num_nodes + row
-    order: Tensor | None = reverse.argsort()
+    order = reverse.argsort()
     symmetric = bool((reverse[order] == keys).all())
     matrix = _csr(row, col, torch.ones(row.numel(), device=row.device), num_nodes)
     transpose = matrix if symmetric else _csr(col[order], row[order], matrix.values(), num_nodes)
-    unweighted = Adjacency(matrix, transpose, row, col, pair, undirected.numel(), None if symmetric else order)
+    unweighted = Adjacency(matrix, transpose, row, col, pair, undirected.numel(), order, symmetric)
     return unweighted.normalized(matrix.values())
 
 

@@ -98,9 +98,18 @@ class NodeClassifier(pl.LightningModule):
         """The dropout probability in force: that of the settings in training, else 0."""
         return self.settings.dropout if self.training else 0.0
 
-    def make_norms(self, count: int) -> nn.ModuleList:
-        """One norm of the configured kind for each of `count` hidden layers."""
-        return nn.ModuleList(make_norm(self.settings.norm, self.settings.hidden) for _ in range(count))
+    def make_norms(self, count: int, channels: int | None = None) -> nn.ModuleList:
+        """One norm of the configured kind for each of `count` hidden layers, of `channels` (or `hidden`) channels."""
+        return nn.ModuleList(make_norm(self.settings.norm, channels or self.settings.hidden) for _ in range(count))
+
+    # What a run asks --------------------------------------------------------------------------------------------------
+
+    def check(self, graph: Graph) -> None:
+        """Raise UserError if this architecture cannot work on this graph; called once, before training."""
+
+    def findings(self) -> dict[str, float]:
+        """What only the architecture knows after a pass, recorded once at the end of a run; names as in MLflow."""
+        return {}
 
     # Lightning -------------------------------------------------------------------------------------------------------
 

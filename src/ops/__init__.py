@@ -1,9 +1,13 @@
-"""The few hot operations: random masks, dropout fused with relu, sparse propagation, sparse features."""
+"""The few hot operations: random masks, dropout fused with relu, sparse propagation, sparse features, reactions."""
 
 from src.ops.dropout import dropout, relu_dropout
 from src.ops.features import SparseFeatures, matmul
 from src.ops.layer import residual_layer
 from src.ops.masks import MaskSource
-from src.ops.propagation import propagate
+from src.ops.propagation import edge_scores, propagate
+from src.ops.reaction import reaction
 
-__all__ = ["MaskSource", "SparseFeatures", "dropout", "matmul", "propagate", "relu_dropout", "residual_layer"]
+__all__ = [
+    "MaskSource", "SparseFeatures", "dropout", "edge_scores", "matmul",
+    "propagate", "reaction", "relu_dropout", "residual_layer",
+]  # fmt: skip

@@ -7,13 +7,19 @@ from torch import Tensor
 
 
 class Propagator(Protocol):
-    """A sparse operator and its transpose, both CSR (the same object where the operator is symmetric)."""
+    """A sparse operator and its transpose, both CSR (the same object where the operator is symmetric).
+
+    `learned` holds the values of `matrix` where a gradient has to reach them, else None.
+    """
 
     @property
     def matrix(self) -> Tensor: ...
 
     @property
     def transpose(self) -> Tensor: ...
+
+    @property
+    def learned(self) -> Tensor | None: ...
 
 
 def same_pattern(matrix: Tensor, values: Tensor) -> Tensor:
@@ -29,27 +35,40 @@ def product(matrix: Tensor, x: Tensor, scale: float) -> Tensor:
     return torch.addmm(out, matrix, x, beta=0.0, alpha=scale, out=out)
 
 
+def entry_products(pattern: Tensor, a: Tensor, b: Tensor, scale: float = 1.0) -> Tensor:
+    """`scale * <a_i, b_j>` for every stored entry (i, j) of a CSR matrix; a and b of shape (n, f). In CSR order."""
+    return torch.sparse.sampled_addmm(pattern, a, b.T, beta=0.0, alpha=scale).values()
+
+
 class _Propagate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, operator: Propagator, x: Tensor, scale: float, residual: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, operator: Propagator, learned: Tensor | None, x: Tensor, scale: float, residual: Tensor | None
+    ) -> Tensor:
         ctx.operator, ctx.scale = operator, scale
+        if learned is not None:
+            ctx.save_for_backward(x)
         if residual is None:
             return product(operator.matrix, x, scale)
         return torch.addmm(residual, operator.matrix, x, alpha=scale)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, None, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, Tensor | None, None, Tensor | None]:
         (grad,) = grads
-        wants_x, wants_residual = ctx.needs_input_grad[1], ctx.needs_input_grad[3]
+        _, wants_values, wants_x, _, wants_residual = ctx.needs_input_grad
+        values = None
+        if wants_values:
+            (x,) = ctx.saved_tensors
+            values = entry_products(ctx.operator.matrix, grad, x, ctx.scale)
         back = product(ctx.operator.transpose, grad, ctx.scale) if wants_x else None
-        return None, back, None, grad if wants_residual else None
+        return None, values, back, None, grad if wants_residual else None
 
 
 def propagate(operator: Propagator, x: Tensor, *, scale: float = 1.0, residual: Tensor | None = None) -> Tensor:
     """`scale * P x + residual`, fused into one sparse product.
 
-    The backward pass is `scale * P^T g` for x (P itself where P is symmetric: no transposition, no per-edge messages)
-    and g for the residual. P is a constant here: no gradient reaches its values.
+    The backward pass is `scale * P^T g` for x (P itself where P is symmetric: no transposition, no per-edge messages),
+    g for the residual and, where the values of P are learned, `scale * <g_i, x_j>` for each stored entry alone.
 
     Args:
         operator: P as CSR, shape (n, n).
@@ -60,4 +79,32 @@ def propagate(operator: Propagator, x: Tensor, *, scale: float = 1.0, residual: 
     Returns:
         shape (n, f).
     """
-    return _Propagate.apply(operator, x, scale, residual)
+    return _Propagate.apply(operator, operator.learned, x, scale, residual)
+
+
+class _EntryProducts(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, pattern: Tensor, transpose: Tensor, order: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        ctx.patterns = pattern, transpose, order
+        ctx.save_for_backward(a, b)
+        return entry_products(pattern, a, b)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
+        (grad,), (a, b), (pattern, transpose, order) = grads, ctx.saved_tensors, ctx.patterns
+        of_a = same_pattern(pattern, grad) @ b
+        return None, None, None, of_a, same_pattern(transpose, grad[order]) @ a
+
+
+def edge_scores(pattern: Tensor, transpose: Tensor, order: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """`<a_i, b_j>` for every stored entry (i, j), with gradients for a and b as two sparse products.
+
+    Args:
+        pattern, transpose: an operator as CSR and its transpose, (n, n); their values are not read.
+        order: position in `pattern` of each entry of `transpose`.
+        a, b: shape (n, f).
+
+    Returns:
+        one number per entry, in the order of `pattern`.
+    """
+    return _EntryProducts.apply(pattern, transpose, order, a, b)

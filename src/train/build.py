@@ -17,7 +17,7 @@ def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> Nod
     """The architecture of `settings["model"]`, initialised from `seed`.
 
     Raises:
-        UserError: ROC-AUC is asked of a dataset that has not two classes.
+        UserError: ROC-AUC is asked of a dataset that has not two classes, or the architecture cannot work like this.
     """
     roc_auc = settings["dataset"]["metric"] == "roc_auc"
     if roc_auc and num_classes != 2:
@@ -32,4 +32,8 @@ def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> Nod
     knobs = {key: value for key, value in settings["model"].items() if key != "_target_"}
     torch.manual_seed(settings["seed"])
     model: NodeClassifier = get_class(settings["model"]["_target_"])(shared, **knobs)
+    if settings["norm"] != "none" and not hasattr(model, "norms"):
+        name = settings["model"]["_target_"].rsplit(".", 1)[-1]
+        raise UserError(f"norm={settings['norm']} has no place in {name}, which norms nothing: use norm=none")
+    model.check(graph)
     return model

@@ -133,6 +133,7 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
     result.curves |= layer_measures(
         lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, measures
     )
+    result.scores |= model.findings()
     labels = graph.y[graph.train]
     chance = float(labels.bincount().max() / len(labels))
     metric, floor = ("roc_auc", 0.5) if model.settings.roc_auc else ("acc", chance)

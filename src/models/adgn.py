@@ -1,0 +1,50 @@
+"""Anti-symmetric weights: neither lost nor amplified on the way through depth."""
+
+import torch
+from torch import Tensor, nn
+
+from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
+from src.models.linear import Linear, glorot
+from src.ops import propagate
+
+
+class ADGN(NodeClassifier):
+    r"""Anti-symmetric deep graph network (Gravina, Bacciu & Gallicchio 2023, https://arxiv.org/abs/2210.09789).
+
+    .. math:: X^{(0)} = X W_{in} + b_{in}, \qquad X^{(l)} = X^{(l-1)} + \epsilon \tanh \big(
+        X^{(l-1)} (W - W^\top - \gamma I)^\top + P X^{(l-1)} V + b \big)
+
+    The eigenvalues of an anti-symmetric matrix are imaginary: the equation behind it is stable and does not dissipate,
+    but for the damping :math:`\gamma` that the explicit step needs. W, V and b are shared by all layers. PyG's
+    `AntiSymmetricConv`. Dropout acts on X and before the decoder.
+
+    Args:
+        settings: what every architecture is told.
+        epsilon: step > 0.
+        gamma: damping >= 0.
+
+    Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
+    """
+
+    def __init__(self, settings: Settings, epsilon: float = 0.1, gamma: float = 0.1) -> None:
+        super().__init__(settings)
+        self.epsilon, self.gamma = epsilon, gamma
+        hidden = settings.hidden
+        self.encoder = Linear(settings.in_channels, hidden)
+        self.decoder = Linear(hidden, settings.out_channels)
+        self.weight, self.neighbour_weight = glorot(hidden, hidden), glorot(hidden, hidden)
+        self.bias = nn.Parameter(torch.zeros(hidden))
+
+    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
+        own = self.weight.T - self.weight - self.gamma * torch.eye(len(self.bias)).to(self.weight)
+        both = torch.cat([own, self.neighbour_weight], 1)
+        h, scale = self.drop(x)
+        state = self.encoder(h, scale)
+        observe(0, state)
+        for layer in range(1, self.settings.depth + 1):
+            mine, theirs = (state @ both).chunk(2, 1)
+            drive = propagate(adjacency.at(layer), theirs.contiguous(), residual=mine) + self.bias
+            state = torch.add(state, torch.tanh(drive), alpha=self.epsilon)
+            observe(layer, state)
+        h, scale = self.drop(state)
+        return self.decoder(h, scale)
