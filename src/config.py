@@ -89,7 +89,7 @@ METRICS = ("accuracy", "roc_auc")
 LISTED = {  # settings that hold a list of these
     "measures": [
         "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
-        "mean_average_distance", "effective_rank", "stable_rank",
+        "mean_average_distance", "effective_rank", "stable_rank", "max_abs",
     ],
     "tracking.artifacts": ["config", "figures", "model", "states"],
 }  # fmt: skip

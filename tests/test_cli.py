@@ -20,7 +20,7 @@ PROCESS = [
     ("depth=abc", "error: depth must be a whole number in [1, inf), got abc"),
     ("depth==", "error: cannot read 'depth==': write key=value"),
     ("dpeth=3", "error: there is no setting dpeth: did you mean depth"),
-    ("model=foo", "error: there is no model foo: choose one of gcn, gcnii, mlp, residual_gcn"),
+    ("model=foo", "error: there is no model foo: choose one of acmp, adgn, appnp, "),
     ("p_drop=1.5", "error: p_drop must be a number in [0, 1), got 1.5"),
     ("tracking.uri=http://127.0.0.1:9", "error: no MLflow server answers at http://127.0.0.1:9: start it"),
 ]

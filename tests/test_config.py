@@ -98,7 +98,7 @@ BAD = [
     (["dataset.name=x"], "dataset.name cannot be changed"),
     (["dataset.metric=foo"], "dataset.metric must be one of accuracy, roc_auc, got foo"),
     (["recipe=published/cora-gcn"], "there is no recipe published/cora-gcn: choose one of none, published"),
-    (["model=gcnii.yaml"], "there is no model gcnii.yaml: choose one of gcn,"),
+    (["model=gcnii.yaml"], "there is no model gcnii.yaml: choose one of acmp,"),
     (["+tracking.x=1"], "there is no setting tracking.x"),
     (["+dpeth=3"], "there is no setting dpeth"),
     (["~model.alpha"], "model.alpha cannot be removed"),

@@ -11,6 +11,15 @@ HOPS = 10
 EXACT, SAMPLE = 4096, 1024  # receptive fields start at every node of graphs up to EXACT nodes, else at SAMPLE nodes
 
 
+def edge_homophily(edge_index: Tensor, y: Tensor) -> float:
+    """Fraction of edges that join nodes of one class; edges at nodes without a class (-1) do not count."""
+    return float(homophily(_labelled(edge_index, y), y, method="edge"))
+
+
+def _labelled(edge_index: Tensor, y: Tensor) -> Tensor:
+    return edge_index[:, (y[edge_index] >= 0).all(0)]
+
+
 def adjusted_homophily(edge_index: Tensor, y: Tensor) -> float:
     r"""Adjusted homophily (Platonov et al. 2023, https://arxiv.org/abs/2209.06177).
 
@@ -57,7 +66,6 @@ def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> dict[str, int 
     """
     row, col = edge_index.numpy()
     pattern = coo_array((np.ones(len(row)), (row, col)), shape=(len(y), len(y)))
-    labelled = edge_index[:, (y[edge_index] >= 0).all(0)]
     field = receptive_field(edge_index, len(y))
     return {
         "nodes": len(y),
@@ -65,8 +73,8 @@ def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> dict[str, int 
         "classes": int(y.max()) + 1,
         "features": x.shape[1],
         "feature_density": float(x.count_nonzero()) / x.numel(),
-        "edge_homophily": float(homophily(labelled, y, method="edge")),
-        "adjusted_homophily": adjusted_homophily(labelled, y),
+        "edge_homophily": edge_homophily(edge_index, y),
+        "adjusted_homophily": adjusted_homophily(_labelled(edge_index, y), y),
         "connected_components": int(connected_components(pattern, directed=False)[0]),
         "receptive_field": {str(k): size for k, size in enumerate(field, start=1)},
     }

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from src.measures.magnitude import max_abs
 from src.measures.rank import effective_rank, stable_rank
 from src.measures.smoothness import (
     dirichlet_energy,
@@ -22,4 +23,5 @@ MEASURES: dict[str, Measure] = {
     "mean_average_distance": mean_average_distance,
     "effective_rank": lambda x, _: effective_rank(x),
     "stable_rank": lambda x, _: stable_rank(x),
+    "max_abs": lambda x, _: max_abs(x),
 }

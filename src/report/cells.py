@@ -16,7 +16,7 @@ from src.study.plan import ENDED
 from src.tracking.search import Recorded, Records
 from src.train.identity import STATES
 
-CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch")
+CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")
 SCORES = {  # column -> metric
     "train_acc": "best_train_acc",
     "val_acc": "best_val_acc",
@@ -84,7 +84,7 @@ def read_report(records: Records, study: str) -> Report:
         (results if run.tags.get("outcome") in ENDED else tries)[run.identity] = run
     latest = {(parent.tags["dataset"], parent.tags["line"]): parent for parent in parents}
     parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
-    rows, films = [], []
+    rows, films, curves = [], [], {}
     with tempfile.TemporaryDirectory() as folder:
         for parent in parents:
             path = records.file(parent.run_id, GRID, Path(folder))
@@ -92,6 +92,9 @@ def read_report(records: Records, study: str) -> Report:
                 identity = entry["config_hash"], entry["data_hash"]
                 found = results.get(identity)
                 rows.append(_row(study, parent, entry, found, tries.get(identity)))
+                for name in CURVES:
+                    if found and name in found.metrics:
+                        curves[found.run_id, name] = records.curve(found.run_id, name)
                 if found and entry["film"] and (states := records.file(found.run_id, STATES, Path(folder))):
                     with np.load(states) as content:
                         where = parent.tags["dataset"], parent.tags["line"], entry["depth"]
@@ -99,9 +102,7 @@ def read_report(records: Records, study: str) -> Report:
     if not rows:
         raise UserError(f"the study {study} in {records.uri} has lost its list of cells: run it again, make study")
     cells = pd.DataFrame(rows)
-    if cells["test_roc_auc"].isna().all():
-        cells = cells.drop(columns="test_roc_auc")
-    curves = {(run_id, name): records.curve(run_id, name) for run_id in cells["run_id"].dropna() for name in CURVES}
+    cells = cells.drop(columns=[name for name in ("test_roc_auc", "repulsion") if cells[name].isna().all()])
     return Report(study, cells, curves, films)
 
 
@@ -117,6 +118,8 @@ def _row(
         "model": tags.get("model"),
         "line": parent.tags["line"],
         "p_drop": float(known.params.get("p_drop", 0)) if known else math.nan,
+        "repulsion": float(known.params.get("model.repulsion", math.nan)) if known else math.nan,
+        "homophily": metrics.get("edge_homophily", math.nan),
         "depth": entry["depth"],
         "seed": entry["seed"],
         "split": entry["split"],

@@ -1,5 +1,7 @@
 """A study as pictures for a paper: accuracy, energy and rank against depth, measures by layer, frames of the film."""
 
+import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from src.report.cells import CURVES, Film, Report
 from src.report.table import LAST, metric, scores
-from src.study.lines import COLORS, line_colors
+from src.study.lines import COLORS, line_looks
 from src.study.statistics import over_runs
 
 MARKERS = {
@@ -24,6 +26,7 @@ LABELS = {
     "rayleigh_quotient": "Rayleigh quotient",
     "effective_rank": "effective rank",
     "gradient_norm_first_epoch": "gradient norm, epoch 1",
+    "max_abs": "largest |x|",
 }
 STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 QUARTILES = (0.25, 0.5, 0.75)
@@ -34,23 +37,22 @@ def accuracy_figure(report: Report) -> Figure:
     """Mean test accuracy against depth with its 95 % interval; the marker is the most frequent verdict."""
     datasets = list(report.cells.groupby("dataset", sort=False))
     figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
-    colors, seen = line_colors(report.cells["line"]), dict[str, None]()
+    looks, seen = line_looks(report.cells["line"]), dict[str, None]()
     for axes, (dataset, cells) in zip(_panels(figure, 1, len(datasets)), datasets, strict=True):
         for line, group in cells.groupby("line", sort=False):
             points = [point for depth in sorted(group["depth"].unique()) if (point := _accuracy(group, depth))]
             depths = [point.depth for point in points]
-            axes.plot(depths, [point.mean for point in points], color=colors[str(line)], linewidth=1.6)
-            axes.fill_between(
-                depths, [p.low for p in points], [p.high for p in points], color=colors[str(line)], alpha=0.16, lw=0
-            )
+            color, dash = looks[str(line)]
+            axes.plot(depths, [point.mean for point in points], dash, color=color, linewidth=1.6)
+            axes.fill_between(depths, [p.low for p in points], [p.high for p in points], color=color, alpha=0.16, lw=0)
             for point in points:
                 marker = MARKERS.get(point.verdict, "P")
-                axes.plot(point.depth, point.mean, marker, color=colors[str(line)], markersize=7, mec="white", mew=0.7)
+                axes.plot(point.depth, point.mean, marker, color=color, markersize=7, mec="white", mew=0.7)
                 seen.setdefault(point.verdict)
         _depth_axis(axes, cells)
         axes.set(title=str(dataset), ylabel=f"test {metric(cells)[1]}, %")
         axes.set_ylim(0, 100)
-    _legend(figure, colors, seen, "mean, 95 % interval")
+    _legend(figure, looks, seen, "mean, 95 % interval")
     return figure
 
 
@@ -58,36 +60,41 @@ def depth_figure(report: Report) -> Figure:
     """Energy, effective rank and Rayleigh quotient of the last layer against depth: medians and quartiles."""
     datasets = list(report.cells.groupby("dataset", sort=False))
     figure = Figure(figsize=(1.5 + 4.2 * len(LAST), 3.6 * len(datasets)), layout="constrained")
-    colors = line_colors(report.cells["line"])
+    looks = line_looks(report.cells["line"])
     panels = iter(_panels(figure, len(datasets), len(LAST)))
     for dataset, cells in datasets:
         for name in LAST:
             axes = next(panels)
             for line, group in cells[np.isfinite(cells[name])].groupby("line", sort=False):
                 found = group.groupby("depth")[name].quantile(QUARTILES).unstack()
-                _band(axes, found.index.to_numpy(), found.to_numpy().T, colors[str(line)], "o-")
+                _band(axes, found.index.to_numpy(), found.to_numpy().T, looks[str(line)], "o")
             _depth_axis(axes, cells)
             axes.set(ylabel=f"{LABELS[name]}, last layer", title=str(dataset) if name == LAST[0] else "")
             axes.set_yscale("linear" if name == "effective_rank" else "log")
-    _legend(figure, colors, {}, "median, quartiles")
+    _legend(figure, looks, {}, "median, quartiles")
     return figure
 
 
 def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
-    """Energy, quotient, rank and gradient by layer of all lines at one depth: medians and quartiles over the runs."""
+    """What was recorded by layer, of all lines at one depth: medians and quartiles over the runs."""
+    names = recorded(report)
     cells = report.cells[(report.cells["dataset"] == dataset) & (report.cells["depth"] == depth)]
-    figure = Figure(figsize=(9.6, 6.6), layout="constrained")
-    colors = line_colors(report.cells["line"])
-    for axes, name in zip(_panels(figure, 2, 2), CURVES, strict=True):
+    columns = max(1, math.ceil(len(names) / 2))
+    figure = Figure(figsize=(1.4 + 4.1 * columns, 6.6), layout="constrained")
+    looks = line_looks(report.cells["line"])
+    for axes, name in itertools.zip_longest(_panels(figure, 2, columns), names):
+        if name is None:
+            axes.set_axis_off()
+            continue
         for line, group in cells.groupby("line", sort=False):
             quartiles = layer_quartiles(report, group, name)
             if quartiles is not None:
-                _band(axes, np.arange(quartiles.shape[1]), quartiles, colors[str(line)], "-")
+                _band(axes, np.arange(quartiles.shape[1]), quartiles, looks[str(line)], "")
         axes.set(xlabel="layer", ylabel=LABELS[name], xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
         axes.set_yscale("log")
         axes.grid(alpha=0.25)
     figure.suptitle(f"{dataset}, {depth} layers; 0 is what enters the first, {depth} may be the logits")
-    _legend(figure, {str(line): colors[str(line)] for line in dict.fromkeys(cells["line"])}, {}, "median, quartiles")
+    _legend(figure, {str(line): looks[str(line)] for line in dict.fromkeys(cells["line"])}, {}, "median, quartiles")
     return figure
 
 
@@ -111,6 +118,11 @@ def film_figure(films: list[Film]) -> Figure:
             if column == 0:
                 axes.text(-1.35 * limit, 0, f"{film.line}\n{film.dataset}", rotation=90, ha="center", va="center")
     return figure
+
+
+def recorded(report: Report) -> list[str]:
+    """The measures by layer that some cell has."""
+    return [name for name in CURVES if any(key == name for _, key in report.curves)]
 
 
 def layer_quartiles(report: Report, cells: pd.DataFrame, name: str) -> np.ndarray[Any, Any] | None:
@@ -152,10 +164,13 @@ def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:
     return list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def _band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], color: str, style: str) -> None:
+def _band(
+    axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], look: tuple[str, str], marker: str
+) -> None:
     if not (quartiles[1] > 0).any():
         return  # a log axis with nothing on it fails to draw
-    axes.plot(x, quartiles[1], style, color=color, linewidth=1.6, markersize=5)
+    color, dash = look
+    axes.plot(x, quartiles[1], marker + dash, color=color, linewidth=1.6, markersize=5)
     axes.fill_between(x, quartiles[0], quartiles[2], color=color, alpha=0.16, lw=0)
 
 
@@ -168,7 +183,7 @@ def _depth_axis(axes: Axes, cells: pd.DataFrame) -> None:
     axes.grid(alpha=0.25)
 
 
-def _legend(figure: Figure, colors: Mapping[str, str], seen: Mapping[str, None], title: str) -> None:
-    handles = [Line2D([], [], color=color, label=line, linewidth=2) for line, color in colors.items()]
+def _legend(figure: Figure, looks: Mapping[str, tuple[str, str]], seen: Mapping[str, None], title: str) -> None:
+    handles = [Line2D([], [], color=color, ls=dash, label=line, linewidth=2) for line, (color, dash) in looks.items()]
     handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in seen]
     figure.legend(handles=handles, loc="outside right upper", fontsize=10, title=title, alignment="left")

@@ -14,9 +14,9 @@ from plotly.offline import get_plotlyjs
 
 from src.measures.diagnosis import VERDICTS
 from src.report.cells import CURVES, Film, Report
-from src.report.figures import LABELS, layer_quartiles
+from src.report.figures import LABELS, layer_quartiles, recorded
 from src.report.table import metric, protocol, score, scores, verdicts
-from src.study.lines import COLORS, line_colors
+from src.study.lines import COLORS, line_looks
 from src.study.statistics import counted, over_runs
 
 HERE = Path(__file__).parent
@@ -81,7 +81,7 @@ def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
 
 def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
     """Every line twice: accuracy with its interval, and the same menu switches to energy, quotient, rank, seconds."""
-    figure, colors = Figure(), line_colors(report.cells["line"])
+    figure, looks = Figure(), line_looks(report.cells["line"])
     main = f"test {metric(cells)[1]}, %"
     measures = {main: None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
     for name in measures.values():
@@ -93,7 +93,7 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
             else:
                 column = group.dropna(subset=[name]).groupby("depth")[name].median() if name in group else pd.Series()
                 x, y, error = column.index.to_numpy(), column.to_numpy(), None
-            style = {"line_color": colors[str(line)], "error_y": error, "visible": name is None}
+            style = {"line": _stroke(looks[str(line)]), "error_y": error, "visible": name is None}
             figure.add_trace(Scatter(x=x, y=y, name=str(line), mode="lines+markers", **style))
     lines = len(dict.fromkeys(cells["line"]))
     buttons = [
@@ -113,10 +113,16 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
     return figure
 
 
+def _stroke(look: tuple[str, str]) -> dict[str, str]:
+    """Colour and dashes in Plotly's words."""
+    color, dash = look
+    return {"color": color, "dash": {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}[dash]}
+
+
 def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
     """Medians by layer; a menu chooses the measure and the depth."""
-    figure, colors = Figure(), line_colors(report.cells["line"])
-    choices = [(name, depth) for name in CURVES for depth in reversed(depths)]
+    figure, looks = Figure(), line_looks(report.cells["line"])
+    choices = [(name, depth) for name in recorded(report) or CURVES[:1] for depth in reversed(depths)]
     owners: list[int] = []
     for index, (name, depth) in enumerate(choices):
         for line, group in cells[cells["depth"] == depth].groupby("line", sort=False):
@@ -124,7 +130,7 @@ def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figu
             if quartiles is None:
                 continue
             owners.append(index)
-            style = {"line_color": colors[str(line)], "visible": index == 0, "mode": "lines+markers"}
+            style = {"line": _stroke(looks[str(line)]), "visible": index == 0, "mode": "lines+markers"}
             figure.add_trace(Scatter(y=quartiles[1], name=str(line), marker_size=4, **style))
     buttons = [
         {

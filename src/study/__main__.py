@@ -36,7 +36,7 @@ def main() -> None:
     content = checked(config.study)
     if not content["lines"] and not any(_key(override) == "model" for override in other):
         raise UserError("the study has no lines: type the models, model=gcn,gcnii, or write them into its yaml")
-    cells = expand(content["lines"], content["grid"], content["film"], other)
+    cells = expand(content["lines"], content["grid"], content["film"], other, content["graphs"])
     if config.only is not None:
         labels = list(dict.fromkeys(cell.line for cell in cells))
         unknown = sorted(set(config.only).difference(labels))
@@ -58,21 +58,22 @@ def main() -> None:
 
 
 def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
-    """The content of conf/study/NAME.yaml: `lines`, `grid` and `film`, each of them optional.
+    """The content of conf/study/NAME.yaml: `lines`, `graphs`, `grid` and `film`, each of them optional.
 
     Raises:
         UserError: it holds something else.
     """
     found: Any = OmegaConf.to_container(study)
-    content: dict[str, Any] = {"lines": {}, "grid": {}, "film": {}} | found
+    content: dict[str, Any] = {"lines": {}, "graphs": {}, "grid": {}, "film": {}} | found
     for part, settings in content.items():
-        if part not in ("lines", "grid", "film"):
-            raise UserError(f"a study has no {part}: it is made of lines, grid and film")
+        if part not in ("lines", "graphs", "grid", "film"):
+            raise UserError(f"a study has no {part}: it is made of lines, graphs, grid and film")
         if not isinstance(settings, dict):
             raise UserError(f"{part} of a study must be a list of key: value, got {settings}")
-    for label, text in content["lines"].items():
-        if not isinstance(label, str) or not isinstance(text, str):
-            raise UserError(f"lines of a study must be LABEL: settings as they are typed, got {label}: {text}")
+    for part in ("lines", "graphs"):
+        for label, text in content[part].items():
+            if not isinstance(label, str) or not isinstance(text, str):
+                raise UserError(f"{part} of a study must be LABEL: settings as they are typed, got {label}: {text}")
     for key in content["film"]:
         if key not in (*AXES, "lines"):
             raise UserError(f"film of a study has no {key}: choose from {', '.join(AXES)}, lines")

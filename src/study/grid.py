@@ -21,19 +21,17 @@ class Cell:
 
     Attributes:
         line: label of the line that it belongs to, such as `GCN + DropEdge`.
+        dataset: the dataset's name, or its label in `graphs`.
         settings: as for `src.train.run.run`.
         origin: where each value came from.
         film: whether its states are kept when it is run.
     """
 
     line: str
+    dataset: str
     settings: dict[str, Any]
     origin: dict[str, str]
     film: bool = False
-
-    @property
-    def dataset(self) -> str:
-        return str(self.settings["dataset"]["name"])
 
     @property
     def depth(self) -> int:
@@ -55,7 +53,11 @@ class Cell:
 
 
 def expand(
-    lines: Mapping[str, str], grid: Mapping[str, Any], film: Mapping[str, Any], typed: Sequence[str]
+    lines: Mapping[str, str],
+    grid: Mapping[str, Any],
+    film: Mapping[str, Any],
+    typed: Sequence[str],
+    graphs: Mapping[str, str] | None = None,
 ) -> list[Cell]:
     """All cells of a study, seed by seed, so that a study that is interrupted has something of every line.
 
@@ -64,16 +66,19 @@ def expand(
         grid: setting -> its values as typed, such as `depth: 2,4,8`.
         film: values of `depth`, `seed` and `split` whose cells keep their states, and the labels of the `lines` that
             do, else all; what is not said, or not in the grid, is the largest depth, the first seed, the first split.
-        typed: settings from the command line: they win over `grid`, and `model=...` over `lines`.
+        typed: settings from the command line: they win over `grid`, `model=...` over `lines`, `dataset=...` over
+            `graphs`.
+        graphs: label -> dataset and its settings, and what varies within a line there: `dataset=texas split=range(10)`.
 
     Raises:
         UserError: a setting is not allowed, is set twice, or there is nothing to run.
         hydra.errors.HydraException: a setting cannot be read.
     """
-    swept = _values(_overrides(grid)) | _values(typed)
+    by_hand = _values(typed)
+    swept = _values(_overrides(grid)) | by_hand
     if "model" in swept:
         lines = {}
-    taken = {key: label for label, text in lines.items() for key in _of_line(label, text)}
+    taken = {key: label for label, text in lines.items() for key in _split(label, text)}
     for key in taken.keys() & swept.keys():
         raise UserError(f"the line '{taken[key]}' sets {key} itself: leave {key} out, or name the models, model=...")
     if "ckpt" in swept:
@@ -83,10 +88,10 @@ def expand(
             raise UserError(f"all cells of a study are recorded in one place: give one {key}")
     if len(swept.get("split_seed", [""])) > 1 and swept.get("split") != ["random"]:
         raise UserError("split_seed is of random splits alone: add split=random")
+    places = [("", f"dataset={name}") for name in swept.pop("dataset", [])] or list((graphs or {"": ""}).items())
     axes = {key: swept.pop(key) for key in AXES if key in swept}
     fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1 and key != "model"]
     varied = {key: values for key, values in swept.items() if len(values) > 1 or key == "model"}
-    datasets = varied.pop("dataset", None) or [""]
     if not lines:
         lines = dict(_line(varied, values) for values in itertools.product(*varied.values()))
     else:
@@ -95,25 +100,28 @@ def expand(
             for label, text in lines.items()
             for values in itertools.product(*varied.values())
         }
-    film = _film(film, axes)
     cells: list[Cell] = []
-    for dataset, (label, text) in itertools.product(datasets, lines.items()):
-        own = [*([f"dataset={dataset}"] if dataset else []), *shlex.split(text)]
-        cells += _cells(label, [*own, *fixed], axes, film)
+    for graph, place in places:
+        here = _split(graph, place, several=AXES)
+        there = axes | {key: values for key, values in here.items() if key in AXES and key not in by_hand}
+        where = [f"{key}={values[0]}" for key, values in here.items() if key not in AXES]
+        point = _film(film, there)
+        for label, text in lines.items():
+            cells += _cells(graph, label, [*where, *shlex.split(text), *fixed], there, point)
     _check_distinct(cells)
     return sorted(cells, key=lambda cell: (cell.seed, *_number_or_word(cell.split)))
 
 
-def _of_line(label: str, text: str) -> list[str]:
-    """The settings that a line of a yaml sets, each to one value."""
+def _split(label: str, text: str, several: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The settings of a line or graph of a yaml, each with one value but for those that may have `several`."""
     try:
         values = _values(shlex.split(text))
     except ValueError:
         raise UserError(f"cannot read the line '{label}': {text} lacks a quotation mark") from None
     for key, found in values.items():
-        if len(found) > 1:
-            raise UserError(f"the line '{label}' gives {key} several values: write a line for each, or type {key}=...")
-    return list(values)
+        if len(found) > 1 and key not in several:
+            raise UserError(f"'{label}' gives {key} several values: write a line for each, or type {key}=...")
+    return values
 
 
 def _check_distinct(cells: Sequence[Cell]) -> None:
@@ -126,7 +134,9 @@ def _check_distinct(cells: Sequence[Cell]) -> None:
             raise UserError(f"{what} the same run twice: leave one out")
 
 
-def _cells(label: str, overrides: list[str], axes: Mapping[str, list[str]], film: Mapping[str, Any]) -> list[Cell]:
+def _cells(
+    graph: str, label: str, overrides: list[str], axes: Mapping[str, list[str]], film: Mapping[str, Any]
+) -> list[Cell]:
     """The cells of one line on one dataset: composed once, then only the axes change."""
     first = [f"{key}={values[0]}" for key, values in axes.items()]
     config, choices = compose_config([*overrides, *first])
@@ -142,7 +152,8 @@ def _cells(label: str, overrides: list[str], axes: Mapping[str, list[str]], film
         settings = plain(config)
         kept = label in film.get("lines", [label]) and _is_at(settings, film)
         typed = [*overrides, *(f"{key}={value}" for key, value in zip(axes, point, strict=True))]
-        cells.append(Cell(label, settings, provenance(settings, choices, typed), kept))
+        origin = provenance(settings, choices, typed)
+        cells.append(Cell(label, graph or str(settings["dataset"]["name"]), settings, origin, kept))
     return cells
 
 

@@ -22,6 +22,7 @@ from src.tracking.search import PARENT, Recorded, Records
 RESULTS = ROOT / "results"
 # Okabe & Ito's colours, distinct for all kinds of colour vision; yellow is left out, it vanishes on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", ":", "-.")
 GRID = "grid.json"  # the artifact of a parent run that lists its cells
 MEANS = {  # metric of a parent run -> metric of its cells
     "test_acc_by_depth": "test_acc",
@@ -134,9 +135,15 @@ def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, 
     return lines
 
 
+def line_looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and dashes (as Matplotlib names them) of every line of a study; dashes once the colours are used up."""
+    names = enumerate(dict.fromkeys(labels))
+    return {label: (COLORS[k % len(COLORS)], DASHES[k // len(COLORS) % len(DASHES)]) for k, label in names}
+
+
 def line_colors(labels: Iterable[str]) -> dict[str, str]:
     """A colour for every line of a study, the same in MLflow and in all pictures."""
-    return {label: COLORS[k % len(COLORS)] for k, label in enumerate(dict.fromkeys(labels))}
+    return {label: color for label, (color, _) in line_looks(labels).items()}
 
 
 def _of_study(study: str) -> str:

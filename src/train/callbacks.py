@@ -53,6 +53,10 @@ class BestState(Callback):
         self.weights: dict[str, Tensor] = {}
         self.diverged = self.stopped = False
 
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        if not self.weights:  # what is left to look at of a run that diverges at once
+            self._keep(model)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         losses = [float(model.scores[name]) for name in ("train_loss", "val_loss")]
         if not all(map(math.isfinite, losses)):
@@ -61,9 +65,12 @@ class BestState(Callback):
         score = self.sign * float(model.scores[self.monitor])
         if score > self.best:
             self.best, self.epoch = score, trainer.current_epoch
-            self.weights = {name: value.clone() for name, value in model.state_dict().items()}
+            self._keep(model)
         elif trainer.current_epoch - self.epoch >= self.patience:
             self.stopped = trainer.should_stop = True
+
+    def _keep(self, model: Any) -> None:
+        self.weights = {name: value.clone() for name, value in model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         flags = {"diverged": self.diverged, "stopped": self.stopped}

@@ -1,6 +1,6 @@
 """One run, in a straight line: data, model, fit, test once, measure, record."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from src.data.prepare import load
 from src.errors import UserError
 from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
+from src.graph.statistics import edge_homophily
 from src.measures.diagnosis import Diagnosis, diagnose
 from src.measures.layers import layer_measures
 from src.models.base import NodeClassifier
@@ -111,13 +112,16 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
 
 
 def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str], result: Result) -> None:
-    """Gradients of the last state, then the best state: tested once, measured layer by layer."""
+    """Gradients of the last state, then the best state: tested once, measured layer by layer.
+
+    Of a run that diverged the best state before that, or the first, is measured, and nothing is tested.
+    """
     best, epochs = fit.best, len(fit.recorder.history)
     result.curves["gradient_norm"] = training_gradient_norms(model, graph)
+    model.load_state_dict(best.weights)
     if best.diverged:
         result.outcome = "diverged"
     else:
-        model.load_state_dict(best.weights)
         fit.trainer.test(model, fit.loader, verbose=False)
         for name, value in model.scores.items():
             result.scores[name if name.startswith("test") else f"best_{name}"] = float(value)
@@ -126,6 +130,7 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
         "epochs_run": epochs,
         "seconds_per_epoch": fit.recorder.seconds / epochs,
         "base_edges": graph.adjacency.num_edges,
+        "edge_homophily": edge_homophily(graph.edge_index, graph.y),
         "active_edges": active_edges(model.training_adjacency(graph, 0).at(1)),
     }
     model.eval()
@@ -139,6 +144,9 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
     metric, floor = ("roc_auc", 0.5) if model.settings.roc_auc else ("acc", chance)
     train, val = (result.scores.get(f"best_{part}_{metric}") for part in ("train", "val"))
     result.diagnosis = diagnose(train, val, floor, result.curves)
+    if best.diverged and "broke_at_time" in result.scores:
+        evidence = f"{result.diagnosis.evidence}; states overflowed at t={result.scores['broke_at_time']:g}"
+        result.diagnosis = replace(result.diagnosis, evidence=evidence)
 
 
 def _record(

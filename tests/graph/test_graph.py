@@ -49,8 +49,9 @@ def test_every_part_moves(edge_index: Tensor, sparse: bool) -> None:
     moved = graph.to("meta")
     features = [moved.x] if isinstance(moved.x, Tensor) else [moved.x.matrix, moved.x.transpose, moved.x.order]
     a = moved.adjacency
-    tensors = [*features, a.matrix, a.transpose, a.row, a.col, a.pair, moved.y, moved.train, moved.val, moved.test]
+    tensors = [*features, a.matrix, a.transpose, a.row, a.col, a.pair, a.order]
+    tensors += [moved.y, moved.train, moved.val, moved.test]
     assert all(tensor.device.type == "meta" for tensor in tensors)
-    assert (a.order is None) == (graph.adjacency.order is None)
+    assert a.symmetric == graph.adjacency.symmetric
     assert (moved.train.numel(), moved.val.numel(), moved.test.numel()) == (2, 1, 1)
     assert graph.y.device.type == "cpu"

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from src.graph.adjacency import Adjacency, gcn_adjacency
-from src.ops import propagate, propagation
+from src.ops import edge_scores, propagate, propagation
 
 N = 9
 DIRECTED = pytest.mark.parametrize("directed", [False, True])
@@ -13,8 +13,18 @@ def operator(directed: bool) -> Adjacency:
     """Random, in float64, with node N-1 isolated."""
     edges = torch.randint(0, N - 1, (2, 20), generator=torch.Generator().manual_seed(1))
     adjacency = gcn_adjacency(edges if directed else torch.cat([edges, edges.flip(0)], 1), N)
-    assert (adjacency.order is not None) == directed
+    assert adjacency.symmetric != directed
     return adjacency.normalized(torch.ones(adjacency.row.numel(), dtype=torch.float64))
+
+
+def asymmetric(p: Adjacency) -> Tensor:
+    """Values for the entries of p, different in the two directions of an edge, that want a gradient."""
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(p.row.numel(), generator=generator, dtype=torch.float64).requires_grad_()
+
+
+def dense_matrix(p: Adjacency, values: Tensor) -> Tensor:
+    return torch.zeros(N, N, dtype=torch.float64).index_put((p.row, p.col), values)
 
 
 def states(seed: int, channels: int = 4) -> Tensor:
@@ -113,3 +123,89 @@ def test_no_product_for_an_input_that_needs_no_gradient(monkeypatch: pytest.Monk
     propagate(p, x, residual=residual.detach()).sum().backward()
     assert x.grad is not None and products == [1.0]
     assert not propagate(p, x.detach(), residual=residual.detach()).requires_grad
+    values = asymmetric(p)
+    propagate(p.weighted(values), x.detach()).sum().backward()
+    assert values.grad is not None and products == [1.0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+@DIRECTED
+def test_learned_values_get_the_dense_gradient(directed: bool, scale: float) -> None:
+    p, x, residual, weight = operator(directed), states(0), states(1), states(2).detach()
+    values = asymmetric(p)
+    out = propagate(p.weighted(values), x, scale=scale, residual=residual)
+    expected = scale * dense_matrix(p, values) @ x + residual
+    assert_close(out, expected)
+    inputs = (values, x, residual)
+    ours, theirs = (torch.autograd.grad((y * weight).sum(), inputs) for y in (out, expected))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert_close(mine, other)
+
+
+@DIRECTED
+def test_gradients_of_learned_values_against_finite_differences(directed: bool) -> None:
+    p = operator(directed)
+    inputs = asymmetric(p), states(0), states(1)
+    assert torch.autograd.gradcheck(lambda v, x, r: propagate(p.weighted(v), x, scale=1.5, residual=r), inputs)
+    assert torch.autograd.gradcheck(lambda v, x: propagate(p.weighted(v), x), inputs[:2])
+
+
+@DIRECTED
+def test_constant_values_in_both_directions_give_the_transposed_gradient(directed: bool) -> None:
+    p, x, weight = operator(directed), states(0), states(2).detach()
+    values = asymmetric(p).detach()
+    out = propagate(p.weighted(values), x)
+    dense = dense_matrix(p, values)
+    assert_close(out, dense @ x)
+    assert_close(torch.autograd.grad((out * weight).sum(), x)[0], dense.T @ weight)
+    assert not propagate(p.weighted(values), x.detach()).requires_grad
+
+
+@DIRECTED
+def test_layout_of_states_does_not_matter_to_learned_values(directed: bool) -> None:
+    p, x = operator(directed), states(0).detach()
+    values = asymmetric(p)
+    column_major = x.T.contiguous().T
+    propagate(p.weighted(values), column_major, scale=2.0).sum().backward()
+    assert_close(values.grad, 2 * x.sum(1)[p.col])
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@DIRECTED
+def test_scores_of_the_entries_equal_the_dense_products(directed: bool, channels: int) -> None:
+    p, a, b = operator(directed), states(0, channels), states(1, channels)
+    scores, expected = edge_scores(p.matrix, p.transpose, p.order, a, b), (a @ b.T)[p.row, p.col]
+    assert_close(scores, expected)
+    weight = asymmetric(p).detach()
+    ours, theirs = (torch.autograd.grad(y @ weight, (a, b)) for y in (scores, expected))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert_close(mine, other)
+
+
+@DIRECTED
+def test_gradients_of_the_scores_against_finite_differences(directed: bool) -> None:
+    p = operator(directed)
+    parts = p.matrix, p.transpose, p.order
+    assert torch.autograd.gradcheck(lambda a, b: edge_scores(*parts, a, b), (states(0), states(1)))
+    assert torch.autograd.gradcheck(lambda a: edge_scores(*parts, a, a), (states(0),))
+
+
+@DIRECTED
+def test_layout_of_the_incoming_gradient_does_not_matter_to_the_scores(directed: bool) -> None:
+    p, a, b = operator(directed), states(0), states(1)
+    scores = edge_scores(p.matrix, p.transpose, p.order, a, b)
+    ones = dense_matrix(p, torch.ones_like(p.values))
+    for scale in (torch.ones(()), torch.ones(p.row.numel(), 2)[:, 0]):  # expanded, and with gaps
+        of_a, of_b = torch.autograd.grad(scores, (a, b), scale.double().expand_as(scores), retain_graph=True)
+        assert_close(of_a, ones @ b)
+        assert_close(of_b, ones.T @ a)
+
+
+@DIRECTED
+def test_scores_do_not_read_the_values(directed: bool) -> None:
+    p, a, b = operator(directed), states(0), states(1)
+    broken = p.weighted(torch.full_like(p.values, torch.nan))
+    scores = edge_scores(broken.matrix, broken.transpose, broken.order, a, b)
+    assert_close(scores, (a @ b.T)[p.row, p.col])
+    grad_a, _ = torch.autograd.grad(scores.sum(), (a, b))
+    assert grad_a.isfinite().all()

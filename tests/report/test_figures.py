@@ -23,6 +23,7 @@ from src.report.figures import (
     film_figure,
     layer_quartiles,
     layers_figure,
+    recorded,
 )
 from src.study.lines import COLORS, line_colors
 from tests.report.conftest import DIVERGED, LINES, Frame, Store
@@ -122,7 +123,7 @@ def test_states_by_depth_are_medians(recorded: Store, report: Report) -> None:
 def test_layers_are_medians_of_the_curves(report: Report) -> None:
     cells = report.cells[(report.cells["line"] == "GCNII") & (report.cells["depth"] == 4)]
     figure = layers_figure(report, "csbm", 4)
-    for axes, name in zip(figure.axes, CURVES, strict=True):
+    for axes, name in zip(figure.axes, recorded(report), strict=True):
         line = drawn(axes)[line_colors(report.cells["line"])["GCNII"].upper()]
         curves = [report.curves[run_id, name] for run_id in cells["run_id"]]
         assert np.asarray(line.get_xdata()).tolist() == [0, 1, 2, 3, 4]

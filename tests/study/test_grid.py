@@ -136,7 +136,7 @@ BAD = [
     (["depth=2,0"], "depth must be a whole number in [1, inf), got 0"),
     (["dropout=1.5"], "dropout must be a number in [0, 1), got 1.5"),
     (["model=gcn", "p_drop=0,1.5"], "p_drop must be a number in [0, 1), got 1.5"),
-    (["model=gcn,foo"], "there is no model foo: choose one of gcn, gcnii, mlp, residual_gcn"),
+    (["model=gcn,foo"], "there is no model foo: choose one of acmp, adgn, "),
     (["dataset=foo"], "there is no dataset foo: choose one of "),
     (
         ["dataset=texas", "split=0,12"],

@@ -1,0 +1,8 @@
+"""How large states are: what explodes shows here first."""
+
+from torch import Tensor
+
+
+def max_abs(x: Tensor) -> float:
+    r""":math:`\max_{i,c} |x_{ic}|` of states of shape (n, f); 0 of none."""
+    return float(x.abs().amax()) if x.numel() else 0.0

@@ -1,0 +1,78 @@
+"""Which repulsion suits which graph: scores against repulsion, and the best repulsion against homophily."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from src.report.cells import Report
+from src.report.table import metric
+from src.study.lines import line_looks
+from src.study.statistics import over_runs
+
+GENERATED = "csbm"  # graphs of this name differ in homophily alone: their points are joined
+
+
+def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
+    """For every graph the repulsion with the best mean validation score, and what that choice gives on test data.
+
+    Args:
+        cells: of a study whose lines differ in `repulsion`.
+
+    Returns:
+        One row a graph: dataset, homophily, best, val, test, test_without (repulsion 0; NaN if it was not run), all
+        means over runs, and `ties`: repulsions whose validation mean is within the best one's 95 % interval.
+    """
+    rows = []
+    for dataset, group in cells.dropna(subset=["val_acc"]).groupby("dataset", sort=False):
+        column, _ = metric(group)
+        val = {beta: over_runs(_scores(part, "val_acc")) for beta, part in group.groupby("repulsion")}
+        test = {beta: part[column].mean() for beta, part in group.groupby("repulsion")}
+        best = max(val, key=lambda beta: val[beta].mean)
+        low = val[best].mean - (val[best].half if val[best].n > 2 else 0.0)
+        rows.append(
+            {
+                "dataset": dataset,
+                "homophily": group["homophily"].median(),
+                "best": best,
+                "ties": [beta for beta in val if val[beta].mean >= low],
+                "val": val[best].mean,
+                "test": test[best],
+                "test_without": test.get(0.0, np.nan),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def repulsion_figure(report: Report) -> Figure:
+    """Left: mean validation score against repulsion, a line a graph. Right: the best repulsion against homophily."""
+    cells = report.cells.dropna(subset=["val_acc"])
+    found = best_repulsion(cells)
+    figure = Figure(figsize=(12.5, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    looks = line_looks(found.sort_values("homophily")["dataset"])
+    for dataset, (color, dash) in looks.items():
+        group = cells[cells["dataset"] == dataset]
+        points = [(beta, over_runs(_scores(part, "val_acc"))) for beta, part in group.groupby("repulsion")]
+        x, means, halves = np.array([(b, 100 * s.mean, 100 * s.half if s.n > 2 else 0) for b, s in points]).T
+        homophily = float(group["homophily"].median())
+        left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=f"{dataset} (homophily {homophily:.2f})")
+        left.fill_between(x, means - halves, means + halves, color=color, alpha=0.12, lw=0)
+    left.set(xlabel="repulsion", ylabel="validation accuracy, %")
+    generated = found[found["dataset"].str.startswith(GENERATED)].sort_values("homophily")
+    right.plot(generated["homophily"], generated["best"], "-", color="grey", lw=1.2)
+    for _, row in found.iterrows():
+        color, _dash = looks[row["dataset"]]
+        right.plot([row["homophily"]] * 2, [min(row["ties"]), max(row["ties"])], "-", color=color, lw=3, alpha=0.3)
+        right.plot(row["homophily"], row["best"], "o", color=color, ms=7)
+        if not row["dataset"].startswith(GENERATED):
+            right.annotate(row["dataset"], (row["homophily"], row["best"]), xytext=(6, 6), textcoords="offset points")
+    right.set(xlabel="edge homophily, measured", ylabel="best repulsion on validation data", xlim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+    figure.legend(loc="outside right upper", fontsize=9, title="mean, 95 % interval", alignment="left")
+    return figure
+
+
+def _scores(cells: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
+    keys = zip(cells["seed"], cells["split"], strict=True)
+    return dict(zip(keys, cells[column], strict=True))
