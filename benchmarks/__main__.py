@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -11,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.epochs import epoch_overhead
-from benchmarks.peers import PygGCN, PygGCNII, gcnii_floor
+from benchmarks.peers import PygACMP, PygGCN, PygGCNII, gcnii_floor
 from benchmarks.timing import alternate
 from src.data.prepare import load
 from src.errors import UserError
@@ -51,15 +52,23 @@ def pyg_step(model: nn.Module, graph: Graph) -> Callable[[], None]:
     return step
 
 
+def peer_of(name: str, sizes: tuple[int, int, int, int, float], knobs: dict[str, Any]) -> nn.Module:
+    """The network `name` from PyG's own layers."""
+    if name == "gcn":
+        return PygGCN(*sizes)
+    if name == "acmp":
+        return PygACMP(*sizes, knobs)
+    return PygGCNII(*sizes, knobs["alpha"], knobs["theta"])
+
+
 def step_rows(table: Table, rounds: int) -> None:
     """Time the steps and add a row for each network."""
-    for name, depth in (("gcn", 2), ("gcnii", 2), ("gcnii", 8), ("gcnii", 64)):
+    for name, depth in (("gcn", 2), ("gcnii", 2), ("gcnii", 8), ("gcnii", 64), ("acmp", 16)):
         settings = compose_settings([f"model={name}", f"depth={depth}"])
         dataset, _ = load(settings["dataset"])
         graph = dataset.graph("public")
         sizes = (graph.x.shape[1], dataset.num_classes, depth, settings["hidden"], settings["dropout"])
-        knobs = settings["model"]
-        peer = PygGCN(*sizes) if name == "gcn" else PygGCNII(*sizes, knobs["alpha"], knobs["theta"])
+        peer = peer_of(name, sizes, settings["model"])
         model = build_model(settings, graph, dataset.num_classes)
         sides = {"ours": our_step(model, graph), "pyg": pyg_step(peer, graph)}
         if name == "gcnii":

@@ -1,12 +1,15 @@
 """The same networks as a user would write them with PyG's own layers, and the floor under ours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.nn import GCN2Conv, GCNConv
+from torch_geometric.nn import GCN2Conv, GCNConv, MessagePassing
+from torch_geometric.utils import degree, scatter
+from torchdiffeq import odeint
 
 from src.graph.graph import Graph
 from src.ops import SparseFeatures
@@ -43,6 +46,46 @@ class PygGCNII(nn.Module):
         for conv in self.convs:
             h = conv(F.dropout(h, self.dropout, self.training), h0, edge_index).relu()
         return self.decoder(F.dropout(h, self.dropout, self.training))
+
+
+class PygForce(MessagePassing):
+    """sum_j w_ij (x_j - x_i), a message for every edge."""
+
+    def __init__(self) -> None:
+        super().__init__(aggr="add")
+
+    def forward(self, x: Tensor, edge_index: Tensor, weight: Tensor) -> Tensor:
+        return self.propagate(edge_index, x=x, weight=weight)
+
+    def message(self, x_i: Tensor, x_j: Tensor, weight: Tensor) -> Tensor:
+        return weight.unsqueeze(1) * (x_j - x_i)
+
+
+class PygACMP(nn.Module):
+    """ACMP with GCN weights and `normalization: mean`, from `MessagePassing` and torchdiffeq; weights once a pass."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float, knobs: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(in_channels, hidden), nn.Linear(hidden, out_channels)
+        self.force, self.dropout, self.solver = PygForce(), dropout, knobs["solver"]
+        self.repulsion, self.times = knobs["repulsion"], torch.arange(depth + 1) * knobs["step_size"]
+        self.alpha, self.delta = (nn.Parameter(torch.full((hidden,), knobs[name])) for name in ("alpha", "delta"))
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        source, target = edge_index
+        degrees = degree(target, x.shape[0])
+        a = ((degrees[source] + 1) * (degrees[target] + 1)).rsqrt()
+        weight = a / scatter(a, target, dim_size=x.shape[0])[target] - self.repulsion / degrees[target]
+
+        def velocity(_: Tensor, h: Tensor) -> Tensor:
+            return self.alpha * self.force(h, edge_index, weight) + self.delta * h * (1 - h * h)
+
+        state = self.encoder(F.dropout(x, self.dropout, self.training))
+        options = {"grid_constructor": lambda *_: self.times}
+        state = odeint(velocity, state, self.times[[0, -1]], method=self.solver, options=options)[-1]
+        return self.decoder(F.dropout(state.relu(), self.dropout, self.training))
 
 
 def gcnii_floor(graph: Graph, depth: int, hidden: int) -> Callable[[], None]:

@@ -92,6 +92,7 @@ class Adjacency:
             col=self.col.to(device),
             pair=self.pair.to(device),
             order=self.order.to(device),
+            learned=None if self.learned is None else self.learned.to(device),
         )
 
 

@@ -76,6 +76,7 @@ class ACMP(Flow):
         if form == "released" and normalization != "sum":
             raise UserError("model.form=released is a plain sum: add model.normalization=sum")
         super().__init__(settings, solver, step_size, rtol, atol, adjoint, stability_check)
+        self.repels = repulsion > 0 or learn_repulsion
         self.form, self.normalization, self.well = form, normalization, well
         self.initial_alpha, self.initial_delta = alpha, delta
         self.attention = DotAttention(settings.hidden, heads) if weights == "attention" else None

@@ -1,4 +1,7 @@
-"""Attention over the entries of an adjacency: one weight per entry, summing to one over each node's own."""
+"""Attention over the entries of an adjacency: one weight per entry, summing to one over each node's own.
+
+It reads which entries are there, not their values: `drop_edge.mode` makes no difference to it.
+"""
 
 import math
 

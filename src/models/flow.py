@@ -1,20 +1,19 @@
 """Depth as time: an architecture that is a differential equation on the graph, integrated by torchdiffeq."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchdiffeq import odeint, odeint_adjoint
 
-from src.errors import UserError
 from src.graph.adjacency import Adjacency
 from src.graph.graph import Graph
 from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from src.models.linear import Linear
+from src.models.stability import REACH, refuse_overflow
 
 Velocity = tuple[Callable[[Tensor], Tensor], tuple[Tensor, ...]]  # x -> dx/dt, and the learned tensors it reads
-REACH = {"euler": 2.0, "rk4": 2.785}  # rate * step up to which an explicit method lets a decaying mode decay
-OVERFLOW = 80.0  # e^88 is the largest float32
 
 
 class Flow(NodeClassifier):
@@ -35,8 +34,10 @@ class Flow(NodeClassifier):
         rtol, atol: tolerances of `dopri5`.
         adjoint: gradients by integrating backwards in time (Chen et al. 2018): memory that does not grow with the time,
             about twice the work, gradients within the tolerances.
-        stability_check: `on` refuses a step that overflows on the graph (`check`).
+        stability_check: `on` refuses a fixed step that overflows on the graph (`src.models.stability`).
     """
+
+    repels = False  # whether states can grow without a well
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Flow(NodeClassifier):
         self.checked = stability_check == "on"
         self.encoder = Linear(settings.in_channels, settings.hidden)
         self.decoder = Linear(settings.hidden, settings.out_channels)
-        self.evaluations = 0
+        self.calls = self.evaluations = 0
         self.broke_at: float | None = None
 
     def freeze(self, x0: Tensor, adjacency: Adjacency) -> Adjacency:
@@ -74,13 +75,13 @@ class Flow(NodeClassifier):
         state = self.encoder(h, scale)
         velocity = self.velocity(self.freeze(state, adjacency.at(1)))
         observe(0, state)
-        self.evaluations = 0
-        totals = [state.detach().sum()]
+        before, largest = self.calls, [state.detach().abs().amax()]
         for layer in range(1, self.settings.depth + 1):
             state = self._advance(velocity, state)
-            totals.append(state.detach().sum())
+            largest.append(state.detach().abs().amax())
             observe(layer, state)
-        self._remember_break(torch.stack(totals))
+        self.evaluations = self.calls - before
+        self._remember_break(torch.stack(largest))
         h, scale = self.relu_drop(state)
         return self.decoder(h, scale)
 
@@ -90,7 +91,7 @@ class Flow(NodeClassifier):
         function, learned = velocity
 
         def right_hand_side(_: Tensor, x: Tensor) -> Tensor:
-            self.evaluations += 1
+            self.calls += 1
             return function(x)
 
         span = state.new_tensor([0.0, self.step_size])
@@ -105,8 +106,8 @@ class Flow(NodeClassifier):
             return torch.full_like(state, torch.nan)
         return states[-1]
 
-    def _remember_break(self, totals: Tensor) -> None:
-        finite = totals.isfinite()
+    def _remember_break(self, largest: Tensor) -> None:
+        finite = largest.isfinite()
         if self.broke_at is None and not finite[-1]:
             self.broke_at = float(finite.long().argmin()) * self.step_size
 
@@ -115,59 +116,29 @@ class Flow(NodeClassifier):
         found = {"time": self.settings.depth * self.step_size, "function_evaluations": float(self.evaluations)}
         return found if self.broke_at is None else found | {"broke_at_time": self.broke_at}
 
-    # Stability -------------------------------------------------------------------------------------------------------
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, but an adjoint that cannot proceed backwards gives gradients that are not numbers."""
+        try:
+            super().backward(loss, *args, **kwargs)
+        except AssertionError:
+            self.broke_at = self.broke_at or self.settings.depth * self.step_size
+            for weight in self.parameters():
+                weight.grad = torch.full_like(weight, torch.nan)
 
     @torch.no_grad()
     def check(self, graph: Graph) -> None:
-        r"""Refuse a fixed step that overflows on this graph with the initial weights.
-
-        By Gershgorin's theorem the eigenvalues of L have real parts between :math:`L_{ii} - R_i` and
-        :math:`L_{ii} + R_i` for some node i, :math:`R_i = \sum_{j \ne i} |L_{ij}|`: modes decay at most at the rate
-        :math:`a_i = \alpha \max(0, R_i - L_{ii})` and grow at most at :math:`g_i = \alpha \max(0, R_i + L_{ii})`.
-        A well of strength delta holds growth at :math:`x^2 = 1 + g_i / \delta`, where its own rate is
-        :math:`2 (g_i + \delta)`. The step has to keep the sum, times the step, within the reach of the method.
+        """Refuse what overflows on this graph with the initial weights; adaptive solvers find a step of their own.
 
         Raises:
-            UserError: it does not, or nothing holds a growth that overflows within the time.
+            UserError: as `refuse_overflow`.
         """
         if not self.checked or self.solver not in REACH:
             return
-        operator = self.freeze(self.encoder(graph.x), graph.adjacency)
-        alpha, delta = self.rates()
-        decay, growth = gershgorin(operator)
-        growth, decay = alpha * growth, alpha * decay
-        rate = decay + 2 * (growth + delta) * (delta > 0)
-        node = int(rate.argmax())
-        longest = REACH[self.solver] / float(rate[node])
-        run_anyway = "model.stability_check=off runs it all the same"
-        if self.step_size > longest:
-            neighbours = int(graph.adjacency.neighbours[graph.adjacency.row == node].sum())
-            raise UserError(
-                f"{self.solver} with model.step_size={self.step_size:g} overflows on this graph: node {node} with "
-                f"{neighbours} neighbours changes at a rate of up to {float(rate[node]):.3g} per unit of time; use "
-                f"model.step_size={_round_down(longest)} or less{self.milder()}; {run_anyway}"
-            )
-        strongest = float(growth.max())
-        if delta == 0 and strongest * self.settings.depth * self.step_size > OVERFLOW:
-            raise UserError(
-                f"without the well repulsion grows like exp({strongest:.3g} t) and overflows before t="
-                f"{self.settings.depth * self.step_size:g}: use model.well=on, or less depth or repulsion; {run_anyway}"
-            )
+        x0 = self.encoder(graph.x)
+        operator = self.freeze(x0, graph.adjacency)
+        time = self.settings.depth * self.step_size if self.repels else 0.0
+        refuse_overflow(operator, x0, self.rates(), self.solver, self.step_size, time, self.milder())
 
     def milder(self) -> str:
         """What else than a shorter step would hold, in words."""
         return ""
-
-
-def gershgorin(operator: Adjacency) -> tuple[Tensor, Tensor]:
-    """How fast, at most, modes of dx/dt = L x can decay and grow: two rates >= 0 per node, shape (n,) each."""
-    loops = operator.loops
-    diagonal = operator.values[loops]
-    radius = operator.row_sums(operator.values.abs().masked_fill(loops, 0))
-    return (radius - diagonal).clamp_min(0), (radius + diagonal).clamp_min(0)
-
-
-def _round_down(value: float) -> str:
-    """Two significant digits, not more than the value."""
-    text = f"{value:.2g}"
-    return text if float(text) <= value else f"{float(text) * 0.95:.2g}"

@@ -15,8 +15,8 @@ class GraphCON(NodeClassifier):
         - \alpha Y^{(l-1)} \big), \qquad X^{(l)} = X^{(l-1)} + \Delta t\, Y^{(l)}
 
     a second-order equation :math:`\ddot X = \sigma(P X W) - \gamma X - \alpha \dot X`, stepped explicitly in Y and
-    implicitly in X, with :math:`X^{(0)} = Y^{(0)} = \mathrm{drop}(X) W_{in} + b`. Dropout also after every step and
-    before the decoder, as the authors do.
+    implicitly in X, with :math:`X^{(0)} = Y^{(0)} = \mathrm{drop}(X) W_{in} + b`. Dropout acts on X and
+    before the decoder; the authors also drop positions and velocities after every step.
 
     Args:
         settings: what every architecture is told.

@@ -100,7 +100,7 @@ def edge_scores(pattern: Tensor, transpose: Tensor, order: Tensor, a: Tensor, b:
     """`<a_i, b_j>` for every stored entry (i, j), with gradients for a and b as two sparse products.
 
     Args:
-        pattern, transpose: an operator as CSR and its transpose, (n, n); their values are not read.
+        pattern, transpose: an operator as CSR and its transpose, (n, n); their values, if finite, do not matter.
         order: position in `pattern` of each entry of `transpose`.
         a, b: shape (n, f).
 

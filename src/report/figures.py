@@ -93,7 +93,8 @@ def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
         axes.set(xlabel="layer", ylabel=LABELS[name], xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
         axes.set_yscale("log")
         axes.grid(alpha=0.25)
-    figure.suptitle(f"{dataset}, {depth} layers; 0 is what enters the first, {depth} may be the logits")
+    title = f"{dataset}, {depth} layers; 0 is what enters the first, {depth} may be the logits"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     _legend(figure, {str(line): looks[str(line)] for line in dict.fromkeys(cells["line"])}, {}, "median, quartiles")
     return figure
 

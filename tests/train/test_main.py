@@ -41,7 +41,7 @@ def wait_for_checkpoint(process: "subprocess.Popen[str]", workshop: Path) -> Non
 
 
 def test_every_model_trains_from_the_command_line(train: Train, workshop: Path) -> None:
-    done = train(*QUICK, f"model={','.join(MODELS)}", "epochs=1", "norm=layer", "depth=3", "-m")
+    done = train(*QUICK, f"model={','.join(MODELS)}", "epochs=1", "depth=3", "-m")
     assert done.returncode == 0, done.stderr
     runs = client(workshop).search_runs(["1"])
     assert sorted(run.data.tags["model"] for run in runs) == MODELS
