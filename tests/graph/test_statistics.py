@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from src.graph import statistics
-from src.graph.statistics import adjusted_homophily, graph_statistics, receptive_field
+from src.graph.statistics import adjusted_homophily, edge_homophily, graph_statistics, receptive_field
 
 
 def undirected(*pairs: tuple[int, int]) -> Tensor:
@@ -126,3 +126,8 @@ def test_everything_that_is_counted() -> None:
 )
 def test_components(edge_index: Tensor, n: int, components: int) -> None:
     assert numbers(edge_index, [0, 1] * (n // 2) + [0] * (n % 2))["connected_components"] == components
+
+
+def test_edges_at_nodes_without_a_class_do_not_count_for_homophily() -> None:
+    y = torch.tensor([0, 0, 1, -1])
+    assert edge_homophily(path(4), y) == edge_homophily(path(3), y[:3]) == 1 / 2

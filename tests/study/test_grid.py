@@ -36,6 +36,29 @@ def test_typed_values_win_over_the_grid() -> None:
     assert keys(cells) == [("cora", label, 4, 7, "public") for label in TWO]
 
 
+GRAPHS = {"weak": "dataset=csbm dataset.homophily=0.1 split=0,3", "cora": "dataset=cora seed=range(2)"}
+
+
+def test_a_graph_has_settings_and_axes_of_its_own() -> None:
+    cells = expand({"MLP": "model=mlp"}, {"depth": "2,4", "seed": 5}, {}, [], GRAPHS)
+    assert sorted(keys(cells)) == sorted(
+        [("weak", "MLP", depth, 5, split) for depth in (2, 4) for split in ("0", "3")]
+        + [("cora", "MLP", depth, seed, "public") for depth in (2, 4) for seed in (0, 1)]
+    )
+    assert {cell.settings["dataset"].get("homophily") for cell in cells if cell.dataset == "weak"} == {0.1}
+
+
+def test_what_is_typed_wins_over_graphs() -> None:
+    lines, grid = {"MLP": "model=mlp"}, {"depth": "2"}
+    assert keys(expand(lines, grid, {}, ["dataset=texas"], GRAPHS)) == [("texas", "MLP", 2, 0, "0")]
+    assert {cell.seed for cell in expand(lines, grid, {}, ["seed=7"], GRAPHS)} == {7}
+
+
+def test_a_graph_sets_anything_but_an_axis_once() -> None:
+    with pytest.raises(UserError, match=r"'weak' gives dataset\.homophily several values"):
+        expand({"MLP": "model=mlp"}, {"depth": "2"}, {}, [], {"weak": "dataset=csbm dataset.homophily=0.1,0.2"})
+
+
 def test_typed_models_replace_the_lines() -> None:
     cells = grid_of("model=mlp,gcnii", dataset="cora", depth="2")
     assert keys(cells) == [("cora", label, 2, 0, "public") for label in ("mlp", "gcnii")]
@@ -119,12 +142,18 @@ def _with_keys(cells: list[Cell]) -> list[tuple[Cell, Key]]:
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "study").glob("*.yaml")))
 def test_every_shipped_study_expands(name: str) -> None:
     content = yaml.safe_load((CONF / "study" / f"{name}.yaml").read_text())
-    film = content.get("film", {})
-    cells = expand(content["lines"], content["grid"], film, [])
+    film, graphs = content.get("film", {}), content.get("graphs", {})
+    cells = expand(content["lines"], content["grid"], film, [], graphs)
     sizes = Counter((cell.dataset, cell.line) for cell in cells)
-    assert {line for _, line in sizes} == (set(content["lines"]) or {"gcnii"})
-    assert len(set(sizes.values())) == 1
-    assert {cell.line for cell in cells if cell.film} == set(film.get("lines", content["lines"] or ["gcnii"]))
+    lines = {line for _, line in sizes}
+    swept = [key for key in content["grid"] if key.startswith("model.")]
+    if not swept:
+        assert lines == (set(content["lines"]) or {"gcnii"})
+    assert {dataset for dataset, _ in sizes} == set(graphs) or not graphs
+    for dataset in {dataset for dataset, _ in sizes}:
+        assert {(dataset, line) for line in lines} <= set(sizes)
+        assert len({size for (name, _), size in sizes.items() if name == dataset}) == 1
+    assert {cell.line for cell in cells if cell.film} == set(film.get("lines", lines))
 
 
 BAD = [

@@ -79,6 +79,18 @@ def test_a_loss_that_is_no_number_stops_at_once(bad: dict[str, float]) -> None:
     assert not callback.weights
 
 
+def test_of_a_run_that_diverges_at_once_the_first_state_is_left() -> None:
+    network = torch.nn.Linear(2, 2)
+    network.scores = {"train_loss": torch.tensor(math.nan), "val_loss": torch.tensor(1.0)}  # type: ignore[assignment]
+    callback, before = BestState("val_loss", patience=3), network.weight.detach().clone()
+    callback.on_train_start(trainer(0), network)
+    with torch.no_grad():
+        network.weight += math.nan
+    callback.on_train_epoch_end(trainer(0), network)
+    assert callback.diverged and callback.epoch == -1
+    assert torch.equal(callback.weights["weight"], before)
+
+
 def test_recorder_sends_every_epoch_exactly_once() -> None:
     first: Any = FakeTracked()
     recorder = Recorder(first, {})

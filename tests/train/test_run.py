@@ -40,6 +40,7 @@ def test_the_record_keeps_the_contract_of_metric_names(settings: Compose) -> Non
         "seconds_per_epoch",
         "base_edges",
         "active_edges",
+        "edge_homophily",
     ):
         assert len(history(chosen, result.run_id, name)) == 1, name
     recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
@@ -128,3 +129,16 @@ def test_roc_auc_is_recorded_for_two_classes(settings: Compose) -> None:
     result = run(chosen)
     assert 0 <= result.scores["test_roc_auc"] <= 1
     assert len(history(chosen, result.run_id, "val_roc_auc")) == 3
+
+
+def test_a_flow_that_overflows_is_a_result_with_its_time_and_the_states_before(settings: Compose) -> None:
+    knobs = "repulsion=3", "well=off", "stability_check=off", "step_size=0.5"
+    chosen = settings("model=acmp", "depth=60", "epochs=5", *(f"model.{knob}" for knob in knobs))
+    result = run(chosen)
+    assert result.outcome == result.diagnosis.verdict == "diverged"
+    assert 0 < result.scores["broke_at_time"] < result.scores["time"] == 30.0
+    assert result.diagnosis.evidence.endswith(f"states overflowed at t={result.scores['broke_at_time']:g}")
+    assert "test_acc" not in result.scores
+    energy = result.curves["dirichlet_energy"]
+    assert 0 < energy[0] < energy[1] < energy[2]
+    assert result.scores["function_evaluations"] == 4 * 60

@@ -1,0 +1,50 @@
+"""Which repulsion is named the best, and what is drawn of it."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.report.cells import Report
+from src.report.repulsion import best_repulsion, repulsion_figure
+
+FLAT, RISING = {0.0: [0.8, 0.9, 0.7], 1.0: [0.79, 0.89, 0.69]}, {0.0: [0.5, 0.51, 0.49], 1.0: [0.8, 0.81, 0.79]}
+
+
+@pytest.fixture
+def cells(frame: Any) -> pd.DataFrame:
+    """Two graphs; test accuracies say the opposite of validation ones."""
+    parts = []
+    for dataset, homophily, val in (("csbm 0.9", 0.9, FLAT), ("texas", 0.1, RISING)):
+        for beta, values in val.items():
+            part = frame(f"ACMP repulsion={beta:g}", 8, [1 - value for value in values])
+            parts.append(part.assign(dataset=dataset, homophily=homophily, repulsion=beta, val_acc=values))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_the_best_is_chosen_on_validation_data_and_ties_are_within_its_interval(cells: pd.DataFrame) -> None:
+    found = best_repulsion(cells).set_index("dataset")
+    assert found["best"].to_dict() == {"csbm 0.9": 0.0, "texas": 1.0}
+    assert found["ties"].to_dict() == {"csbm 0.9": [0.0, 1.0], "texas": [1.0]}
+    assert found.loc["texas", "val"] == pytest.approx(0.8)
+    assert found.loc["texas", ["test", "test_without"]].tolist() == pytest.approx([0.2, 0.5])
+    assert found["homophily"].to_dict() == {"csbm 0.9": 0.9, "texas": 0.1}
+
+
+def test_cells_without_a_score_do_not_count(cells: pd.DataFrame) -> None:
+    cells.loc[(cells["dataset"] == "texas") & (cells["repulsion"] == 1.0), "val_acc"] = np.nan
+    found = best_repulsion(cells).set_index("dataset")
+    assert found.loc["texas", "best"] == 0.0
+
+
+def test_a_line_for_every_graph_and_a_point_at_its_homophily(cells: pd.DataFrame) -> None:
+    left, right = repulsion_figure(Report("hand", cells)).axes
+    drawn = {line.get_label(): line for line in left.lines}
+    assert list(drawn) == ["texas (homophily 0.10)", "csbm 0.9 (homophily 0.90)"]
+    assert np.asarray(drawn["texas (homophily 0.10)"].get_xdata()).tolist() == [0.0, 1.0]
+    assert np.asarray(drawn["texas (homophily 0.10)"].get_ydata()).tolist() == pytest.approx([50.0, 80.0])
+    points = [line for line in right.lines if line.get_marker() == "o"]
+    at = {(float(np.asarray(p.get_xdata())[0]), float(np.asarray(p.get_ydata())[0])) for p in points}
+    assert at == {(0.9, 0.0), (0.1, 1.0)}
+    assert [text.get_text() for text in right.texts] == ["texas"]
