@@ -55,6 +55,11 @@ class Adjacency:
         """Which entries join a node to a neighbour, bool: no self-loop, and not dropped."""
         return (self.values != 0) & ~self.loops
 
+    @property
+    def degree(self) -> Tensor:
+        """Number of neighbours of each node, of the type of the values, shape (n,); dropped edges do not count."""
+        return self.row_sums(self.neighbours.to(self.values.dtype))
+
     def row_sums(self, values: Tensor) -> Tensor:
         """The sum of entry values over each row, shape (n,)."""
         return values.new_zeros(self.num_nodes).index_add(0, self.row, values)

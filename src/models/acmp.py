@@ -1,14 +1,14 @@
 """Attraction and repulsion, held by a double well."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from src.errors import UserError
 from src.graph.adjacency import Adjacency
-from src.models.attention import DotAttention
 from src.models.base import Settings
-from src.models.diffusion import generator, learned_of
-from src.models.flow import Flow, Velocity
+from src.models.flow import Flow, Velocity, generator
 from src.ops import reaction
 
 
@@ -25,31 +25,31 @@ class ACMP(Flow):
     ===============  ===============================================================  ==========================
     `sum`            :math:`a_{ij} - \beta`                                           the paper; stiff at hubs
     `mean`           :math:`a_{ij} / s_i - \beta / d_i`                               two means, 1 against beta
-    `symmetric`      :math:`a_{ij} / \sqrt{s_i s_j} - \beta / \sqrt{d_i d_j}`         the same, symmetric
+    `symmetric`      :math:`a_{ij} / \sqrt{s_i s_j} - \beta / \sqrt{d_i d_j}`         as P is normalised
     ===============  ===============================================================  ==========================
 
     :math:`\alpha` and :math:`\delta` are learned per channel, between 0 and twice their initial values, so that a step
-    that suits the graph at the start stays in proportion. Without repulsion and well this is `Diffusion` with the same
-    attention.
+    that suits the graph at the start is not far off later. Without repulsion and well, with `mean` and attention, this
+    is `Diffusion`.
 
-    `form: released` is what the authors' code computes instead of the sum above: :math:`\sum_j (a_{ij} - \beta) x_j -
-    x_i` over neighbours and i itself, a the column-normalised A + I (or attention). It lacks :math:`\beta d_i x_i`, so
-    beta also damps.
+    `form: released` has the force of the authors' code instead of the sum above:
+    :math:`\sum_j (a_{ij} - \beta) x_j - x_i` over neighbours and i itself, a the column-normalised A + I (or attention,
+    0 for i itself). It lacks :math:`\beta d_i x_i`, so beta also damps. Their source term is not part of it.
 
     Args:
         settings: what every architecture is told.
         repulsion: beta; 0 is none.
         learn_repulsion: learn beta from there, one number, of either sign.
-        weights: `gcn` or `attention`.
-        heads: of the attention.
         form: `paper` or `released`.
         normalization: `sum`, `mean` or `symmetric`.
         well: `on` or `off`.
         alpha, delta: initial values of the learned rates, > 0.
-        solver, step_size, rtol, atol, adjoint, stability_check: see `Flow`.
+        flow: arguments of `Flow`.
 
     Raises:
         UserError: a normalization other than `sum` with the released form, which has none.
+
+    States and shapes as in `Flow`.
     """
 
     without_decay = ("repulsion", "raw_alpha", "raw_delta")
@@ -59,27 +59,20 @@ class ACMP(Flow):
         settings: Settings,
         repulsion: float = 0.5,
         learn_repulsion: bool = False,
-        weights: str = "gcn",
-        heads: int = 4,
         form: str = "paper",
         normalization: str = "mean",
         well: str = "on",
         alpha: float = 1.0,
         delta: float = 1.0,
-        solver: str = "rk4",
-        step_size: float = 0.25,
-        rtol: float = 1e-3,
-        atol: float = 1e-5,
-        adjoint: bool = False,
-        stability_check: str = "on",
+        **flow: Any,
     ) -> None:
         if form == "released" and normalization != "sum":
             raise UserError("model.form=released is a plain sum: add model.normalization=sum")
-        super().__init__(settings, solver, step_size, rtol, atol, adjoint, stability_check)
-        self.repels = repulsion > 0 or learn_repulsion
+        super().__init__(settings, **flow)
         self.form, self.normalization, self.well = form, normalization, well
         self.initial_alpha, self.initial_delta = alpha, delta
-        self.attention = DotAttention(settings.hidden, heads) if weights == "attention" else None
+        if (form, normalization) == ("paper", "sum"):
+            self.milder = " or model.normalization=mean"
         self.repulsion = nn.Parameter(torch.tensor(float(repulsion)), requires_grad=learn_repulsion)
         self.raw_alpha = nn.Parameter(torch.zeros(settings.hidden))
         self.raw_delta = nn.Parameter(torch.zeros(settings.hidden), requires_grad=well == "on")
@@ -100,7 +93,7 @@ class ACMP(Flow):
             return self._released(x0, adjacency)
         kept = adjacency.neighbours.to(x0.dtype)
         a = adjacency.values * kept if self.attention is None else self.attention(x0, adjacency)
-        degree = _inverse(adjacency.row_sums(kept))
+        degree = _inverse(adjacency.degree)
         total = _inverse(adjacency.row_sums(a.detach()))  # of attention always 1
         i, j = adjacency.row, adjacency.col
         if self.normalization == "mean":
@@ -119,19 +112,14 @@ class ACMP(Flow):
             a = self.attention(x0, adjacency)
         return adjacency.weighted(a - self.repulsion * kept - adjacency.loops.to(x0.dtype))
 
-    def velocity(self, operator: Adjacency) -> Velocity:
+    def velocity(self, operator: Adjacency) -> tuple[Velocity, tuple[Tensor, ...]]:
         """x -> alpha * (L x) + delta * x * (1 - x * x)."""
         alpha, delta = self.alpha, self.delta if self.well == "on" else None
-        learned = (alpha, *learned_of(operator)) if delta is None else (alpha, delta, *learned_of(operator))
-        return (lambda x: reaction(operator, x, alpha, delta)), learned
+        return (lambda x: reaction(operator, x, alpha, delta)), (alpha,) if delta is None else (alpha, delta)
 
     def rates(self) -> tuple[float, float]:
         """The largest alpha, and the largest delta or 0 without the well."""
         return float(self.alpha.max()), float(self.delta.max()) if self.well == "on" else 0.0
-
-    def milder(self) -> str:
-        """The mean is milder than the sum."""
-        return " or model.normalization=mean" if self.form == "paper" and self.normalization == "sum" else ""
 
     def findings(self) -> dict[str, float]:
         """Also the learned strengths: repulsion, and alpha and delta as means over channels."""

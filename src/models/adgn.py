@@ -14,9 +14,9 @@ class ADGN(NodeClassifier):
     .. math:: X^{(0)} = X W_{in} + b_{in}, \qquad X^{(l)} = X^{(l-1)} + \epsilon \tanh \big(
         X^{(l-1)} (W - W^\top - \gamma I)^\top + P X^{(l-1)} V + b \big)
 
-    The eigenvalues of an anti-symmetric matrix are imaginary: the equation behind it is stable and does not dissipate,
-    but for the damping :math:`\gamma` that the explicit step needs. W, V and b are shared by all layers. PyG's
-    `AntiSymmetricConv`. Dropout acts on X and before the decoder.
+    The eigenvalues of an anti-symmetric matrix are imaginary: what a node makes of its own state neither grows nor
+    dissipates, but for the damping :math:`\gamma` that the explicit step needs. W, V and b are shared by all
+    layers. This is PyG's `AntiSymmetricConv`. Dropout acts on X and before the decoder.
 
     Args:
         settings: what every architecture is told.

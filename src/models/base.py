@@ -66,6 +66,7 @@ class NodeClassifier(pl.LightningModule):
     `without_decay` names gets none.
 
     Attributes:
+        has_norms: whether `make_norms` was asked, so that the `norm` setting has a place.
         scores: the latest loss and accuracies by name, for callbacks to read. `self.log` would say the same at a third
             of a millisecond for each number, as much as the rest of Lightning's loop.
     """
@@ -77,6 +78,7 @@ class NodeClassifier(pl.LightningModule):
         self.settings = settings
         self.masks = MaskSource(settings.seed)
         self.scores: dict[str, Tensor] = {}
+        self.has_norms = False
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         raise NotImplementedError("an architecture defines its own forward pass")  # pragma: no cover
@@ -100,6 +102,7 @@ class NodeClassifier(pl.LightningModule):
 
     def make_norms(self, count: int, channels: int | None = None) -> nn.ModuleList:
         """One norm of the configured kind for each of `count` hidden layers, of `channels` (or `hidden`) channels."""
+        self.has_norms = True
         return nn.ModuleList(make_norm(self.settings.norm, channels or self.settings.hidden) for _ in range(count))
 
     # What a run asks --------------------------------------------------------------------------------------------------

@@ -7,13 +7,17 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint, odeint_adjoint
 
+from src.errors import UserError
 from src.graph.adjacency import Adjacency
 from src.graph.graph import Graph
+from src.models.attention import DotAttention
 from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from src.models.linear import Linear
-from src.models.stability import REACH, refuse_overflow
+from src.models.stability import gershgorin, refuse_growth, refuse_step
 
-Velocity = tuple[Callable[[Tensor], Tensor], tuple[Tensor, ...]]  # x -> dx/dt, and the learned tensors it reads
+Velocity = Callable[[Tensor], Tensor]
+MAX_STEPS = 1000  # of an adaptive solver from one state to the next
+CANNOT_PROCEED = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")  # torchdiffeq's words
 
 
 class Flow(NodeClassifier):
@@ -24,60 +28,72 @@ class Flow(NodeClassifier):
 
     State l is x(l * step_size). A fixed-step solver makes one step from each state to the next, an adaptive one as many
     as its tolerances need. Dropout acts on X and before the decoder, never inside the equation; a DropEdge sample holds
-    for the whole time, also with `drop_edge.per_layer`. A subclass defines `freeze` (what is fixed at t = 0) and may
-    define `well`.
+    for the whole time, also with `drop_edge.per_layer`. A subclass defines `freeze` and `velocity`.
 
     Args:
         settings: what every architecture is told.
+        weights: of neighbours, fixed at t = 0: `gcn` (entries of P) or `attention` (`DotAttention` of x(0)).
+        heads: of the attention.
         solver: `euler`, `rk4` (fixed steps) or `dopri5` (adaptive).
         step_size: time between two states, > 0.
         rtol, atol: tolerances of `dopri5`.
-        adjoint: gradients by integrating backwards in time (Chen et al. 2018): memory that does not grow with the time,
-            about twice the work, gradients within the tolerances.
-        stability_check: `on` refuses a fixed step that overflows on the graph (`src.models.stability`).
+        adjoint: gradients by integrating backwards in time (Chen et al. 2018): two states a layer are kept instead of
+            those of every stage, for about twice the work; gradients have the error of the solver.
+        stability_check: `on` refuses what overflows on the graph at the start (`check`).
+
+    Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
-    repels = False  # whether states can grow without a well
+    milder = ""  # what else than a shorter step would hold, in words
 
     def __init__(
         self,
         settings: Settings,
-        solver: str,
-        step_size: float,
-        rtol: float,
-        atol: float,
-        adjoint: bool,
-        stability_check: str,
+        weights: str = "gcn",
+        heads: int = 4,
+        solver: str = "rk4",
+        step_size: float = 0.25,
+        rtol: float = 1e-3,
+        atol: float = 1e-5,
+        adjoint: bool = False,
+        stability_check: str = "on",
     ) -> None:
         super().__init__(settings)
+        self.attention = DotAttention(settings.hidden, heads) if weights == "attention" else None
         self.solver, self.step_size, self.adjoint = solver, step_size, adjoint
-        self.tolerances = {"rtol": rtol, "atol": atol}
+        self.options: dict[str, Any] = {"rtol": rtol, "atol": atol, "method": solver}
+        if solver == "dopri5":
+            self.options["options"] = {"max_num_steps": MAX_STEPS}
         self.checked = stability_check == "on"
         self.encoder = Linear(settings.in_channels, settings.hidden)
         self.decoder = Linear(settings.hidden, settings.out_channels)
         self.calls = self.evaluations = 0
         self.broke_at: float | None = None
 
+    @property
+    def time(self) -> float:
+        """T, when the decoder reads the states."""
+        return self.settings.depth * self.step_size
+
     def freeze(self, x0: Tensor, adjacency: Adjacency) -> Adjacency:
-        """The operator L whose product L x drives the states: weights off the diagonal, frozen at t = 0."""
+        """The operator L whose product L x drives the states, fixed at t = 0."""
         raise NotImplementedError("a flow defines its operator")  # pragma: no cover
 
-    def velocity(self, operator: Adjacency) -> Velocity:
-        """The equation with that operator: x -> dx/dt, and the tensors it reads that may need a gradient."""
+    def velocity(self, operator: Adjacency) -> tuple[Velocity, tuple[Tensor, ...]]:
+        """The equation with that operator, x -> dx/dt, and what is learned in it besides the operator's values."""
         raise NotImplementedError("a flow defines its velocity")  # pragma: no cover
-
-    def rates(self) -> tuple[float, float]:
-        """Largest factor of L x, and strength of the well, as they are now."""
-        return 1.0, 0.0
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         h, scale = self.drop(x)
         state = self.encoder(h, scale)
-        velocity = self.velocity(self.freeze(state, adjacency.at(1)))
+        operator = self.freeze(state, adjacency.at(1))
+        velocity, learned = self.velocity(operator)
+        if operator.learned is not None:
+            learned = (*learned, operator.learned)
         observe(0, state)
         before, largest = self.calls, [state.detach().abs().amax()]
         for layer in range(1, self.settings.depth + 1):
-            state = self._advance(velocity, state)
+            state = self._advance(velocity, learned, state)
             largest.append(state.detach().abs().amax())
             observe(layer, state)
         self.evaluations = self.calls - before
@@ -85,60 +101,83 @@ class Flow(NodeClassifier):
         h, scale = self.relu_drop(state)
         return self.decoder(h, scale)
 
-    def _advance(self, velocity: Velocity, state: Tensor) -> Tensor:
+    def _advance(self, velocity: Velocity, learned: tuple[Tensor, ...], state: Tensor) -> Tensor:
         """The state one `step_size` later; not a number where an adaptive solver cannot proceed."""
-
-        function, learned = velocity
 
         def right_hand_side(_: Tensor, x: Tensor) -> Tensor:
             self.calls += 1
-            return function(x)
+            return velocity(x)
 
         span = state.new_tensor([0.0, self.step_size])
         try:
             if self.adjoint:
-                states = odeint_adjoint(
-                    right_hand_side, state, span, method=self.solver, adjoint_params=learned, **self.tolerances
-                )
-            else:
-                states = odeint(right_hand_side, state, span, method=self.solver, **self.tolerances)
-        except AssertionError:  # torchdiffeq's word for a step of length zero and for a state that is not finite
-            return torch.full_like(state, torch.nan)
-        return states[-1]
-
-    def _remember_break(self, largest: Tensor) -> None:
-        finite = largest.isfinite()
-        if self.broke_at is None and not finite[-1]:
-            self.broke_at = float(finite.long().argmin()) * self.step_size
-
-    def findings(self) -> dict[str, float]:
-        """Time integrated, evaluations of the equation in one pass and, if it ever broke, the time when it did."""
-        found = {"time": self.settings.depth * self.step_size, "function_evaluations": float(self.evaluations)}
-        return found if self.broke_at is None else found | {"broke_at_time": self.broke_at}
+                return odeint_adjoint(right_hand_side, state, span, adjoint_params=learned, **self.options)[-1]
+            return odeint(right_hand_side, state, span, **self.options)[-1]
+        except AssertionError as error:
+            if not stuck(error):
+                raise
+            return torch.full_like(state, torch.nan).requires_grad_(state.requires_grad)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Lightning's, but an adjoint that cannot proceed backwards gives gradients that are not numbers."""
         try:
             super().backward(loss, *args, **kwargs)
-        except AssertionError:
-            self.broke_at = self.broke_at or self.settings.depth * self.step_size
+        except AssertionError as error:
+            if not stuck(error):
+                raise
             for weight in self.parameters():
                 weight.grad = torch.full_like(weight, torch.nan)
 
+    def _remember_break(self, largest: Tensor) -> None:
+        finite = largest.isfinite()
+        if self.broke_at is None and finite[0] and not finite[-1]:
+            self.broke_at = float(finite.long().argmin()) * self.step_size
+
+    def findings(self) -> dict[str, float]:
+        """Time integrated, evaluations of the equation in one pass and, if states ever overflowed, when they did."""
+        found = {"time": self.time, "function_evaluations": float(self.evaluations)}
+        return found if self.broke_at is None else found | {"broke_at_time": self.broke_at}
+
+    # Stability -------------------------------------------------------------------------------------------------------
+
+    def rates(self) -> tuple[float, float]:
+        """alpha, the largest factor of L x, and delta, the strength of the well, as they are now."""
+        return 1.0, 0.0
+
+    def bounds(self, operator: Adjacency) -> tuple[Tensor, Tensor]:
+        """How fast, at most, modes of dx/dt = L x decay and grow, per node."""
+        return gershgorin(operator)
+
     @torch.no_grad()
     def check(self, graph: Graph) -> None:
-        """Refuse what overflows on this graph with the initial weights; adaptive solvers find a step of their own.
+        """Refuse what may overflow on this graph with the initial weights; adaptive solvers find their own step.
 
         Raises:
-            UserError: as `refuse_overflow`.
+            UserError: as `refuse_step` and `refuse_growth`; or DropEdge is to scale the weights of the equation.
         """
-        if not self.checked or self.solver not in REACH:
+        if self.settings.drop_edge.p > 0 and self.settings.drop_edge.mode == "rescale":
+            raise UserError("drop_edge.mode=rescale makes attraction outweigh x itself: use drop_edge.mode=renormalize")
+        if not self.checked:
             return
         x0 = self.encoder(graph.x)
-        operator = self.freeze(x0, graph.adjacency)
-        time = self.settings.depth * self.step_size if self.repels else 0.0
-        refuse_overflow(operator, x0, self.rates(), self.solver, self.step_size, time, self.milder())
+        alpha, delta = self.rates()
+        decay, growth = (alpha * bound for bound in self.bounds(self.freeze(x0, graph.adjacency)))
+        if self.solver != "dopri5":
+            refuse_step(decay, growth, x0, delta, self.solver, self.step_size, graph.adjacency, self.milder)
+        if delta == 0:
+            refuse_growth(growth, self.time)
 
-    def milder(self) -> str:
-        """What else than a shorter step would hold, in words."""
-        return ""
+
+def generator(weights: Tensor, adjacency: Adjacency) -> Adjacency:
+    r"""L with :math:`(L x)_i = \sum_{j \ne i} w_{ij} (x_j - x_i)`: the weights, minus their row sums on the diagonal.
+
+    Args:
+        weights: w for every stored entry, 0 on self-loops; shape (entries,).
+        adjacency: has the pattern.
+    """
+    return adjacency.weighted(torch.where(adjacency.loops, -adjacency.row_sums(weights)[adjacency.row], weights))
+
+
+def stuck(error: AssertionError) -> bool:
+    """Whether it is torchdiffeq's word for a solver that cannot proceed, forwards or, with `adjoint`, backwards."""
+    return str(error).startswith(CANNOT_PROCEED)

@@ -16,7 +16,8 @@ class GraphCON(NodeClassifier):
 
     a second-order equation :math:`\ddot X = \sigma(P X W) - \gamma X - \alpha \dot X`, stepped explicitly in Y and
     implicitly in X, with :math:`X^{(0)} = Y^{(0)} = \mathrm{drop}(X) W_{in} + b`. Dropout acts on X and
-    before the decoder; the authors also drop positions and velocities after every step.
+    before the decoder. The authors' code for heterophilic graphs differs: a relu in the encoder, one convolution shared
+    by all layers, a learned residual inside the relu, and dropout after every step.
 
     Args:
         settings: what every architecture is told.

@@ -1,6 +1,5 @@
-"""Whether a fixed step of an explicit method holds an equation on a given graph, said before the first step."""
+"""Whether an equation may overflow on a given graph, said before the first step."""
 
-import torch
 from torch import Tensor
 
 from src.errors import UserError
@@ -8,6 +7,7 @@ from src.graph.adjacency import Adjacency
 
 REACH = {"euler": 2.0, "rk4": 2.785}  # rate * step up to which an explicit method lets a decaying mode decay
 OVERFLOW = 80.0  # e^88 is the largest float32
+ANYWAY = "model.stability_check=off runs it all the same"
 
 
 def gershgorin(operator: Adjacency) -> tuple[Tensor, Tensor]:
@@ -22,60 +22,67 @@ def gershgorin(operator: Adjacency) -> tuple[Tensor, Tensor]:
     return (radius - diagonal).clamp_min(0), (radius + diagonal).clamp_min(0)
 
 
-def fastest_rates(operator: Adjacency, x0: Tensor, alpha: float, delta: float) -> Tensor:
-    r"""How fast, at most, a state of :math:`dx/dt = \alpha L x + \delta x (1 - x^2)` changes at each node, shape (n,).
+def fastest_rates(decay: Tensor, growth: Tensor, x0: Tensor, delta: float) -> Tensor:
+    r"""How fast, at most, a state of :math:`dx/dt = L x + \delta x (1 - x^2)` changes at each node, shape (n,).
 
-    With :math:`a_i` and :math:`g_i` alpha times the bounds of `gershgorin`: growth is held where
-    :math:`x^2 = 1 + g_i / \delta`, and a state may begin further out. At amplitude X the slope of the well is
-    :math:`\delta (3 X^2 - 1)`, on top of :math:`a_i`. Without a well (delta 0) :math:`a_i` alone.
+    Growth g is held where :math:`x^2 = 1 + \max g / \delta`, and a state may begin further out. At amplitude X the
+    slope of the well is :math:`\delta (3 X^2 - 1)`, on top of the decay. Without a well (delta 0) the decay alone.
+
+    Args:
+        decay, growth: bounds of L per node, shape (n,).
+        x0: initial states, (n, f).
+        delta: strength of the well.
     """
-    decay, growth = (alpha * bound for bound in gershgorin(operator))
     if delta == 0:
         return decay
-    amplitude = torch.maximum(1 + growth / delta, x0.abs().amax(1) ** 2)
+    amplitude = max(1 + float(growth.max()) / delta, float(x0.abs().max()) ** 2)
     return decay + delta * (3 * amplitude - 1)
 
 
-def refuse_overflow(
-    operator: Adjacency,
+def refuse_step(
+    decay: Tensor,
+    growth: Tensor,
     x0: Tensor,
-    rates: tuple[float, float],
+    delta: float,
     solver: str,
     step_size: float,
-    time: float,
+    adjacency: Adjacency,
     milder: str,
 ) -> None:
-    """Refuse a fixed step that overflows, and growth that nothing holds.
+    """Refuse a fixed step that, times the fastest rate, is beyond the method's reach.
 
     Args:
-        operator: L, frozen at t = 0.
-        x0: initial states, (n, f).
-        rates: alpha, and delta or 0.
+        decay, growth, x0, delta: as in `fastest_rates`.
         solver: a key of `REACH`.
-        step_size, time: of one step and of all.
+        step_size: of one step.
+        adjacency: the graph, to name the node by its neighbours.
         milder: what else than a shorter step would do, in words.
 
     Raises:
-        UserError: the step, times the fastest rate, is beyond the method's reach; or, without a well, states grow
-            beyond the largest number within the time.
+        UserError: it is.
     """
-    alpha, delta = rates
-    rate = fastest_rates(operator, x0, alpha, delta)
-    node = int(rate.argmax())
-    fastest = float(rate[node])
-    run_anyway = "model.stability_check=off runs it all the same"
+    rate = fastest_rates(decay, growth, x0, delta)
+    node, fastest = int((decay + growth).argmax()), float(rate.max())
     if step_size * fastest > REACH[solver]:
-        neighbours = int(operator.neighbours[operator.row == node].sum())
         raise UserError(
-            f"{solver} with model.step_size={step_size:g} overflows on this graph: node {node} with "
-            f"{neighbours} neighbours changes at a rate of up to {fastest:.3g} per unit of time; use "
-            f"model.step_size={_round_down(REACH[solver] / fastest)} or less{milder}; {run_anyway}"
+            f"{solver} with model.step_size={step_size:g} may overflow on this graph: states change at a "
+            f"rate of up to {fastest:.3g} per unit of time, most at node {node} with {int(adjacency.degree[node])} "
+            f"neighbours; use model.step_size={_round_down(REACH[solver] / fastest)} or less, with more depth for the "
+            f"same time{milder}; {ANYWAY}"
         )
-    strongest = alpha * float(gershgorin(operator)[1].max())
-    if delta == 0 and strongest * time > OVERFLOW:
+
+
+def refuse_growth(growth: Tensor, time: float) -> None:
+    """Refuse growth that nothing holds and that reaches the largest number within the time.
+
+    Raises:
+        UserError: it does.
+    """
+    strongest = float(growth.max())
+    if strongest * time > OVERFLOW:
         raise UserError(
-            f"without the well repulsion grows like exp({strongest:.3g} t) and overflows before t={time:g}: "
-            f"use model.well=on, or less depth or repulsion; {run_anyway}"
+            f"without the well repulsion grows like exp({strongest:.3g} t) and may overflow before t={time:g}: "
+            f"use model.well=on, or less depth or repulsion; {ANYWAY}"
         )
 
 

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 class Propagator(Protocol):
@@ -53,6 +54,7 @@ class _Propagate(torch.autograd.Function):
         return torch.addmm(residual, operator.matrix, x, alpha=scale)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, Tensor | None, None, Tensor | None]:
         (grad,) = grads
         _, wants_values, wants_x, _, wants_residual = ctx.needs_input_grad
@@ -90,6 +92,7 @@ class _EntryProducts(torch.autograd.Function):
         return entry_products(pattern, a, b)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
         (grad,), (a, b), (pattern, transpose, order) = grads, ctx.saved_tensors, ctx.patterns
         of_a = same_pattern(pattern, grad) @ b

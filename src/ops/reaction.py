@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from src.ops.propagation import Propagator, entry_products, product
 
@@ -23,6 +24,7 @@ class _Reaction(torch.autograd.Function):
         return well.addcmul_(force, alpha)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, Tensor, Tensor, Tensor | None]:
         (grad,), (force, x, alpha, *well) = grads, ctx.saved_tensors
         of_force = grad * alpha

@@ -17,6 +17,7 @@ from src.tracking.search import Recorded, Records
 from src.train.identity import STATES
 
 CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")
+LAST = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")  # of the last layer's state
 SCORES = {  # column -> metric
     "train_acc": "best_train_acc",
     "val_acc": "best_val_acc",
@@ -52,8 +53,8 @@ class Report:
 
     Attributes:
         study: its name.
-        cells: one row a cell; energy, quotient and rank are those of the last layer.
-        curves: measures by layer of each cell, by run id and measure.
+        cells: one row a cell; energy, quotient and rank are those of the last layer, none of a diverged run.
+        curves: measures by layer of each cell, by run id and measure; of a diverged run those of the state before.
         films: of the cells that kept their states.
     """
 
@@ -124,6 +125,7 @@ def _row(
         "seed": entry["seed"],
         "split": entry["split"],
         **{column: metrics.get(metric, math.nan) for column, metric in SCORES.items()},
+        **(dict.fromkeys(LAST, math.nan) if run and run.tags["outcome"] == "diverged" else {}),
         "seconds": run.training_seconds if run else math.nan,
         "outcome": run.tags["outcome"] if run else tried.tags.get("outcome", "missing") if tried else "missing",
         "verdict": run.tags.get("verdict", "unknown") if run else None,

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from src.report.cells import CURVES, Film, Report
-from src.report.table import LAST, metric, scores
+from src.report.cells import CURVES, LAST, Film, Report
+from src.report.table import metric, scores
 from src.study.lines import COLORS, line_looks
 from src.study.statistics import over_runs
 
@@ -129,9 +129,11 @@ def recorded(report: Report) -> list[str]:
 def layer_quartiles(report: Report, cells: pd.DataFrame, name: str) -> np.ndarray[Any, Any] | None:
     """Quartiles (3, layers) of a measure over the cells, without states that are not finite; None if there is none.
 
-    Zeros become NaN: the axis is a log.
+    Diverged runs, which show the state before, count only where no other run is. Zeros become NaN: the axis is a log.
     """
-    found = [curve for run_id in cells["run_id"].dropna() if (curve := report.curves.get((run_id, name)))]
+    finished = cells[cells["outcome"] == "finished"]
+    shown = cells if finished.empty else finished
+    found = [curve for run_id in shown["run_id"].dropna() if (curve := report.curves.get((run_id, name)))]
     if not found:
         return None
     layers = [values[np.isfinite(values)] for values in np.array(found).T]

@@ -7,35 +7,47 @@ from matplotlib.figure import Figure
 from src.report.cells import Report
 from src.report.table import metric
 from src.study.lines import line_looks
-from src.study.statistics import over_runs
+from src.study.statistics import over_runs, paired
 
+Scores = dict[tuple[int, str], float]
 GENERATED = "csbm"  # graphs of this name differ in homophily alone: their points are joined
 
 
+def is_repulsion_study(cells: pd.DataFrame) -> bool:
+    """Whether the cells of a graph differ in repulsion, seed and split alone, with three repulsions or more."""
+    if "repulsion" not in cells or cells["repulsion"].nunique() < 3:
+        return False
+    return not cells.duplicated(["dataset", "repulsion", "seed", "split"]).any()
+
+
 def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
-    """For every graph the repulsion with the best mean validation score, and what that choice gives on test data.
+    """For every graph the repulsion with the best mean validation accuracy, and what that choice gives on test data.
+
+    A repulsion under which a run diverged is not chosen.
 
     Args:
         cells: of a study whose lines differ in `repulsion`.
 
     Returns:
         One row a graph: dataset, homophily, best, val, test, test_without (repulsion 0; NaN if it was not run), all
-        means over runs, and `ties`: repulsions whose validation mean is within the best one's 95 % interval.
+        means over runs, and `ties`: the repulsions that are not worse than the best by a paired 95 % interval.
     """
     rows = []
-    for dataset, group in cells.dropna(subset=["val_acc"]).groupby("dataset", sort=False):
-        column, _ = metric(group)
-        val = {beta: over_runs(_scores(part, "val_acc")) for beta, part in group.groupby("repulsion")}
-        test = {beta: part[column].mean() for beta, part in group.groupby("repulsion")}
-        best = max(val, key=lambda beta: val[beta].mean)
-        low = val[best].mean - (val[best].half if val[best].n > 2 else 0.0)
+    for dataset, group in cells.groupby("dataset", sort=False):
+        whole = group[~group.groupby("repulsion")["val_acc"].transform(lambda values: values.isna().any())]
+        if whole.empty:
+            continue
+        column, _ = metric(whole)
+        val = {beta: _scores(part, "val_acc") for beta, part in whole.groupby("repulsion")}
+        test = {beta: part[column].mean() for beta, part in whole.groupby("repulsion")}
+        best = max(val, key=lambda beta: over_runs(val[beta]).mean)
         rows.append(
             {
                 "dataset": dataset,
-                "homophily": group["homophily"].median(),
+                "homophily": whole["homophily"].median(),
                 "best": best,
-                "ties": [beta for beta in val if val[beta].mean >= low],
-                "val": val[best].mean,
+                "ties": [beta for beta in val if beta == best or _as_good(val[best], val[beta])],
+                "val": over_runs(val[best]).mean,
                 "test": test[best],
                 "test_without": test.get(0.0, np.nan),
             }
@@ -73,6 +85,11 @@ def repulsion_figure(report: Report) -> Figure:
     return figure
 
 
-def _scores(cells: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
+def _as_good(best: Scores, other: Scores) -> bool:
+    difference = paired(best, other)
+    return difference is not None and difference.n > 2 and difference.high >= 0
+
+
+def _scores(cells: pd.DataFrame, column: str) -> Scores:
     keys = zip(cells["seed"], cells["split"], strict=True)
     return dict(zip(keys, cells[column], strict=True))

@@ -8,12 +8,12 @@ import pandas as pd
 import yaml
 
 from src.config import CONF
+from src.report.cells import LAST
 from src.settings import NOT_THE_EXPERIMENT
 from src.study.statistics import Summary, counted, over_runs, paired
 
 Rows = list[list[str]]
-LAST = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")  # columns of the last layer's state
-SHOWN = ("dataset", "model", "depth", "seed", "split", "p_drop", "none")  # typed settings that a table tells
+SHOWN = ("dataset", "model", "depth", "seed", "split", "p_drop", "recipe", "none")  # typed settings that a table tells
 
 
 def markdown(cells: pd.DataFrame) -> str:

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import matplotlib as mpl
-import pandas as pd
 from matplotlib.figure import Figure
 
 from src.report.cells import read_report
 from src.report.figures import STYLE, accuracy_figure, depth_figure, film_figure, layers_figure
 from src.report.page import page
-from src.report.repulsion import repulsion_figure
+from src.report.repulsion import is_repulsion_study, repulsion_figure
 from src.report.table import markdown
-from src.study.lines import RESULTS
+from src.study.lines import RESULTS, file_name
 from src.tracking.search import Records
 
 DPI = 150
@@ -35,11 +34,13 @@ def write_report(records: Records, study: str) -> list[Path]:
         figures: dict[str, Figure] = {}
         if report.cells["test_acc"].notna().any():
             figures["accuracy"] = accuracy_figure(report)
-        if report.cells.get("repulsion", pd.Series()).nunique() > 2:
+        if is_repulsion_study(report.cells):
             figures["repulsion"] = repulsion_figure(report)
         figures["depth"] = depth_figure(report)
         for dataset, cells in report.cells.groupby("dataset", sort=False):
-            figures[f"layers-{dataset}"] = layers_figure(report, str(dataset), int(cells["depth"].max()))
+            figures[f"layers-{file_name(str(dataset))}"] = layers_figure(
+                report, str(dataset), int(cells["depth"].max())
+            )
         if report.films:
             figures["film"] = film_figure(report.films)
         for name, figure in figures.items():

@@ -68,7 +68,8 @@ def expand(
             do, else all; what is not said, or not in the grid, is the largest depth, the first seed, the first split.
         typed: settings from the command line: they win over `grid`, `model=...` over `lines`, `dataset=...` over
             `graphs`.
-        graphs: label -> dataset and its settings, and what varies within a line there: `dataset=texas split=range(10)`.
+        graphs: label -> dataset and its settings, and what varies within a line there, whatever `grid` says of that:
+            `dataset=texas split=range(10)`.
 
     Raises:
         UserError: a setting is not allowed, is set twice, or there is nothing to run.
@@ -78,9 +79,13 @@ def expand(
     swept = _values(_overrides(grid)) | by_hand
     if "model" in swept:
         lines = {}
+    graphs = dict(graphs or {}) if "dataset" not in swept else {}
     taken = {key: label for label, text in lines.items() for key in _split(label, text)}
     for key in taken.keys() & swept.keys():
         raise UserError(f"the line '{taken[key]}' sets {key} itself: leave {key} out, or name the models, model=...")
+    held = {key: label for label, text in graphs.items() for key in _split(label, text, AXES) if key not in AXES}
+    for key in held.keys() & (swept.keys() | taken.keys()):
+        raise UserError(f"the graph '{held[key]}' sets {key} itself: leave {key} out, or name datasets, dataset=...")
     if "ckpt" in swept:
         raise UserError("a study goes on by itself with what was interrupted: leave ckpt out")
     for key in ("tracking.uri", "tracking.experiment"):
@@ -88,7 +93,7 @@ def expand(
             raise UserError(f"all cells of a study are recorded in one place: give one {key}")
     if len(swept.get("split_seed", [""])) > 1 and swept.get("split") != ["random"]:
         raise UserError("split_seed is of random splits alone: add split=random")
-    places = [("", f"dataset={name}") for name in swept.pop("dataset", [])] or list((graphs or {"": ""}).items())
+    places = [("", f"dataset={name}") for name in swept.pop("dataset", [])] or list(graphs.items()) or [("", "")]
     axes = {key: swept.pop(key) for key in AXES if key in swept}
     fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1 and key != "model"]
     varied = {key: values for key, values in swept.items() if len(values) > 1 or key == "model"}
@@ -102,7 +107,7 @@ def expand(
         }
     cells: list[Cell] = []
     for graph, place in places:
-        here = _split(graph, place, several=AXES)
+        here = _split(graph, place, AXES)
         there = axes | {key: values for key, values in here.items() if key in AXES and key not in by_hand}
         where = [f"{key}={values[0]}" for key, values in here.items() if key not in AXES]
         point = _film(film, there)
@@ -117,10 +122,10 @@ def _split(label: str, text: str, several: Sequence[str] = ()) -> dict[str, list
     try:
         values = _values(shlex.split(text))
     except ValueError:
-        raise UserError(f"cannot read the line '{label}': {text} lacks a quotation mark") from None
+        raise UserError(f"cannot read '{label}': {text} lacks a quotation mark") from None
     for key, found in values.items():
         if len(found) > 1 and key not in several:
-            raise UserError(f"'{label}' gives {key} several values: write a line for each, or type {key}=...")
+            raise UserError(f"'{label}' gives {key} several values: write one of them, or type {key}=...")
     return values
 
 
@@ -130,7 +135,8 @@ def _check_distinct(cells: Sequence[Cell]) -> None:
     for cell in cells:
         other = first.setdefault(cell.hash, cell)
         if other is not cell:
-            what = f"the lines {other.line} and {cell.line} hold" if other.line != cell.line else f"{cell.line} holds"
+            names = [f"{one.line} on {one.dataset}" for one in (other, cell)]
+            what = f"{names[0]} and {names[1]} hold" if names[0] != names[1] else f"{names[0]} holds"
             raise UserError(f"{what} the same run twice: leave one out")
 
 

@@ -57,11 +57,16 @@ class Line:
     @property
     def slug(self) -> str:
         """Dataset and label as a file name."""
-        return re.sub(r"[^a-z0-9]+", "-", f"{self.dataset} {self.label}".lower()).strip("-")
+        return file_name(f"{self.dataset} {self.label}")
 
     def file(self, study: str) -> Path:
         """Where its summary is written: `results/STUDY/lines/DATASET-LABEL.json`."""
         return RESULTS / study / "lines" / f"{self.slug}.json"
+
+
+def file_name(label: str) -> str:
+    """A label in lower case, with dashes for all that is no letter or digit."""
+    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
 
 
 def lines_of(cells: Iterable[Cell]) -> list[Line]:
@@ -206,8 +211,7 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
 def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
     """Depth -> metrics of the parent run: means of accuracies, medians of energy and rank, and the verdicts.
 
-    A diverged cell has no accuracy: it counts in `cells` and `verdicts`, not in the means, nor do
-    states that are not finite in the medians.
+    A diverged cell has no accuracy, and the states it left are those before: it counts in `cells` and `verdicts` alone.
     """
     found: dict[int, list[tuple[Cell, Recorded]]] = defaultdict(list)
     for cell in line.cells:
@@ -226,7 +230,8 @@ def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
             if metric.startswith("test") and summary.n > 1:
                 point |= {f"{name}_low": max(0.0, summary.low), f"{name}_high": min(1.0, summary.high)}
         for name, metric in MEDIANS.items():
-            last = [run.metrics[metric] for run in runs if math.isfinite(run.metrics.get(metric, math.nan))]
+            held = [run.metrics.get(metric, math.nan) for run in runs if run.tags["outcome"] == "finished"]
+            last = [value for value in held if math.isfinite(value)]
             if last:
                 point[name] = statistics.median(last)
         point["seconds_by_depth"] = statistics.fmean(run.training_seconds for run in runs)

@@ -32,7 +32,7 @@ def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> Nod
     knobs = {key: value for key, value in settings["model"].items() if key != "_target_"}
     torch.manual_seed(settings["seed"])
     model: NodeClassifier = get_class(settings["model"]["_target_"])(shared, **knobs)
-    if settings["norm"] != "none" and not hasattr(model, "norms"):
+    if settings["norm"] != "none" and not model.has_norms:
         name = settings["model"]["_target_"].rsplit(".", 1)[-1]
         raise UserError(f"norm={settings['norm']} has no place in {name}, which norms nothing: use norm=none")
     model.check(graph)

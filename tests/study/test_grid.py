@@ -54,6 +54,17 @@ def test_what_is_typed_wins_over_graphs() -> None:
     assert {cell.seed for cell in expand(lines, grid, {}, ["seed=7"], GRAPHS)} == {7}
 
 
+@pytest.mark.parametrize(
+    ("lines", "typed"),
+    [({"MLP": "model=mlp"}, ["dataset.homophily=0.9"]), ({"MLP": "model=mlp dataset.homophily=0.9"}, [])],
+)
+def test_what_a_graph_sets_is_not_set_elsewhere(lines: dict[str, str], typed: list[str]) -> None:
+    with pytest.raises(
+        UserError, match=r"the graph 'weak' sets dataset\.homophily itself: leave dataset\.homophily out"
+    ):
+        expand(lines, {"depth": "2"}, {}, typed, GRAPHS)
+
+
 def test_a_graph_sets_anything_but_an_axis_once() -> None:
     with pytest.raises(UserError, match=r"'weak' gives dataset\.homophily several values"):
         expand({"MLP": "model=mlp"}, {"depth": "2"}, {}, [], {"weak": "dataset=csbm dataset.homophily=0.1,0.2"})
@@ -177,9 +188,15 @@ BAD = [
     (["depth"], "cannot read 'depth': write key=value"),
     (["seed=range(0)"], "'seed=range(0)' holds no value: give one at least"),
     (["split_seed=0,1"], "split_seed is of random splits alone: add split=random"),
-    (["depth=2,2"], "GCN holds the same run twice: leave one out"),
-    (["model=gcn", "p_drop=0,0.0"], "the lines gcn p_drop=0 and gcn p_drop=0.0 hold the same run twice: leave one out"),
-    (["model=gcn", "trainer.threads=1,2"], "the lines gcn trainer.threads=1 and gcn trainer.threads=2 hold the same"),
+    (["depth=2,2"], "GCN on cora holds the same run twice: leave one out"),
+    (
+        ["model=gcn", "p_drop=0,0.0"],
+        "gcn p_drop=0 on cora and gcn p_drop=0.0 on cora hold the same run twice",
+    ),
+    (
+        ["model=gcn", "trainer.threads=1,2"],
+        "gcn trainer.threads=1 on cora and gcn trainer.threads=2 on cora hold",
+    ),
 ]
 
 
