@@ -91,6 +91,22 @@ class Fit:
             signal.signal(signal.SIGINT, before)
 
 
+@contextlib.contextmanager
+def holding_ctrl_c() -> Iterator[None]:
+    """What happens inside is done whole: a Ctrl-C meanwhile is heard at the end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed and callable(before):
+        before(signal.SIGINT, None)
+
+
 def make_fit(
     settings: dict[str, Any],
     model: NodeClassifier,

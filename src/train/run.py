@@ -21,7 +21,7 @@ from src.tracking.run import TrackedRun
 from src.train.build import build_model
 from src.train.checkpoint import read_checkpoint
 from src.train.film import save_states
-from src.train.fit import Fit, make_fit, quiet_libraries
+from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
 from src.train.gradients import training_gradient_norms
 from src.train.identity import FINAL, LAST, LOCK, STATES, checkpoint_folder, code_hash, resumable, run_name, tags
 
@@ -82,17 +82,19 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
     identity = {"config_hash": config_hash(settings), "data_hash": data_hash, "code_hash": code}
     checkpoint = resumable(settings["ckpt"], folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
-    tracked = TrackedRun(
-        settings["tracking"]["uri"],
-        settings["tracking"]["experiment"],
-        run_name(settings),
-        flatten(settings),
-        tags(settings, origin) | identity | labels,
-        run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
-    )
-    result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
-    (folder / FINAL).unlink(missing_ok=True)
+    tracked = None
     try:
+        with holding_ctrl_c():  # a run that was created is closed, whatever comes
+            tracked = TrackedRun(
+                settings["tracking"]["uri"],
+                settings["tracking"]["experiment"],
+                run_name(settings),
+                flatten(settings),
+                tags(settings, origin) | identity | labels,
+                run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
+            )
+        result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
+        (folder / FINAL).unlink(missing_ok=True)
         if "config" in settings["tracking"]["artifacts"]:
             tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
             tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
@@ -102,10 +104,12 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
         _evaluate(fit, model, graph, settings["measures"], result)
         _record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:
-        tracked.abandon("KILLED", "interrupted")
+        if tracked:
+            tracked.abandon("KILLED", "interrupted")
         raise
     except Exception as error:
-        tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+        if tracked:
+            tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
         raise
     (folder / LAST).unlink(missing_ok=True)  # not before everything is recorded: until then it can be resumed
     return result

@@ -119,7 +119,7 @@ def test_a_process_that_is_killed_takes_its_cell_alone(shop: Study, start: Start
     assert "[4/4 cells" in errors
     assert "Traceback" not in errors
     done = {run.tags["depth"] for run in shop.finished().values()}
-    assert {"5"} <= done <= {"3", "4", "5"}  # with it goes what the other process was at
+    assert done <= {"3", "4", "5"} and len(done) >= 2  # with it goes what the other process was at
     assert f"{4 - len(done)} cells failed: the same command tries them again" in out
 
 
@@ -211,7 +211,7 @@ def test_a_study_is_called_what_it_is(
 
 
 BAD_STUDIES: list[tuple[dict[str, Any], str]] = [
-    ({"liens": {}}, "a study has no liens: it is made of lines, grid and film"),
+    ({"liens": {}}, "a study has no liens: it is made of lines, graphs, grid and film"),
     ({"grid": None}, "grid of a study must be a list of key: value, got None"),
     ({"lines": {"GCN": {"model": "gcn"}}}, "lines of a study must be LABEL: settings as they are typed, got GCN: "),
     ({"film": {"layer": 3}}, "film of a study has no layer: choose from depth, seed, split, split_seed, lines"),
@@ -228,7 +228,7 @@ def test_a_study_file_that_is_wrong(content: dict[str, Any], sentence: str) -> N
 
 def test_parts_of_a_study_file_may_be_left_out() -> None:
     lines = {"GCN": "model=gcn"}
-    assert checked(OmegaConf.create({"lines": lines})) == {"lines": lines, "grid": {}, "film": {}}
+    assert checked(OmegaConf.create({"lines": lines})) == {"lines": lines, "graphs": {}, "grid": {}, "film": {}}
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -1,5 +1,7 @@
 """One run in this process: what it scores, records, keeps and refuses."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from src.errors import UserError
 from src.settings import flatten
+from src.tracking.run import TrackedRun
 from src.train.identity import checkpoint_folder
 from src.train.run import run
 
@@ -142,3 +145,25 @@ def test_a_flow_that_overflows_is_a_result_with_its_time_and_the_states_before(s
     energy = result.curves["dirichlet_energy"]
     assert 0 < energy[0] < energy[1] < energy[2]
     assert result.scores["function_evaluations"] == 4 * 60
+
+
+def test_ctrl_c_while_a_run_is_being_created_leaves_none_running(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(TrackedRun):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            os.kill(os.getpid(), signal.SIGINT)
+            created.append(self.run_id)
+
+    created: list[str] = []
+    monkeypatch.setattr("src.train.run.TrackedRun", Slow)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    chosen = settings("model=mlp", "depth=2", "epochs=3")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(chosen)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(created[0])
+    assert (recorded.info.status, recorded.data.tags["outcome"]) == ("KILLED", "interrupted")
