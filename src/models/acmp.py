@@ -72,7 +72,7 @@ class ACMP(Flow):
         self.form, self.normalization, self.well = form, normalization, well
         self.initial_alpha, self.initial_delta = alpha, delta
         if (form, normalization) == ("paper", "sum"):
-            self.milder = " or model.normalization=mean"
+            self.milder = ", or model.normalization=mean"
         self.repulsion = nn.Parameter(torch.tensor(float(repulsion)), requires_grad=learn_repulsion)
         self.raw_alpha = nn.Parameter(torch.zeros(settings.hidden))
         self.raw_delta = nn.Parameter(torch.zeros(settings.hidden), requires_grad=well == "on")

@@ -67,8 +67,8 @@ def refuse_step(
         raise UserError(
             f"{solver} with model.step_size={step_size:g} may overflow on this graph: states change at a "
             f"rate of up to {fastest:.3g} per unit of time, most at node {node} with {int(adjacency.degree[node])} "
-            f"neighbours; use model.step_size={_round_down(REACH[solver] / fastest)} or less, with more depth for the "
-            f"same time{milder}; {ANYWAY}"
+            f"neighbours; use model.step_size={_round_down(REACH[solver] / fastest)} or less (more depth for the same "
+            f"time){milder}; {ANYWAY}"
         )
 
 
