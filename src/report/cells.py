@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from src.errors import UserError
+from src.settings import NOT_THE_EXPERIMENT
 from src.study.lines import GRID
 from src.study.plan import ENDED
 from src.tracking.search import Recorded, Records
@@ -131,10 +132,15 @@ def _row(
         "verdict": run.tags.get("verdict", "unknown") if run else None,
         "evidence": run.tags.get("evidence") if run else None,
         "recipe": tags.get("recipe"),
-        "typed": tags.get("command_line"),
+        "typed": _experiment(tags["command_line"]) if "command_line" in tags else None,
         "code_hash": tags.get("code_hash"),
         "git_commit": tags.get("git_commit"),
         "data_hash": entry["data_hash"],
         "config_hash": entry["config_hash"],
         "run_id": run.run_id if run else None,
     }
+
+
+def _experiment(typed: str) -> str:
+    """What was typed, without where it was recorded: a report is shown around, addresses and paths are not."""
+    return " ".join(word for word in typed.split() if word.split("=")[0].split(".")[0] not in NOT_THE_EXPERIMENT)

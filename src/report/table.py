@@ -9,7 +9,6 @@ import yaml
 
 from src.config import CONF
 from src.report.cells import LAST
-from src.settings import NOT_THE_EXPERIMENT
 from src.study.statistics import Summary, counted, over_runs, paired
 
 Rows = list[list[str]]
@@ -188,6 +187,5 @@ def _matches(entry: Mapping[str, Any], cells: pd.DataFrame) -> bool:
 
 
 def _changes(typed: str) -> list[str]:
-    """What was typed, `key=value`, besides what the table shows and what does not change a result."""
-    keys = {text: text.partition("=")[0] for text in typed.split()}
-    return [text for text, key in keys.items() if key.split(".")[0] not in NOT_THE_EXPERIMENT and key not in SHOWN]
+    """What was typed, `key=value`, besides what the table shows."""
+    return [text for text in typed.split() if text.partition("=")[0] not in SHOWN]

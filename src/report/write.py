@@ -13,7 +13,7 @@ from src.report.table import markdown
 from src.study.lines import RESULTS, file_name
 from src.tracking.search import Records
 
-DPI = 150
+DPI = {"film": 100}  # thousands of points
 
 
 def write_report(records: Records, study: str) -> list[Path]:
@@ -45,6 +45,6 @@ def write_report(records: Records, study: str) -> list[Path]:
             figures["film"] = film_figure(report.films)
         for name, figure in figures.items():
             written.append(folder / f"{name}.png")
-            figure.savefig(written[-1], dpi=DPI)
+            figure.savefig(written[-1], dpi=DPI.get(name, 150))
     (folder / "report.html").write_text(page(report))
     return [*written, folder / "report.html"]

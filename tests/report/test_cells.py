@@ -45,6 +45,13 @@ def test_values_are_those_of_the_runs(recorded: Store, report: Report) -> None:
         assert row["seconds"] == pytest.approx(run.metrics["epochs_run"] * run.metrics["seconds_per_epoch"])
 
 
+def test_where_it_was_recorded_is_not_shown_around(recorded: Store, report: Report) -> None:
+    tags = recorded.client.get_run(report.cells["run_id"].iloc[0]).data.tags
+    assert recorded.uri in tags["command_line"]
+    assert report.cells["typed"].str.contains("depth=").all()
+    assert not report.cells["typed"].str.contains("tracking|sqlite").any()
+
+
 def test_scores_are_of_a_training_that_ran(report: Report) -> None:
     finished = report.cells[report.cells["outcome"] == "finished"]
     assert set(finished["line"]) == set(LINES) - {DIVERGED}
