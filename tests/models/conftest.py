@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch_geometric.nn import GCNConv
 
 from src.graph.adjacency import gcn_adjacency
 from src.graph.graph import Graph
@@ -61,5 +62,39 @@ def assert_same_as_dense(graph: Graph) -> Callable[[NodeClassifier, Dense], None
         weights = list(model.parameters())
         ours, theirs = (torch.autograd.grad(F.cross_entropy(z, graph.y), weights) for z in (logits, expected))
         torch.testing.assert_close(ours, theirs)
+
+    return check
+
+
+@pytest.fixture
+def pyg_convolutions() -> Callable[[Any], list[nn.Module]]:
+    """PyG's `GCNConv` for every layer of a GCN, with its weights and biases."""
+
+    def copy(model: Any) -> list[nn.Module]:
+        biases = model.biases or [None] * len(model.weights)
+        convolutions = [
+            GCNConv(*weight.shape, bias=bias is not None) for weight, bias in zip(model.weights, biases, strict=True)
+        ]
+        with torch.no_grad():
+            for convolution, weight, bias in zip(convolutions, model.weights, biases, strict=True):
+                convolution.double().lin.weight.copy_(weight.T)
+                if bias is not None:
+                    convolution.bias.copy_(bias)
+        return convolutions
+
+    return copy
+
+
+@pytest.fixture
+def assert_same_as_layers(graph: Graph) -> Callable[[Any, list[Any], Tensor], None]:
+    """Logits and gradients of a GCN equal those that PyG's layers gave."""
+
+    def check(model: Any, convolutions: list[Any], expected: Tensor) -> None:
+        logits = model(graph.x, graph.adjacency)
+        torch.testing.assert_close(logits, expected)
+        F.cross_entropy(expected, graph.y).backward()
+        theirs = [c.lin.weight.grad.T for c in convolutions] + [c.bias.grad for c in convolutions if model.biases]
+        ours = torch.autograd.grad(F.cross_entropy(logits, graph.y), list(model.parameters()))
+        torch.testing.assert_close(list(ours), theirs)
 
     return check
