@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from benchmarks.peers import PygACMP
 from src.errors import UserError
 from src.graph.adjacency import Adjacency, gcn_adjacency
 from src.graph.drop_edge import DropEdge
@@ -217,3 +219,19 @@ def test_findings_tell_the_learned_strengths(well: str, settings: Any, graph: Gr
         "time": 1.0, "function_evaluations": 16.0,
         "repulsion": 0.5, "alpha_mean": 0.25, "delta_mean": 0.5 if well == "on" else 0.0,
     }  # fmt: skip
+
+
+def test_results_equal_those_of_message_passing_by_edges(graph: Graph, settings: Any) -> None:
+    knobs: dict[str, Any] = {"repulsion": 0.4, "solver": "rk4", "step_size": 0.1, "alpha": 1.0, "delta": 0.5}
+    model = acmp(settings, depth=6, **knobs)
+    peer = PygACMP(7, 3, 6, 5, 0.0, knobs).double()
+    with torch.no_grad():
+        for ours, theirs in ((model.encoder, peer.encoder), (model.decoder, peer.decoder)):
+            theirs.weight.copy_(ours.weight.T)
+            theirs.bias.copy_(ours.bias)
+    assert isinstance(graph.x, Tensor)
+    logits, expected = model(graph.x, graph.adjacency), peer(graph.x, graph.edge_index)
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-7)  # the peer's degrees are float32
+    (of_ours,) = torch.autograd.grad(F.cross_entropy(logits, graph.y), [model.encoder.weight])
+    (of_theirs,) = torch.autograd.grad(F.cross_entropy(expected, graph.y), [peer.encoder.weight])
+    torch.testing.assert_close(of_ours, of_theirs.T, rtol=1e-5, atol=1e-7)
