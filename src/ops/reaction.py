@@ -20,24 +20,32 @@ class _Reaction(torch.autograd.Function):
             ctx.save_for_backward(force, x, alpha)
             return force * alpha
         ctx.save_for_backward(force, x, alpha, delta)
-        well = torch.addcmul(x, x * x, x, value=-1.0).mul_(delta)
-        return well.addcmul_(force, alpha)
+        well = x * x
+        torch.addcmul(x, well, x, value=-1.0, out=well)  # every new tensor of this size costs as much as a pass over it
+        return well.mul_(delta).addcmul_(force, alpha)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, Tensor, Tensor, Tensor | None]:
         (grad,), (force, x, alpha, *well) = grads, ctx.saved_tensors
-        of_force = grad * alpha
-        of_values = entry_products(ctx.operator.matrix, of_force, x) if ctx.needs_input_grad[1] else None
-        of_alpha = (grad * force).sum(0)
+        first = grad * force
+        of_alpha = first.sum(0)
         if not well:
-            return None, of_values, product(ctx.operator.transpose, of_force, 1.0), of_alpha, None
+            of_force = torch.mul(grad, alpha, out=first)
+            of_x = product(ctx.operator.transpose, of_force, 1.0)
+            return None, _of_values(ctx, of_force, x), of_x, of_alpha, None
         (delta,) = well
-        square, slope = x * x, grad * delta
-        of_delta = torch.addcmul(x, square, x, value=-1.0).mul_(grad).sum(0)
-        through_well = torch.addcmul(slope, square, slope, value=-3.0)
-        of_x = torch.addmm(through_well, ctx.operator.transpose, of_force)
-        return None, of_values, of_x, of_alpha, of_delta
+        square = torch.mul(x, x, out=first)
+        second = torch.addcmul(x, square, x, value=-1.0)
+        of_delta = second.mul_(grad).sum(0)
+        through_well = torch.mul(grad, delta, out=second).addcmul_(square, second, value=-3.0)
+        of_force = torch.mul(grad, alpha, out=first)
+        of_x = torch.addmm(through_well, ctx.operator.transpose, of_force, out=through_well)
+        return None, _of_values(ctx, of_force, x), of_x, of_alpha, of_delta
+
+
+def _of_values(ctx: Any, of_force: Tensor, x: Tensor) -> Tensor | None:
+    return entry_products(ctx.operator.matrix, of_force, x) if ctx.needs_input_grad[1] else None
 
 
 def reaction(operator: Propagator, x: Tensor, alpha: Tensor, delta: Tensor | None = None) -> Tensor:
