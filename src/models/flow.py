@@ -90,29 +90,43 @@ class Flow(NodeClassifier):
         velocity, learned = self.velocity(operator)
         if operator.learned is not None:
             learned = (*learned, operator.learned)
-        observe(0, state)
-        before, largest = self.calls, [_largest(state)]
-        for layer in range(1, self.settings.depth + 1):
-            state = self._advance(velocity, learned, state)
-            largest.append(_largest(state))
-            observe(layer, state)
+        before, largest = self.calls, list[Tensor]()
+
+        def seen(state: Tensor) -> None:
+            observe(len(largest), state)
+            largest.append(state.detach().abs().amax())  # a tenth of the time of torch.linalg.vector_norm(state, inf)
+
+        state = self._integrate(velocity, learned, state, seen)
         self.evaluations = self.calls - before
         self._remember_break(torch.stack(largest))
         h, scale = self.relu_drop(state)
         return self.decoder(h, scale)
 
+    def _integrate(
+        self, velocity: Velocity, learned: tuple[Tensor, ...], state: Tensor, seen: Callable[[Tensor], None]
+    ) -> Tensor:
+        """The state at T; every state from x(0) on is shown to `seen`."""
+        if self.solver == "dopri5" or self.adjoint:
+            seen(state)
+            for _ in range(self.settings.depth):
+                state = self._advance(velocity, learned, state)
+                seen(state)
+            return state
+        grid = torch.arange(self.settings.depth + 1, dtype=state.dtype, device=state.device) * self.step_size
+        equation = _Equation(self, velocity, seen)
+        fixed = {**self.options, "options": {"grid_constructor": lambda *_: grid}}
+        state = odeint(equation, state, grid[[0, -1]], **fixed)[-1]  # one call: a call a layer copies every state
+        seen(state)
+        return state
+
     def _advance(self, velocity: Velocity, learned: tuple[Tensor, ...], state: Tensor) -> Tensor:
         """The state one `step_size` later; not a number where an adaptive solver cannot proceed."""
-
-        def right_hand_side(_: Tensor, x: Tensor) -> Tensor:
-            self.calls += 1
-            return velocity(x)
-
+        equation = _Equation(self, velocity)
         span = state.new_tensor([0.0, self.step_size])
         try:
             if self.adjoint:
-                return odeint_adjoint(right_hand_side, state, span, adjoint_params=learned, **self.options)[-1]
-            return odeint(right_hand_side, state, span, **self.options)[-1]
+                return odeint_adjoint(equation, state, span, adjoint_params=learned, **self.options)[-1]
+            return odeint(equation, state, span, **self.options)[-1]
         except AssertionError as error:
             if not stuck(error):
                 raise
@@ -168,8 +182,18 @@ class Flow(NodeClassifier):
             refuse_growth(growth, self.time)
 
 
-def _largest(state: Tensor) -> Tensor:
-    return state.detach().abs().amax()  # a tenth of the time of torch.linalg.vector_norm(state, inf)
+class _Equation:
+    """dx/dt as torchdiffeq calls it: counts its calls and shows the state at the beginning of every fixed step."""
+
+    def __init__(self, flow: Flow, velocity: Velocity, seen: Callable[[Tensor], None] = lambda state: None) -> None:
+        self.flow, self.velocity, self.seen = flow, velocity, seen
+
+    def __call__(self, _: Tensor, x: Tensor) -> Tensor:
+        self.flow.calls += 1
+        return self.velocity(x)
+
+    def callback_step(self, _t: Tensor, x: Tensor, _dt: Tensor) -> None:
+        self.seen(x)
 
 
 def generator(weights: Tensor, adjacency: Adjacency) -> Adjacency:
