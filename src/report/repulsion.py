@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from src.report.cells import Report
-from src.report.table import metric
+from src.report.table import by_run, metric
 from src.study.lines import line_looks
 from src.study.statistics import over_runs, paired
 
@@ -38,7 +38,7 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
         if whole.empty:
             continue
         column, _ = metric(whole)
-        val = {beta: _scores(part, "val_acc") for beta, part in whole.groupby("repulsion")}
+        val = {beta: by_run(part, "val_acc") for beta, part in whole.groupby("repulsion")}
         test = {beta: part[column].mean() for beta, part in whole.groupby("repulsion")}
         best = max(val, key=lambda beta: over_runs(val[beta]).mean)
         rows.append(
@@ -58,13 +58,13 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
 def repulsion_figure(report: Report) -> Figure:
     """Left: mean validation score against repulsion, a line a graph. Right: the best repulsion against homophily."""
     cells = report.cells.dropna(subset=["val_acc"])
-    found = best_repulsion(cells)
+    found = best_repulsion(report.cells)
     figure = Figure(figsize=(12.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     looks = line_looks(found.sort_values("homophily")["dataset"])
     for dataset, (color, dash) in looks.items():
         group = cells[cells["dataset"] == dataset]
-        points = [(beta, over_runs(_scores(part, "val_acc"))) for beta, part in group.groupby("repulsion")]
+        points = [(beta, over_runs(by_run(part, "val_acc"))) for beta, part in group.groupby("repulsion")]
         x, means, halves = np.array([(b, 100 * s.mean, 100 * s.half if s.n > 2 else 0) for b, s in points]).T
         homophily = float(group["homophily"].median())
         left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=f"{dataset} (homophily {homophily:.2f})")
@@ -88,8 +88,3 @@ def repulsion_figure(report: Report) -> Figure:
 def _as_good(best: Scores, other: Scores) -> bool:
     difference = paired(best, other)
     return difference is not None and difference.n > 2 and difference.high >= 0
-
-
-def _scores(cells: pd.DataFrame, column: str) -> Scores:
-    keys = zip(cells["seed"], cells["split"], strict=True)
-    return dict(zip(keys, cells[column], strict=True))

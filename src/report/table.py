@@ -115,8 +115,12 @@ def scores(cells: pd.DataFrame, depth: int) -> dict[tuple[int, str], float]:
     """(seed, split) -> test score of the cells at this depth that have one."""
     column, _ = metric(cells)
     part = cells[(cells["depth"] == depth) & cells[column].notna()]
-    keys = zip(part["seed"], part["split"], strict=True)
-    return dict(zip(keys, part[column], strict=True))
+    return by_run(part, column)
+
+
+def by_run(cells: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
+    """(seed, split) -> value of the column."""
+    return dict(zip(zip(cells["seed"], cells["split"], strict=True), cells[column], strict=True))
 
 
 def score(cells: pd.DataFrame, depth: int) -> str:

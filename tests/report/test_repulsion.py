@@ -38,6 +38,15 @@ def test_cells_without_a_score_do_not_count(cells: pd.DataFrame) -> None:
     assert found.loc["texas", "best"] == 0.0
 
 
+def test_a_repulsion_that_diverged_once_is_not_drawn_as_the_best(cells: pd.DataFrame) -> None:
+    worst = (cells["dataset"] == "texas") & (cells["repulsion"] == 1.0) & (cells["seed"] == 2)
+    cells.loc[worst, "val_acc"] = np.nan
+    _, right = repulsion_figure(Report("hand", cells)).axes
+    points = [line for line in right.lines if line.get_marker() == "o"]
+    at = {(float(np.asarray(p.get_xdata())[0]), float(np.asarray(p.get_ydata())[0])) for p in points}
+    assert at == {(0.9, 0.0), (0.1, 0.0)}
+
+
 def test_a_line_for_every_graph_and_a_point_at_its_homophily(cells: pd.DataFrame) -> None:
     left, right = repulsion_figure(Report("hand", cells)).axes
     drawn = {line.get_label(): line for line in left.lines}
