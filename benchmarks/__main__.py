@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.epochs import epoch_overhead
-from benchmarks.peers import PygACMP, PygGCN, PygGCNII, gcnii_floor
+from benchmarks.peers import gcnii_floor, peer_of
 from benchmarks.timing import alternate
 from src.data.prepare import load
 from src.errors import UserError
@@ -50,15 +49,6 @@ def pyg_step(model: nn.Module, graph: Graph) -> Callable[[], None]:
         optimizer.step()
 
     return step
-
-
-def peer_of(name: str, sizes: tuple[int, int, int, int, float], knobs: dict[str, Any]) -> nn.Module:
-    """The network `name` from PyG's own layers."""
-    if name == "gcn":
-        return PygGCN(*sizes)
-    if name == "acmp":
-        return PygACMP(*sizes, knobs)
-    return PygGCNII(*sizes, knobs["alpha"], knobs["theta"])
 
 
 def step_rows(table: Table, rounds: int) -> None:

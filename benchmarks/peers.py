@@ -88,6 +88,15 @@ class PygACMP(nn.Module):
         return self.decoder(F.dropout(state.relu(), self.dropout, self.training))
 
 
+def peer_of(name: str, sizes: tuple[int, int, int, int, float], knobs: Mapping[str, Any]) -> nn.Module:
+    """The network `name` from PyG's own layers."""
+    if name == "gcn":
+        return PygGCN(*sizes)
+    if name == "acmp":
+        return PygACMP(*sizes, knobs)
+    return PygGCNII(*sizes, knobs["alpha"], knobs["theta"])
+
+
 def gcnii_floor(graph: Graph, depth: int, hidden: int) -> Callable[[], None]:
     """The sparse and dense products of one GCNII step and nothing else, on buffers of the step's own shapes.
 

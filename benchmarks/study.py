@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.peers import PygGCN, PygGCNII
+from benchmarks.peers import peer_of
 from src.config import CONF, ROOT
 from src.data.prepare import load
 from src.graph.graph import Graph
@@ -28,15 +28,15 @@ from src.ops import SparseFeatures
 from src.study.grid import Cell, expand
 from src.tracking.search import Records
 from src.train.fit import quiet_libraries
+from src.train.identity import model_name
 
 
 def peer(cell: Cell, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The cell's network from PyG's layers, with its two weight decays."""
     settings = cell.settings
-    knobs = settings["model"]
     sizes = (graph.x.shape[1], classes, cell.depth, settings["hidden"], settings["dropout"])
     torch.manual_seed(cell.seed)
-    model = PygGCNII(*sizes, knobs["alpha"], knobs["theta"]) if "alpha" in knobs else PygGCN(*sizes)
+    model = peer_of(model_name(settings), sizes, settings["model"])
     linear = [p for name, p in model.named_parameters() if name.startswith(("encoder", "decoder"))]
     layers = [p for name, p in model.named_parameters() if not name.startswith(("encoder", "decoder"))]
     groups = [

@@ -31,7 +31,7 @@ class Graph:
     @property
     def edge_index(self) -> Tensor:
         """Edges without self-loops, (2, m), each undirected edge in both directions."""
-        not_loop = self.adjacency.row != self.adjacency.col
+        not_loop = ~self.adjacency.loops
         return torch.stack([self.adjacency.col[not_loop], self.adjacency.row[not_loop]])
 
     def to(self, device: torch.device | str, **_: Any) -> "Graph":

@@ -93,7 +93,7 @@ class ACMP(Flow):
             return self._released(x0, adjacency)
         kept = adjacency.neighbours.to(x0.dtype)
         a = adjacency.values * kept if self.attention is None else self.attention(x0, adjacency)
-        degree = _inverse(adjacency.degree)
+        degree = _inverse(adjacency.row_sums(kept))
         total = _inverse(adjacency.row_sums(a.detach()))  # of attention always 1
         i, j = adjacency.row, adjacency.col
         if self.normalization == "mean":

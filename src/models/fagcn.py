@@ -49,7 +49,7 @@ class FAGCN(NodeClassifier):
 def signed(adjacency: Adjacency, ends: Tensor) -> Adjacency:
     r""":math:`\tanh(u_i + v_j) / \sqrt{d_i d_j}` on neighbours, 0 on self-loops; `ends` holds (u, v), (n, 2)."""
     kept = adjacency.neighbours.to(ends.dtype)
-    root = adjacency.degree.clamp_min(1).rsqrt()
+    root = adjacency.row_sums(kept).clamp_min(1).rsqrt()
     i, j = adjacency.row, adjacency.col
     gate = torch.tanh(ends[:, 0].index_select(0, i) + ends[:, 1].index_select(0, j))
     return adjacency.weighted(gate * (kept * root[i] * root[j]))

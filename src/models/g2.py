@@ -55,7 +55,7 @@ def gate_speed(adjacency: Adjacency, x: Tensor) -> Tensor:
     r""":math:`\tanh` of the mean of :math:`(x_j - x_i)^2` over neighbours j of node i, (n, f); 0 without any."""
     x = x - x.mean(0)  # differences stay; alike states become zeros, which cancel without a rest
     kept = adjacency.neighbours.to(x.dtype)
-    degree = adjacency.degree
+    degree = adjacency.row_sums(kept)
     mean = adjacency.weighted(kept / degree.clamp_min(1)[adjacency.row])
     of_x, of_square = propagate(mean, torch.cat([x, x * x], 1)).chunk(2, 1)
     lonely = (degree == 0).unsqueeze(1)

@@ -5,7 +5,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,36 +75,35 @@ class Fit:
 
     @contextlib.contextmanager
     def _deferring_ctrl_c(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread hears signals
-            return
-        before = signal.getsignal(signal.SIGINT)
-
         def remember(*_: object) -> None:
             self.saver.interrupted = True
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-        signal.signal(signal.SIGINT, remember)
-        try:
+        with _hearing_ctrl_c(remember):
             yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
 def holding_ctrl_c() -> Iterator[None]:
     """What happens inside is done whole: a Ctrl-C meanwhile is heard at the end."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    with _hearing_ctrl_c(lambda number, _: pressed.append(number)):
+        yield
+    if pressed and callable(before):
+        before(signal.SIGINT, None)
+
+
+@contextlib.contextmanager
+def _hearing_ctrl_c(handler: Callable[[int, Any], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
         return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    before = signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if pressed and callable(before):
-        before(signal.SIGINT, None)
 
 
 def make_fit(
