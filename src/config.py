@@ -77,7 +77,7 @@ class StudyConfig:
     study: Any = knob()
     name: str | None = knob()
     jobs: int | None = knob("[1, inf)")
-    backend: str = knob(["loky", "dask"])
+    backend: str = knob(["processes", "dask"])
     scheduler: str | None = knob()
     only: list[str] | None = knob()
     reuse: str = knob(["any_code", "same_code"])

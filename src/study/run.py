@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 
-import joblib
 import torch
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
@@ -11,15 +10,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from src.errors import UserError
+from src.parallel import Stop, Workers, connect, execute, local
 from src.study.estimate import estimate
-from src.study.execute import Job, Stop, connect, execute
 from src.study.grid import Cell
 from src.study.lines import Line, close_parents, line_colors, open_parents
 from src.study.plan import Plan, make_plan
 from src.study.summary import duration, listing, results
+from src.study.work import Job, work
 from src.tracking.search import PARENT, Records
 from src.train.fit import quiet_libraries
-from src.train.identity import CHECKPOINTS, at_work
+from src.train.identity import CHECKPOINTS, at_work, run_name
 
 
 def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
@@ -41,10 +41,10 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
     records = Records(tracking["uri"], tracking["experiment"])  # created here, before any worker starts
     plan = make_plan(cells, records.runs(), config.reuse == "same_code")
     dask = config.backend == "dask" and not config.dry
-    jobs = connect(config.scheduler, records.uri) if dask else config.jobs or joblib.cpu_count()
-    torch.set_num_threads(max(1, joblib.cpu_count() // jobs))
+    workers = connect(config.scheduler, [records.uri]) if dask else local(config.jobs)
+    torch.set_num_threads(workers.threads)
     costs = estimate(plan)
-    print(listing(name, plan, sum(costs.values()) / jobs, jobs))
+    print(listing(name, plan, sum(costs.values()) / workers.count, workers.count))
     if config.dry:
         return True
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
             interrupted = False
             if plan.todo:
                 try:
-                    interrupted = _run_cells(name, plan, lines, jobs, config, costs)
+                    interrupted = _run_cells(name, plan, lines, workers, costs)
                 except BaseException:
                     close_parents(name, lines, plan, complete=False)
                     raise
@@ -71,9 +71,7 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
     return not plan.todo
 
 
-def _run_cells(
-    name: str, plan: Plan, lines: Sequence[Line], jobs: int, config: DictConfig, costs: dict[str, float]
-) -> bool:
+def _run_cells(name: str, plan: Plan, lines: Sequence[Line], workers: Workers, costs: dict[str, float]) -> bool:
     """Run what is left to do and show it; returns whether it was interrupted."""
     parents = {line.key: line.parent for line in lines}
     queue = [
@@ -82,17 +80,19 @@ def _run_cells(
     console = Console(stderr=True)
     ended, spent, total = 0, 0.0, sum(costs.values())
     left = total
-    with Stop() as stop, Progress(TextColumn("{task.description}"), BarColumn(), console=console) as bar:
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), console=console)
+    with Stop("cells at work save a checkpoint and end") as stop, bar:
         task = bar.add_task(name, total=total)
-        for done in execute(queue, jobs, config.backend, stop):
+        for done in execute(queue, work, workers, stop):
+            cell = done.task.cell
             if done.outcome != "interrupted":
                 ended += 1
-                left -= costs[done.cell.hash]
+                left -= costs[cell.hash]
                 spent += done.seconds
-            pace = spent / (total - left) / jobs if spent else 0.0
+            pace = spent / (total - left) / workers.count if spent else 0.0
             text = f"{ended}/{len(queue)} cells" + (f", about {duration(left * pace)} left" if left > 0 else "")
             bar.update(task, completed=total - left, description=f"{name}: {text}")
-            what = f"{done.name} ({done.cell.line}): {done.outcome}, {done.sentence}"
+            what = f"{run_name(cell.settings)} ({cell.line}): {done.outcome}, {done.sentence}"
             console.print(f"[{text}] {what} ({duration(done.seconds)})", markup=False, highlight=False, soft_wrap=True)
     return stop.requested
 

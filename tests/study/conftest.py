@@ -63,7 +63,7 @@ class Study:
 
 def options(**changes: Any) -> DictConfig:
     """conf/study.yaml's own settings."""
-    plain = {"jobs": 1, "backend": "loky", "scheduler": None, "only": None, "reuse": "any_code", "dry": False}
+    plain = {"jobs": 1, "backend": "processes", "scheduler": None, "only": None, "reuse": "any_code", "dry": False}
     return OmegaConf.create(plain | changes)
 
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -118,9 +119,56 @@ def test_a_process_that_is_killed_takes_its_cell_alone(shop: Study, start: Start
     assert "failed, a process was killed" in errors
     assert "[4/4 cells" in errors
     assert "Traceback" not in errors
-    done = {run.tags["depth"] for run in shop.finished().values()}
-    assert done <= {"3", "4", "5"} and len(done) >= 2  # with it goes what the other process was at
-    assert f"{4 - len(done)} cells failed: the same command tries them again" in out
+    assert {run.tags["depth"] for run in shop.finished().values()} == {"3", "4", "5"}
+    assert "1 cells failed: the same command tries them again" in out
+
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", scheduler_port=0
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def scheduler(shop: Study, environment: dict[str, str]) -> Iterator[str]:
+    """Address of a cluster of two processes beside the copy of the program."""
+    (shop.folder / "cluster.py").write_text(CLUSTER)
+    path = {**environment, "PYTHONPATH": str(shop.folder)}
+    process = subprocess.Popen(
+        [sys.executable, "cluster.py"], cwd=shop.folder, env=path, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    try:
+        process.communicate(timeout=30)  # closes its input
+    finally:
+        process.kill()
+
+
+def test_a_study_on_dask_has_the_numbers_of_one_in_this_process(
+    scheduler: str, shop: Study, start: Start, study: Study
+) -> None:
+    typed = ["depth=2,4", "seed=0,1", "epochs=5"]
+    process = start("model=gcn", *CSBM, *typed, "name=small", "backend=dask", f"scheduler={scheduler}")
+    out, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert "4 cells, 0 done, 4 to do" in out
+    there = {run.identity: run for run in shop.finished().values()}
+    assert len(there) == 4
+    assert len(list((shop.folder / "results" / "small" / "lines").iterdir())) == 1
+
+    assert study.run(study.cells(*typed, lines={"GCN": "model=gcn"}))
+    assert {run.identity for run in study.finished().values()} == set(there)
+    for run in study.finished().values():
+        for name in ("test_acc", "best_val_loss", "dirichlet_energy"):
+            assert there[run.identity].metrics[name] == pytest.approx(run.metrics[name], rel=1e-6), name
 
 
 def called(monkeypatch: pytest.MonkeyPatch, *typed: str) -> Any:
@@ -136,7 +184,7 @@ WRONG = [
     (["study=foo"], f"there is no study foo: choose one of {STUDIES}"),
     (["jobs=0"], "jobs must be a whole number or null in [1, inf), got 0"),
     (["jobs=x"], "jobs must be a whole number or null in [1, inf), got x"),
-    (["backend=foo"], "backend must be one of loky, dask, got foo"),
+    (["backend=foo"], "backend must be one of processes, dask, got foo"),
     (["reuse=x"], "reuse must be one of any_code, same_code, got x"),
     (["dry=maybe"], "dry must be true or false, got maybe"),
     (["only=[foo]"], "there is no line foo: choose from gcn"),

@@ -1,0 +1,236 @@
+"""Tasks side by side, in processes of this machine or on a Dask cluster. Imports nothing heavy.
+
+Processes hear Ctrl-C only while they are at a task, and end with the process that started them.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import joblib
+
+from src.cli import explain
+from src.errors import UserError
+
+WATCH_SECONDS = 1.0
+CTRL_C = {signal.SIGINT}
+KILLED = "a process was killed, for want of memory perhaps; the same command tries again, with fewer jobs if you say so"
+T = TypeVar("T")
+Work = Callable[[Any, int], tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Ended(Generic[T]):
+    """How a task ended.
+
+    Attributes:
+        outcome: what the work returned, or `failed` or `interrupted`.
+        seconds: wall time.
+        sentence: what the work returned beside it, or why it failed.
+    """
+
+    task: T
+    outcome: str
+    sentence: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who works.
+
+    Attributes:
+        count: tasks at the same time; one on this machine is this process itself.
+        threads: that each may use.
+        client: of the Dask cluster, else None.
+    """
+
+    count: int
+    threads: int
+    client: Any = None
+
+    def open(self) -> Executor:
+        if self.client:
+            return self.client.get_executor(pure=False)
+        return ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"))
+
+
+class Stop:
+    """Ctrl-C once: no new task begins, those at work save what they can and end. Twice: at once.
+
+    The processes of this machine hear Ctrl-C themselves; a Dask cluster finishes the tasks that it has begun.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what, self.requested = what, False
+
+    def __enter__(self) -> "Stop":
+        self._before = signal.signal(signal.SIGINT, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _heard(self, *_: object) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        print(f"\nstopping: {self.what} (Ctrl-C again ends at once)", file=sys.stderr)
+
+
+def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Iterator[Ended[T]]:
+    """Do the tasks, as many at a time as there are workers, and yield each as it ends; begins none after a stop.
+
+    A process that is killed takes the others of its pool with it. What they were at is then done again, one task at a
+    time: the task during which the new process is killed as well has `failed`, and no other.
+
+    Args:
+        tasks: each is taken when a worker is free.
+        work: of the process that does it: (task, threads) -> (outcome, sentence). A function of a module.
+
+    Raises:
+        UserError: the Dask cluster is gone.
+    """
+    waiting = iter(tasks)
+    if workers.count == 1 and not workers.client:
+        for task in waiting:
+            yield _finish(task, _call(work, task, workers.threads, None), stop)
+            if stop.requested:
+                break
+        return
+    while True:
+        at_risk: list[T] = []
+        yield from _pool(waiting, work, workers, stop, at_risk)
+        if not at_risk:
+            return
+        for task in at_risk:
+            killed: list[T] = []
+            yield from _pool(iter([task]), work, replace(workers, count=1), stop, killed)
+            if killed and not stop.requested:
+                yield Ended(task, "failed", KILLED, 0.0)
+
+
+def _pool(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop, at_risk: list[T]) -> Iterator[Ended[T]]:
+    """`execute` until nothing is left, or a process is killed: what was being done then goes into `at_risk`."""
+    pool = workers.open()
+    at_work: dict[Future[Any], T] = {}
+    parent = None if workers.client else os.getpid()
+    try:
+        while not at_risk:
+            while not stop.requested and len(at_work) < workers.count and (task := next(waiting, None)) is not None:
+                with _deaf():  # a process that Ctrl-C reaches before it has begun would break the pool
+                    at_work[pool.submit(_call, work, task, workers.threads, parent)] = task
+            if not at_work:
+                return
+            for future in wait(at_work, return_when=FIRST_COMPLETED).done:
+                task, problem = at_work.pop(future), future.exception()
+                if isinstance(problem, BrokenProcessPool):
+                    at_risk.append(task)
+                elif problem is not None:
+                    raise UserError(f"the Dask cluster failed ({problem}): start the same command again") from None
+                else:
+                    yield _finish(task, future.result(), stop)
+        at_risk.extend(at_work.values())
+    finally:
+        pool.shutdown(wait=not workers.client)
+
+
+def _finish(task: T, ended: tuple[str, str, float], stop: Stop) -> Ended[T]:
+    stop.requested = stop.requested or ended[0] == "interrupted"
+    return Ended(task, *ended)
+
+
+def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str, str, float]:
+    """One task from start to end; whatever goes wrong in it stays in it."""
+    start = time.perf_counter()
+    try:
+        if parent is not None:
+            _end_with(parent)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, CTRL_C)
+        ended = work(task, threads)
+    except KeyboardInterrupt:
+        ended = "interrupted", "the same command goes on with it"
+        if parent is not None:
+            time.sleep(WATCH_SECONDS)  # else another task may be handed out before Ctrl-C is heard there too
+    except Exception as error:
+        ended = "failed", explain(error) or f"{type(error).__name__}: {error}"
+    finally:
+        if parent is not None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, CTRL_C)
+    return *ended, time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Threads and processes that are started inside do not hear Ctrl-C; this one hears it at the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, CTRL_C)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with(parent: int) -> None:
+    """A process whose parent was killed must not go on: the same command, started again, would do its task too."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    if not any(thread.name == "watch" for thread in threading.enumerate()):
+        threading.Thread(target=watch, name="watch", daemon=True).start()
+
+
+def local(jobs: int | None) -> Workers:
+    """Processes of this machine, as many as cores if not said; the cores are shared out among them."""
+    cores = int(joblib.cpu_count())
+    count = jobs or cores
+    return Workers(count, max(1, cores // count))
+
+
+def connect(scheduler: str | None, stores: Iterable[str]) -> Workers:
+    """The workers of the Dask cluster at this address.
+
+    Args:
+        stores: addresses of databases that every worker has to reach.
+
+    Raises:
+        UserError: no scheduler answers, it has no workers, they have several threads, or cannot reach a store.
+    """
+    if not scheduler:
+        raise UserError("backend=dask needs the address of a scheduler: scheduler=tcp://HOST:8786")
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise UserError("backend=dask needs dask: pip install 'dask[distributed]'") from None
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+    threads = client.nthreads()
+    hosts = set(client.run(socket.gethostname).values())
+    local_store = next((store for store in stores if store.startswith("sqlite")), None)
+    problem = ""
+    if not threads:
+        problem = f"the Dask scheduler {scheduler} has no workers: start some, `dask worker {scheduler}`"
+    elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
+        problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
+    elif local_store and hosts - {socket.gethostname()}:
+        problem = (
+            f"Dask workers on other machines cannot reach {local_store}: give a server, tracking.uri=http://HOST:5000"
+        )
+    if problem:
+        client.close()
+        raise UserError(problem)
+    return Workers(len(threads), 1, client)

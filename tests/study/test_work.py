@@ -1,0 +1,96 @@
+"""Cells one after another in this process: what ends, fails and goes on."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from src.parallel import Ended, Stop, execute, local
+from src.study.grid import Cell
+from src.study.work import Job, work
+from src.train.identity import LAST, STATES, checkpoint_folder
+from tests.study.conftest import Study
+
+ONE = {"GCN": "model=gcn"}
+LONG = ("depth=2", "epochs=400", "patience=400", "checkpoint_every=20")
+
+
+def execute_here(cells: list[Cell], stop: Stop | None = None) -> list[Ended[Job]]:
+    jobs = [Job(cell, {"study": "small"}) for cell in cells]
+    return list(execute(jobs, work, local(1), stop or Stop("")))
+
+
+def test_every_cell_is_run_in_order(study: Study) -> None:
+    cells = study.cells("seed=0")
+    done = execute_here(cells)
+    assert [one.task.cell for one in done] == cells
+    assert {one.outcome for one in done} == {"finished"}
+    runs = study.records.runs()
+    assert [run.tags["config_hash"] for run in runs] == [cell.hash for cell in cells]
+    for one, run in zip(done, runs, strict=True):
+        assert one.sentence == f"test {100 * run.metrics['test_acc']:.1f} %, {run.tags['verdict']}"
+        assert one.seconds > 0
+    assert {run.tags["study"] for run in runs} == {"small"}
+
+
+def test_a_diverged_cell_is_a_result(study: Study) -> None:
+    (done,) = execute_here(study.cells("lr=1e30", "seed=0", "depth=2", lines=ONE))
+    assert (done.outcome, done.sentence) == ("diverged", "diverged")
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(study: Study) -> None:
+    cells = study.cells("seed=0,1,2", "depth=2", lines=ONE)
+    gone = str(study.folder / "gone.npz")
+    cells[0].settings["dataset"] = {"name": "npz", "_target_": "src.data.heterophilous.read_npz", "path": gone}
+    cells[1].settings["model"]["_target_"] = "src.models.gcn.Nothing"
+    done = execute_here(cells)
+    assert [one.outcome for one in done] == ["failed", "failed", "finished"]
+    assert gone in done[0].sentence
+    assert "Nothing" in done[1].sentence
+    assert not any("\n" in one.sentence for one in done)
+
+
+def test_an_interrupted_cell_goes_on_from_its_checkpoint(study: Study) -> None:
+    cells = study.cells(*LONG, "seed=0,1", lines=ONE)
+    last = checkpoint_folder(cells[0].settings) / LAST
+
+    def press() -> None:
+        deadline = time.monotonic() + 60
+        while not last.is_file() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with Stop("") as stop:
+        (done,) = execute_here(cells, stop)
+    thread.join()
+    assert (done.task.cell, done.outcome) == (cells[0], "interrupted")
+    assert stop.requested  # so the second cell did not begin
+    (before,) = study.records.runs()
+
+    assert [one.outcome for one in execute_here(cells)] == ["finished", "finished"]
+    after = study.records.runs()
+    assert [run.tags["config_hash"] for run in after] == [cell.hash for cell in cells]
+    assert after[0].run_id == before.run_id
+    steps = study.records.client.get_metric_history(before.run_id, "train_loss")
+    assert sorted(point.step for point in steps) == list(range(400))
+
+
+@pytest.mark.parametrize("content", [b"no checkpoint", b""])
+def test_a_checkpoint_that_belongs_elsewhere_does_not_stop_a_cell(study: Study, content: bytes) -> None:
+    (cell,) = study.cells("depth=2", "seed=0", lines=ONE)
+    folder = checkpoint_folder(cell.settings)
+    folder.mkdir(parents=True)
+    (folder / LAST).write_bytes(content)
+    assert [one.outcome for one in execute_here([cell])] == ["finished"]
+    assert not (folder / LAST).exists()
+
+
+def test_a_film_cell_keeps_its_states(study: Study, tmp_path: Path) -> None:
+    execute_here(study.cells("depth=2", "seed=0,1", lines=ONE, film={"seed": 1}))
+    kept = [study.records.file(run.run_id, STATES, tmp_path) is not None for run in study.records.runs()]
+    assert kept == [False, True]

@@ -1,0 +1,144 @@
+"""Tasks in this process, in processes that are killed, and on a Dask cluster."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.errors import UserError
+from src.parallel import Stop, connect, execute, local
+
+
+def square(number: int, threads: int) -> tuple[str, str]:
+    return "finished", f"{number**2} with {threads}"
+
+
+def half(number: int, threads: int) -> tuple[str, str]:
+    if number % 2:
+        raise UserError("odd")
+    return "finished", str(number // 2)
+
+
+def kill_at_two(number: int, threads: int) -> tuple[str, str]:
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.1)
+    return "finished", str(number)
+
+
+def kill_once(file: Path, threads: int) -> tuple[str, str]:
+    if not file.exists():
+        file.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "finished", ""
+
+
+def wait_for_ctrl_c(number: int, threads: int) -> tuple[str, str]:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    time.sleep(60)
+    return "finished", ""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_task_is_done(jobs: int) -> None:
+    workers = local(jobs)
+    done = {one.task: one for one in execute(range(7), square, workers, Stop(""))}
+    assert {number: one.sentence for number, one in done.items()} == {
+        number: f"{number**2} with {workers.threads}" for number in range(7)
+    }
+    assert {one.outcome for one in done.values()} == {"finished"}
+    assert all(one.seconds >= 0 for one in done.values())
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_task_that_fails_does_not_stop_the_others(jobs: int) -> None:
+    ended = sorted((one.task, one.outcome, one.sentence) for one in execute(range(3), half, local(jobs), Stop("")))
+    assert ended == [(0, "finished", "0"), (1, "failed", "odd"), (2, "finished", "1")]
+
+
+def test_the_task_that_kills_its_process_has_failed_and_no_other() -> None:
+    done = {one.task: one for one in execute(range(6), kill_at_two, local(2), Stop(""))}
+    assert {number for number, one in done.items() if one.outcome == "finished"} == {0, 1, 3, 4, 5}
+    assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "a process was killed")
+
+
+def test_a_task_whose_process_was_killed_by_chance_is_done_again(tmp_path: Path) -> None:
+    files = [tmp_path / "a", tmp_path / "b"]
+    done = list(execute(files, kill_once, local(2), Stop("")))
+    assert {one.task for one in done} == set(files)
+    assert "finished" in {one.outcome for one in done}
+
+
+def test_tasks_are_taken_when_a_worker_is_free() -> None:
+    taken = []
+
+    def tasks() -> Iterator[int]:
+        for number in range(4):
+            taken.append(number)
+            yield number
+
+    done = execute(tasks(), square, local(1), Stop(""))
+    next(done)
+    assert taken == [0]
+    assert len(list(done)) == 3
+
+
+def test_after_a_stop_no_task_begins() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Stop("those at work end") as stop:
+        done = execute(range(3), square, local(1), stop)
+        next(done)
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        assert list(done) == []
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_task_that_hears_ctrl_c_is_interrupted_and_stops_the_rest() -> None:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with Stop("") as stop:
+        (done,) = execute(range(2), wait_for_ctrl_c, local(1), stop)
+    assert (done.task, done.outcome) == (0, "interrupted")
+    assert stop.requested
+
+
+def test_dask_needs_a_scheduler() -> None:
+    with pytest.raises(UserError, match=r"^backend=dask needs the address of a scheduler: scheduler=tcp://"):
+        connect(None, [])
+
+
+def test_dask_with_nothing_listening() -> None:
+    with pytest.raises(UserError, match=r"^no Dask scheduler answers at tcp://127\.0\.0\.1:9: ") as error:
+        connect("tcp://127.0.0.1:9", ["sqlite:///a.db"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("workers", "sentence"), [(0, "has no workers: start some"), (1, "must have one thread: start it with")]
+)
+def test_dask_workers_that_cannot_be_used(workers: int, sentence: str) -> None:
+    from distributed import LocalCluster
+
+    with (
+        LocalCluster(n_workers=workers, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster,
+        pytest.raises(UserError, match=sentence),
+    ):
+        connect(cluster.scheduler_address, [])
+
+
+def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        monkeypatch.setattr(Client, "run", lambda *_: {"a": "another machine"})
+        with pytest.raises(UserError, match=r"on other machines cannot reach sqlite:///a\.db: give a server"):
+            connect(address, ["http://there:5000", "sqlite:///a.db"])
+        assert connect(address, ["http://there:5000"]).count == 1
+        Client.current().close()
