@@ -1,16 +1,11 @@
-"""What a person may set: types and allowed values. Imports nothing heavy."""
+"""What a person may set: types and limits. Imports nothing heavy."""
 
-import math
-import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
-
-from src.errors import UserError
+from omegaconf import MISSING
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -84,8 +79,26 @@ class StudyConfig:
     dry: bool = knob()
 
 
-FIXED = ("_target_", "name", "files", "splits")  # what an option of a group is: another one is another yaml
-METRICS = ("accuracy", "roc_auc")
+@dataclass
+class SweepConfig:
+    """Types and limits of conf/sweep.yaml; what each setting means is said there."""
+
+    sweep: Any = knob()
+    study_name: str | None = knob()
+    trials: int = knob("[1, inf)")
+    seeds: int | None = knob("[1, inf)")
+    fresh: int | None = knob("[0, inf)")
+    objective: Any = knob()
+    sampler: str = knob(["tpe", "gp", "random", "grid"])
+    sampler_seed: int = knob("[0, 4294967295]")
+    pruner: str = knob(["median", "hyperband", "none"])
+    storage: str | None = knob()
+    jobs: int | None = knob("[1, inf)")
+    backend: str = knob(["processes", "dask"])
+    scheduler: str | None = knob()
+    dry: bool = knob()
+
+
 LISTED = {  # settings that hold a list of these
     "measures": [
         "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
@@ -96,9 +109,9 @@ LISTED = {  # settings that hold a list of these
 
 
 def register_schema() -> None:
-    """Make the schemas known to Hydra under the names that conf/config.yaml and conf/study.yaml begin with."""
-    ConfigStore.instance().store(name="schema", node=Config)
-    ConfigStore.instance().store(name="study_schema", node=StudyConfig)
+    """Make the schemas known to Hydra under the names that conf/config.yaml, study.yaml and sweep.yaml begin with."""
+    for name, schema in {"schema": Config, "study_schema": StudyConfig, "sweep_schema": SweepConfig}.items():
+        ConfigStore.instance().store(name=name, node=schema)
 
 
 def _schema_limits(schema: type, prefix: str = "") -> dict[str, tuple[Any, Limit]]:
@@ -113,11 +126,12 @@ def _schema_limits(schema: type, prefix: str = "") -> dict[str, tuple[Any, Limit
 
 KNOBS = _schema_limits(Config)
 STUDY_KNOBS = _schema_limits(StudyConfig)
+SWEEP_KNOBS = _schema_limits(SweepConfig)
 
 
 def allowed_values(key: str) -> str:
     """What a setting of the schema may be, in words."""
-    known = KNOBS | STUDY_KNOBS
+    known = KNOBS | STUDY_KNOBS | SWEEP_KNOBS
     if key not in known:
         return f"set by its parts, {', '.join(name for name in known if name.startswith(key + '.'))}"
     kind, limit = known[key]
@@ -127,120 +141,3 @@ def allowed_values(key: str) -> str:
     optional = {int | None: "a whole number or null", str | None: "a word or null"}
     name = words.get(kind) or optional.get(kind) or "a list of words" if kind != Any else "a valid value"
     return f"{name} in {limit}" if limit else str(name)
-
-
-def validate(config: DictConfig, choices: dict[str, str]) -> None:
-    """Check every range, every option and the types of the model's and dataset's own settings.
-
-    Args:
-        config: the composed config.
-        choices: which option each config group has (`hydra.runtime.choices`).
-
-    Raises:
-        UserError: the first setting that is not allowed, with what would be.
-    """
-    for group in ("model", "dataset", "trainer", "recipe"):
-        if not (CONF / group / f"{choices[group]}.yaml").is_file() or "/" in choices[group]:
-            available = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
-            raise UserError(f"there is no {group} {choices[group]}: choose one of {available}")
-    for key in _names(config):
-        if key not in KNOBS:
-            raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")
-    check_limits(config, KNOBS)
-    for key, options in LISTED.items():
-        for value in OmegaConf.select(config, key):
-            if value not in options:
-                raise UserError(f"{key} must be a list of {', '.join(options)}, got {value}")
-    for group in ("model", "dataset"):
-        original = yaml.safe_load((CONF / group / f"{choices[group]}.yaml").read_text())
-        _check_own(group, OmegaConf.to_container(config[group], resolve=True), original)
-    _check_dataset(config)
-
-
-def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:
-    """Raise UserError for the first of `knobs` that is not set or out of its range."""
-    for key, (kind, limit) in knobs.items():
-        value = OmegaConf.select(config, key)
-        if value is None and kind in (int, float, bool, str, list[str]):
-            raise UserError(f"{key} cannot be removed: set it")
-        if value is not None and limit is not None and not _within(value, limit):
-            raise UserError(f"{key} must be {allowed_values(key)}, got {value}")
-
-
-def _names(config: DictConfig, prefix: str = "") -> list[str]:
-    """Dotted names of all settings; the model's and the dataset's own are not listed."""
-    names: list[str] = []
-    for key in map(str, config):
-        node = config._get_node(key)
-        if isinstance(node, DictConfig) and prefix + key not in KNOBS and prefix + key != "hydra":
-            names += _names(node, f"{prefix}{key}.")
-        elif prefix + key != "hydra":
-            names.append(prefix + key)
-    return names
-
-
-def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[str, Limit] | None = None) -> None:
-    """Settings of a group: same type as in its yaml, within the `limits` that the yaml gives."""
-    limits = limits if limits is not None else original.get("limits", {})
-    for key in original.keys() - values.keys() - {"limits"}:
-        raise UserError(f"{prefix}.{key} cannot be removed: set it")
-    for key, value in values.items():
-        if key == "limits":
-            continue
-        if key not in original:
-            raise UserError(
-                f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, original))}"
-            )
-        default, limit = original[key], limits.get(key)
-        if key in FIXED and value != default:
-            raise UserError(f"{prefix}.{key} cannot be changed: write a yaml of its own in conf/{prefix}")
-        if isinstance(default, dict):
-            if not isinstance(value, dict):
-                raise UserError(f"{prefix}.{key} holds settings of its own: set one of them")
-            _check_own(f"{prefix}.{key}", value, default, limits)
-            continue
-        if isinstance(limit, list) and value not in limit:
-            raise UserError(f"{prefix}.{key} must be one of {', '.join(map(str, limit))}, got {value}")
-        if isinstance(limit, str) and not _within(value, limit):
-            kind = "a whole number" if type(default) is int else "a number"
-            raise UserError(f"{prefix}.{key} must be {kind} in {limit}, got {value}")
-        if type(default) is bool and type(value) is not bool:
-            raise UserError(f"{prefix}.{key} must be true or false, got {value}")
-        if type(default) is int and type(value) is not int:
-            raise UserError(f"{prefix}.{key} must be a whole number, got {value}")
-        if (type(default) is str or key == "path") and value is not None and not isinstance(value, str):
-            raise UserError(f"{prefix}.{key} must be a word, got {value}")
-
-
-def _own_keys(prefix: str, original: dict[str, Any]) -> list[str]:
-    return [f"{prefix}.{key}" for key in original if key not in ("limits", "_target_")] or ["none"]
-
-
-def _within(value: Any, limit: Limit) -> bool:
-    if isinstance(limit, list):
-        return value in limit
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        return False
-    found = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", str(limit))
-    assert found, f"not an interval: {limit}"
-    low, high = float(found[2]), float(found[3])
-    above = value >= low if found[1] == "[" else value > low
-    return above and (value <= high if found[4] == "]" else value < high)
-
-
-def _check_dataset(config: DictConfig) -> None:
-    if config.dataset.metric not in METRICS:
-        raise UserError(f"dataset.metric must be one of {', '.join(METRICS)}, got {config.dataset.metric}")
-    splits, split = config.dataset.splits, config.split
-    known = [str(name) for name in range(splits)] if isinstance(splits, int) else list(splits)
-    if isinstance(splits, int) and splits == 0:  # a user's own file says how many it holds
-        if not str(split).isdigit():
-            raise UserError(f"split must be the number of a split in {config.dataset.path}, got {split}")
-    elif str(split) not in known:
-        raise UserError(f"split must be one of {', '.join(known)} for dataset={config.dataset.name}, got {split}")
-    if config.monitor == "val_roc_auc" and config.dataset.metric != "roc_auc":
-        raise UserError(
-            f"monitor=val_roc_auc needs a dataset with two classes, {config.dataset.name} is measured by accuracy"
-        )
-    if "path" in config.dataset and not config.dataset.path:
-        raise UserError("dataset=npz needs the file: add dataset.path=FILE.npz")

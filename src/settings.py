@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import CONF, register_schema, validate
+from src.config import CONF, register_schema
+from src.validation import validate
 
 NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every", "trainer")  # they do not change what is asked
 

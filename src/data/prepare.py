@@ -16,12 +16,13 @@ from torch import Tensor
 from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 
 from src.cli import main
-from src.config import ROOT, validate
+from src.config import ROOT
 from src.data.dataset import FORMAT, Dataset
 from src.data.manifest import md5
 from src.data.raw import prepared_file, raw_hashes, raw_paths
 from src.graph.statistics import graph_statistics
 from src.settings import plain
+from src.validation import validate
 
 COMMON = ("name", "_target_", "files", "path", "splits", "split", "normalize_features", "metric")  # of every dataset
 

@@ -14,12 +14,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.cli import guarded
-from src.config import CONF, STUDY_KNOBS, check_limits, register_schema
+from src.config import CONF, STUDY_KNOBS, register_schema
 from src.data.raw import check
 from src.errors import UserError
 from src.settings import NOT_THE_EXPERIMENT
 from src.study.grid import AXES, expand
 from src.tracking.store import check_store, store_uri
+from src.validation import check_limits
 
 OWN = {key.split(".")[0] for key in STUDY_KNOBS}
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.config import validate
 from src.errors import UserError
 from src.settings import compose_config, config_hash, plain, provenance
+from src.validation import validate
 
 AXES = ("depth", "seed", "split", "split_seed")  # what varies within a line
 

@@ -6,11 +6,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src.cli import main
-from src.config import validate
 from src.data.raw import check
 from src.settings import plain, provenance
 from src.tracking.store import check_store, store_uri
 from src.train.identity import checkpoint_folder, resumable
+from src.validation import validate
 
 
 def task(config: DictConfig) -> None:

@@ -1,0 +1,131 @@
+"""Whether settings are allowed: one sentence for the first that is not. Imports nothing heavy."""
+
+import math
+import re
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from src.config import CONF, KNOBS, LISTED, Limit, allowed_values
+from src.errors import UserError
+
+FIXED = ("_target_", "name", "files", "splits")  # what an option of a group is: another one is another yaml
+METRICS = ("accuracy", "roc_auc")
+
+
+def validate(config: DictConfig, choices: dict[str, str]) -> None:
+    """Check every range, every option and the types of the model's and dataset's own settings.
+
+    Args:
+        config: the composed config.
+        choices: which option each config group has (`hydra.runtime.choices`).
+
+    Raises:
+        UserError: the first setting that is not allowed, with what would be.
+    """
+    for group in ("model", "dataset", "trainer", "recipe"):
+        if not (CONF / group / f"{choices[group]}.yaml").is_file() or "/" in choices[group]:
+            available = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+            raise UserError(f"there is no {group} {choices[group]}: choose one of {available}")
+    for key in _names(config):
+        if key not in KNOBS:
+            raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")
+    check_limits(config, KNOBS)
+    for key, options in LISTED.items():
+        for value in OmegaConf.select(config, key):
+            if value not in options:
+                raise UserError(f"{key} must be a list of {', '.join(options)}, got {value}")
+    for group in ("model", "dataset"):
+        original = yaml.safe_load((CONF / group / f"{choices[group]}.yaml").read_text())
+        _check_own(group, OmegaConf.to_container(config[group], resolve=True), original)
+    _check_dataset(config)
+
+
+def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:
+    """Raise UserError for the first of `knobs` that is not set or out of its range."""
+    for key, (kind, limit) in knobs.items():
+        value = OmegaConf.select(config, key)
+        if value is None and kind in (int, float, bool, str, list[str]):
+            raise UserError(f"{key} cannot be removed: set it")
+        if value is not None and limit is not None and not _within(value, limit):
+            raise UserError(f"{key} must be {allowed_values(key)}, got {value}")
+
+
+def _names(config: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of all settings; the model's and the dataset's own are not listed."""
+    names: list[str] = []
+    for key in map(str, config):
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and prefix + key not in KNOBS and prefix + key != "hydra":
+            names += _names(node, f"{prefix}{key}.")
+        elif prefix + key != "hydra":
+            names.append(prefix + key)
+    return names
+
+
+def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[str, Limit] | None = None) -> None:
+    """Settings of a group: same type as in its yaml, within the `limits` that the yaml gives."""
+    limits = limits if limits is not None else original.get("limits", {})
+    for key in original.keys() - values.keys() - {"limits"}:
+        raise UserError(f"{prefix}.{key} cannot be removed: set it")
+    for key, value in values.items():
+        if key == "limits":
+            continue
+        if key not in original:
+            raise UserError(
+                f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, original))}"
+            )
+        default, limit = original[key], limits.get(key)
+        if key in FIXED and value != default:
+            raise UserError(f"{prefix}.{key} cannot be changed: write a yaml of its own in conf/{prefix}")
+        if isinstance(default, dict):
+            if not isinstance(value, dict):
+                raise UserError(f"{prefix}.{key} holds settings of its own: set one of them")
+            _check_own(f"{prefix}.{key}", value, default, limits)
+            continue
+        if isinstance(limit, list) and value not in limit:
+            raise UserError(f"{prefix}.{key} must be one of {', '.join(map(str, limit))}, got {value}")
+        if isinstance(limit, str) and not _within(value, limit):
+            kind = "a whole number" if type(default) is int else "a number"
+            raise UserError(f"{prefix}.{key} must be {kind} in {limit}, got {value}")
+        if type(default) is bool and type(value) is not bool:
+            raise UserError(f"{prefix}.{key} must be true or false, got {value}")
+        if type(default) is int and type(value) is not int:
+            raise UserError(f"{prefix}.{key} must be a whole number, got {value}")
+        if (type(default) is str or key == "path") and value is not None and not isinstance(value, str):
+            raise UserError(f"{prefix}.{key} must be a word, got {value}")
+
+
+def _own_keys(prefix: str, original: dict[str, Any]) -> list[str]:
+    return [f"{prefix}.{key}" for key in original if key not in ("limits", "_target_")] or ["none"]
+
+
+def _within(value: Any, limit: Limit) -> bool:
+    if isinstance(limit, list):
+        return value in limit
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return False
+    found = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", str(limit))
+    assert found, f"not an interval: {limit}"
+    low, high = float(found[2]), float(found[3])
+    above = value >= low if found[1] == "[" else value > low
+    return above and (value <= high if found[4] == "]" else value < high)
+
+
+def _check_dataset(config: DictConfig) -> None:
+    if config.dataset.metric not in METRICS:
+        raise UserError(f"dataset.metric must be one of {', '.join(METRICS)}, got {config.dataset.metric}")
+    splits, split = config.dataset.splits, config.split
+    known = [str(name) for name in range(splits)] if isinstance(splits, int) else list(splits)
+    if isinstance(splits, int) and splits == 0:  # a user's own file says how many it holds
+        if not str(split).isdigit():
+            raise UserError(f"split must be the number of a split in {config.dataset.path}, got {split}")
+    elif str(split) not in known:
+        raise UserError(f"split must be one of {', '.join(known)} for dataset={config.dataset.name}, got {split}")
+    if config.monitor == "val_roc_auc" and config.dataset.metric != "roc_auc":
+        raise UserError(
+            f"monitor=val_roc_auc needs a dataset with two classes, {config.dataset.name} is measured by accuracy"
+        )
+    if "path" in config.dataset and not config.dataset.path:
+        raise UserError("dataset=npz needs the file: add dataset.path=FILE.npz")

@@ -1,0 +1,95 @@
+"""What may not be set ends in one sentence."""
+
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.errors import UserError
+from src.measures import MEASURES
+from src.settings import compose_settings, flatten
+from src.validation import validate
+
+BAD = [
+    (["depth=0"], "depth must be a whole number in [1, inf), got 0"),
+    (["seed=-1"], "seed must be a whole number in [0, 4294967295], got -1"),
+    (["seed=4294967296"], "seed must be a whole number in [0, 4294967295], got 4294967296"),
+    (["p_drop=1.5"], "p_drop must be a number in [0, 1), got 1.5"),
+    (["p_drop=1"], "p_drop must be a number in [0, 1), got 1.0"),
+    (["p_drop=-0.1"], "p_drop must be a number in [0, 1), got -0.1"),
+    (["p_drop=nan"], "p_drop must be a number in [0, 1), got nan"),
+    (["dropout=1"], "dropout must be a number in [0, 1), got 1.0"),
+    (["lr=0"], "lr must be a number in (0, inf), got 0.0"),
+    (["lr=inf"], "lr must be a number in (0, inf), got inf"),
+    (["weight_decay=-1"], "weight_decay must be a number in [0, inf), got -1.0"),
+    (["norm=foo"], "norm must be one of none, batch, layer, pair, got foo"),
+    (["drop_edge.mode=foo"], "drop_edge.mode must be one of renormalize, rescale, got foo"),
+    (["trainer.threads=0"], "trainer.threads must be a whole number or null in [1, inf), got 0"),
+    (["trainer.accelerator=tpu"], "trainer.accelerator must be one of cpu"),
+    (["monitor=loss"], "monitor must be one of val_loss, val_acc, val_roc_auc, got loss"),
+    (["monitor=val_roc_auc"], "monitor=val_roc_auc needs a dataset with two classes, cora is measured by accuracy"),
+    (["measures=[effective_rank,x]"], f"measures must be a list of {', '.join(MEASURES)}, got x"),
+    (["tracking.artifacts=[x]"], "tracking.artifacts must be a list of config, figures, model, states, got x"),
+    (["split=7"], "split must be one of public, random for dataset=cora, got 7"),
+    (["split=null"], "split must be one of public, random for dataset=cora, got None"),
+    (["dataset=texas", "split=10"], "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=texas, got 10"),
+    (["dataset=texas", "split=public"], "for dataset=texas, got public"),
+    (["dataset=npz"], "dataset=npz needs the file: add dataset.path=FILE.npz"),
+    (["dataset=npz", "dataset.path=a.npz", "split=random"], "split must be the number of a split in a.npz, got random"),
+    (["dataset=npz", "dataset.path=a.npz", "dataset.metric=x"], "dataset.metric must be one of accuracy, roc_auc"),
+    (["+dataset.path=a.npz"], "there is no setting dataset.path: choose one of dataset.name, dataset.files"),
+    (["model.alpha=2"], "model.alpha must be a number in [0, 1], got 2"),
+    (["model.alpha=null"], "model.alpha must be a number in [0, 1], got None"),
+    (["model.alpha=abc"], "model.alpha must be a number in [0, 1], got abc"),
+    (["model.theta=0"], "model.theta must be a number in (0, inf), got 0"),
+    (["model.star=3"], "model.star must be true or false, got 3"),
+    (["+model.x=1"], "there is no setting model.x: choose one of model.alpha, model.theta"),
+    (["model=mlp", "+model.x=1"], "there is no setting model.x: choose one of none"),
+    (["model._target_=os.system"], "model._target_ cannot be changed"),
+    (["dataset.name=x"], "dataset.name cannot be changed"),
+    (["dataset.metric=foo"], "dataset.metric must be one of accuracy, roc_auc, got foo"),
+    (["recipe=published/cora-gcn"], "there is no recipe published/cora-gcn: choose one of none, published"),
+    (["model=gcnii.yaml"], "there is no model gcnii.yaml: choose one of acmp,"),
+    (["+tracking.x=1"], "there is no setting tracking.x"),
+    (["+dpeth=3"], "there is no setting dpeth"),
+    (["~model.alpha"], "model.alpha cannot be removed"),
+    (["~depth"], "depth cannot be removed"),
+    (["dataset=npz", "dataset.path=3"], "dataset.path must be a word, got 3"),
+    (["dataset.normalize_features=3"], "dataset.normalize_features must be true or false, got 3"),
+    (["dataset=csbm", "dataset.homophily=1.1"], "dataset.homophily must be a number in [0, 1], got 1.1"),
+    (["dataset=csbm", "dataset.nodes=40.5"], "dataset.nodes must be a whole number, got 40.5"),
+    (["dataset=csbm", "dataset.nodes=39"], "dataset.nodes must be a whole number in [40, inf), got 39"),
+    (["dataset=digits", "dataset.neighbors=1797"], "dataset.neighbors must be a whole number in [1, 1796], got 1797"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), BAD, ids=[" ".join(typed) for typed, _ in BAD])
+def test_bad_value(typed: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        compose_settings(typed)
+    assert sentence in str(error.value)
+    assert str(error.value).startswith(sentence.partition(" ")[0]) or sentence.startswith("for ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"depth": 1, "seed": 0, "p_drop": 0.0, "dropout": 0.0, "weight_decay": 0.0, "model.alpha": 0,
+         "model.theta": 1e-9, "measures": [], "trainer.threads": 1},
+        {"seed": 4294967295, "p_drop": 0.999, "model.alpha": 1, "trainer.threads": None, "split": "random"},
+    ],
+    ids=["lower", "upper"],
+)  # fmt: skip
+def test_limits_that_belong_to_the_range(settings: dict[str, Any]) -> None:
+    typed = [f"{key}={'null' if value is None else value}" for key, value in settings.items()]
+    assert flatten(compose_settings(typed)).items() >= settings.items()
+
+
+def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
+    settings: dict[str, Any] = compose_settings([])
+    choices = {"model": "gcnii", "dataset": "cora", "trainer": "cpu", "recipe": "published"}
+    validate(OmegaConf.create(settings), choices)
+    settings["dataset"] = {"name": "cora", "more": 3} | settings["dataset"]
+    with pytest.raises(UserError, match=r"^there is no setting dataset"):
+        validate(OmegaConf.create(settings), choices)
