@@ -6,7 +6,7 @@ ARGS ?=
 PORT ?= 5000
 READY := $(VENV)/.ready
 
-.PHONY: help setup data train study report test lint ui bench prepare repro clean
+.PHONY: help setup data train study sweep report test lint ui bench prepare repro clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +37,10 @@ study: setup ## run a study along depth (ARGS="study=cora" one of conf/study; th
 	@$(BIN)/python -m src.data.fetch
 	@$(BIN)/python -m src.study $(ARGS)
 
+sweep: setup ## search the knobs of a network (ARGS="model=gcnii dataset=cora depth=32 trials=40")
+	@$(BIN)/python -m src.data.fetch
+	@$(BIN)/python -m src.sweep $(ARGS)
+
 report: setup ## write a study's tables, figures and page to results/ (ARGS="study=cora")
 	@$(BIN)/python -m src.report $(ARGS)
 
@@ -61,6 +65,6 @@ repro: setup ## run what is out of date of dvc.yaml: prepare, the small study, i
 	@$(BIN)/python -m src.data.fetch
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro $(ARGS)
 
-clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts), data and .venv stay
+clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts, sweeps), data and .venv stay
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache checkpoints outputs prepared/*.pt
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

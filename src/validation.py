@@ -28,6 +28,10 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
         if not (CONF / group / f"{choices[group]}.yaml").is_file() or "/" in choices[group]:
             available = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
             raise UserError(f"there is no {group} {choices[group]}: choose one of {available}")
+    pair = f"{choices['dataset']}-{choices['model']}"
+    if choices["recipe"] == "tuned" and not (CONF / "recipe" / "tuned" / f"{pair}.yaml").is_file():
+        how = f"find one, `python -m src.sweep model={choices['model']} dataset={choices['dataset']}`"
+        raise UserError(f"there is no tuned recipe for {pair}: {how}, or leave recipe out")
     for key in _names(config):
         if key not in KNOBS:
             raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")

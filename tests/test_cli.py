@@ -48,7 +48,7 @@ EXPLAINED = [
     (["model.alhpa=0.1"], "there is no setting model.alhpa: did you mean model.alpha"),
     (["trainer.x=1"], "there is no setting trainer.x: choose one of trainer.accelerator, trainer.threads"),
     (["dataset.path=a.npz"], "there is no setting dataset.path: choose one of dataset.name, dataset.files,"),
-    (["recipe=foo"], "there is no recipe foo: choose one of none, published"),
+    (["recipe=foo"], "there is no recipe foo: choose one of none, published, tuned"),
     (["depth"], "cannot read 'depth': write key=value"),
     (["seed=-1"], "seed must be a whole number in [0, 4294967295], got -1"),
 ]

@@ -75,8 +75,8 @@ def expand(
         UserError: a setting is not allowed, is set twice, or there is nothing to run.
         hydra.errors.HydraException: a setting cannot be read.
     """
-    by_hand = _values(typed)
-    swept = _values(_overrides(grid)) | by_hand
+    by_hand = values_of(typed)
+    swept = values_of(_overrides(grid)) | by_hand
     if "model" in swept:
         lines = {}
     graphs = dict(graphs or {}) if "dataset" not in swept else {}
@@ -120,7 +120,7 @@ def expand(
 def _split(label: str, text: str, several: Sequence[str] = ()) -> dict[str, list[str]]:
     """The settings of a line or graph of a yaml, each with one value but for those that may have `several`."""
     try:
-        values = _values(shlex.split(text))
+        values = values_of(shlex.split(text))
     except ValueError:
         raise UserError(f"cannot read '{label}': {text} lacks a quotation mark") from None
     for key, found in values.items():
@@ -181,7 +181,7 @@ def _overrides(grid: Mapping[str, Any]) -> list[str]:
     return [f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}" for key, value in grid.items()]
 
 
-def _values(overrides: Sequence[str]) -> dict[str, list[str]]:
+def values_of(overrides: Sequence[str]) -> dict[str, list[str]]:
     """Setting -> its values as typed; the last of two settings of the same name counts."""
     values: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):

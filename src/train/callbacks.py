@@ -2,8 +2,9 @@
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -13,9 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from src.graph.graph import Graph
-from src.tracking.run import TrackedRun
 
 EPOCH_METRICS = ("train_loss", "train_acc", "val_loss", "val_acc", "val_roc_auc")
+
+
+class EpochLog(Protocol):
+    """What metrics by epoch are handed to."""
+
+    name: str
+    run_id: str
+
+    def last_step(self, metric: str) -> int: ...
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
 
 
 class Evaluation(Callback):
@@ -91,7 +102,7 @@ class Recorder(Callback):
         identity: what a checkpoint has to agree with before it is gone on with.
     """
 
-    def __init__(self, tracked: TrackedRun, identity: dict[str, str]) -> None:
+    def __init__(self, tracked: EpochLog, identity: dict[str, str]) -> None:
         self.tracked, self.identity = tracked, identity
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0

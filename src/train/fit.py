@@ -16,8 +16,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
-from src.tracking.run import TrackedRun
-from src.train.callbacks import BestState, EpochBar, Evaluation, FirstEpoch, Recorder, Saver
+from src.train.callbacks import BestState, EpochBar, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
 from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
 
@@ -110,7 +109,7 @@ def make_fit(
     settings: dict[str, Any],
     model: NodeClassifier,
     graph: Graph,
-    tracked: TrackedRun,
+    tracked: EpochLog,
     folder: Path,
     identity: dict[str, str],
     extra: Sequence[Callback] = (),

@@ -1,0 +1,129 @@
+"""`python -m src.sweep model=gcnii dataset=cora depth=64`: search the knobs that hold a deep network together.
+
+    python -m src.sweep model=gcnii dataset=cora depth=32                     the knobs of conf/sweep/gcnii.yaml
+    python -m src.sweep model=gcnii "p_drop=interval(0, 0.3)" dropout=0.6      one narrowed, one fixed
+    python -m src.sweep model=gcnii "lr=tag(log, interval(0.001, 0.1))"        one added
+
+Every setting of `python -m src.train` can be typed. The first trial is the recipe; the best is tested on fresh seeds
+and written to conf/recipe/tuned. Settings of the sweep itself:
+"""
+
+import re
+import sys
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.cli import guarded
+from src.config import CONF, SWEEP_KNOBS, register_schema
+from src.data.raw import check
+from src.errors import UserError
+from src.settings import compose_config
+from src.study.grid import values_of
+from src.sweep.search import Search, make_search
+from src.sweep.space import read_space
+from src.tracking.store import check_store, store_uri
+from src.validation import check_limits
+
+OWN = {key.split(".")[0] for key in SWEEP_KNOBS}
+
+
+def main() -> None:
+    """Compose and check everything that can be checked cheaply, then import the heavy libraries and search."""
+    typed = sys.argv[1:]
+    if {"-h", "--help"}.intersection(typed):
+        print(__doc__ + "\n" + (CONF / "sweep.yaml").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
+        return
+    name, search, config = composed(typed)
+    uri = store_uri(search.config.tracking.uri)
+    check_store(uri)
+    search.config.tracking.uri = uri
+    check(search.settings(search.start, search.points()[0])["dataset"])
+    print(listing(name, search, config))
+    if config.dry:
+        return
+
+    from src.sweep.run import run_sweep
+
+    sys.exit(0 if run_sweep(name, search, config) else 1)
+
+
+def composed(typed: list[str]) -> tuple[str, Search, DictConfig]:
+    """Name, space and settings of the sweep that a command line asks for.
+
+    Raises:
+        UserError: something in it is not allowed.
+    """
+    own = [override for override in typed if _key(override) in OWN]
+    other = [override for override in typed if override not in own]
+    for key in ("ckpt", "seed"):
+        if any(_key(override) == key for override in other):
+            more = "a sweep goes on by itself" if key == "ckpt" else "seeds=3 says how many a trial has"
+            raise UserError(f"leave {key} out: {more}")
+    axes = [override for override in other if _key(override) in ("split", "split_seed")]
+    other = [override for override in other if override not in axes]
+    fixed = [override for override in other if "(" not in override and "," not in override]
+    model = compose_config([override for override in fixed if _key(override) in ("model", "dataset", "dataset.path")])[
+        1
+    ]["model"]
+    config = _compose(own, model)
+    content: Any = OmegaConf.to_container(config.sweep)
+    if not isinstance(content, dict):
+        raise UserError("conf/sweep/NAME.yaml must hold KNOB: RANGE, one a line")
+    knobs, rest = read_space({str(key): value for key, value in content.items()}, other)
+    splits = _splits(axes)
+    first = [f"{key}={value}" for key, value in splits[0].items()] if splits else []
+    search = make_search(knobs, [*rest, *first], config.objective, config.seeds, splits)
+    if len(search.objectives) > 1 and config.pruner != "none":
+        config.pruner = "none"  # Optuna prunes by one objective alone
+    name = config.study_name or f"{search.pair}-d{search.config.depth}"
+    if not re.fullmatch(r"\w[\w.+-]*", name):  # it names a file and is part of MLflow's filters
+        raise UserError(f"study_name must be made of letters, digits and . _ + -, got {name}")
+    return name, search, config
+
+
+def listing(name: str, search: Search, config: DictConfig) -> str:
+    """What would be searched."""
+    runs = f"{len(search.splits)} {'splits' if len(search.splits) > 1 else 'split'} x {len(search.seeds)} seeds"
+    rows = [f"sweep {name}: {config.trials} trials of {runs}, {', '.join(search.objectives)}, sampler {config.sampler}"]
+    for key, knob in search.knobs.items():
+        inside = "" if knob.holds(search.start[key]) else ", outside: it is compared at the end alone"
+        rows.append(f"  {key}: {knob} (starts from {search.start[key]}{inside})")
+    return "\n".join(rows)
+
+
+def _splits(axes: list[str]) -> list[dict[str, Any]]:
+    """The splits that were typed, with the seeds of random ones."""
+    values = values_of(axes)
+    if "split" not in values and "split_seed" in values:
+        raise UserError("split_seed is of random splits alone: add split=random")
+    seeds = values.get("split_seed", [])
+    if seeds and values["split"] != ["random"]:
+        raise UserError("split_seed is of random splits alone: add split=random")
+    if any(not seed.isdigit() for seed in seeds):
+        raise UserError(f"split_seed must be whole numbers, got {', '.join(seeds)}")
+    if seeds:
+        return [{"split": "random", "split_seed": int(seed)} for seed in seeds]
+    return [{"split": int(split) if split.isdigit() else split} for split in values.get("split", [])]
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=")[0]
+
+
+def _compose(own: list[str], model: str) -> DictConfig:
+    """The sweep's own settings, validated; the space is that of the model where there is one."""
+    from hydra import compose, initialize_config_dir
+
+    register_schema()
+    named = any(_key(override) == "sweep" for override in own)
+    usual = [f"sweep={model}"] if not named and (CONF / "sweep" / f"{model}.yaml").is_file() else []
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("sweep", overrides=[*usual, *own])
+    OmegaConf.set_struct(config, False)
+    check_limits(config, SWEEP_KNOBS)
+    return config
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,131 @@
+"""After the search: the best setting on fresh seeds beside what it started from, tested once, written as a recipe."""
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import TrialState
+
+from src.config import CONF
+from src.settings import NOT_THE_EXPERIMENT
+from src.study.grid import AXES, Cell
+from src.study.plan import make_plan
+from src.study.run import run_study
+from src.study.statistics import Summary, over_runs, paired
+from src.sweep.search import FRESH, Search
+from src.sweep.space import Value
+from src.sweep.storage import ended
+from src.sweep.summary import ranked, written
+from src.tracking.search import Records
+
+TUNED, START = "tuned", "start"
+DIGITS = 3  # of a tuned value: more would claim more than a search can know
+
+
+def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) -> Path | None:
+    """Train and test the best setting and the start on seeds that the search has not seen; write the recipe.
+
+    Returns:
+        The recipe's file; None if there was nothing to compare.
+    """
+    best = ranked(study, search)
+    fresh = config.fresh if config.fresh is not None else 10 if len(search.splits) == 1 else 2
+    if not best or not fresh:
+        return None
+    if best[0].params == search.start:
+        print("nothing was better than what the sweep started from: no recipe is written")
+        return None
+    tuned = {key: rounded(value) for key, value in best[0].params.items()}
+    points = search.points(range(FRESH, FRESH + fresh))
+    cells = []
+    for line, params in ((START, search.start), (TUNED, tuned)):
+        for point in points:
+            settings = search.settings(params, point)
+            settings["tracking"]["artifacts"] = ["config"]
+            cells.append(Cell(line, search.config.dataset.name, settings, search.origin(params, point)))
+    how = {"jobs": config.jobs, "backend": config.backend, "scheduler": config.scheduler}
+    plain = OmegaConf.create(how | {"only": None, "reuse": "any_code", "dry": False})
+    if not run_study(f"sweep-{name}", cells, plain):
+        print("some of the fresh trainings failed: the same command tries them again; no recipe is written")
+        return None
+    tracking = search.config.tracking
+    plan = make_plan(cells, Records(tracking.uri, tracking.experiment).runs(), False)
+    metric = "test_roc_auc" if search.config.dataset.metric == "roc_auc" else "test_acc"
+    found: dict[str, dict[tuple[int, str], float]] = {START: {}, TUNED: {}}
+    for cell in cells:
+        found[cell.line][cell.seed, cell.split] = plan.done[cell.hash].metrics.get(metric, 0.0)  # diverged: no score
+    verdict = compared(over_runs(found[START]), over_runs(found[TUNED]), paired(found[START], found[TUNED]), metric)
+    whole = sum(trial.state == TrialState.COMPLETE for trial in ended(study))
+    header = [
+        f"Found by the sweep {name} on validation data alone: {len(ended(study))} trials, {whole} of them whole, of",
+        f"{len(search.points())} trainings each ({_places(search)}); {search.objectives[0]}; sampler {config.sampler};"
+        f" {datetime.datetime.now(datetime.UTC):%Y-%m-%d}.",
+        *(f"Searched: {key} in {knob}." for key, knob in search.knobs.items()),
+        f"Tested once, seeds {FRESH} to {FRESH + fresh - 1}, beside what it started from ({written(search.start)}):",
+        verdict,
+    ]
+    file = CONF / "recipe" / "tuned" / f"{search.pair}.yaml"
+    write_recipe(file, header, recipe(search, tuned))
+    print(f"{verdict}\nwritten to {file}: python -m src.train model={search.choices['model']} "
+          f"dataset={search.config.dataset.name} recipe=tuned")  # fmt: skip
+    return file
+
+
+def rounded(value: Value) -> Value:
+    """A searched number with as many digits as mean something."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def compared(start: Summary, tuned: Summary, change: Summary | None, metric: str) -> str:
+    """`test accuracy 85.2 +- 0.5 % tuned, 84.9 +- 0.4 % before; paired +0.3 +- 0.4: no difference can be seen`."""
+    name = "ROC-AUC" if metric == "test_roc_auc" else "accuracy"
+    text = f"test {name} {_percent(tuned)} tuned, {_percent(start)} before"
+    if change is None or change.n < 2:
+        return text
+    seen = "no difference can be seen" if change.low <= 0 <= change.high else "better" if change.mean > 0 else "worse"
+    return f"{text}; paired {100 * change.mean:+.1f} +- {100 * change.half:.1f}: {seen}"
+
+
+def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
+    """All values of the tuned setting that are not the defaults': of the recipe that it started from, typed, found."""
+    origin = search.origin(tuned, {})
+    config = OmegaConf.create(search.settings(tuned, {}))
+    kept = {"depth": config.depth}
+    for key, source in origin.items():
+        group = key.split(".")[0]
+        chosen = key in ("model", "dataset", "trainer", "recipe")
+        if (
+            chosen
+            or group in (*NOT_THE_EXPERIMENT, *AXES)
+            or source == "default"
+            or source.startswith(("model ", "dataset "))
+        ):
+            continue
+        kept[key] = OmegaConf.select(config, key)
+    nested = OmegaConf.create()
+    for key, value in kept.items():
+        OmegaConf.update(nested, key, value)
+    return OmegaConf.to_container(nested)  # type: ignore[return-value]
+
+
+def write_recipe(file: Path, header: list[str], values: Mapping[str, Any]) -> None:
+    """A yaml of conf/recipe with its provenance as comments."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    comments = "".join(f"# {line}\n" for line in header)
+    part = file.with_suffix(".part")
+    part.write_text(f"# @package _global_\n{comments}{yaml.safe_dump(dict(values), sort_keys=False)}")
+    part.replace(file)
+
+
+def _percent(values: Summary) -> str:
+    spread = f" +- {100 * values.half:.1f}" if values.n > 2 else ""
+    return f"{100 * values.mean:.1f}{spread} %"
+
+
+def _places(search: Search) -> str:
+    splits = ", ".join(" ".join(map(str, split.values())) for split in search.splits)
+    return f"split {splits}; {'seeds' if len(search.seeds) > 1 else 'seed'} {', '.join(map(str, search.seeds))}"

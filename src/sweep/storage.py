@@ -1,0 +1,229 @@
+"""Where a sweep's trials are kept: a journal file or a database, shared by any number of processes.
+
+A trial belongs to the command that asked for it. One whose command was killed is given back: it counts no longer, and
+its settings wait, with the trainings that it had finished, for whoever asks next.
+"""
+
+import logging
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from src.errors import UserError
+from src.sweep.space import Knob
+from src.tracking.store import first_line
+
+ALIVE_SECONDS, DEAD_SECONDS = 30.0, 300.0  # between signs of life, and without one before another machine takes over
+OWNER, GIVEN_BACK, REASON, POINT, RUN = "owner", "given_back", "reason", "training", "run_id"
+
+
+class _Lock:
+    """The operating system's own lock of a file: unlike Optuna's it ends with a process that is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(f"{path}.lock")
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def open_storage(address: str) -> Any:
+    """The storage at a path or a database's address.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        if "://" in address:
+            return optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+        path = Path(address).absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return optuna.storages.JournalStorage(JournalFileBackend(str(path), _Lock(path)))  # type: ignore[arg-type]
+    except ModuleNotFoundError as error:
+        raise UserError(f"storage={address} needs a driver that is not installed: pip install {error.name}") from None
+    except Exception as error:
+        origin = type(error).__module__.partition(".")[0]
+        if origin in ("sqlalchemy", "optuna"):
+            raise UserError(f"no database answers at storage={address}: {first_line(error)}") from None
+        if isinstance(error, ValueError | KeyError) and "://" not in address:
+            raise UserError(f"{address} is not a journal of trials: name another, storage=FILE.journal") from None
+        raise
+
+
+def open_study(
+    storage: Any,
+    name: str,
+    directions: Sequence[Literal["minimize", "maximize"]],
+    content: Mapping[str, Any],
+    pruner: optuna.pruners.BasePruner,
+) -> optuna.Study:
+    """The study of this name, made if it is not there.
+
+    Args:
+        content: what its trials are trainings of; a study of that name with another content is refused.
+
+    Raises:
+        UserError: the name belongs to another space, objective, network or graph.
+    """
+    study = optuna.create_study(
+        storage=storage, study_name=name, directions=list(directions), load_if_exists=True, pruner=pruner
+    )
+    known = study.user_attrs.get("content")
+    if known is None:
+        study.set_user_attr("content", dict(content))
+    elif known != content:
+        different = [key for key in content if known.get(key) != content[key]]
+        raise UserError(
+            f"the sweep {name} has another {', '.join(different)}: give this one a name of its own, study_name=..."
+        )
+    return study
+
+
+def distribution(knob: Knob) -> BaseDistribution:
+    """Optuna's form of a knob."""
+    if knob.choices:
+        return CategoricalDistribution(list(knob.choices))
+    if knob.whole:
+        return IntDistribution(int(knob.low), int(knob.high), log=knob.log)
+    return FloatDistribution(knob.low, knob.high, log=knob.log)
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of those that were asked for; one that was given back is not."""
+    return GIVEN_BACK not in trial.user_attrs
+
+
+def ended(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that count and have come to an end, whichever."""
+    return [trial for trial in study.get_trials(deepcopy=False) if counts(trial) and trial.state.is_finished()]
+
+
+def ask(
+    study: optuna.Study, space: Mapping[str, Knob], trials: int, sampler: Any, owner: "Owner"
+) -> optuna.Trial | None:
+    """The next trial with its values, or None if there are as many as were asked for.
+
+    Args:
+        sampler: number of a trial -> Optuna's sampler: no two trials draw the same numbers, whoever asks for them.
+    """
+    if sum(map(counts, study.get_trials(deepcopy=False, states=_STARTED))) >= trials:
+        return None
+    with owner.turn:
+        trial = study.ask()
+        trial.set_user_attr(OWNER, owner.address)
+    before = [one for one in study.get_trials(deepcopy=False) if one.number < trial.number and counts(one)]
+    if len(before) >= trials:  # another machine asked for the last one at the same moment
+        _give_up(study, trial.number, trial._trial_id, "was not needed")
+        return None
+    study.sampler = sampler(trial.number)
+    distributions = {key: distribution(knob) for key, knob in space.items()}
+    for key, kind in distributions.items():
+        trial._suggest(key, kind)
+    return trial
+
+
+_STARTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def enqueue(study: optuna.Study, params: Mapping[str, Any], attributes: Mapping[str, Any] | None = None) -> None:
+    """Let these values be those of a trial to come."""
+    study.enqueue_trial(dict(params), user_attrs=dict(attributes or {}))
+
+
+def give_back(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
+    """End a trial that nobody is at any more; its values wait for whoever asks next, with the trainings it finished."""
+    if _give_up(study, trial.number, trial._trial_id, reason):
+        done = {key: value for key, value in trial.user_attrs.items() if key.startswith(POINT)}
+        enqueue(study, trial.params, done)
+
+
+def _give_up(study: optuna.Study, number: int, trial_id: int, reason: str) -> bool:
+    """Returns whether it was this process that ended the trial."""
+    try:
+        study._storage.set_trial_user_attr(trial_id, GIVEN_BACK, reason)
+        study.tell(number, state=TrialState.FAIL)
+    except (UpdateFinishedTrialError, ValueError):
+        return False
+    return True
+
+
+def recover(study: optuna.Study, owner: "Owner") -> list[FrozenTrial]:
+    """Give back the trials whose command was killed; returns them."""
+    with owner.turn:
+        running = study.get_trials(states=(TrialState.RUNNING,))
+        dead = [trial for trial in running if not _is_alive(study, trial.user_attrs.get(OWNER))]
+        for trial in dead:
+            give_back(study, trial, "was killed")
+    return dead
+
+
+def _is_alive(study: optuna.Study, owner: Mapping[str, str] | None) -> bool:
+    if owner is None:  # killed between asking and saying so
+        return False
+    if owner["host"] == socket.gethostname():
+        try:
+            FileLock(owner["lock"], blocking=False).acquire().lock.release()
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        return False
+    return time.time() - float(study.user_attrs.get(f"alive {owner['token']}", 0.0)) < DEAD_SECONDS
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The command that trials belong to.
+
+    Attributes:
+        address: how others see whether it is alive.
+        turn: held while a trial is asked for, or while those without an owner are looked for.
+    """
+
+    address: dict[str, str]
+    turn: FileLock
+
+
+@contextmanager
+def owning(study: optuna.Study, folder: Path) -> Iterator[Owner]:
+    """Own trials as long as this lasts: by a lock on this machine, by signs of life on others."""
+    token = uuid.uuid4().hex
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"sweep-{token}.lock")
+    over = threading.Event()
+
+    def live() -> None:
+        while True:
+            study.set_user_attr(f"alive {token}", time.time())
+            if over.wait(ALIVE_SECONDS):
+                return
+
+    with lock:
+        thread = threading.Thread(target=live, daemon=True)
+        thread.start()
+        try:
+            address = {"host": socket.gethostname(), "lock": str(lock.lock_file), "token": token}
+            yield Owner(address, FileLock(folder / f"sweep-{study.study_name}.lock"))
+        finally:
+            over.set()
+            thread.join()
+    Path(lock.lock_file).unlink(missing_ok=True)

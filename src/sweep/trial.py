@@ -1,0 +1,225 @@
+"""One trial: the trainings of one setting, pruned where it falls behind. The test set is never read."""
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import optuna
+import pytorch_lightning as pl
+import torch
+import yaml
+from optuna.trial import TrialState
+from pytorch_lightning.callbacks import Callback
+
+from src.data.prepare import load
+from src.errors import UserError
+from src.measures.layers import layer_measures
+from src.settings import flatten
+from src.sweep.storage import POINT, REASON, RUN, give_back, open_storage
+from src.tracking.run import TrackedRun
+from src.tracking.search import PARENT, Records
+from src.train.build import build_model
+from src.train.fit import Fit, make_fit, quiet_libraries
+
+REPORT_EVERY = 20  # epochs: looking at the other trials costs some milliseconds
+STARTUP_TRIALS, WARMUP_EPOCHS = 8, 60  # of the median pruner: what falls behind that early may still win
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial to be done.
+
+    Attributes:
+        storage, study: where it is kept.
+        pruner: name in conf/sweep.yaml.
+        number, trial_id: of the trial, Optuna's own.
+        objectives: what is asked of each training.
+        params: values of the knobs.
+        settings: of each of its trainings.
+        parent: run of the sweep in MLflow.
+    """
+
+    storage: str
+    study: str
+    pruner: str
+    number: int
+    trial_id: int
+    objectives: tuple[str, ...]
+    params: dict[str, Any]
+    settings: list[dict[str, Any]]
+    parent: str
+
+
+class _EndingError(Exception):
+    """A training has ended its trial.
+
+    Args:
+        outcome: `pruned`, `diverged`, or `refused`: the network cannot work with these settings.
+        sentence: where or why.
+    """
+
+    def __init__(self, outcome: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.outcome = outcome
+
+
+def make_pruner(name: str, epochs: int, trainings: int) -> optuna.pruners.BasePruner:
+    """Optuna's pruner of a name in conf/sweep.yaml, for trials of so many trainings."""
+    if name == "median":
+        return optuna.pruners.MedianPruner(STARTUP_TRIALS, WARMUP_EPOCHS, n_min_trials=STARTUP_TRIALS // 2)
+    if name == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=WARMUP_EPOCHS, max_resource=(epochs + 1) * trainings)
+    return optuna.pruners.NopPruner()
+
+
+def work(task: Task, threads: int) -> tuple[str, str]:
+    """Do a trial and tell the study how it ended; returns its outcome and a sentence."""
+    quiet_libraries()
+    torch.set_num_threads(task.settings[0]["trainer"]["threads"] or threads)
+    pruner = make_pruner(task.pruner, task.settings[0]["epochs"], len(task.settings))
+    sampler = optuna.samplers.RandomSampler()  # samples nothing here
+    storage = open_storage(task.storage)
+    study = optuna.load_study(study_name=task.study, storage=storage, sampler=sampler, pruner=pruner)
+    trial = optuna.trial.Trial(study, task.trial_id)
+    tracking = task.settings[0]["tracking"]
+    if RUN in trial.user_attrs:  # it was begun by a process that was killed
+        Records(tracking["uri"], tracking["experiment"]).delete(trial.user_attrs[RUN])
+    tags = {"kind": "trial", "sweep": task.study, "trial": str(task.number), PARENT: task.parent, "outcome": "running"}
+    name = f"{task.study}: trial {task.number}"
+    tracked = TrackedRun(tracking["uri"], tracking["experiment"], name, flatten(task.settings[0]), tags)
+    try:
+        trial.set_user_attr(RUN, tracked.run_id)
+        if "config" in tracking["artifacts"]:
+            tracked.text(yaml.safe_dump(task.settings, sort_keys=False), "config.yaml")
+        outcome, sentence, values = _trainings(task, trial, tracked)
+        for objective, value in zip(task.objectives, values, strict=False):
+            tracked.log({f"mean/{objective}": value})
+        tracked.tag({"reason": sentence})
+        tracked.finish("FINISHED", outcome)
+    except KeyboardInterrupt:
+        tracked.abandon("KILLED", "interrupted")
+        give_back(study, _frozen(study, task.number), "was interrupted")
+        raise
+    except BaseException as error:
+        tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+        tell_failed(study, task.number, f"{type(error).__name__}: {error}")
+        raise
+    if outcome == "finished":
+        study.tell(task.number, values if len(values) > 1 else values[0])
+    else:
+        trial.set_user_attr(REASON, sentence)
+        study.tell(task.number, state=TrialState.PRUNED if len(task.objectives) == 1 else TrialState.FAIL)
+    return outcome, sentence
+
+
+def tell_failed(study: optuna.Study, number: int, reason: str) -> None:
+    """Close a trial that a defect, or a killed process, has ended."""
+    frozen = _frozen(study, number)
+    if frozen.state == TrialState.RUNNING:
+        study._storage.set_trial_user_attr(frozen._trial_id, REASON, reason)
+        study.tell(number, state=TrialState.FAIL)
+
+
+def _frozen(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:
+    return next(trial for trial in study.get_trials() if trial.number == number)
+
+
+def _trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tuple[str, str, list[float]]:
+    """One training after the other; returns outcome, sentence and the means of the objectives."""
+    found: list[Mapping[str, float]] = []
+    single = len(task.objectives) == 1  # Optuna prunes by one objective alone
+    for k, settings in enumerate(task.settings):
+        scores = trial.user_attrs.get(f"{POINT} {k}")
+        if scores is None:
+            watch = _Watch(trial, task, found, k) if single else None
+            try:
+                scores = train(
+                    settings, task.objectives, tracked, f"split{settings['split']}-s{settings['seed']}", watch
+                )
+            except _EndingError as ending:
+                return ending.outcome, f"training {k + 1} of {len(task.settings)}, {ending}", []
+            trial.set_user_attr(f"{POINT} {k}", scores)
+        found.append(scores)
+        if single and k + 1 < len(task.settings):
+            value = fmean(one[task.objectives[0]] for one in found)
+            trial.report(value, (k + 1) * (settings["epochs"] + 1))
+            if trial.should_prune():
+                return "pruned", f"after training {k + 1} of {len(task.settings)} at {value:.4g}", []
+    values = [fmean(one[name] for one in found) for name in task.objectives]
+    said = ", ".join(f"{name} {value:.4g}" for name, value in zip(task.objectives, values, strict=True))
+    return "finished", said, values
+
+
+def train(
+    settings: dict[str, Any], objectives: Sequence[str], tracked: TrackedRun, label: str, watch: "_Watch | None" = None
+) -> dict[str, float]:
+    """Train once; returns the scores of the selected epoch, on validation data, and what else is an objective.
+
+    Args:
+        tracked: gets the curves by epoch as `LABEL/val_acc`.
+        watch: may end the training.
+    """
+    dataset, _ = load(settings["dataset"])
+    graph = dataset.graph(settings["split"], settings["split_seed"])
+    try:
+        model = build_model(settings, graph, dataset.num_classes)
+    except UserError as error:
+        raise _EndingError("refused", str(error)) from None
+    with tempfile.TemporaryDirectory() as folder:
+        quiet = settings | {"progress": False}
+        fit = make_fit(quiet, model, graph, _Curves(tracked, label), Path(folder), {}, [watch] if watch else [])
+        if watch:
+            watch.fit = fit
+        fit.run(model)
+    if watch and watch.behind:
+        raise _EndingError("pruned", watch.behind)
+    if fit.best.diverged:
+        raise _EndingError("diverged", f"at epoch {len(fit.recorder.history)}")
+    scores = fit.recorder.history[fit.best.epoch] | {"seconds": fit.recorder.seconds}
+    if "dirichlet_energy" in objectives:
+        model.load_state_dict(fit.best.weights)
+        model.eval()
+        curves = layer_measures(
+            lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, ["dirichlet_energy"]
+        )
+        scores["dirichlet_energy"] = curves["dirichlet_energy"][-1]
+    return scores
+
+
+class _Curves:
+    """What the recorder of a training writes to: the trial's run, under the training's name."""
+
+    def __init__(self, tracked: TrackedRun, label: str) -> None:
+        self.tracked, self.label = tracked, label
+        self.run_id, self.name = tracked.run_id, f"{tracked.name} {label}"
+
+    def last_step(self, metric: str) -> int:
+        return -1  # each training is recorded from its start
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        self.tracked.log({f"{self.label}/{name}": value for name, value in metrics.items()}, step)
+
+
+class _Watch(Callback):
+    """Reports the mean of the trainings so far, with that of the best epoch of this one, and ends what is behind."""
+
+    def __init__(self, trial: optuna.Trial, task: Task, before: Sequence[Mapping[str, float]], k: int) -> None:
+        self.trial, self.objective = trial, task.objectives[0]
+        self.before = [one[self.objective] for one in before]
+        self.first = k * (task.settings[k]["epochs"] + 1)
+        self.behind = ""
+        self.fit: Fit
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        epoch = trainer.current_epoch + 1
+        if epoch % REPORT_EVERY or self.fit.best.diverged:
+            return
+        value = fmean([*self.before, self.fit.recorder.history[self.fit.best.epoch][self.objective]])
+        self.trial.report(value if math.isfinite(value) else math.nan, self.first + epoch)
+        if self.trial.should_prune():
+            self.behind = f"at epoch {epoch} at {value:.4g}"
+            trainer.should_stop = True
