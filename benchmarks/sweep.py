@@ -1,0 +1,78 @@
+"""`python -m benchmarks.sweep`: what a sweep costs beside its trainings, and what pruning saves.
+
+Overhead: trials of GCNII with 16 layers on Cora, one training each, nothing pruned, beside the same trainings called
+directly, `src.train.run.run` with its test, measures and records, in turns. Pruning: two sweeps of the same trials of
+three trainings each, with and without. One process; takes some minutes, time nothing else meanwhile.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from src.config import ROOT
+from src.sweep.__main__ import composed
+from src.sweep.run import run_sweep
+from src.sweep.storage import open_storage
+from src.train.fit import quiet_libraries
+from src.train.run import run
+
+TYPED = ["model=gcnii", "dataset=cora", "depth=16", "sampler=random", "fresh=0", "jobs=1", "progress=false"]
+
+
+def swept(folder: Path, name: str, *typed: str) -> tuple[float, float, list[dict[str, float]]]:
+    """Wall seconds of a sweep, its best value, and the values of its trials."""
+    import optuna
+
+    journal = str(folder / f"{name}.journal")
+    uri = f"tracking.uri=sqlite:///{folder}/{name}.db"
+    _, search, config = composed([*TYPED, *typed, f"study_name={name}", f"storage={journal}", uri])
+    start = time.perf_counter()
+    run_sweep(name, search, config)
+    wall = time.perf_counter() - start
+    study = optuna.load_study(study_name=name, storage=open_storage(journal))
+    return wall, study.best_value, [trial.params for trial in study.trials]
+
+
+def direct(folder: Path, params: list[dict[str, float]]) -> float:
+    """Wall seconds of the same trainings, one after the other."""
+    uri = f"tracking.uri=sqlite:///{folder}/direct.db"
+    _, search, _ = composed([*TYPED, "seeds=1", uri])
+    start = time.perf_counter()
+    for values in params:
+        settings = search.settings(values, search.points()[0])
+        settings["tracking"]["artifacts"] = ["config"]
+        run(settings)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
+    parser.add_argument("--trials", type=int, default=6, help="of the overhead")
+    parser.add_argument("--rounds", type=int, default=3, help="of the overhead, in turns")
+    parser.add_argument("--pruned", type=int, default=24, help="trials of the two sweeps with and without pruning")
+    options = parser.parse_args()
+    quiet_libraries()
+    table = Table("GCNII, 16 layers, Cora", "sweep s", "beside it s", "ratio", "best validation accuracy")
+    with tempfile.TemporaryDirectory(dir=ROOT / "outputs" if (ROOT / "outputs").is_dir() else None) as name:
+        folder = Path(name)
+        for k in range(options.rounds):
+            wall, best, params = swept(folder, f"plain{k}", "seeds=1", "pruner=none", f"trials={options.trials}")
+            other = direct(folder, params)
+            table.add_row(
+                "overhead: the trainings alone", f"{wall:.1f}", f"{other:.1f}", f"{wall / other:.3f}", f"{best:.3f}"
+            )
+        if options.pruned:
+            count = f"trials={options.pruned}"
+            wall, best, _ = swept(folder, "pruned", "sampler=tpe", count)
+            other, whole, _ = swept(folder, "whole", "sampler=tpe", "pruner=none", count)
+            scores = f"{best:.3f} with, {whole:.3f} without"
+            table.add_row("pruning: without", f"{wall:.1f}", f"{other:.1f}", f"{wall / other:.3f}", scores)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
