@@ -15,7 +15,7 @@ from src.settings import compose_settings, flatten
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
-RECIPES = sorted(path.stem for path in (CONF / "recipe" / "published").glob("*.yaml"))
+RECIPES = sorted(f"{path.parent.name}/{path.stem}" for path in (CONF / "recipe").glob("*/*.yaml"))
 
 
 def overrides(dataset: str, model: str) -> list[str]:
@@ -34,10 +34,11 @@ def test_every_dataset_goes_with_every_model(dataset: str) -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_in_effect(name: str) -> None:
-    dataset, _, model = name.rpartition("-")
+    kind, _, pair = name.partition("/")
+    dataset, _, model = pair.rpartition("-")
     assert dataset in DATASETS and model in MODELS
-    recipe: Any = OmegaConf.to_container(OmegaConf.load(CONF / "recipe" / "published" / f"{name}.yaml"))
-    in_effect = flatten(compose_settings(overrides(dataset, model)))
+    recipe: Any = OmegaConf.to_container(OmegaConf.load(CONF / "recipe" / f"{name}.yaml"))
+    in_effect = flatten(compose_settings([*overrides(dataset, model), f"recipe={kind}"]))
     assert recipe
     for key, value in flatten(recipe).items():
         assert in_effect[key] == value, key
