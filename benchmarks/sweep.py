@@ -20,7 +20,7 @@ from src.sweep.storage import open_storage
 from src.train.fit import quiet_libraries
 from src.train.run import run
 
-TYPED = ["model=gcnii", "dataset=cora", "depth=16", "sampler=random", "fresh=0", "jobs=1", "progress=false"]
+TYPED = ["model=gcnii", "dataset=cora", "depth=16", "sampler=random", "epochs=1400", "fresh=0", "jobs=1", "progress=false"]
 
 
 def swept(folder: Path, name: str, *typed: str) -> tuple[float, float, list[dict[str, float]]]:
@@ -67,8 +67,8 @@ def main() -> None:
             )
         if options.pruned:
             count = f"trials={options.pruned}"
-            wall, best, _ = swept(folder, "pruned", "sampler=tpe", count)
-            other, whole, _ = swept(folder, "whole", "sampler=tpe", "pruner=none", count)
+            wall, best, _ = swept(folder, "pruned", count)
+            other, whole, _ = swept(folder, "whole", "pruner=none", count)
             scores = f"{best:.3f} with, {whole:.3f} without"
             table.add_row("pruning: without", f"{wall:.1f}", f"{other:.1f}", f"{wall / other:.3f}", scores)
     Console().print(table)

@@ -11,8 +11,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -128,14 +128,20 @@ def _pool(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop, at_ris
     try:
         while not at_risk:
             while not stop.requested and len(at_work) < workers.count and (task := next(waiting, None)) is not None:
-                with _deaf():  # a process that Ctrl-C reaches before it has begun would break the pool
-                    at_work[pool.submit(_call, work, task, workers.threads, parent)] = task
+                try:
+                    with _deaf():  # a process that Ctrl-C reaches before it has begun would break the pool
+                        at_work[pool.submit(_call, work, task, workers.threads, parent)] = task
+                except BrokenProcessPool:  # one was killed between two tasks: those at work have all ended
+                    at_risk.append(task)
+                    break
             if not at_work:
                 return
-            for future in wait(at_work, return_when=FIRST_COMPLETED).done:
+            for future in wait(at_work, return_when=ALL_COMPLETED if at_risk else FIRST_COMPLETED).done:
                 task, problem = at_work.pop(future), future.exception()
                 if isinstance(problem, BrokenProcessPool):
                     at_risk.append(task)
+                elif problem is not None and not workers.client:
+                    raise problem
                 elif problem is not None:
                     raise UserError(f"the Dask cluster failed ({problem}): start the same command again") from None
                 else:
@@ -199,11 +205,11 @@ def local(jobs: int | None) -> Workers:
     return Workers(count, max(1, cores // count))
 
 
-def connect(scheduler: str | None, stores: Iterable[str]) -> Workers:
+def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     """The workers of the Dask cluster at this address.
 
     Args:
-        stores: addresses of databases that every worker has to reach.
+        stores: setting -> its file or address, that every worker has to reach.
 
     Raises:
         UserError: no scheduler answers, it has no workers, they have several threads, or cannot reach a store.
@@ -220,16 +226,14 @@ def connect(scheduler: str | None, stores: Iterable[str]) -> Workers:
         raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from None
     threads = client.nthreads()
     hosts = set(client.run(socket.gethostname).values())
-    local_store = next((store for store in stores if store.startswith("sqlite")), None)
+    here = [key for key, store in stores.items() if store.startswith("sqlite") or "://" not in store]
     problem = ""
     if not threads:
         problem = f"the Dask scheduler {scheduler} has no workers: start some, `dask worker {scheduler}`"
     elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
         problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
-    elif local_store and hosts - {socket.gethostname()}:
-        problem = (
-            f"Dask workers on other machines cannot reach {local_store}: give a server, tracking.uri=http://HOST:5000"
-        )
+    elif here and hosts - {socket.gethostname()}:
+        problem = f"Dask workers on other machines cannot reach {here[0]}={stores[here[0]]}: give a server's address"
     if problem:
         client.close()
         raise UserError(problem)

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from src.errors import UserError
-from src.parallel import Stop, connect, execute, local
+from src.parallel import Stop, Workers, connect, execute, local
 
 
 def square(number: int, threads: int) -> tuple[str, str]:
@@ -73,6 +74,29 @@ def test_a_task_whose_process_was_killed_by_chance_is_done_again(tmp_path: Path)
     assert "finished" in {one.outcome for one in done}
 
 
+def test_a_process_that_is_killed_between_two_tasks_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools: list[Any] = []
+    opened = Workers.open
+
+    def remembered(workers: Workers) -> Any:
+        pools.append(opened(workers))
+        return pools[-1]
+
+    monkeypatch.setattr(Workers, "open", remembered)
+
+    def tasks() -> Iterator[int]:
+        yield from range(2)
+        for process in list(pools[0]._processes.values()):
+            process.kill()
+        end = time.monotonic() + 60
+        while not pools[0]._broken and time.monotonic() < end:
+            time.sleep(0.01)
+        yield from range(2, 5)
+
+    done = list(execute(tasks(), square, local(2), Stop("")))
+    assert sorted((one.task, one.outcome) for one in done) == [(number, "finished") for number in range(5)]
+
+
 def test_tasks_are_taken_when_a_worker_is_free() -> None:
     taken = []
 
@@ -110,12 +134,12 @@ def test_a_task_that_hears_ctrl_c_is_interrupted_and_stops_the_rest() -> None:
 
 def test_dask_needs_a_scheduler() -> None:
     with pytest.raises(UserError, match=r"^backend=dask needs the address of a scheduler: scheduler=tcp://"):
-        connect(None, [])
+        connect(None, {})
 
 
 def test_dask_with_nothing_listening() -> None:
     with pytest.raises(UserError, match=r"^no Dask scheduler answers at tcp://127\.0\.0\.1:9: ") as error:
-        connect("tcp://127.0.0.1:9", ["sqlite:///a.db"])
+        connect("tcp://127.0.0.1:9", {})
     assert "\n" not in str(error.value)
 
 
@@ -129,7 +153,7 @@ def test_dask_workers_that_cannot_be_used(workers: int, sentence: str) -> None:
         LocalCluster(n_workers=workers, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster,
         pytest.raises(UserError, match=sentence),
     ):
-        connect(cluster.scheduler_address, [])
+        connect(cluster.scheduler_address, {})
 
 
 def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +162,9 @@ def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
         monkeypatch.setattr(Client, "run", lambda *_: {"a": "another machine"})
-        with pytest.raises(UserError, match=r"on other machines cannot reach sqlite:///a\.db: give a server"):
-            connect(address, ["http://there:5000", "sqlite:///a.db"])
-        assert connect(address, ["http://there:5000"]).count == 1
+        with pytest.raises(
+            UserError, match=r"on other machines cannot reach tracking\.uri=sqlite:///a\.db: give a server"
+        ):
+            connect(address, {"tracking.uri": "sqlite:///a.db"})
+        assert connect(address, {"tracking.uri": "http://there:5000"}).count == 1
         Client.current().close()

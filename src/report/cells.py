@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,5 +143,6 @@ def _row(
 
 
 def _experiment(typed: str) -> str:
-    """What was typed, without where it was recorded: a report is shown around, addresses and paths are not."""
+    """What was typed, without what is measured and where it is recorded: a report is shown around, paths are not."""
+    typed = re.sub(r"\bmeasures=\[.*?\]", "", typed)
     return " ".join(word for word in typed.split() if word.split("=")[0].split(".")[0] not in NOT_THE_EXPERIMENT)

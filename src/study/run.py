@@ -41,7 +41,7 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
     records = Records(tracking["uri"], tracking["experiment"])  # created here, before any worker starts
     plan = make_plan(cells, records.runs(), config.reuse == "same_code")
     dask = config.backend == "dask" and not config.dry
-    workers = connect(config.scheduler, [records.uri]) if dask else local(config.jobs)
+    workers = connect(config.scheduler, {"tracking.uri": records.uri}) if dask else local(config.jobs)
     torch.set_num_threads(workers.threads)
     costs = estimate(plan)
     print(listing(name, plan, sum(costs.values()) / workers.count, workers.count))

@@ -21,7 +21,7 @@ from src.errors import UserError
 from src.settings import compose_config
 from src.study.grid import values_of
 from src.sweep.search import Search, make_search
-from src.sweep.space import read_space
+from src.sweep.space import grid, read_space
 from src.tracking.store import check_store, store_uri
 from src.validation import check_limits
 
@@ -62,11 +62,12 @@ def composed(typed: list[str]) -> tuple[str, Search, DictConfig]:
             raise UserError(f"leave {key} out: {more}")
     axes = [override for override in other if _key(override) in ("split", "split_seed")]
     other = [override for override in other if override not in axes]
-    fixed = [override for override in other if "(" not in override and "," not in override]
-    model = compose_config([override for override in fixed if _key(override) in ("model", "dataset", "dataset.path")])[
-        1
-    ]["model"]
-    config = _compose(own, model)
+    models = values_of([override for override in other if _key(override) == "model"]).get("model") or [
+        compose_config([])[1]["model"]
+    ]
+    if len(models) > 1:
+        raise UserError("a sweep is of one model: give model one value")
+    config = _compose(own, models[0])
     content: Any = OmegaConf.to_container(config.sweep)
     if not isinstance(content, dict):
         raise UserError("conf/sweep/NAME.yaml must hold KNOB: RANGE, one a line")
@@ -74,8 +75,10 @@ def composed(typed: list[str]) -> tuple[str, Search, DictConfig]:
     splits = _splits(axes)
     first = [f"{key}={value}" for key, value in splits[0].items()] if splits else []
     search = make_search(knobs, [*rest, *first], config.objective, config.seeds, splits)
-    if len(search.objectives) > 1 and config.pruner != "none":
-        config.pruner = "none"  # Optuna prunes by one objective alone
+    if len(search.objectives) > 1 or config.sampler == "gp":
+        config.pruner = "none"  # Optuna prunes by one objective alone; its Gaussian process learns from whole trials
+    if config.sampler == "grid":
+        grid(search.knobs)
     name = config.study_name or f"{search.pair}-d{search.config.depth}"
     if not re.fullmatch(r"\w[\w.+-]*", name):  # it names a file and is part of MLflow's filters
         raise UserError(f"study_name must be made of letters, digits and . _ + -, got {name}")
@@ -87,8 +90,9 @@ def listing(name: str, search: Search, config: DictConfig) -> str:
     runs = f"{len(search.splits)} {'splits' if len(search.splits) > 1 else 'split'} x {len(search.seeds)} seeds"
     rows = [f"sweep {name}: {config.trials} trials of {runs}, {', '.join(search.objectives)}, sampler {config.sampler}"]
     for key, knob in search.knobs.items():
-        inside = "" if knob.holds(search.start[key]) else ", outside: it is compared at the end alone"
-        rows.append(f"  {key}: {knob} (starts from {search.start[key]}{inside})")
+        usual = OmegaConf.select(search.config, key)
+        outside = "" if knob.holds(usual) else f", {usual} is outside"
+        rows.append(f"  {key}: {knob} (starts from {search.start[key]}{outside})")
     return "\n".join(rows)
 
 

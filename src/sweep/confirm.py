@@ -17,29 +17,30 @@ from src.study.plan import make_plan
 from src.study.run import run_study
 from src.study.statistics import Summary, over_runs, paired
 from src.sweep.search import FRESH, Search
-from src.sweep.space import Value
+from src.sweep.space import Knob, Value
 from src.sweep.storage import ended
 from src.sweep.summary import ranked, written
 from src.tracking.search import Records
 
 TUNED, START = "tuned", "start"
+WORDS = {TUNED: "tuned", START: "before"}
 DIGITS = 3  # of a tuned value: more would claim more than a search can know
 
 
-def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) -> Path | None:
+def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) -> bool:
     """Train and test the best setting and the start on seeds that the search has not seen; write the recipe.
 
     Returns:
-        The recipe's file; None if there was nothing to compare.
+        Whether all of those trainings ended with a result.
     """
     best = ranked(study, search)
     fresh = config.fresh if config.fresh is not None else 10 if len(search.splits) == 1 else 2
     if not best or not fresh:
-        return None
-    if best[0].params == search.start:
+        return True
+    tuned = {key: rounded(value, search.knobs[key]) for key, value in best[0].params.items()}
+    if tuned == search.start:
         print("nothing was better than what the sweep started from: no recipe is written")
-        return None
-    tuned = {key: rounded(value) for key, value in best[0].params.items()}
+        return True
     points = search.points(range(FRESH, FRESH + fresh))
     cells = []
     for line, params in ((START, search.start), (TUNED, tuned)):
@@ -48,36 +49,48 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
             settings["tracking"]["artifacts"] = ["config"]
             cells.append(Cell(line, search.config.dataset.name, settings, search.origin(params, point)))
     how = {"jobs": config.jobs, "backend": config.backend, "scheduler": config.scheduler}
-    plain = OmegaConf.create(how | {"only": None, "reuse": "any_code", "dry": False})
+    plain = OmegaConf.create(how | {"only": None, "reuse": "same_code", "dry": False})
     if not run_study(f"sweep-{name}", cells, plain):
         print("some of the fresh trainings failed: the same command tries them again; no recipe is written")
-        return None
+        return False
     tracking = search.config.tracking
-    plan = make_plan(cells, Records(tracking.uri, tracking.experiment).runs(), False)
+    plan = make_plan(cells, Records(tracking.uri, tracking.experiment).runs(), True)
     metric = "test_roc_auc" if search.config.dataset.metric == "roc_auc" else "test_acc"
     found: dict[str, dict[tuple[int, str], float]] = {START: {}, TUNED: {}}
     for cell in cells:
-        found[cell.line][cell.seed, cell.split] = plan.done[cell.hash].metrics.get(metric, 0.0)  # diverged: no score
-    verdict = compared(over_runs(found[START]), over_runs(found[TUNED]), paired(found[START], found[TUNED]), metric)
+        if metric in plan.done[cell.hash].metrics:
+            found[cell.line][cell.seed, cell.split] = plan.done[cell.hash].metrics[metric]
+    lost = {word: len(points) - len(found[line]) for line, word in WORDS.items()}
+    diverged = [f"{count} of {len(points)} runs diverged {word}" for word, count in lost.items() if count]
+    if not found[START] or not found[TUNED]:
+        print(f"nothing can be compared: {', '.join(diverged)}; no recipe is written")
+        return True
+    change = paired(found[START], found[TUNED])
+    verdict = ", ".join([compared(over_runs(found[START]), over_runs(found[TUNED]), change, metric), *diverged])
     whole = sum(trial.state == TrialState.COMPLETE for trial in ended(study))
     header = [
         f"Found by the sweep {name} on validation data alone: {len(ended(study))} trials, {whole} of them whole, of",
         f"{len(search.points())} trainings each ({_places(search)}); {search.objectives[0]}; sampler {config.sampler};"
         f" {datetime.datetime.now(datetime.UTC):%Y-%m-%d}.",
+        *(f"Graph: {text}." for text in search.typed if text.startswith("dataset.")),
         *(f"Searched: {key} in {knob}." for key, knob in search.knobs.items()),
         f"Tested once, seeds {FRESH} to {FRESH + fresh - 1}, beside what it started from ({written(search.start)}):",
         verdict,
     ]
     file = CONF / "recipe" / "tuned" / f"{search.pair}.yaml"
+    if file.exists() and f"the sweep {name} on" not in file.read_text():
+        file.replace(file.with_suffix(".yaml.old"))
+        print(f"what {file.name} held before is now in {file.name}.old")
     write_recipe(file, header, recipe(search, tuned))
     print(f"{verdict}\nwritten to {file}: python -m src.train model={search.choices['model']} "
           f"dataset={search.config.dataset.name} recipe=tuned")  # fmt: skip
-    return file
+    return True
 
 
-def rounded(value: Value) -> Value:
-    """A searched number with as many digits as mean something."""
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def rounded(value: Value, knob: Knob) -> Value:
+    """A searched number with as many digits as mean something, where that is still a value of its knob."""
+    short = float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+    return short if knob.holds(short) else value
 
 
 def compared(start: Summary, tuned: Summary, change: Summary | None, metric: str) -> str:
@@ -100,7 +113,7 @@ def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
         chosen = key in ("model", "dataset", "trainer", "recipe")
         if (
             chosen
-            or group in (*NOT_THE_EXPERIMENT, *AXES)
+            or group in (*NOT_THE_EXPERIMENT, *AXES, "dataset")
             or source == "default"
             or source.startswith(("model ", "dataset "))
         ):

@@ -26,9 +26,9 @@ def importances(study: optuna.Study) -> dict[str, float]:
     return optuna.importance.get_param_importances(study, evaluator=fanova, target=lambda trial: trial.values[0])
 
 
-def figures(study: optuna.Study, search: Search) -> list[Drawing]:
-    """Every figure that the trials so far allow."""
-    if not importances(study):
+def figures(study: optuna.Study, search: Search, shares: dict[str, float]) -> list[Drawing]:
+    """Every figure that the trials so far allow, given the importances."""
+    if not shares:
         return []
     target: dict[str, Any] = {}
     if len(search.objectives) > 1:

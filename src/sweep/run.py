@@ -1,24 +1,43 @@
 """One sweep from start to end, in a straight line: study, trials, figures, fresh seeds, recipe."""
 
+import contextlib
 import hashlib
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import optuna
 from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 from src.config import ROOT
+from src.data.prepare import load
 from src.errors import UserError
 from src.parallel import Stop, Workers, connect, execute, local
 from src.sweep.confirm import confirm
 from src.sweep.figures import figures, importances
 from src.sweep.search import Search
 from src.sweep.space import Value, grid
-from src.sweep.storage import RUN, Owner, ask, ended, enqueue, open_storage, open_study, owning, recover
+from src.sweep.storage import (
+    REASON,
+    RUN,
+    Owner,
+    ask,
+    counts,
+    ended,
+    enqueue,
+    open_storage,
+    open_study,
+    owning,
+    recover,
+    release,
+)
 from src.sweep.summary import Board, summary
 from src.sweep.trial import Task, make_pruner, tell_failed, work
 from src.tracking.run import TrackedRun
-from src.tracking.search import Records
+from src.tracking.search import PARENT, Records
+from src.tracking.ui import how_to_see
+from src.train.build import build_model
 from src.train.fit import quiet_libraries
 from src.train.identity import CHECKPOINTS
 
@@ -38,47 +57,82 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     tracking = search.config.tracking
     records = Records(tracking.uri, tracking.experiment)
     address = config.storage or str(ROOT / "sweeps" / f"{name}.journal")
-    points = search.points()
-    pruner = make_pruner(config.pruner, search.config.epochs, len(points))
-    study = open_study(open_storage(address), name, search.directions, search.content(), pruner)
-    dask = config.backend == "dask"
-    workers = connect(config.scheduler, [records.uri, address]) if dask else local(config.jobs)
+    if "://" not in address:
+        address = str(Path(address).absolute())  # the workers of a cluster have folders of their own
+    content = search.content() | {"data": checked(search)}
+    pruner = make_pruner(config.pruner, search.config.epochs, len(search.points()))
+    study = open_study(open_storage(address), name, search.directions, content, pruner)
+    stores = {"tracking.uri": records.uri, "storage": address}
+    workers = connect(config.scheduler, stores) if config.backend == "dask" else local(config.jobs)
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     with owning(study, CHECKPOINTS) as owner:
         trials = _prepare(study, search, config, owner, records)
         tracked = _parent(study, records, search, config)
         try:
-            interrupted, failed = _run_trials(study, search, config, owner, workers, trials, tracked, address)
-            _record(study, search, tracked)
+            try:
+                interrupted, trouble = _run_trials(study, search, config, owner, workers, trials, tracked, address)
+            finally:
+                release(study, owner)
+                _close_abandoned(study, records)
+            shares = importances(study)
+            _record(study, search, tracked, shares)
         except BaseException:
             tracked.abandon("KILLED", "interrupted")
             raise
         tracked.finish("KILLED" if interrupted else "FINISHED", "interrupted" if interrupted else "finished")
-    print(summary(study, search, records, tracked.run_id))
+    print(summary(study, search, shares, how_to_see(records.uri, records.experiment_id, tracked.run_id)))
     if interrupted:
-        print(f"interrupted after {len(ended(study))} of {trials} trials: the same command goes on")
+        print(f"interrupted after {len(ended(study))} of {trials} trials: the same command goes on", file=sys.stderr)
         raise KeyboardInterrupt
-    if len(search.objectives) == 1:
-        confirm(name, study, search, config)
-    return not failed
+    if trouble:
+        raise UserError(f"{trouble}; {len(ended(study))} of {trials} trials are done, the same command goes on")
+    elsewhere = sum(map(counts, study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))))
+    if elsewhere:
+        print(f"{elsewhere} trials are at work elsewhere: the command that ends last tests the best")
+        return True
+    failed = any(trial.state == TrialState.FAIL for trial in ended(study)) and len(search.objectives) == 1
+    tested = len(search.objectives) > 1 or confirm(name, study, search, config)
+    return tested and not failed
+
+
+def checked(search: Search) -> str:
+    """Hash of the data; raises UserError if a split is not there or the network that is started from cannot work."""
+    for split in search.splits:
+        settings = search.settings(search.start, {"seed": 0} | split)
+        dataset, data_hash = load(settings["dataset"])
+        build_model(settings, dataset.graph(settings["split"], settings["split_seed"]), dataset.num_classes)
+    return data_hash
 
 
 def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Owner, records: Records) -> int:
     """Give back what was left behind and line up what comes first; returns how many trials there are to be."""
-    for trial in recover(study, owner):
-        if RUN in trial.user_attrs:
-            records.close(trial.user_attrs[RUN], "interrupted")
-    with owner.turn:
-        first = [] if study.get_trials(deepcopy=False) else [search.start]
-        trials = int(config.trials)
-        if config.sampler == "grid":
-            every = grid(search.knobs)
-            trials = min(trials, len(every))
-            first = [*first, *(params for params in every if params != search.start)] if first else []
+    recover(study, owner)
+    _close_abandoned(study, records)
+    trials, first = int(config.trials), [search.start]
+    if config.sampler == "grid":
+        every = grid(search.knobs)
+        trials = min(trials, len(every))
+        first += [params for params in every if params != search.start]
+    with owner.turn:  # all of them at the first start; later what was lost when that, or a giving back, was killed
+        known = [
+            trial.system_attrs.get("fixed_params", trial.params)
+            for trial in study.get_trials(deepcopy=False)
+            if counts(trial)
+        ]
         for params in first:
-            if all(search.knobs[key].holds(value) for key, value in params.items()):
+            if params not in known:
                 enqueue(study, params)
     return trials
+
+
+def _close_abandoned(study: optuna.Study, records: Records) -> None:
+    """Runs that count as running though their trials have ended are of processes that were killed."""
+    over = {str(trial.number) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
+    running = f"attributes.status = 'RUNNING' and tags.kind = 'trial' and tags.sweep = '{study.study_name}'"
+    for run in records.runs(running):
+        if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags["trial"] in over:
+            with contextlib.suppress(UserError):  # its own command was faster
+                records.close(run.run_id, "interrupted")
 
 
 def _parent(study: optuna.Study, records: Records, search: Search, config: DictConfig) -> TrackedRun:
@@ -108,8 +162,8 @@ def _run_trials(
     trials: int,
     tracked: TrackedRun,
     address: str,
-) -> tuple[bool, int]:
-    """Returns whether it was interrupted, and how many trials failed."""
+) -> tuple[bool, str]:
+    """Returns whether it was interrupted, and what kept a trial from being done, if anything of the store or disk."""
 
     def sampler(number: int) -> optuna.samplers.BaseSampler:
         seed = int(hashlib.md5(f"{config.sampler_seed} {number}".encode()).hexdigest()[:8], 16)
@@ -120,12 +174,12 @@ def _run_trials(
         return optuna.samplers.RandomSampler(seed=seed)
 
     def tasks() -> Iterator[Task]:
-        while (trial := ask(study, search.knobs, trials, sampler, owner)) is not None:
+        while not trouble and (trial := ask(study, search.knobs, trials, sampler, owner)) is not None:
             params: dict[str, Value] = trial.params
             try:
                 settings = [search.settings(params, point) | {"progress": False} for point in search.points()]
             except UserError as error:
-                trial.set_user_attr("reason", str(error))
+                trial.set_user_attr(REASON, str(error))
                 study.tell(trial.number, state=TrialState.PRUNED if len(search.objectives) == 1 else TrialState.FAIL)
                 continue
             yield Task(
@@ -133,29 +187,28 @@ def _run_trials(
                 params, settings, tracked.run_id,
             )  # fmt: skip
 
-    failed = 0
+    trouble: list[str] = []
     with Stop("trials at work are given back") as stop, Board(study, search, trials, workers.count) as board:
         for done in execute(tasks(), work, workers, stop):
-            if done.outcome == "failed":
-                failed += 1
-                tell_failed(study, done.task.number, done.sentence)
+            if done.outcome == "failed" and not tell_failed(study, done.task.trial_id, done.sentence):
+                trouble.append(done.sentence)
             board.show(done)
-    return stop.requested, failed
+    return stop.requested, trouble[0] if trouble else ""
 
 
-def _record(study: optuna.Study, search: Search, tracked: TrackedRun) -> None:
+def _record(study: optuna.Study, search: Search, tracked: TrackedRun, shares: dict[str, float]) -> None:
     """The sweep so far on its run: the best value by trial, what each knob mattered, the figures."""
     complete = [trial for trial in ended(study) if trial.state == TrialState.COMPLETE]
     for k, (name, direction) in enumerate(zip(search.objectives, search.directions, strict=True)):
-        known, best = tracked.last_step(f"best/{name}"), None
+        known, best = tracked.steps(f"best/{name}"), None
         better = max if direction == "maximize" else min
         for trial in complete:
             value = float(trial.values[k])
             best = value if best is None else better(best, value)
-            if trial.number > known:
+            if trial.number not in known:
                 tracked.log({f"best/{name}": best, f"value/{name}": value}, trial.number)
-    for key, share in importances(study).items():
+    for key, share in shares.items():
         tracked.log({f"importance/{key}": share}, len(complete))
-    for file, picture, page in figures(study, search):
+    for file, picture, page in figures(study, search, shares):
         tracked.figure(picture, f"{file}.png")
         tracked.text(page, f"{file}.html")

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
-from src.settings import compose_config, config_hash, plain, provenance
+from src.settings import NOT_THE_EXPERIMENT, compose_config, config_hash, plain, provenance
+from src.study.grid import AXES
 from src.sweep.space import Knob, Value
 from src.validation import validate
 
@@ -20,6 +21,7 @@ DIRECTIONS: dict[str, Literal["minimize", "maximize"]] = {
     "dirichlet_energy": "maximize",  # of the last layer
 }
 SCORES = ("val_acc", "val_roc_auc", "val_loss")
+NOT_SEARCHED = (*AXES[1:], *NOT_THE_EXPERIMENT, "dataset", "recipe", "epochs", "measures")
 FRESH = 1000  # the first seed with which the best is tested: no search gets so far
 
 
@@ -35,6 +37,7 @@ class Search:
         objectives: names of DIRECTIONS.
         splits: of every trial.
         seeds: of every trial on each of them.
+        start: what each knob starts from: the value in `config`, or the nearest that it may have.
     """
 
     config: DictConfig
@@ -47,7 +50,7 @@ class Search:
     start: dict[str, Value] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.start = {key: OmegaConf.select(self.config, key) for key in self.knobs}
+        self.start = {key: knob.nearest(OmegaConf.select(self.config, key)) for key, knob in self.knobs.items()}
 
     @property
     def directions(self) -> list[Literal["minimize", "maximize"]]:
@@ -90,7 +93,7 @@ class Search:
                 part = part[word]
             part.pop(name, None)
         return {
-            "space": {key: str(knob) for key, knob in self.knobs.items()},
+            "space": {key: repr(knob) for key, knob in self.knobs.items()},
             "objective": self.objectives,
             "number of seeds": len(self.seeds),
             "splits": [[str(value) for value in split.values()] for split in self.splits],
@@ -121,8 +124,8 @@ def make_search(
     for place in places:
         _checked(config, choices, place)
     for key, knob in knobs.items():
-        if key in ("seed", "split", "split_seed", "dataset", "model", "recipe", "trainer"):
-            raise UserError(f"{key} is not searched: give it one value{', or count seeds' * (key == 'seed')}")
+        if key.split(".")[0] in NOT_SEARCHED or key == "model":
+            raise UserError(f"{key} is not searched: give it one value")
         if OmegaConf.select(config, key) is None:
             raise UserError(
                 f"there is no setting {key} to search in model={choices['model']}: `python -m src.train --help`"
@@ -130,7 +133,7 @@ def make_search(
         for value in knob.ends():
             _checked(config, choices, {key: value})
     found = objective if objective is not None else "val_roc_auc" if config.dataset.metric == "roc_auc" else "val_acc"
-    names = list(map(str, found)) if not isinstance(found, str) else [found]
+    names = list(map(str, found)) if isinstance(found, Sequence) and not isinstance(found, str) else [str(found)]
     if not names or any(name not in DIRECTIONS for name in names) or len(set(names)) < len(names):
         raise UserError(
             f"objective must be one of {', '.join(SCORES)} or a list of {', '.join(DIRECTIONS)}, got {found}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
 
 from src.errors import UserError
 
@@ -43,6 +43,14 @@ class Knob:
             return value in self.choices
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.low <= value <= self.high and (not self.whole or isinstance(value, int))
+
+    def nearest(self, value: Any) -> Value:
+        """The value itself if it is one of the knob's, else the nearest end or the first choice."""
+        if self.holds(value):
+            return value
+        if self.choices or not isinstance(value, int | float):
+            return self.ends()[0]
+        return self.low if value < self.low else self.high if value > self.high else round(value)
 
     def __str__(self) -> str:
         if self.choices:
@@ -92,7 +100,7 @@ def grid(knobs: Mapping[str, Knob]) -> list[dict[str, Value]]:
 
 
 def _parse(text: str) -> Override:
-    override = OverridesParser.create().parse_override(text)
+    (override,) = OverridesParser.create().parse_overrides([text])  # that of one names no setting in its errors
     if override.is_delete() or override.is_add() or override.package:
         raise UserError(f"cannot read '{text}': write key=value")
     return override
@@ -103,7 +111,7 @@ def _knob(override: Override) -> Knob:
     if isinstance(value, RangeSweep):
         values: list[Any] = list(value.range())
     elif isinstance(value, ChoiceSweep):
-        values = list(value.list)
+        values = [item.text if isinstance(item, QuotedString) else item for item in value.list]
     elif isinstance(value, IntervalSweep):
         low, high, log = value.start, value.end, "log" in value.tags
         if low is None or high is None or not low < high:

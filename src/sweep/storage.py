@@ -5,12 +5,13 @@ its settings wait, with the trainings that it had finished, for whoever asks nex
 """
 
 import logging
+import os
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,23 +22,36 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import IntegrityError
 
 from src.errors import UserError
 from src.sweep.space import Knob
 from src.tracking.store import first_line
 
 ALIVE_SECONDS, DEAD_SECONDS = 30.0, 300.0  # between signs of life, and without one before another machine takes over
+UNOWNED_SECONDS = 10.0  # between asking for a trial and saying whose it is, on a slow network
+CREATE_TRIES, CREATE_SECONDS = 20, 0.2  # while another command makes the tables
+FIRST = b'{"op_code":'  # of a journal
 OWNER, GIVEN_BACK, REASON, POINT, RUN = "owner", "given_back", "reason", "training", "run_id"
 
 
 class _Lock:
-    """The operating system's own lock of a file: unlike Optuna's it ends with a process that is killed."""
+    """The operating system's own lock of a journal: unlike Optuna's it ends with a process that is killed.
+
+    A line that was left half written is cut off: Optuna would write on behind it, and could read the file no more.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._lock = FileLock(f"{path}.lock")
+        self._path, self._lock = path, FileLock(f"{path}.lock")
 
     def acquire(self) -> bool:
         self._lock.acquire()
+        with self._path.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            if size and file.read() != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
         return True
 
     def release(self) -> None:
@@ -54,12 +68,18 @@ def open_storage(address: str) -> Any:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         if "://" in address:
-            return optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+            return _open_database(address)
         path = Path(address).absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            with path.open("rb") as file:
+                first = file.read(len(FIRST))
+            if not FIRST.startswith(first):
+                raise ValueError(f"a journal does not begin with {first!r}")
         return optuna.storages.JournalStorage(JournalFileBackend(str(path), _Lock(path)))  # type: ignore[arg-type]
-    except ModuleNotFoundError as error:
-        raise UserError(f"storage={address} needs a driver that is not installed: pip install {error.name}") from None
+    except ImportError as error:  # Optuna's own, for that of the driver
+        driver = getattr(error.__cause__ or error, "name", None)
+        raise UserError(f"storage={address} needs a driver that is not installed: pip install {driver}") from None
     except Exception as error:
         origin = type(error).__module__.partition(".")[0]
         if origin in ("sqlalchemy", "optuna"):
@@ -67,6 +87,18 @@ def open_storage(address: str) -> Any:
         if isinstance(error, ValueError | KeyError) and "://" not in address:
             raise UserError(f"{address} is not a journal of trials: name another, storage=FILE.journal") from None
         raise
+
+
+def _open_database(address: str) -> Any:
+    """Optuna makes its tables at the first opening, and fails if another command is at it at the same moment."""
+    for _ in range(CREATE_TRIES):
+        try:
+            return optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
+        except Exception as error:
+            if "already exists" not in str(error) and not isinstance(error, IntegrityError):
+                raise
+        time.sleep(CREATE_SECONDS)
+    return optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
 
 
 def open_study(
@@ -90,8 +122,9 @@ def open_study(
     known = study.user_attrs.get("content")
     if known is None:
         study.set_user_attr("content", dict(content))
-    elif known != content:
-        different = [key for key in content if known.get(key) != content[key]]
+        return study
+    different = [key for key in content if known.get(key) != content[key]]
+    if different:
         raise UserError(
             f"the sweep {name} has another {', '.join(different)}: give this one a name of its own, study_name=..."
         )
@@ -125,6 +158,7 @@ def ask(
     Args:
         sampler: number of a trial -> Optuna's sampler: no two trials draw the same numbers, whoever asks for them.
     """
+    recover(study, owner)
     if sum(map(counts, study.get_trials(deepcopy=False, states=_STARTED))) >= trials:
         return None
     with owner.turn:
@@ -153,7 +187,7 @@ def give_back(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
     """End a trial that nobody is at any more; its values wait for whoever asks next, with the trainings it finished."""
     if _give_up(study, trial.number, trial._trial_id, reason):
         done = {key: value for key, value in trial.user_attrs.items() if key.startswith(POINT)}
-        enqueue(study, trial.params, done)
+        enqueue(study, trial.system_attrs.get("fixed_params", {}) | trial.params, done)
 
 
 def _give_up(study: optuna.Study, number: int, trial_id: int, reason: str) -> bool:
@@ -170,16 +204,25 @@ def recover(study: optuna.Study, owner: "Owner") -> list[FrozenTrial]:
     """Give back the trials whose command was killed; returns them."""
     with owner.turn:
         running = study.get_trials(states=(TrialState.RUNNING,))
-        dead = [trial for trial in running if not _is_alive(study, trial.user_attrs.get(OWNER))]
+        dead = [trial for trial in running if not _is_alive(study, trial)]
         for trial in dead:
             give_back(study, trial, "was killed")
     return dead
 
 
-def _is_alive(study: optuna.Study, owner: Mapping[str, str] | None) -> bool:
-    if owner is None:  # killed between asking and saying so
-        return False
-    if owner["host"] == socket.gethostname():
+def release(study: optuna.Study, owner: "Owner") -> None:
+    """Give back what this command still owns at its end: a process that was stopped before it had begun."""
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        if trial.user_attrs.get(OWNER) == owner.address:
+            give_back(study, trial, "was interrupted")
+
+
+def _is_alive(study: optuna.Study, trial: FrozenTrial) -> bool:
+    owner = trial.user_attrs.get(OWNER)
+    if owner is None:  # asked for a moment ago, or killed in that moment
+        began = trial.datetime_start
+        return began is not None and time.time() - began.timestamp() < UNOWNED_SECONDS
+    if owner["host"] == socket.gethostname() and Path(owner["lock"]).exists():
         try:
             FileLock(owner["lock"], blocking=False).acquire().lock.release()
         except Timeout:
@@ -212,12 +255,12 @@ def owning(study: optuna.Study, folder: Path) -> Iterator[Owner]:
     over = threading.Event()
 
     def live() -> None:
-        while True:
-            study.set_user_attr(f"alive {token}", time.time())
-            if over.wait(ALIVE_SECONDS):
-                return
+        while not over.wait(ALIVE_SECONDS):
+            with suppress(Exception):  # the next sign may get through
+                study.set_user_attr(f"alive {token}", time.time())
 
     with lock:
+        study.set_user_attr(f"alive {token}", time.time())
         thread = threading.Thread(target=live, daemon=True)
         thread.start()
         try:
@@ -226,4 +269,4 @@ def owning(study: optuna.Study, folder: Path) -> Iterator[Owner]:
         finally:
             over.set()
             thread.join()
-    Path(lock.lock_file).unlink(missing_ok=True)
+            Path(lock.lock_file).unlink(missing_ok=True)

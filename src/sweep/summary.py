@@ -12,14 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from src.parallel import Ended
-from src.study.statistics import Summary, summarize
+from src.study.statistics import Summary, paired
 from src.study.summary import duration
-from src.sweep.figures import importances
 from src.sweep.search import Search
 from src.sweep.storage import POINT, REASON, counts, ended
 from src.sweep.trial import Task
-from src.tracking.search import Records
-from src.tracking.ui import how_to_see
 
 SHOWN = 5  # of the best trials
 
@@ -61,9 +58,9 @@ class Board:
         for column in ("trial", *self.search.objectives, *self.search.knobs):
             table.add_column(column, justify="right")
         for trial in ranked(self.study, self.search)[:SHOWN]:
-            values = [f"{value:.4g}" for value in (*trial.values, *trial.params.values()) if isinstance(value, float)]
-            rest = [str(value) for value in trial.params.values() if not isinstance(value, float)]
-            table.add_row(str(trial.number), *values, *rest)
+            values = (*trial.values, *(trial.params[key] for key in self.search.knobs))
+            shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+            table.add_row(str(trial.number), *shown)
         return table
 
 
@@ -80,16 +77,24 @@ def written(params: Mapping[str, Any]) -> str:
     )
 
 
-def difference(first: FrozenTrial, second: FrozenTrial, objective: str) -> Summary | None:
-    """Summary of second - first over the trainings that both have, paired by seed and split; None for less than two."""
-    keys = [key for key in first.user_attrs if key.startswith(POINT) and key in second.user_attrs]
-    if len(keys) < 2:
-        return None
-    return summarize([second.user_attrs[key][objective] - first.user_attrs[key][objective] for key in keys])
+def difference(search: Search, first: FrozenTrial, second: FrozenTrial) -> Summary | None:
+    """Summary of second - first in the first objective, paired by seed and split; None for less than two pairs."""
+    found: list[dict[tuple[int, str], float]] = []
+    for trial in (first, second):
+        scores = [trial.user_attrs.get(f"{POINT} {k}") for k in range(len(search.points()))]
+        places = [(point["seed"], str(list(point.values())[1:])) for point in search.points()]
+        found.append({place: one[search.objectives[0]] for place, one in zip(places, scores, strict=True) if one})
+    summary = paired(*found)
+    return summary if summary and summary.n > 1 else None
 
 
-def summary(study: optuna.Study, search: Search, records: Records, run_id: str) -> str:
-    """What was found, how sure it is, and which knob mattered."""
+def summary(study: optuna.Study, search: Search, shares: Mapping[str, float], link: str) -> str:
+    """What was found, how sure it is, and which knob mattered.
+
+    Args:
+        shares: importances of the knobs.
+        link: where it is drawn.
+    """
     over, best = ended(study), ranked(study, search)
     kinds = Counter(
         "whole" if trial.state == TrialState.COMPLETE else "pruned" if _pruned(trial) else "failed" for trial in over
@@ -109,27 +114,27 @@ def summary(study: optuna.Study, search: Search, records: Records, run_id: str) 
     else:
         rows.append(f"  best {name} {best[0].values[0]:.4f} (trial {best[0].number}): {written(best[0].params)}")
         rows += _against_start(best, search, name)
-    shares = importances(study)
     if shares:
         said = ", ".join(f"{key} {100 * share:.0f} %" for key, share in shares.items())
-        rows.append(f"  what mattered: {said} of the variance")
-    rows.append(f"  to see it      {how_to_see(records.uri, records.experiment_id, run_id)}")
+        rows.append(f"  what mattered: {said} of the variance between whole trials")
+    rows.append(f"  to see it      {link}")
     return "\n".join(rows)
 
 
 def _against_start(best: list[FrozenTrial], search: Search, name: str) -> list[str]:
     start = next((trial for trial in best if trial.params == search.start), None)
     if start is None:
-        return [f"  what it started from, {written(search.start)}, is not in the space or was not finished"]
+        return [f"  what it started from, {written(search.start)}, did not come to its end"]
     if start is best[0]:
         return ["  which is what it started from: no trial was better"]
     rows = [f"  started from {name} {start.values[0]:.4f}: {written(start.params)}"]
-    found = difference(start, best[0], name)
+    found = difference(search, start, best[0])
     if found:
         rows.append(
-            f"  difference {found.mean:+.4f} +- {found.half:.4f} on the {found.n} trainings of a trial (95 %, paired)"
+            f"  difference {found.mean:+.4f} +- {found.half:.4f} (95 %, paired) on the trainings that it was chosen by,"
+            " so it flatters; fresh seeds tell"
         )
-        close = [one for other in best[1:] if (one := difference(other, best[0], name)) and abs(one.mean) <= one.half]
+        close = [one for other in best[1:] if (one := difference(search, other, best[0])) and abs(one.mean) <= one.half]
         rows.append(f"  {len(close)} other trials cannot be told from the best on these trainings")
     return rows
 

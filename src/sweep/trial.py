@@ -1,5 +1,7 @@
 """One trial: the trainings of one setting, pruned where it falls behind. The test set is never read."""
 
+import contextlib
+import copy
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ import optuna
 import pytorch_lightning as pl
 import torch
 import yaml
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 from pytorch_lightning.callbacks import Callback
 
@@ -19,11 +22,11 @@ from src.data.prepare import load
 from src.errors import UserError
 from src.measures.layers import layer_measures
 from src.settings import flatten
-from src.sweep.storage import POINT, REASON, RUN, give_back, open_storage
+from src.sweep.storage import POINT, REASON, RUN, counts, give_back, open_storage
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
 from src.train.build import build_model
-from src.train.fit import Fit, make_fit, quiet_libraries
+from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
 
 REPORT_EVERY = 20  # epochs: looking at the other trials costs some milliseconds
 STARTUP_TRIALS, WARMUP_EPOCHS = 8, 60  # of the median pruner: what falls behind that early may still win
@@ -54,6 +57,16 @@ class Task:
     parent: str
 
 
+class _LatestMedian(optuna.pruners.MedianPruner):
+    """Optuna's pruner compares a trial's best report ever; of running means the latest says how it stands."""
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        latest = copy.copy(trial)
+        step = trial.last_step
+        latest.intermediate_values = {} if step is None else {step: trial.intermediate_values[step]}
+        return super().prune(study, latest)
+
+
 class _EndingError(Exception):
     """A training has ended its trial.
 
@@ -70,7 +83,7 @@ class _EndingError(Exception):
 def make_pruner(name: str, epochs: int, trainings: int) -> optuna.pruners.BasePruner:
     """Optuna's pruner of a name in conf/sweep.yaml, for trials of so many trainings."""
     if name == "median":
-        return optuna.pruners.MedianPruner(STARTUP_TRIALS, WARMUP_EPOCHS, n_min_trials=STARTUP_TRIALS // 2)
+        return _LatestMedian(STARTUP_TRIALS, WARMUP_EPOCHS, n_min_trials=STARTUP_TRIALS // 2)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=WARMUP_EPOCHS, max_resource=(epochs + 1) * trainings)
     return optuna.pruners.NopPruner()
@@ -84,15 +97,21 @@ def work(task: Task, threads: int) -> tuple[str, str]:
     sampler = optuna.samplers.RandomSampler()  # samples nothing here
     storage = open_storage(task.storage)
     study = optuna.load_study(study_name=task.study, storage=storage, sampler=sampler, pruner=pruner)
+    before = storage.get_trial(task.trial_id)
+    if before.state.is_finished():  # its process was killed before the end was heard of
+        return _ended(before, task.objectives)
     trial = optuna.trial.Trial(study, task.trial_id)
     tracking = task.settings[0]["tracking"]
     if RUN in trial.user_attrs:  # it was begun by a process that was killed
-        Records(tracking["uri"], tracking["experiment"]).delete(trial.user_attrs[RUN])
+        with contextlib.suppress(UserError):  # it may have been in another store
+            Records(tracking["uri"], tracking["experiment"]).delete(trial.user_attrs[RUN])
     tags = {"kind": "trial", "sweep": task.study, "trial": str(task.number), PARENT: task.parent, "outcome": "running"}
     name = f"{task.study}: trial {task.number}"
-    tracked = TrackedRun(tracking["uri"], tracking["experiment"], name, flatten(task.settings[0]), tags)
+    tracked = None
     try:
-        trial.set_user_attr(RUN, tracked.run_id)
+        with holding_ctrl_c():  # a run that was created is closed, whatever comes
+            tracked = TrackedRun(tracking["uri"], tracking["experiment"], name, flatten(task.settings[0]), tags)
+            trial.set_user_attr(RUN, tracked.run_id)
         if "config" in tracking["artifacts"]:
             tracked.text(yaml.safe_dump(task.settings, sort_keys=False), "config.yaml")
         outcome, sentence, values = _trainings(task, trial, tracked)
@@ -101,31 +120,53 @@ def work(task: Task, threads: int) -> tuple[str, str]:
         tracked.tag({"reason": sentence})
         tracked.finish("FINISHED", outcome)
     except KeyboardInterrupt:
-        tracked.abandon("KILLED", "interrupted")
-        give_back(study, _frozen(study, task.number), "was interrupted")
+        if tracked:
+            tracked.abandon("KILLED", "interrupted")
+        give_back(study, storage.get_trial(task.trial_id), "was interrupted")
         raise
     except BaseException as error:
-        tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
-        tell_failed(study, task.number, f"{type(error).__name__}: {error}")
+        if tracked:
+            tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+        if isinstance(error, UserError | OSError):  # of the store or the disk, not of these settings
+            give_back(study, storage.get_trial(task.trial_id), str(error))
+        else:
+            tell_failed(study, task.trial_id, f"{type(error).__name__}: {error}")
         raise
-    if outcome == "finished":
-        study.tell(task.number, values if len(values) > 1 else values[0])
-    else:
-        trial.set_user_attr(REASON, sentence)
-        study.tell(task.number, state=TrialState.PRUNED if len(task.objectives) == 1 else TrialState.FAIL)
+    try:
+        if outcome == "finished":
+            study.tell(task.number, values if len(values) > 1 else values[0])
+        else:
+            trial.set_user_attr(REASON, sentence)
+            study.tell(task.number, state=TrialState.PRUNED if len(task.objectives) == 1 else TrialState.FAIL)
+    except (UpdateFinishedTrialError, ValueError):  # another machine held this one for dead
+        return "taken over", f"another command does trial {task.number} again"
     return outcome, sentence
 
 
-def tell_failed(study: optuna.Study, number: int, reason: str) -> None:
-    """Close a trial that a defect, or a killed process, has ended."""
-    frozen = _frozen(study, number)
+def _ended(trial: optuna.trial.FrozenTrial, objectives: Sequence[str]) -> tuple[str, str]:
+    """Outcome and sentence of a trial that has ended."""
+    if trial.state == TrialState.COMPLETE:
+        return "finished", _said(objectives, trial.values)
+    return "pruned" if trial.state == TrialState.PRUNED else "failed", str(trial.user_attrs.get(REASON, "unknown"))
+
+
+def _said(objectives: Sequence[str], values: Sequence[float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in zip(objectives, values, strict=True))
+
+
+def label(settings: Mapping[str, Any]) -> str:
+    """`split0-s1`: a training among those of its trial."""
+    place = f"random{settings['split_seed']}" if settings["split"] == "random" else settings["split"]
+    return f"split{place}-s{settings['seed']}"
+
+
+def tell_failed(study: optuna.Study, trial_id: int, reason: str) -> bool:
+    """Close a trial that a defect, or a killed process, has ended; returns False if it was given back instead."""
+    frozen = study._storage.get_trial(trial_id)
     if frozen.state == TrialState.RUNNING:
-        study._storage.set_trial_user_attr(frozen._trial_id, REASON, reason)
-        study.tell(number, state=TrialState.FAIL)
-
-
-def _frozen(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:
-    return next(trial for trial in study.get_trials() if trial.number == number)
+        study._storage.set_trial_user_attr(trial_id, REASON, reason)
+        study.tell(frozen.number, state=TrialState.FAIL)
+    return counts(study._storage.get_trial(trial_id))
 
 
 def _trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tuple[str, str, list[float]]:
@@ -137,9 +178,7 @@ def _trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tuple[st
         if scores is None:
             watch = _Watch(trial, task, found, k) if single else None
             try:
-                scores = train(
-                    settings, task.objectives, tracked, f"split{settings['split']}-s{settings['seed']}", watch
-                )
+                scores = train(settings, task.objectives, tracked, label(settings), watch)
             except _EndingError as ending:
                 return ending.outcome, f"training {k + 1} of {len(task.settings)}, {ending}", []
             trial.set_user_attr(f"{POINT} {k}", scores)
@@ -150,8 +189,7 @@ def _trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tuple[st
             if trial.should_prune():
                 return "pruned", f"after training {k + 1} of {len(task.settings)} at {value:.4g}", []
     values = [fmean(one[name] for one in found) for name in task.objectives]
-    said = ", ".join(f"{name} {value:.4g}" for name, value in zip(task.objectives, values, strict=True))
-    return "finished", said, values
+    return "finished", _said(task.objectives, values), values
 
 
 def train(

@@ -65,8 +65,12 @@ class TrackedRun:
 
     def last_step(self, metric: str) -> int:
         """The last step of a metric that the store already holds, -1 if none."""
+        return max(self.steps(metric), default=-1)
+
+    def steps(self, metric: str) -> set[int]:
+        """The steps of a metric that the store already holds."""
         with self._answering():
-            return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=-1)
+            return {point.step for point in self.client.get_metric_history(self.run_id, metric)}
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record numbers at one step; sent with the next batch."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from src.errors import UserError
-from src.report.cells import CURVES, LAST, Report, read_report
+from src.report.cells import CURVES, LAST, Report, _experiment, read_report
 from src.tracking.search import Recorded
 from tests.report.conftest import DEPTHS, DIVERGED, EPOCHS, EXPERIMENT, LINES, NODES, SEEDS, STUDY, Store
 
@@ -50,6 +50,9 @@ def test_where_it_was_recorded_is_not_shown_around(recorded: Store, report: Repo
     assert recorded.uri in tags["command_line"]
     assert report.cells["typed"].str.contains("depth=").all()
     assert not report.cells["typed"].str.contains("tracking|sqlite").any()
+    assert _experiment("depth=2 measures=['dirichlet_energy', 'max_abs'] model.alpha=0.2 progress=False") == (
+        "depth=2 model.alpha=0.2"
+    )
 
 
 def test_scores_are_of_a_training_that_ran(report: Report) -> None:

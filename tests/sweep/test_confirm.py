@@ -1,0 +1,201 @@
+"""After a search: the best on fresh seeds beside the start, and the recipe that is written of it."""
+
+import re
+import shutil
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import DictConfig
+
+from src.config import CONF
+from src.settings import compose_config
+from src.study.statistics import summarize
+from src.sweep.confirm import compared, confirm, recipe, rounded
+from src.sweep.search import FRESH, Search
+from src.sweep.space import Knob
+from tests.sweep.conftest import Sweep, add, options
+
+BEST = {"p_drop": 0.123456, "dropout": 0.1, "weight_decay": 0.0123456}
+Capture = pytest.CaptureFixture[str]
+
+
+def searched(sweep: Sweep, *typed: str, best: dict[str, Any] | None = None, **changes: Any) -> Search:
+    """The study `small` with a whole trial of the start, where that is in the space, and one that is better."""
+    search = sweep.search("weight_decay=tag(log, interval(1e-5, 0.1))", *typed, **changes)
+    study = sweep.study(search)
+    if all(search.knobs[key].holds(value) for key, value in search.start.items()):
+        add(study, search, [0.6], search.start)
+    add(study, search, [0.7], {**BEST, **(best or {})})
+    return search
+
+
+def confirmed(sweep: Sweep, search: Search, **config: Any) -> Any:
+    """The recipe's file, where all trainings ended and it was written."""
+    file = sweep.folder / "conf" / "recipe" / "tuned" / "csbm-gcn.yaml"
+    whole = confirm("small", sweep.study(search), search, options(**{"fresh": 3} | config))
+    return file if whole and file.is_file() else whole
+
+
+@pytest.fixture
+def composed(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Composes with the recipes that a sweep has written."""
+
+    def compose(*typed: str) -> DictConfig:
+        place = shutil.copytree(CONF, sweep.folder / "conf", dirs_exist_ok=True)
+        for module in ("src.settings", "src.validation"):
+            monkeypatch.setattr(f"{module}.CONF", place)
+        return compose_config(list(typed))[0]
+
+    return compose
+
+
+def test_a_recipe_and_where_it_came_from(sweep: Sweep, composed: Any, capsys: Capture) -> None:
+    search = searched(sweep)
+    file = confirmed(sweep, search)
+    assert not (CONF / "recipe" / "tuned" / "csbm-gcn.yaml").exists()
+    out = capsys.readouterr().out
+    assert f"written to {file}: python -m src.train model=gcn dataset=csbm recipe=tuned" in out
+
+    first, *lines = file.read_text().splitlines()
+    assert first == "# @package _global_"
+    comments = [line.removeprefix("# ") for line in lines if line.startswith("#")]
+    assert comments[0] == ("Found by the sweep small on validation data alone: 2 trials, 2 of them whole, of")
+    assert re.fullmatch(r"1 trainings each \(split 0; seed 0\); val_acc; sampler tpe; \d{4}-\d\d-\d\d\.", comments[1])
+    assert comments[2] == "Graph: dataset.nodes=120."
+    del comments[2]
+    assert comments[2:5] == [
+        "Searched: p_drop in 0 to 0.8.",
+        "Searched: dropout in 0 to 0.8.",
+        "Searched: weight_decay in 1e-05 to 0.1 (log).",
+    ]
+    assert comments[5] == (
+        "Tested once, seeds 1000 to 1002, beside what it started from (p_drop=0 dropout=0.5 weight_decay=0.0005):"
+    )
+    assert re.fullmatch(
+        r"test accuracy [\d.]+ \+- [\d.]+ % tuned, [\d.]+ \+- [\d.]+ % before; paired [+-][\d.]+ \+- [\d.]+: .*",
+        comments[6],
+    )
+    assert comments[6] in out
+
+    config = composed("model=gcn", "dataset=csbm", "recipe=tuned")
+    assert (config.p_drop, config.dropout, config.weight_decay) == (0.123, 0.1, 0.0123)
+    assert config.weight_decay_linear == 0.0123
+    assert (config.depth, config.hidden, config.epochs) == (2, 16, 3)
+    assert (config.seed, config.split) == (0, 0)  # a recipe holds neither
+    assert config.lr == 0.01
+    assert "tracking" not in yaml.safe_load(file.read_text())
+
+
+def test_fresh_seeds_are_not_those_of_the_search(sweep: Sweep) -> None:
+    search = searched(sweep, seeds=2)
+    confirmed(sweep, search)
+    runs = sweep.records.runs("tags.study = 'sweep-small' and tags.outcome = 'finished'")
+    cells = [run for run in runs if run.tags.get("kind") != "study"]
+    assert sorted((run.tags["line"], run.tags["seed"]) for run in cells) == [
+        (line, str(FRESH + k)) for line in ("start", "tuned") for k in range(3)
+    ]
+    assert all("test_acc" in run.metrics for run in cells)
+    assert max(search.seeds) < FRESH
+
+
+@pytest.mark.parametrize(("splits", "seeds"), [([{"split": 3}], 10), ([{"split": 0}, {"split": 3}], 2)])
+def test_how_many_fresh_seeds(sweep: Sweep, splits: list[dict[str, Any]], seeds: int) -> None:
+    confirmed(sweep, searched(sweep, "epochs=1", splits=splits), fresh=None)
+    cells = sweep.records.runs("tags.line = 'tuned' and attributes.status = 'FINISHED'")
+    found = {(run.tags["seed"], run.tags["split"]) for run in cells if run.tags.get("kind") != "study"}
+    assert found == {(str(FRESH + k), str(split["split"])) for k in range(seeds) for split in splits}
+
+
+def test_the_same_command_tests_nothing_twice(sweep: Sweep) -> None:
+    search = searched(sweep)
+    file = confirmed(sweep, search, fresh=2)
+    before, content = len(sweep.records.runs()), file.read_text()
+    assert confirmed(sweep, search, fresh=2) == file
+    assert (len(sweep.records.runs()), file.read_text()) == (before, content)
+
+
+def test_nothing_is_written_when_the_start_is_the_best(sweep: Sweep, capsys: Capture) -> None:
+    search = searched(sweep)
+    add(sweep.study(search), search, [0.9], search.start)
+    assert confirmed(sweep, search) is True
+    assert "nothing was better than what the sweep started from: no recipe is written" in capsys.readouterr().out
+    assert not (sweep.folder / "conf").exists()
+    assert sweep.records.runs() == []
+
+
+def test_nothing_is_tested_without_fresh_seeds_or_without_a_whole_trial(sweep: Sweep) -> None:
+    search = searched(sweep)
+    assert confirmed(sweep, search, fresh=0) is True
+    empty = sweep.search()
+    assert confirm("empty", sweep.study(empty, storage=f"{sweep.folder}/empty.journal"), empty, options())
+    assert sweep.records.runs() == []
+
+
+def test_nothing_is_written_when_a_fresh_training_fails(
+    sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = searched(sweep)
+    monkeypatch.setattr("src.sweep.confirm.run_study", lambda *_: False)
+    assert confirmed(sweep, search) is False
+    out = capsys.readouterr().out
+    assert out == "some of the fresh trainings failed: the same command tries them again; no recipe is written\n"
+    assert not (sweep.folder / "conf").exists()
+
+
+def test_a_setting_that_diverges_on_fresh_seeds_is_no_recipe(sweep: Sweep, capsys: Capture) -> None:
+    assert confirmed(sweep, searched(sweep, "lr=0.01,1e30", best={"lr": 1e30}), fresh=2) is True
+    out = capsys.readouterr().out
+    assert out.endswith("nothing can be compared: 2 of 2 runs diverged tuned; no recipe is written\n")
+    assert not (sweep.folder / "conf").exists()
+
+
+def test_a_recipe_of_another_sweep_is_kept(sweep: Sweep, capsys: Capture) -> None:
+    file = sweep.folder / "conf" / "recipe" / "tuned" / "csbm-gcn.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package _global_\n# mine\nlr: 0.5\n")
+    assert confirmed(sweep, searched(sweep), fresh=2) == file
+    assert file.with_suffix(".yaml.old").read_text().endswith("lr: 0.5\n")
+    assert "what csbm-gcn.yaml held before is now in csbm-gcn.yaml.old" in capsys.readouterr().out
+    assert confirmed(sweep, searched(sweep), fresh=2) == file
+    assert file.with_suffix(".yaml.old").read_text().endswith("lr: 0.5\n")
+
+
+def test_a_value_is_rounded_within_its_range(sweep: Sweep, composed: Any) -> None:
+    search = searched(sweep, "dropout=interval(0.9, 0.9999)", best={"dropout": 0.9998})
+    assert confirmed(sweep, search, fresh=2)
+    assert composed("model=gcn", "dataset=csbm", "recipe=tuned").dropout < 1
+
+
+def test_a_recipe_keeps_what_was_typed_and_nothing_of_the_machinery(sweep: Sweep) -> None:
+    search = sweep.search("norm=batch", "drop_edge.mode=rescale", "trainer.threads=1", "progress=false", "recipe=none")
+    assert recipe(search, {"p_drop": 0.2, "dropout": 0.3}) == {
+        "depth": 2, "p_drop": 0.2, "drop_edge": {"mode": "rescale"}, "dropout": 0.3, "norm": "batch", "hidden": 16,
+        "epochs": 3,
+    }  # fmt: skip
+
+
+def test_a_value_has_three_digits_where_its_range_allows() -> None:
+    knob = Knob(low=0.0, high=1e5)
+    assert [rounded(value, knob) for value in (0.123456, 5e-4, 12345.6)] == [0.123, 5e-4, 12300.0]
+    assert rounded(1234, Knob(low=1, high=2000)) == 1234
+    assert rounded(0.12345, Knob(choices=(0.12345, 0.5))) == 0.12345
+    assert rounded("none", Knob(choices=("none", "batch"))) == "none"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([0.1, 0.11, 0.09], "paired +10.0 +- 2.5: better"),
+        ([-0.1, -0.11, -0.09], "paired -10.0 +- 2.5: worse"),
+        ([0.1, -0.11, 0.09], "no difference can be seen"),
+    ],
+)
+def test_a_comparison_in_words(changes: list[float], words: str) -> None:
+    scores = summarize([0.8, 0.82, 0.84])
+    text = compared(scores, scores, summarize(changes), "test_acc")
+    assert text.startswith("test accuracy 82.0 +- 5.0 % tuned, 82.0 +- 5.0 % before; ")
+    assert text.endswith(words)
+    assert (
+        compared(summarize([0.8]), summarize([0.7]), None, "test_roc_auc") == "test ROC-AUC 70.0 % tuned, 80.0 % before"
+    )

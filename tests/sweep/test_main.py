@@ -1,0 +1,242 @@
+"""The real command line: a sweep that is killed, interrupted, loses a process, or is mistyped."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import psutil  # type: ignore[import-untyped]
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from src.cli import guarded
+from src.config import CONF, ROOT
+from src.sweep.__main__ import composed, listing, main
+from src.sweep.storage import counts, open_storage
+from tests.sweep.conftest import CSBM, Start, Sweep
+
+TRIALS = 10
+SHORT = ("model=gcn", *CSBM, "depth=2", "seeds=2", "split=0", "fresh=0", "study_name=small")
+TYPED = (*SHORT, "epochs=100", "patience=100", f"trials={TRIALS}", "pruner=none", "jobs=2")
+SPACES = ", ".join(sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
+DEADLINE = 300.0
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    """Read the sweep's messages up to the first with these words."""
+    assert process.stderr is not None
+    read = []
+    for line in process.stderr:
+        read.append(line)
+        if words in line:
+            return line
+    pytest.fail(f"the sweep ended before '{words}': {''.join(read)}")
+
+
+def wait_until(process: "subprocess.Popen[str]", what: Callable[["subprocess.Popen[str]"], bool]) -> None:
+    """Ask until it is so."""
+    end = time.monotonic() + DEADLINE
+    while not what(process):
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
+def stored(address: str) -> list[FrozenTrial]:
+    return optuna.load_study(study_name="small", storage=open_storage(address)).get_trials()
+
+
+def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    return [one for one in psutil.Process(process.pid).children() if "spawn_main" in " ".join(one.cmdline())]
+
+
+def check_whole(shop: Sweep, address: str, trials: int) -> None:
+    """So many trials count and are whole, none is there twice, and nothing is left open."""
+    every = stored(address)
+    assert not [trial for trial in every if trial.state in (TrialState.RUNNING, TrialState.WAITING)]
+    found = [trial for trial in every if counts(trial)]
+    assert [trial.state for trial in found] == [TrialState.COMPLETE] * trials
+    assert len({tuple(trial.params.items()) for trial in found}) == trials
+    assert {"p_drop": 0.0, "dropout": 0.5, "weight_decay": 5e-4} in [trial.params for trial in found]
+    assert not shop.records.runs("attributes.status = 'RUNNING'")
+    finished = [run for run in shop.children().values() if run.tags["outcome"] == "finished"]
+    assert sorted(int(run.tags["trial"]) for run in finished) == [trial.number for trial in found]
+    assert shop.parent().status == "FINISHED"
+
+
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_a_sweep_that_is_killed_twice_has_every_trial_once(
+    shop: Sweep, start: Start, kind: str, request: pytest.FixtureRequest
+) -> None:
+    address = shop.journal if kind == "journal" else request.getfixturevalue("database")
+    typed = (*TYPED, f"storage={address}")
+    seed = random.randrange(2**32)
+    print(f"killed at moments of seed {seed}")
+    chance = random.Random(seed)
+    for _ in range(2):
+        process = start(*typed)
+        read_until(process, "trials, about")
+        time.sleep(chance.random() / 2)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    again = start(*typed)
+    out, errors = again.communicate(timeout=DEADLINE)
+    assert again.returncode == 0, errors
+    assert f"sweep small: {TRIALS} trials, {TRIALS} whole" in out
+    assert "Traceback" not in errors
+    check_whole(shop, address, TRIALS)
+
+
+def test_a_process_that_is_killed_costs_nothing_but_time(shop: Sweep, start: Start) -> None:
+    process = start(*TYPED, "trials=3")
+    read_until(process, "[1/3 trials")
+    workers(process)[0].kill()
+    out, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, errors
+    assert "sweep small: 3 trials, 3 whole" in out
+    assert "Traceback" not in errors
+    check_whole(shop, str(shop.folder / "sweeps" / "small.journal"), 3)
+
+
+def test_ctrl_c_and_on(shop: Sweep, start: Start) -> None:
+    address = str(shop.folder / "sweeps" / "small.journal")
+    typed = (*TYPED, "trials=4")
+    for when in ("importing", "at work"):
+        process = start(*typed)
+        if when == "importing":
+            wait_until(process, lambda process: len(workers(process)) == 2)
+        else:
+            read_until(process, "[1/4 trials")
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 130, errors
+        assert "stopping: trials at work are given back (Ctrl-C again ends at once)" in errors
+        assert "Traceback" not in errors
+        states = [trial.state for trial in stored(address)]
+        assert f"interrupted after {states.count(TrialState.COMPLETE)} of 4 trials: the same command goes on" in errors
+        assert TrialState.WAITING in states
+        assert TrialState.RUNNING not in states
+        assert not shop.records.runs("attributes.status = 'RUNNING'")
+    again = start(*typed)
+    _, errors = again.communicate(timeout=DEADLINE)
+    assert again.returncode == 0, errors
+    check_whole(shop, address, 4)
+
+
+def called(monkeypatch: pytest.MonkeyPatch, *typed: str) -> Any:
+    """Exit code of the command line, in this process."""
+    monkeypatch.setattr(sys, "argv", ["sweep", *typed])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # `guarded` sets it
+    try:
+        guarded(main)
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+WRONG = [
+    (["foo=interval(0, 1)"], "there is no setting foo to search in model=gcn: `python -m src.train --help`"),
+    (["sweep=foo"], f"there is no sweep foo: choose one of {SPACES}"),
+    (["sweep=gcnii"], "there is no setting model.alpha to search in model=gcn: "),
+    (["p_drop=interval(0, 2)"], "p_drop must be a number in [0, 1), got 2.0"),
+    (["p_drop=interval(0.5, 0.1)"], "the interval of p_drop has to go upwards, got 0.5 to 0.1"),
+    (["p_drop=interval(a, b)"], "cannot read 'p_drop=interval(a, b)': write key=value"),
+    (["p_drop=interval(0"], "cannot read 'p_drop=interval(0': write key=value"),
+    (["p_drop=range(0, 1, 0)"], "range() arg 3 must not be zero"),
+    (["depth=interval(2, 8)"], "depth must be a whole number in [1, inf)"),
+    (["p_drop=0", "dropout=0", "weight_decay=0"], "nothing is left to search: give a knob a range, such as"),
+    (["model=gcn,mlp"], "a sweep is of one model: give model one value"),
+    (["trials=0"], "trials must be a whole number in [1, inf), got 0"),
+    (["trials=x"], "trials must be a whole number in [1, inf), got x"),
+    (["jobs=0"], "jobs must be a whole number or null in [1, inf), got 0"),
+    (["sampler=foo"], "sampler must be one of tpe, gp, random, grid, got foo"),
+    (["sampler=grid"], "sampler=grid needs values for every knob: type p_drop=..., such as p_drop=0.1,0.2"),
+    (["pruner=foo"], "pruner must be one of median, hyperband, none, got foo"),
+    (["objective=foo"], "objective must be one of val_acc, val_roc_auc, val_loss or a list of val_acc, "),
+    (["objective=5"], "objective must be one of val_acc, val_roc_auc, val_loss or a list of val_acc, "),
+    (["study_name=a/b"], "study_name must be made of letters, digits and . _ + -, got a/b"),
+    (["seed=3"], "leave seed out: seeds=3 says how many a trial has"),
+    (["ckpt=last"], "leave ckpt out: a sweep goes on by itself"),
+    (["split_seed=1,2"], "split_seed is of random splits alone: add split=random"),
+    (["split=random", "split_seed=x"], "split_seed must be whole numbers, got x"),
+    (["split=0,12"], "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=csbm, got 12"),
+    (["backend=dask"], "backend=dask needs the address of a scheduler: scheduler=tcp://HOST:8786"),
+    (["storage=postgresql+psycopg://127.0.0.1:9/x"], "no database answers at storage=postgresql+psycopg://127.0.0.1"),
+    (["storage=LICENSE"], f"{ROOT / 'LICENSE'} is not a journal of trials: name another, storage=FILE.journal"),
+    (["storage=src"], f"cannot write {ROOT / 'src'}, a folder stands where a file is needed: move it away"),
+    (["tracking.uri=nonsense"], "tracking.uri must begin with sqlite:///"),
+    (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
+    (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be an npz file"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), WRONG, ids=[" ".join(typed) for typed, _ in WRONG])
+def test_wrong_input_is_one_sentence(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str], sentence: str
+) -> None:
+    data = [] if "dataset=npz" in typed else CSBM
+    monkeypatch.chdir(ROOT)
+    more = ["model=gcn", *data, "epochs=3", "jobs=1", f"tracking.uri={sweep.uri}", f"storage={sweep.journal}"]
+    assert called(monkeypatch, *more, *typed) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {sentence}")
+    assert sweep.records.runs() == []
+
+
+def test_the_name_of_another_sweep(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = [*SHORT, "epochs=3", "trials=1", "jobs=1", f"tracking.uri={sweep.uri}", f"storage={sweep.journal}"]
+    assert called(monkeypatch, *more) == 0
+    capsys.readouterr()
+    assert called(monkeypatch, *more, "p_drop=interval(0, 0.1)") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: the sweep small has another space: give this one a name of its own, study_name=..."
+
+
+def test_dry_and_wrong_by_the_process_itself(shop: Sweep, start: Start) -> None:
+    dry = start("model=gcnii", *CSBM, "p_drop=interval(0, 0.3)", "dropout=0.6", "split=0,1", "trials=7", "dry=true")
+    out, errors = dry.communicate(timeout=DEADLINE)
+    assert (dry.returncode, errors) == (0, "")
+    assert out == (
+        "sweep csbm-gcnii-d8: 7 trials of 2 splits x 1 seeds, val_acc, sampler tpe\n"
+        "  model.alpha: 0.02 to 0.7 (starts from 0.1)\n"
+        "  p_drop: 0 to 0.3 (starts from 0.0)\n"
+    )
+    assert not (shop.folder / "sweeps").exists()
+    assert shop.records.runs() == []
+    wrong = start("sweep=foo")
+    assert wrong.communicate(timeout=DEADLINE) == ("", f"error: there is no sweep foo: choose one of {SPACES}\n")
+    assert wrong.returncode == 1
+
+
+def test_the_space_is_that_of_the_model_unless_named() -> None:
+    assert set(composed(["model=acmp", *CSBM])[1].knobs) == {"model.repulsion", "p_drop", "model.step_size"}
+    assert set(composed(["model=gcn", *CSBM])[1].knobs) == {"p_drop", "dropout", "weight_decay"}
+    assert set(composed(["model=acmp", "sweep=default", *CSBM])[1].knobs) == {"p_drop", "dropout", "weight_decay"}
+
+
+def test_what_a_command_line_asks_for() -> None:
+    name, search, config = composed(["model=gcn", *CSBM, "split=range(3)", "objective=[val_acc,seconds]"])
+    assert (name, search.seeds, config.pruner) == ("csbm-gcn-d8", [0], "none")
+    assert [split["split"] for split in search.splits] == [0, 1, 2]
+    search = composed(["model=gcn", "dataset=cora", "split=random", "split_seed=4,5"])[1]
+    assert search.splits == [{"split": "random", "split_seed": 4}, {"split": "random", "split_seed": 5}]
+    name, search, config = composed(["model=gcn", *CSBM, "dropout=interval(0, 0.3)", "seeds=2", "split=1"])
+    assert "  dropout: 0 to 0.3 (starts from 0.3, 0.5 is outside)" in listing(name, search, config)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    assert called(monkeypatch, flag) == 0
+    out = capsys.readouterr().out
+    assert "python -m src.sweep" in out
+    for knob in ("trials:", "objective:", "sampler:", "pruner:", "storage:", "dry:"):
+        assert knob in out
+    assert "hydra" not in out
+    assert "defaults" not in out

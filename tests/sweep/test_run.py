@@ -1,0 +1,226 @@
+"""One sweep from start to end in this process: its trials, its run in MLflow, and how it goes on."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from src.errors import UserError
+from src.sweep import run as module
+from src.sweep import trial as trials
+from src.sweep.search import Search
+from src.sweep.storage import ask, enqueue, owning
+from src.tracking.search import PARENT
+from src.train.build import build_model
+from tests.sweep.conftest import Sweep, add
+
+Capture = pytest.CaptureFixture[str]
+GRID = {"p_drop": "0.0,0.5", "dropout": "0.2,0.5,0.7"}
+
+
+def params(sweep: Sweep, search: Search) -> list[tuple[Any, ...]]:
+    return [tuple(trial.params[key] for key in search.knobs) for trial in sweep.trials(search)]
+
+
+def pages(sweep: Sweep, folder: Path) -> dict[str, bytes]:
+    """The figures on the sweep's run."""
+    records, run_id = sweep.records, sweep.parent().run_id
+    names = [entry.path for entry in records.client.list_artifacts(run_id)]
+    files = {name: records.file(run_id, name, folder) for name in names}
+    return {name: file.read_bytes() for name, file in files.items() if file}
+
+
+def test_a_sweep_and_its_records(sweep: Sweep, capsys: Capture, tmp_path: Path) -> None:
+    search = sweep.search(objective="val_loss", seeds=2)
+    assert sweep.run(search, trials=5)
+    out, errors = capsys.readouterr()
+    assert out.startswith("sweep small: 5 trials, 5 whole\n")
+    for count in range(1, 6):
+        assert f"[{count}/5 trials" in errors
+    found = sweep.trials(search)
+    assert [trial.state for trial in found] == [TrialState.COMPLETE] * 5
+    assert found[0].params == search.start
+    assert len(set(params(sweep, search))) == 5
+
+    parent, children = sweep.parent(), sweep.children()
+    assert (parent.status, parent.tags["outcome"], parent.name) == ("FINISHED", "finished", "sweep small")
+    assert parent.params["space.p_drop"] == "0 to 0.8"
+    values = [trial.values[0] for trial in found]
+    assert sweep.records.curve(parent.run_id, "value/val_loss") == values
+    best = sweep.records.curve(parent.run_id, "best/val_loss")
+    assert best == [min(values[: k + 1]) for k in range(5)]
+    shares = [parent.metrics[f"importance/{key}"] for key in search.knobs]
+    assert sum(shares) == pytest.approx(1)
+    assert {run.tags[PARENT] for run in children.values()} == {parent.run_id}
+    assert [children[str(k)].metrics["mean/val_loss"] for k in range(5)] == values
+    assert len(sweep.records.runs()) == 6
+
+    files = pages(sweep, tmp_path)
+    assert set(files) == {
+        f"{name}.{kind}"
+        for name in ("history", "parallel_coordinates", "slice", "importance")
+        for kind in ("png", "html")
+    }
+    assert all(content.startswith(b"\x89PNG") for name, content in files.items() if name.endswith("png"))
+    assert not any(b'src="http' in content for content in files.values())
+    assert not list((sweep.folder / "checkpoints").glob("sweep-*.lock.*"))
+
+
+def test_a_sweep_goes_on_with_more_trials(sweep: Sweep, capsys: Capture) -> None:
+    search = sweep.search()
+    assert sweep.run(search, trials=2)
+    first = sweep.parent().run_id
+    assert sweep.run(search, trials=2)
+    assert sweep.run(search, trials=4)
+    assert capsys.readouterr().out.count("sweep small: 2 trials, 2 whole") == 2
+    assert len(set(params(sweep, search))) == 4
+    assert sweep.parent().run_id == first
+    for name in ("value/val_acc", "best/val_acc"):
+        assert len(sweep.records.curve(first, name)) == 4  # each once
+    assert len(sweep.children()) == 4
+
+
+def test_two_objectives_are_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path: Path) -> None:
+    search = sweep.search("epochs=5", "lr=tag(log, interval(1e-6, 0.1))", objective=["val_acc", "seconds"])
+    assert sweep.run(search, trials=6, fresh=2, pruner="none")
+    out = capsys.readouterr().out
+    assert "  trade-offs that no other trial beats in everything (val_acc, seconds):\n    trial " in out
+    assert {"best/val_acc", "best/seconds", "value/seconds"} <= set(sweep.parent().metrics)
+    files = pages(sweep, tmp_path)
+    assert {"pareto.png", "pareto.html"} <= set(files)
+    assert b'src="http' not in files["pareto.html"]
+    assert not (sweep.folder / "conf").exists()  # no recipe
+    assert len(sweep.records.runs()) == 7  # no fresh seeds
+
+
+def test_a_grid_is_every_combination_once(sweep: Sweep, capsys: Capture) -> None:
+    search = sweep.search(knobs=GRID)
+    assert sweep.run(search, trials=4, sampler="grid")
+    assert sweep.run(search, trials=40, sampler="grid")
+    assert params(sweep, search)[0] == tuple(search.start.values())
+    assert Counter(params(sweep, search)) == Counter((a, b) for a in (0.0, 0.5) for b in (0.2, 0.5, 0.7))
+    assert "sweep small: 6 trials, 6 whole" in capsys.readouterr().out
+
+
+def test_a_grid_whose_beginning_was_killed_is_whole_all_the_same(sweep: Sweep) -> None:
+    search = sweep.search(knobs=GRID)
+    study = sweep.study(search)
+    enqueue(study, search.start)  # of six: killed here
+    enqueue(study, {"p_drop": 0.5, "dropout": 0.7})
+    assert sweep.run(search, trials=40, sampler="grid")
+    assert Counter(params(sweep, search)) == Counter((a, b) for a in (0.0, 0.5) for b in (0.2, 0.5, 0.7))
+
+
+@pytest.mark.parametrize(("sampler", "pruner"), [("random", "hyperband"), ("tpe", "median"), ("gp", "none")])
+def test_samplers_and_pruners(sweep: Sweep, sampler: str, pruner: str) -> None:
+    search = sweep.search()
+    study = sweep.study(search)
+    for k in range(10):  # before so many have ended, tpe and gp sample at random
+        add(study, search, [0.5 + 0.04 * k], {"p_drop": 0.05 * k, "dropout": 0.1 + 0.05 * k})
+    assert sweep.run(search, trials=12, sampler=sampler, pruner=pruner)
+    assert len(set(params(sweep, search))) == 12
+    assert [trial.state for trial in sweep.trials(search)[10:]] == [TrialState.COMPLETE] * 2
+
+
+def test_the_first_trial_is_the_start_as_near_as_the_space_allows(sweep: Sweep) -> None:
+    search = sweep.search("dropout=interval(0, 0.3)")
+    assert sweep.run(search, trials=1)
+    assert params(sweep, search) == [(0.0, 0.3)]
+
+
+def test_ctrl_c_and_on(sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = sweep.search(seeds=2)
+    real, calls = trials.train, list[int]()
+
+    def interrupted(*given: Any) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 4:  # the second training of the second trial
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(trials, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(search, trials=3)
+    assert "interrupted after 1 of 3 trials: the same command goes on" in capsys.readouterr().err
+    parent = sweep.parent()
+    assert (parent.status, parent.tags["outcome"]) == ("KILLED", "interrupted")
+    assert sweep.run(search, trials=3)
+    assert sweep.parent().run_id == parent.run_id
+    assert sweep.parent().status == "FINISHED"
+    assert len(calls) == 7  # that of the given-back trial which was finished is not done again
+    assert [trial.state for trial in sweep.trials(search)] == [TrialState.COMPLETE] * 3
+    assert not sweep.records.runs("attributes.status = 'RUNNING'")
+
+
+def test_a_trial_that_was_asked_for_but_not_begun_is_given_back(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C reaches a process that still imports: it has not heard of the trial yet."""
+    search = sweep.search()
+
+    def stopped(*_: Any) -> tuple[str, str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "work", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(search)
+    assert [trial.state for trial in sweep.trials(search)] == [TrialState.WAITING]
+
+
+def test_runs_that_a_killed_process_left_open_are_closed(sweep: Sweep) -> None:
+    search = sweep.search()
+    assert sweep.run(search, trials=1)
+    tags = {"kind": "trial", "sweep": "small", "trial": "0", PARENT: sweep.parent().run_id}
+    client, experiment = sweep.records.client, sweep.records.experiment_id
+    left = client.create_run(experiment, tags=tags).info.run_id  # killed before the trial knew its run
+    others = client.create_run(experiment, tags=tags | {PARENT: "of another storage"}).info.run_id
+    assert sweep.run(search, trials=1)
+    assert client.get_run(left).info.status == "KILLED"
+    assert client.get_run(others).info.status == "RUNNING"
+
+
+def test_a_trial_that_fails_is_told(sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = sweep.search()
+    monkeypatch.setattr(trials, "build_model", lambda s, *more: build_model(s, *more) if s["dropout"] == 0.5 else 1 / 0)
+    assert not sweep.run(search, trials=2)
+    out = capsys.readouterr().out
+    assert "2 trials, 1 whole, 1 failed" in out
+    assert "  trial 1 failed: ZeroDivisionError: division by zero" in out
+
+
+def test_settings_that_do_not_go_together_are_a_pruned_trial(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = sweep.search()
+    real = Search.settings
+
+    def settings(self: Search, values: Any, point: Any) -> dict[str, Any]:
+        if values.get("dropout", 0.5) != 0.5:
+            raise UserError("these do not go together")
+        return real(self, values, point)
+
+    monkeypatch.setattr(Search, "settings", settings)
+    assert sweep.run(search, trials=2)
+    whole, refused = sweep.trials(search)
+    assert whole.state == TrialState.COMPLETE
+    assert (refused.state, refused.user_attrs["reason"]) == (TrialState.PRUNED, "these do not go together")
+
+
+def test_pruned_trials_count(sweep: Sweep) -> None:
+    search = sweep.search("epochs=60", "patience=60", "lr=1e-6")
+    study = sweep.study(search)
+    for _ in range(8):
+        add(study, search, [1.0], {"p_drop": 0.1, "dropout": 0.1}, dict.fromkeys((20, 40, 60), 1.0))
+    assert sweep.run(search, trials=10)
+    states = Counter(trial.state for trial in sweep.trials(search))
+    assert states == {TrialState.COMPLETE: 8, TrialState.PRUNED: 2}
+
+
+def test_what_another_command_is_at_is_left_alone(sweep: Sweep) -> None:
+    search = sweep.search()
+    study = sweep.study(search)
+    with owning(study, sweep.folder / "elsewhere") as owner:
+        theirs = ask(study, search.knobs, 3, lambda number: optuna.samplers.RandomSampler(seed=number), owner)
+        assert theirs is not None
+        assert sweep.run(search, trials=3)
+        states = Counter(trial.state for trial in sweep.trials(search))
+        assert states == {TrialState.COMPLETE: 2, TrialState.RUNNING: 1}

@@ -1,0 +1,173 @@
+"""What a sweep searches: trainings of a trial, checked knobs, objectives, and what makes two sweeps the same."""
+
+from typing import Any
+
+import pytest
+
+from src.errors import UserError
+from tests.sweep.conftest import search_of
+
+
+def test_seeds_and_splits_that_nobody_named() -> None:
+    every = search_of(seeds=None, splits=())
+    assert [split["split"] for split in every.splits] == list(range(10))  # of the dataset
+    assert every.seeds == [0]
+    one = search_of("split=2", seeds=None, splits=())
+    assert one.splits == [{"split": 2}]
+    assert one.seeds == [0, 1, 2]
+    assert search_of(seeds=None).seeds == [0, 1, 2]
+
+
+def test_trainings_go_seed_by_seed() -> None:
+    search = search_of(seeds=2, splits=[{"split": 0}, {"split": 3}])
+    assert [(point["seed"], point["split"]) for point in search.points()] == [(0, 0), (0, 3), (1, 0), (1, 3)]
+    assert [point["seed"] for point in search.points([1000])] == [1000, 1000]
+
+
+def test_settings_of_a_training() -> None:
+    search = search_of()
+    settings = search.settings({"p_drop": 0.3}, {"seed": 7, "split": 4})
+    assert (settings["p_drop"], settings["seed"], settings["split"]) == (0.3, 7, "4")
+    assert settings["dropout"] == search.start["dropout"] == 0.5
+    assert search.settings({}, {})["p_drop"] == 0.0  # the search itself has not changed
+
+
+def test_what_stands_for_a_knob_follows_it() -> None:
+    search = search_of("weight_decay=interval(0, 0.1)")
+    assert search.start["weight_decay"] == 5e-4
+    assert search.settings({"weight_decay": 0.02}, {})["weight_decay_linear"] == 0.02
+    own = search_of("weight_decay=interval(0, 0.1)", "weight_decay_linear=0.001")
+    assert own.settings({"weight_decay": 0.02}, {})["weight_decay_linear"] == 0.001
+
+
+def test_where_each_value_came_from() -> None:
+    origin = search_of("weight_decay=interval(0, 0.1)").origin({"weight_decay": 0.02}, {"seed": 7})
+    for key in ("weight_decay", "weight_decay_linear", "seed", "hidden"):
+        assert origin[key] == "command line"
+    assert origin["lr"] == "default"
+
+
+def test_settings_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^split must be one of 0, 1, "):
+        search_of().settings({}, {"split": 10})
+
+
+def test_the_start_is_what_is_typed_and_its_range_too() -> None:
+    assert search_of("p_drop=interval(0, 0.3)").start == {"p_drop": 0.0, "dropout": 0.5}
+    assert search_of("hidden=16,32").start["hidden"] == 16
+    assert search_of().pair == "csbm-gcn"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("p_drop=interval(0, 2)", "p_drop must be a number in [0, 1), got 2.0"),
+        ("p_drop=interval(-0.1, 0.5)", "p_drop must be a number in [0, 1), got -0.1"),
+        ("p_drop=0.1,0.2,7", "p_drop must be a number in [0, 1), got 7"),
+        ("weight_decay=interval(0, inf)", "weight_decay must be a number in [0, inf), got inf"),
+        ("norm=none,foo", "norm must be one of none, batch, layer, pair, got foo"),
+        ("foo=interval(0, 1)", "there is no setting foo to search in model=gcn: `python -m src.train --help`"),
+        ("model.alpha=interval(0, 1)", "there is no setting model.alpha to search in model=gcn: "),
+        ("dataset.nodes=100,200", "dataset.nodes is not searched: give it one value"),
+        ("epochs=100,200", "epochs is not searched: give it one value"),
+        ("tracking.experiment=a,b", "tracking.experiment is not searched: give it one value"),
+        ("seed=0,1", "seed is not searched: give it one value"),
+        ("split=0,1", "split is not searched: give it one value"),
+        ("split_seed=0,1", "split_seed is not searched: give it one value"),
+        ("model=gcn,mlp", "model is not searched: give it one value"),
+    ],
+)
+def test_a_knob_that_cannot_be_searched(typed: str, sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        search_of(typed)
+    assert str(error.value).startswith(sentence)
+
+
+def test_a_split_that_is_not_there() -> None:
+    with pytest.raises(UserError, match=r"^split must be one of 0, .* got 12$"):
+        search_of(splits=[{"split": 0}, {"split": 12}])
+
+
+@pytest.mark.parametrize(
+    ("objective", "directions"),
+    [
+        (None, ["maximize"]),
+        ("val_loss", ["minimize"]),
+        (["val_acc", "seconds"], ["maximize", "minimize"]),
+        (["val_acc", "dirichlet_energy"], ["maximize", "maximize"]),
+    ],
+)
+def test_objectives(objective: Any, directions: list[str]) -> None:
+    assert search_of(objective=objective).directions == directions
+
+
+def test_a_dataset_with_a_score_of_its_own() -> None:
+    search = search_of("dataset.metric=roc_auc")
+    assert search.objectives == ["val_roc_auc"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "sentence"),
+    [
+        ("foo", "objective must be one of val_acc, val_roc_auc, val_loss or a list of val_acc, "),
+        ("test_acc", "objective must be one of val_acc, "),
+        (5, "objective must be one of val_acc, "),
+        ([], "objective must be one of val_acc, "),
+        (["val_acc", "val_acc"], "objective must be one of val_acc, "),
+        ("seconds", "the first objective has to be a score, one of val_acc, val_roc_auc, val_loss, got seconds"),
+        (["dirichlet_energy", "val_acc"], "the first objective has to be a score, one of val_acc, "),
+        ("val_roc_auc", "objective=val_roc_auc needs a dataset with two classes, got dataset=csbm"),
+    ],
+)
+def test_an_objective_that_cannot_be_used(objective: Any, sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        search_of(objective=objective)
+    assert str(error.value).startswith(sentence)
+
+
+def test_the_same_command_has_the_same_content() -> None:
+    first = search_of(seeds=2).content()
+    assert first == search_of(seeds=2).content()
+    assert set(first["space"]) == {"p_drop", "dropout"}
+    for typed in ("tracking.experiment=other", "trainer.threads=2", "checkpoint_every=7", "seed=3"):
+        assert search_of(typed, seeds=2).content() == first, typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "changes", "word"),
+    [
+        ("p_drop=interval(0, 0.5)", {}, "space"),
+        ("lr=interval(0.01, 0.1)", {}, "space"),
+        ("depth=2", {"objective": "val_loss"}, "objective"),
+        ("depth=2", {"seeds": 3}, "number of seeds"),
+        ("depth=2", {"splits": [{"split": 1}]}, "splits"),
+        ("depth=3", {}, "network, recipe or graph"),
+        ("epochs=4", {}, "network, recipe or graph"),
+        ("dataset.homophily=0.2", {}, "network, recipe or graph"),
+        ("model=mlp", {}, "network, recipe or graph"),
+    ],
+)
+def test_another_command_has_another_content(typed: str, changes: dict[str, Any], word: str) -> None:
+    first, second = search_of(seeds=2).content(), search_of(typed, **{"seeds": 2} | changes).content()
+    assert word in [key for key in first if first[key] != second[key]]
+
+
+def test_whole_numbers_are_another_space_than_all_numbers() -> None:
+    contents = [search_of(knobs={"dropout": text}).content() for text in ("interval(0, 0.5)", "0,0.5")]
+    assert contents[0]["space"] != contents[1]["space"]
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("interval(0, 0.8)", 0.5),
+        ("interval(0.6, 0.8)", 0.6),
+        ("interval(0, 0.3)", 0.3),
+        ("0.1,0.2", 0.1),
+        ("0.5,0.1", 0.5),
+    ],
+)
+def test_what_it_starts_from_is_in_the_space(text: str, start: float) -> None:
+    search = search_of(knobs={"dropout": text})
+    assert search.start == {"dropout": start}
+    assert search.knobs["dropout"].holds(start)

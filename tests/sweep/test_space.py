@@ -1,0 +1,105 @@
+"""Ranges in Hydra's words: read, narrowed, added, fixed, refused."""
+
+import math
+
+import pytest
+
+from src.errors import UserError
+from src.sweep.space import Knob, grid, read_knob, read_space
+
+READ = {
+    "interval(0, 0.3)": (Knob(low=0.0, high=0.3), "0 to 0.3"),
+    "int(interval(1, 8))": (Knob(low=1, high=8), "1 to 8"),
+    "tag(log, interval(1e-4, 0.1))": (Knob(low=1e-4, high=0.1, log=True), "0.0001 to 0.1 (log)"),
+    "tag(log, int(interval(2, 64)))": (Knob(low=2, high=64, log=True), "2 to 64 (log)"),
+    "0.1,0.5": (Knob(choices=(0.1, 0.5)), "0.1, 0.5"),
+    "choice(none, batch)": (Knob(choices=("none", "batch")), "none, batch"),
+    "'none',\"batch\"": (Knob(choices=("none", "batch")), "none, batch"),
+    "true,false": (Knob(choices=(True, False)), "True, False"),
+    "range(1, 4)": (Knob(choices=(1, 2, 3)), "1, 2, 3"),
+    "range(0, 0.3, 0.1)": (Knob(choices=(0.0, 0.1, 0.2)), "0.0, 0.1, 0.2"),
+}
+
+
+@pytest.mark.parametrize("text", READ)
+def test_every_form_of_a_range(text: str) -> None:
+    expected, words = READ[text]
+    knob = read_knob("lr", text)
+    assert str(knob) == words
+    assert (knob.choices, knob.log) == (expected.choices, expected.log)
+    assert list(map(repr, (knob.low, knob.high))) == list(map(repr, (expected.low, expected.high)))
+
+
+def test_ends_of_an_interval_and_of_a_list() -> None:
+    assert read_knob("lr", "interval(0, 0.3)").ends() == [0.0, 0.3]
+    assert read_knob("lr", "0.3,0.1,0.2").ends() == [0.3, 0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("interval(0, 0.5)", [0, 0.0, 0.25, 0.5], [-0.1, 0.51, math.nan, True, "0.2", None]),
+        ("int(interval(1, 8))", [1, 5, 8], [0, 9, 2.5, True, "3"]),
+        ("none,batch", ["none"], ["layer", 0]),
+    ],
+)
+def test_what_a_knob_holds(text: str, inside: list[object], outside: list[object]) -> None:
+    knob = read_knob("lr", text)
+    assert all(map(knob.holds, inside))
+    assert not any(map(knob.holds, outside))
+
+
+def test_typed_ranges_narrow_and_add_typed_values_fix() -> None:
+    written = {"p_drop": "interval(0, 0.8)", "dropout": "interval(0, 0.8)"}
+    typed = ["p_drop=interval(0, 0.3)", "dropout=0.6", "lr=0.1,0.01", "depth=4", "measures=[mean_average_distance]"]
+    knobs, rest = read_space(written, typed)
+    assert {key: str(knob) for key, knob in knobs.items()} == {"p_drop": "0 to 0.3", "lr": "0.1, 0.01"}
+    assert rest == ["dropout=0.6", "depth=4", "measures=[mean_average_distance]"]
+
+
+def test_a_yaml_may_list_values() -> None:
+    assert read_space({"hidden": "16,32", "depth": "range(2, 4)"}, [])[0]["depth"].choices == (2, 3)
+
+
+WRONG = {
+    "lr=interval(0.5, 0.1)": "the interval of lr has to go upwards, got 0.5 to 0.1",
+    "lr=interval(1, 1)": "the interval of lr has to go upwards, got 1.0 to 1.0",
+    "lr=interval(nan, 1)": "the interval of lr has to go upwards, got nan to 1.0",
+    "lr=tag(log, interval(0, 1))": "lr cannot be searched by its logarithm from 0 on: begin above 0",
+    "lr=range(3, 1)": "lr has to have values, each of them once",
+    "lr=0.1,0.1": "lr has to have values, each of them once",
+    "lr=glob(*)": "cannot read the range of lr: write interval(0.1, 0.5), int(",
+    "+lr=interval(0, 1)": "cannot read '+lr=interval(0, 1)': write key=value",
+    "~lr": "cannot read '~lr': write key=value",
+    "lr@there=1,2": "cannot read 'lr@there=1,2': write key=value",
+}
+
+
+@pytest.mark.parametrize("typed", WRONG)
+def test_a_wrong_range_is_one_sentence(typed: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_space({}, [typed])
+    assert str(error.value).startswith(WRONG[typed])
+    assert "\n" not in str(error.value)
+
+
+def test_a_yaml_with_a_plain_value_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^lr of a sweep has to be a range, interval\(0\.1, .*; got 0\.1$"):
+        read_space({"lr": 0.1}, [])
+
+
+def test_nothing_left_to_search() -> None:
+    with pytest.raises(UserError, match=r"^nothing is left to search: give a knob a range, such as 'p_drop="):
+        read_space({"lr": "0.1,0.2"}, ["lr=0.1"])
+
+
+def test_grid_is_every_combination_once() -> None:
+    knobs, _ = read_space({}, ["lr=0.1,0.2", "norm=none,batch,layer"])
+    found = grid(knobs)
+    assert len(found) == len({tuple(point.items()) for point in found}) == 6
+    assert found[0] == {"lr": 0.1, "norm": "none"}
+
+
+def test_grid_needs_values() -> None:
+    with pytest.raises(UserError, match=r"^sampler=grid needs values for every knob: type lr=\.\.\., such as lr=0"):
+        grid({"lr": read_knob("lr", "interval(0, 1)")})

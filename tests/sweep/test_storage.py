@@ -1,0 +1,250 @@
+"""Trials in a journal: asked for once, given back once, and whose they are."""
+
+import functools
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from src.config import ROOT
+from src.errors import UserError
+from src.sweep import storage
+from src.sweep.storage import Owner, ask, counts, enqueue, open_storage, open_study, owning, recover
+from tests.sweep.conftest import Sweep, search_of
+
+SEARCH = search_of()
+TIMEOUT = 60
+
+
+def draw(number: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=number)
+
+
+def asked(study: optuna.Study, trials: int, folder: Path) -> list[optuna.Trial]:
+    """All trials that one command gets."""
+    with owning(study, folder) as owner:
+        return list(iter(lambda: ask(study, SEARCH.knobs, trials, draw, owner), None))
+
+
+def started(sweep: Sweep) -> list[FrozenTrial]:
+    return [trial for trial in sweep.trials(SEARCH) if trial.state != TrialState.WAITING]
+
+
+ANOTHER = """
+import os, sys
+from pathlib import Path
+import optuna
+from src.sweep.space import read_space
+from src.sweep.storage import ask, open_storage, owning
+
+journal, locks, trials, end = sys.argv[1:]
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+study = optuna.load_study(study_name="small", storage=open_storage(journal))
+knobs, _ = read_space({"p_drop": "interval(0, 0.8)", "dropout": "interval(0, 0.8)"}, [])
+with owning(study, Path(locks)) as owner:
+    found = lambda: ask(study, knobs, int(trials), lambda number: optuna.samplers.RandomSampler(seed=number), owner)
+    for trial in iter(found, None):
+        trial.set_user_attr("training 0", {"val_acc": 0.7})
+        trial.set_user_attr("run_id", "of the dead")
+    if end == "killed":
+        os.kill(os.getpid(), 9)
+"""
+
+
+def another(sweep: Sweep, trials: int, end: str) -> "subprocess.Popen[bytes]":
+    """A command that asks for trials, finishes a training of each, and ends or is killed."""
+    command = [sys.executable, "-c", ANOTHER, sweep.journal, str(sweep.folder / "locks"), str(trials), end]
+    return subprocess.Popen(command, cwd=ROOT)
+
+
+def together(works: Sequence[Callable[[], None]]) -> None:
+    """Each in a thread of its own."""
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+
+
+@contextmanager
+def living(sweep: Sweep) -> Iterator[tuple[optuna.Study, Owner]]:
+    study = sweep.study(SEARCH)
+    with owning(study, sweep.folder / "locks") as owner:
+        yield study, owner
+
+
+def test_exactly_as_many_as_were_asked_for(sweep: Sweep) -> None:
+    assert len(asked(sweep.study(SEARCH), 4, sweep.folder)) == 4
+    assert asked(sweep.study(SEARCH), 4, sweep.folder) == []
+    assert len(asked(sweep.study(SEARCH), 6, sweep.folder)) == 2
+    assert len(started(sweep)) == 6
+
+
+def test_threads_that_ask_at_the_same_time(sweep: Sweep) -> None:
+    """Each with a lock of its own, as if they were machines: nothing but the storage keeps them apart."""
+    sweep.study(SEARCH)
+    ready = threading.Barrier(4)
+
+    def work(k: int) -> None:
+        study = sweep.study(SEARCH)
+        ready.wait(TIMEOUT)
+        asked(study, 8, sweep.folder / str(k))
+
+    together([functools.partial(work, k) for k in range(4)])
+    assert len(started(sweep)) == 8
+    assert len({tuple(trial.params.values()) for trial in started(sweep)}) == 8
+
+
+def test_processes_that_ask_at_the_same_time(sweep: Sweep) -> None:
+    sweep.study(SEARCH)
+    both = [another(sweep, 8, "ended") for _ in range(2)]
+    assert [process.wait(TIMEOUT) for process in both] == [0, 0]
+    assert len(started(sweep)) == 8
+
+
+def test_a_resumed_sweep_draws_nothing_twice(sweep: Sweep) -> None:
+    for trials in (3, 6, 9):
+        asked(sweep.study(SEARCH), trials, sweep.folder)
+    assert len({tuple(trial.params.values()) for trial in started(sweep)}) == 9
+
+
+def test_a_trial_of_a_killed_command_is_given_back_once(sweep: Sweep) -> None:
+    sweep.study(SEARCH)
+    assert another(sweep, 1, "killed").wait(TIMEOUT) == -signal.SIGKILL
+    with living(sweep) as (study, owner):
+        (dead,) = recover(study, owner)
+        assert dead.user_attrs["run_id"] == "of the dead"
+        assert recover(study, owner) == []
+        again = ask(study, SEARCH.knobs, 1, draw, owner)
+        assert again is not None
+        assert (again.number, again.params) == (1, dead.params)
+        assert again.user_attrs["training 0"] == {"val_acc": 0.7}  # not trained again
+        assert "run_id" not in again.user_attrs
+        assert ask(study, SEARCH.knobs, 1, draw, owner) is None
+        (first, second) = study.get_trials()
+        assert (first.state, counts(first), counts(second)) == (TrialState.FAIL, False, True)
+
+
+def test_two_commands_recover_at_the_same_time(sweep: Sweep) -> None:
+    sweep.study(SEARCH)
+    assert another(sweep, 3, "killed").wait(TIMEOUT) == -signal.SIGKILL
+    found: list[FrozenTrial] = []
+    ready = threading.Barrier(3)
+
+    def work() -> None:
+        with living(sweep) as (study, owner):
+            ready.wait(TIMEOUT)
+            found.extend(recover(study, owner))
+
+    together([work] * 3)
+    assert sorted(trial.number for trial in found) == [0, 1, 2]
+    waiting = [trial for trial in sweep.study(SEARCH).get_trials() if trial.state == TrialState.WAITING]
+    assert len(waiting) == 3
+
+
+def test_a_command_that_lives_keeps_its_trials(sweep: Sweep) -> None:
+    with living(sweep) as (study, owner), living(sweep) as (other, visitor):
+        ask(study, SEARCH.knobs, 3, draw, owner)
+        assert recover(other, visitor) == []
+        assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING]
+
+
+def test_a_trial_that_was_asked_for_but_not_yet_owned_is_given_back(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with living(sweep) as (study, owner):
+        enqueue(study, SEARCH.start)
+        study.ask()  # killed here: it has neither an owner nor values
+        assert recover(study, owner) == []  # another machine may be about to say that it is its own
+        monkeypatch.setattr("src.sweep.storage.UNOWNED_SECONDS", 0.0)
+        assert len(recover(study, owner)) == 1
+        again = ask(study, SEARCH.knobs, 3, draw, owner)
+        assert again is not None
+        assert again.params == SEARCH.start  # what waited is not lost
+
+
+@pytest.mark.parametrize(("silent", "given_back"), [(0.0, 0), (200.0, 0), (400.0, 1)])
+def test_another_machine_is_judged_by_its_signs_of_life(sweep: Sweep, silent: float, given_back: int) -> None:
+    with living(sweep) as (study, owner):
+        trial = ask(study, SEARCH.knobs, 3, draw, owner)
+        assert trial is not None
+        study.set_user_attr("alive there", time.time() - silent)
+        trial.set_user_attr("owner", {"host": "another machine", "lock": "/gone", "token": "there"})
+        assert len(recover(study, owner)) == given_back
+
+
+def test_an_owner_gives_signs_of_life(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "ALIVE_SECONDS", 0.01)
+    with living(sweep) as (study, owner):
+        key, seen, end = f"alive {owner.address['token']}", set[float](), time.monotonic() + TIMEOUT
+        while len(seen) < 3 and time.monotonic() < end:
+            seen |= {study.user_attrs[key]} if key in study.user_attrs else set()
+    assert len(seen) == 3
+    assert not Path(owner.address["lock"]).exists()
+
+
+def test_another_content_under_the_same_name_is_refused(sweep: Sweep) -> None:
+    sweep.study(SEARCH)
+    sweep.study(SEARCH)
+    with pytest.raises(UserError) as error:
+        sweep.study(search_of("p_drop=interval(0, 0.3)", "epochs=4"))
+    assert str(error.value) == (
+        "the sweep small has another space, network, recipe or graph: give this one a name of its own, study_name=..."
+    )
+
+
+def test_a_line_that_was_left_half_written_is_cut_off(sweep: Sweep) -> None:
+    asked(sweep.study(SEARCH), 2, sweep.folder)
+    file = Path(sweep.journal)
+    lines = file.read_bytes().count(b"\n")
+    file.write_bytes(file.read_bytes() + b'{"op_code":4,"wor')  # the power went
+    assert len(asked(sweep.study(SEARCH), 4, sweep.folder)) == 2
+    assert len(started(sweep)) == 4
+    assert file.read_bytes().count(b"\n") > lines
+    assert all(json.loads(line) for line in file.read_text().splitlines())
+
+
+@pytest.mark.parametrize("content", [b"a text", b"a text\n", b"two\nlines\n", b"\x89PNG\r\n\xff", b"[1]\n", b"{}\n"])
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        open_study(open_storage(str(file)), "small", ["maximize"], {}, optuna.pruners.NopPruner())
+    assert str(error.value) == f"{file} is not a journal of trials: name another, storage=FILE.journal"
+    assert file.read_bytes() == content
+
+
+def test_commands_that_make_a_database_at_the_same_moment(tmp_path: Path) -> None:
+    ready, opened = threading.Barrier(3), []
+
+    def work() -> None:
+        ready.wait(TIMEOUT)
+        opened.append(open_storage(f"sqlite:///{tmp_path / 'trials.db'}"))
+
+    together([work] * 3)
+    assert len(opened) == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("postgresql+psycopg://127.0.0.1:9/x", "no database answers at storage=postgresql+psycopg://127.0.0.1:9/x: "),
+        ("foo://x", "no database answers at storage=foo://x: "),
+        ("mssql+foo://x", "no database answers at storage=mssql+foo://x: "),
+        ("mysql://127.0.0.1:9/x", "storage=mysql://127.0.0.1:9/x needs a driver that is not installed: pip install "),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_one_sentence(address: str, sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        open_storage(address)
+    assert str(error.value).startswith(sentence)
+    assert "\n" not in str(error.value)

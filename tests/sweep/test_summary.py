@@ -1,0 +1,139 @@
+"""What a sweep prints, in words for every case."""
+
+import io
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+
+from src.parallel import Ended
+from src.sweep.figures import importances
+from src.sweep.search import Search
+from src.sweep.storage import enqueue, give_back
+from src.sweep.summary import Board, difference, ranked, summary, written
+from tests.sweep.conftest import Sweep, add
+
+START = {"p_drop": 0.0, "dropout": 0.5}
+OTHER = {"p_drop": 0.25, "dropout": 0.1}
+
+
+def said(sweep: Sweep, study: optuna.Study, search: Search) -> list[str]:
+    return summary(study, search, importances(study), "the link").splitlines()
+
+
+def trainings(*scores: float) -> dict[str, Any]:
+    return {f"training {k}": {"val_acc": score} for k, score in enumerate(scores)}
+
+
+def test_the_best_against_the_start(sweep: Sweep) -> None:
+    search = sweep.search(seeds=3)
+    study = sweep.study(search)
+    add(study, search, [0.6], START, **trainings(0.5, 0.6, 0.7))
+    add(study, search, [0.8], OTHER, **trainings(0.69, 0.8, 0.91))
+    add(study, search, [0.799], {"p_drop": 0.5, "dropout": 0.1}, **trainings(0.688, 0.8, 0.909))
+    lines = said(sweep, study, search)
+    assert lines[:5] == [
+        "sweep small: 3 trials, 3 whole",
+        "  best val_acc 0.8000 (trial 1): p_drop=0.25 dropout=0.1",
+        "  started from val_acc 0.6000: p_drop=0 dropout=0.5",
+        "  difference +0.2000 +- 0.0248 (95 %, paired) on the trainings that it was chosen by, so it flatters;"
+        " fresh seeds tell",
+        "  1 other trials cannot be told from the best on these trainings",
+    ]
+    assert lines[5].startswith("  what mattered: ")
+    assert lines[5].endswith(" % of the variance between whole trials")
+    assert lines[6] == "  to see it      the link"
+
+
+def test_the_start_is_the_best(sweep: Sweep) -> None:
+    search = sweep.search()
+    study = sweep.study(search)
+    for value, params in ((0.8, START), (0.8, OTHER), (0.7, OTHER)):
+        add(study, search, [value], params)
+    assert "  which is what it started from: no trial was better" in said(sweep, study, search)
+
+
+def test_a_loss_is_better_when_lower(sweep: Sweep) -> None:
+    search = sweep.search(objective="val_loss")
+    study = sweep.study(search)
+    add(study, search, [0.8], START)
+    add(study, search, [0.7], OTHER)
+    assert [trial.number for trial in ranked(study, search)] == [1, 0]
+    assert "  best val_loss 0.7000 (trial 1): p_drop=0.25 dropout=0.1" in said(sweep, study, search)
+
+
+def test_the_start_was_not_finished(sweep: Sweep) -> None:
+    search = sweep.search()
+    study = sweep.study(search)
+    add(study, search, [0.8], OTHER)
+    line = "  what it started from, p_drop=0 dropout=0.5, did not come to its end"
+    assert line in said(sweep, study, search)
+
+
+def test_trials_that_failed_were_pruned_or_given_back(sweep: Sweep) -> None:
+    search = sweep.search()
+    study = sweep.study(search)
+    add(study, search, [], START, state=TrialState.PRUNED, reason="behind")
+    add(study, search, [], OTHER, state=TrialState.FAIL, reason="a process was killed")
+    add(study, search, [], OTHER, state=TrialState.FAIL)
+    enqueue(study, OTHER)
+    study.ask()
+    give_back(study, study.get_trials()[-1], "was interrupted")
+    assert said(sweep, study, search) == [
+        "sweep small: 3 trials, 1 pruned, 2 failed",
+        "  trial 1 failed: a process was killed",
+        "  trial 2 failed: unknown",
+        "  no trial came to its end: widen the space, or look at the reasons in MLflow",
+    ]
+
+
+def test_a_trade_off(sweep: Sweep) -> None:
+    search = sweep.search(objective=["val_acc", "seconds"])
+    study = sweep.study(search)
+    for values in ([0.8, 2.0], [0.7, 1.0], [0.7, 3.0]):
+        add(study, search, values, OTHER)
+    lines = said(sweep, study, search)
+    assert lines[1:4] == [
+        "  trade-offs that no other trial beats in everything (val_acc, seconds):",
+        "    trial 0: 0.8, 2 with p_drop=0.25 dropout=0.1",
+        "    trial 1: 0.7, 1 with p_drop=0.25 dropout=0.1",
+    ]
+
+
+def test_a_difference_needs_two_trainings_of_both(sweep: Sweep) -> None:
+    search = sweep.search(seeds=3)
+    study = sweep.study(search)
+    add(study, search, [0.6], START, **trainings(0.6))
+    add(study, search, [0.7], OTHER, **trainings(0.7, 0.7))
+    add(study, search, [0.7], OTHER, **trainings(0.8, 0.9))
+    first, second, third = study.get_trials()
+    assert difference(search, first, second) is None
+    found = difference(search, second, third)
+    assert found is not None
+    assert found.n == 2
+    assert found.mean == pytest.approx(0.15)
+
+
+def test_values_as_they_are_typed() -> None:
+    assert written({"model.alpha": 0.12345, "norm": "batch", "hidden": 16}) == "model.alpha=0.123 norm=batch hidden=16"
+
+
+def test_a_board_in_lines_and_as_a_table(sweep: Sweep) -> None:
+    search = sweep.search("hidden=int(interval(8, 64))", "p_drop=interval(0, 0.8)", "norm=none,batch", knobs={})
+    study = sweep.study(search)
+    add(study, search, [0.7], {"hidden": 8, "p_drop": 0.25, "norm": "none"})
+    add(study, search, [0.8], {"hidden": 32, "p_drop": 0.5, "norm": "batch"})
+    study.enqueue_trial({})
+    task = sweep.task(search, study.ask())
+    board = Board(study, search, 4, 2)
+    board.console = Console(file=io.StringIO(), width=200)
+    with board:
+        board.show(Ended(task, "finished", "val_acc 0.8", 60.0))
+        board.console.print(board._table())
+    assert isinstance(board.console.file, io.StringIO)
+    out = board.console.file.getvalue()
+    assert out.startswith("[2/4 trials, about 60 s left] trial 2 (): finished, val_acc 0.8 (60 s)\n")
+    rows = [line.replace("│", " ").split() for line in out.splitlines() if "│" in line]
+    assert rows == [["1", "0.8", "32", "0.5", "batch"], ["0", "0.7", "8", "0.25", "none"]]  # in the columns' order

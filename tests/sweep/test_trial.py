@@ -1,0 +1,220 @@
+"""One trial: its value is that of plain trainings, and however it ends, the study and MLflow say so."""
+
+import math
+from collections.abc import Callable
+from statistics import fmean
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from src.sweep import trial as module
+from src.sweep.search import Search
+from src.sweep.storage import counts, distribution
+from src.sweep.trial import make_pruner, tell_failed, work
+from src.train.run import run
+from tests.sweep.conftest import Sweep, add
+
+Begin = Callable[..., tuple[optuna.Study, Any]]
+BETTER = {"p_drop": 0.1, "dropout": 0.1}
+TWO = {"splits": [{"split": 0}, {"split": 1}]}
+
+
+@pytest.fixture
+def begin(sweep: Sweep) -> Begin:
+    """The study `small` and the task of its next trial, at the values that the search starts from."""
+
+    def make(search: Search, pruner: str = "none", done: dict[str, Any] | None = None) -> tuple[optuna.Study, Any]:
+        study = sweep.study(search, pruner)
+        study.enqueue_trial(search.start, user_attrs=done)
+        trial = study.ask({key: distribution(knob) for key, knob in search.knobs.items()})
+        return study, sweep.task(search, trial, pruner)
+
+    return make
+
+
+def last(study: optuna.Study) -> FrozenTrial:
+    return study.get_trials()[-1]
+
+
+def test_a_trial_is_worth_the_mean_of_plain_trainings(sweep: Sweep, begin: Begin) -> None:
+    search = sweep.search("epochs=20", "monitor=val_acc", seeds=2, **TWO)
+    study, task = begin(search)
+    outcome, sentence = work(task, 1)
+    plain = [run(settings).scores["best_val_acc"] for settings in task.settings]
+    assert len(plain) == 4
+    assert len(set(plain)) > 1
+    assert outcome == "finished"
+    assert sentence == f"val_acc {fmean(plain):.4g}"
+    assert last(study).state == TrialState.COMPLETE
+    assert last(study).value == pytest.approx(fmean(plain), abs=1e-12)
+    assert [last(study).user_attrs[f"training {k}"]["val_acc"] for k in range(4)] == plain
+
+
+def test_what_is_recorded_of_a_trial(sweep: Sweep, begin: Begin) -> None:
+    study, task = begin(sweep.search(seeds=2))
+    work(task, 1)
+    run = sweep.children()["0"]
+    assert (run.status, run.tags["outcome"], run.tags["sweep"]) == ("FINISHED", "finished", "small")
+    assert run.tags["mlflow.parentRunId"] == "the parent"
+    assert run.run_id == last(study).user_attrs["run_id"]
+    assert run.metrics["mean/val_acc"] == last(study).value
+    for seed in range(2):
+        assert len(sweep.records.curve(run.run_id, f"split0-s{seed}/val_acc")) == 3
+    recorded = [*run.metrics, *last(study).user_attrs["training 0"], *last(study).user_attrs]
+    assert not any("test" in name for name in recorded)
+    assert sweep.records.file(run.run_id, "config.yaml", sweep.folder)
+
+
+def test_trainings_on_random_splits_have_curves_of_their_own(sweep: Sweep, begin: Begin) -> None:
+    """Of one label they would be mixed in one curve."""
+    _, task = begin(sweep.search(**TWO))
+    for k, settings in enumerate(task.settings):
+        settings["split"], settings["split_seed"] = "random", k
+    assert [module.label(settings) for settings in task.settings] == ["splitrandom0-s0", "splitrandom1-s0"]
+
+
+@pytest.mark.parametrize("objective", ["val_loss", ["val_acc", "seconds"], ["val_acc", "dirichlet_energy"]])
+def test_other_objectives(sweep: Sweep, begin: Begin, objective: Any) -> None:
+    search = sweep.search(objective=objective)
+    study, task = begin(search)
+    assert work(task, 1)[0] == "finished"
+    values = last(study).values
+    assert len(values) == len(search.objectives)
+    assert all(math.isfinite(value) and value > 0 for value in values)
+    if "dirichlet_energy" in search.objectives:
+        plain = run(task.settings[0])
+        assert values[1] == pytest.approx(plain.curves["dirichlet_energy"][-1], rel=1e-5)
+
+
+@pytest.mark.parametrize(("objective", "state"), [(None, "PRUNED"), (["val_acc", "seconds"], "FAIL")])
+def test_a_trial_that_diverges(sweep: Sweep, begin: Begin, objective: Any, state: str) -> None:
+    study, task = begin(sweep.search("lr=1e30", "epochs=10", seeds=2, objective=objective))
+    outcome, sentence = work(task, 1)
+    assert outcome == "diverged"
+    assert sentence.startswith("training 1 of 2, at epoch ")
+    assert last(study).state.name == state
+    assert last(study).user_attrs["reason"] == sentence
+    assert counts(last(study))
+    assert sweep.children()["0"].tags["outcome"] == "diverged"
+
+
+def test_a_setting_that_the_network_refuses(sweep: Sweep, begin: Begin) -> None:
+    search = sweep.search("model=acmp", "model.step_size=50", "model.repulsion=interval(0, 3)")
+    study, task = begin(search)
+    outcome, sentence = work(task, 1)
+    assert outcome == "refused"
+    assert "model.stability_check=off" in sentence
+    assert last(study).state == TrialState.PRUNED
+    assert last(study).user_attrs["reason"] == sentence
+
+
+def better(study: optuna.Study, search: Search, steps: list[int]) -> None:
+    """As many trials with the best score as the median pruner waits for."""
+    for _ in range(module.STARTUP_TRIALS):
+        add(study, search, [1.0], BETTER, dict.fromkeys(steps, 1.0))
+
+
+def test_a_trial_that_is_behind_is_pruned_at_an_epoch(sweep: Sweep, begin: Begin) -> None:
+    search = sweep.search("epochs=100", "patience=100", "lr=1e-6", seeds=2)
+    better(sweep.study(search), search, [20, 40, 60, 80, 100])
+    study, task = begin(search, "median")
+    outcome, sentence = work(task, 1)
+    assert outcome == "pruned"
+    assert sentence.startswith("training 1 of 2, at epoch 60 at 0.")
+    assert last(study).state == TrialState.PRUNED
+    assert set(last(study).intermediate_values) == {20, 40, 60}
+    assert "training 0" not in last(study).user_attrs
+    assert len(sweep.records.curve(sweep.children()["8"].run_id, "split0-s0/val_acc")) == 60
+
+
+def test_a_trial_that_is_behind_is_pruned_between_trainings(sweep: Sweep, begin: Begin) -> None:
+    search = sweep.search("epochs=30", "lr=1e-6", seeds=3)
+    better(sweep.study(search), search, [20, 31, 51, 62, 82])
+    study, task = begin(search, "median")
+    outcome, sentence = work(task, 1)
+    assert outcome == "pruned"
+    assert sentence.startswith("after training 2 of 3 at 0.")
+    assert [key for key in last(study).user_attrs if key.startswith("training")] == ["training 0", "training 1"]
+
+
+def test_several_objectives_are_never_pruned(sweep: Sweep, begin: Begin) -> None:
+    study, task = begin(sweep.search("epochs=60", "lr=1e-6", objective=["val_acc", "seconds"]), "median")
+    assert work(task, 1)[0] == "finished"
+    assert last(study).intermediate_values == {}
+
+
+def test_pruners_by_name() -> None:
+    assert isinstance(make_pruner("median", 100, 3), optuna.pruners.MedianPruner)
+    assert isinstance(make_pruner("hyperband", 100, 3), optuna.pruners.HyperbandPruner)
+    assert isinstance(make_pruner("none", 100, 3), optuna.pruners.NopPruner)
+
+
+def test_finished_trainings_are_not_trained_again(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = {"training 0": {"val_acc": 0.25}}
+    study, task = begin(sweep.search(seeds=2), done=done)
+    trained: list[int] = []
+    real = module.train
+
+    def train(settings: dict[str, Any], *more: Any) -> dict[str, float]:
+        trained.append(settings["seed"])
+        return real(settings, *more)
+
+    monkeypatch.setattr(module, "train", train)
+    work(task, 1)
+    assert trained == [1]
+    assert last(study).value == fmean([0.25, last(study).user_attrs["training 1"]["val_acc"]])
+
+
+def test_ctrl_c_gives_the_trial_back(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = sweep.search(seeds=2)
+    study, task = begin(search)
+    real = module.train
+
+    def train(settings: dict[str, Any], *more: Any) -> dict[str, float]:
+        if settings["seed"] == 1:
+            raise KeyboardInterrupt
+        return real(settings, *more)
+
+    monkeypatch.setattr(module, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        work(task, 1)
+    first, second = study.get_trials()
+    assert (first.state, counts(first)) == (TrialState.FAIL, False)
+    assert (second.state, counts(second)) == (TrialState.WAITING, True)
+    assert second.system_attrs["fixed_params"] == search.start
+    assert second.user_attrs == {"training 0": first.user_attrs["training 0"]}
+    run = sweep.children()["0"]
+    assert (run.status, run.tags["outcome"]) == ("KILLED", "interrupted")
+
+
+def test_a_defect_ends_the_trial_and_is_told(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, task = begin(sweep.search())
+    monkeypatch.setattr(module, "build_model", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        work(task, 1)
+    assert last(study).state == TrialState.FAIL
+    assert last(study).user_attrs["reason"] == "ZeroDivisionError: division by zero"
+    assert counts(last(study))
+    run = sweep.children()["0"]
+    assert (run.status, run.tags["error"]) == ("FAILED", "ZeroDivisionError: division by zero")
+    tell_failed(study, 0, "another reason")  # too late
+    assert last(study).user_attrs["reason"] == "ZeroDivisionError: division by zero"
+
+
+def test_a_trial_whose_process_was_killed_is_begun_again(sweep: Sweep, begin: Begin) -> None:
+    study, task = begin(sweep.search())
+    old = sweep.records.client.create_run(sweep.records.experiment_id, tags={"kind": "trial", "trial": "0"})
+    study._storage.set_trial_user_attr(task.trial_id, "run_id", old.info.run_id)
+    assert work(task, 1)[0] == "finished"
+    assert sweep.children()["0"].run_id != old.info.run_id  # the first is in the bin
+
+
+def test_a_trial_that_had_ended_already_is_left_as_it_is(sweep: Sweep, begin: Begin) -> None:
+    """Its process was killed, by another's fault, before its result was heard of."""
+    study, task = begin(sweep.search())
+    first = work(task, 1)
+    before = last(study), sweep.children()
+    assert work(task, 1) == first
+    assert (last(study), sweep.children()) == before
