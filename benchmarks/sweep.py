@@ -20,7 +20,16 @@ from src.sweep.storage import open_storage
 from src.train.fit import quiet_libraries
 from src.train.run import run
 
-TYPED = ["model=gcnii", "dataset=cora", "depth=16", "sampler=random", "epochs=1400", "fresh=0", "jobs=1", "progress=false"]
+TYPED = [
+    "model=gcnii",
+    "dataset=cora",
+    "depth=16",
+    "sampler=random",
+    "epochs=1400",
+    "fresh=0",
+    "jobs=1",
+    "progress=false",
+]
 
 
 def swept(folder: Path, name: str, *typed: str) -> tuple[float, float, list[dict[str, float]]]:

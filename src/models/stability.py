@@ -1,5 +1,6 @@
 """Whether an equation may overflow on a given graph, said before the first step."""
 
+import torch
 from torch import Tensor
 
 from src.errors import UserError
@@ -14,12 +15,16 @@ def gershgorin(operator: Adjacency) -> tuple[Tensor, Tensor]:
     r"""How fast, at most, modes of dx/dt = L x decay and grow: two rates >= 0 per node, shape (n,) each.
 
     By Gershgorin's theorem every eigenvalue of L has a real part between :math:`L_{ii} - R_i` and
-    :math:`L_{ii} + R_i` for some node i, :math:`R_i = \sum_{j \ne i} |L_{ij}|`.
+    :math:`L_{ii} + R_i` for some node i, :math:`R_i = \sum_{j \ne i} |L_{ij}|`. The same holds of the transpose, with
+    :math:`\sum_{j \ne i} |L_{ji}|`: the narrower of the two is taken.
     """
     loops = operator.loops
     diagonal = operator.values[loops]
-    radius = operator.row_sums(operator.values.abs().masked_fill(loops, 0))
-    return (radius - diagonal).clamp_min(0), (radius + diagonal).clamp_min(0)
+    others = operator.values.abs().masked_fill(loops, 0)
+    columns = others.new_zeros(operator.num_nodes).index_add(0, operator.col, others)
+    bounds = [(radius - diagonal, radius + diagonal) for radius in (operator.row_sums(others), columns)]
+    decay, growth = min(bounds, key=lambda bound: float(torch.cat(bound).max()))
+    return decay.clamp_min(0), growth.clamp_min(0)
 
 
 def fastest_rates(decay: Tensor, growth: Tensor, x0: Tensor, delta: float) -> Tensor:

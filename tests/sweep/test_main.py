@@ -20,9 +20,9 @@ from src.sweep.__main__ import composed, listing, main
 from src.sweep.storage import counts, open_storage
 from tests.sweep.conftest import CSBM, Start, Sweep
 
-TRIALS = 10
+TRIALS = 8
 SHORT = ("model=gcn", *CSBM, "depth=2", "seeds=2", "split=0", "fresh=0", "study_name=small")
-TYPED = (*SHORT, "epochs=100", "patience=100", f"trials={TRIALS}", "pruner=none", "jobs=2")
+TYPED = (*SHORT, "trainer.threads=1", "epochs=100", "patience=100", f"trials={TRIALS}", "pruner=none", "jobs=2")
 SPACES = ", ".join(sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
 DEADLINE = 300.0
 
@@ -70,21 +70,28 @@ def check_whole(shop: Sweep, address: str, trials: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["journal", "database"])
-def test_a_sweep_that_is_killed_twice_has_every_trial_once(
+def test_a_sweep_that_is_killed_has_every_trial_once(
     shop: Sweep, start: Start, kind: str, request: pytest.FixtureRequest
 ) -> None:
+    """The whole command twice, at work and soon after its start; at last one process of it alone."""
     address = shop.journal if kind == "journal" else request.getfixturevalue("database")
     typed = (*TYPED, f"storage={address}")
     seed = random.randrange(2**32)
     print(f"killed at moments of seed {seed}")
     chance = random.Random(seed)
-    for _ in range(2):
+    for moment in ("at work", "soon"):
         process = start(*typed)
-        read_until(process, "trials, about")
+        if moment == "at work":
+            read_until(process, "trials, about")
+        else:
+            wait_until(process, lambda process: len(workers(process)) == 2)
         time.sleep(chance.random() / 2)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     again = start(*typed)
+    if kind == "database":
+        read_until(again, "trials, about")
+        workers(again)[0].kill()
     out, errors = again.communicate(timeout=DEADLINE)
     assert again.returncode == 0, errors
     assert f"sweep small: {TRIALS} trials, {TRIALS} whole" in out
@@ -92,40 +99,30 @@ def test_a_sweep_that_is_killed_twice_has_every_trial_once(
     check_whole(shop, address, TRIALS)
 
 
-def test_a_process_that_is_killed_costs_nothing_but_time(shop: Sweep, start: Start) -> None:
-    process = start(*TYPED, "trials=3")
-    read_until(process, "[1/3 trials")
-    workers(process)[0].kill()
-    out, errors = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, errors
-    assert "sweep small: 3 trials, 3 whole" in out
-    assert "Traceback" not in errors
-    check_whole(shop, str(shop.folder / "sweeps" / "small.journal"), 3)
-
-
 def test_ctrl_c_and_on(shop: Sweep, start: Start) -> None:
     address = str(shop.folder / "sweeps" / "small.journal")
-    typed = (*TYPED, "trials=4")
-    for when in ("importing", "at work"):
-        process = start(*typed)
-        if when == "importing":
-            wait_until(process, lambda process: len(workers(process)) == 2)
+    for moment in ("soon", "at work"):
+        process = start(*TYPED)
+        if moment == "at work":
+            read_until(process, "trials, about")
         else:
-            read_until(process, "[1/4 trials")
+            wait_until(process, lambda process: len(workers(process)) == 2)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=DEADLINE)
         assert process.returncode == 130, errors
         assert "stopping: trials at work are given back (Ctrl-C again ends at once)" in errors
         assert "Traceback" not in errors
         states = [trial.state for trial in stored(address)]
-        assert f"interrupted after {states.count(TrialState.COMPLETE)} of 4 trials: the same command goes on" in errors
+        assert (
+            f"interrupted after {states.count(TrialState.COMPLETE)} of {TRIALS} trials: the same command goes" in errors
+        )
         assert TrialState.WAITING in states
         assert TrialState.RUNNING not in states
         assert not shop.records.runs("attributes.status = 'RUNNING'")
-    again = start(*typed)
+    again = start(*TYPED, "jobs=1")
     _, errors = again.communicate(timeout=DEADLINE)
     assert again.returncode == 0, errors
-    check_whole(shop, address, 4)
+    check_whole(shop, address, TRIALS)
 
 
 def called(monkeypatch: pytest.MonkeyPatch, *typed: str) -> Any:
