@@ -107,6 +107,7 @@ def work(task: Task, threads: int) -> tuple[str, str]:
             Records(tracking["uri"], tracking["experiment"]).delete(trial.user_attrs[RUN])
     tags = {"kind": "trial", "sweep": task.study, "trial": str(task.number), PARENT: task.parent, "outcome": "running"}
     name = f"{task.study}: trial {task.number}"
+    taken_over = "taken over", f"another command does trial {task.number} again"
     tracked = None
     try:
         with holding_ctrl_c():  # a run that was created is closed, whatever comes
@@ -124,6 +125,10 @@ def work(task: Task, threads: int) -> tuple[str, str]:
             tracked.abandon("KILLED", "interrupted")
         give_back(study, storage.get_trial(task.trial_id), "was interrupted")
         raise
+    except UpdateFinishedTrialError:  # another machine held this one for dead
+        if tracked:
+            tracked.abandon("KILLED", "interrupted")
+        return taken_over
     except BaseException as error:
         if tracked:
             tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
@@ -138,8 +143,8 @@ def work(task: Task, threads: int) -> tuple[str, str]:
         else:
             trial.set_user_attr(REASON, sentence)
             study.tell(task.number, state=TrialState.PRUNED if len(task.objectives) == 1 else TrialState.FAIL)
-    except (UpdateFinishedTrialError, ValueError):  # another machine held this one for dead
-        return "taken over", f"another command does trial {task.number} again"
+    except (UpdateFinishedTrialError, ValueError):
+        return taken_over
     return outcome, sentence
 
 

@@ -205,6 +205,33 @@ def test_settings_that_do_not_go_together_are_a_pruned_trial(sweep: Sweep, monke
     assert (refused.state, refused.user_attrs["reason"]) == (TrialState.PRUNED, "these do not go together")
 
 
+def test_a_start_that_the_network_refuses_is_told_before_anything_is_searched(sweep: Sweep) -> None:
+    with pytest.raises(UserError, match=r"model\.stability_check=off runs it all the same$"):
+        sweep.run(sweep.search("model=acmp", "model.step_size=50"))
+    assert not Path(sweep.journal).exists()
+    assert sweep.records.runs() == []
+
+
+def test_a_store_that_takes_no_more_ends_the_sweep_and_costs_no_trial(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = sweep.search(seeds=2)
+    real, calls = trials.train, list[int]()
+
+    def train(*given: Any) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 4:  # the second training of the second trial
+            raise UserError("the store is full")
+        return real(*given)
+
+    monkeypatch.setattr(trials, "train", train)
+    with pytest.raises(UserError, match=r"^the store is full; 1 of 3 trials are done, the same command goes on$"):
+        sweep.run(search)
+    assert sweep.run(search)
+    assert len(calls) == 7
+    assert [trial.state for trial in sweep.trials(search)] == [TrialState.COMPLETE] * 3
+
+
 def test_pruned_trials_count(sweep: Sweep) -> None:
     search = sweep.search("epochs=60", "patience=60", "lr=1e-6")
     study = sweep.study(search)
@@ -215,7 +242,7 @@ def test_pruned_trials_count(sweep: Sweep) -> None:
     assert states == {TrialState.COMPLETE: 8, TrialState.PRUNED: 2}
 
 
-def test_what_another_command_is_at_is_left_alone(sweep: Sweep) -> None:
+def test_what_another_command_is_at_is_left_alone(sweep: Sweep, capsys: Capture) -> None:
     search = sweep.search()
     study = sweep.study(search)
     with owning(study, sweep.folder / "elsewhere") as owner:
@@ -224,3 +251,5 @@ def test_what_another_command_is_at_is_left_alone(sweep: Sweep) -> None:
         assert sweep.run(search, trials=3)
         states = Counter(trial.state for trial in sweep.trials(search))
         assert states == {TrialState.COMPLETE: 2, TrialState.RUNNING: 1}
+    out = capsys.readouterr().out
+    assert out.endswith("1 trials are at work elsewhere: the command that ends last tests the best\n")

@@ -49,6 +49,14 @@ def test_what_a_knob_holds(text: str, inside: list[object], outside: list[object
     assert not any(map(knob.holds, outside))
 
 
+def test_the_nearest_value_of_a_knob() -> None:
+    knob = read_knob("lr", "interval(0.1, 0.5)")
+    assert [knob.nearest(value) for value in (0.0, 0.3, 7, "none")] == [0.1, 0.3, 0.5, 0.1]
+    whole = read_knob("hidden", "int(interval(8, 64))")
+    assert [whole.nearest(value) for value in (4, 16, 20.4, 100)] == [8, 16, 20, 64]
+    assert [read_knob("norm", "batch,layer").nearest(value) for value in ("none", "layer")] == ["batch", "layer"]
+
+
 def test_typed_ranges_narrow_and_add_typed_values_fix() -> None:
     written = {"p_drop": "interval(0, 0.8)", "dropout": "interval(0, 0.8)"}
     typed = ["p_drop=interval(0, 0.3)", "dropout=0.6", "lr=0.1,0.01", "depth=4", "measures=[mean_average_distance]"]

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from src.sweep import trial as module
 from src.sweep.search import Search
-from src.sweep.storage import counts, distribution
+from src.sweep.storage import counts, distribution, give_back
 from src.sweep.trial import make_pruner, tell_failed, work
 from src.train.run import run
 from tests.sweep.conftest import Sweep, add
@@ -139,6 +139,18 @@ def test_a_trial_that_is_behind_is_pruned_between_trainings(sweep: Sweep, begin:
     assert [key for key in last(study).user_attrs if key.startswith("training")] == ["training 0", "training 1"]
 
 
+def test_a_good_beginning_does_not_save_a_trial_that_falls_behind(sweep: Sweep) -> None:
+    """What is reported is a running mean: its best moment says nothing."""
+    search = sweep.search(seeds=3)
+    study = sweep.study(search, "median")
+    better(study, search, [100, 200])
+    trial = study.ask()
+    trial.report(1.1, 100)
+    assert not trial.should_prune()
+    trial.report(0.9, 200)
+    assert trial.should_prune()
+
+
 def test_several_objectives_are_never_pruned(sweep: Sweep, begin: Begin) -> None:
     study, task = begin(sweep.search("epochs=60", "lr=1e-6", objective=["val_acc", "seconds"]), "median")
     assert work(task, 1)[0] == "finished"
@@ -218,3 +230,20 @@ def test_a_trial_that_had_ended_already_is_left_as_it_is(sweep: Sweep, begin: Be
     before = last(study), sweep.children()
     assert work(task, 1) == first
     assert (last(study), sweep.children()) == before
+
+
+def test_a_trial_that_another_machine_took_over_is_left_to_it(
+    sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, task = begin(sweep.search())
+    real = module.train
+
+    def train(*given: Any) -> dict[str, float]:
+        scores = real(*given)
+        give_back(study, last(study), "was killed")  # held for dead
+        return scores
+
+    monkeypatch.setattr(module, "train", train)
+    assert work(task, 1)[0] == "taken over"
+    assert [(trial.state.name, counts(trial)) for trial in study.get_trials()] == [("FAIL", False), ("WAITING", True)]
+    assert not sweep.records.runs("attributes.status = 'RUNNING'")
