@@ -6,6 +6,7 @@ its settings wait, with the trainings that it had finished, for whoever asks nex
 
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -64,6 +65,7 @@ def open_storage(address: str) -> Any:
     Raises:
         UserError: it cannot be used.
     """
+    said = re.sub(r"(//[^:/@]*):[^@]*@", r"\1:***@", address)  # no password on the screen
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
@@ -79,11 +81,11 @@ def open_storage(address: str) -> Any:
         return optuna.storages.JournalStorage(JournalFileBackend(str(path), _Lock(path)))  # type: ignore[arg-type]
     except ImportError as error:  # Optuna's own, for that of the driver
         driver = getattr(error.__cause__ or error, "name", None)
-        raise UserError(f"storage={address} needs a driver that is not installed: pip install {driver}") from None
+        raise UserError(f"storage={said} needs a driver that is not installed: pip install {driver}") from None
     except Exception as error:
         origin = type(error).__module__.partition(".")[0]
         if origin in ("sqlalchemy", "optuna"):
-            raise UserError(f"no database answers at storage={address}: {first_line(error)}") from None
+            raise UserError(f"no database answers at storage={said}: {first_line(error)}") from None
         if isinstance(error, ValueError | KeyError) and "://" not in address:
             raise UserError(f"{address} is not a journal of trials: name another, storage=FILE.journal") from None
         raise
@@ -225,7 +227,7 @@ def _is_alive(study: optuna.Study, trial: FrozenTrial) -> bool:
     if owner["host"] == socket.gethostname() and Path(owner["lock"]).exists():
         try:
             FileLock(owner["lock"], blocking=False).acquire().lock.release()
-        except Timeout:
+        except (Timeout, PermissionError):  # another person's, whose signs of life cannot be read here
             return True
         except OSError:
             return False
