@@ -1,6 +1,5 @@
 """One trial: the trainings of one setting, pruned where it falls behind. The test set is never read."""
 
-import contextlib
 import copy
 import math
 import tempfile
@@ -102,9 +101,11 @@ def work(task: Task, threads: int) -> tuple[str, str]:
         return _ended(before, task.objectives)
     trial = optuna.trial.Trial(study, task.trial_id)
     tracking = task.settings[0]["tracking"]
-    if RUN in trial.user_attrs:  # it was begun by a process that was killed
-        with contextlib.suppress(UserError):  # it may have been in another store
-            Records(tracking["uri"], tracking["experiment"]).delete(trial.user_attrs[RUN])
+    own = f"tags.kind = 'trial' and tags.sweep = '{task.study}' and tags.trial = '{task.number}'"
+    records = Records(tracking["uri"], tracking["experiment"])
+    for run in records.runs(own):  # of a process that was killed at this trial
+        if run.tags.get(PARENT) == task.parent:
+            records.delete(run.run_id)
     tags = {"kind": "trial", "sweep": task.study, "trial": str(task.number), PARENT: task.parent, "outcome": "running"}
     name = f"{task.study}: trial {task.number}"
     taken_over = "taken over", f"another command does trial {task.number} again"

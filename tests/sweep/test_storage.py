@@ -238,7 +238,10 @@ def test_commands_that_make_a_database_at_the_same_moment(tmp_path: Path) -> Non
     ("address", "sentence"),
     [
         ("postgresql+psycopg://127.0.0.1:9/x", "no database answers at storage=postgresql+psycopg://127.0.0.1:9/x: "),
-        ("postgresql+psycopg://me:word@127.0.0.1:9/x", "no database answers at storage=postgresql+psycopg://me:***@127."),
+        (
+            "postgresql+psycopg://me:word@127.0.0.1:9/x",
+            "no database answers at storage=postgresql+psycopg://me:***@127.",
+        ),
         ("foo://x", "no database answers at storage=foo://x: "),
         ("mssql+foo://x", "no database answers at storage=mssql+foo://x: "),
         ("mysql://127.0.0.1:9/x", "storage=mysql://127.0.0.1:9/x needs a driver that is not installed: pip install "),

@@ -13,6 +13,7 @@ from src.sweep import trial as module
 from src.sweep.search import Search
 from src.sweep.storage import counts, distribution, give_back
 from src.sweep.trial import make_pruner, tell_failed, work
+from src.tracking.search import PARENT
 from src.train.run import run
 from tests.sweep.conftest import Sweep, add
 
@@ -216,9 +217,9 @@ def test_a_defect_ends_the_trial_and_is_told(sweep: Sweep, begin: Begin, monkeyp
 
 
 def test_a_trial_whose_process_was_killed_is_begun_again(sweep: Sweep, begin: Begin) -> None:
-    study, task = begin(sweep.search())
-    old = sweep.records.client.create_run(sweep.records.experiment_id, tags={"kind": "trial", "trial": "0"})
-    study._storage.set_trial_user_attr(task.trial_id, "run_id", old.info.run_id)
+    _, task = begin(sweep.search())
+    own = {"kind": "trial", "sweep": task.study, "trial": "0", PARENT: task.parent}
+    old = sweep.records.client.create_run(sweep.records.experiment_id, tags=own)
     assert work(task, 1)[0] == "finished"
     assert sweep.children()["0"].run_id != old.info.run_id  # the first is in the bin
 
