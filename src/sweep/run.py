@@ -133,6 +133,10 @@ def _close_abandoned(study: optuna.Study, records: Records) -> None:
         if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags["trial"] in over:
             with contextlib.suppress(UserError):  # its own command was faster
                 records.close(run.run_id, "interrupted")
+    back = {str(trial.number) for trial in study.get_trials(deepcopy=False) if not counts(trial)}
+    for run in records.runs(f"tags.outcome = 'finished' and tags.sweep = '{study.study_name}'"):
+        if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags.get("trial") in back:
+            records.tag(run.run_id, "outcome", "interrupted")  # killed between its record and its trial's end
 
 
 def _parent(study: optuna.Study, records: Records, search: Search, config: DictConfig) -> TrackedRun:
