@@ -171,9 +171,8 @@ def ask(
         _give_up(study, trial.number, trial._trial_id, "was not needed")
         return None
     study.sampler = sampler(trial.number)
-    distributions = {key: distribution(knob) for key, knob in space.items()}
-    for key, kind in distributions.items():
-        trial._suggest(key, kind)
+    for key, knob in space.items():
+        trial._suggest(key, distribution(knob))
     return trial
 
 
