@@ -4,6 +4,7 @@ Processes hear Ctrl-C only while they are at a task, and end with the process th
 """
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -60,9 +61,10 @@ class Workers:
     client: Any = None
 
     def open(self) -> Executor:
+        """Who does one task at a time: a process of its own, so that one that is killed takes no other's task."""
         if self.client:
             return self.client.get_executor(pure=False)
-        return ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"))
+        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
 
 class Stop:
@@ -91,8 +93,8 @@ class Stop:
 def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Iterator[Ended[T]]:
     """Do the tasks, as many at a time as there are workers, and yield each as it ends; begins none after a stop.
 
-    A process that is killed takes the others of its pool with it. What they were at is then done again, one task at a
-    time: the task during which the new process is killed as well has `failed`, and no other.
+    A task whose process is killed is done again at the end, when no other is at work, for memory may have been short;
+    killed once more, it has `failed`.
 
     Args:
         tasks: each is taken when a worker is free.
@@ -108,47 +110,56 @@ def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Ite
             if stop.requested:
                 break
         return
-    while True:
-        at_risk: list[T] = []
-        yield from _pool(waiting, work, workers, stop, at_risk)
-        if not at_risk:
-            return
-        for task in at_risk:
-            killed: list[T] = []
-            yield from _pool(iter([task]), work, replace(workers, count=1), stop, killed)
-            if killed and not stop.requested:
-                yield Ended(task, "failed", KILLED, 0.0)
+    lost: list[T] = []
+    yield from _side_by_side(waiting, work, workers, stop, lost)
+    for task in lost:
+        again: list[T] = []
+        yield from _side_by_side(iter([task]), work, replace(workers, count=1), stop, again)
+        if again:
+            yield Ended(task, "failed", KILLED, 0.0)
 
 
-def _pool(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop, at_risk: list[T]) -> Iterator[Ended[T]]:
-    """`execute` until nothing is left, or a process is killed: what was being done then goes into `at_risk`."""
-    pool = workers.open()
-    at_work: dict[Future[Any], T] = {}
+def _side_by_side(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop, lost: list[T]) -> Iterator[Ended[T]]:
+    """`execute`, but a task whose process is killed goes into `lost`."""
+    pools = [workers.open() for _ in range(workers.count)]
+    free, at_work = list(range(workers.count)), dict[Future[Any], tuple[T, int]]()
     parent = None if workers.client else os.getpid()
+
+    def begin(task: T, slot: int) -> None:
+        with _deaf():  # a process that Ctrl-C reaches before it has begun would die of it
+            at_work[pools[slot].submit(_call, work, task, workers.threads, parent)] = task, slot
+
+    def renew(slot: int) -> None:
+        pools[slot].shutdown()
+        pools[slot] = workers.open()
+
     try:
-        while not at_risk:
-            while not stop.requested and len(at_work) < workers.count and (task := next(waiting, None)) is not None:
+        while True:
+            while free and not stop.requested and (task := next(waiting, None)) is not None:
+                slot = free.pop()
                 try:
-                    with _deaf():  # a process that Ctrl-C reaches before it has begun would break the pool
-                        at_work[pool.submit(_call, work, task, workers.threads, parent)] = task
-                except BrokenProcessPool:  # one was killed between two tasks: those at work have all ended
-                    at_risk.append(task)
-                    break
+                    begin(task, slot)
+                except BrokenProcessPool:  # killed between two tasks
+                    renew(slot)
+                    begin(task, slot)
             if not at_work:
                 return
-            for future in wait(at_work, return_when=ALL_COMPLETED if at_risk else FIRST_COMPLETED).done:
-                task, problem = at_work.pop(future), future.exception()
+            for future in wait(at_work, return_when=FIRST_COMPLETED).done:
+                task, slot = at_work.pop(future)
+                problem = future.exception()
                 if isinstance(problem, BrokenProcessPool):
-                    at_risk.append(task)
+                    renew(slot)
+                    lost.append(task)
                 elif problem is not None and not workers.client:
                     raise problem
                 elif problem is not None:
                     raise UserError(f"the Dask cluster failed ({problem}): start the same command again") from None
                 else:
                     yield _finish(task, future.result(), stop)
-        at_risk.extend(at_work.values())
+                free.append(slot)
     finally:
-        pool.shutdown(wait=not workers.client)
+        for pool in set(pools):
+            pool.shutdown(wait=not workers.client)
 
 
 def _finish(task: T, ended: tuple[str, str, float], stop: Stop) -> Ended[T]:
@@ -212,7 +223,8 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
         stores: setting -> its file or address, that every worker has to reach.
 
     Raises:
-        UserError: no scheduler answers, it has no workers, they have several threads, or cannot reach a store.
+        UserError: no scheduler answers, it has no workers, they have several threads, do not find the program or cannot
+            reach a store.
     """
     if not scheduler:
         raise UserError("backend=dask needs the address of a scheduler: scheduler=tcp://HOST:8786")
@@ -227,11 +239,21 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     threads = client.nthreads()
     hosts = set(client.run(socket.gethostname).values())
     here = [key for key, store in stores.items() if store.startswith("sqlite") or "://" not in store]
+
+    def finds_program() -> bool:  # nested: sent as code, not by a name that is not found there
+        try:
+            importlib.import_module("src.parallel")
+        except ImportError:
+            return False
+        return True
+
     problem = ""
     if not threads:
         problem = f"the Dask scheduler {scheduler} has no workers: start some, `dask worker {scheduler}`"
     elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
         problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
+    elif not (client.run_on_scheduler(finds_program) and all(client.run(finds_program).values())):
+        problem = "Dask does not find the program: start `PYTHONPATH=. dask scheduler` and its workers in this folder"
     elif here and hosts - {socket.gethostname()}:
         problem = f"Dask workers on other machines cannot reach {here[0]}={stores[here[0]]}: give a server's address"
     if problem:

@@ -86,15 +86,36 @@ def test_a_process_that_is_killed_between_two_tasks_takes_none(monkeypatch: pyte
 
     def tasks() -> Iterator[int]:
         yield from range(2)
-        for process in list(pools[0]._processes.values()):
-            process.kill()
+        for pool in pools:
+            for process in list(pool._processes.values()):
+                process.kill()
         end = time.monotonic() + 60
-        while not pools[0]._broken and time.monotonic() < end:
+        while not all(pool._broken for pool in pools) and time.monotonic() < end:
             time.sleep(0.01)
         yield from range(2, 5)
 
     done = list(execute(tasks(), square, local(2), Stop("")))
     assert sorted((one.task, one.outcome) for one in done) == [(number, "finished") for number in range(5)]
+
+
+def kill_two_and_see(folder: Path, threads: int) -> tuple[str, str]:
+    """The task `killed` is killed, once; the other waits until it has been, and is at work meanwhile."""
+    mark = folder.parent / "mark"
+    if folder.name == "killed" and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    while not mark.exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    with (folder.parent / f"{folder.name} was begun").open("a") as file:
+        file.write("once ")
+    return "finished", ""
+
+
+def test_a_process_that_is_killed_takes_no_other_task_with_it(tmp_path: Path) -> None:
+    done = list(execute([tmp_path / "other", tmp_path / "killed"], kill_two_and_see, local(2), Stop("")))
+    assert [(one.task.name, one.outcome) for one in done] == [("other", "finished"), ("killed", "finished")]
+    assert [file.read_text() for file in tmp_path.glob("* was begun")] == ["once ", "once "]
 
 
 def test_tasks_are_taken_when_a_worker_is_free() -> None:
@@ -154,6 +175,18 @@ def test_dask_workers_that_cannot_be_used(workers: int, sentence: str) -> None:
         pytest.raises(UserError, match=sentence),
     ):
         connect(cluster.scheduler_address, {})
+
+
+def test_dask_has_to_find_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr("importlib.import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
+            with pytest.raises(UserError, match=r"^Dask does not find the program: start `PYTHONPATH=\. dask"):
+                connect(cluster.scheduler_address, {})
+        connect(cluster.scheduler_address, {})
+        Client.current().close()
 
 
 def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
