@@ -29,12 +29,13 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
 
 
 def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> str:
-    """Mean test accuracy with its 95 % interval, and the most frequent verdict, by line and depth."""
+    """Mean test accuracy, or ROC-AUC of data measured by it, with its 95 % interval, and the verdicts, by depth."""
     rows = [f"study {name}: test accuracy in %, mean and 95 % interval over seeds and splits"]
     for line in lines:
-        rows.append(f"  {line.dataset} {line.label}")
+        metric = "test_roc_auc" if line.cells[0].settings["dataset"]["metric"] == "roc_auc" else "test_acc"
+        rows.append(f"  {line.dataset} {line.label}{', ROC-AUC' if metric == 'test_roc_auc' else ''}")
         for depth, point in by_depth(line, plan).items():
-            rows.append(f"    depth {depth:4}: {_score(point):20} {point['verdicts']}")
+            rows.append(f"    depth {depth:4}: {_score(point, f'{metric}_by_depth'):20} {point['verdicts']}")
     if plan.todo:
         rows.append(f"  {len(plan.todo)} cells failed: the same command tries them again")
     if plan.other_code:
@@ -44,13 +45,13 @@ def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> s
     return "\n".join(rows)
 
 
-def _score(point: dict[str, Any]) -> str:
-    if "test_acc_by_depth" not in point:
+def _score(point: dict[str, Any], name: str) -> str:
+    if name not in point:
         return "none"
-    mean = f"{100 * point['test_acc_by_depth']:.1f}"
-    if point["cells"] < 3 or "test_acc_by_depth_low" not in point:  # the spread of one or two says nothing
+    mean = f"{100 * point[name]:.1f}"
+    if point["cells"] < 3 or f"{name}_low" not in point:  # the spread of one or two says nothing
         return mean
-    low, high = (100 * point[f"test_acc_by_depth_{end}"] for end in ("low", "high"))
+    low, high = (100 * point[f"{name}_{end}"] for end in ("low", "high"))
     return f"{mean} ({low:.1f} to {high:.1f})"
 
 

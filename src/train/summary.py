@@ -30,6 +30,8 @@ def summary(result: Result) -> str:
 
 
 def outcome_line(result: Result) -> str:
-    """Test accuracy and verdict in a few words."""
-    accuracy = f"test {100 * result.scores['test_acc']:.1f} %, " if "test_acc" in result.scores else ""
-    return f"{accuracy}{result.diagnosis.verdict}"
+    """Test accuracy, or ROC-AUC of data measured by it, and verdict in a few words."""
+    for name, words in {"test_roc_auc": "test ROC-AUC", "test_acc": "test"}.items():
+        if name in result.scores:
+            return f"{words} {100 * result.scores[name]:.1f} %, {result.diagnosis.verdict}"
+    return result.diagnosis.verdict

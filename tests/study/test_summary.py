@@ -67,3 +67,13 @@ def test_results(study: Study, recorded: Make) -> None:
     ]
     assert study.uri in lines[7]
     assert lines[8].endswith("python -m src.report study=small")
+
+
+def test_results_of_data_that_is_measured_by_roc_auc(study: Study, recorded: Make) -> None:
+    cells = study.cells("depth=2", "dataset.metric=roc_auc", lines={"GCN": "model=gcn"})
+    data = load(cells[0].settings["dataset"])[1]
+    metrics = {"test_acc": 0.8, "test_roc_auc": 0.9}
+    runs = [recorded(cell, data, metrics=metrics, verdict="healthy") for cell in cells]
+    plan = make_plan(cells, runs, same_code=False)
+    lines = results("small", lines_of(cells), plan, study.records).splitlines()
+    assert lines[1:3] == ["  csbm GCN, ROC-AUC", f"    depth    2: {'90.0':20} 2 healthy"]

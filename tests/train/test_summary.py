@@ -33,5 +33,7 @@ def test_the_outcome_in_a_few_words() -> None:
     result = Result("a", "finished", "sqlite:///x.db", "1", "id", {"test_acc": 0.8149})
     result.diagnosis = Diagnosis("healthy", "")
     assert outcome_line(result) == "test 81.5 %, healthy"
+    result.scores["test_roc_auc"] = 0.9012
+    assert outcome_line(result) == "test ROC-AUC 90.1 %, healthy"
     result.scores.clear()
     assert outcome_line(result) == "healthy"
