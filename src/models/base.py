@@ -12,12 +12,13 @@ from torchmetrics.functional.classification import binary_auroc
 from src.graph.adjacency import Adjacency
 from src.graph.drop_edge import DropEdge, LayerSamples
 from src.graph.graph import Graph
+from src.graph.last_layer import LastLayer
 from src.measures.layers import Observer as Observer
 from src.models.norm import make_norm
 from src.ops import MaskSource, SparseFeatures, dropout, relu_dropout
 
 Features = Tensor | SparseFeatures
-Adjacencies = Adjacency | LayerSamples
+Adjacencies = Adjacency | LayerSamples | LastLayer
 
 
 def ignore(layer: int, state: Features) -> None:
