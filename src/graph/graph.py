@@ -17,21 +17,25 @@ class Graph:
 
     Attributes:
         x: node features, (n, f), dense or sparse.
-        adjacency: the normalised adjacency that a network propagates over.
+        adjacency: the normalised adjacency that a network propagates over, in all of its layers unless there is a
+            `last`.
         y: class of each node, int64 (n,); -1 for none.
         train, val, test: the node numbers of one split.
         original: where the graph was rewired, the edges that it had before, (2, m), else None.
         new_nodes: how many nodes a rewiring has added; they come last.
+        last, depth: where layer `depth` alone propagates over another graph, its adjacency, else None.
     """
 
     x: Tensor | SparseFeatures
-    adjacency: Adjacency | LastLayer
+    adjacency: Adjacency
     y: Tensor
     train: Tensor
     val: Tensor
     test: Tensor
     original: Tensor | None = None
     new_nodes: int = 0
+    last: Adjacency | None = None
+    depth: int = 0
 
     @property
     def edge_index(self) -> Tensor:
@@ -42,9 +46,13 @@ class Graph:
         """
         if self.original is not None:
             return self.original
-        adjacency = self.adjacency.at(1)
-        not_loop = ~adjacency.loops
-        return torch.stack([adjacency.col[not_loop], adjacency.row[not_loop]])
+        not_loop = ~self.adjacency.loops
+        return torch.stack([self.adjacency.col[not_loop], self.adjacency.row[not_loop]])
+
+    @property
+    def layers(self) -> Adjacency | LastLayer:
+        """What a network is given: says for every layer which adjacency it propagates over."""
+        return self.adjacency if self.last is None else LastLayer(self.adjacency, self.last, self.depth)
 
     @property
     def num_nodes(self) -> int:
@@ -61,17 +69,19 @@ class Graph:
             last_of: depth of the network, if only its last layer propagates over these edges.
         """
         nodes, edges = x.shape[0], self.edge_index
-        adjacency: Adjacency | LastLayer = gcn_adjacency(edge_index, nodes)
-        if last_of is not None:
-            adjacency = LastLayer(gcn_adjacency(edges, nodes), adjacency.at(last_of), last_of)
         new = nodes - self.num_nodes
         y = torch.cat([self.y, self.y.new_full((new,), -1)])
-        return replace(self, x=x, adjacency=adjacency, y=y, original=edges, new_nodes=new)
+        graph = replace(self, x=x, adjacency=gcn_adjacency(edge_index, nodes), y=y, original=edges, new_nodes=new)
+        if last_of is None:
+            return graph
+        return replace(graph, adjacency=gcn_adjacency(edges, nodes), last=graph.adjacency, depth=last_of)
 
     def to(self, device: torch.device | str, **_: Any) -> "Graph":
         """The graph on a device: itself if it is there already, else a copy."""
         if self.y.device == torch.device(device):
             return self
-        nodes = (part.to(device) for part in (self.y, self.train, self.val, self.test))
+        y, train, val, test = (part.to(device) for part in (self.y, self.train, self.val, self.test))
         original = None if self.original is None else self.original.to(device)
-        return Graph(self.x.to(device), self.adjacency.to(device), *nodes, original, self.new_nodes)
+        last = None if self.last is None else self.last.to(device)
+        adjacency = self.adjacency.to(device)
+        return Graph(self.x.to(device), adjacency, y, train, val, test, original, self.new_nodes, last, self.depth)

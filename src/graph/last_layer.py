@@ -1,9 +1,7 @@
 """Another graph for the last layer alone, as the fully-adjacent layer (+FA) has it."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
-
-import torch
+from dataclasses import dataclass
+from typing import Protocol
 
 from src.graph.adjacency import Adjacency
 
@@ -32,7 +30,3 @@ class LastLayer:
     def at(self, layer: int) -> Adjacency:
         """The adjacency that layer `layer` propagates over."""
         return self.last if layer == self.depth else self.first.at(layer)
-
-    def to(self, device: torch.device | str, **_: Any) -> "LastLayer":
-        """A copy on another device."""
-        return replace(self, first=self.first.at(1).to(device), last=self.last.to(device))

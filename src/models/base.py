@@ -127,17 +127,17 @@ class NodeClassifier(pl.LightningModule):
     def training_adjacency(self, graph: Graph, step: int) -> Adjacencies:
         """What training step `step` propagates over: restarts the masks for that step and drops edges."""
         self.masks.restart(step)
-        return self.settings.drop_edge(graph.adjacency, self.masks)
+        return self.settings.drop_edge(graph.layers, self.masks)
 
     def validation_step(self, graph: Graph, _: int = 0) -> None:
         """Scores training and validation nodes, without dropout, on the whole graph."""
-        logits = self(graph.x, graph.adjacency)
+        logits = self(graph.x, graph.layers)
         self.scores |= {"train_acc": _accuracy(logits, graph.y, graph.train)}
         self.scores |= self._score("val", logits, graph.y, graph.val)
 
     def test_step(self, graph: Graph, _: int = 0) -> None:
         """Scores all three parts; the only place where test labels are read."""
-        logits = self(graph.x, graph.adjacency)
+        logits = self(graph.x, graph.layers)
         parts = {"train": graph.train, "val": graph.val, "test": graph.test}
         self.scores = {}
         for part, nodes in parts.items():

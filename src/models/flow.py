@@ -10,7 +10,6 @@ from torchdiffeq import odeint, odeint_adjoint
 from src.errors import UserError
 from src.graph.adjacency import Adjacency
 from src.graph.graph import Graph
-from src.graph.last_layer import LastLayer
 from src.models.attention import DotAttention
 from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from src.models.linear import Linear
@@ -171,9 +170,11 @@ class Flow(NodeClassifier):
             UserError: as `refuse_step` and `refuse_growth`; or DropEdge is to scale the weights of the equation; or a
                 layer is to have a graph of its own: the equation has one operator for all of its time.
         """
-        if isinstance(graph.adjacency, LastLayer):
+        if graph.last is not None:
             name = type(self).__name__
-            raise UserError(f"rewiring.layers=last has no place in {name}, one equation on one graph: use rewiring.layers=all")
+            raise UserError(
+                f"rewiring.layers=last has no place in {name}, one equation on one graph: use rewiring.layers=all"
+            )
         if self.settings.drop_edge.p > 0 and self.settings.drop_edge.mode == "rescale":
             raise UserError("drop_edge.mode=rescale makes attraction outweigh x itself: use drop_edge.mode=renormalize")
         if not self.checked:

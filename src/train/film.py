@@ -22,6 +22,6 @@ def save_states(model: NodeClassifier, graph: Graph, path: Path) -> None:
         frames.append(aligned(points, frames[-1]) if frames else points)
 
     with torch.no_grad():
-        model(graph.x, graph.adjacency, observe)
+        model(graph.x, graph.layers, observe)
     points = torch.stack(frames).cpu().numpy().astype(np.float16)
     np.savez_compressed(path, points=points, y=graph.y[: graph.num_nodes].cpu().numpy())

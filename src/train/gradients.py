@@ -20,7 +20,7 @@ def training_gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
     x.requires_grad_()
 
     def loss(observe: Observer) -> Tensor:
-        logits = model(x, graph.adjacency, observe)
+        logits = model(x, graph.layers, observe)
         return F.cross_entropy(logits[graph.train], graph.y[graph.train])
 
     was_training = model.training

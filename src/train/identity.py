@@ -28,7 +28,7 @@ def model_name(settings: dict[str, Any]) -> str:
 
 
 def run_name(settings: dict[str, Any]) -> str:
-    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, and the rewiring where there is one."""
+    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, and the rewiring if there is any."""
     split, rewiring = settings["split"], rewiring_name(settings)
     suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
     suffix += "" if rewiring == "none" else f"-{rewiring}"
