@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from src.config import CONF
 from src.cli import main
+from src.config import CONF
 from src.data import rewire as module
 from src.data.dataset import Dataset
-from src.data.wiring import Wiring
 from src.data.prepare import load
 from src.data.rewire import Rewired, kept_wiring, rewire, rewired_hash
+from src.data.wiring import Wiring
 from src.errors import UserError
 from src.settings import compose_settings
 
