@@ -26,7 +26,7 @@ def ppr(edge_index: Tensor, num_nodes: int, generator: torch.Generator, *, alpha
     than k where a component is smaller.
 
     This differs from the paper, whose graph keeps the entries of :math:`\Pi` as weights, normalised by columns: here
-    they only choose the edges and are then dropped, since a rewired graph is an unweighted one, normalised as any other.
+    they only choose the edges and are then dropped. A rewired graph is an unweighted one, normalised as any other.
 
     Exact up to 4,096 nodes. Beyond, by pushes (Andersen et al. 2006) along many walks at once, until no node v holds
     more than :math:`\epsilon \tilde d_v` of what is still to walk: :math:`\Pi_{uv}` is found up to
@@ -60,7 +60,7 @@ def ppr(edge_index: Tensor, num_nodes: int, generator: torch.Generator, *, alpha
 
 def _strongest(values: Array, k: int) -> Array:
     """Positions of the k largest values that are not zero, the first ones among equals."""
-    k = min(k, np.count_nonzero(values))
+    k = min(k, int(np.count_nonzero(values)))
     if k == 0:
         return np.empty(0, np.int64)
     limit = np.partition(values, len(values) - k)[len(values) - k]
