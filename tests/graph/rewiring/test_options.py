@@ -68,4 +68,4 @@ def test_the_order_of_the_edges_does_not_matter(name: str) -> None:
 
 
 def test_none_of_them_is_missing() -> None:
-    assert set(OPTIONS) >= {"random", "virtual_node", "fully_adjacent"}
+    assert set(OPTIONS) >= {"random", "fosr", "sdrf", "borf", "virtual_node", "fully_adjacent", "ppr"}
