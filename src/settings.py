@@ -1,5 +1,6 @@
 """From a composed config to plain settings: their hash, and where each value came from. Imports nothing heavy."""
 
+import functools
 import hashlib
 import json
 import re
@@ -8,7 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import CONF, register_schema
+from src.config import CONF, OWN_KNOBS, register_schema
 from src.validation import validate
 
 NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every", "trainer")  # they do not change what is asked
@@ -17,15 +18,31 @@ NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every", "train
 def plain(config: DictConfig) -> dict[str, Any]:
     """The resolved config as plain types, without the limits."""
     content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    for group in ("model", "dataset"):
+    for group in OWN_KNOBS:
         content[group].pop("limits", None)
     content["split"] = str(content["split"])
     return content
 
 
+def rewiring_name(content: dict[str, Any]) -> str:
+    """Which of conf/rewiring the settings hold: `none`, `fosr`, ...; `none` where they do not speak of it."""
+    target = content.get("rewiring", {}).get("_target_")
+    return next(name for name, other in _rewirings().items() if other == target)
+
+
+@functools.cache
+def _rewirings() -> dict[str, str | None]:
+    """The function of every option of conf/rewiring."""
+    return {path.stem: yaml.safe_load(path.read_text())["_target_"] for path in (CONF / "rewiring").glob("*.yaml")}
+
+
 def config_hash(content: dict[str, Any]) -> str:
-    """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment."""
-    relevant = {key: value for key, value in content.items() if key not in NOT_THE_EXPERIMENT}
+    """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
+
+    Without a rewiring there is no mention of it: runs from before there were any keep their hash.
+    """
+    without = ("rewiring",) if rewiring_name(content) == "none" else ()
+    relevant = {key: value for key, value in content.items() if key not in (*NOT_THE_EXPERIMENT, *without)}
     return hashlib.md5(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
@@ -50,7 +67,7 @@ def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list
     from_recipe = flatten(yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
     defaults = flatten(yaml.safe_load((CONF / "config.yaml").read_text()))
     typed = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
-    groups = {"model", "dataset", "trainer"}
+    groups = {*OWN_KNOBS, "trainer"}
 
     def origin(key: str) -> str:
         if key in typed or any(key.startswith(f"{name}.") for name in typed - groups):

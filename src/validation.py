@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import CONF, KNOBS, LISTED, Limit, allowed_values
+from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, Limit, allowed_values
 from src.errors import UserError
 
 FIXED = ("_target_", "name", "files", "splits")  # what an option of a group is: another one is another yaml
@@ -15,7 +15,7 @@ METRICS = ("accuracy", "roc_auc")
 
 
 def validate(config: DictConfig, choices: dict[str, str]) -> None:
-    """Check every range, every option and the types of the model's and dataset's own settings.
+    """Check every range, every option and the types of the settings that options of groups bring.
 
     Args:
         config: the composed config.
@@ -24,10 +24,12 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     Raises:
         UserError: the first setting that is not allowed, with what would be.
     """
-    for group in ("model", "dataset", "trainer", "recipe"):
-        if not (CONF / group / f"{choices[group]}.yaml").is_file() or "/" in choices[group]:
+    for group in (*OWN_KNOBS, "trainer", "recipe"):
+        chosen = choices.get(group)
+        if chosen is None or not (CONF / group / f"{chosen}.yaml").is_file() or "/" in chosen:
             available = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
-            raise UserError(f"there is no {group} {choices[group]}: choose one of {available}")
+            what = f"{group} cannot be removed" if chosen is None else f"there is no {group} {chosen}"
+            raise UserError(f"{what}: choose one of {available}")
     pair = f"{choices['dataset']}-{choices['model']}"
     if choices["recipe"] == "tuned" and not (CONF / "recipe" / "tuned" / f"{pair}.yaml").is_file():
         how = f"find one, `python -m src.sweep model={choices['model']} dataset={choices['dataset']}`"
@@ -40,7 +42,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
         for value in OmegaConf.select(config, key):
             if value not in options:
                 raise UserError(f"{key} must be a list of {', '.join(options)}, got {value}")
-    for group in ("model", "dataset"):
+    for group in OWN_KNOBS:
         original = yaml.safe_load((CONF / group / f"{choices[group]}.yaml").read_text())
         _check_own(group, OmegaConf.to_container(config[group], resolve=True), original)
     _check_dataset(config)
@@ -57,7 +59,7 @@ def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> Non
 
 
 def _names(config: DictConfig, prefix: str = "") -> list[str]:
-    """Dotted names of all settings; the model's and the dataset's own are not listed."""
+    """Dotted names of all settings; those that options of groups bring are not listed."""
     names: list[str] = []
     for key in map(str, config):
         node = config._get_node(key)

@@ -7,13 +7,14 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from src.config import CONF, KNOBS, LISTED, Config
+from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, Config
 from src.graph.drop_edge import MODES
 from src.measures import MEASURES
 from src.models.norm import NORMS
-from src.settings import compose_settings, flatten
+from src.settings import compose_settings, flatten, rewiring_name
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
 RECIPES = sorted(f"{path.parent.name}/{path.stem}" for path in (CONF / "recipe").glob("*/*.yaml"))
 
@@ -30,6 +31,24 @@ def test_every_dataset_goes_with_every_model(dataset: str) -> None:
         assert settings["model"]["_target_"].startswith(f"src.models.{model}.")
         assert "limits" not in settings["model"] and "limits" not in settings["dataset"]
         assert settings["split"] == str(settings["dataset"]["split"])
+
+
+@pytest.mark.parametrize("name", REWIRINGS)
+def test_every_rewiring_goes_with_every_model_and_recipe(name: str) -> None:
+    for model in MODELS:
+        settings = compose_settings(["dataset=texas", f"model={model}", f"rewiring={name}"])
+        assert rewiring_name(settings) == name
+        assert "limits" not in settings["rewiring"]
+        plainly = compose_settings(["dataset=texas", f"model={model}"])
+        assert {**settings, "rewiring": None} == {**plainly, "rewiring": None}
+
+
+@pytest.mark.parametrize("name", set(REWIRINGS) - {"none"})
+def test_every_rewiring_has_what_a_run_asks_of_it(name: str) -> None:
+    content = yaml.safe_load((CONF / "rewiring" / f"{name}.yaml").read_text())
+    assert content["_target_"].startswith("src.graph.rewiring.")
+    assert content["layers"] in content["limits"]["layers"] == ["all", "last"]
+    assert content["seed"] == 0 and content["limits"]["seed"] == KNOBS["seed"][1]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -67,4 +86,4 @@ def test_schema_names_what_the_code_knows() -> None:
 
 def test_schema_has_the_settings_of_the_config_file() -> None:
     written = set(yaml.safe_load((CONF / "config.yaml").read_text())) - {"defaults", "hydra"}
-    assert written | {"model", "dataset", "trainer"} == {field.name for field in fields(Config)}
+    assert written | {*OWN_KNOBS, "trainer"} == {field.name for field in fields(Config)}

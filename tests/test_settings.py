@@ -5,18 +5,20 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from src.settings import compose_settings, config_hash, plain, provenance
+from src.settings import compose_settings, config_hash, plain, provenance, rewiring_name
 
 
 def test_provenance() -> None:
-    typed = ["dataset=texas", "depth=3", "++model.alpha=0.3", "drop_edge={mode: rescale}"]
+    typed = ["dataset=texas", "depth=3", "++model.alpha=0.3", "drop_edge={mode: rescale}", "rewiring=random"]
     choices = {"recipe@_global_": "published/texas-gcnii", "dataset": "texas", "model": "gcnii", "trainer": "cpu"}
+    choices["rewiring"] = "random"
     origin = provenance(compose_settings(typed), choices, typed)
     recipe = "recipe published/texas-gcnii"
     wanted = {
         "depth": "command line", "dataset": "command line", "dataset.name": "dataset texas", "split": "dataset texas",
         "model.alpha": "command line", "drop_edge.mode": "command line", "model.theta": recipe, "lr": recipe,
         "model.star": "model gcnii", "weight_decay": recipe, "weight_decay_linear": recipe,
+        "rewiring": "command line", "rewiring.seed": "rewiring random",
         "norm": "default", "tracking.uri": "default", "trainer.threads": "trainer cpu",
     }  # fmt: skip
     assert {key: origin[key] for key in wanted} == wanted
@@ -25,7 +27,7 @@ def test_provenance() -> None:
 @pytest.mark.parametrize("recipe", ["none/cora-gcnii", "published/texas-gcn", None])
 def test_provenance_without_a_recipe(recipe: Any) -> None:
     origin = provenance(compose_settings(["recipe=none"]), {"recipe@_global_": recipe}, [])
-    assert set(origin.values()) == {"default", "model None", "dataset None", "trainer None"}
+    assert set(origin.values()) == {"default", "model None", "dataset None", "rewiring None", "trainer None"}
 
 
 def test_config_hash() -> None:
@@ -39,5 +41,25 @@ def test_config_hash() -> None:
 
 
 def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
-    config = OmegaConf.create({"model": {"limits": {}}, "dataset": {"a": 1}, "split": 3, "b": "${split}"})
-    assert plain(config) == {"model": {}, "dataset": {"a": 1}, "split": "3", "b": 3}
+    config = OmegaConf.create(
+        {"model": {"limits": {}}, "dataset": {"a": 1}, "rewiring": {"limits": {}}, "split": 3, "b": "${split}"}
+    )
+    assert plain(config) == {"model": {}, "dataset": {"a": 1}, "rewiring": {}, "split": "3", "b": 3}
+
+
+def test_the_hash_of_a_run_without_rewiring_is_that_from_before_there_were_any() -> None:
+    settings = compose_settings(["model=gcn", "rewiring=none"])
+    older = {key: value for key, value in settings.items() if key != "rewiring"}
+    assert config_hash(older) == config_hash(settings)
+    rewired = ["rewiring=random", "rewiring=random rewiring.seed=1", "rewiring=random rewiring.layers=last"]
+    hashes = {config_hash(compose_settings(["model=gcn", *typed.split()])) for typed in rewired}
+    assert len(hashes | {config_hash(settings)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [({}, "none"), ({"rewiring": {"_target_": None}}, "none"),
+     ({"rewiring": {"_target_": "src.graph.rewiring.random_edges.random_edges"}}, "random")],
+)  # fmt: skip
+def test_rewiring_name(content: dict[str, Any], name: str) -> None:
+    assert rewiring_name(content) == name

@@ -48,6 +48,14 @@ BAD = [
     (["model._target_=os.system"], "model._target_ cannot be changed"),
     (["dataset.name=x"], "dataset.name cannot be changed"),
     (["dataset.metric=foo"], "dataset.metric must be one of accuracy, roc_auc, got foo"),
+    (["rewiring._target_=os.system"], "rewiring._target_ cannot be changed: write a yaml of its own in conf/rewiring"),
+    (["+rewiring.num_edges=5"], "there is no setting rewiring.num_edges: choose one of none"),
+    (["rewiring=random", "rewiring.num_edges=-1"], "rewiring.num_edges must be a whole number in [0, inf), got -1"),
+    (["rewiring=random", "rewiring.num_edges=1.5"], "rewiring.num_edges must be a whole number, got 1.5"),
+    (["rewiring=random", "rewiring.num_edges=many"], "rewiring.num_edges must be a whole number in [0, inf), got many"),
+    (["rewiring=random", "rewiring.layers=first"], "rewiring.layers must be one of all, last, got first"),
+    (["rewiring=random", "rewiring.seed=-1"], "rewiring.seed must be a whole number in [0, 4294967295], got -1"),
+    (["~rewiring"], "rewiring cannot be removed: choose one of"),
     (["recipe=tuned", "model=mlp"], "there is no tuned recipe for cora-mlp: find one, `python -m src.sweep model=mlp"),
     (["recipe=published/cora-gcn"], "there is no recipe published/cora-gcn: choose one of none, published, tuned"),
     (["model=gcnii.yaml"], "there is no model gcnii.yaml: choose one of acmp,"),
@@ -89,7 +97,7 @@ def test_limits_that_belong_to_the_range(settings: dict[str, Any]) -> None:
 
 def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
     settings: dict[str, Any] = compose_settings([])
-    choices = {"model": "gcnii", "dataset": "cora", "trainer": "cpu", "recipe": "published"}
+    choices = {"model": "gcnii", "dataset": "cora", "rewiring": "none", "trainer": "cpu", "recipe": "published"}
     validate(OmegaConf.create(settings), choices)
     settings["dataset"] = {"name": "cora", "more": 3} | settings["dataset"]
     with pytest.raises(UserError, match=r"^there is no setting dataset"):

@@ -1,13 +1,12 @@
 """A prepared dataset: plain tensors in one file that loads without unpickling, and the graph of one split."""
 
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from src.data.atomic import save_whole
 from src.data.splits import random_split
 from src.errors import UserError
 from src.graph.adjacency import gcn_adjacency
@@ -73,14 +72,7 @@ class Dataset:
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the file under a temporary name and move it into place."""
         content = asdict(self) | {"x": self.x.to_sparse_coo().coalesce(), "fingerprint": fingerprint, "format": FORMAT}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        try:
-            torch.save(content, part)
-            Path(part).replace(path)
-        finally:
-            Path(part).unlink(missing_ok=True)
+        save_whole(content, path)
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "Dataset | None":

@@ -1,1 +1,1 @@
-"""What is done to edges: normalise, drop, describe."""
+"""What is done to edges: normalise, drop, rewire, describe."""

@@ -1,11 +1,12 @@
 """DropEdge (Rong et al. 2020, https://arxiv.org/abs/1907.10903): a random subgraph for every training step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from src.graph.adjacency import Adjacency
+from src.graph.last_layer import LastLayer
 from src.ops import MaskSource
 from src.ops.masks import draw_threshold
 
@@ -34,10 +35,19 @@ class DropEdge:
         if self.mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode}")
 
-    def __call__(self, adjacency: Adjacency, masks: MaskSource) -> "Adjacency | LayerSamples":
-        """A sample of the adjacency; call once for every training step, with the step's masks."""
+    def __call__(self, adjacency: Adjacency | LastLayer, masks: MaskSource) -> "Adjacency | LayerSamples | LastLayer":
+        """A sample of the adjacency; call once for every training step, with the step's masks.
+
+        Where the last layer has a graph of its own, that one stays whole.
+        """
         if self.p == 0.0:
             return adjacency
+        if isinstance(adjacency, LastLayer):
+            whole = adjacency.first.at(1)
+            return replace(adjacency, first=self._sampled(whole, masks))
+        return self._sampled(adjacency, masks)
+
+    def _sampled(self, adjacency: Adjacency, masks: MaskSource) -> "Adjacency | LayerSamples":
         return LayerSamples(self, adjacency, masks) if self.per_layer else self.sample(adjacency, masks)
 
     def sample(self, adjacency: Adjacency, masks: MaskSource) -> Adjacency:

@@ -12,14 +12,17 @@ Observer = Callable[[int, Tensor | SparseFeatures], None]
 
 
 def layer_measures(
-    forward: Callable[[Observer], object], edge_index: Tensor, names: Iterable[str]
+    forward: Callable[[Observer], object], edge_index: Tensor, names: Iterable[str], num_nodes: int | None = None
 ) -> dict[str, list[float]]:
     """Run one pass and take every named measure of the state after each layer; no state is kept.
+
+    Of a rewired graph the edges and nodes are those from before: measures of two rewirings can be compared.
 
     Args:
         forward: runs the pass and shows it the observer.
         edge_index: (2, m), both directions of every undirected edge.
         names: keys of `MEASURES`.
+        num_nodes: how many nodes are measured, the first ones; None for all.
 
     Returns:
         For each name the values by layer, from 0 (the state that enters the first layer) to depth.
@@ -29,18 +32,19 @@ def layer_measures(
     def observe(layer: int, state: Tensor | SparseFeatures) -> None:
         dense = state.to_dense() if isinstance(state, SparseFeatures) else state
         for name, curve in curves.items():
-            curve.append(MEASURES[name](dense, edge_index))
+            curve.append(MEASURES[name](dense[:num_nodes], edge_index))
 
     with torch.no_grad():
         forward(observe)
     return curves
 
 
-def gradient_norms(loss: Callable[[Observer], Tensor]) -> list[float]:
+def gradient_norms(loss: Callable[[Observer], Tensor], num_nodes: int | None = None) -> list[float]:
     r"""Frobenius norm of :math:`\partial \mathcal{L} / \partial H^{(l)}` for every layer, l = 0..depth.
 
     Args:
         loss: runs the pass under an observer and returns the scalar loss; the states have to be part of its graph.
+        num_nodes: how many nodes are measured, the first ones; None for all.
 
     Returns:
         Norms by layer; 0 where the loss does not depend on a state.
@@ -55,4 +59,4 @@ def gradient_norms(loss: Callable[[Observer], Tensor]) -> list[float]:
     with torch.enable_grad():
         value = loss(observe)
         grads = torch.autograd.grad(value, states, allow_unused=True)
-    return [0.0 if grad is None else float(grad.norm()) for grad in grads]
+    return [0.0 if grad is None else float(grad[:num_nodes].norm()) for grad in grads]

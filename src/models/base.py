@@ -12,12 +12,13 @@ from torchmetrics.functional.classification import binary_auroc
 from src.graph.adjacency import Adjacency
 from src.graph.drop_edge import DropEdge, LayerSamples
 from src.graph.graph import Graph
+from src.graph.last_layer import LastLayer
 from src.measures.layers import Observer as Observer
 from src.models.norm import make_norm
 from src.ops import MaskSource, SparseFeatures, dropout, relu_dropout
 
 Features = Tensor | SparseFeatures
-Adjacencies = Adjacency | LayerSamples
+Adjacencies = Adjacency | LayerSamples | LastLayer
 
 
 def ignore(layer: int, state: Features) -> None:
@@ -126,17 +127,17 @@ class NodeClassifier(pl.LightningModule):
     def training_adjacency(self, graph: Graph, step: int) -> Adjacencies:
         """What training step `step` propagates over: restarts the masks for that step and drops edges."""
         self.masks.restart(step)
-        return self.settings.drop_edge(graph.adjacency, self.masks)
+        return self.settings.drop_edge(graph.layers, self.masks)
 
     def validation_step(self, graph: Graph, _: int = 0) -> None:
         """Scores training and validation nodes, without dropout, on the whole graph."""
-        logits = self(graph.x, graph.adjacency)
+        logits = self(graph.x, graph.layers)
         self.scores |= {"train_acc": _accuracy(logits, graph.y, graph.train)}
         self.scores |= self._score("val", logits, graph.y, graph.val)
 
     def test_step(self, graph: Graph, _: int = 0) -> None:
         """Scores all three parts; the only place where test labels are read."""
-        logits = self(graph.x, graph.adjacency)
+        logits = self(graph.x, graph.layers)
         parts = {"train": graph.train, "val": graph.val, "test": graph.test}
         self.scores = {}
         for part, nodes in parts.items():

@@ -167,8 +167,14 @@ class Flow(NodeClassifier):
         """Refuse what may overflow on this graph with the initial weights; adaptive solvers find their own step.
 
         Raises:
-            UserError: as `refuse_step` and `refuse_growth`; or DropEdge is to scale the weights of the equation.
+            UserError: as `refuse_step` and `refuse_growth`; or DropEdge is to scale the weights of the equation; or a
+                layer is to have a graph of its own: the equation has one operator for all of its time.
         """
+        if graph.last is not None:
+            name = type(self).__name__
+            raise UserError(
+                f"rewiring.layers=last has no place in {name}, one equation on one graph: use rewiring.layers=all"
+            )
         if self.settings.drop_edge.p > 0 and self.settings.drop_edge.mode == "rescale":
             raise UserError("drop_edge.mode=rescale makes attraction outweigh x itself: use drop_edge.mode=renormalize")
         if not self.checked:

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 
 from src.data.prepare import load
+from src.data.rewire import rewire
 from src.errors import UserError
 from src.settings import config_hash
 from src.study.grid import AXES, Cell
@@ -48,8 +49,8 @@ def _alike(cell: Cell) -> str:
 def _timed(cell: Cell) -> float:
     """Training steps and evaluations of a cell's model, times a usual number of epochs."""
     settings = cell.settings
-    dataset, _ = load(settings["dataset"])
-    graph = dataset.graph(settings["split"], settings["split_seed"])
+    dataset, data_hash = load(settings["dataset"])
+    graph = rewire(dataset, data_hash, settings).graph
     model = build_model(settings, graph, dataset.num_classes)
     optimizer = model.configure_optimizers()
     times = []

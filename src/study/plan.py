@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from src.data.prepare import load
+from src.data.rewire import rewired_hash
 from src.study.grid import Cell
 from src.tracking.search import Recorded
 from src.train.identity import code_hash
@@ -17,7 +18,7 @@ class Plan:
 
     Attributes:
         cells: all of them.
-        data: hash of the data of each cell, by the cell's hash.
+        data: hash of the data of each cell, with its rewiring, by the cell's hash.
         done: run of each cell that has ended with a result, by the cell's hash.
         todo: the other cells.
         other_code: hashes of the done cells that were run with other code than the present one.
@@ -43,7 +44,8 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
     """
     datasets = {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}
     hashes = {key: load(settings)[1] for key, settings in datasets.items()}
-    plan = Plan(list(cells), {cell.hash: hashes[str(cell.settings["dataset"])] for cell in cells})
+    data = {cell.hash: rewired_hash(hashes[str(cell.settings["dataset"])], cell.settings) for cell in cells}
+    plan = Plan(list(cells), data)
     code = {target: code_hash(target) for target in {cell.settings["model"]["_target_"] for cell in cells}}
     recorded = {run.identity: run for run in runs if run.tags.get("outcome") in ENDED}
     for cell in plan.cells:

@@ -79,7 +79,8 @@ def composed(typed: list[str]) -> tuple[str, Search, DictConfig]:
         config.pruner = "none"  # Optuna prunes by one objective alone; its Gaussian process learns from whole trials
     if config.sampler == "grid":
         grid(search.knobs)
-    name = config.study_name or f"{search.pair}-d{search.config.depth}"
+    rewired = "" if search.choices["rewiring"] == "none" else f"-{search.choices['rewiring']}"
+    name = config.study_name or f"{search.pair}-d{search.config.depth}{rewired}"
     if not re.fullmatch(r"\w[\w.+-]*", name):  # it names a file and is part of MLflow's filters
         raise UserError(f"study_name must be made of letters, digits and . _ + -, got {name}")
     return name, search, config

@@ -72,7 +72,7 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         f"Found by the sweep {name} on validation data alone: {len(ended(study))} trials, {whole} of them whole, of",
         f"{len(search.points())} trainings each ({_places(search)}); {search.objectives[0]}; sampler {config.sampler};"
         f" {datetime.datetime.now(datetime.UTC):%Y-%m-%d}.",
-        *(f"Graph: {text}." for text in search.typed if text.startswith("dataset.")),
+        *(f"Graph: {text}." for text in graph_settings(search, tuned)),
         *(f"Searched: {key} in {knob}." for key, knob in search.knobs.items()),
         f"Tested once, seeds {FRESH} to {FRESH + fresh - 1}, beside what it started from ({written(search.start)}):",
         verdict,
@@ -82,9 +82,15 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         file.replace(file.with_suffix(".yaml.old"))
         print(f"what {file.name} held before is now in {file.name}.old")
     write_recipe(file, header, recipe(search, tuned))
-    print(f"{verdict}\nwritten to {file}: python -m src.train model={search.choices['model']} "
-          f"dataset={search.config.dataset.name} recipe=tuned")  # fmt: skip
+    graph = " ".join([f"dataset={search.config.dataset.name}", *graph_settings(search, tuned)])
+    print(f"{verdict}\nwritten to {file}: python -m src.train model={search.choices['model']} {graph} recipe=tuned")
     return True
+
+
+def graph_settings(search: Search, tuned: Mapping[str, Value]) -> list[str]:
+    """What has to be typed beside the recipe: settings of the dataset, the rewiring, and what was found for it."""
+    typed = [text for text in search.typed if text.startswith(("dataset.", "rewiring"))]
+    return typed + [f"{key}={value}" for key, value in tuned.items() if key.startswith("rewiring.")]
 
 
 def rounded(value: Value, knob: Knob) -> Value:
@@ -104,16 +110,19 @@ def compared(start: Summary, tuned: Summary, change: Summary | None, metric: str
 
 
 def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
-    """All values of the tuned setting that are not the defaults': of the recipe that it started from, typed, found."""
+    """All values of the tuned setting that are not the defaults': of the recipe that it started from, typed, found.
+
+    Those of a rewiring are left out, as those of the graph are: a recipe is of a network, and holds values alone.
+    """
     origin = search.origin(tuned, {})
     config = OmegaConf.create(search.settings(tuned, {}))
     kept = {"depth": config.depth}
     for key, source in origin.items():
         group = key.split(".")[0]
-        chosen = key in ("model", "dataset", "trainer", "recipe")
+        chosen = key in ("model", "trainer", "recipe")
         if (
             chosen
-            or group in (*NOT_THE_EXPERIMENT, *AXES, "dataset")
+            or group in (*NOT_THE_EXPERIMENT, *AXES, "dataset", "rewiring")
             or source == "default"
             or source.startswith(("model ", "dataset "))
         ):

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from src.config import ROOT
 from src.data.prepare import load
+from src.data.rewire import rewire
 from src.errors import UserError
 from src.parallel import Stop, Workers, connect, execute, local
 from src.sweep.confirm import confirm
@@ -100,7 +101,7 @@ def checked(search: Search) -> str:
     for split in search.splits:
         settings = search.settings(search.start, {"seed": 0} | split)
         dataset, data_hash = load(settings["dataset"])
-        build_model(settings, dataset.graph(settings["split"], settings["split_seed"]), dataset.num_classes)
+        build_model(settings, rewire(dataset, data_hash, settings).graph, dataset.num_classes)
     return data_hash
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.config import OWN_KNOBS
 from src.errors import UserError
 from src.settings import NOT_THE_EXPERIMENT, compose_config, config_hash, plain, provenance
 from src.study.grid import AXES
@@ -124,11 +125,12 @@ def make_search(
     for place in places:
         _checked(config, choices, place)
     for key, knob in knobs.items():
-        if key.split(".")[0] in NOT_SEARCHED or key == "model":
+        if key.split(".")[0] in NOT_SEARCHED or key in OWN_KNOBS:
             raise UserError(f"{key} is not searched: give it one value")
         if OmegaConf.select(config, key) is None:
+            group = "rewiring" if key.startswith("rewiring.") else "model"
             raise UserError(
-                f"there is no setting {key} to search in model={choices['model']}: `python -m src.train --help`"
+                f"there is no setting {key} to search in {group}={choices[group]}: `python -m src.train --help`"
             )
         for value in knob.ends():
             _checked(config, choices, {key: value})

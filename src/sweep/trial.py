@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from pytorch_lightning.callbacks import Callback
 
 from src.data.prepare import load
+from src.data.rewire import rewire
 from src.errors import UserError
 from src.measures.layers import layer_measures
 from src.settings import flatten
@@ -207,9 +208,9 @@ def train(
         tracked: gets the curves by epoch as `LABEL/val_acc`.
         watch: may end the training.
     """
-    dataset, _ = load(settings["dataset"])
-    graph = dataset.graph(settings["split"], settings["split_seed"])
+    dataset, data_hash = load(settings["dataset"])
     try:
+        graph = rewire(dataset, data_hash, settings).graph
         model = build_model(settings, graph, dataset.num_classes)
     except UserError as error:
         raise _EndingError("refused", str(error)) from None
@@ -228,7 +229,10 @@ def train(
         model.load_state_dict(fit.best.weights)
         model.eval()
         curves = layer_measures(
-            lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, ["dirichlet_energy"]
+            lambda observe: model(graph.x, graph.layers, observe),
+            graph.edge_index,
+            ["dirichlet_energy"],
+            graph.num_nodes,
         )
         scores["dirichlet_energy"] = curves["dirichlet_energy"][-1]
     return scores

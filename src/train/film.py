@@ -13,14 +13,15 @@ from src.ops import SparseFeatures
 
 
 def save_states(model: NodeClassifier, graph: Graph, path: Path) -> None:
-    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,)."""
+    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,), without new nodes."""
     frames: list[Tensor] = []
 
     def observe(layer: int, state: Tensor | SparseFeatures) -> None:
-        points = plane(state.to_dense() if isinstance(state, SparseFeatures) else state)
+        dense = state.to_dense() if isinstance(state, SparseFeatures) else state
+        points = plane(dense[: graph.num_nodes])
         frames.append(aligned(points, frames[-1]) if frames else points)
 
     with torch.no_grad():
-        model(graph.x, graph.adjacency, observe)
+        model(graph.x, graph.layers, observe)
     points = torch.stack(frames).cpu().numpy().astype(np.float16)
-    np.savez_compressed(path, points=points, y=graph.y.cpu().numpy())
+    np.savez_compressed(path, points=points, y=graph.y[: graph.num_nodes].cpu().numpy())

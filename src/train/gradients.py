@@ -20,13 +20,13 @@ def training_gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
     x.requires_grad_()
 
     def loss(observe: Observer) -> Tensor:
-        logits = model(x, graph.adjacency, observe)
+        logits = model(x, graph.layers, observe)
         return F.cross_entropy(logits[graph.train], graph.y[graph.train])
 
     was_training = model.training
     model.eval()
     try:
-        return gradient_norms(loss)
+        return gradient_norms(loss, graph.num_nodes)
     except AssertionError as error:
         if not stuck(error):
             raise

@@ -11,7 +11,8 @@ from filelock import FileLock, Timeout
 
 from src.config import CONF, ROOT
 from src.errors import UserError
-from src.settings import config_hash, flatten
+from src.program import program
+from src.settings import config_hash, flatten, rewiring_name
 
 CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
@@ -27,9 +28,10 @@ def model_name(settings: dict[str, Any]) -> str:
 
 
 def run_name(settings: dict[str, Any]) -> str:
-    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one."""
-    split = settings["split"]
+    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, and the rewiring if there is any."""
+    split, rewiring = settings["split"], rewiring_name(settings)
     suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
+    suffix += "" if rewiring == "none" else f"-{rewiring}"
     return f"{settings['dataset']['name']}-{model_name(settings)}-d{settings['depth']}-s{settings['seed']}{suffix}"
 
 
@@ -70,11 +72,13 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
     `recipe` names the file whose values were used, `command_line` the settings that were typed.
     """
     recipes = {source for source in origin.values() if source.startswith("recipe ")}
-    flat = flatten(settings) | {"model": model_name(settings), "dataset": settings["dataset"]["name"]}
+    name, model, rewiring = settings["dataset"]["name"], model_name(settings), rewiring_name(settings)
+    flat = flatten(settings) | {"model": model, "dataset": name, "rewiring": rewiring}
     typed = sorted(f"{key}={flat[key]}" for key, source in origin.items() if source == "command line" and key in flat)
     return {
-        "dataset": settings["dataset"]["name"],
-        "model": model_name(settings),
+        "dataset": name,
+        "model": model,
+        "rewiring": rewiring,
         "depth": str(settings["depth"]),
         "seed": str(settings["seed"]),
         "split": settings["split"],
@@ -98,11 +102,7 @@ def code_hash(target: str) -> str:
         for path in sorted((ROOT / "src").glob(pattern)):
             if path.parent.name == "models" and path.stem in others - {own}:
                 continue
-            tree = ast.parse(path.read_text())
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-                    node.body = node.body[1:]
-            found.update(f"{path.name}\n{ast.dump(tree)}".encode())
+            found.update(f"{path.name}\n{ast.dump(program(path))}".encode())
     return found.hexdigest()
 
 

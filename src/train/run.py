@@ -9,6 +9,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from src.data.prepare import load
+from src.data.rewire import rewire
 from src.errors import UserError
 from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
@@ -76,10 +77,11 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: 
 
 def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str], folder: Path) -> Result:
     dataset, data_hash = load(settings["dataset"])
-    graph = dataset.graph(settings["split"], settings["split_seed"])
+    rewired = rewire(dataset, data_hash, settings)
+    graph = rewired.graph
     model = build_model(settings, graph, dataset.num_classes)
     code = code_hash(settings["model"]["_target_"])
-    identity = {"config_hash": config_hash(settings), "data_hash": data_hash, "code_hash": code}
+    identity = {"config_hash": config_hash(settings), "data_hash": rewired.data_hash, "code_hash": code}
     checkpoint = resumable(settings["ckpt"], folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
     tracked = None
@@ -101,6 +103,7 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
         fit = make_fit(settings, model, graph, tracked, folder, identity)
         if not (content and fit.restore(model, content)):
             fit.run(model, checkpoint)
+        result.scores |= rewired.effect
         _evaluate(fit, model, graph, settings["measures"], result)
         _record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:
@@ -119,6 +122,8 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
     """Gradients of the last state, then the best state: tested once, measured layer by layer.
 
     Of a run that diverged the best state before that, or the first, is measured, and nothing is tested.
+    `base_edges` and `active_edges` are of what the first layer propagates over, as a rewiring made it; the measures by
+    layer and `edge_homophily` are of the data's own edges and nodes, so that rewirings can be compared.
     """
     best, epochs = fit.best, len(fit.recorder.history)
     result.curves["gradient_norm"] = training_gradient_norms(model, graph)
@@ -133,14 +138,14 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
     result.scores |= {
         "epochs_run": epochs,
         "seconds_per_epoch": fit.recorder.seconds / epochs,
-        "base_edges": graph.adjacency.num_edges,
+        "base_edges": graph.layers.at(1).num_edges,
         "edge_homophily": edge_homophily(graph.edge_index, graph.y),
         "active_edges": active_edges(model.training_adjacency(graph, 0).at(1)),
     }
     model.eval()
     result.curves["gradient_norm_first_epoch"] = fit.first.result
     result.curves |= layer_measures(
-        lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, measures
+        lambda observe: model(graph.x, graph.layers, observe), graph.edge_index, measures, graph.num_nodes
     )
     result.scores |= model.findings()
     labels = graph.y[graph.train]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph.adjacency import gcn_adjacency
+from src.graph.adjacency import Adjacency, gcn_adjacency
 from src.graph.graph import Graph
 from src.ops import SparseFeatures
 
@@ -34,6 +34,39 @@ def test_edges_exclude_self_loops_and_repeats() -> None:
     graph = make_graph(noisy)
     assert graph.edge_index.shape == (2, 4)
     assert as_set(graph.edge_index) == as_set(PATH)
+
+
+WIDER = torch.tensor([[0, 0, 3, 3, 4, 4], [3, 4, 0, 4, 0, 3]])
+
+
+def propagated(adjacency: Adjacency) -> set[tuple[int, ...]]:
+    return as_set(torch.stack([adjacency.col, adjacency.row])[:, ~adjacency.loops])
+
+
+@pytest.mark.parametrize("new", [0, 1, 3])
+def test_a_rewired_graph_keeps_data_split_and_measured_edges(new: int) -> None:
+    graph = make_graph(PATH)
+    edges, x = (PATH.flip(0) if new == 0 else WIDER), torch.eye(4 + new, 4)
+    rewired = graph.rewired(x, edges)
+    assert rewired.layers is rewired.adjacency
+    assert propagated(rewired.adjacency) == as_set(edges)
+    assert as_set(rewired.edge_index) == as_set(PATH)
+    assert (rewired.num_nodes, rewired.new_nodes, rewired.adjacency.num_nodes) == (4, new, 4 + new)
+    assert rewired.y.tolist() == graph.y.tolist() + [-1] * new
+    assert (rewired.train, rewired.val, rewired.test) == (graph.train, graph.val, graph.test)
+    assert as_set(graph.edge_index) == as_set(PATH) and graph.new_nodes == 0
+
+
+def test_a_graph_that_is_rewired_for_its_last_layer() -> None:
+    rewired = make_graph(PATH).rewired(torch.eye(5, 4), WIDER, last_of=2)
+    assert propagated(rewired.layers.at(1)) == as_set(PATH)
+    assert propagated(rewired.layers.at(2)) == as_set(WIDER)
+    assert rewired.layers.at(1).num_nodes == rewired.layers.at(2).num_nodes == 5
+    assert as_set(rewired.edge_index) == as_set(PATH)
+    moved = rewired.to("meta")
+    assert moved.last is not None and moved.original is not None
+    assert moved.last.row.device.type == moved.original.device.type == "meta"
+    assert (moved.depth, moved.new_nodes) == (2, 1)
 
 
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])

@@ -56,6 +56,20 @@ def test_measuring_records_no_graph() -> None:
     assert not outputs[0].requires_grad
 
 
+def test_nodes_that_a_rewiring_added_are_not_measured() -> None:
+    state = states(3, 4)
+    wider = torch.cat([state, 100 * states(2, 4, seed=1)])
+    curves = layer_measures(lambda observe: observe(0, wider), EDGES, MEASURES, num_nodes=3)
+    assert curves == layer_measures(lambda observe: observe(0, state), EDGES, MEASURES)
+
+    def loss(observe: Observer) -> Tensor:
+        leaf = wider.clone().requires_grad_()
+        observe(0, leaf)
+        return leaf[:3].sum() + 50 * leaf[3:].sum()
+
+    assert gradient_norms(loss, num_nodes=3) == pytest.approx([math.sqrt(12)])
+
+
 def test_gradient_norms_of_a_linear_chain() -> None:
     x, first, second, weight = states(3, 4), states(4, 5, seed=1), states(5, 2, seed=2), states(3, 2, seed=3)
 

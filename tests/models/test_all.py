@@ -110,6 +110,49 @@ def test_a_node_without_neighbours_is_classified_as_if_alone(choice: Choice) -> 
     torch.testing.assert_close(logits[LONELY:], alone, rtol=rtol, atol=atol)
 
 
+@pytest.mark.parametrize("new", [0, 1], ids=["new edges", "a new node"])
+@EVERY
+def test_a_rewired_graph_is_learnt_from(choice: Choice, new: int) -> None:
+    graph, model = make_graph(), make_model(choice).train()
+    assert isinstance(graph.x, Tensor)
+    hub = torch.stack([torch.full((N,), N - 1 + new), torch.arange(N)])[:, : N - 1 + new]
+    edges = torch.cat([graph.edge_index, hub, hub.flip(0)], 1)
+    rewired = graph.rewired(F.pad(graph.x, (0, 0, 0, new)), edges)
+    rewired = replace(rewired, adjacency=rewired.adjacency.with_values(rewired.adjacency.values.double()))
+    optimizer = model.configure_optimizers()
+    before = [p.clone() for p in model.parameters()]
+    loss = model.training_step(rewired)
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite() and all(p.isfinite().all() for p in model.parameters())
+    assert any(not torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
+    model.eval()
+    with torch.no_grad():
+        losses = []
+        for one in (rewired, graph):
+            model.validation_step(one)
+            losses.append(float(model.scores["val_loss"]))
+    assert (losses[0] == losses[1]) == isinstance(model, MLP)
+
+
+@EVERY
+def test_a_graph_of_its_own_for_the_last_layer_is_used_there_or_refused(choice: Choice) -> None:
+    graph, model = make_graph(), make_model(choice).eval()
+    assert isinstance(graph.x, Tensor)
+    single = replace(graph, x=graph.x.float(), adjacency=gcn_adjacency(graph.edge_index, N))
+    everywhere = single.rewired(single.x, graph.edge_index[:, :6])
+    rewired = single.rewired(single.x, graph.edge_index[:, :6], last_of=3)
+    if isinstance(model, Flow):
+        with pytest.raises(UserError, match=rf"^rewiring\.layers=last has no place in {type(model).__name__}, "):
+            model.check(rewired)
+        return
+    model.float()
+    model.check(rewired)
+    last, first, all_layers = (model(graph.x.float(), one.layers) for one in (rewired, single, everywhere))
+    if not isinstance(model, MLP):
+        assert not torch.equal(last, first) and not torch.equal(last, all_layers)
+
+
 @EVERY
 def test_sparse_and_dense_features_give_the_same(choice: Choice) -> None:
     graph, model = make_graph(), make_model(choice)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from src.graph.adjacency import gcn_adjacency
+from src.graph.adjacency import Adjacency, gcn_adjacency
 from src.graph.graph import Graph
+from src.graph.last_layer import LastLayer
 from src.models.gcn import GCN
 
 DEPTH = pytest.mark.parametrize("depth", [1, 2, 6])
@@ -52,6 +53,35 @@ def test_training_equals_the_dense_equation_under_the_same_masks(
     depth: int, bias: bool, p: float, settings: Any, assert_same_as_dense: Any
 ) -> None:
     assert_same_as_dense(make(settings, depth, bias, dropout=p), dense)
+
+
+@pytest.mark.parametrize("new", [0, 2])
+@DEPTH
+def test_a_graph_of_its_own_for_the_last_layer(depth: int, new: int, settings: Any, graph: Graph) -> None:
+    model = make(settings, depth, bias=False)
+    assert isinstance(graph.x, Tensor)
+    n = len(graph.y) + new
+    edges = torch.combinations(torch.arange(n))[::3].T
+    rewired = graph.rewired(F.pad(graph.x, (0, 0, 0, new)), torch.cat([edges, edges.flip(0)], 1), last_of=depth)
+
+    def dense_p(pairs: Tensor) -> Tensor:
+        a = torch.eye(n, dtype=torch.float64)
+        a[pairs[0], pairs[1]] = 1
+        inverse_root = a.sum(1).rsqrt()
+        return inverse_root[:, None] * a * inverse_root
+
+    first, last = dense_p(graph.edge_index), dense_p(torch.cat([edges, edges.flip(0)], 1))
+    assert isinstance(rewired.x, Tensor)
+    h = rewired.x
+    for layer, weight in enumerate(model.weights, start=1):
+        h = last @ h @ weight if layer == depth else F.relu(first @ h @ weight)
+    layers = LastLayer(exact(rewired.layers.at(0)), exact(rewired.layers.at(depth)), depth)
+    torch.testing.assert_close(model(rewired.x, layers), h)
+
+
+def exact(adjacency: Adjacency) -> Adjacency:
+    """The adjacency with values of float64."""
+    return adjacency.normalized(torch.ones_like(adjacency.values, dtype=torch.float64))
 
 
 @BIAS

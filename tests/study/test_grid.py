@@ -213,3 +213,13 @@ def test_bad_values_end_in_one_sentence(typed: list[str], sentence: str) -> None
 def test_a_line_that_is_wrong_itself() -> None:
     with pytest.raises(UserError, match="p_drop must be"):
         grid_of(lines={"GCN": "model=gcn p_drop=1.5"})
+
+
+def test_rewirings_are_lines_of_a_study() -> None:
+    cells = grid_of("rewiring=none,random", lines={"GCN": "model=gcn"}, dataset="texas", depth="2")
+    assert [cell.line for cell in cells] == ["GCN rewiring=none", "GCN rewiring=random"]
+    plain, rewired = cells
+    assert plain.hash != rewired.hash
+    assert plain.hash == grid_of(lines={"GCN": "model=gcn"}, dataset="texas", depth="2")[0].hash
+    named = {"GCN": "model=gcn", "GCN + 9 random edges": "model=gcn rewiring=random rewiring.num_edges=9"}
+    assert [cell.settings["rewiring"].get("num_edges") for cell in grid_of(lines=named, depth="2")] == [None, 9]

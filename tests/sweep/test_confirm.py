@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from src.config import CONF
 from src.settings import compose_config
 from src.study.statistics import summarize
-from src.sweep.confirm import compared, confirm, recipe, rounded
+from src.sweep.confirm import compared, confirm, graph_settings, recipe, rounded
 from src.sweep.search import FRESH, Search
 from src.sweep.space import Knob
 from tests.sweep.conftest import Sweep, add, options
@@ -55,7 +55,7 @@ def test_a_recipe_and_where_it_came_from(sweep: Sweep, composed: Any, capsys: Ca
     search = searched(sweep)
     file = confirmed(sweep, search)
     out = capsys.readouterr().out
-    assert f"written to {file}: python -m src.train model=gcn dataset=csbm recipe=tuned" in out
+    assert f"written to {file}: python -m src.train model=gcn dataset=csbm dataset.nodes=120 recipe=tuned" in out
 
     first, *lines = file.read_text().splitlines()
     assert first == "# @package _global_"
@@ -199,3 +199,13 @@ def test_a_comparison_in_words(changes: list[float], words: str) -> None:
     assert (
         compared(summarize([0.8]), summarize([0.7]), None, "test_roc_auc") == "test ROC-AUC 70.0 % tuned, 80.0 % before"
     )
+
+
+def test_a_rewiring_is_typed_beside_the_recipe(sweep: Sweep) -> None:
+    search = sweep.search("rewiring=random", "rewiring.seed=3", "rewiring.num_edges=int(interval(5, 60))")
+    tuned = search.start | {"rewiring.num_edges": 7}
+    assert graph_settings(search, tuned) == [
+        "dataset.nodes=120", "rewiring=random", "rewiring.seed=3", "rewiring.num_edges=7"
+    ]  # fmt: skip
+    assert "rewiring" not in recipe(search, tuned) and "dataset" not in recipe(search, tuned)
+    assert recipe(search, tuned)["dropout"] == search.start["dropout"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from src.errors import UserError
-from tests.sweep.conftest import search_of
+from tests.sweep.conftest import Sweep, search_of
 
 
 def test_seeds_and_splits_that_nobody_named() -> None:
@@ -171,3 +171,13 @@ def test_what_it_starts_from_is_in_the_space(text: str, start: float) -> None:
     search = search_of(knobs={"dropout": text})
     assert search.start == {"dropout": start}
     assert search.knobs["dropout"].holds(start)
+
+
+def test_knobs_of_a_rewiring_are_searched_like_any(sweep: Sweep) -> None:
+    search = sweep.search("rewiring=random", "rewiring.num_edges=int(interval(5, 60))")
+    settings = search.settings({"rewiring.num_edges": 7}, {})
+    assert (settings["rewiring"]["num_edges"], search.start["rewiring.num_edges"]) == (7, 50)
+    with pytest.raises(UserError, match="rewiring is not searched: give it one value"):
+        search_of("rewiring=random,virtual_node")
+    with pytest.raises(UserError, match=r"no setting rewiring\.num_edges to search in rewiring=none"):
+        search_of("rewiring.num_edges=int(interval(5, 60))")

@@ -248,3 +248,11 @@ def test_a_trial_that_another_machine_took_over_is_left_to_it(
     assert work(task, 1)[0] == "taken over"
     assert [(trial.state.name, counts(trial)) for trial in study.get_trials()] == [("FAIL", False), ("WAITING", True)]
     assert not sweep.records.runs("attributes.status = 'RUNNING'")
+
+
+def test_a_rewiring_that_cannot_be_is_a_pruned_trial(sweep: Sweep, begin: Begin) -> None:
+    search = sweep.search("rewiring=random", "rewiring.num_edges=99999,100000", "rewiring.seed=5")
+    study, task = begin(search)
+    outcome, sentence = work(task, 1)
+    assert outcome == "refused" and "pairs of nodes are not joined yet" in sentence
+    assert last(study).state == TrialState.PRUNED

@@ -36,6 +36,7 @@ def train(workshop: Path, environment: dict[str, str]) -> Train:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Settings of a small run that records below `tmp_path`."""
     monkeypatch.setattr("src.train.identity.CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr("src.data.raw.PREPARED", tmp_path / "prepared")
 
     def compose(*overrides: str) -> dict[str, Any]:
         found = compose_settings([*SMALL, "tracking.artifacts=[config]", *overrides])

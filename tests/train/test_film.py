@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from src.data.prepare import load
+from src.data.rewire import rewire
 from src.measures.projection import plane
 from src.tracking.search import Records
 from src.train.build import build_model
@@ -49,6 +50,16 @@ def test_frames_do_not_turn_between_layers(settings: Compose, tmp_path: Path) ->
     for before, after in pairwise(points[1:]):
         for mirrored in (after * [1, -1], after * [-1, 1], -after):
             assert np.linalg.norm(after - before) <= np.linalg.norm(mirrored - before) + 1e-3
+
+
+def test_a_node_that_a_rewiring_added_is_not_shown(settings: Compose, tmp_path: Path) -> None:
+    chosen = settings("model=gcn", "depth=2", "rewiring=virtual_node")
+    dataset, fingerprint = load(chosen["dataset"])
+    graph = rewire(dataset, fingerprint, chosen, tmp_path).graph
+    save_states(build_model(chosen, graph, dataset.num_classes).eval(), graph, tmp_path / "states.npz")
+    with np.load(tmp_path / "states.npz") as content:
+        assert content["points"].shape == (3, 120, 2)
+        assert np.array_equal(content["y"], dataset.y.numpy())
 
 
 def test_a_run_keeps_them_where_it_is_asked_to(settings: Compose, tmp_path: Path) -> None:

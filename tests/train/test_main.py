@@ -17,6 +17,7 @@ from src.config import CONF
 from tests.conftest import npz_arrays, write_planetoid
 from tests.train.conftest import Train, command_line
 
+REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 QUICK = ("dataset=csbm", "progress=false", "tracking.artifacts=[config]")
 LONG = (*QUICK, "model=gcnii", "depth=4", "p_drop=0.2", "epochs=400", "patience=400", "checkpoint_every=20")
@@ -48,6 +49,21 @@ def test_every_model_trains_from_the_command_line(train: Train, workshop: Path) 
     assert {run.data.tags["outcome"] for run in runs} == {"finished"}
     for name in MODELS:
         assert f"csbm-{name}-d3-s0-split0: finished after 1 epochs" in done.stdout
+
+
+def test_every_rewiring_trains_from_the_command_line(train: Train, workshop: Path) -> None:
+    small = ("dataset.nodes=120", "model=gcn", "depth=3", "epochs=1", "measures=[]")
+    done = train(*QUICK, *small, f"rewiring={','.join(REWIRINGS)}", "-m")
+    assert done.returncode == 0, done.stderr
+    runs = client(workshop).search_runs(["1"])
+    assert sorted(run.data.tags["rewiring"] for run in runs) == REWIRINGS
+    assert len({run.data.tags["data_hash"] for run in runs}) == len(REWIRINGS)
+    for run in runs:
+        rewired = run.data.tags["rewiring"] != "none"
+        assert run.data.tags["outcome"] == "finished"
+        assert any(name.startswith("rewiring/") for name in run.data.metrics) == rewired
+    kept = {path.name.rpartition("-")[0] for path in (workshop / "prepared" / "rewired").glob("*.pt")}
+    assert kept == {f"csbm-{name}" for name in REWIRINGS if name != "none"}
 
 
 def test_every_dataset_trains_from_the_command_line(

@@ -134,6 +134,64 @@ def test_roc_auc_is_recorded_for_two_classes(settings: Compose) -> None:
     assert len(history(chosen, result.run_id, "val_roc_auc")) == 3
 
 
+REWIRED = ("dataset.nodes=60", "model=gcn", "depth=3", "epochs=4", "measures=[dirichlet_energy]")
+
+
+def test_what_a_rewiring_did_is_recorded(settings: Compose) -> None:
+    plain = run(settings(*REWIRED))
+    chosen = settings(*REWIRED, "rewiring=random", "rewiring.num_edges=9")
+    result = run(chosen)
+    found = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
+    assert (found.data.tags["rewiring"], found.info.run_name) == ("random", "csbm-gcn-d3-s0-split0-random")
+    metrics = found.data.metrics
+    assert (metrics["rewiring/edges_added"], metrics["rewiring/edges_removed"]) == (9, 0)
+    assert metrics["rewiring/edges_before"] == plain.scores["base_edges"] == metrics["base_edges"] - 9
+    assert metrics["edge_homophily"] == plain.scores["edge_homophily"] == metrics["rewiring/homophily_before"]
+    assert not [name for name in plain.scores if "rewiring" in name]
+    assert result.curves["dirichlet_energy"][0] == plain.curves["dirichlet_energy"][0]  # of X, over the same edges
+    recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(plain.run_id).data.tags
+    assert recorded["rewiring"] == "none"
+    assert recorded["data_hash"] != found.data.tags["data_hash"]
+
+
+def test_a_rewiring_of_seed_another_is_another_run_and_the_same_again_is_the_same(settings: Compose) -> None:
+    runs = [run(settings(*REWIRED, "rewiring=random", f"rewiring.seed={seed}")) for seed in (0, 0, 1)]
+    losses = [one.scores["best_val_loss"] for one in runs]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_edges_are_dropped_from_the_graph_of_the_first_layers(settings: Compose) -> None:
+    last = run(settings(*REWIRED, "rewiring=random", "rewiring.layers=last", "p_drop=0.4")).scores
+    everywhere = run(settings(*REWIRED, "rewiring=random", "p_drop=0.4")).scores
+    assert last["base_edges"] == last["rewiring/edges_before"] == everywhere["base_edges"] - 50
+    assert 0 < last["active_edges"] < last["base_edges"]
+    assert 0 < everywhere["active_edges"] < everywhere["base_edges"]
+
+
+def test_a_virtual_node_is_measured_and_scored_nowhere(settings: Compose) -> None:
+    result = run(settings(*REWIRED, "rewiring=virtual_node"))
+    assert result.outcome == "finished"
+    assert result.scores["rewiring/nodes_added"] == 1
+    assert result.scores["base_edges"] == result.scores["rewiring/edges_before"] + 60
+    plain = run(settings(*REWIRED))
+    assert result.curves["dirichlet_energy"][0] == plain.curves["dirichlet_energy"][0]
+    assert (16 * result.scores["test_acc"]) % 1 == pytest.approx(0, abs=1e-5)  # of the sixteen nodes of the split
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [(["model=acmp", "rewiring=random", "rewiring.layers=last"],
+      "rewiring.layers=last has no place in ACMP, one equation on one graph: use rewiring.layers=all"),
+     (["rewiring=random", "rewiring.num_edges=9999"], r"only \d+ pairs of nodes are not joined yet")],
+)  # fmt: skip
+def test_a_rewiring_that_cannot_be_is_refused_before_a_run_is_created(
+    settings: Compose, tmp_path: Path, typed: list[str], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        run(settings(*REWIRED, *typed))
+    assert not (tmp_path / "mlflow.db").exists()
+
+
 def test_a_flow_that_overflows_is_a_result_with_its_time_and_the_states_before(settings: Compose) -> None:
     knobs = "repulsion=3", "well=off", "stability_check=off", "step_size=0.5"
     chosen = settings("model=acmp", "depth=60", "epochs=5", *(f"model.{knob}" for knob in knobs))

@@ -1,0 +1,140 @@
+"""The graph of a run: one split of a dataset, with the edges that `rewiring` makes of its own.
+
+python -m src.data.rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.yaml runs
+"""
+
+import ast
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_method
+from omegaconf import DictConfig
+from torch.nn import functional as F
+
+from src.cli import main
+from src.config import ROOT
+from src.data.dataset import Dataset
+from src.data.prepare import load
+from src.data.raw import prepared_file
+from src.data.wiring import Wiring
+from src.errors import UserError
+from src.graph.effect import effect
+from src.graph.graph import Graph
+from src.program import program, sources
+from src.settings import plain, rewiring_name
+from src.validation import validate
+
+OURS = ("_target_", "seed", "layers")  # settings of every rewiring; the others are its function's own
+PACKAGES = ("src.graph.rewiring", "src.measures")  # what rewirings are made of
+
+
+@dataclass(frozen=True, eq=False)
+class Rewired:
+    """What a run trains on.
+
+    Attributes:
+        graph: one split, with the edges to propagate over.
+        data_hash: of the data and what made these edges of it.
+        effect: what the rewiring did, by names such as `rewiring/edges_added`; nothing without one.
+    """
+
+    graph: Graph
+    data_hash: str
+    effect: dict[str, float]
+
+
+def rewire(dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: Path | None = None) -> Rewired:
+    """The graph of a run, from the edges that are kept from before where they are fresh.
+
+    New nodes have features of zero and class -1, and are in no part of the split, which is that of the data. Where the
+    rewiring is of the last layer alone, the others propagate over the data's own edges.
+
+    Args:
+        dataset, data_hash: as `src.data.prepare.load` gives them.
+        settings: as for `src.train.run.run`.
+        folder: where prepared files lie.
+
+    Raises:
+        UserError: the split is not there, the graph cannot be rewired like that, or a kept file is corrupt.
+    """
+    graph = dataset.graph(settings["split"], settings["split_seed"])
+    if rewiring_name(settings) == "none":
+        return Rewired(graph, data_hash, {})
+    wiring = kept_wiring(dataset, data_hash, settings, folder)
+    x = graph.x
+    if wiring.num_nodes > dataset.num_nodes:
+        x = replace(dataset, x=F.pad(dataset.x, (0, 0, 0, wiring.num_nodes - dataset.num_nodes))).features()
+    last = settings["rewiring"]["layers"] == "last"
+    graph = graph.rewired(x, wiring.edge_index, settings["depth"] if last else None)
+    found = {f"rewiring/{name}": value for name, value in wiring.effect.items()}
+    return Rewired(graph, rewired_hash(data_hash, settings), found)
+
+
+def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:
+    """Hash of everything that shapes the edges that a run propagates over: the data's own without a rewiring."""
+    if rewiring_name(settings) == "none":
+        return data_hash
+    shaping = {key: value for key, value in settings["rewiring"].items() if key != "layers"}
+    module = shaping["_target_"].rpartition(".")[0]
+    code = [ast.unparse(program(path)) for path in sources(module, PACKAGES)]
+    return hashlib.md5(json.dumps([data_hash, shaping, code], sort_keys=True).encode()).hexdigest()
+
+
+def kept_wiring(dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: Path | None = None) -> Wiring:
+    """The rewired edges, made only where no file holds them: of several processes one makes them, the others wait."""
+    fingerprint = rewired_hash(data_hash, settings)
+    path = effect_file(settings, folder).with_name(f"{_pair(settings)}-{fingerprint[:8]}.pt")
+    wiring = Wiring.load(path, fingerprint)
+    if wiring is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            wiring = Wiring.load(path, fingerprint)
+            if wiring is None:
+                wiring = make_wiring(dataset, settings["rewiring"])
+                wiring.save(path, fingerprint)
+    return wiring
+
+
+def make_wiring(dataset: Dataset, rewiring: dict[str, Any]) -> Wiring:
+    """Apply a rewiring: what is random in it is drawn from its own `seed`.
+
+    Args:
+        rewiring: a plain dict in the shape of `conf/rewiring/*.yaml`.
+    """
+    generator = torch.Generator().manual_seed(rewiring["seed"])
+    knobs = {key: value for key, value in rewiring.items() if key not in OURS}
+    edge_index = get_method(rewiring["_target_"])(dataset.edge_index, dataset.num_nodes, generator, **knobs)
+    highest = int(edge_index.max()) if edge_index.numel() else -1
+    num_nodes = max(dataset.num_nodes, highest + 1)
+    return Wiring(edge_index, num_nodes, effect(dataset.edge_index, edge_index, dataset.y, num_nodes))
+
+
+def effect_file(settings: dict[str, Any], folder: Path | None = None) -> Path:
+    """What the command writes: `prepared/rewired/cora-fosr.json`."""
+    return prepared_file(settings["dataset"], folder).parent / "rewired" / f"{_pair(settings)}.json"
+
+
+def _pair(settings: dict[str, Any]) -> str:
+    return f"{settings['dataset']['name']}-{rewiring_name(settings)}"
+
+
+def _task(config: DictConfig) -> None:
+    validate(config, dict(HydraConfig.get().runtime.choices))
+    settings = plain(config)
+    if rewiring_name(settings) == "none":
+        raise UserError("rewiring=none changes nothing: choose another, such as rewiring=random")
+    wiring = kept_wiring(*load(settings["dataset"]), settings)
+    path = effect_file(settings)
+    wiring.write_effect(path)
+    changes = f"{wiring.effect['edges_added']} edges added, {wiring.effect['edges_removed']} removed"
+    print(f"rewired {settings['dataset']['name']}, {changes}: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main(_task)

@@ -1,0 +1,60 @@
+"""The edges that a rewiring made, in one file that loads without unpickling."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from src.data.atomic import save_whole
+from src.errors import UserError
+from src.graph.rewiring.edges import both_directions, edge_keys
+
+FORMAT = 1  # raised when the file or a number in `effect` changes its meaning: older files are then made again
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """What a network propagates over instead of the graph's own edges.
+
+    Attributes:
+        edge_index: int64 (2, m), both directions of every undirected edge, sorted, no self-loops.
+        num_nodes: of the data, and then new ones.
+        effect: what was changed, as `src.graph.effect.effect` says it.
+    """
+
+    edge_index: Tensor
+    num_nodes: int
+    effect: dict[str, float]
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Write the file, and `effect` as JSON beside it."""
+        content = {
+            "keys": edge_keys(self.edge_index, self.num_nodes),
+            "num_nodes": self.num_nodes,
+            "effect": self.effect,
+        }
+        save_whole(content | {"fingerprint": fingerprint, "format": FORMAT}, path)
+        self.write_effect(path.with_suffix(".json"))
+
+    def write_effect(self, path: Path) -> None:
+        """Write `effect` as JSON."""
+        path.write_text(json.dumps(self.effect, indent=2) + "\n")
+
+    @staticmethod
+    def load(path: Path, fingerprint: str) -> "Wiring | None":
+        """The saved edges, or None if there is no file or it was made from something else.
+
+        Raises:
+            UserError: the file is there and cannot be read.
+        """
+        if not path.is_file():
+            return None
+        try:
+            content = torch.load(path, weights_only=True)
+            found, nodes = (content["fingerprint"], content["format"]), content["num_nodes"]
+            wiring = Wiring(both_directions(content["keys"], nodes), nodes, content["effect"])
+        except Exception as error:  # a torn zip raises RuntimeError, EOFError, UnpicklingError, KeyError, ...
+            raise UserError(f"{path} is corrupt ({type(error).__name__}): delete it, it is made again") from None
+        return wiring if found == (fingerprint, FORMAT) else None

@@ -1,0 +1,73 @@
+"""What a rewiring did to a graph, in numbers."""
+
+import math
+from contextlib import suppress
+
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from src.graph.rewiring.edges import both_directions, edge_keys
+from src.graph.statistics import edge_homophily
+from src.measures.curvature import balanced_forman
+from src.measures.laplacian import ConvergenceError
+from src.measures.resistance import mean_resistance
+from src.measures.spectrum import largest_component_gap
+
+MAX_PATHS = 3e7  # of two edges, up to which curvature is computed: some 30 seconds
+
+
+def effect(before: Tensor, after: Tensor, y: Tensor, num_nodes: int) -> dict[str, float]:
+    """Edges added and removed, how often they join nodes of one class, and `structure` before and after.
+
+    Homophily is read from all classes, those of test nodes included: it describes, and nothing is chosen by it. An
+    edge at a node without a class does not count for it. What has no value is left out: homophily where no edge counts,
+    a measure that would take too long.
+
+    Args:
+        before, after: edges (2, m) and (2, m'), both directions of every undirected edge, no loops.
+        y: class of each node of the data, (n,), -1 for none.
+        num_nodes: number of nodes after it; new ones come last.
+    """
+    new_nodes = num_nodes - y.numel()
+    classes = torch.cat([y, y.new_full((new_nodes,), -1)])
+    old, new = edge_keys(before, num_nodes), edge_keys(after, num_nodes)
+    added = new[~torch.isin(new, old, assume_unique=True)]
+    found = {
+        "nodes_added": new_nodes,
+        "edges_before": old.numel(),
+        "edges_after": new.numel(),
+        "edges_added": added.numel(),
+        "edges_removed": old.numel() - (new.numel() - added.numel()),
+        "homophily_before": edge_homophily(before, classes),
+        "homophily_after": edge_homophily(after, classes),
+        "homophily_added": edge_homophily(both_directions(added, num_nodes), classes),
+    }
+    shapes = {"before": structure(before, y.numel()), "after": structure(after, num_nodes)}
+    found |= {f"{name}_{when}": shape[name] for name in shapes["before"] | shapes["after"]
+              for when, shape in shapes.items() if name in shape}  # fmt: skip
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def structure(edge_index: Tensor, num_nodes: int) -> dict[str, float]:
+    """How easily a graph lets messages through: what over-squashing is explained with.
+
+    Number of components; of the largest one the spectral gap and the mean effective resistance between two nodes; mean
+    and least Balanced Forman curvature of all edges.
+
+    Args:
+        edge_index: (2, m), both directions of every undirected edge, no loops.
+        num_nodes: n.
+    """
+    row, col = edge_index.numpy()
+    pattern = coo_array((torch.ones(len(row)).numpy(), (row, col)), shape=(num_nodes, num_nodes))
+    found = {"components": float(connected_components(pattern, directed=False)[0])}
+    with suppress(ConvergenceError):
+        found["spectral_gap"] = largest_component_gap(edge_index, num_nodes)
+    with suppress(ConvergenceError):
+        found["resistance"] = mean_resistance(edge_index, num_nodes).pairs
+    if edge_index.numel() and float(torch.bincount(edge_index[0]).double().square().sum()) <= MAX_PATHS:
+        curvature = balanced_forman(edge_index, num_nodes)
+        found |= {"curvature_mean": float(curvature.mean()), "curvature_min": float(curvature.min())}
+    return found

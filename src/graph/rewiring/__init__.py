@@ -1,0 +1,1 @@
+"""Other edges than the graph's own to propagate over: one pure function a file."""

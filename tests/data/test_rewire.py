@@ -1,0 +1,215 @@
+"""From a dataset to the graph that a run propagates over."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.cli import main
+from src.config import CONF
+from src.data import rewire as module
+from src.data.dataset import Dataset
+from src.data.prepare import load
+from src.data.rewire import Rewired, kept_wiring, rewire, rewired_hash
+from src.data.wiring import Wiring
+from src.errors import UserError
+from src.settings import compose_settings
+
+OPTIONS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml") if path.stem != "none")
+Made = Callable[..., Rewired]
+
+
+def composed(*typed: str) -> dict[str, Any]:
+    return compose_settings(["dataset=csbm", "dataset.nodes=60", "recipe=none", "depth=3", *typed])
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Rewires the small graph; files are kept in `tmp_path`."""
+
+    def call(*typed: str) -> Rewired:
+        settings = composed(*typed)
+        return rewire(*load(settings["dataset"]), settings, tmp_path)
+
+    return call
+
+
+def files(folder: Path, suffix: str = ".pt") -> list[Path]:
+    return sorted((folder / "rewired").glob(f"*{suffix}"))
+
+
+def as_set(edge_index: torch.Tensor) -> set[tuple[int, ...]]:
+    return {tuple(edge) for edge in edge_index.T.tolist()}
+
+
+def propagated(graph: Any, layer: int = 1) -> set[tuple[int, ...]]:
+    a = graph.layers.at(layer)
+    return as_set(torch.stack([a.col, a.row])[:, ~a.loops])
+
+
+def test_without_a_rewiring_the_graph_is_the_data_s_and_nothing_is_kept(made: Made, tmp_path: Path) -> None:
+    dataset, fingerprint = load(composed()["dataset"])
+    found = made()
+    assert (found.data_hash, found.effect) == (fingerprint, {})
+    assert propagated(found.graph) == as_set(found.graph.edge_index) == as_set(dataset.edge_index)
+    assert found.graph.layers is found.graph.adjacency
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_rewires_and_leaves_the_data_alone(name: str, tmp_path: Path) -> None:
+    settings = composed("dataset.nodes=120", f"rewiring={name}", "rewiring.layers=all")
+    dataset, fingerprint = load(settings["dataset"])
+    before = {key: value.clone() for key, value in asdict(dataset).items()}
+    found = rewire(dataset, fingerprint, settings, tmp_path)
+    assert all(torch.equal(value, getattr(dataset, key)) for key, value in before.items())
+    graph, plain = found.graph, dataset.graph("0")
+    changed, old = propagated(graph), as_set(dataset.edge_index)
+    assert changed != old
+    assert len(changed - old) == 2 * found.effect["rewiring/edges_added"]
+    assert len(old - changed) == 2 * found.effect["rewiring/edges_removed"]
+    assert as_set(graph.edge_index) == old
+    assert graph.num_nodes == plain.num_nodes
+    for part in ("train", "val", "test"):
+        assert torch.equal(getattr(graph, part), getattr(plain, part))
+
+
+@pytest.mark.parametrize("split", ["0", "3"])
+def test_a_new_node_has_no_features_no_class_and_no_part(made: Made, split: str) -> None:
+    plain = made(f"split={split}").graph
+    for layers in ("all", "last"):
+        graph = made("rewiring=virtual_node", f"rewiring.layers={layers}", f"split={split}").graph
+        x, old = graph.x.to_dense(), plain.x.to_dense()
+        assert torch.equal(x[:60], old) and not x[60:].any() and len(x) == len(graph.y) == 61
+        assert torch.equal(graph.y[:60], plain.y) and graph.y[60] == -1
+        assert (graph.new_nodes, graph.num_nodes) == (1, 60)
+        assert int(torch.cat([graph.train, graph.val, graph.test]).max()) < 60
+        assert len(propagated(graph, layer=3)) == len(propagated(plain)) + 2 * 60
+        last = len(propagated(plain)) + (2 * 60 if layers == "all" else 0)
+        assert len(propagated(graph, layer=1)) == last
+
+
+def test_a_random_split_is_that_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn over one node more it would be another one."""
+    nodes = torch.arange(1600)
+    mask = torch.zeros(1, 1600, dtype=torch.bool)
+    dataset = Dataset(torch.ones(1600, 2), torch.tensor([[0, 1], [1, 0]]), nodes % 2, mask, mask, mask)
+    settings = composed("rewiring=virtual_node") | {"split": "random", "split_seed": 3}
+    graph, plain = rewire(dataset, "x", settings, tmp_path).graph, dataset.graph("random", 3)
+    for part in ("train", "val", "test"):
+        assert torch.equal(getattr(graph, part), getattr(plain, part))
+
+
+def test_the_last_layer_alone(made: Made) -> None:
+    plain, everywhere = made().graph, made("rewiring=random").graph
+    graph = made("rewiring=random", "rewiring.layers=last").graph
+    assert propagated(graph, 1) == propagated(graph, 2) == propagated(plain)
+    assert propagated(graph, 3) == propagated(everywhere) != propagated(plain)
+
+
+def no_rewiring(*_: object) -> None:
+    raise AssertionError("the graph was rewired again")
+
+
+def test_a_graph_is_rewired_once(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made("rewiring=random")
+    monkeypatch.setattr(module, "make_wiring", no_rewiring)
+    for same in ((), ("rewiring.layers=last",), ("depth=5", "seed=3", "split=2", "model=gcn")):
+        again = made("rewiring=random", *same)
+        assert (again.data_hash, again.effect) == (first.data_hash, first.effect)
+        assert propagated(again.graph, again.graph.depth or 1) == propagated(first.graph)
+    (kept,) = files(tmp_path)
+    assert kept.name == f"csbm-random-{first.data_hash[:8]}.pt"
+    effect = {f"rewiring/{key}": value for key, value in json.loads(files(tmp_path, ".json")[0].read_text()).items()}
+    assert effect == first.effect
+
+
+@pytest.mark.parametrize(
+    "other",
+    [("rewiring.seed=1",), ("rewiring.num_edges=49",), ("dataset.seed=1",), ("dataset.homophily=0.1",),
+     ("rewiring=virtual_node",)],
+)  # fmt: skip
+def test_another_seed_budget_or_graph_is_another_rewiring(made: Made, tmp_path: Path, other: tuple[str, ...]) -> None:
+    first, second = made("rewiring=random"), made("rewiring=random", *other)
+    assert first.data_hash != second.data_hash
+    assert propagated(first.graph) != propagated(second.graph)
+    assert len(files(tmp_path)) == 2
+
+
+def test_the_code_of_a_rewiring_is_part_of_it(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = composed("rewiring=random")
+    before = rewired_hash("data", settings)
+    assert before == rewired_hash("data", settings) != rewired_hash("other data", settings)
+    monkeypatch.setattr(module, "sources", lambda *_: [])
+    assert rewired_hash("data", settings) != before
+
+
+def test_a_corrupt_file_ends_in_one_sentence_and_is_made_again_once_it_is_gone(made: Made, tmp_path: Path) -> None:
+    first = made("rewiring=random")
+    (kept,) = files(tmp_path)
+    kept.write_bytes(kept.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"csbm-random-\w{8}\.pt is corrupt \(\w+\): delete it, it is made again"):
+        made("rewiring=random")
+    kept.unlink()
+    assert propagated(made("rewiring=random").graph) == propagated(first.graph)
+
+
+def test_a_file_of_other_content_under_the_same_name_is_made_again(made: Made, tmp_path: Path) -> None:
+    first = made("rewiring=random")
+    (kept,) = files(tmp_path)
+    wiring = Wiring.load(kept, first.data_hash)
+    assert wiring is not None
+    replace(wiring, effect={}).save(kept, first.data_hash[:8] + "another")
+    assert made("rewiring=random").effect == first.effect
+
+
+def test_what_cannot_be_done_ends_in_one_sentence_and_keeps_nothing(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"pairs of nodes are not joined yet: use rewiring\.num_edges=\d+ or less"):
+        made("rewiring=random", "rewiring.num_edges=100000")
+    assert not files(tmp_path)
+
+
+def test_of_several_at_once_one_makes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = composed("rewiring=random")
+    dataset, fingerprint = load(settings["dataset"])
+    make, calls = module.make_wiring, []
+
+    def slow(*arguments: Any) -> Wiring:
+        calls.append(arguments)
+        time.sleep(0.2)
+        return make(*arguments)
+
+    monkeypatch.setattr(module, "make_wiring", slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(kept_wiring, dataset, fingerprint, settings, tmp_path) for _ in range(4)]
+    assert len({as_key(one.result().edge_index) for one in found}) == len(calls) == len(files(tmp_path)) == 1
+    assert not files(tmp_path, ".part")
+
+
+def as_key(edge_index: torch.Tensor) -> str:
+    return str(edge_index.tolist())
+
+
+def test_the_command(workshop: Path, environment: dict[str, str]) -> None:
+    typed = "dataset=csbm", "dataset.nodes=60", "rewiring=random", "rewiring.num_edges=7"
+    command = [sys.executable, "-m", "src.data.rewire", *typed]
+    done = subprocess.run(command, cwd=workshop, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "rewired csbm, 7 edges added, 0 removed: prepared/rewired/csbm-random.json\n"
+    assert json.loads((workshop / "prepared/rewired/csbm-random.json").read_text())["edges_added"] == 7
+
+
+def test_the_command_without_a_rewiring(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["rewire", "dataset=csbm"])
+    with pytest.raises(SystemExit) as ended:
+        main(module._task)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: rewiring=none changes nothing: choose another, such as rewiring=random\n"

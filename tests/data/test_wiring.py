@@ -1,0 +1,63 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.data import wiring as module
+from src.data.wiring import Wiring
+from src.errors import UserError
+
+EDGES = torch.tensor([[0, 1, 1, 2, 2, 4], [1, 0, 2, 1, 4, 2]])
+WIRING = Wiring(EDGES, 5, {"edges_added": 2, "homophily_added": 0.5})
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "rewired" / "a-b-c.pt"
+    WIRING.save(path, "made from this")
+    return path
+
+
+def test_what_is_saved_comes_back(saved: Path) -> None:
+    loaded = Wiring.load(saved, "made from this")
+    assert loaded is not None
+    assert torch.equal(loaded.edge_index, EDGES)
+    assert (loaded.num_nodes, loaded.effect) == (5, WIRING.effect)
+    assert json.loads(saved.with_suffix(".json").read_text()) == WIRING.effect
+
+
+def test_a_graph_without_edges(tmp_path: Path) -> None:
+    replace(WIRING, edge_index=EDGES[:, :0]).save(tmp_path / "a.pt", "x")
+    loaded = Wiring.load(tmp_path / "a.pt", "x")
+    assert loaded is not None and loaded.edge_index.shape == (2, 0)
+
+
+def test_no_file_or_one_of_something_else(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Wiring.load(saved.with_name("other.pt"), "made from this") is None
+    assert Wiring.load(saved, "made from that") is None
+    monkeypatch.setattr(module, "FORMAT", module.FORMAT + 1)
+    assert Wiring.load(saved, "made from this") is None
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
+def test_a_torn_file_ends_in_one_sentence(saved: Path, fraction: float) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(fraction * len(content))])
+    with pytest.raises(UserError, match=r"a-b-c\.pt is corrupt \(\w+\): delete it, it is made again$"):
+        Wiring.load(saved, "made from this")
+
+
+def test_nothing_is_unpickled(saved: Path) -> None:
+    marker = saved.parent / "executed"
+
+    class Code:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (marker,)
+
+    torch.save(torch.load(saved, weights_only=True) | {"comment": Code()}, saved)
+    with pytest.raises(UserError, match="is corrupt"):
+        Wiring.load(saved, "made from this")
+    assert not marker.exists()
