@@ -19,7 +19,7 @@ def sensitivity(
 
     .. math:: \mathrm{mean}_{v, u : d(v, u) = k} \Bigl\lVert \frac{\partial h_v^{(L)}}{\partial x_u} \Bigr\rVert_F
 
-    over the given v and all u, with the Frobenius norm of the (channels, features) block. Exact, by one backward pass for
+    over the given v and all u, with the Frobenius norm of the (channels, features) block. Exact, by a backward pass for
     every given node and channel. 0 beyond the reach of the network, L hops for one hop a layer.
 
     Args:
@@ -57,7 +57,7 @@ def sensitivity(
 
 
 def _row_norms(x: Tensor) -> Tensor:
-    """Norms of the rows, float64; in the precision of x, ten times as fast, where squares neither vanish nor overflow."""
+    """Norms of the rows, float64; in the precision of x, ten times as fast, where squares do not vanish or overflow."""
     norms = torch.linalg.vector_norm(x, dim=1).double()
     unsafe = ~((norms > 1e-15) & (norms < 1e15))
     norms[unsafe] = torch.linalg.vector_norm(x[unsafe], dim=1, dtype=torch.float64)
