@@ -16,7 +16,8 @@ def squashing_by_hop(model: NodeClassifier, graph: Graph) -> dict[str, list[floa
     """`sensitivity_by_hop` and `bottleneck_ratio_by_hop` of a model in evaluation mode, for k = 0, 1, ... hops.
 
     Up to one hop more than the model has layers, or to the farthest node that the 16 drawn ones reach. Features are
-    made dense for the pass. Hops are along the data's own edges, also where a rewiring made shorter ways. Without the first curve where an adjoint solver cannot go back.
+    made dense for the pass. Hops are along the data's own edges, also where a rewiring made shorter ways. Without the
+    first curve where an adjoint solver cannot go back.
     """
     x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
     n = x.shape[0]
