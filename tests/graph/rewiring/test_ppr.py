@@ -59,6 +59,13 @@ def test_pushed_rows_stay_within_their_bound(epsilon: float, block: int, monkeyp
     assert float(missing.max()) > 1e-9  # they are not the exact ones
 
 
+def test_what_is_left_to_walk_counts_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EPSILON", 0.3)  # one step from each node of a cycle, and no further
+    rows = matrix_of(pushed_rows, cycle(7), 7, 0.15)
+    expected = 0.15 * (torch.eye(7) + 0.85 * (dense(cycle(7), 7) + torch.eye(7)) / 3)
+    torch.testing.assert_close(rows, expected.double(), rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("k", [1, 4])
 @pytest.mark.parametrize("exact", [True, False])
 def test_the_strongest_of_every_row_or_column(k: int, exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
