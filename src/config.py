@@ -104,7 +104,7 @@ class SweepConfig:
 LISTED = {  # settings that hold a list of these
     "measures": [
         "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
-        "mean_average_distance", "effective_rank", "stable_rank", "max_abs",
+        "mean_average_distance", "effective_rank", "stable_rank", "max_abs", "sensitivity",
     ],
     "tracking.artifacts": ["config", "figures", "model", "states"],
 }  # fmt: skip

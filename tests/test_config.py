@@ -79,7 +79,7 @@ def test_weight_decay_linear_follows_weight_decay() -> None:
 
 
 def test_schema_names_what_the_code_knows() -> None:
-    assert LISTED["measures"] == list(MEASURES)
+    assert LISTED["measures"] == [*MEASURES, "sensitivity"]
     assert KNOBS["norm"][1] == list(NORMS)
     assert KNOBS["drop_edge.mode"][1] == list(MODES)
 

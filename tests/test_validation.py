@@ -28,7 +28,7 @@ BAD = [
     (["trainer.accelerator=tpu"], "trainer.accelerator must be one of cpu"),
     (["monitor=loss"], "monitor must be one of val_loss, val_acc, val_roc_auc, got loss"),
     (["monitor=val_roc_auc"], "monitor=val_roc_auc needs a dataset with two classes, cora is measured by accuracy"),
-    (["measures=[effective_rank,x]"], f"measures must be a list of {', '.join(MEASURES)}, got x"),
+    (["measures=[effective_rank,x]"], f"measures must be a list of {', '.join(MEASURES)}, sensitivity, got x"),
     (["tracking.artifacts=[x]"], "tracking.artifacts must be a list of config, figures, model, states, got x"),
     (["split=7"], "split must be one of public, random for dataset=cora, got 7"),
     (["split=null"], "split must be one of public, random for dataset=cora, got None"),

@@ -20,6 +20,7 @@ from src.config import ROOT
 from src.data.dataset import FORMAT, Dataset
 from src.data.manifest import md5
 from src.data.raw import prepared_file, raw_hashes, raw_paths
+from src.graph.bottleneck import bottleneck_statistics
 from src.graph.statistics import graph_statistics
 from src.settings import plain
 from src.validation import validate
@@ -55,7 +56,8 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
     path = prepared_file(config, folder)
     dataset = read(config)
     dataset.save(path, data_hash(config))
-    statistics = graph_statistics(dataset.x, dataset.edge_index, dataset.y)
+    statistics: dict[str, Any] = graph_statistics(dataset.x, dataset.edge_index, dataset.y)
+    statistics |= bottleneck_statistics(dataset.edge_index, dataset.num_nodes)
     path.with_suffix(".json").write_text(json.dumps(statistics, indent=2) + "\n")
     return path
 

@@ -1,21 +1,21 @@
 """What a rewiring did to a graph, in numbers."""
 
 import math
-from contextlib import suppress
 
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from src.graph.bottleneck import bottleneck_statistics
 from src.graph.rewiring.edges import both_directions, edge_keys
 from src.graph.statistics import edge_homophily
-from src.measures.curvature import balanced_forman
-from src.measures.laplacian import ConvergenceError
-from src.measures.resistance import mean_resistance
-from src.measures.spectrum import largest_component_gap
+from src.measures.laplacian import Blocks
 
-MAX_PATHS = 3e7  # of two edges, up to which curvature is computed: some 30 seconds
+MEASURED = {  # our name -> where `bottleneck_statistics` has it
+    "spectral_gap": ("spectral_gap", "largest_component"),
+    "resistance": ("resistance", "pairs"),
+    "curvature_mean": ("balanced_forman", "mean"),
+    "curvature_min": ("balanced_forman", "min"),
+}
 
 
 def effect(before: Tensor, after: Tensor, y: Tensor, num_nodes: int) -> dict[str, float]:
@@ -54,20 +54,13 @@ def structure(edge_index: Tensor, num_nodes: int) -> dict[str, float]:
     """How easily a graph lets messages through: what over-squashing is explained with.
 
     Number of components; of the largest one the spectral gap and the mean effective resistance between two nodes; mean
-    and least Balanced Forman curvature of all edges.
+    and least Balanced Forman curvature of all edges: of `bottleneck_statistics`, without what that one skips.
 
     Args:
         edge_index: (2, m), both directions of every undirected edge, no loops.
         num_nodes: n.
     """
-    row, col = edge_index.numpy()
-    pattern = coo_array((torch.ones(len(row)).numpy(), (row, col)), shape=(num_nodes, num_nodes))
-    found = {"components": float(connected_components(pattern, directed=False)[0])}
-    with suppress(ConvergenceError):
-        found["spectral_gap"] = largest_component_gap(edge_index, num_nodes)
-    with suppress(ConvergenceError):
-        found["resistance"] = mean_resistance(edge_index, num_nodes).pairs
-    if edge_index.numel() and float(torch.bincount(edge_index[0]).double().square().sum()) <= MAX_PATHS:
-        curvature = balanced_forman(edge_index, num_nodes)
-        found |= {"curvature_mean": float(curvature.mean()), "curvature_min": float(curvature.min())}
-    return found
+    known = bottleneck_statistics(edge_index, num_nodes)
+    values = {name: known[measure].get(part) for name, (measure, part) in MEASURED.items()}
+    found = {name: value for name, value in values.items() if isinstance(value, float)}
+    return {"components": float(len(Blocks(edge_index, num_nodes)))} | found

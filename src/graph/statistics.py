@@ -56,6 +56,15 @@ def receptive_field(edge_index: Tensor, num_nodes: int, hops: int = HOPS) -> lis
     return sizes
 
 
+def bottleneck_ratio(edge_index: Tensor, num_nodes: int, hidden: int, hops: int) -> list[float]:
+    """How many nodes share one channel (Alon & Yahav 2021, https://arxiv.org/abs/2006.05205), for k = 0..hops.
+
+    The mean number of nodes within k hops, as `receptive_field` counts them, over the width `hidden` of the state that
+    has to hold what they say.
+    """
+    return [size / hidden for size in [1.0, *receptive_field(edge_index, num_nodes, hops)]]
+
+
 def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> dict[str, int | float | dict[str, float]]:
     """Size, density, homophily, components and receptive field of an undirected graph.
 

@@ -1,4 +1,4 @@
-"""Pure functions of node states: how smooth, how wide, how much gradient arrives."""
+"""Pure functions of node states and of edges: how smooth, how wide, how much arrives, how narrow the graph is."""
 
 from collections.abc import Callable
 

@@ -25,6 +25,7 @@ from src.train.film import save_states
 from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
 from src.train.gradients import training_gradient_norms
 from src.train.identity import FINAL, LAST, LOCK, STATES, checkpoint_folder, code_hash, resumable, run_name, tags
+from src.train.squashing import squashing_by_hop
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Result:
         outcome: `finished` or `diverged`.
         uri, experiment_id, run_id: where it is recorded.
         scores: the numbers that are recorded once; `best_...` and `test_...` are those of the selected epoch.
-        curves: measures by layer.
+        curves: measures by layer; by hop distance where the name ends in `_by_hop`.
         diagnosis: what became of the network.
     """
 
@@ -144,10 +145,13 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
     }
     model.eval()
     result.curves["gradient_norm_first_epoch"] = fit.first.result
+    by_layer = [name for name in measures if name != "sensitivity"]
     result.curves |= layer_measures(
-        lambda observe: model(graph.x, graph.layers, observe), graph.edge_index, measures, graph.num_nodes
+        lambda observe: model(graph.x, graph.layers, observe), graph.edge_index, by_layer, graph.num_nodes
     )
     result.scores |= model.findings()
+    if "sensitivity" in measures:
+        result.curves |= squashing_by_hop(model, graph)
     labels = graph.y[graph.train]
     chance = float(labels.bincount().max() / len(labels))
     metric, floor = ("roc_auc", 0.5) if model.settings.roc_auc else ("acc", chance)
@@ -166,7 +170,7 @@ def _record(
     result: Result,
     folder: Path,
 ) -> None:
-    """What is known only at the end: checkpoint, figures, states, then scores, curves by layer, verdict and outcome."""
+    """What is known only at the end: checkpoint, figures, states, then scores, curves, verdict and outcome."""
     content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
     with (folder / FINAL).open("wb") as file:
         torch.save(content, file)

@@ -1,6 +1,7 @@
 """From raw files to the prepared file, once."""
 
 import json
+import math
 import pickle
 import shutil
 from collections.abc import Callable
@@ -128,6 +129,9 @@ def test_prepare_writes_statistics(project: Path, dataset_config: Read) -> None:
     wanted = {"nodes": 30, "edges": 30, "classes": 3, "features": 10, "connected_components": 1, "edge_homophily": 0}
     assert {key: statistics[key] for key in wanted} == wanted
     assert list(statistics["receptive_field"].values()) == [3, 5, 7, 9, 11, 13, 15, 17, 19, 21]  # of a ring
+    assert statistics["balanced_forman"] == {"mean": 0, "min": 0}
+    assert statistics["spectral_gap"]["whole"] == pytest.approx(1 - math.cos(math.pi / 15))
+    assert statistics["resistance"]["edges"] == pytest.approx(29 / 30)
 
 
 def test_nothing_is_unpickled_before_it_is_verified(project: Path, dataset_config: Read) -> None:

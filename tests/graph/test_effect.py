@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph import effect as module
+from src.graph import bottleneck as module
 from src.graph.effect import effect, structure
 from src.measures.laplacian import ConvergenceError
 
@@ -61,7 +61,7 @@ def test_what_takes_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
     def never(*_: object) -> float:
         raise ConvergenceError("did not settle")
 
-    monkeypatch.setattr(module, "MAX_PATHS", 5)
+    monkeypatch.setattr(module, "PATHS", 1)
     monkeypatch.setattr(module, "largest_component_gap", never)
     assert structure(both((0, 1)), 2).keys() == {"components", "resistance", "curvature_mean", "curvature_min"}
     assert structure(both((0, 1), (1, 2)), 3).keys() == {"components", "resistance"}

@@ -5,7 +5,13 @@ import torch
 from torch import Tensor
 
 from src.graph import statistics
-from src.graph.statistics import adjusted_homophily, edge_homophily, graph_statistics, receptive_field
+from src.graph.statistics import (
+    adjusted_homophily,
+    bottleneck_ratio,
+    edge_homophily,
+    graph_statistics,
+    receptive_field,
+)
 
 
 def undirected(*pairs: tuple[int, int]) -> Tensor:
@@ -89,6 +95,11 @@ def test_receptive_field_of_a_cycle(n: int) -> None:
 def test_receptive_field_of_a_star(leaves: int) -> None:
     n = leaves + 1
     assert receptive_field(star(leaves), n, hops=3) == pytest.approx([(n + 2 * leaves) / n, n, n])
+
+
+def test_bottleneck_ratio_counts_nodes_by_channel() -> None:
+    assert bottleneck_ratio(cycle(9), 9, 4, 5) == [1 / 4, 3 / 4, 5 / 4, 7 / 4, 9 / 4, 9 / 4]
+    assert bottleneck_ratio(star(4), 5, 2, 0) == [1 / 2]
 
 
 def test_an_isolated_node_sees_itself() -> None:

@@ -1,0 +1,34 @@
+"""What a trained model still sees of far nodes, and how much it would have to hold of them."""
+
+import torch
+
+from src.graph.graph import Graph
+from src.graph.statistics import bottleneck_ratio
+from src.measures.sensitivity import hop_distance, sensitivity
+from src.models.base import NodeClassifier
+from src.models.flow import stuck
+from src.ops import SparseFeatures
+
+NODES, SEED = 16, 0  # drawn once: the same nodes of a graph in every run
+
+
+def squashing_by_hop(model: NodeClassifier, graph: Graph) -> dict[str, list[float]]:
+    """`sensitivity_by_hop` and `bottleneck_ratio_by_hop` of a model in evaluation mode, for k = 0, 1, ... hops.
+
+    Hops are along the data's own edges, between its own nodes, also where the model propagates over rewired ones.
+    Up to one hop more than the model has layers, or to the farthest node that the 16 drawn ones reach. Features are
+    made dense for the pass. Without the first curve where an adjoint solver cannot go back.
+    """
+    x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
+    n = graph.num_nodes
+    nodes = torch.randperm(n, generator=torch.Generator().manual_seed(SEED))[:NODES]
+    hops = int(hop_distance(graph.edge_index, n, nodes, model.settings.depth + 1).max())
+    curves = {"bottleneck_ratio_by_hop": bottleneck_ratio(graph.edge_index, n, model.settings.hidden, hops)}
+    try:
+        curves["sensitivity_by_hop"] = sensitivity(
+            lambda features, observe: model(features, graph.layers, observe), x, graph.edge_index, nodes, hops
+        )
+    except AssertionError as error:
+        if not stuck(error):
+            raise
+    return curves

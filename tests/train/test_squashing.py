@@ -1,0 +1,83 @@
+"""Curves by hop of models that were not trained, and of a run."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from src.data.prepare import load
+from src.data.rewire import rewire
+from src.graph.statistics import receptive_field
+from src.train.build import build_model
+from src.train.figures import panels
+from src.train.identity import checkpoint_folder
+from src.train.run import run
+from src.train.squashing import squashing_by_hop
+
+Compose = Callable[..., dict[str, Any]]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("model", ["gcn", "gcnii", "gat", "appnp", "residual_gcn"])
+def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> None:
+    chosen = settings(f"model={model}", f"depth={depth}", "hidden=4", "dataset.degree=2")
+    dataset, _ = load(chosen["dataset"])
+    graph = dataset.graph(chosen["split"])
+    net = build_model(chosen, graph, dataset.num_classes).eval()
+    curves = squashing_by_hop(net, graph)
+    found = curves["sensitivity_by_hop"]
+    assert len(found) == depth + 2 and all(value > 0 for value in found[:-1]) and found[-1] == 0
+    assert not any(parameter.grad is not None for parameter in net.parameters())
+    sizes = [1, *receptive_field(graph.edge_index, dataset.num_nodes, depth + 1)]
+    assert curves["bottleneck_ratio_by_hop"] == pytest.approx([size / 4 for size in sizes])
+    assert squashing_by_hop(net, graph) == curves
+
+
+def test_the_curves_end_at_the_farthest_node(settings: Compose) -> None:
+    chosen = settings("model=appnp", "depth=60", "hidden=4")
+    dataset, _ = load(chosen["dataset"])
+    graph = dataset.graph(chosen["split"])
+    curves = squashing_by_hop(build_model(chosen, graph, dataset.num_classes).eval(), graph)
+    assert len(curves["sensitivity_by_hop"]) == len(curves["bottleneck_ratio_by_hop"]) < 15
+    assert not any(map(math.isnan, curves["sensitivity_by_hop"]))
+
+
+def test_a_run_records_them_when_asked(settings: Compose) -> None:
+    plain = run(settings("depth=2", "epochs=3"))
+    assert not any(name.endswith("_by_hop") for name in plain.curves)
+    chosen = settings("depth=2", "epochs=3", "measures=[sensitivity,effective_rank]")
+    result = run(chosen)
+    client = MlflowClient(chosen["tracking"]["uri"])
+    for name in ("sensitivity_by_hop", "bottleneck_ratio_by_hop"):
+        points = client.get_metric_history(result.run_id, name)
+        assert sorted((point.step, point.value) for point in points) == list(enumerate(result.curves[name]))
+    assert "dirichlet_energy" not in result.curves and len(result.curves["effective_rank"]) == 3
+    assert result.scores["test_acc"] == plain.scores["test_acc"]
+    assert panels(result.curves) == ["effective_rank", "gradient_norm"]
+
+
+def test_a_run_measures_the_tested_state(settings: Compose) -> None:
+    chosen = settings("model=gcn", "depth=2", "epochs=6", "dropout=0.8", "measures=[sensitivity]")
+    result = run(chosen)
+    dataset, _ = load(chosen["dataset"])
+    graph = dataset.graph(chosen["split"])
+    net = build_model(chosen, graph, dataset.num_classes)
+    net.load_state_dict(torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)["state_dict"])
+    assert squashing_by_hop(net.eval(), graph)["sensitivity_by_hop"] == result.curves["sensitivity_by_hop"]
+
+
+@pytest.mark.parametrize("layers", ["all", "last"])
+def test_a_rewired_network_hears_farther_along_the_same_hops(settings: Compose, tmp_path: Path, layers: str) -> None:
+    chosen = settings("model=gcn", "depth=2", "hidden=4", "dataset.degree=2", "rewiring=virtual_node",
+                      f"rewiring.layers={layers}")  # fmt: skip
+    dataset, fingerprint = load(chosen["dataset"])
+    rewired = rewire(dataset, fingerprint, chosen, tmp_path).graph
+    net = build_model(chosen, rewired, dataset.num_classes).eval()
+    plain, found = squashing_by_hop(net, dataset.graph("0")), squashing_by_hop(net, rewired)
+    assert found["bottleneck_ratio_by_hop"] == plain["bottleneck_ratio_by_hop"]
+    assert plain["sensitivity_by_hop"][3] == 0
+    assert (found["sensitivity_by_hop"][3] > 0) == (layers == "all")  # two hops over the new node
