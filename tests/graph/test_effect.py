@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.graph import bottleneck as module
 from src.graph.effect import effect, structure
+from src.measures.laplacian import ConvergenceError
 
 Y = torch.tensor([0, 0, 1, 1, -1])
 
@@ -36,31 +38,32 @@ def test_nothing_was_done(edges: Tensor) -> None:
     assert "homophily_added" not in found
 
 
-PATH = {"spectral_gap_whole": 1, "spectral_gap_largest_component": 1, "resistance_edges": 1, "resistance_pairs": 4 / 3}
-RING = {"spectral_gap_whole": 1.5, "spectral_gap_largest_component": 1.5, "resistance_edges": 2 / 3}
-
-
 def test_the_structure_of_a_path_and_of_a_triangle_closed() -> None:
     path, ring = both((0, 1), (1, 2)), both((0, 1), (1, 2), (2, 0))
-    flat = {"components": 1, "balanced_forman_mean": 0, "balanced_forman_min": 0, "resistance_standard_error": 0}
-    assert structure(path, 3) == pytest.approx(flat | PATH)
+    assert structure(path, 3) == pytest.approx(
+        {"components": 1, "spectral_gap": 1, "resistance": 4 / 3, "curvature_mean": 0, "curvature_min": 0}
+    )
     curved = 2 / 2 + 2 / 2 - 2 + 2 * 1 / 2 + 1 / 2
-    curvature = {"balanced_forman_mean": curved, "balanced_forman_min": curved}
-    assert structure(ring, 3) == pytest.approx(flat | curvature | RING | {"resistance_pairs": 2 / 3})
+    assert structure(ring, 3) == pytest.approx(
+        {"components": 1, "spectral_gap": 1.5, "resistance": 2 / 3, "curvature_mean": curved, "curvature_min": curved}
+    )
     found = effect(path, ring, Y[:3], 3)
-    assert (found["resistance_pairs_before"], found["resistance_pairs_after"]) == pytest.approx((4 / 3, 2 / 3))
+    assert (found["resistance_before"], found["resistance_after"]) == pytest.approx((4 / 3, 2 / 3))
 
 
 def test_components_are_counted_and_the_largest_is_measured() -> None:
     found = structure(both((0, 1), (1, 2), (3, 4)), 6)
-    assert (found["components"], found["spectral_gap_whole"]) == (3, 0)
-    assert found["resistance_pairs"] == pytest.approx(4 / 3)
+    assert found["components"] == 3
+    assert found["resistance"] == pytest.approx(4 / 3)
 
 
 def test_what_takes_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.graph.bottleneck.PATHS", 3)
-    path, star = both((0, 1), (1, 2)), both((0, 1), (0, 2), (0, 3), (0, 4))
-    assert "balanced_forman_min" in structure(path, 5)
-    assert "balanced_forman_min" not in structure(star, 5)
-    found = effect(path, star, Y, 5)
-    assert "balanced_forman_min_before" in found and "balanced_forman_min_after" not in found
+    def never(*_: object) -> float:
+        raise ConvergenceError("did not settle")
+
+    monkeypatch.setattr(module, "PATHS", 1)
+    monkeypatch.setattr(module, "largest_component_gap", never)
+    assert structure(both((0, 1)), 2).keys() == {"components", "resistance", "curvature_mean", "curvature_min"}
+    assert structure(both((0, 1), (1, 2)), 3).keys() == {"components", "resistance"}
+    found = effect(both((0, 1)), both((0, 1), (1, 2)), Y[:3], 3)
+    assert "curvature_min_before" in found and "curvature_min_after" not in found

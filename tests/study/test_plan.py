@@ -92,11 +92,8 @@ def test_the_same_dataset_with_other_settings_is_other_data(study: Study) -> Non
 
 
 def test_a_rewiring_is_part_of_the_data(study: Study, data: str) -> None:
-    lines = {
-        "GCN": "model=gcn",
-        "rewired": "model=gcn rewiring=random",
-        "other": "model=gcn rewiring=random p_drop=0.1",
-    }
+    rewired = "model=gcn rewiring=random"
+    lines = {"GCN": "model=gcn", "rewired": rewired, "other": f"{rewired} p_drop=0.1"}
     plan = make_plan(study.cells("depth=2", "seed=0", lines=lines), [], same_code=False)
-    plain, rewired, other = (plan.data[cell.hash] for cell in plan.cells)
-    assert plain == data != rewired == other
+    plain, once, again = (plan.data[cell.hash] for cell in plan.cells)
+    assert plain == data != once == again

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from src.data.prepare import load
+from src.data.rewire import rewire
 from src.graph.statistics import receptive_field
 from src.train.build import build_model
 from src.train.figures import panels
@@ -66,3 +68,16 @@ def test_a_run_measures_the_tested_state(settings: Compose) -> None:
     net = build_model(chosen, graph, dataset.num_classes)
     net.load_state_dict(torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)["state_dict"])
     assert squashing_by_hop(net.eval(), graph)["sensitivity_by_hop"] == result.curves["sensitivity_by_hop"]
+
+
+@pytest.mark.parametrize("layers", ["all", "last"])
+def test_a_rewired_network_hears_farther_along_the_same_hops(settings: Compose, tmp_path: Path, layers: str) -> None:
+    chosen = settings("model=gcn", "depth=2", "hidden=4", "dataset.degree=2", "rewiring=virtual_node",
+                      f"rewiring.layers={layers}")  # fmt: skip
+    dataset, fingerprint = load(chosen["dataset"])
+    rewired = rewire(dataset, fingerprint, chosen, tmp_path).graph
+    net = build_model(chosen, rewired, dataset.num_classes).eval()
+    plain, found = squashing_by_hop(net, dataset.graph("0")), squashing_by_hop(net, rewired)
+    assert found["bottleneck_ratio_by_hop"] == plain["bottleneck_ratio_by_hop"]
+    assert plain["sensitivity_by_hop"][3] == 0
+    assert (found["sensitivity_by_hop"][3] > 0) == (layers == "all")  # two hops over the new node
