@@ -19,7 +19,7 @@ from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.ops import SparseFeatures
 from src.settings import compose_settings
-from src.train.build import build_model
+from src.train.build import build_model, make_batches
 from src.train.fit import quiet_libraries
 
 
@@ -56,7 +56,7 @@ def step_rows(table: Table, rounds: int) -> None:
     for name, depth in (("gcn", 2), ("gcnii", 2), ("gcnii", 8), ("gcnii", 64), ("acmp", 16)):
         settings = compose_settings([f"model={name}", f"depth={depth}"])
         dataset, _ = load(settings["dataset"])
-        graph = dataset.graph("public")
+        graph = make_batches(settings, dataset).probe
         sizes = (graph.x.shape[1], dataset.num_classes, depth, settings["hidden"], settings["dropout"])
         peer = peer_of(name, sizes, settings["model"])
         model = build_model(settings, graph, dataset.num_classes)

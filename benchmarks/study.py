@@ -27,6 +27,7 @@ from src.graph.graph import Graph
 from src.ops import SparseFeatures
 from src.study.grid import Cell, expand
 from src.tracking.search import Records
+from src.train.build import make_batches
 from src.train.fit import quiet_libraries
 from src.train.identity import model_name
 
@@ -50,7 +51,7 @@ def plain_run(cell: Cell) -> tuple[int, float]:
     """Train and test one cell as a script would; returns epochs and test accuracy."""
     settings = cell.settings
     dataset, _ = load(settings["dataset"])
-    graph = dataset.graph(settings["split"])
+    graph = make_batches(settings, dataset).probe
     assert isinstance(graph.x, SparseFeatures)
     x, edge_index, y = graph.x.to_dense(), graph.edge_index, graph.y
     model, optimizer = peer(cell, graph, dataset.num_classes)

@@ -34,6 +34,12 @@ class Graph:
         not_loop = ~self.adjacency.loops
         return torch.stack([self.adjacency.col[not_loop], self.adjacency.row[not_loop]])
 
+    @property
+    def undirected_edges(self) -> Tensor:
+        """Edges without self-loops, (2, m), each in both directions, also those that messages pass in one alone."""
+        edges = self.edge_index
+        return edges if self.adjacency.symmetric else torch.cat([edges, edges.flip(0)], 1).unique(dim=1)
+
     def to(self, device: torch.device | str, **_: Any) -> "Graph":
         """The graph on a device: itself if it is there already, else a copy."""
         if self.y.device == torch.device(device):

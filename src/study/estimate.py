@@ -9,7 +9,7 @@ from src.errors import UserError
 from src.settings import config_hash
 from src.study.grid import AXES, Cell
 from src.study.plan import Plan
-from src.train.build import build_model
+from src.train.build import build_model, make_batches
 
 OVERHEAD = 1.0  # seconds of a cell besides its epochs: records, measures, one test
 PATIENCES = 4  # length of a training that nothing is known about, in units of its patience
@@ -49,18 +49,19 @@ def _timed(cell: Cell) -> float:
     """Training steps and evaluations of a cell's model, times a usual number of epochs."""
     settings = cell.settings
     dataset, _ = load(settings["dataset"])
-    graph = dataset.graph(settings["split"], settings["split_seed"])
-    model = build_model(settings, graph, dataset.num_classes)
+    batches = make_batches(settings, dataset)
+    model = build_model(settings, batches.probe, dataset.num_classes)
     optimizer = model.configure_optimizers()
     times = []
     for _ in range(1 + EPOCHS):
         start = time.perf_counter()
         model.train()
-        optimizer.zero_grad()
-        model.training_step(graph).backward()
-        optimizer.step()
+        for graph in batches:
+            optimizer.zero_grad()
+            model.training_step(graph).backward()
+            optimizer.step()
         model.eval()
-        model.validation_step(graph)
+        model.validation_step(batches.validation)
         times.append(time.perf_counter() - start)
     epochs = min(settings["epochs"], PATIENCES * settings["patience"])
     return float(statistics.median(times[1:]) * epochs)

@@ -37,7 +37,7 @@ from src.sweep.trial import Task, make_pruner, tell_failed, work
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
 from src.tracking.ui import how_to_see
-from src.train.build import build_model
+from src.train.build import build_model, make_batches
 from src.train.fit import quiet_libraries
 from src.train.identity import CHECKPOINTS
 
@@ -100,7 +100,7 @@ def checked(search: Search) -> str:
     for split in search.splits:
         settings = search.settings(search.start, {"seed": 0} | split)
         dataset, data_hash = load(settings["dataset"])
-        build_model(settings, dataset.graph(settings["split"], settings["split_seed"]), dataset.num_classes)
+        build_model(settings, make_batches(settings, dataset).probe, dataset.num_classes)
     return data_hash
 
 

@@ -24,7 +24,7 @@ from src.settings import flatten
 from src.sweep.storage import POINT, REASON, RUN, counts, give_back, open_storage
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
-from src.train.build import build_model
+from src.train.build import build_model, make_batches
 from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
 
 REPORT_EVERY = 20  # epochs: looking at the other trials costs some milliseconds
@@ -208,14 +208,15 @@ def train(
         watch: may end the training.
     """
     dataset, _ = load(settings["dataset"])
-    graph = dataset.graph(settings["split"], settings["split_seed"])
+    batches = make_batches(settings, dataset)
+    graph = batches.probe
     try:
         model = build_model(settings, graph, dataset.num_classes)
     except UserError as error:
         raise _EndingError("refused", str(error)) from None
     with tempfile.TemporaryDirectory() as folder:
         quiet = settings | {"progress": False}
-        fit = make_fit(quiet, model, graph, _Curves(tracked, label), Path(folder), {}, [watch] if watch else [])
+        fit = make_fit(quiet, model, batches, _Curves(tracked, label), Path(folder), {}, [watch] if watch else [])
         if watch:
             watch.fit = fit
         fit.run(model)
@@ -228,7 +229,7 @@ def train(
         model.load_state_dict(fit.best.weights)
         model.eval()
         curves = layer_measures(
-            lambda observe: model(graph.x, graph.adjacency, observe), graph.edge_index, ["dirichlet_energy"]
+            lambda observe: model(graph.x, graph.adjacency, observe), graph.undirected_edges, ["dirichlet_energy"]
         )
         scores["dirichlet_energy"] = curves["dirichlet_energy"][-1]
     return scores

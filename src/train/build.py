@@ -1,16 +1,30 @@
-"""From settings to an initialised architecture."""
+"""From settings to the steps of an epoch and an initialised architecture."""
 
 from typing import Any
 
 import torch
 from hydra.utils import get_class
 
+from src.data.dataset import Dataset
+from src.data.graph_set import GraphSet
 from src.errors import UserError
+from src.graph.batches import Batches, OneGraph
 from src.graph.drop_edge import DropEdge
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier, Settings
 
 SHARED = ("depth", "hidden", "dropout", "norm", "lr", "weight_decay", "weight_decay_linear", "seed")
+
+
+def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet) -> Batches:
+    """What the run of these settings trains on and is evaluated with: one split of the dataset.
+
+    Raises:
+        UserError: there is no such split, or a part of it is empty.
+    """
+    if isinstance(dataset, GraphSet):
+        return dataset.batches(settings["split"], settings["dataset"]["batch_size"], settings["seed"])
+    return OneGraph(dataset.graph(settings["split"], settings["split_seed"]))
 
 
 def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> NodeClassifier:

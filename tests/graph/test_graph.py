@@ -36,6 +36,13 @@ def test_edges_exclude_self_loops_and_repeats() -> None:
     assert as_set(graph.edge_index) == as_set(PATH)
 
 
+@pytest.mark.parametrize("edge_index", [PATH, ONE_WAY, torch.empty(2, 0, dtype=torch.long)])
+def test_undirected_edges_stand_in_both_directions_once(edge_index: Tensor) -> None:
+    edges = make_graph(edge_index).undirected_edges
+    assert as_set(edges) == as_set(edge_index) | as_set(edge_index.flip(0))
+    assert edges.shape[1] == len(as_set(edges))
+
+
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
 def test_on_its_own_device_the_graph_is_itself(device: torch.device | str) -> None:
     graph = make_graph(PATH)

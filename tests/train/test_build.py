@@ -3,11 +3,14 @@ from typing import Any
 import pytest
 import torch
 
+from src.data.csbm import make_csbm
+from src.data.transfer import make_ring_transfer
 from src.errors import UserError
 from src.graph.adjacency import gcn_adjacency
+from src.graph.batches import GraphBatches, OneGraph
 from src.graph.graph import Graph
 from src.settings import compose_settings
-from src.train.build import build_model
+from src.train.build import build_model, make_batches
 
 N, CLASSES = 12, 2
 
@@ -69,3 +72,18 @@ def test_the_area_under_the_curve_needs_two_classes(star: Graph) -> None:
     assert build_model(settings, star, 2).settings.roc_auc
     with pytest.raises(UserError, match="needs two classes, csbm has 3"):
         build_model(settings, star, 3)
+
+
+def test_a_graph_with_nodes_to_classify_is_one_batch() -> None:
+    dataset = make_csbm([], nodes=60)
+    batches = make_batches(composed("split=3"), dataset)
+    assert isinstance(batches, OneGraph) and batches.task_range is None
+    assert torch.equal(batches.probe.train, dataset.train[3].nonzero().view(-1))
+
+
+def test_many_graphs_come_in_batches_of_the_dataset_size_in_the_order_of_the_run_seed() -> None:
+    task = make_ring_transfer([], size=6, train_graphs=30, test_graphs=10)
+    settings = compose_settings(["dataset=ring_transfer", "dataset.batch_size=8", "seed=5", "recipe=none"])
+    batches = make_batches(settings, task)
+    assert isinstance(batches, GraphBatches)
+    assert (batches.batch_size, batches.seed, batches.task_range, len(batches)) == (8, 5, 3, 4)
