@@ -14,6 +14,7 @@ from benchmarks.epochs import epoch_overhead
 from benchmarks.peers import gcnii_floor, peer_of
 from benchmarks.timing import alternate
 from src.data.prepare import load
+from src.data.rewire import make_batches
 from src.errors import UserError
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
@@ -56,7 +57,7 @@ def step_rows(table: Table, rounds: int) -> None:
     for name, depth in (("gcn", 2), ("gcnii", 2), ("gcnii", 8), ("gcnii", 64), ("acmp", 16)):
         settings = compose_settings([f"model={name}", f"depth={depth}"])
         dataset, _ = load(settings["dataset"])
-        graph = dataset.graph("public")
+        graph = make_batches(settings, dataset).probe
         sizes = (graph.x.shape[1], dataset.num_classes, depth, settings["hidden"], settings["dropout"])
         peer = peer_of(name, sizes, settings["model"])
         model = build_model(settings, graph, dataset.num_classes)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 
+from src.data.dataset import Dataset
 from src.data.prepare import load
 from src.errors import UserError
 from src.graph.adjacency import gcn_adjacency
@@ -44,6 +45,7 @@ def graph(name: str) -> Graph:
     """Cora, or the large graph with random features."""
     if name == "Cora":
         dataset, _ = load(compose_settings(["dataset=cora"])["dataset"])
+        assert isinstance(dataset, Dataset)
         return dataset.graph("public")
     generator = torch.Generator().manual_seed(0)
     n, ends = NODES_LARGE, torch.randint(0, NODES_LARGE, (2, EDGES_LARGE + EDGES_LARGE // 1000), generator=generator)

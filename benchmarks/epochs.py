@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from src.data.prepare import load
+from src.data.rewire import make_batches
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.settings import compose_settings
@@ -48,13 +49,14 @@ def epoch_overhead(
     """
     settings = compose_settings(["model=gcnii", f"depth={depth}", f"epochs={epochs}", f"patience={epochs}"])
     dataset, _ = load(settings["dataset"])
-    graph = dataset.graph("public")
+    batches = make_batches(settings, dataset)
+    graph = batches.probe
     model, bare, bare_eval = (build_model(settings, graph, dataset.num_classes) for _ in range(3))
     bare_eval.eval()
     interleaved = Interleaved(our_step(bare, graph), lambda: bare_eval(graph.x, graph.adjacency))
     with tempfile.TemporaryDirectory() as folder:
         tracked = TrackedRun(f"sqlite:///{folder}/mlflow.db", "bench", "bench", {}, {})
-        fit = make_fit(settings, model, graph, tracked, Path(folder), {}, [interleaved])
+        fit = make_fit(settings, model, batches, tracked, Path(folder), {}, [interleaved])
         fit.run(model)
         tracked.finish("FINISHED", "finished")
     epoch, step, evaluation = (statistics.fmean(values[5:]) for values in interleaved.seconds.values())

@@ -32,7 +32,7 @@ def make_graph(name: str) -> tuple[Tensor, int]:
     """Edges and number of nodes: of Cora, or uniformly random ones."""
     if name == "cora":
         dataset, _ = load(compose_settings(["dataset=cora"])["dataset"])
-        return dataset.graph("public").edge_index, dataset.num_nodes
+        return dataset.edge_index, dataset.num_nodes
     nothing = torch.empty(2, 0, dtype=torch.long)
     return random_edges(nothing, NODES, torch.Generator().manual_seed(0), num_edges=EDGES), NODES
 

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from benchmarks.peers import peer_of
 from src.config import CONF, ROOT
 from src.data.prepare import load
+from src.data.rewire import make_batches
 from src.graph.graph import Graph
 from src.ops import SparseFeatures
 from src.study.grid import Cell, expand
@@ -50,7 +51,7 @@ def plain_run(cell: Cell) -> tuple[int, float]:
     """Train and test one cell as a script would; returns epochs and test accuracy."""
     settings = cell.settings
     dataset, _ = load(settings["dataset"])
-    graph = dataset.graph(settings["split"])
+    graph = make_batches(settings, dataset).probe
     assert isinstance(graph.x, SparseFeatures)
     x, edge_index, y = graph.x.to_dense(), graph.edge_index, graph.y
     model, optimizer = peer(cell, graph, dataset.num_classes)

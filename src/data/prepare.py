@@ -18,17 +18,18 @@ from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 from src.cli import main
 from src.config import ROOT
 from src.data.dataset import FORMAT, Dataset
+from src.data.graph_set import GraphSet
 from src.data.manifest import md5
 from src.data.raw import prepared_file, raw_hashes, raw_paths
 from src.graph.bottleneck import bottleneck_statistics
-from src.graph.statistics import graph_statistics
+from src.graph.statistics import graph_statistics, topology
 from src.settings import plain
 from src.validation import validate
 
-COMMON = ("name", "_target_", "files", "path", "splits", "split", "normalize_features", "metric")  # of every dataset
+COMMON = ("name", "_target_", "files", "path", "splits", "split", "normalize_features", "batch_size", "metric")
 
 
-def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset, str]:
+def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
     """The dataset of a config, from its prepared file where that is fresh, else prepared in passing.
 
     Args:
@@ -43,7 +44,8 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset, s
     """
     fingerprint = data_hash(config)
     path = prepared_file(config, folder)
-    dataset = Dataset.load(path, fingerprint)
+    kind = GraphSet if "batch_size" in config else Dataset
+    dataset = kind.load(path, fingerprint)
     if dataset is None:
         dataset = read(config)
         if config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
@@ -56,15 +58,27 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
     path = prepared_file(config, folder)
     dataset = read(config)
     dataset.save(path, data_hash(config))
-    statistics: dict[str, Any] = graph_statistics(dataset.x, dataset.edge_index, dataset.y)
-    statistics |= bottleneck_statistics(dataset.edge_index, dataset.num_nodes)
+    if isinstance(dataset, GraphSet):
+        sizes = {"graphs": len(dataset.y), "classes": dataset.num_classes, "features": dataset.width}
+        statistics: dict[str, Any] = sizes | {"task_range": dataset.task_range}
+        statistics |= topology(dataset.edge_index, dataset.num_nodes)
+        edge_index = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
+    else:
+        statistics = dict(graph_statistics(dataset.x, dataset.edge_index, dataset.y))
+        edge_index = dataset.edge_index
+    statistics |= bottleneck_statistics(edge_index, dataset.num_nodes)
     path.with_suffix(".json").write_text(json.dumps(statistics, indent=2) + "\n")
     return path
 
 
-def read(config: dict[str, Any]) -> Dataset:
-    """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised where asked."""
-    raw = get_method(config["_target_"])(raw_paths(config), **_own_knobs(config))
+def read(config: dict[str, Any]) -> Dataset | GraphSet:
+    """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised where asked.
+
+    Graphs of a task are taken as they are made: a tree's edges have one direction.
+    """
+    raw: Dataset | GraphSet = get_method(config["_target_"])(raw_paths(config), **_own_knobs(config))
+    if isinstance(raw, GraphSet):
+        return raw
     edge_index, _ = remove_self_loops(raw.edge_index)
     edge_index = coalesce(to_undirected(edge_index, num_nodes=raw.num_nodes), num_nodes=raw.num_nodes)
     x = _row_normalized(raw.x) if config["normalize_features"] else raw.x
@@ -75,7 +89,8 @@ def data_hash(config: dict[str, Any]) -> str:
     """Hash of everything that shapes the prepared graph; does not read raw files that the manifest lists."""
     raw = raw_hashes(config)
     reader = ROOT / (config["_target_"].rpartition(".")[0].replace(".", "/") + ".py")
-    shaping = [FORMAT, raw, config["_target_"], md5(reader), _own_knobs(config), config["normalize_features"]]
+    normalized = config.get("normalize_features", False)
+    shaping = [FORMAT, raw, config["_target_"], md5(reader), _own_knobs(config), normalized]
     return hashlib.md5(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
 
 

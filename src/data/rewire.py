@@ -1,4 +1,4 @@
-"""The graph of a run: one split of a dataset, with the edges that `rewiring` makes of its own.
+"""The graphs of a run: one split of a dataset, with the edges that `rewiring` makes of its own.
 
 python -m src.data.rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.yaml runs
 """
@@ -16,14 +16,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig
 from torch.nn import functional as F
+from torch_geometric.utils import to_undirected
 
 from src.cli import main
 from src.config import ROOT
 from src.data.dataset import Dataset
+from src.data.graph_set import GraphSet
 from src.data.prepare import load
 from src.data.raw import prepared_file
 from src.data.wiring import Wiring
 from src.errors import UserError
+from src.graph.batches import Batches, OneGraph
 from src.graph.effect import effect
 from src.graph.graph import Graph
 from src.program import program, sources
@@ -39,18 +42,25 @@ class Rewired:
     """What a run trains on.
 
     Attributes:
-        graph: one split, with the edges to propagate over.
+        batches: of one split, with the edges to propagate over.
         data_hash: of the data and what made these edges of it.
         effect: what the rewiring did, by names such as `rewiring/edges_added`; nothing without one.
     """
 
-    graph: Graph
+    batches: Batches
     data_hash: str
     effect: dict[str, float]
 
+    @property
+    def graph(self) -> Graph:
+        """What a network is built for, and measured on."""
+        return self.batches.probe
 
-def rewire(dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: Path | None = None) -> Rewired:
-    """The graph of a run, from the edges that are kept from before where they are fresh.
+
+def rewire(
+    dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
+) -> Rewired:
+    """The graphs of a run, with the edges that are kept from before where they are fresh.
 
     New nodes have features of zero and class -1, and are in no part of the split, which is that of the data. Where the
     rewiring is of the last layer alone, the others propagate over the data's own edges.
@@ -63,17 +73,33 @@ def rewire(dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: P
     Raises:
         UserError: the split is not there, the graph cannot be rewired like that, or a kept file is corrupt.
     """
-    graph = dataset.graph(settings["split"], settings["split_seed"])
     if rewiring_name(settings) == "none":
-        return Rewired(graph, data_hash, {})
+        return Rewired(make_batches(settings, dataset), data_hash, {})
     wiring = kept_wiring(dataset, data_hash, settings, folder)
-    x = graph.x
-    if wiring.num_nodes > dataset.num_nodes:
-        x = replace(dataset, x=F.pad(dataset.x, (0, 0, 0, wiring.num_nodes - dataset.num_nodes))).features()
-    last = settings["rewiring"]["layers"] == "last"
-    graph = graph.rewired(x, wiring.edge_index, settings["depth"] if last else None)
     found = {f"rewiring/{name}": value for name, value in wiring.effect.items()}
-    return Rewired(graph, rewired_hash(data_hash, settings), found)
+    return Rewired(make_batches(settings, dataset, wiring), rewired_hash(data_hash, settings), found)
+
+
+def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet, wiring: Wiring | None = None) -> Batches:
+    """What the run of these settings trains on and is evaluated with: one split of the dataset.
+
+    Args:
+        wiring: the edges to propagate over, if not the data's own.
+
+    Raises:
+        UserError: there is no such split, or a part of it is empty.
+    """
+    last = settings["depth"] if wiring and settings["rewiring"]["layers"] == "last" else None
+    if isinstance(dataset, GraphSet):
+        size, seed = settings["dataset"]["batch_size"], settings["seed"]
+        return dataset.batches(settings["split"], size, seed, wiring.edge_index if wiring else None, last)
+    graph = dataset.graph(settings["split"], settings["split_seed"])
+    if wiring:
+        x = graph.x
+        if wiring.num_nodes > dataset.num_nodes:
+            x = replace(dataset, x=F.pad(dataset.x, (0, 0, 0, wiring.num_nodes - dataset.num_nodes))).features()
+        graph = graph.rewired(x, wiring.edge_index, last)
+    return OneGraph(graph)
 
 
 def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:
@@ -86,7 +112,9 @@ def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:
     return hashlib.md5(json.dumps([data_hash, shaping, code], sort_keys=True).encode()).hexdigest()
 
 
-def kept_wiring(dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: Path | None = None) -> Wiring:
+def kept_wiring(
+    dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
+) -> Wiring:
     """The rewired edges, made only where no file holds them: of several processes one makes them, the others wait."""
     fingerprint = rewired_hash(data_hash, settings)
     path = effect_file(settings, folder).with_name(f"{_pair(settings)}-{fingerprint[:8]}.pt")
@@ -101,18 +129,21 @@ def kept_wiring(dataset: Dataset, data_hash: str, settings: dict[str, Any], fold
     return wiring
 
 
-def make_wiring(dataset: Dataset, rewiring: dict[str, Any]) -> Wiring:
-    """Apply a rewiring: what is random in it is drawn from its own `seed`.
+def make_wiring(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> Wiring:
+    """Apply a rewiring: what is random in it is drawn from its own `seed`. Edges of one direction get both before it.
 
     Args:
         rewiring: a plain dict in the shape of `conf/rewiring/*.yaml`.
     """
     generator = torch.Generator().manual_seed(rewiring["seed"])
     knobs = {key: value for key, value in rewiring.items() if key not in OURS}
-    edge_index = get_method(rewiring["_target_"])(dataset.edge_index, dataset.num_nodes, generator, **knobs)
+    before, y = dataset.edge_index, dataset.y
+    if isinstance(dataset, GraphSet):  # of one of its graphs, whose nodes have no class of their own
+        before, y = to_undirected(before, num_nodes=dataset.num_nodes), torch.full((dataset.num_nodes,), -1)
+    edge_index = get_method(rewiring["_target_"])(before, dataset.num_nodes, generator, **knobs)
     highest = int(edge_index.max()) if edge_index.numel() else -1
     num_nodes = max(dataset.num_nodes, highest + 1)
-    return Wiring(edge_index, num_nodes, effect(dataset.edge_index, edge_index, dataset.y, num_nodes))
+    return Wiring(edge_index, num_nodes, effect(before, edge_index, y, num_nodes))
 
 
 def effect_file(settings: dict[str, Any], folder: Path | None = None) -> Path:

@@ -76,6 +76,14 @@ class Graph:
             return graph
         return replace(graph, adjacency=gcn_adjacency(edges, nodes), last=graph.adjacency, depth=last_of)
 
+    @property
+    def undirected_edges(self) -> Tensor:
+        """Edges without self-loops, (2, m), each in both directions, also those that messages pass in one alone."""
+        edges = self.edge_index
+        if self.original is None and self.adjacency.symmetric:
+            return edges
+        return torch.cat([edges, edges.flip(0)], 1).unique(dim=1)
+
     def to(self, device: torch.device | str, **_: Any) -> "Graph":
         """The graph on a device: itself if it is there already, else a copy."""
         if self.y.device == torch.device(device):

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch_geometric.utils import homophily
 
 HOPS = 10
+Statistics = dict[str, int | float | dict[str, float]]
 EXACT, SAMPLE = 4096, 1024  # receptive fields start at every node of graphs up to EXACT nodes, else at SAMPLE nodes
 
 
@@ -65,7 +66,7 @@ def bottleneck_ratio(edge_index: Tensor, num_nodes: int, hidden: int, hops: int)
     return [size / hidden for size in [1.0, *receptive_field(edge_index, num_nodes, hops)]]
 
 
-def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> dict[str, int | float | dict[str, float]]:
+def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> Statistics:
     """Size, density, homophily, components and receptive field of an undirected graph.
 
     Args:
@@ -73,17 +74,31 @@ def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> dict[str, int 
         edge_index: (2, m), both directions of every undirected edge, no self-loops.
         y: classes (n,), -1 for none; edges at such nodes do not count for homophily.
     """
-    row, col = edge_index.numpy()
-    pattern = coo_array((np.ones(len(row)), (row, col)), shape=(len(y), len(y)))
-    field = receptive_field(edge_index, len(y))
+    shape = topology(edge_index, len(y))
     return {
-        "nodes": len(y),
-        "edges": edge_index.shape[1] // 2,
+        "nodes": shape["nodes"],
+        "edges": shape["edges"],
         "classes": int(y.max()) + 1,
         "features": x.shape[1],
         "feature_density": float(x.count_nonzero()) / x.numel(),
         "edge_homophily": edge_homophily(edge_index, y),
         "adjusted_homophily": adjusted_homophily(_labelled(edge_index, y), y),
+        "connected_components": shape["connected_components"],
+        "receptive_field": shape["receptive_field"],
+    }
+
+
+def topology(edge_index: Tensor, num_nodes: int) -> Statistics:
+    """Nodes, edges (a directed one counts as one, as an undirected one does), components and receptive field.
+
+    The receptive field holds the nodes that a node hears of, directions respected; components do not respect them.
+    """
+    row, col = edge_index.numpy()
+    pattern = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes))
+    field = receptive_field(edge_index, num_nodes)
+    return {
+        "nodes": num_nodes,
+        "edges": len(np.unique(np.minimum(row, col) * num_nodes + np.maximum(row, col))),
         "connected_components": int(connected_components(pattern, directed=False)[0]),
         "receptive_field": {str(k): size for k, size in enumerate(field, start=1)},
     }

@@ -15,8 +15,14 @@ measured by it, the same of ROC-AUC with chance 1/2.
    loses energy and rank too, but its Rayleigh quotient stays: nothing is averaged over neighbours there.
 4. `untrainable` if after the first epoch the gradient that arrives at the beginning, at state 0 or 1 whichever has more
    (an initial residual goes around layer 1), is less than 1 % of the last layer's.
-5. `under-fitted`: it has not learnt although states and gradients are alive, as a GCN whose neighbours differ.
-6. `unknown`: it has not learnt and the measures that rules 3 and 4 need were not recorded.
+5. `over-squashed`, of a task whose answer stands a known number of hops away: the state that is read out reacts to one
+   node at that distance less than 1 % as much as to itself or to a neighbour, whichever is more. Gradients do arrive
+   (rule 4), but not from there: what the target says counts less than a hundredth of what any near node says. For the
+   weights of P alone, as many layers as hops: on a ring it is 2/51 at 5 hops, 2/393 at 7. A binary tree whose edges go
+   up has no such ratio, each leaf weighs as much as the root: its many leaves get into each other's way, which ends as
+   `under-fitted`.
+6. `under-fitted`: it has not learnt although states and gradients are alive, as a GCN whose neighbours differ.
+7. `unknown`: it has not learnt and the measures that rules 3 and 4 need were not recorded.
 
 A network can be over-smoothed and untrainable at once (a plain GCN with 32 layers is): the order says which name it
 gets, the evidence gives the numbers of both. A collapse is gradual and the thresholds cut somewhere: a residual GCN
@@ -29,10 +35,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-VERDICTS = ("healthy", "over-smoothed", "untrainable", "over-fitted", "under-fitted", "diverged", "unknown")
+VERDICTS = (
+    "healthy", "over-smoothed", "untrainable", "over-squashed", "over-fitted", "under-fitted", "diverged", "unknown",
+)  # fmt: skip
 SKILL, GAP = 0.75, 1 / 3
 EACH, TOGETHER = 1 / 2, 1 / 12
 GRADIENT_RATIO = 0.01
+SENSITIVITY_RATIO = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,14 +52,22 @@ class Diagnosis:
     evidence: str
 
 
-def diagnose(train: float | None, val: float | None, chance: float, curves: Mapping[str, Sequence[float]]) -> Diagnosis:
+def diagnose(
+    train: float | None,
+    val: float | None,
+    chance: float,
+    curves: Mapping[str, Sequence[float]],
+    task_range: int | None = None,
+) -> Diagnosis:
     """Apply the rules above.
 
     Args:
         train, val: accuracy or ROC-AUC in [0, 1] at the selected epoch; None where the loss stopped being a number.
         chance: what a guess would score on the training nodes, in [0, 1).
         curves: by layer from 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch` and, for the
-            evidence only, `dirichlet_energy`.
+            evidence only, `dirichlet_energy`; by hop from 0, where it was measured: `sensitivity_by_hop`, how much a
+            read-out state reacts to one node at that distance.
+        task_range: hops from where the answer is read to where it stands, if the data is a task with such a distance.
     """
     if train is None or val is None or not (math.isfinite(train) and math.isfinite(val)):
         return Diagnosis("diverged", "the loss stopped being a number")
@@ -76,9 +93,24 @@ def diagnose(train: float | None, val: float | None, chance: float, curves: Mapp
             return Diagnosis("over-smoothed", evidence)
     if gradient and not share >= GRADIENT_RATIO:  # also where none arrives anywhere, or it is not a number
         return Diagnosis("untrainable", evidence)
+    arrives = _arrives(curves.get("sensitivity_by_hop", []), task_range)
+    if arrives is not None:
+        evidence += (
+            f"; sensitivity to a node {task_range} hops away, where the answer stands, {arrives:.1e} of a near one"
+        )
+        if arrives < SENSITIVITY_RATIO:
+            return Diagnosis("over-squashed", evidence)
     if not (rank and rayleigh and gradient):
         return Diagnosis("unknown", f"{evidence}; needs the measures effective_rank and rayleigh_quotient")
     return Diagnosis("under-fitted", evidence)
+
+
+def _arrives(sensitivity: Sequence[float], task_range: int | None) -> float | None:
+    """Sensitivity at the range of the task as a share of that at hop 0 or 1; None where it is not known."""
+    if task_range is None or task_range >= len(sensitivity):
+        return None
+    near = max(sensitivity[:2])
+    return sensitivity[task_range] / near if near and math.isfinite(near) else None
 
 
 def _states(curves: Mapping[str, Sequence[float]]) -> str:

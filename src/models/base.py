@@ -1,5 +1,6 @@
-"""What all architectures share: one full-batch training step, one evaluation, one optimiser."""
+"""What all architectures share: one training step, one evaluation, one optimiser."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,11 +118,15 @@ class NodeClassifier(pl.LightningModule):
 
     # Lightning -------------------------------------------------------------------------------------------------------
 
-    def training_step(self, graph: Graph, _: int = 0) -> Tensor:
-        """Mean cross-entropy on the training nodes, with dropout and DropEdge; scores `train_loss`."""
+    def training_step(self, graph: Graph, batch: int = 0) -> Tensor:
+        """Mean cross-entropy on the training nodes, with dropout and DropEdge; scores `train_loss`.
+
+        Over the batches of an epoch that is the mean of theirs.
+        """
         logits = self(graph.x, self.training_adjacency(graph, self.global_step))
         loss = F.cross_entropy(logits[graph.train], graph.y[graph.train])
-        self.scores["train_loss"] = loss.detach()
+        now = loss.detach()
+        self.scores["train_loss"] = torch.lerp(self.scores["train_loss"], now, 1 / (batch + 1)) if batch else now
         return loss
 
     def training_adjacency(self, graph: Graph, step: int) -> Adjacencies:
@@ -129,30 +134,36 @@ class NodeClassifier(pl.LightningModule):
         self.masks.restart(step)
         return self.settings.drop_edge(graph.layers, self.masks)
 
-    def validation_step(self, graph: Graph, _: int = 0) -> None:
-        """Scores training and validation nodes, without dropout, on the whole graph."""
-        logits = self(graph.x, graph.layers)
-        self.scores |= {"train_acc": _accuracy(logits, graph.y, graph.train)}
-        self.scores |= self._score("val", logits, graph.y, graph.val)
+    def validation_step(self, graphs: Iterable[Graph]) -> None:
+        """Scores the training and validation nodes of all graphs together, without dropout."""
+        (train_logits, train_y), val = self._read(graphs, "train", "val")
+        self.scores |= {"train_acc": _accuracy(train_logits, train_y)}
+        self.scores |= self._score("val", *val)
 
-    def test_step(self, graph: Graph, _: int = 0) -> None:
+    def test_step(self, graphs: Iterable[Graph]) -> None:
         """Scores all three parts; the only place where test labels are read."""
-        logits = self(graph.x, graph.layers)
-        parts = {"train": graph.train, "val": graph.val, "test": graph.test}
+        parts = ("train", "val", "test")
         self.scores = {}
-        for part, nodes in parts.items():
-            self.scores |= self._score(part, logits, graph.y, nodes)
+        for part, read in zip(parts, self._read(graphs, *parts), strict=True):
+            self.scores |= self._score(part, *read)
         del self.scores["train_loss"]  # that name is the loss with dropout
 
-    def _score(self, part: str, logits: Tensor, y: Tensor, nodes: Tensor) -> dict[str, Tensor]:
-        scores = {
-            f"{part}_loss": F.cross_entropy(logits[nodes], y[nodes]),
-            f"{part}_acc": _accuracy(logits, y, nodes),
-        }
+    def _read(self, graphs: Iterable[Graph], *parts: str) -> list[tuple[Tensor, Tensor]]:
+        """Logits and classes of the nodes of each part; of a graph nothing else is kept."""
+        found: dict[str, list[tuple[Tensor, Tensor]]] = {part: [] for part in parts}
+        for graph in graphs:
+            logits = self(graph.x, graph.layers)
+            for part, pieces in found.items():
+                nodes = getattr(graph, part)
+                pieces.append((logits[nodes], graph.y[nodes]))
+        return [(torch.cat(logits), torch.cat(y)) for logits, y in (zip(*p, strict=True) for p in found.values())]
+
+    def _score(self, part: str, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
+        scores = {f"{part}_loss": F.cross_entropy(logits, y), f"{part}_acc": _accuracy(logits, y)}
         if self.settings.roc_auc:
-            margin = (logits[nodes, 1] - logits[nodes, 0]).double()
+            margin = (logits[:, 1] - logits[:, 0]).double()
             spread = (margin.max() - margin.min()).clamp_min(1e-300)
-            scores[f"{part}_roc_auc"] = binary_auroc((margin - margin.min()) / spread, y[nodes])  # sigmoids saturate
+            scores[f"{part}_roc_auc"] = binary_auroc((margin - margin.min()) / spread, y)  # sigmoids saturate
         return scores
 
     def transfer_batch_to_device(self, batch: Graph, device: torch.device, dataloader_idx: int) -> Graph:
@@ -171,5 +182,5 @@ class NodeClassifier(pl.LightningModule):
         return torch.optim.Adam(settings, lr=self.settings.lr, fused=True)
 
 
-def _accuracy(logits: Tensor, y: Tensor, nodes: Tensor) -> Tensor:
-    return (logits[nodes].argmax(-1) == y[nodes]).float().mean()
+def _accuracy(logits: Tensor, y: Tensor) -> Tensor:
+    return (logits.argmax(-1) == y).float().mean()

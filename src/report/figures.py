@@ -18,8 +18,8 @@ from src.study.lines import COLORS, line_looks
 from src.study.statistics import over_runs
 
 MARKERS = {
-    "healthy": "o", "over-smoothed": "X", "untrainable": "v", "over-fitted": "s", "under-fitted": "^",
-    "diverged": "D", "unknown": "P",
+    "healthy": "o", "over-smoothed": "X", "untrainable": "v", "over-squashed": "<", "over-fitted": "s",
+    "under-fitted": "^", "diverged": "D", "unknown": "P",
 }  # fmt: skip
 LABELS = {
     "dirichlet_energy": "Dirichlet energy",

@@ -21,7 +21,7 @@ from src.study.statistics import counted, over_runs
 
 HERE = Path(__file__).parent
 BACKGROUNDS = dict(
-    zip(VERDICTS, ("#d9f0e5", "#f7d6bf", "#efd5e4", "#fbe8c6", "#d6e9f8", "#d0d0d0", "#f2f2f2"), strict=True)
+    zip(VERDICTS, ("#d9f0e5", "#f7d6bf", "#efd5e4", "#dcd6f0", "#fbe8c6", "#d6e9f8", "#d0d0d0", "#f2f2f2"), strict=True)
 )
 SHAPE = {"template": "plotly_white", "width": 1080, "height": 430, "margin": {"t": 50, "l": 70, "r": 20, "b": 50}}
 

@@ -50,18 +50,19 @@ def _timed(cell: Cell) -> float:
     """Training steps and evaluations of a cell's model, times a usual number of epochs."""
     settings = cell.settings
     dataset, data_hash = load(settings["dataset"])
-    graph = rewire(dataset, data_hash, settings).graph
-    model = build_model(settings, graph, dataset.num_classes)
+    batches = rewire(dataset, data_hash, settings).batches
+    model = build_model(settings, batches.probe, dataset.num_classes)
     optimizer = model.configure_optimizers()
     times = []
     for _ in range(1 + EPOCHS):
         start = time.perf_counter()
         model.train()
-        optimizer.zero_grad()
-        model.training_step(graph).backward()
-        optimizer.step()
+        for graph in batches:
+            optimizer.zero_grad()
+            model.training_step(graph).backward()
+            optimizer.step()
         model.eval()
-        model.validation_step(graph)
+        model.validation_step(batches.validation)
         times.append(time.perf_counter() - start)
     epochs = min(settings["epochs"], PATIENCES * settings["patience"])
     return float(statistics.median(times[1:]) * epochs)

@@ -210,13 +210,14 @@ def train(
     """
     dataset, data_hash = load(settings["dataset"])
     try:
-        graph = rewire(dataset, data_hash, settings).graph
+        batches = rewire(dataset, data_hash, settings).batches
+        graph = batches.probe
         model = build_model(settings, graph, dataset.num_classes)
     except UserError as error:
         raise _EndingError("refused", str(error)) from None
     with tempfile.TemporaryDirectory() as folder:
         quiet = settings | {"progress": False}
-        fit = make_fit(quiet, model, graph, _Curves(tracked, label), Path(folder), {}, [watch] if watch else [])
+        fit = make_fit(quiet, model, batches, _Curves(tracked, label), Path(folder), {}, [watch] if watch else [])
         if watch:
             watch.fit = fit
         fit.run(model)
@@ -230,7 +231,7 @@ def train(
         model.eval()
         curves = layer_measures(
             lambda observe: model(graph.x, graph.layers, observe),
-            graph.edge_index,
+            graph.undirected_edges,
             ["dirichlet_energy"],
             graph.num_nodes,
         )

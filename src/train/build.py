@@ -1,4 +1,4 @@
-"""From settings to an initialised architecture."""
+"""From settings to the steps of an epoch and an initialised architecture."""
 
 from typing import Any
 

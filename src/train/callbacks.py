@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from src.graph.graph import Graph
+from src.graph.batches import Batches
 
 EPOCH_METRICS = ("train_loss", "train_acc", "val_loss", "val_acc", "val_roc_auc")
 
@@ -33,16 +33,16 @@ class Evaluation(Callback):
     """Validates at the end of every epoch: Lightning's own validation loop adds a millisecond to it.
 
     Args:
-        graph: what `validation_step` is given.
+        batches: whose `validation` the model's `validation_step` is given.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         model.eval()
         with torch.inference_mode():
-            model.validation_step(self.graph)
+            model.validation_step(self.batches.validation)
         model.train()
 
 

@@ -1,4 +1,4 @@
-"""Lightning's trainer as a run uses it: full-batch, quiet, resumable."""
+"""Lightning's trainer as a run uses it: quiet, resumable."""
 
 import contextlib
 import logging
@@ -14,24 +14,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerStatus
 
-from src.graph.graph import Graph
+from src.graph.batches import Batches
 from src.models.base import NodeClassifier
 from src.train.callbacks import BestState, EpochBar, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
 from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
-
-
-class OneGraph:
-    """The data loader of full-batch training: the whole graph, once an epoch."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-
-    def __iter__(self) -> Iterator[Graph]:
-        yield self.graph
-
-    def __len__(self) -> int:
-        return 1
 
 
 @dataclass
@@ -39,7 +26,7 @@ class Fit:
     """A trainer, its loader, and the callbacks whose findings are read after the fit."""
 
     trainer: pl.Trainer
-    loader: OneGraph
+    loader: Batches
     best: BestState
     recorder: Recorder
     first: FirstEpoch
@@ -108,7 +95,7 @@ def _hearing_ctrl_c(handler: Callable[[int, Any], None]) -> Iterator[None]:
 def make_fit(
     settings: dict[str, Any],
     model: NodeClassifier,
-    graph: Graph,
+    batches: Batches,
     tracked: EpochLog,
     folder: Path,
     identity: dict[str, str],
@@ -117,9 +104,9 @@ def make_fit(
     """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last."""
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
-    first = FirstEpoch(lambda: training_gradient_norms(model, graph))
+    first = FirstEpoch(lambda: training_gradient_norms(model, batches.probe))
     saver = Saver(folder / LAST, settings["checkpoint_every"])
-    callbacks = [Evaluation(graph), best, recorder, first, saver, *extra]
+    callbacks = [Evaluation(batches), best, recorder, first, saver, *extra]
     if settings["progress"]:
         callbacks.append(EpochBar(tracked.name, best))
     trainer = pl.Trainer(
@@ -132,7 +119,7 @@ def make_fit(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    return Fit(trainer, OneGraph(graph), best, recorder, first, saver)
+    return Fit(trainer, batches, best, recorder, first, saver)
 
 
 def quiet_libraries() -> None:

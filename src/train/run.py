@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from src.data.prepare import load
 from src.data.rewire import rewire
 from src.errors import UserError
+from src.graph.batches import Batches
 from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
 from src.graph.statistics import edge_homophily
@@ -79,7 +80,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: 
 def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str], folder: Path) -> Result:
     dataset, data_hash = load(settings["dataset"])
     rewired = rewire(dataset, data_hash, settings)
-    graph = rewired.graph
+    batches, graph = rewired.batches, rewired.batches.probe
     model = build_model(settings, graph, dataset.num_classes)
     code = code_hash(settings["model"]["_target_"])
     identity = {"config_hash": config_hash(settings), "data_hash": rewired.data_hash, "code_hash": code}
@@ -101,11 +102,11 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
         if "config" in settings["tracking"]["artifacts"]:
             tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
             tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
-        fit = make_fit(settings, model, graph, tracked, folder, identity)
+        fit = make_fit(settings, model, batches, tracked, folder, identity)
         if not (content and fit.restore(model, content)):
             fit.run(model, checkpoint)
         result.scores |= rewired.effect
-        _evaluate(fit, model, graph, settings["measures"], result)
+        _evaluate(fit, model, batches, settings["measures"], result)
         _record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:
         if tracked:
@@ -119,20 +120,22 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
     return result
 
 
-def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str], result: Result) -> None:
+def _evaluate(fit: Fit, model: NodeClassifier, batches: Batches, measures: list[str], result: Result) -> None:
     """Gradients of the last state, then the best state: tested once, measured layer by layer.
 
     Of a run that diverged the best state before that, or the first, is measured, and nothing is tested.
     `base_edges` and `active_edges` are of what the first layer propagates over, as a rewiring made it; the measures by
     layer and `edge_homophily` are of the data's own edges and nodes, so that rewirings can be compared.
     """
-    best, epochs = fit.best, len(fit.recorder.history)
+    best, graph, epochs = fit.best, batches.probe, len(fit.recorder.history)
     result.curves["gradient_norm"] = training_gradient_norms(model, graph)
     model.load_state_dict(best.weights)
+    model.eval()
     if best.diverged:
         result.outcome = "diverged"
     else:
-        fit.trainer.test(model, fit.loader, verbose=False)
+        with torch.inference_mode():
+            model.test_step(batches.whole)
         for name, value in model.scores.items():
             result.scores[name if name.startswith("test") else f"best_{name}"] = float(value)
         result.scores["best_epoch"] = best.epoch
@@ -140,23 +143,27 @@ def _evaluate(fit: Fit, model: NodeClassifier, graph: Graph, measures: list[str]
         "epochs_run": epochs,
         "seconds_per_epoch": fit.recorder.seconds / epochs,
         "base_edges": graph.layers.at(1).num_edges,
-        "edge_homophily": edge_homophily(graph.edge_index, graph.y),
         "active_edges": active_edges(model.training_adjacency(graph, 0).at(1)),
     }
-    model.eval()
+    if batches.task_range is None:
+        result.scores["edge_homophily"] = edge_homophily(graph.edge_index, graph.y)
+    else:
+        result.scores["task_range"] = batches.task_range
     result.curves["gradient_norm_first_epoch"] = fit.first.result
     by_layer = [name for name in measures if name != "sensitivity"]
     result.curves |= layer_measures(
-        lambda observe: model(graph.x, graph.layers, observe), graph.edge_index, by_layer, graph.num_nodes
+        lambda observe: model(graph.x, graph.layers, observe), graph.undirected_edges, by_layer, graph.num_nodes
     )
     result.scores |= model.findings()
     if "sensitivity" in measures:
-        result.curves |= squashing_by_hop(model, graph)
-    labels = graph.y[graph.train]
-    chance = float(labels.bincount().max() / len(labels))
+        result.curves |= squashing_by_hop(model, graph, batches.task_range)
+    chance = float(batches.labels.bincount().max() / len(batches.labels))
     metric, floor = ("roc_auc", 0.5) if model.settings.roc_auc else ("acc", chance)
     train, val = (result.scores.get(f"best_{part}_{metric}") for part in ("train", "val"))
-    result.diagnosis = diagnose(train, val, floor, result.curves)
+    result.diagnosis = diagnose(train, val, floor, result.curves, batches.task_range)
+    if batches.task_range is not None and batches.task_range > model.settings.depth:
+        far = f"the answer stands {batches.task_range} hops away, the network has depth {model.settings.depth}"
+        result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {far}")
     if best.diverged and "broke_at_time" in result.scores:
         evidence = f"{result.diagnosis.evidence}; states overflowed at t={result.scores['broke_at_time']:g}"
         result.diagnosis = replace(result.diagnosis, evidence=evidence)

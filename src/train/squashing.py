@@ -12,21 +12,26 @@ from src.ops import SparseFeatures
 NODES, SEED = 16, 0  # drawn once: the same nodes of a graph in every run
 
 
-def squashing_by_hop(model: NodeClassifier, graph: Graph) -> dict[str, list[float]]:
+def squashing_by_hop(model: NodeClassifier, graph: Graph, task_range: int | None = None) -> dict[str, list[float]]:
     """`sensitivity_by_hop` and `bottleneck_ratio_by_hop` of a model in evaluation mode, for k = 0, 1, ... hops.
 
     Hops are along the data's own edges, between its own nodes, also where the model propagates over rewired ones.
     Up to one hop more than the model has layers, or to the farthest node that the 16 drawn ones reach. Features are
-    made dense for the pass. Without the first curve where an adjoint solver cannot go back.
+    made dense for the pass. Of a task with a range, the nodes are such as are read out, up to that range at least.
+    Without the first curve where an adjoint solver cannot go back.
     """
     x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
     n = graph.num_nodes
-    nodes = torch.randperm(n, generator=torch.Generator().manual_seed(SEED))[:NODES]
-    hops = int(hop_distance(graph.edge_index, n, nodes, model.settings.depth + 1).max())
-    curves = {"bottleneck_ratio_by_hop": bottleneck_ratio(graph.edge_index, n, model.settings.hidden, hops)}
+    edges, limit = graph.undirected_edges, max(model.settings.depth + 1, task_range or 0)
+    if task_range is None:
+        nodes = torch.randperm(n, generator=torch.Generator().manual_seed(SEED))[:NODES]
+    else:
+        nodes = graph.train[:NODES]
+    hops = int(hop_distance(edges, n, nodes, limit).max())
+    curves = {"bottleneck_ratio_by_hop": bottleneck_ratio(edges, n, model.settings.hidden, hops)}
     try:
         curves["sensitivity_by_hop"] = sensitivity(
-            lambda features, observe: model(features, graph.layers, observe), x, graph.edge_index, nodes, hops
+            lambda features, observe: model(features, graph.layers, observe), x, edges, nodes, hops
         )
     except AssertionError as error:
         if not stuck(error):

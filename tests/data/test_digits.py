@@ -13,7 +13,9 @@ from src.data.prepare import read
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     config = {"_target_": "src.data.digits.make_digits", "neighbors": 10, "seed": 0, "normalize_features": False}
-    return read({"name": "digits"} | config)
+    dataset = read({"name": "digits"} | config)
+    assert isinstance(dataset, Dataset)
+    return dataset
 
 
 def test_nodes(digits: Dataset) -> None:

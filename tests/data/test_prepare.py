@@ -14,6 +14,7 @@ import torch
 
 from src.data import prepare as module
 from src.data.dataset import Dataset
+from src.data.graph_set import GraphSet
 from src.data.prepare import data_hash, load, prepare, read
 from src.errors import UserError
 
@@ -75,6 +76,9 @@ def test_new_raw_files_are_prepared_afresh(
         ("csbm", {"seed": 1}, False),
         ("digits", {"neighbors": 3}, False),
         ("digits", {"split": 4}, True),
+        ("tree_neighbors_match", {"radius": 2}, False),
+        ("tree_neighbors_match", {"batch_size": 3}, True),
+        ("ring_transfer", {"size": 6}, False),
     ],
 )
 def test_data_hash_covers_what_shapes_the_graph(
@@ -119,6 +123,37 @@ def test_generated_graphs_are_not_kept(project: Path, dataset_config: Read) -> N
     dataset, _ = load(dataset_config("csbm", nodes=60))
     assert dataset.num_nodes == 60
     assert not (project / "prepared").exists()
+
+
+TASKS = ["tree_neighbors_match", "ring_transfer", "crossed_ring_transfer", "clique_path_transfer"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks_are_taken_as_they_are_made(project: Path, dataset_config: Read, name: str) -> None:
+    config = dataset_config(name)
+    graphs, fingerprint = load(config)
+    assert isinstance(graphs, GraphSet) and fingerprint == data_hash(config)
+    forth = set(map(tuple, graphs.edge_index.T.tolist()))
+    back = {(b, a) for a, b in forth}
+    assert forth.isdisjoint(back) if name == "tree_neighbors_match" else forth == back
+    assert not (project / "prepared").exists()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_prepared_task_is_read_again(
+    project: Path, dataset_config: Read, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    config = dataset_config(name)
+    prepare(config)
+    monkeypatch.setattr(module, "read", no_reading)
+    graphs, _ = load(config)
+    assert isinstance(graphs, GraphSet)
+    statistics = json.loads((project / "prepared" / f"{name}.json").read_text())
+    tree = {"graphs": 8000, "nodes": 15, "edges": 14, "classes": 8, "features": 16, "task_range": 3}
+    ring = {"graphs": 6000, "nodes": 10, "edges": 10, "classes": 5, "features": 5, "task_range": 5}
+    wanted = {"tree_neighbors_match": tree, "ring_transfer": ring}.get(name, {"nodes": 10})
+    assert {key: statistics[key] for key in wanted} == wanted
+    assert statistics["connected_components"] == 1
 
 
 def test_prepare_writes_statistics(project: Path, dataset_config: Read) -> None:

@@ -16,12 +16,16 @@ import torch
 from src.cli import main
 from src.config import CONF
 from src.data import rewire as module
+from src.data.csbm import make_csbm
 from src.data.dataset import Dataset
 from src.data.prepare import load
-from src.data.rewire import Rewired, kept_wiring, rewire, rewired_hash
+from src.data.rewire import Rewired, kept_wiring, make_batches, rewire, rewired_hash
+from src.data.transfer import make_ring_transfer
 from src.data.wiring import Wiring
 from src.errors import UserError
+from src.graph.batches import GraphBatches, OneGraph, disjoint_copies
 from src.settings import compose_settings
+from src.train.build import build_model
 
 OPTIONS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml") if path.stem != "none")
 Made = Callable[..., Rewired]
@@ -71,7 +75,7 @@ def test_every_option_rewires_and_leaves_the_data_alone(name: str, tmp_path: Pat
     before = {key: value.clone() for key, value in asdict(dataset).items()}
     found = rewire(dataset, fingerprint, settings, tmp_path)
     assert all(torch.equal(value, getattr(dataset, key)) for key, value in before.items())
-    graph, plain = found.graph, dataset.graph("0")
+    graph, plain = found.graph, make_batches(settings, dataset).probe
     changed, old = propagated(graph), as_set(dataset.edge_index)
     assert changed != old
     assert len(changed - old) == 2 * found.effect["rewiring/edges_added"]
@@ -213,3 +217,47 @@ def test_the_command_without_a_rewiring(monkeypatch: pytest.MonkeyPatch, capsys:
         main(module._task)
     assert ended.value.code == 1
     assert capsys.readouterr().err == "error: rewiring=none changes nothing: choose another, such as rewiring=random\n"
+
+
+def test_a_graph_with_nodes_to_classify_is_one_batch() -> None:
+    dataset = make_csbm([], nodes=60)
+    batches = make_batches(composed("split=3"), dataset)
+    assert isinstance(batches, OneGraph) and batches.task_range is None
+    assert torch.equal(batches.probe.train, dataset.train[3].nonzero().view(-1))
+
+
+def test_many_graphs_come_in_batches_of_the_dataset_size_in_the_order_of_the_run_seed() -> None:
+    task = make_ring_transfer([], size=6, train_graphs=30, test_graphs=10)
+    settings = compose_settings(["dataset=ring_transfer", "dataset.batch_size=8", "seed=5", "recipe=none"])
+    batches = make_batches(settings, task)
+    assert isinstance(batches, GraphBatches)
+    assert (batches.batch_size, batches.seed, batches.task_range, len(batches)) == (8, 5, 3, 4)
+
+
+@pytest.mark.parametrize("layers", ["all", "last"])
+@pytest.mark.parametrize("name", ["virtual_node", "fully_adjacent", "random"])
+@pytest.mark.parametrize("task", ["tree_neighbors_match", "ring_transfer"])
+def test_each_of_many_graphs_is_rewired_alike(task: str, name: str, layers: str, tmp_path: Path) -> None:
+    """A batch is rewired as its graphs are one by one: the logits of each are those that it has alone."""
+    few = ["dataset.radius=2"] if task.startswith("tree") else ["dataset.size=6", "dataset.train_graphs=20"]
+    typed = [f"dataset={task}", *few, "recipe=none", "depth=2", "model=gcnii", "dropout=0", f"rewiring={name}"]
+    more = ["rewiring.num_edges=2"] if name == "random" else []
+    settings = compose_settings([*typed, *more, f"rewiring.layers={layers}"])
+    dataset, fingerprint = load(settings["dataset"])
+    batches = rewire(dataset, fingerprint, settings, tmp_path).batches
+    assert isinstance(batches, GraphBatches)
+    numbers = batches.parts["train"][:5]
+    together = batches.graph(numbers, "train")
+    assert together.num_nodes == 5 * dataset.num_nodes
+    assert together.new_nodes == 5 * (name == "virtual_node")
+    assert as_set(together.edge_index) == as_set(disjoint_copies(dataset.edge_index, dataset.num_nodes, 5))
+    net = build_model(settings, batches.probe, dataset.num_classes).eval()
+    plain = net(together.x, together.adjacency) if layers == "last" else None
+    with torch.no_grad():
+        found = net(together.x, together.layers)[together.train]
+        for k, number in enumerate(numbers):
+            alone = batches.graph(number.view(1), "train")
+            assert torch.allclose(net(alone.x, alone.layers)[alone.train[0]], found[k], atol=1e-6)
+            assert alone.y[alone.train[0]] == together.y[together.train[k]] == dataset.y[number]
+    if plain is not None:
+        assert not torch.allclose(plain[together.train], found, atol=1e-4)

@@ -36,6 +36,13 @@ def test_edges_exclude_self_loops_and_repeats() -> None:
     assert as_set(graph.edge_index) == as_set(PATH)
 
 
+@pytest.mark.parametrize("edge_index", [PATH, ONE_WAY, torch.empty(2, 0, dtype=torch.long)])
+def test_undirected_edges_stand_in_both_directions_once(edge_index: Tensor) -> None:
+    edges = make_graph(edge_index).undirected_edges
+    assert as_set(edges) == as_set(edge_index) | as_set(edge_index.flip(0))
+    assert edges.shape[1] == len(as_set(edges))
+
+
 WIDER = torch.tensor([[0, 0, 3, 3, 4, 4], [3, 4, 0, 4, 0, 3]])
 
 

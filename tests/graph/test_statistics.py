@@ -11,6 +11,7 @@ from src.graph.statistics import (
     edge_homophily,
     graph_statistics,
     receptive_field,
+    topology,
 )
 
 
@@ -142,3 +143,13 @@ def test_components(edge_index: Tensor, n: int, components: int) -> None:
 def test_edges_at_nodes_without_a_class_do_not_count_for_homophily() -> None:
     y = torch.tensor([0, 0, 1, -1])
     assert edge_homophily(path(4), y) == edge_homophily(path(3), y[:3]) == 1 / 2
+
+
+def test_a_directed_edge_counts_once_and_is_heard_one_way() -> None:
+    up = torch.tensor([[1, 2, 3], [0, 0, 1]])
+    found = topology(up, 5)
+    assert (found["nodes"], found["edges"], found["connected_components"]) == (5, 3, 2)
+    field = found["receptive_field"]
+    assert isinstance(field, dict)
+    assert (field["1"], field["2"]) == pytest.approx((8 / 5, 9 / 5))
+    assert topology(undirected((0, 1), (1, 2)), 3)["edges"] == 2

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 
 from src.measures.diagnosis import VERDICTS, Diagnosis, diagnose
 from src.settings import compose_settings
@@ -83,6 +84,51 @@ def test_a_deep_mlp_is_untrainable_not_over_smoothed() -> None:
 
 def test_weights_that_decayed_are_no_smoothing() -> None:
     assert verdict(0.5, 0.5, dirichlet_energy=[2.0, 1.0, 1e-12, 1e-13]) == "under-fitted"
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "task_range", "expected"),  # by hop
+    [
+        ([1.0, 2.0, 1.0, 0.0199], 3, "over-squashed"),  # less than 1 % of the larger of the first two
+        ([1.0, 2.0, 1.0, 0.02], 3, "under-fitted"),
+        ([2.0, 1.0, 1.0, 0.0199], 3, "over-squashed"),
+        ([1.0, 1.0, 0.001, 1.0], 3, "under-fitted"),  # gone on the way, but not where the answer stands
+        ([1.0, 1.0, 0.001, 0.001], None, "under-fitted"),  # no task with a distance
+        ([1.0, 1.0, 0.001], 3, "under-fitted"),  # not measured as far
+        ([], 3, "under-fitted"),
+        ([0.0, 0.0, 0.0, 0.0], 3, "under-fitted"),  # it reacts to nothing: not a matter of distance
+        ([INF, 1.0, 1.0, 0.001], 3, "under-fitted"),
+    ],
+)
+def test_what_stands_at_the_range_has_to_arrive(
+    sensitivity: list[float], task_range: int | None, expected: str
+) -> None:
+    curves = ALIVE | {"sensitivity_by_hop": sensitivity}
+    assert diagnose(0.5, 0.5, 0.5, curves, task_range).verdict == expected
+    assert diagnose(1.0, 1.0, 0.5, curves, task_range).verdict == "healthy"  # it has learnt
+
+
+def test_squashing_is_said_after_smoothing_and_untrainable_gradients() -> None:
+    squashed = {"sensitivity_by_hop": [1.0, 1.0, 0.001]}
+    assert diagnose(0.5, 0.5, 0.5, COLLAPSED | squashed, 2).verdict == "over-smoothed"
+    untrainable = {"gradient_norm_first_epoch": [0.0, 1e-9, 1.0, 1.0]}
+    assert diagnose(0.5, 0.5, 0.5, ALIVE | squashed | untrainable, 2).verdict == "untrainable"
+    found = diagnose(0.5, 0.5, 0.5, ALIVE | squashed, 2)
+    assert found.verdict == "over-squashed"
+    assert found.evidence.endswith(
+        "; sensitivity to a node 2 hops away, where the answer stands, 1.0e-03 of a near one"
+    )
+
+
+@pytest.mark.parametrize(("hops", "expected"), [(5, "under-fitted"), (7, "over-squashed")])
+def test_walks_on_a_ring_as_the_docstring_counts_them(hops: int, expected: str) -> None:
+    """Entries of P to the power of the number of hops, between a node of a ring and those at each distance."""
+    size = 2 * hops
+    step = torch.eye(size) + torch.eye(size).roll(1, 0) + torch.eye(size).roll(-1, 0)
+    walks = torch.linalg.matrix_power(step.double() / 3, hops)[0, : hops + 1].tolist()
+    curves = ALIVE | {"sensitivity_by_hop": walks}
+    assert diagnose(0.2, 0.2, 0.2, curves, hops).verdict == expected
+    assert walks[hops] / walks[0] == pytest.approx({5: 2 / 51, 7: 2 / 393}[hops])
 
 
 def test_the_order_of_the_rules() -> None:

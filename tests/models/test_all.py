@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from typing import Any
 from unittest.mock import Mock, call
 
@@ -12,8 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src.config import CONF
+from src.data.prepare import read
+from src.data.rewire import make_batches
 from src.errors import UserError
 from src.graph.adjacency import Adjacency, gcn_adjacency
+from src.graph.batches import Batches
 from src.graph.drop_edge import DropEdge
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
@@ -23,6 +27,7 @@ from src.models.norm import NORMS
 from src.ops import MaskSource, SparseFeatures
 from src.settings import compose_settings
 from src.train.build import build_model
+from src.train.gradients import training_gradient_norms
 
 N, FEATURES, CLASSES, LONELY = 18, 6, 3, 17
 NEEDS = {  # choices that cannot stand alone
@@ -192,6 +197,35 @@ def test_gradients_reach_every_learned_parameter(choice: Choice) -> None:
         learned = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
         unreached.append({name for name, grad in learned.items() if grad is None or grad.abs().max() < 1e-12})
     assert learned and set.intersection(*unreached) == set()
+
+
+@cache
+def task_batches(dataset: str) -> Batches:
+    typed = (
+        ["dataset.radius=2"]
+        if dataset.startswith("tree")
+        else ["dataset.size=6", "dataset.train_graphs=40", "dataset.test_graphs=8"]
+    )
+    chosen = compose_settings([f"dataset={dataset}", *typed, "dataset.batch_size=8", "recipe=none"])
+    return make_batches(chosen, read(chosen["dataset"]))
+
+
+@pytest.mark.parametrize("dataset", ["tree_neighbors_match", "ring_transfer"])
+@EVERY
+def test_trains_on_batches_of_graphs(choice: Choice, dataset: str) -> None:
+    batches = task_batches(dataset)
+    model = build_model(settings(choice), batches.probe, int(batches.labels.max()) + 1)
+    optimizer = model.configure_optimizers()
+    for number, graph in enumerate(islice(batches, 2)):
+        optimizer.zero_grad()
+        (loss := model.training_step(graph, number)).backward()
+        assert loss.isfinite()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        model.validation_step(batches.validation)
+    assert all(float(model.scores[name]) >= 0 for name in ("train_acc", "val_acc", "val_loss"))
+    assert len(training_gradient_norms(model, batches.probe)) in (0, 4)
 
 
 @EVERY

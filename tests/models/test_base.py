@@ -54,7 +54,7 @@ def make_model(name: str, seed: int = 0, **changes: Any) -> NodeClassifier:
 
 def scores(model: NodeClassifier, step: str, graph: Graph) -> dict[str, float]:
     with torch.no_grad():
-        getattr(model, step)(graph)
+        getattr(model, step)([graph])
     return {name: float(value) for name, value in model.scores.items() if name != "train_loss"}
 
 
@@ -179,7 +179,33 @@ def test_only_the_test_step_reads_test_labels(name: str) -> None:
     assert torch.equal(model.training_step(clean), model.training_step(poisoned))
     assert scores(model, "validation_step", clean) == scores(model, "validation_step", poisoned)
     with pytest.raises(IndexError):
-        model.test_step(poisoned)
+        model.test_step([poisoned])
+
+
+@EVERY
+def test_many_graphs_are_scored_as_one(name: str) -> None:
+    """The three parts of one graph, each shown on a copy of its own, give the scores of the whole."""
+    graph, model = make_graph(), make_model(name).eval()
+    none = torch.empty(0, dtype=torch.long)
+    halves = [replace(graph, val=part, train=none, test=none) for part in graph.val.split(3)]
+    rest = replace(graph, val=none)
+    for step in ("validation_step", "test_step"):
+        expected = scores(model, step, graph)
+        model.scores = {}
+        with torch.no_grad():
+            getattr(model, step)([*halves, rest])
+        found = {key: float(value) for key, value in model.scores.items()}
+        assert found == pytest.approx(expected)
+        model.scores = {}
+
+
+def test_the_training_loss_of_an_epoch_is_the_mean_of_its_batches() -> None:
+    model, graph, losses = make_model("gcn"), make_graph(), []
+    for batch, nodes in enumerate(graph.train.split(3)):
+        losses.append(float(model.training_step(replace(graph, train=nodes), batch)))
+        assert float(model.scores["train_loss"]) == pytest.approx(sum(losses) / len(losses))
+    model.training_step(graph, 0)
+    assert float(model.scores["train_loss"]) == pytest.approx(float(model.training_step(graph)))
 
 
 @EVERY

@@ -118,7 +118,7 @@ def test_roc_auc_counts_the_pairs_in_order_however_large_the_logits(size: float,
     graph = replace(graph, y=torch.arange(len(graph.y)) % 2)
     with torch.no_grad():
         model.weights[1].mul_(size)
-        model.test_step(graph)
+        model.test_step([graph])
         margin = model(graph.x, graph.adjacency).diff(dim=1).squeeze(1)
     for part, nodes in (("val", graph.val), ("test", graph.test)):
         first, second = (margin[nodes][graph.y[nodes] == label] for label in (1, 0))

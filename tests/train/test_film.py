@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from src.data.prepare import load
-from src.data.rewire import rewire
+from src.data.rewire import make_batches, rewire
 from src.measures.projection import plane
 from src.tracking.search import Records
 from src.train.build import build_model
@@ -24,7 +24,7 @@ Compose = Callable[..., dict[str, Any]]
 def test_every_layer_lies_in_the_plane(settings: Compose, tmp_path: Path, model: str) -> None:
     chosen = settings(f"model={model}", "depth=3")
     dataset, _ = load(chosen["dataset"])
-    graph = dataset.graph("0", 0)
+    graph = make_batches(chosen, dataset).probe
     network = build_model(chosen, graph, dataset.num_classes).eval()
     states: dict[int, torch.Tensor] = {}
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_every_layer_lies_in_the_plane(settings: Compose, tmp_path: Path, model:
 def test_frames_do_not_turn_between_layers(settings: Compose, tmp_path: Path) -> None:
     chosen = settings("model=gcnii", "depth=6")
     dataset, _ = load(chosen["dataset"])
-    graph = dataset.graph("0", 0)
+    graph = make_batches(chosen, dataset).probe
     save_states(build_model(chosen, graph, dataset.num_classes).eval(), graph, tmp_path / "states.npz")
     points = np.load(tmp_path / "states.npz")["points"].astype(np.float64)
     for before, after in pairwise(points[1:]):

@@ -10,8 +10,9 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from src.data.prepare import load
-from src.data.rewire import rewire
+from src.data.rewire import make_batches, rewire
 from src.graph.statistics import receptive_field
+from src.settings import compose_settings
 from src.train.build import build_model
 from src.train.figures import panels
 from src.train.identity import checkpoint_folder
@@ -26,7 +27,7 @@ Compose = Callable[..., dict[str, Any]]
 def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> None:
     chosen = settings(f"model={model}", f"depth={depth}", "hidden=4", "dataset.degree=2")
     dataset, _ = load(chosen["dataset"])
-    graph = dataset.graph(chosen["split"])
+    graph = make_batches(chosen, dataset).probe
     net = build_model(chosen, graph, dataset.num_classes).eval()
     curves = squashing_by_hop(net, graph)
     found = curves["sensitivity_by_hop"]
@@ -40,7 +41,7 @@ def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> N
 def test_the_curves_end_at_the_farthest_node(settings: Compose) -> None:
     chosen = settings("model=appnp", "depth=60", "hidden=4")
     dataset, _ = load(chosen["dataset"])
-    graph = dataset.graph(chosen["split"])
+    graph = make_batches(chosen, dataset).probe
     curves = squashing_by_hop(build_model(chosen, graph, dataset.num_classes).eval(), graph)
     assert len(curves["sensitivity_by_hop"]) == len(curves["bottleneck_ratio_by_hop"]) < 15
     assert not any(map(math.isnan, curves["sensitivity_by_hop"]))
@@ -64,7 +65,7 @@ def test_a_run_measures_the_tested_state(settings: Compose) -> None:
     chosen = settings("model=gcn", "depth=2", "epochs=6", "dropout=0.8", "measures=[sensitivity]")
     result = run(chosen)
     dataset, _ = load(chosen["dataset"])
-    graph = dataset.graph(chosen["split"])
+    graph = make_batches(chosen, dataset).probe
     net = build_model(chosen, graph, dataset.num_classes)
     net.load_state_dict(torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)["state_dict"])
     assert squashing_by_hop(net.eval(), graph)["sensitivity_by_hop"] == result.curves["sensitivity_by_hop"]
@@ -77,7 +78,21 @@ def test_a_rewired_network_hears_farther_along_the_same_hops(settings: Compose, 
     dataset, fingerprint = load(chosen["dataset"])
     rewired = rewire(dataset, fingerprint, chosen, tmp_path).graph
     net = build_model(chosen, rewired, dataset.num_classes).eval()
-    plain, found = squashing_by_hop(net, dataset.graph("0")), squashing_by_hop(net, rewired)
+    plain, found = squashing_by_hop(net, make_batches(chosen, dataset).probe), squashing_by_hop(net, rewired)
     assert found["bottleneck_ratio_by_hop"] == plain["bottleneck_ratio_by_hop"]
     assert plain["sensitivity_by_hop"][3] == 0
     assert (found["sensitivity_by_hop"][3] > 0) == (layers == "all")  # two hops over the new node
+
+
+def test_of_a_task_the_nodes_that_are_read_out_are_asked_up_to_the_answer() -> None:
+    """In a tree the messages of one direction reach the root, in as many layers as it is deep."""
+    typed = ["dataset=tree_neighbors_match", "dataset.radius=3", "model=gcn", "depth=3", "hidden=4", "recipe=none"]
+    chosen = compose_settings(typed)
+    dataset, _ = load(chosen["dataset"])
+    batches = make_batches(chosen, dataset)
+    found = {}
+    for depth in (2, 3):
+        net = build_model(chosen | {"depth": depth}, batches.probe, dataset.num_classes).eval()
+        found[depth] = squashing_by_hop(net, batches.probe, batches.task_range)["sensitivity_by_hop"]
+    assert len(found[2]) == len(found[3]) == 4
+    assert found[2][3] == 0 and all(value > 0 for value in [*found[2][:3], *found[3]])
