@@ -135,7 +135,7 @@ def test_a_rewired_graph_is_learnt_from(choice: Choice, new: int) -> None:
     with torch.no_grad():
         losses = []
         for one in (rewired, graph):
-            model.validation_step(one)
+            model.validation_step([one])
             losses.append(float(model.scores["val_loss"]))
     assert (losses[0] == losses[1]) == isinstance(model, MLP)
 
