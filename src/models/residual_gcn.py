@@ -1,9 +1,12 @@
 """GCN with a residual connection around every hidden layer."""
 
-from torch import Tensor
+from itertools import pairwise
 
-from src.models.base import Adjacencies, Features, Observer, ignore
+from torch import Tensor, nn
+
+from src.models.base import Adjacencies, Features, Observer, Settings, ignore
 from src.models.gcn import GCN
+from src.models.linear import glorot
 from src.ops import matmul, propagate
 
 
@@ -13,8 +16,25 @@ class ResidualGCN(GCN):
     .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l) + H^{(l-1)}
 
     in hidden layers; the first layer (features to hidden) and the last (hidden to classes) have none, since their sizes
-    differ. Dropout acts on what enters the convolution, not on the residual. Arguments, states and shapes as in `GCN`.
+    differ. Dropout acts on what enters the convolution, not on the residual. States and shapes as in `GCN`.
+
+    With `skip=linear` a node's own state has weights of its own in every layer, within the norm and relu (the tuned GCN
+    of Luo et al. 2024, https://arxiv.org/abs/2406.08993), so that a node can tell itself from its neighbours:
+
+    .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l + H^{(l-1)} V_l), \qquad
+        \mathrm{logits} = P H^{(L-1)} W_L + H^{(L-1)} V_L
+
+    Args:
+        settings: what every architecture is told.
+        bias: as in `GCN`.
+        skip: `identity` or `linear`.
     """
+
+    def __init__(self, settings: Settings, bias: bool = False, skip: str = "identity") -> None:
+        super().__init__(settings, bias)
+        sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
+        linear = skip == "linear"
+        self.own = nn.ParameterList(glorot(a, b) for a, b in pairwise(sizes)) if linear else None
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         observe(0, x)
@@ -24,10 +44,12 @@ class ResidualGCN(GCN):
             z = propagate(adjacency.at(layer), matmul(h, weight), scale=scale)
             if self.biases is not None:
                 z = z + self.biases[layer - 1]
+            if self.own is not None:
+                z = z + matmul(h, self.own[layer - 1]) * scale
             if layer == self.settings.depth:
                 state = z
-            elif layer == 1:
-                state = self.norms[0](z).relu()
+            elif layer == 1 or self.own is not None:
+                state = self.norms[layer - 1](z).relu()
             else:
                 state = self.norms[layer - 1](z).relu() + state
             observe(layer, state)

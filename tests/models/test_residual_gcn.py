@@ -54,6 +54,25 @@ def test_training_equals_the_dense_equation_under_the_same_masks(
     assert_same_as_dense(make(settings, depth, bias, dropout=p), dense)
 
 
+@pytest.mark.parametrize("p", [0.0, 0.4])
+@BIAS
+@DEPTH
+def test_a_linear_skip_equals_its_dense_equation(
+    depth: int, bias: bool, p: float, settings: Any, assert_same_as_dense: Any
+) -> None:
+    def linear(model: Any, h: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
+        for layer, (weight, own) in enumerate(zip(model.weights, model.own, strict=True), start=1):
+            dropped = drop(h)
+            z = p @ dropped @ weight + dropped @ own
+            if model.biases is not None:
+                z = z + model.biases[layer - 1]
+            h = F.relu(z) if layer < len(model.weights) else z
+        return h
+
+    torch.manual_seed(depth)
+    assert_same_as_dense(ResidualGCN(settings(depth, dropout=p), bias=bias, skip="linear").double(), linear)
+
+
 @BIAS
 def test_silent_hidden_layers_pass_the_first_state_on(bias: bool, settings: Any, graph: Graph) -> None:
     deep, shallow = make(settings, 6, bias), make(settings, 2, bias)
