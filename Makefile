@@ -66,5 +66,5 @@ repro: setup ## run what is out of date of dvc.yaml: prepare, the small study, i
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro $(ARGS)
 
 clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts, sweeps), data and .venv stay
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache checkpoints outputs prepared/*.pt
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache checkpoints outputs prepared/*.pt prepared/rewired/*-*-*
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
