@@ -43,10 +43,13 @@ class GIN(NodeClassifier):
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         observe(0, x)
         h, scale = self.drop(x)
+        weighted: Adjacency | None = None
         for layer, (weight, bias, second) in enumerate(zip(self.first, self.biases, self.second, strict=True), start=1):
             inner = matmul(h, weight) * scale
             own = (1 + self.epsilon[layer - 1]) * inner + bias
-            z = second(propagate(unweighted(adjacency.at(layer)), inner, residual=own).relu())
+            if (given := adjacency.at(layer)) is not weighted:  # the same in every layer, unless each drops its own
+                weighted, plain = given, unweighted(given)
+            z = second(propagate(plain, inner, residual=own).relu())
             if layer < self.settings.depth:
                 h, scale = self.relu_drop(self.norms[layer - 1](z))
                 observe(layer, h)

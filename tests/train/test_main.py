@@ -21,6 +21,8 @@ REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 QUICK = ("dataset=csbm", "progress=false", "tracking.artifacts=[config]")
 LONG = (*QUICK, "model=gcnii", "depth=4", "p_drop=0.2", "epochs=400", "patience=400", "checkpoint_every=20")
+RING = ("dataset=ring_transfer", "dataset.train_graphs=60", "dataset.test_graphs=10", "dataset.batch_size=16")
+MANY_GRAPHS = (*LONG, *RING, "dropout=0.2", "epochs=100")
 
 
 def client(workshop: Path) -> MlflowClient:
@@ -96,6 +98,15 @@ def test_every_dataset_trains_from_the_command_line(
     assert with_auc == {"minesweeper", "questions", "tolokers"}
 
 
+def test_a_gcn_learns_the_smallest_tree_by_heart(train: Train, workshop: Path) -> None:
+    tree = ("dataset=tree_neighbors_match", "dataset.radius=2", "dataset.batch_size=16", "monitor=train_acc")
+    network = ("model=gcn", "depth=4", "hidden=32", "norm=layer", "dropout=0", "weight_decay=0", "recipe=none")
+    done = train(*tree, *network, "lr=0.005", "epochs=300", "patience=60", *QUICK[1:])
+    assert done.returncode == 0, done.stderr
+    (run,) = client(workshop).search_runs(["1"])
+    assert run.data.metrics["best_train_acc"] == 1
+
+
 def test_a_failing_job_of_a_multirun_does_not_stop_the_others(train: Train, workshop: Path) -> None:
     done = train(*QUICK, "model=gcn", "-m", "depth=2,0,3", "epochs=1")
     assert done.returncode == 1
@@ -112,21 +123,24 @@ def test_the_short_result_says_what_a_person_wants_to_know(train: Train, worksho
         assert words in done.stdout
 
 
+@pytest.mark.parametrize(("typed", "epochs"), [(LONG, 400), (MANY_GRAPHS, 100)], ids=["one graph", "many graphs"])
 def test_a_killed_run_goes_on_to_the_same_weights(
-    train: Train, workshop: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    train: Train, workshop: Path, environment: dict[str, str], typed: tuple[str, ...], epochs: int
 ) -> None:
-    assert train(*LONG).returncode == 0
+    assert train(*typed).returncode == 0
     expected = weights(workshop)
     for path in workshop.glob("checkpoints/*/*"):
         path.unlink()
 
-    process = subprocess.Popen(command_line(*LONG), cwd=workshop, env=environment, stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command_line(*typed), cwd=workshop, env=environment, stdout=subprocess.DEVNULL, text=True
+    )
     wait_for_checkpoint(process, workshop)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not list(workshop.glob("checkpoints/*/final.ckpt"))
 
-    done = train(*LONG, "ckpt=last")
+    done = train(*typed, "ckpt=last")
     assert done.returncode == 0, done.stderr
     resumed = weights(workshop)
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
@@ -135,7 +149,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     for run in runs:
         for metric in ("train_loss", "val_acc"):
             steps = [point.step for point in client(workshop).get_metric_history(run.info.run_id, metric)]
-            assert sorted(steps) == list(range(400)), metric
+            assert sorted(steps) == list(range(epochs)), metric
 
 
 def test_ctrl_c_closes_the_run_and_says_how_to_go_on(workshop: Path, environment: dict[str, str]) -> None:

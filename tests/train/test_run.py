@@ -1,5 +1,6 @@
 """One run in this process: what it scores, records, keeps and refuses."""
 
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from src.errors import UserError
-from src.settings import flatten
+from src.settings import compose_settings, flatten
 from src.tracking.run import TrackedRun
 from src.train.identity import checkpoint_folder
 from src.train.run import run
@@ -225,3 +226,69 @@ def test_ctrl_c_while_a_run_is_being_created_leaves_none_running(
         signal.signal(signal.SIGINT, before)
     recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(created[0])
     assert (recorded.info.status, recorded.data.tags["outcome"]) == ("KILLED", "interrupted")
+
+
+TREE = ("dataset=tree_neighbors_match", "dataset.radius=2", "recipe=none", "hidden=8", "epochs=4")
+RING = ["dataset=ring_transfer", "dataset.train_graphs=40", "dataset.test_graphs=10", "recipe=none"]
+
+
+@pytest.fixture
+def tasks(settings: Compose) -> Compose:
+    """Settings of a small run on a task: those of `settings` name nodes, which a task has no setting for."""
+
+    def compose(*overrides: str) -> dict[str, Any]:
+        uri = settings()["tracking"]["uri"]
+        found = compose_settings([*overrides, "progress=false", "trainer.threads=1", "tracking.artifacts=[states]"])
+        found["tracking"]["uri"] = uri
+        return found
+
+    return compose
+
+
+def test_a_run_on_many_graphs_records_what_one_on_one_graph_does(tasks: Compose) -> None:
+    chosen = tasks(*TREE, "model=gcnii", "depth=3", "p_drop=0.2", "dataset.batch_size=16")
+    result = run(chosen)
+    for name in ("train_loss", "train_acc", "val_loss", "val_acc"):
+        assert [step for step, _ in history(chosen, result.run_id, name)] == list(range(4)), name
+    for name in CURVES:
+        assert [step for step, _ in history(chosen, result.run_id, name)] == [0, 1, 2, 3], name
+        assert all(math.isfinite(value) for value in result.curves[name]), name
+    for name in ("test_acc", "best_train_acc", "best_val_acc"):
+        assert 0 <= result.scores[name] <= 1
+    assert result.scores["task_range"] == 2 and "edge_homophily" not in result.scores
+    assert "hops away" not in result.diagnosis.evidence
+    losses = [value for _, value in history(chosen, result.run_id, "val_loss")]
+    assert result.scores["best_val_loss"] == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_a_network_that_is_too_shallow_for_the_task_is_told(tasks: Compose) -> None:
+    result = run(tasks(*TREE, "model=gcn", "depth=1"))
+    assert result.diagnosis.evidence.endswith("; the answer stands 2 hops away, the network has depth 1")
+    assert result.scores["test_acc"] < 0.7
+
+
+@pytest.mark.parametrize(("depth", "reached"), [(2, False), (3, True)])
+def test_the_target_of_a_ring_is_heard_from_as_many_layers_on_as_hops(
+    tasks: Compose, depth: int, reached: bool
+) -> None:
+    """Graphs differ at the target alone, three hops away: below that all get one and the same answer."""
+    ring = (*RING, "dataset.size=6", "dataset.batch_size=8", "epochs=30", "dropout=0", "norm=batch")
+    result = run(tasks(*ring, "model=gcn", f"depth={depth}"))
+    assert result.scores["test_acc"] == pytest.approx(1 if reached else 0.2)
+
+
+def test_the_run_seed_decides_the_order_and_the_dataset_seed_the_graphs(tasks: Compose) -> None:
+    typed = (*TREE, "model=gcn", "depth=2", "dataset.batch_size=16")
+    runs = [run(tasks(*typed, *more)) for more in ([], [], ["seed=1"], ["dataset.seed=1"])]
+    losses = [one.scores["best_val_loss"] for one in runs]
+    assert losses[0] == losses[1]
+    assert len(set(losses)) == 3
+
+
+@pytest.mark.parametrize("monitor", ["train_acc", "val_acc"])
+def test_what_is_monitored_selects_the_state(tasks: Compose, monitor: str) -> None:
+    chosen = tasks(*TREE, "model=gcnii", "depth=3", "lr=0.05", f"monitor={monitor}", "epochs=12")
+    result = run(chosen)
+    values = [value for _, value in history(chosen, result.run_id, monitor)]
+    assert values.index(max(values)) == result.scores["best_epoch"]
+    assert result.scores[f"best_{monitor}"] == pytest.approx(max(values), rel=1e-6)
