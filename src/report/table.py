@@ -12,7 +12,8 @@ from src.report.cells import LAST
 from src.study.statistics import Summary, counted, over_runs, paired
 
 Rows = list[list[str]]
-SHOWN = ("dataset", "model", "depth", "seed", "split", "p_drop", "recipe", "none")  # typed settings that a table tells
+# typed settings that a table tells
+SHOWN = ("dataset", "model", "depth", "seed", "split", "split_seed", "p_drop", "recipe", "none")
 
 
 def markdown(cells: pd.DataFrame) -> str:

@@ -162,6 +162,11 @@ def test_protocol_names_the_settings_of_each_line(frame: Frame) -> None:
     assert "Settings: GCN: published/cora-gcn; own: defaults; new: not run yet." in protocol(cells)
 
 
+def test_what_a_table_tells_anyway_is_no_setting(frame: Frame) -> None:
+    cells = frame("GCN", 2, [0.5, 0.6], typed="dataset=cora depth=2 lr=0.1 split=random split_seed=3")
+    assert "Settings: GCN: published/cora-gcn with lr=0.1. " in protocol(cells)
+
+
 def test_protocol_tells_when_runs_of_a_model_differ_in_code(frame: Frame) -> None:
     same, other = frame("GCN", 2, [0.8]), frame("GCN", 4, [0.8], code_hash="d")
     assert "code_hash" not in protocol(same)
