@@ -208,6 +208,28 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def launch(workshop: Path, environment: dict[str, str]) -> Iterator[Start]:
+    """Starts `python -m MODULE ...` in that folder, in a process group of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*typed: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", *typed], cwd=workshop, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture
 def real_cora() -> Path:
     """The folder of the real Planetoid files; in CI they have to be there."""

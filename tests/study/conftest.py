@@ -1,10 +1,9 @@
 """Small studies: in this process for speed, or by the command line in a copy of the project."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from src.study.grid import Cell, expand
 from src.study.plan import Plan, make_plan
 from src.study.run import run_study
 from src.tracking.search import Recorded, Records
+from tests.conftest import Start
 
 LINES = {"GCN": "model=gcn", "GCNII": "model=gcnii"}
 CSBM = ["dataset=csbm", "dataset.nodes=120", "hidden=16", "tracking.artifacts=[config]"]
@@ -90,26 +90,10 @@ def shop(workshop: Path, opened_together: tuple[Path, list[int | None]]) -> Stud
     return Study(workshop)
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
 @pytest.fixture
-def start(shop: Study, environment: dict[str, str]) -> Iterator[Start]:
-    """Starts `python -m src.study ...` there, in a process group of its own."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(*typed: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "src.study", *typed], cwd=shop.folder, env=environment, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
+def start(shop: Study, launch: Start) -> Start:
+    """Starts `python -m src.study ...` there."""
+    return partial(launch, "src.study")
 
 
 @pytest.fixture

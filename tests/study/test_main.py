@@ -16,7 +16,8 @@ from src.cli import guarded
 from src.config import CONF, ROOT
 from src.errors import UserError
 from src.study.__main__ import checked, main
-from tests.study.conftest import CSBM, Start, Study
+from tests.conftest import Start
+from tests.study.conftest import CSBM, Study
 
 EPOCHS = ("epochs=80", "patience=80", "checkpoint_every=10")
 TYPED = (*CSBM, *EPOCHS, "model=gcn,gcnii", "depth=2,4", "seed=0,1", "jobs=2", "name=small")

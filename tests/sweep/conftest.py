@@ -4,10 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from src.sweep.space import read_space
 from src.sweep.storage import counts, distribution, open_storage, open_study
 from src.sweep.trial import Task, make_pruner
 from src.tracking.search import Recorded, Records
+from tests.conftest import Start
 
 CSBM = ["dataset=csbm", "dataset.nodes=120", "hidden=16", "tracking.artifacts=[config]"]
 SMALL = [*CSBM, "trainer.threads=1", "epochs=3", "depth=2"]
@@ -153,26 +154,10 @@ def shop(workshop: Path, opened_together: tuple[Path, list[int | None]]) -> Swee
     return Sweep(workshop)
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
 @pytest.fixture
-def start(shop: Sweep, environment: dict[str, str]) -> Iterator[Start]:
-    """Starts `python -m src.sweep ...` there, in a process group of its own."""
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(*typed: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "src.sweep", *typed], cwd=shop.folder, env=environment, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
+def start(shop: Sweep, launch: Start) -> Start:
+    """Starts `python -m src.sweep ...` there."""
+    return partial(launch, "src.sweep")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from src.cli import guarded
 from src.config import CONF, ROOT
 from src.sweep.__main__ import composed, listing, main
 from src.sweep.storage import counts, open_storage
-from tests.sweep.conftest import CSBM, Start, Sweep
+from tests.conftest import Start
+from tests.sweep.conftest import CSBM, Sweep
 
 TRIALS = 8
 SHORT = ("model=gcn", *CSBM, "depth=2", "seeds=2", "split=0", "fresh=0", "study_name=small")
