@@ -173,6 +173,7 @@ def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str,
     try:
         if parent is not None:
             _end_with(parent)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, CTRL_C)
         ended = work(task, threads)
     except KeyboardInterrupt:
@@ -183,7 +184,7 @@ def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str,
         ended = "failed", explain(error) or f"{type(error).__name__}: {error}"
     finally:
         if parent is not None:
-            signal.pthread_sigmask(signal.SIG_BLOCK, CTRL_C)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a mask is this thread's alone: libraries start others
     return *ended, time.perf_counter() - start
 
 
