@@ -1,10 +1,16 @@
-"""Files that are either whole or not there."""
+"""Files of tensors that are either whole or not there, and known by what they were made from."""
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+
+from src.errors import UserError
+
+Made = TypeVar("Made")
 
 
 def save_whole(content: object, path: Path) -> None:
@@ -17,3 +23,25 @@ def save_whole(content: object, path: Path) -> None:
         Path(part).replace(path)
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def write_prepared(content: dict[str, Any], path: Path, fingerprint: str, format: int) -> None:
+    """Write tensors and numbers as a file that `read_prepared` reads."""
+    save_whole(content | {"fingerprint": fingerprint, "format": format}, path)
+
+
+def read_prepared(path: Path, fingerprint: str, format: int, make: Callable[[dict[str, Any]], Made]) -> Made | None:
+    """What `make` makes of a prepared file, or None if there is none or it was made from something else.
+
+    Raises:
+        UserError: the file is there and cannot be read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, weights_only=True)
+        found = (content.pop("fingerprint"), content.pop("format"))
+        made = make(content)
+    except Exception as error:  # a torn zip raises RuntimeError, EOFError, UnpicklingError, KeyError, ...
+        raise UserError(f"{path} is corrupt ({type(error).__name__}): delete it, it is made again") from None
+    return made if found == (fingerprint, format) else None

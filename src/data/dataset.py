@@ -1,14 +1,11 @@
 """A prepared dataset: plain tensors in one file that loads without unpickling, and the graph of one split."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
-from src.data.atomic import save_whole
+from src.data.atomic import read_prepared, write_prepared
 from src.data.splits import random_split
 from src.errors import UserError
 from src.graph.adjacency import gcn_adjacency
@@ -16,7 +13,6 @@ from src.graph.graph import Graph
 from src.ops import SparseFeatures
 
 SPARSE_BELOW = 0.1  # density of the features below which keeping them sparse is faster
-Made = TypeVar("Made")
 FORMAT = 2  # raised when the prepared file changes its meaning: older files are then prepared again
 
 
@@ -74,7 +70,7 @@ class Dataset:
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the file, whole or not at all."""
-        write_prepared(asdict(self) | {"x": self.x.to_sparse_coo().coalesce()}, path, fingerprint)
+        write_prepared(asdict(self) | {"x": self.x.to_sparse_coo().coalesce()}, path, fingerprint, FORMAT)
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "Dataset | None":
@@ -83,26 +79,6 @@ class Dataset:
         Raises:
             UserError: the file is there and cannot be read.
         """
-        return read_prepared(path, fingerprint, lambda content: Dataset(**content | {"x": content["x"].to_dense()}))
-
-
-def write_prepared(content: dict[str, Any], path: Path, fingerprint: str) -> None:
-    """Write tensors and numbers as a file that `read_prepared` reads."""
-    save_whole(content | {"fingerprint": fingerprint, "format": FORMAT}, path)
-
-
-def read_prepared(path: Path, fingerprint: str, make: Callable[[dict[str, Any]], Made]) -> Made | None:
-    """What `make` makes of a prepared file, or None if there is none or it was made from something else.
-
-    Raises:
-        UserError: the file is there and cannot be read.
-    """
-    if not path.is_file():
-        return None
-    try:
-        content = torch.load(path, weights_only=True)
-        found = (content.pop("fingerprint"), content.pop("format"))
-        made = make(content)
-    except Exception as error:  # a torn zip raises RuntimeError, EOFError, UnpicklingError, KeyError, ...
-        raise UserError(f"{path} is corrupt ({type(error).__name__}): delete it, it is made again") from None
-    return made if found == (fingerprint, FORMAT) else None
+        return read_prepared(
+            path, fingerprint, FORMAT, lambda content: Dataset(**content | {"x": content["x"].to_dense()})
+        )

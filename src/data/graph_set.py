@@ -5,7 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from src.data.dataset import read_prepared, write_prepared
+from src.data.atomic import read_prepared, write_prepared
+from src.data.dataset import FORMAT
 from src.errors import UserError
 from src.graph.batches import GraphBatches
 
@@ -69,7 +70,7 @@ class GraphSet:
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the file, whole or not at all."""
-        write_prepared(asdict(self), path, fingerprint)
+        write_prepared(asdict(self), path, fingerprint, FORMAT)
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "GraphSet | None":
@@ -78,4 +79,4 @@ class GraphSet:
         Raises:
             UserError: the file is there and cannot be read.
         """
-        return read_prepared(path, fingerprint, lambda content: GraphSet(**content))
+        return read_prepared(path, fingerprint, FORMAT, lambda content: GraphSet(**content))

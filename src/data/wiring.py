@@ -3,12 +3,11 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from src.data.atomic import save_whole
-from src.errors import UserError
+from src.data.atomic import read_prepared, write_prepared
 from src.graph.rewiring.edges import both_directions, edge_keys
 
 FORMAT = 1  # raised when the file or a number in `effect` changes its meaning: older files are then made again
@@ -35,7 +34,7 @@ class Wiring:
             "num_nodes": self.num_nodes,
             "effect": self.effect,
         }
-        save_whole(content | {"fingerprint": fingerprint, "format": FORMAT}, path)
+        write_prepared(content, path, fingerprint, FORMAT)
         self.write_effect(path.with_suffix(".json"))
 
     def write_effect(self, path: Path) -> None:
@@ -49,12 +48,9 @@ class Wiring:
         Raises:
             UserError: the file is there and cannot be read.
         """
-        if not path.is_file():
-            return None
-        try:
-            content = torch.load(path, weights_only=True)
-            found, nodes = (content["fingerprint"], content["format"]), content["num_nodes"]
-            wiring = Wiring(both_directions(content["keys"], nodes), nodes, content["effect"])
-        except Exception as error:  # a torn zip raises RuntimeError, EOFError, UnpicklingError, KeyError, ...
-            raise UserError(f"{path} is corrupt ({type(error).__name__}): delete it, it is made again") from None
-        return wiring if found == (fingerprint, FORMAT) else None
+
+        def make(content: dict[str, Any]) -> Wiring:
+            nodes = content["num_nodes"]
+            return Wiring(both_directions(content["keys"], nodes), nodes, content["effect"])
+
+        return read_prepared(path, fingerprint, FORMAT, make)

@@ -101,7 +101,7 @@ def checked(search: Search) -> str:
     for split in search.splits:
         settings = search.settings(search.start, {"seed": 0} | split)
         dataset, data_hash = load(settings["dataset"])
-        build_model(settings, rewire(dataset, data_hash, settings).batches.probe, dataset.num_classes)
+        build_model(settings, rewire(dataset, data_hash, settings).graph, dataset.num_classes)
     return data_hash
 
 

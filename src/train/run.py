@@ -80,7 +80,7 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: 
 def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str], folder: Path) -> Result:
     dataset, data_hash = load(settings["dataset"])
     rewired = rewire(dataset, data_hash, settings)
-    batches, graph = rewired.batches, rewired.batches.probe
+    batches, graph = rewired.batches, rewired.graph
     model = build_model(settings, graph, dataset.num_classes)
     code = code_hash(settings["model"]["_target_"])
     identity = {"config_hash": config_hash(settings), "data_hash": rewired.data_hash, "code_hash": code}
