@@ -4,6 +4,7 @@ import json
 import math
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from src.tracking.search import Recorded, Records
 from src.train.identity import STATES
 
 CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")
+BY_HOP = ("sensitivity_by_hop", "walk_weight_by_hop")
 LAST = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")  # of the last layer's state
 SCORES = {  # column -> metric
     "train_acc": "best_train_acc",
@@ -28,9 +30,14 @@ SCORES = {  # column -> metric
     "dirichlet_energy": "dirichlet_energy",
     "rayleigh_quotient": "rayleigh_quotient",
     "effective_rank": "effective_rank",
+    "chance": "chance",
+    "task_range": "task_range",
     "best_epoch": "best_epoch",
     "epochs_run": "epochs_run",
 }
+
+
+OF_SOME = ("test_roc_auc", "repulsion", "size", "task_range", "chance")  # columns left out where no cell has a value
 
 
 @dataclass
@@ -58,12 +65,14 @@ class Report:
         cells: one row a cell; energy, quotient and rank are those of the last layer, none of a diverged run.
         curves: measures by layer of each cell, by run id and measure; of a diverged run those of the state before.
         films: of the cells that kept their states.
+        by_hop: curves by hop distance of the cells that recorded them, as `curves`.
     """
 
     study: str
     cells: pd.DataFrame
     curves: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     films: list[Film] = field(default_factory=list)
+    by_hop: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
 
 def read_report(records: Records, study: str) -> Report:
@@ -87,7 +96,9 @@ def read_report(records: Records, study: str) -> Report:
         (results if run.tags.get("outcome") in ENDED else tries)[run.identity] = run
     latest = {(parent.tags["dataset"], parent.tags["line"]): parent for parent in parents}
     parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
-    rows, films, curves = [], [], {}
+    rows, films = [], []
+    curves: dict[tuple[str, str], list[float]] = {}
+    by_hop: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for parent in parents:
             path = records.file(parent.run_id, GRID, Path(folder))
@@ -95,9 +106,10 @@ def read_report(records: Records, study: str) -> Report:
                 identity = entry["config_hash"], entry["data_hash"]
                 found = results.get(identity)
                 rows.append(_row(study, parent, entry, found, tries.get(identity)))
-                for name in CURVES:
-                    if found and name in found.metrics:
-                        curves[found.run_id, name] = records.curve(found.run_id, name)
+                for measure in (*CURVES, *BY_HOP):
+                    if found and measure in found.metrics:
+                        kept = by_hop if measure in BY_HOP else curves
+                        kept[found.run_id, measure] = records.curve(found.run_id, measure)
                 if found and entry["film"] and (states := records.file(found.run_id, STATES, Path(folder))):
                     with np.load(states) as content:
                         where = parent.tags["dataset"], parent.tags["line"], entry["depth"]
@@ -105,8 +117,10 @@ def read_report(records: Records, study: str) -> Report:
     if not rows:
         raise UserError(f"the study {study} in {records.uri} has lost its list of cells: run it again, make study")
     cells = pd.DataFrame(rows)
-    cells = cells.drop(columns=[name for name in ("test_roc_auc", "repulsion") if cells[name].isna().all()])
-    return Report(study, cells, curves, films)
+    cells = cells.drop(columns=[name for name in OF_SOME if cells[name].isna().all()])
+    if (cells["rewiring"] == "none").all():
+        cells = cells.drop(columns="rewiring")
+    return Report(study, cells, curves, films, by_hop)
 
 
 def _row(
@@ -120,6 +134,9 @@ def _row(
         "dataset": parent.tags["dataset"],
         "model": tags.get("model"),
         "line": parent.tags["line"],
+        "rewiring": tags.get("rewiring", "none"),
+        "task": tags.get("dataset"),
+        "size": _size(known.params) if known else math.nan,
         "p_drop": float(known.params.get("p_drop", 0)) if known else math.nan,
         "repulsion": float(known.params.get("model.repulsion", math.nan)) if known else math.nan,
         "homophily": metrics.get("edge_homophily", math.nan),
@@ -140,6 +157,11 @@ def _row(
         "config_hash": entry["config_hash"],
         "run_id": run.run_id if run else None,
     }
+
+
+def _size(params: Mapping[str, str]) -> float:
+    """Radius or number of nodes of a generated task."""
+    return float(params.get("dataset.radius", params.get("dataset.size", math.nan)))
 
 
 def _experiment(typed: str) -> str:

@@ -52,7 +52,7 @@ def accuracy_figure(report: Report) -> Figure:
         _depth_axis(axes, cells)
         axes.set(title=str(dataset), ylabel=f"test {metric(cells)[1]}, %")
         axes.set_ylim(0, 100)
-    _legend(figure, looks, seen, "mean, 95 % interval")
+    legend(figure, looks, seen, "mean, 95 % interval")
     return figure
 
 
@@ -71,7 +71,7 @@ def depth_figure(report: Report) -> Figure:
             _depth_axis(axes, cells)
             axes.set(ylabel=f"{LABELS[name]}, last layer", title=str(dataset) if name == LAST[0] else "")
             axes.set_yscale("linear" if name == "effective_rank" else "log")
-    _legend(figure, looks, {}, "median, quartiles")
+    legend(figure, looks, {}, "median, quartiles")
     return figure
 
 
@@ -95,7 +95,7 @@ def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
         axes.grid(alpha=0.25)
     title = f"{dataset}, {depth} layers; 0 is what enters the first, {depth} may be the logits"
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    _legend(figure, {str(line): looks[str(line)] for line in dict.fromkeys(cells["line"])}, {}, "median, quartiles")
+    legend(figure, {str(line): looks[str(line)] for line in dict.fromkeys(cells["line"])}, {}, "median, quartiles")
     return figure
 
 
@@ -186,7 +186,8 @@ def _depth_axis(axes: Axes, cells: pd.DataFrame) -> None:
     axes.grid(alpha=0.25)
 
 
-def _legend(figure: Figure, looks: Mapping[str, tuple[str, str]], seen: Mapping[str, None], title: str) -> None:
+def legend(figure: Figure, looks: Mapping[str, tuple[str, str]], seen: Mapping[str, None], title: str) -> None:
+    """Lines with their colour and dashes, verdicts with their markers, beside the panels."""
     handles = [Line2D([], [], color=color, ls=dash, label=line, linewidth=2) for line, (color, dash) in looks.items()]
     handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in seen]
     figure.legend(handles=handles, loc="outside right upper", fontsize=10, title=title, alignment="left")

@@ -16,10 +16,10 @@ Rows = list[list[str]]
 SHOWN = ("dataset", "model", "depth", "seed", "split", "split_seed", "p_drop", "recipe", "none")
 
 
-def markdown(cells: pd.DataFrame) -> str:
-    """All tables of a study, one section a dataset."""
+def markdown(cells: pd.DataFrame, first: str = "") -> str:
+    """All tables of a study, one section a dataset, after those that come `first`."""
     published = yaml.safe_load((CONF / "published.yaml").read_text())
-    parts = [f"# Study {cells['study'].iloc[0]}"]
+    parts = [f"# Study {cells['study'].iloc[0]}", first]
     for dataset, group in cells.groupby("dataset", sort=False):
         entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]
         parts += [

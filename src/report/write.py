@@ -10,6 +10,7 @@ from src.report.figures import STYLE, accuracy_figure, depth_figure, film_figure
 from src.report.page import page
 from src.report.repulsion import is_repulsion_study, repulsion_figure
 from src.report.table import markdown
+from src.report.task_range import is_range_study, range_figure, range_tables, sensitivity_figure
 from src.study.lines import RESULTS, file_name
 from src.tracking.search import Records
 
@@ -28,15 +29,21 @@ def write_report(records: Records, study: str) -> list[Path]:
     for old in folder.glob("*.png"):  # of a study that had other datasets, or a film
         old.unlink()
     report.cells.to_csv(folder / "cells.csv", index=False)
-    (folder / "tables.md").write_text(markdown(report.cells))
+    ranged = is_range_study(report.cells)
+    (folder / "tables.md").write_text(markdown(report.cells, range_tables(report) if ranged else ""))
     written = [folder / "cells.csv", folder / "tables.md"]
     with mpl.rc_context(STYLE):
         figures: dict[str, Figure] = {}
-        if report.cells["test_acc"].notna().any():
+        if ranged:
+            figures["range"] = range_figure(report)
+            if report.by_hop:
+                figures["sensitivity"] = sensitivity_figure(report)
+        elif report.cells["test_acc"].notna().any():
             figures["accuracy"] = accuracy_figure(report)
         if is_repulsion_study(report.cells):
             figures["repulsion"] = repulsion_figure(report)
-        figures["depth"] = depth_figure(report)
+        if not ranged:
+            figures["depth"] = depth_figure(report)
         for dataset, cells in report.cells.groupby("dataset", sort=False):
             figures[f"layers-{file_name(str(dataset))}"] = layers_figure(
                 report, str(dataset), int(cells["depth"].max())

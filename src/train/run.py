@@ -158,6 +158,7 @@ def _evaluate(fit: Fit, model: NodeClassifier, batches: Batches, measures: list[
     if "sensitivity" in measures:
         result.curves |= squashing_by_hop(model, graph, batches.task_range)
     chance = float(batches.labels.bincount().max() / len(batches.labels))
+    result.scores["chance"] = chance
     metric, floor = ("roc_auc", 0.5) if model.settings.roc_auc else ("acc", chance)
     train, val = (result.scores.get(f"best_{part}_{metric}") for part in ("train", "val"))
     result.diagnosis = diagnose(train, val, floor, result.curves, batches.task_range)

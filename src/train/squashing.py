@@ -1,19 +1,24 @@
 """What a trained model still sees of far nodes, and how much it would have to hold of them."""
 
 import torch
+from torch import Tensor
 
 from src.graph.graph import Graph
 from src.graph.statistics import bottleneck_ratio
+from src.measures.layers import Observer
 from src.measures.sensitivity import hop_distance, sensitivity
 from src.models.base import NodeClassifier
 from src.models.flow import stuck
-from src.ops import SparseFeatures
+from src.ops import SparseFeatures, propagate
 
 NODES, SEED = 16, 0  # drawn once: the same nodes of a graph in every run
 
 
 def squashing_by_hop(model: NodeClassifier, graph: Graph, task_range: int | None = None) -> dict[str, list[float]]:
-    """`sensitivity_by_hop` and `bottleneck_ratio_by_hop` of a model in evaluation mode, for k = 0, 1, ... hops.
+    """`sensitivity_by_hop`, `walk_weight_by_hop` and `bottleneck_ratio_by_hop` for k = 0, 1, ... hops.
+
+    The walk weight is the mean entry of P^L, or of the product of the layers' P where they differ: a GCN without relu
+    has the Jacobian (P^L)_vu W_1 ... W_L, so that its sensitivity is this times one number (Topping et al. 2022).
 
     Hops are along the data's own edges, between its own nodes, also where the model propagates over rewired ones.
     Up to one hop more than the model has layers, or to the farthest node that the 16 drawn ones reach. Features are
@@ -28,7 +33,14 @@ def squashing_by_hop(model: NodeClassifier, graph: Graph, task_range: int | None
     else:
         nodes = graph.train[:NODES]
     hops = int(hop_distance(edges, n, nodes, limit).max())
-    curves = {"bottleneck_ratio_by_hop": bottleneck_ratio(edges, n, model.settings.hidden, hops)}
+
+    def walk(weights: Tensor, observe: Observer) -> None:
+        for layer in range(1, model.settings.depth + 1):
+            weights = propagate(graph.layers.at(layer), weights)
+        observe(model.settings.depth, weights)
+
+    curves = {"walk_weight_by_hop": sensitivity(walk, x.new_ones(len(x), 1), edges, nodes, hops)}
+    curves["bottleneck_ratio_by_hop"] = bottleneck_ratio(edges, n, model.settings.hidden, hops)
     try:
         curves["sensitivity_by_hop"] = sensitivity(
             lambda features, observe: model(features, graph.layers, observe), x, edges, nodes, hops

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from src.data.prepare import load
 from src.data.rewire import make_batches, rewire
 from src.graph.statistics import receptive_field
+from src.measures.sensitivity import hop_distance
 from src.settings import compose_settings
 from src.train.build import build_model
 from src.train.figures import panels
@@ -38,6 +40,26 @@ def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> N
     assert squashing_by_hop(net, graph) == curves
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_without_relu_a_gcn_hears_as_much_as_walks_of_its_depth_bring(settings: Compose, depth: int) -> None:
+    chosen = settings("model=gcn", f"depth={depth}", "hidden=4", "dataset.degree=2")
+    dataset, _ = load(chosen["dataset"])
+    graph = make_batches(chosen, dataset).probe
+    graph = replace(graph, x=torch.rand(graph.x.shape) + 0.1)
+    net = build_model(chosen, graph, dataset.num_classes).eval()
+    with torch.no_grad():  # all states are positive: relu does nothing
+        for parameter in net.parameters():
+            parameter.abs_()
+    curves = squashing_by_hop(net, graph)
+    found, walks = (torch.tensor(curves[f"{name}_by_hop"]) for name in ("sensitivity", "walk_weight"))
+    torch.testing.assert_close(found / found[0], walks / walks[0], rtol=1e-4, atol=1e-9)
+    nodes = torch.randperm(dataset.num_nodes, generator=torch.Generator().manual_seed(0))[:16]
+    power = torch.linalg.matrix_power(graph.adjacency.matrix.to_dense().double(), depth)[nodes]
+    distance = hop_distance(graph.edge_index, dataset.num_nodes, nodes, depth)
+    means = [float(power[distance == k].mean()) for k in range(depth + 1)]
+    assert curves["walk_weight_by_hop"] == pytest.approx([*means, 0.0], rel=1e-4)
+
+
 def test_the_curves_end_at_the_farthest_node(settings: Compose) -> None:
     chosen = settings("model=appnp", "depth=60", "hidden=4")
     dataset, _ = load(chosen["dataset"])
@@ -53,7 +75,7 @@ def test_a_run_records_them_when_asked(settings: Compose) -> None:
     chosen = settings("depth=2", "epochs=3", "measures=[sensitivity,effective_rank]")
     result = run(chosen)
     client = MlflowClient(chosen["tracking"]["uri"])
-    for name in ("sensitivity_by_hop", "bottleneck_ratio_by_hop"):
+    for name in ("sensitivity_by_hop", "walk_weight_by_hop", "bottleneck_ratio_by_hop"):
         points = client.get_metric_history(result.run_id, name)
         assert sorted((point.step, point.value) for point in points) == list(enumerate(result.curves[name]))
     assert "dirichlet_energy" not in result.curves and len(result.curves["effective_rank"]) == 3
