@@ -33,6 +33,7 @@ from src.validation import validate
 LARGEST = 500  # nodes that can be told apart
 COLOR_MAP, LIMIT = "coolwarm_r", 2.0  # red is negative; curvature is above -2
 ADDED, REMOVED = "#009E73", "#999999"
+BEND = 0.15  # height of an arc as a share of its length
 
 
 @dataclass(frozen=True)
@@ -85,16 +86,25 @@ def wiring_figure(before: Tensor, after: Tensor, num_nodes: int, titles: tuple[s
     drawn = _draw(left, places[:num_nodes], old.ends, old.curvature, 1.8)
     _draw(right, places, new.ends[known], new.curvature[known], 1.8)
     right.add_collection(LineCollection(places[old.ends[~kept]], colors=REMOVED, linestyles=":", linewidths=1.2))
-    right.add_collection(LineCollection(places[new.ends[~known]], colors=ADDED, linewidths=2.4))
+    right.add_collection(LineCollection(list(arcs(places[new.ends[~known]])), colors=ADDED, linewidths=2.4))
     for axes, title, found in ((left, titles[0], old), (right, titles[1], new)):
         least, mean = (f(found.curvature) if len(found.curvature) else np.nan for f in (np.min, np.mean))
         axes.set_title(f"{title}\ncurvature: least {least:.2f}, mean {mean:.2f}")
     names = [f"added ({int((~known).sum())})", f"removed ({int((~kept).sum())})"]
     right.plot([], [], color=ADDED, lw=2.4, label=names[0])
     right.plot([], [], ":", color=REMOVED, lw=1.2, label=names[1])
-    right.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2)
     figure.colorbar(drawn, ax=[left, right], label="Balanced Forman curvature", shrink=0.8)
     return figure
+
+
+def arcs(ends: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Bent lines between pairs of places (m, 2, 2), as (m, points, 2): an added edge may run along a straight path."""
+    start, end = ends[:, 0, None], ends[:, 1, None]
+    along = end - start
+    across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    t = np.linspace(0, 1, 20)[:, None]
+    return start + t * along + BEND * 4 * t * (1 - t) * across
 
 
 def _draw(axes: Axes, places: Any, ends: Any, curvature: Any, width: float) -> LineCollection:

@@ -1,12 +1,15 @@
-"""How long cells may take: from cells like them that are done, else from a few epochs."""
+"""How long cells may take: from cells like them that are done, else from a few steps."""
 
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 from src.data.prepare import load
 from src.data.rewire import rewire
 from src.errors import UserError
+from src.graph.graph import Graph
 from src.settings import config_hash
 from src.study.grid import AXES, Cell
 from src.study.plan import Plan
@@ -14,14 +17,14 @@ from src.train.build import build_model
 
 OVERHEAD = 1.0  # seconds of a cell besides its epochs: records, measures, one test
 PATIENCES = 4  # length of a training that nothing is known about, in units of its patience
-EPOCHS = 3  # that are timed, after one to warm up
+STEPS, LONGEST = 3, 5.0  # that are timed, after one to warm up; seconds after which fewer have to do
 
 
 def estimate(plan: Plan) -> dict[str, float]:
     """Seconds of each cell to do, by its hash.
 
     Cells that differ in depth, seed and split alone are alike; time is taken as linear in depth. Alike cells that are
-    done give their mean; where there is none, the deepest one's epochs are timed and a usual number of them assumed,
+    done give their mean; where there is none, the deepest one's steps are timed and a usual number of them assumed,
     which can be wrong by a factor of three.
     """
     known: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -47,22 +50,35 @@ def _alike(cell: Cell) -> str:
 
 
 def _timed(cell: Cell) -> float:
-    """Training steps and evaluations of a cell's model, times a usual number of epochs."""
+    """Training steps and evaluations of a cell's model, some seconds of them, times a usual number of epochs."""
     settings = cell.settings
     dataset, data_hash = load(settings["dataset"])
     batches = rewire(dataset, data_hash, settings).batches
     model = build_model(settings, batches.probe, dataset.num_classes)
     optimizer = model.configure_optimizers()
-    times = []
-    for _ in range(1 + EPOCHS):
-        start = time.perf_counter()
+
+    def train(graph: Graph) -> None:
         model.train()
-        for graph in batches:
-            optimizer.zero_grad()
-            model.training_step(graph).backward()
-            optimizer.step()
+        optimizer.zero_grad()
+        model.training_step(graph).backward()
+        optimizer.step()
+
+    def evaluate(graph: Graph) -> None:
         model.eval()
-        model.validation_step(batches.validation)
-        times.append(time.perf_counter() - start)
+        model.validation_step([graph])
+
     epochs = min(settings["epochs"], PATIENCES * settings["patience"])
-    return float(statistics.median(times[1:]) * epochs)
+    evaluations = sum(1 for _ in batches.validation)
+    steps = [_seconds(train, lambda: batches), _seconds(evaluate, lambda: batches.validation)]
+    return epochs * (len(batches) * steps[0] + evaluations * steps[1])
+
+
+def _seconds(step: Callable[[Graph], None], graphs: Callable[[], Iterable[Graph]]) -> float:
+    """Median time of one step, the making of its graph included, after one to warm up; there is at least one graph."""
+    times: list[float] = []
+    again = chain.from_iterable(graphs() for _ in range(STEPS + 1))
+    while len(times) <= STEPS and sum(times) < LONGEST:
+        start = time.perf_counter()
+        step(next(again))
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:] or times)

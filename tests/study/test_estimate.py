@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from torch import Tensor
 
 from src.data.prepare import load
-from src.study.estimate import OVERHEAD, estimate
-from src.study.grid import Cell
+from src.graph.graph import Graph
+from src.models.gcn import GCN
+from src.study.estimate import OVERHEAD, STEPS, estimate
+from src.study.grid import Cell, expand
 from src.study.plan import make_plan
 from src.tracking.search import Recorded
 from tests.study.conftest import Study
@@ -53,6 +56,35 @@ def test_a_training_is_not_longer_than_its_epochs(study: Study) -> None:
     few, many, more = seconds(10), seconds(4000), seconds(10**9)
     assert few < many / 50
     assert more < 10 * many  # four times the patience, however many epochs are allowed
+
+
+def test_a_long_epoch_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of mini-batches a few are timed, and fewer where these take long."""
+    typed = ["dataset=ring_transfer", "dataset.batch_size=5", "epochs=7", "patience=100", "depth=2", "seed=0"]
+    (cell,) = expand({"GCN": "model=gcn"}, {}, {}, typed)
+    steps: list[int] = []
+    plain = GCN.training_step
+
+    def counted(model: GCN, graph: Graph) -> Tensor:
+        steps.append(1)
+        return plain(model, graph)
+
+    monkeypatch.setattr(GCN, "training_step", counted)
+    (few,) = estimate(make_plan([cell], [], same_code=False)).values()
+    assert len(steps) == STEPS + 1
+    monkeypatch.setattr("src.study.estimate.LONGEST", 1e-9)
+    (one,) = estimate(make_plan([cell], [], same_code=False)).values()
+    assert len(steps) == STEPS + 2
+    for seconds in (few, one):
+        assert 7 * 1000 * 1e-4 < seconds < 7 * 1000  # of 1,000 steps an epoch
+
+
+def test_few_batches_are_taken_again() -> None:
+    """A tree of radius 2 has one batch to train on and two to evaluate."""
+    typed = ["dataset=tree_neighbors_match", "dataset.radius=2", "dataset.batch_size=100", "epochs=3", "depth=2"]
+    (cell,) = expand({"GCN": "model=gcn"}, {}, {}, typed)
+    (seconds,) = estimate(make_plan([cell], [], same_code=False)).values()
+    assert OVERHEAD < seconds < 60
 
 
 def test_nothing_to_do_takes_no_time(study: Study, recorded: Make) -> None:

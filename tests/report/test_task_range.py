@@ -1,0 +1,101 @@
+"""Tasks by size: tables with published values, gains over the same network, factors per hop, and what is drawn."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.lines import Line2D
+
+from src.report.cells import Report
+from src.report.task_range import (
+    is_range_study,
+    per_hop,
+    range_figure,
+    range_tables,
+    sensitivity_figure,
+)
+
+TREE = "tree_neighbors_match"
+
+
+def xy(line: Line2D) -> np.ndarray[Any, Any]:
+    return np.asarray(line.get_xydata())
+
+
+@pytest.fixture
+def report(frame: Any) -> Report:
+    """A GCN on trees of radius 2 and 3, as it is and rewired; three seeds; sensitivity falls by 0.5 and by 0.1."""
+    parts: list[pd.DataFrame] = []
+    curves: dict[tuple[str, str], list[float]] = {}
+    for size, plain, rewired in ((2, [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]), (3, [0.5, 0.6, 0.7], [0.8, 0.9, 1.0])):
+        for line, rewiring, values, factor in (
+            ("GCN", "none", plain, 0.1),
+            ("GCN + FA", "fully_adjacent", rewired, 0.5),
+        ):
+            part = frame(line, size + 2, values, dataset=f"tree {size}", task=TREE, size=float(size), rewiring=rewiring)
+            part = part.assign(train_acc=values, chance=0.5**size, task_range=float(size))
+            part["run_id"] = [f"{line}-{size}-{seed}" for seed in part["seed"]]
+            for run_id in part["run_id"]:
+                curves[run_id, "sensitivity_by_hop"] = [7 * factor**hop for hop in range(size + 1)]
+                curves[run_id, "walk_weight_by_hop"] = [0.25**hop for hop in range(size + 1)]
+            parts.append(part)
+    return Report("hand", pd.concat(parts, ignore_index=True), by_hop=curves)
+
+
+def test_only_tasks_of_several_sizes_are_a_range(report: Report, frame: Any) -> None:
+    assert is_range_study(report.cells)
+    assert not is_range_study(report.cells[report.cells["size"] == 2])
+    assert not is_range_study(frame("GCN", 2, [0.5]))
+
+
+def test_the_table_stands_beside_the_published_row_and_guessing(report: Report) -> None:
+    rows = [line.strip("| ").split(" | ") for line in range_tables(report).splitlines() if line.startswith("| ")]
+    training = rows[: rows.index(["line", "2", "3"], 1)]
+    assert training == [
+        ["line", "2", "3"],
+        ["GCN", "100.0 +- 0.0", "60.0 +- 24.8"],
+        ["*published* [bottleneck]", "100", "100"],
+        ["GCN + FA", "100.0 +- 0.0", "90.0 +- 24.8"],
+        ["guessing", "25.0", "12.5"],
+    ]
+
+
+def test_a_rewiring_is_compared_with_the_same_network_run_by_run(report: Report) -> None:
+    text = range_tables(report)
+    assert "| GCN + FA - GCN | +0.0 +- 0.0 | +30.0 +- 0.0 |" in text
+    report.cells.drop(columns="rewiring", inplace=True)
+    assert "paired" not in range_tables(report)
+
+
+def test_the_factor_per_hop_is_measured_between_the_node_and_the_answer(report: Report) -> None:
+    text = range_tables(report)
+    assert "| GCN | 0.1 / 0.25 | 0.1 / 0.25 |" in text
+    assert "| GCN + FA | 0.5 / 0.25 | 0.5 / 0.25 |" in text
+    cells = report.cells[report.cells["size"] == 3]
+    assert per_hop(np.array([8.0, 1, 1, 1]), cells) == pytest.approx(0.5)
+    assert np.isnan(per_hop(np.array([8.0, 1]), cells))  # the network does not reach the answer
+    report.by_hop.clear()
+    assert "factor" not in range_tables(report)
+
+
+def test_accuracy_is_drawn_against_size_beside_guessing(report: Report) -> None:
+    training, test = range_figure(report).axes
+    assert (training.get_ylabel(), test.get_ylabel()) == ("training accuracy, %", "test accuracy, %")
+    drawn = [points.T.tolist() for line in training.lines if len(points := xy(line)) == 2]
+    assert [x for x, _ in drawn] == [[2, 3]] * 3
+    assert [y for _, y in drawn] == [pytest.approx(y) for y in ([100, 60], [100, 90], [25, 12.5])]
+
+
+def test_sensitivity_is_drawn_as_a_share_of_hop_0_with_the_walks(report: Report) -> None:
+    small, large = sensitivity_figure(report).axes
+    assert (small.get_title(), large.get_title()) == (f"{TREE}, size 2", f"{TREE}, size 3")
+    curves = [points[:, 1].tolist() for line in large.lines if len(points := xy(line)) == 4]
+    assert curves == [pytest.approx([factor**hop for hop in range(4)]) for factor in (0.1, 0.5, 0.25)]
+
+
+def test_what_has_no_result_is_left_out(report: Report) -> None:
+    report.cells.loc[report.cells["line"] == "GCN + FA", ["train_acc", "test_acc"]] = np.nan
+    assert "| GCN + FA | - | - |" in range_tables(report)
+    training, _ = range_figure(report).axes
+    assert len([line for line in training.lines if len(xy(line)) == 2]) == 2  # GCN and guessing
