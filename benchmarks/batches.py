@@ -56,7 +56,7 @@ def main() -> None:
         loader = DataLoader(single(batches), batch_size=batches.batch_size, shuffle=True)
         sides = {"ours": lambda b=batches: deque(b, 0), "pyg": lambda b=loader: deque(b, 0)}
         took = alternate(sides, options.rounds, warm_up=1)
-        table.add_row(name, *(f"{1000 * took[side]:.1f}" for side in sides), f"{took['pyg'] / took['ours']:.0f}")
+        table.add_row(name, *(f"{1000 * took[side]:.1f}" for side in sides), f"{took['pyg'] / took['ours']:.1f}")
     Console().print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.rounds} alternating rounds"
     )

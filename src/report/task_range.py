@@ -5,6 +5,8 @@ away in each, and depth grows with it.
 """
 
 import math
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pandas as pd
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from src.config import CONF
 from src.report.cells import Report
@@ -42,7 +45,7 @@ def range_tables(report: Report) -> str:
             f"- [{s}]: {published['sources'][s]['title']}; {published['sources'][s]['protocol']}." for s in sources
         ]
         if "rewiring" in cells:
-            parts += ["Test accuracy beyond the same network on the same edges, in points, paired:"]
+            parts += ["Test accuracy beyond the same network on the edges as they are, in points, paired:"]
             parts += [markdown_table(gain_rows(cells))]
         factors = factor_rows(report, cells)
         if len(factors) > 1:
@@ -89,7 +92,7 @@ def factor_rows(report: Report, cells: pd.DataFrame) -> Rows:
         for size in sizes:
             part = group[group["size"] == size]
             curves = [hop_quartiles(report, part, name) for name in ("sensitivity_by_hop", "walk_weight_by_hop")]
-            found.append(" / ".join(f"{per_hop(curve[1], part):.3g}" for curve in curves if curve is not None) or "-")
+            found.append(" / ".join(_number(per_hop(curve[1], part)) for curve in curves if curve is not None) or "-")
         if set(found) != {"-"}:
             rows.append([str(line), *found])
     return rows
@@ -101,6 +104,10 @@ def per_hop(curve: np.ndarray[Any, Any], cells: pd.DataFrame) -> float:
     return float((curve[reach] / curve[0]) ** (1 / reach)) if reach < len(curve) and curve[0] else math.nan
 
 
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
 def hop_quartiles(report: Report, cells: pd.DataFrame, name: str) -> np.ndarray[Any, Any] | None:
     """Quartiles (3, hops) of a curve by hop over the cells; None if there is none."""
     found = [curve for run_id in cells["run_id"].dropna() if (curve := report.by_hop.get((run_id, name)))]
@@ -108,45 +115,43 @@ def hop_quartiles(report: Report, cells: pd.DataFrame, name: str) -> np.ndarray[
 
 
 def range_figure(report: Report) -> Figure:
-    """A row a task: training and test accuracy against its size; the marker is the most frequent verdict."""
+    """Training and test accuracy against size, a panel an architecture; the marker is the most frequent verdict."""
     tasks = _tasks(report)
-    figure = Figure(figsize=(12.5, 4.2 * len(tasks)), layout="constrained")
+    columns = max(cells["model"].nunique() for _, cells in tasks)
+    figure = Figure(figsize=(2.6 + 3.1 * columns, 6.6 * len(tasks)), layout="constrained")
     looks, seen = line_looks(report.cells["line"]), dict[str, None]()
-    for row, (task, cells) in zip(figure.subplots(len(tasks), 2, squeeze=False), tasks, strict=True):
-        sizes = sorted(cells["size"].unique())
-        for axes, (column, name) in zip(row, PARTS.items(), strict=True):
-            for line, group in cells.groupby("line", sort=False):
-                _accuracy_line(axes, group.dropna(subset=[column]), column, looks[str(line)], seen)
-            chance = 100 * cells.groupby("size")["chance"].median()
-            axes.plot(chance.index, chance, ":", color="grey", lw=1.2)
-            axes.annotate("guessing", (chance.index[0], chance.iloc[0]), fontsize=9, color="grey", va="bottom")
-            axes.set(title=task, xlabel="size", ylabel=f"{name} accuracy, %", ylim=(0, 103), xticks=sizes)
-            axes.grid(alpha=0.25)
+    rows = iter(figure.subplots(2 * len(tasks), columns, squeeze=False, sharey=True))
+    for task, cells in tasks:
+        chance = 100 * cells.groupby("size")["chance"].median()
+        for column, name in PARTS.items():
+            for axes, model, part in _panels(next(rows), cells, "model"):
+                for line, group in part.groupby("line", sort=False):
+                    _accuracy_line(axes, group.dropna(subset=[column]), column, looks[str(line)], seen)
+                axes.plot(chance.index, chance, ":", color="grey", lw=1.2)
+                axes.annotate("guessing", (chance.index[0], chance.iloc[0]), fontsize=9, color="grey", va="bottom")
+                axes.set(title=f"{task}: {model}", xlabel="size", ylim=(0, 103), xticks=sorted(cells["size"].unique()))
+                axes.set_ylabel(f"{name} accuracy, %")
+                axes.grid(alpha=0.25)
     legend(figure, looks, seen, "mean, 95 % interval")
     return figure
 
 
 def sensitivity_figure(report: Report) -> Figure:
-    """A row a task, a panel a size: sensitivity by hop as a share of that at hop 0, beside the walks of P."""
-    tasks = _tasks(report)
-    columns = max(cells["size"].nunique() for _, cells in tasks)
-    figure = Figure(figsize=(2.5 + 3.2 * columns, 3.6 * len(tasks)), layout="constrained")
+    """Sensitivity by hop as a share of that at hop 0: a row an architecture, a panel a size, beside the walks of P."""
+    rows = [(task, model, part) for task, cells in _tasks(report) for model, part in cells.groupby("model", sort=False)]
+    columns = max(part["size"].nunique() for _, _, part in rows)
+    figure = Figure(figsize=(2.5 + 3.2 * columns, 3.1 * len(rows)), layout="constrained")
     looks = line_looks(report.cells["line"])
-    for row, (task, cells) in zip(figure.subplots(len(tasks), columns, squeeze=False), tasks, strict=True):
-        sizes = sorted(cells["size"].unique())
-        for axes, size in zip(row, sizes, strict=False):
-            part = cells[cells["size"] == size]
+    for panels, (task, model, cells) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+        for axes, size, part in _panels(panels, cells.sort_values("size", kind="stable"), "size"):
             for line, group in part.groupby("line", sort=False):
                 _hop_line(axes, hop_quartiles(report, group, "sensitivity_by_hop"), *looks[str(line)])
             plain = part[part["rewiring"] == "none"] if "rewiring" in part else part
             _hop_line(axes, hop_quartiles(report, plain, "walk_weight_by_hop"), "black", ":")
-            reach = part["task_range"].iloc[0]
-            axes.axvline(reach, color="grey", lw=0.8)
-            axes.set(title=f"{task}, size {size:g}", xlabel="hop", ylabel="sensitivity / that at hop 0")
-            axes.set_yscale("log")
+            axes.axvline(part["task_range"].iloc[0], color="grey", lw=0.8)
+            axes.set(title=f"{task} {size:g}: {model}", xlabel="hop", ylabel="of that at hop 0", yscale="log")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.25)
-        for axes in row[len(sizes) :]:
-            axes.set_axis_off()
     legend(figure, {**looks, WALKS: ("black", ":")}, {}, "median, quartiles")
     return figure
 
@@ -154,6 +159,15 @@ def sensitivity_figure(report: Report) -> Figure:
 def _tasks(report: Report) -> list[tuple[str, pd.DataFrame]]:
     sized = report.cells.dropna(subset=["size"])
     return [(str(task), cells) for task, cells in sized.groupby("task", sort=False) if cells["size"].nunique() > 1]
+
+
+def _panels(row: Any, cells: pd.DataFrame, column: str) -> Iterator[tuple[Axes, Any, pd.DataFrame]]:
+    """A panel for each value of a column, with its cells; panels that are left over are taken off the figure."""
+    for axes, found in zip_longest(row, cells.groupby(column, sort=False)):
+        if found is None:
+            axes.set_axis_off()
+        else:
+            yield axes, *found
 
 
 def _by_run(cells: pd.DataFrame, line: str, size: float, column: str) -> dict[tuple[int, str], float]:

@@ -9,6 +9,7 @@ from src.report.cells import read_report
 from src.report.figures import STYLE, accuracy_figure, depth_figure, film_figure, layers_figure
 from src.report.page import page
 from src.report.repulsion import is_repulsion_study, repulsion_figure
+from src.report.rewiring import has_rewirings, rewiring_tables
 from src.report.table import markdown
 from src.report.task_range import is_range_study, range_figure, range_tables, sensitivity_figure
 from src.study.lines import RESULTS, file_name
@@ -30,7 +31,8 @@ def write_report(records: Records, study: str) -> list[Path]:
         old.unlink()
     report.cells.to_csv(folder / "cells.csv", index=False)
     ranged = is_range_study(report.cells)
-    (folder / "tables.md").write_text(markdown(report.cells, range_tables(report) if ranged else ""))
+    first = range_tables(report) if ranged else rewiring_tables(report.cells) if has_rewirings(report.cells) else ""
+    (folder / "tables.md").write_text(markdown(report.cells, first))
     written = [folder / "cells.csv", folder / "tables.md"]
     with mpl.rc_context(STYLE):
         figures: dict[str, Figure] = {}

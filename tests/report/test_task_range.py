@@ -89,7 +89,7 @@ def test_accuracy_is_drawn_against_size_beside_guessing(report: Report) -> None:
 
 def test_sensitivity_is_drawn_as_a_share_of_hop_0_with_the_walks(report: Report) -> None:
     small, large = sensitivity_figure(report).axes
-    assert (small.get_title(), large.get_title()) == (f"{TREE}, size 2", f"{TREE}, size 3")
+    assert (small.get_title(), large.get_title()) == (f"{TREE} 2: gcn", f"{TREE} 3: gcn")
     curves = [points[:, 1].tolist() for line in large.lines if len(points := xy(line)) == 4]
     assert curves == [pytest.approx([factor**hop for hop in range(4)]) for factor in (0.1, 0.5, 0.25)]
 

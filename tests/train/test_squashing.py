@@ -119,3 +119,20 @@ def test_of_a_task_the_nodes_that_are_read_out_are_asked_up_to_the_answer() -> N
     assert len(found[2]) == len(found[3]) == 4
     assert found[2][3] == 0 < found[3][3]  # the leaves; between, features and so relu's slope are zero
     assert min(found[2][0], found[3][0]) > 0
+
+
+@pytest.mark.parametrize(("size", "central"), [(6, 7), (10, 51), (14, 393), (20, 8953)])
+def test_opposite_on_a_ring_is_two_walks_of_a_central_trinomial_coefficient(size: int, central: int) -> None:
+    typed = ["dataset=ring_transfer", f"dataset.size={size}", "dataset.train_graphs=10", "dataset.test_graphs=5"]
+    chosen = compose_settings([*typed, "model=gcn", f"depth={size // 2}", "recipe=none"])
+    dataset, _ = load(chosen["dataset"])
+    batches = make_batches(chosen, dataset)
+    found = []
+    for seed in range(5):
+        torch.manual_seed(seed)
+        net = build_model(chosen | {"seed": seed}, batches.probe, dataset.num_classes).eval()
+        curves = squashing_by_hop(net, batches.probe, batches.task_range)
+        walks = curves["walk_weight_by_hop"]
+        assert walks[size // 2] / walks[0] == pytest.approx(2 / central, rel=1e-4)
+        found.append((curves["sensitivity_by_hop"][size // 2] / curves["sensitivity_by_hop"][0]) ** (2 / size))
+    assert sorted(found)[2] == pytest.approx((2 / central) ** (2 / size), rel=0.1)  # relu is the rest
