@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, Limit, allowed_values
 from src.errors import UserError
 
-FIXED = ("_target_", "name", "files", "splits")  # what an option of a group is: another one is another yaml
+FIXED = ("_target_", "name", "files", "splits", "mapped")  # what an option of a group is: another one is another yaml
 METRICS = ("accuracy", "roc_auc")
 
 
@@ -134,4 +134,6 @@ def _check_dataset(config: DictConfig) -> None:
             f"monitor=val_roc_auc needs a dataset with two classes, {config.dataset.name} is measured by accuracy"
         )
     if "path" in config.dataset and not config.dataset.path:
-        raise UserError("dataset=npz needs the file: add dataset.path=FILE.npz")
+        if "mapped" in config.dataset:
+            raise UserError(f"dataset={config.dataset.name} needs the folder: add dataset.path=FOLDER")
+        raise UserError(f"dataset={config.dataset.name} needs the file: add dataset.path=FILE.npz")

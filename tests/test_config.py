@@ -15,12 +15,13 @@ from src.settings import compose_settings, flatten, rewiring_name
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
+OWN = ("npz", "folder")  # files of a person's own
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
 RECIPES = sorted(f"{path.parent.name}/{path.stem}" for path in (CONF / "recipe").glob("*/*.yaml"))
 
 
 def overrides(dataset: str, model: str) -> list[str]:
-    return [f"dataset={dataset}", f"model={model}", *(["dataset.path=own.npz"] if dataset == "npz" else [])]
+    return [f"dataset={dataset}", f"model={model}", *(["dataset.path=own"] if dataset in OWN else [])]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

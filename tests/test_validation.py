@@ -35,6 +35,8 @@ BAD = [
     (["dataset=texas", "split=10"], "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=texas, got 10"),
     (["dataset=texas", "split=public"], "for dataset=texas, got public"),
     (["dataset=npz"], "dataset=npz needs the file: add dataset.path=FILE.npz"),
+    (["dataset=folder"], "dataset=folder needs the folder: add dataset.path=FOLDER"),
+    (["dataset=sbm_large", "dataset.mapped=false"], "dataset.mapped cannot be changed"),
     (["dataset=npz", "dataset.path=a.npz", "split=random"], "split must be the number of a split in a.npz, got random"),
     (["dataset=npz", "dataset.path=a.npz", "dataset.metric=x"], "dataset.metric must be one of accuracy, roc_auc"),
     (["+dataset.path=a.npz"], "there is no setting dataset.path: choose one of dataset.name, dataset.files"),

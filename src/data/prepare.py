@@ -20,13 +20,25 @@ from src.config import ROOT
 from src.data.dataset import FORMAT, Dataset
 from src.data.graph_set import GraphSet
 from src.data.manifest import md5
-from src.data.raw import prepared_file, raw_hashes, raw_paths
+from src.data.mapped import keep_mapped, save_mapped
+from src.data.raw import mapped_folder, prepared_file, raw_hashes, raw_paths
 from src.graph.bottleneck import bottleneck_statistics
 from src.graph.statistics import graph_statistics, topology
 from src.settings import plain
 from src.validation import validate
 
-COMMON = ("name", "_target_", "files", "path", "splits", "split", "normalize_features", "batch_size", "metric")
+COMMON = (
+    "name",
+    "_target_",
+    "files",
+    "path",
+    "splits",
+    "split",
+    "normalize_features",
+    "batch_size",
+    "mapped",
+    "metric",
+)
 
 
 def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
@@ -43,6 +55,8 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
         UserError: a raw file is missing, unverified or corrupt.
     """
     fingerprint = data_hash(config)
+    if config.get("mapped"):
+        return keep_mapped(lambda: read(config), mapped_folder(config, fingerprint, folder), fingerprint), fingerprint
     path = prepared_file(config, folder)
     kind = GraphSet if "batch_size" in config else Dataset
     dataset = kind.load(path, fingerprint)
@@ -54,10 +68,17 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
 
 
 def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
-    """Write `<name>.pt` and `<name>.json`; returns the path of the first."""
-    path = prepared_file(config, folder)
-    dataset = read(config)
-    dataset.save(path, data_hash(config))
+    """Write `<name>.pt` and `<name>.json`; returns the path of the first.
+
+    Of a dataset that stays on disk these are a folder of arrays and a file beside it, named after its settings' hash.
+    """
+    dataset, fingerprint = read(config), data_hash(config)
+    if config.get("mapped"):
+        path = mapped_folder(config, fingerprint, folder)
+        save_mapped(dataset, path, fingerprint)
+    else:
+        path = prepared_file(config, folder)
+        dataset.save(path, fingerprint)
     if isinstance(dataset, GraphSet):
         sizes = {"graphs": len(dataset.y), "classes": dataset.num_classes, "features": dataset.width}
         statistics: dict[str, Any] = sizes | {"task_range": dataset.task_range}

@@ -8,17 +8,18 @@ from src.data.manifest import Manifest, md5
 from src.errors import UserError
 
 PREPARED = ROOT / "prepared"
+ARRAYS = ("x.npy", "edge_index.npy", "y.npy", "train.npy", "val.npy", "test.npy")  # of a folder of one's own
 Config = dict[str, Any]  # a plain dict in the shape of conf/dataset/*.yaml
 
 
 def raw_paths(config: Config) -> list[Path]:
-    """The files to read, each verified against data.dvc; a user's own npz holds no pickles and needs no manifest.
+    """The files to read, each verified against data.dvc; a user's own arrays hold no pickles and need no manifest.
 
     Raises:
         UserError: a file is missing, not listed, or does not match.
     """
     if "path" in config:
-        return [_own_file(config)]
+        return _own_files(config)
     if not config.get("files"):
         return []
     manifest = Manifest.load()
@@ -32,7 +33,8 @@ def raw_paths(config: Config) -> list[Path]:
 def raw_hashes(config: Config) -> dict[str, str]:
     """MD5 of every raw file, as data.dvc promises it: the files themselves are not read."""
     if "path" in config:
-        return {"path": md5(_own_file(config))}
+        own = _own_files(config)
+        return {path.name: md5(path) for path in own} if config.get("mapped") else {"path": md5(own[0])}
     if not config.get("files"):
         return {}
     listed = Manifest.load().files
@@ -42,6 +44,11 @@ def raw_hashes(config: Config) -> dict[str, str]:
 def prepared_file(config: Config, folder: Path | None = None) -> Path:
     """Where the prepared form of a dataset lies."""
     return (folder or PREPARED) / f"{config['name']}.pt"
+
+
+def mapped_folder(config: Config, fingerprint: str, folder: Path | None = None) -> Path:
+    """Where the prepared form of a dataset that stays on disk lies: one folder for each of its settings."""
+    return (folder or PREPARED) / config["name"] / fingerprint[:8]
 
 
 def check(config: Config) -> None:
@@ -59,8 +66,15 @@ def check(config: Config) -> None:
             manifest.verify(name)
 
 
-def _own_file(config: Config) -> Path:
+def _own_files(config: Config) -> list[Path]:
     path = Path(config["path"])
-    if not path.is_file():
-        raise UserError(f"{path} is missing: dataset.path must be an npz file")
-    return path
+    if not config.get("mapped"):
+        if not path.is_file():
+            raise UserError(f"{path} is missing: dataset.path must be an npz file")
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(ARRAYS)}")
+    for name in ARRAYS:
+        if not (path / name).is_file():
+            raise UserError(f"{path / name} is missing: the folder must hold {', '.join(ARRAYS)}")
+    return [path / name for name in ARRAYS]

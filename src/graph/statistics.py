@@ -8,8 +8,9 @@ from torch import Tensor
 from torch_geometric.utils import homophily
 
 HOPS = 10
-Statistics = dict[str, int | float | dict[str, float]]
+Statistics = dict[str, int | float | dict[str, float] | dict[str, str]]
 EXACT, SAMPLE = 4096, 1024  # receptive fields start at every node of graphs up to EXACT nodes, else at SAMPLE nodes
+LARGE = 200_000  # nodes, beyond which receptive fields take minutes and gigabytes
 
 
 def edge_homophily(edge_index: Tensor, y: Tensor) -> float:
@@ -91,14 +92,18 @@ def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> Statistics:
 def topology(edge_index: Tensor, num_nodes: int) -> Statistics:
     """Nodes, edges (a directed one counts as one, as an undirected one does), components and receptive field.
 
-    The receptive field holds the nodes that a node hears of, directions respected; components do not respect them.
+    The receptive field holds the nodes that a node hears of, directions respected; components do not respect them. Of
+    a large graph it is left out: `skipped` says why.
     """
     row, col = edge_index.numpy()
     pattern = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes))
-    field = receptive_field(edge_index, num_nodes)
+    if num_nodes > LARGE:
+        field: dict[str, float] | dict[str, str] = {"skipped": f"{num_nodes:,} nodes, more than {LARGE:,}"}
+    else:
+        field = {str(k): size for k, size in enumerate(receptive_field(edge_index, num_nodes), start=1)}
     return {
         "nodes": num_nodes,
         "edges": len(np.unique(np.minimum(row, col) * num_nodes + np.maximum(row, col))),
         "connected_components": int(connected_components(pattern, directed=False)[0]),
-        "receptive_field": {str(k): size for k, size in enumerate(field, start=1)},
+        "receptive_field": field,
     }

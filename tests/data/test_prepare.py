@@ -191,3 +191,29 @@ def test_torn_prepared_file(project: Path, dataset_config: Read) -> None:
         load(dataset_config("texas"))
     path.unlink()
     assert load(dataset_config("texas"))[0].num_nodes == 30
+
+
+def test_a_large_graph_is_generated_once_and_stays_on_disk(
+    project: Path, dataset_config: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataset_config("sbm_large", nodes=400, degree=6.0, block_size=20)
+    first, fingerprint = load(config)
+    assert isinstance(first, Dataset)
+    kept = project / "prepared" / "sbm_large" / fingerprint[:8]
+    assert (kept / "x.npy").is_file() and not (project / "prepared" / "sbm_large.pt").exists()
+    other = load(config | {"seed": 1})[1]
+    assert (project / "prepared" / "sbm_large" / other[:8]).is_dir() and kept.is_dir()  # side by side
+    monkeypatch.setattr(module, "read", no_reading)
+    again, same = load(config)
+    assert same == fingerprint and torch.equal(again.x, first.x) and torch.equal(again.edge_index, first.edge_index)
+    (kept / "x.npy").write_bytes(b"")
+    with pytest.raises(UserError, match=r"is corrupt \(\w+\): delete it, it is made again$"):
+        load(config)
+
+
+def test_prepare_writes_the_statistics_of_a_large_graph_beside_it(project: Path, dataset_config: Read) -> None:
+    path = prepare(dataset_config("sbm_large", nodes=400, degree=6.0, block_size=20))
+    assert path == project / "prepared" / "sbm_large" / path.name and (path / "x.npy").is_file()
+    statistics = json.loads(path.with_suffix(".json").read_text())
+    wanted = {"nodes": 400, "edges": 1200, "classes": 10, "features": 64, "edge_homophily": pytest.approx(0.8)}
+    assert {key: statistics[key] for key in wanted} == wanted

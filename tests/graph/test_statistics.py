@@ -153,3 +153,11 @@ def test_a_directed_edge_counts_once_and_is_heard_one_way() -> None:
     assert isinstance(field, dict)
     assert (field["1"], field["2"]) == pytest.approx((8 / 5, 9 / 5))
     assert topology(undirected((0, 1), (1, 2)), 3)["edges"] == 2
+
+
+def test_the_receptive_field_of_a_large_graph_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.graph.statistics.LARGE", 2)
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    shape = topology(edges, 3)
+    assert shape["receptive_field"] == {"skipped": "3 nodes, more than 2"}
+    assert (shape["edges"], shape["connected_components"]) == (2, 1)

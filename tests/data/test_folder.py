@@ -1,0 +1,115 @@
+"""A folder of one's own arrays: what is read, and the one sentence for what is not in the format."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from src.data.folder import read_folder
+from src.data.prepare import data_hash, load
+from src.data.raw import ARRAYS, raw_paths
+from src.errors import UserError
+from tests.conftest import bits
+
+Arrays = dict[str, Any]
+NODES = 30
+
+
+@pytest.fixture
+def mine(arrays: Arrays) -> Arrays:
+    return {
+        "x": arrays["node_features"], "edge_index": arrays["edges"].T, "y": arrays["node_labels"],
+        "train": arrays["train_masks"][0], "val": arrays["val_masks"][0], "test": arrays["test_masks"][0],
+    }  # fmt: skip
+
+
+def write(folder: Path, arrays: Arrays) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return [folder / name for name in ARRAYS]
+
+
+def test_what_is_read(tmp_path: Path, mine: Arrays) -> None:
+    graph = read_folder(write(tmp_path, mine))
+    assert torch.equal(graph.x, torch.from_numpy(bits(np.arange(NODES))))
+    assert torch.equal(graph.edge_index, torch.from_numpy(mine["edge_index"]))
+    assert torch.equal(graph.y, torch.arange(NODES) % 3)
+    assert graph.train.shape == (1, NODES) and torch.equal(graph.train[0], torch.from_numpy(mine["train"]))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64, np.uint8, np.int32])
+def test_any_numbers_are_features(tmp_path: Path, mine: Arrays, kind: Any) -> None:
+    graph = read_folder(write(tmp_path, mine | {"x": mine["x"].astype(kind)}))
+    assert torch.equal(graph.x, torch.from_numpy(bits(np.arange(NODES))))
+
+
+def test_splits_as_numbers_and_as_many_masks(tmp_path: Path, mine: Arrays, arrays: Arrays) -> None:
+    wanted = read_folder(write(tmp_path / "masks", mine))
+    numbers = {name: np.flatnonzero(mine[name]).astype(np.int32) for name in ("train", "val", "test")}
+    found = read_folder(write(tmp_path / "numbers", mine | numbers))
+    many = {name: arrays[f"{name}_masks"] for name in ("train", "val", "test")}
+    ten = read_folder(write(tmp_path / "ten", mine | many))
+    for name in ("train", "val", "test"):
+        assert torch.equal(getattr(found, name), getattr(wanted, name))
+        assert torch.equal(getattr(ten, name), torch.from_numpy(many[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "sentence"),
+    [
+        ("x", np.ones(NODES, np.float32), "x.npy must hold numbers of shape (nodes, features), got float32 of shape"),
+        ("x", np.full((NODES, 2), "a"), "x.npy must hold numbers of shape (nodes, features), got <U1"),
+        ("x", np.full((NODES, 2), np.nan), "x.npy must hold finite numbers: replace NaN and infinity"),
+        ("edge_index", np.zeros((5, 2), int), "edge_index.npy must hold integers of shape (2, edges), got int64"),
+        ("edge_index", np.zeros((2, 5)), "edge_index.npy must hold integers of shape (2, edges), got float64"),
+        ("edge_index", np.array([[0], [30]]), "edge_index.npy must hold node numbers from 0 to 29, got 0 to 30"),
+        ("edge_index", np.array([[-1], [3]]), "edge_index.npy must hold node numbers from 0 to 29, got -1 to 3"),
+        ("y", np.zeros(29, int), "y.npy must hold integers of shape (30,), one for each row of x.npy, got int64"),
+        ("y", np.zeros(30), "y.npy must hold integers of shape (30,), one for each row of x.npy, got float64"),
+        ("y", np.zeros(30, int), "y.npy must hold two or more classes 0, 1, ..., or -1 for none, got 0 to 0"),
+        ("y", np.arange(30) - 2, "y.npy must hold two or more classes 0, 1, ..., or -1 for none, got -2 to 27"),
+        ("y", np.arange(30) - 1, ".npy has nodes without a class (-1 in y.npy): leave them out"),
+        ("train", np.ones(29, bool), "train.npy must hold node numbers, or a bool mask of shape (30,) or (splits, 30)"),
+        ("test", np.array([30]), "test.npy must hold node numbers from 0 to 29, got 30 to 30"),
+        ("train", np.ones(30, bool), "train.npy and val.npy share nodes: a node may be in one part"),
+        ("val", np.zeros((4, 30), bool), "train.npy, val.npy and test.npy must hold the same number of splits"),
+        ("val", np.array([{}]), "val.npy is not a whole NumPy array: write it again with numpy.save"),
+    ],
+)
+def test_what_is_not_in_the_format(tmp_path: Path, mine: Arrays, name: str, array: Any, sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_folder(write(tmp_path, mine | {name: array}))
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_file_that_is_cut_short(tmp_path: Path, mine: Arrays) -> None:
+    files = write(tmp_path, mine)
+    files[0].write_bytes(files[0].read_bytes()[:-4])
+    with pytest.raises(UserError, match=r"x\.npy is not a whole NumPy array: write it again with numpy\.save$"):
+        read_folder(files)
+
+
+def test_a_missing_folder_and_a_missing_file(tmp_path: Path, mine: Arrays, dataset_config: Any) -> None:
+    config = dataset_config("folder", path=str(tmp_path / "own"))
+    with pytest.raises(UserError, match=r"own is missing: dataset\.path must be a folder with x\.npy, edge_index\.npy"):
+        raw_paths(config)
+    write(tmp_path / "own", mine)
+    (tmp_path / "own" / "val.npy").unlink()
+    with pytest.raises(UserError, match=r"val\.npy is missing: the folder must hold x\.npy, edge_index\.npy"):
+        load(config)
+
+
+def test_a_folder_is_prepared_once_for_its_content(project: Path, mine: Arrays, dataset_config: Any) -> None:
+    write(project / "own", mine)
+    config = dataset_config("folder", path=str(project / "own"))
+    dataset, before = load(config)
+    assert dataset.num_nodes == NODES
+    edges = set(map(tuple, dataset.edge_index.T.tolist()))
+    assert edges == {(b, a) for a, b in edges} and len(edges) == 2 * NODES  # both directions of the ring, no self-loop
+    assert (project / "prepared" / "folder" / before[:8] / "edge_index.npy").is_file()
+    write(project / "own", mine | {"y": (mine["y"] + 1) % 3})
+    assert data_hash(config) != before
+    assert torch.equal(load(config)[0].y, (torch.arange(NODES) + 1) % 3)
