@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.sparse import coo_array
 from torch import Tensor
 
 from src.ops.propagation import same_pattern
@@ -129,6 +131,25 @@ def gcn_adjacency(edge_index: Tensor, num_nodes: int) -> Adjacency:
     transpose = matrix if symmetric else _csr(col[order], row[order], matrix.values(), num_nodes)
     unweighted = Adjacency(matrix, transpose, row, col, pair, undirected.numel(), order, symmetric)
     return unweighted.normalized(matrix.values())
+
+
+def symmetric_adjacency(row: Tensor, col: Tensor, values: Tensor, num_nodes: int) -> Adjacency:
+    """An adjacency from its entries in CSR order, in time linear in them.
+
+    Args:
+        row, col: a symmetric pattern with all self-loops, each entry once.
+        values: of the entries, symmetric too.
+        num_nodes: n.
+    """
+    number = np.arange(len(row))
+    order = torch.from_numpy(coo_array((number, (row.numpy(), col.numpy()))).tocsc().data)
+    upper, lower = row < col, row > col
+    edges = int(upper.sum())
+    pair = torch.full_like(row, edges)
+    pair[upper] = torch.arange(edges)
+    pair[lower] = pair[order[lower]]
+    matrix = _csr(row, col, values, num_nodes)
+    return Adjacency(matrix, matrix, row, col, pair, edges, order, symmetric=True)
 
 
 def _csr(row: Tensor, col: Tensor, values: Tensor, num_nodes: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from src.graph.adjacency import Adjacency, gcn_adjacency
 from src.graph.graph import Graph
+from src.graph.large import LargeGraph
 from src.ops import SparseFeatures
 
 PROBE_NODES = 4096  # of the batch that measures by layer look at: about as many as a citation graph has
@@ -39,10 +40,10 @@ class Batches(Protocol):
     def task_range(self) -> int | None: ...
 
     @property
-    def validation(self) -> Iterable[Graph]: ...
+    def validation(self) -> Iterable[Graph | LargeGraph]: ...
 
     @property
-    def whole(self) -> Iterable[Graph]: ...
+    def whole(self) -> Iterable[Graph | LargeGraph]: ...
 
     @property
     def sampler(self) -> "Batches": ...

@@ -13,8 +13,10 @@ from torchmetrics.functional.classification import binary_auroc
 from src.graph.adjacency import Adjacency
 from src.graph.drop_edge import DropEdge, LayerSamples
 from src.graph.graph import Graph
+from src.graph.large import LargeGraph
 from src.graph.last_layer import LastLayer
 from src.measures.layers import Observer as Observer
+from src.models.layerwise import Layerwise, infer
 from src.models.norm import make_norm
 from src.ops import MaskSource, SparseFeatures, dropout, relu_dropout
 
@@ -134,13 +136,13 @@ class NodeClassifier(pl.LightningModule):
         self.masks.restart(step)
         return self.settings.drop_edge(graph.layers, self.masks)
 
-    def validation_step(self, graphs: Iterable[Graph]) -> None:
+    def validation_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
         """Scores the training and validation nodes of all graphs together, without dropout."""
         (train_logits, train_y), val = self._read(graphs, "train", "val")
         self.scores |= {"train_acc": _accuracy(train_logits, train_y)}
         self.scores |= self._score("val", *val)
 
-    def test_step(self, graphs: Iterable[Graph]) -> None:
+    def test_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
         """Scores all three parts; the only place where test labels are read."""
         parts = ("train", "val", "test")
         self.scores = {}
@@ -148,11 +150,25 @@ class NodeClassifier(pl.LightningModule):
             self.scores |= self._score(part, *read)
         del self.scores["train_loss"]  # that name is the loss with dropout
 
-    def _read(self, graphs: Iterable[Graph], *parts: str) -> list[tuple[Tensor, Tensor]]:
+    @property
+    def layerwise(self) -> bool:
+        """Whether a large graph is evaluated layer by layer; if not, whole and in memory. PairNorm needs all nodes."""
+        return isinstance(self, Layerwise) and self.settings.norm != "pair"
+
+    def infer(self, graph: Graph | LargeGraph) -> Tensor:
+        """Logits of all nodes (n, classes); of a large graph layer by layer where the architecture can be run so."""
+        if isinstance(graph, Graph):
+            return self(graph.x, graph.layers)
+        if self.layerwise:
+            assert isinstance(self, Layerwise)
+            return infer(self, graph, self.settings.depth)
+        return self(graph.x, graph.adjacency)
+
+    def _read(self, graphs: Iterable[Graph | LargeGraph], *parts: str) -> list[tuple[Tensor, Tensor]]:
         """Logits and classes of the nodes of each part; of a graph nothing else is kept."""
         found: dict[str, list[tuple[Tensor, Tensor]]] = {part: [] for part in parts}
         for graph in graphs:
-            logits = self(graph.x, graph.layers)
+            logits = self.infer(graph)
             for part, pieces in found.items():
                 nodes = getattr(graph, part)
                 pieces.append((logits[nodes], graph.y[nodes]))

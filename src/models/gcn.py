@@ -44,3 +44,20 @@ class GCN(NodeClassifier):
                 observe(layer, h)
         observe(self.settings.depth, z)
         return z
+
+    # Layer by layer, for graphs that do not fit in memory: `src.models.layerwise` ------------------------------------
+
+    def encode(self, x: Tensor) -> Tensor:
+        """State 0 of some nodes: their features."""
+        return x
+
+    def layer(self, number: int, gathered: Tensor, own: Tensor, first: Tensor) -> Tensor:
+        """State `number` of some nodes from their rows of P H."""
+        z = gathered @ self.weights[number - 1]
+        if self.biases is not None:
+            z = z + self.biases[number - 1]
+        return z if number == self.settings.depth else self.norms[number - 1](z).relu()
+
+    def decode(self, state: Tensor) -> Tensor:
+        """The last state is the logits."""
+        return state

@@ -69,6 +69,26 @@ class GCNII(NodeClassifier):
             observe(layer, h)
         return self.decoder(h, scale)
 
+    # Layer by layer, for graphs that do not fit in memory: `src.models.layerwise` ------------------------------------
+
+    def encode(self, x: Tensor) -> Tensor:
+        """H^(0) of some nodes."""
+        return self.encoder(x).relu()
+
+    def layer(self, number: int, gathered: Tensor, own: Tensor, first: Tensor) -> Tensor:
+        """H^(number) of some nodes from their rows of P H and H^(0)."""
+        near, far = (1 - self.alpha) * gathered, self.alpha * first
+        weight = self._maps(self.weights)[number - 1]
+        if self.star_weights is None:
+            z = (near + far) @ weight
+        else:
+            z = near @ weight + far @ self._maps(self.star_weights)[number - 1]
+        return self.norms[number - 1](z).relu()
+
+    def decode(self, state: Tensor) -> Tensor:
+        """Logits of some nodes."""
+        return self.decoder(state)
+
     def _maps(self, weights: Tensor) -> tuple[Tensor, ...]:
         """(1 - beta_l) I + beta_l W_l for every layer."""
         identity = torch.eye(self.settings.hidden, device=weights.device, dtype=weights.dtype)

@@ -54,3 +54,15 @@ class ResidualGCN(GCN):
                 state = self.norms[layer - 1](z).relu() + state
             observe(layer, state)
         return z
+
+    def layer(self, number: int, gathered: Tensor, own: Tensor, first: Tensor) -> Tensor:
+        """State `number` of some nodes from their rows of P H and of H."""
+        z = gathered @ self.weights[number - 1]
+        if self.biases is not None:
+            z = z + self.biases[number - 1]
+        if self.own is not None:
+            z = z + own @ self.own[number - 1]
+        if number == self.settings.depth:
+            return z
+        state = self.norms[number - 1](z).relu()
+        return state if number == 1 or self.own is not None else state + own

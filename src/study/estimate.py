@@ -5,11 +5,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import chain
+from typing import TypeVar
 
 from src.data.prepare import load
 from src.data.rewire import rewire
 from src.errors import UserError
 from src.graph.graph import Graph
+from src.graph.large import LargeGraph
 from src.settings import config_hash
 from src.study.grid import AXES, Cell
 from src.study.plan import Plan
@@ -18,6 +20,7 @@ from src.train.build import build_model
 OVERHEAD = 1.0  # seconds of a cell besides its epochs: records, measures, one test
 PATIENCES = 4  # length of a training that nothing is known about, in units of its patience
 STEPS, LONGEST = 3, 5.0  # that are timed, after one to warm up; seconds after which fewer have to do
+Kind = TypeVar("Kind")
 
 
 def estimate(plan: Plan) -> dict[str, float]:
@@ -63,7 +66,7 @@ def _timed(cell: Cell) -> float:
         model.training_step(graph).backward()
         optimizer.step()
 
-    def evaluate(graph: Graph) -> None:
+    def evaluate(graph: Graph | LargeGraph) -> None:
         model.eval()
         model.validation_step([graph])
 
@@ -73,7 +76,7 @@ def _timed(cell: Cell) -> float:
     return epochs * (len(batches) * steps[0] + evaluations * steps[1])
 
 
-def _seconds(step: Callable[[Graph], None], graphs: Callable[[], Iterable[Graph]]) -> float:
+def _seconds(step: Callable[[Kind], None], graphs: Callable[[], Iterable[Kind]]) -> float:
     """Median time of one step, the making of its graph included, after one to warm up; there is at least one graph."""
     times: list[float] = []
     again = chain.from_iterable(graphs() for _ in range(STEPS + 1))

@@ -1,0 +1,89 @@
+"""Layer by layer and a few rows at a time is the plain forward pass."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from src.data.dataset import Dataset
+from src.data.prepare import read
+from src.graph.large import LargeGraph
+from src.graph.neighbours import Neighbours
+from src.models.base import NodeClassifier, Settings
+from src.models.gcn import GCN
+from src.models.gcnii import GCNII
+from src.models.gin import GIN
+from src.models.residual_gcn import ResidualGCN
+
+NODES, WIDTH, CLASSES = 130, 6, 3
+KINDS = [
+    (GCN, {}), (GCN, {"bias": True}), (ResidualGCN, {}), (ResidualGCN, {"bias": True, "skip": "linear"}),
+    (GCNII, {}), (GCNII, {"alpha": 0.3, "identity_map": False}), (GCNII, {"star": True}),
+]  # fmt: skip
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> LargeGraph:
+    knobs = {"nodes": NODES, "degree": 5.0, "features": WIDTH, "classes": CLASSES, "normalize_features": False}
+    data = read(knobs | {"_target_": "src.data.csbm.make_csbm"})
+    assert isinstance(data, Dataset)
+    rows = Neighbours.of(data.edge_index, NODES)
+    return LargeGraph(data.x, rows, data.y, *data.parts("0"), scratch=tmp_path)
+
+
+def make(kind: type[NodeClassifier], knobs: dict[str, object], depth: int = 4, norm: str = "none") -> NodeClassifier:
+    """A network whose norms and biases do something."""
+    torch.manual_seed(0)
+    model = kind(Settings(WIDTH, CLASSES, depth, hidden=8, norm=norm, dropout=0.5), **knobs).eval()
+    for name, parameter in model.named_parameters():
+        if "bias" in name:
+            nn.init.normal_(parameter)
+    for name, buffer in model.named_buffers():
+        if "running" in name:
+            buffer.uniform_(0.5, 2)
+    return model
+
+
+@pytest.mark.parametrize("rows", [1 << 14, 37])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+@pytest.mark.parametrize(("kind", "knobs"), KINDS)
+def test_equals_the_forward_pass(
+    large: LargeGraph, monkeypatch: pytest.MonkeyPatch, kind: type[NodeClassifier], knobs: dict[str, object],
+    norm: str, rows: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("src.models.layerwise.ROWS", rows)
+    model = make(kind, knobs, norm=norm)
+    assert model.layerwise
+    torch.testing.assert_close(model.infer(large), model(large.x, large.adjacency).detach(), rtol=1e-4, atol=1e-5)
+    assert list(large.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "knobs"), KINDS)
+def test_one_layer(large: LargeGraph, kind: type[NodeClassifier], knobs: dict[str, object]) -> None:
+    model = make(kind, knobs, depth=1)
+    torch.testing.assert_close(model.infer(large), model(large.x, large.adjacency).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_states_lie_on_disk(large: LargeGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, seen = make(GCN, {}), []
+    plain = GCN.layer
+
+    def spied(self: GCN, number: int, gathered: torch.Tensor, own: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+        seen.append((number, len(gathered), len(own), len(first)))
+        return plain(self, number, gathered, own, first)
+
+    monkeypatch.setattr(GCN, "layer", spied)
+    monkeypatch.setattr("src.models.layerwise.ROWS", 50)
+    model.infer(large)
+    assert seen == [(layer, rows, rows, rows) for layer in range(1, 5) for rows in (50, 50, 30)]
+    large.scratch.rmdir()
+    with pytest.raises(FileNotFoundError):
+        model.infer(large)
+
+
+@pytest.mark.parametrize(("kind", "norm"), [(GIN, "none"), (GCN, "pair")])
+def test_others_are_evaluated_as_a_whole(large: LargeGraph, kind: type[NodeClassifier], norm: str) -> None:
+    model = make(kind, {}, norm=norm)
+    assert not model.layerwise
+    torch.testing.assert_close(model.infer(large), model(large.x, large.adjacency).detach())
