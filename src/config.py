@@ -10,7 +10,7 @@ from omegaconf import MISSING
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 Limit = str | list[Any] | None
-OWN_KNOBS = ("model", "dataset", "rewiring")  # groups whose options bring settings, and limits, of their own
+OWN_KNOBS = ("model", "dataset", "rewiring", "loader")  # groups whose options bring settings, and limits, of their own
 
 
 def knob(limit: Limit = None) -> Any:
@@ -44,6 +44,7 @@ class Config:
     model: Any = knob()
     dataset: Any = knob()
     rewiring: Any = knob()
+    loader: Any = knob()
     depth: int = knob("[1, inf)")
     seed: int = knob("[0, 4294967295]")
     split: Any = knob()

@@ -30,6 +30,11 @@ def rewiring_name(content: dict[str, Any]) -> str:
     return next(name for name, other in _rewirings().items() if other == target)
 
 
+def loader_name(content: dict[str, Any]) -> str:
+    """How a training step sees the graph: `full` or `cluster`; `full` where the settings do not speak of it."""
+    return str(content.get("loader", {}).get("name", "full"))
+
+
 @functools.cache
 def _rewirings() -> dict[str, str | None]:
     """The function of every option of conf/rewiring."""
@@ -39,9 +44,17 @@ def _rewirings() -> dict[str, str | None]:
 def config_hash(content: dict[str, Any]) -> str:
     """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
 
-    Without a rewiring there is no mention of it: runs from before there were any keep their hash.
+    Without a rewiring there is no mention of it, and none of a loader that is full: runs from before there were any
+    keep their hash.
     """
-    without = ("rewiring",) if rewiring_name(content) == "none" else ()
+    without = [
+        name
+        for name, plainly in (
+            ("rewiring", rewiring_name(content) == "none"),
+            ("loader", loader_name(content) == "full"),
+        )
+        if plainly
+    ]
     relevant = {key: value for key, value in content.items() if key not in (*NOT_THE_EXPERIMENT, *without)}
     return hashlib.md5(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 

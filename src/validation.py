@@ -46,6 +46,8 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
         original = yaml.safe_load((CONF / group / f"{choices[group]}.yaml").read_text())
         _check_own(group, OmegaConf.to_container(config[group], resolve=True), original)
     _check_dataset(config)
+    if config.loader.name == "cluster":
+        _check_cluster(config, choices)
 
 
 def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:
@@ -137,3 +139,16 @@ def _check_dataset(config: DictConfig) -> None:
         if "mapped" in config.dataset:
             raise UserError(f"dataset={config.dataset.name} needs the folder: add dataset.path=FOLDER")
         raise UserError(f"dataset={config.dataset.name} needs the file: add dataset.path=FILE.npz")
+
+
+def _check_cluster(config: DictConfig, choices: dict[str, str]) -> None:
+    """What a graph that is cut into parts cannot have."""
+    if config.loader.batch_parts > config.loader.parts:
+        parts, batch = config.loader.parts, config.loader.batch_parts
+        raise UserError(f"loader.batch_parts must be at most loader.parts={parts}, got {batch}")
+    if "batch_size" in config.dataset:
+        raise UserError(f"loader=cluster is for one graph, {config.dataset.name} has many: leave it out")
+    if choices["rewiring"] != "none":
+        raise UserError("loader=cluster trains on the data's own edges: use rewiring=none")
+    if config.p_drop > 0 and config.drop_edge.mode == "renormalize":
+        raise UserError("a part of a graph has no degrees to normalise by afresh: use drop_edge.mode=rescale")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from src.settings import compose_settings, config_hash, plain, provenance, rewiring_name
+from src.settings import compose_settings, config_hash, loader_name, plain, provenance, rewiring_name
 
 
 def test_provenance() -> None:
@@ -27,7 +27,14 @@ def test_provenance() -> None:
 @pytest.mark.parametrize("recipe", ["none/cora-gcnii", "published/texas-gcn", None])
 def test_provenance_without_a_recipe(recipe: Any) -> None:
     origin = provenance(compose_settings(["recipe=none"]), {"recipe@_global_": recipe}, [])
-    assert set(origin.values()) == {"default", "model None", "dataset None", "rewiring None", "trainer None"}
+    assert set(origin.values()) == {
+        "default",
+        "model None",
+        "dataset None",
+        "rewiring None",
+        "loader None",
+        "trainer None",
+    }
 
 
 def test_config_hash() -> None:
@@ -42,9 +49,16 @@ def test_config_hash() -> None:
 
 def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
     config = OmegaConf.create(
-        {"model": {"limits": {}}, "dataset": {"a": 1}, "rewiring": {"limits": {}}, "split": 3, "b": "${split}"}
+        {
+            "model": {"limits": {}},
+            "dataset": {"a": 1},
+            "rewiring": {"limits": {}},
+            "loader": {},
+            "split": 3,
+            "b": "${split}",
+        }
     )
-    assert plain(config) == {"model": {}, "dataset": {"a": 1}, "rewiring": {}, "split": "3", "b": 3}
+    assert plain(config) == {"model": {}, "dataset": {"a": 1}, "rewiring": {}, "loader": {}, "split": "3", "b": 3}
 
 
 def test_the_hash_of_a_run_without_rewiring_is_that_from_before_there_were_any() -> None:
@@ -54,6 +68,17 @@ def test_the_hash_of_a_run_without_rewiring_is_that_from_before_there_were_any()
     rewired = ["rewiring=random", "rewiring=random rewiring.seed=1", "rewiring=random rewiring.layers=last"]
     hashes = {config_hash(compose_settings(["model=gcn", *typed.split()])) for typed in rewired}
     assert len(hashes | {config_hash(settings)}) == 4
+
+
+def test_the_hash_of_a_run_on_the_whole_graph_is_that_from_before_there_were_loaders() -> None:
+    settings = compose_settings(["model=gcn"])
+    assert settings["loader"] == {"name": "full"}
+    older = {key: value for key, value in settings.items() if key not in ("loader", "rewiring")}
+    assert config_hash(older) == config_hash(settings)
+    typed = ["loader=cluster", "loader=cluster loader.parts=20", "loader=cluster loader.batch_parts=2"]
+    hashes = {config_hash(compose_settings(["model=gcn", *more.split()])) for more in typed}
+    assert len(hashes | {config_hash(settings)}) == 4
+    assert (loader_name(older), loader_name(settings)) == ("full", "full")
 
 
 @pytest.mark.parametrize(

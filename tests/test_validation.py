@@ -57,6 +57,14 @@ BAD = [
     (["rewiring=random", "rewiring.num_edges=many"], "rewiring.num_edges must be a whole number in [0, inf), got many"),
     (["rewiring=random", "rewiring.layers=first"], "rewiring.layers must be one of all, last, got first"),
     (["rewiring=random", "rewiring.seed=-1"], "rewiring.seed must be a whole number in [0, 4294967295], got -1"),
+    (["+loader.parts=3"], "there is no setting loader.parts: choose one of loader.name"),
+    (["loader=cluster", "loader.parts=0"], "loader.parts must be a whole number in [1, inf), got 0"),
+    (["loader=cluster", "loader.parts=2.5"], "loader.parts must be a whole number, got 2.5"),
+    (["loader=cluster", "loader.parts=4"], "loader.batch_parts must be at most loader.parts=4, got 5"),
+    (["loader=cluster", "dataset=ring_transfer"], "loader=cluster is for one graph, ring_transfer has many"),
+    (["loader=cluster", "rewiring=random"], "loader=cluster trains on the data's own edges: use rewiring=none"),
+    (["loader=cluster", "p_drop=0.1"], "a part of a graph has no degrees to normalise by afresh: use drop_edge.mode=r"),
+    (["~loader"], "loader cannot be removed: choose one of cluster, full"),
     (["~rewiring"], "rewiring cannot be removed: choose one of"),
     (["recipe=tuned", "model=mlp"], "there is no tuned recipe for cora-mlp: find one, `python -m src.sweep model=mlp"),
     (["recipe=published/cora-gcn"], "there is no recipe published/cora-gcn: choose one of none, published, tuned"),
@@ -109,7 +117,8 @@ def test_limits_that_belong_to_the_range(settings: dict[str, Any]) -> None:
 
 def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
     settings: dict[str, Any] = compose_settings([])
-    choices = {"model": "gcnii", "dataset": "cora", "rewiring": "none", "trainer": "cpu", "recipe": "published"}
+    choices = {"trainer": "cpu", "recipe": "published"}
+    choices |= {"model": "gcnii", "dataset": "cora", "rewiring": "none", "loader": "full"}
     validate(OmegaConf.create(settings), choices)
     settings["dataset"] = {"name": "cora", "more": 3} | settings["dataset"]
     with pytest.raises(UserError, match=r"^there is no setting dataset"):

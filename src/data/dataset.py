@@ -43,10 +43,15 @@ class Dataset:
         return int(self.y.max()) + 1
 
     def graph(self, split: str, split_seed: int = 0) -> Graph:
-        """The graph with one split: `public` (the first), a number, or `random` drawn with `split_seed`.
+        """The graph with one split, as `parts` has it, in memory."""
+        parts = self.parts(split, split_seed)
+        return Graph(self.features(), gcn_adjacency(self.edge_index, self.num_nodes), self.y, *parts)
+
+    def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The node numbers of one split: `public` (the first), a number, or `random` drawn with `split_seed`.
 
         Raises:
-            UserError: there is no such split.
+            UserError: there is no such split, or a part of it is empty.
         """
         if split == "random":
             train, val, test = random_split(self.y, split_seed)
@@ -57,7 +62,7 @@ class Dataset:
             train, val, test = (mask[row].nonzero().view(-1) for mask in (self.train, self.val, self.test))
         if 0 in (train.numel(), val.numel(), test.numel()):
             raise UserError("a part of the split holds no node: the graph is too small for its number of classes")
-        return Graph(self.features(), gcn_adjacency(self.edge_index, self.num_nodes), self.y, train, val, test)
+        return train, val, test
 
     def features(self) -> Tensor | SparseFeatures:
         """X as the models read it: sparse where that is faster."""

@@ -20,6 +20,7 @@ from torch_geometric.utils import to_undirected
 
 from src.cli import main
 from src.config import ROOT
+from src.data.cluster import cluster_batches
 from src.data.dataset import Dataset
 from src.data.graph_set import GraphSet
 from src.data.prepare import load
@@ -30,7 +31,7 @@ from src.graph.batches import Batches, OneGraph
 from src.graph.effect import effect
 from src.graph.graph import Graph
 from src.program import program, sources
-from src.settings import plain, rewiring_name
+from src.settings import loader_name, plain, rewiring_name
 from src.validation import validate
 
 OURS = ("_target_", "seed", "layers")  # settings of every rewiring; the others are its function's own
@@ -73,6 +74,9 @@ def rewire(
     Raises:
         UserError: the split is not there, the graph cannot be rewired like that, or a kept file is corrupt.
     """
+    if loader_name(settings) == "cluster":
+        assert isinstance(dataset, Dataset), "validation refuses it for many graphs"
+        return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})
     if rewiring_name(settings) == "none":
         return Rewired(make_batches(settings, dataset), data_hash, {})
     wiring = kept_wiring(dataset, data_hash, settings, folder)

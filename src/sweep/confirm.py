@@ -88,8 +88,8 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
 
 
 def graph_settings(search: Search, tuned: Mapping[str, Value]) -> list[str]:
-    """What has to be typed beside the recipe: settings of the dataset, the rewiring, and what was found for it."""
-    typed = [text for text in search.typed if text.startswith(("dataset.", "rewiring"))]
+    """What has to be typed beside the recipe: settings of the dataset, the rewiring, the loader, and what was found."""
+    typed = [text for text in search.typed if text.startswith(("dataset.", "rewiring", "loader"))]
     return typed + [f"{key}={value}" for key, value in tuned.items() if key.startswith("rewiring.")]
 
 
@@ -112,7 +112,8 @@ def compared(start: Summary, tuned: Summary, change: Summary | None, metric: str
 def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
     """All values of the tuned setting that are not the defaults': of the recipe that it started from, typed, found.
 
-    Those of a rewiring are left out, as those of the graph are: a recipe is of a network, and holds values alone.
+    Those of a rewiring and a loader are left out, as those of the graph are: a recipe is of a network, and holds values
+    alone.
     """
     origin = search.origin(tuned, {})
     config = OmegaConf.create(search.settings(tuned, {}))
@@ -122,7 +123,7 @@ def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
         chosen = key in ("model", "trainer", "recipe")
         if (
             chosen
-            or group in (*NOT_THE_EXPERIMENT, *AXES, "dataset", "rewiring")
+            or group in (*NOT_THE_EXPERIMENT, *AXES, "dataset", "rewiring", "loader")
             or source == "default"
             or source.startswith(("model ", "dataset "))
         ):

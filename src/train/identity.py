@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from src.config import CONF, ROOT
 from src.errors import UserError
 from src.program import program
-from src.settings import config_hash, flatten, rewiring_name
+from src.settings import config_hash, flatten, loader_name, rewiring_name
 
 CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
@@ -28,10 +28,11 @@ def model_name(settings: dict[str, Any]) -> str:
 
 
 def run_name(settings: dict[str, Any]) -> str:
-    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, and the rewiring if there is any."""
-    split, rewiring = settings["split"], rewiring_name(settings)
+    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, rewiring and loader if any."""
+    split, rewiring, loader = settings["split"], rewiring_name(settings), loader_name(settings)
     suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
     suffix += "" if rewiring == "none" else f"-{rewiring}"
+    suffix += "" if loader == "full" else f"-{loader}"
     return f"{settings['dataset']['name']}-{model_name(settings)}-d{settings['depth']}-s{settings['seed']}{suffix}"
 
 
@@ -73,12 +74,14 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
     """
     recipes = {source for source in origin.values() if source.startswith("recipe ")}
     name, model, rewiring = settings["dataset"]["name"], model_name(settings), rewiring_name(settings)
-    flat = flatten(settings) | {"model": model, "dataset": name, "rewiring": rewiring}
+    loader = loader_name(settings)
+    flat = flatten(settings) | {"model": model, "dataset": name, "rewiring": rewiring, "loader": loader}
     typed = sorted(f"{key}={flat[key]}" for key, source in origin.items() if source == "command line" and key in flat)
     return {
         "dataset": name,
         "model": model,
         "rewiring": rewiring,
+        "loader": loader,
         "depth": str(settings["depth"]),
         "seed": str(settings["seed"]),
         "split": settings["split"],

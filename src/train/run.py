@@ -1,5 +1,6 @@
 """One run, in a straight line: data, model, fit, test once, measure, record."""
 
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from src.data.prepare import load
 from src.data.rewire import rewire
 from src.errors import UserError
 from src.graph.batches import Batches
+from src.graph.cluster import ClusterBatches
 from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
+from src.graph.large import LargeGraph
 from src.graph.statistics import edge_homophily
 from src.measures.diagnosis import Diagnosis, diagnose
 from src.measures.layers import layer_measures
@@ -82,6 +85,10 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
     rewired = rewire(dataset, data_hash, settings)
     batches, graph = rewired.batches, rewired.graph
     model = build_model(settings, graph, dataset.num_classes)
+    if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.layerwise:
+        print(
+            f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
+        )
     code = code_hash(settings["model"]["_target_"])
     identity = {"config_hash": config_hash(settings), "data_hash": rewired.data_hash, "code_hash": code}
     checkpoint = resumable(settings["ckpt"], folder)

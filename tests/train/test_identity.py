@@ -17,6 +17,7 @@ from src.train.identity import checkpoint_folder, resumable, run_name, tags
         (["dataset=texas", "depth=2", "split=4"], "texas-gcnii-d2-s0-split4"),
         (["split=random", "split_seed=7"], "cora-gcnii-d64-s0-random7"),
         (["dataset=texas", "depth=2", "rewiring=random"], "texas-gcnii-d2-s0-split0-random"),
+        (["dataset=texas", "depth=2", "loader=cluster"], "texas-gcnii-d2-s0-split0-cluster"),
     ],
 )
 def test_run_names_say_what_they_are(overrides: list[str], name: str) -> None:
@@ -33,11 +34,13 @@ def test_tags() -> None:
     origin = {"depth": "command line", "lr": "recipe published/cora-gcnii", "seed": "default"}
     found = tags(compose_settings(["depth=8"]), origin)
     expected = {"model": "gcnii", "depth": "8", "recipe": "published/cora-gcnii", "command_line": "depth=8"}
-    expected |= {"outcome": "running", "rewiring": "none"}
+    expected |= {"outcome": "running", "rewiring": "none", "loader": "full"}
     assert expected.items() <= found.items()
     rewired = compose_settings(["rewiring=random", "rewiring.num_edges=7"])
     found = tags(rewired, {"rewiring": "command line", "rewiring.num_edges": "command line"})
     assert (found["rewiring"], found["command_line"]) == ("random", "rewiring.num_edges=7 rewiring=random")
+    found = tags(compose_settings(["loader=cluster"]), {"loader": "command line"})
+    assert (found["loader"], found["command_line"]) == ("cluster", "loader=cluster")
 
 
 def test_resumable(tmp_path: Path) -> None:

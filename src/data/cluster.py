@@ -1,0 +1,68 @@
+"""Mini-batches of a dataset that is one graph, cut into parts that are kept on disk."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from torch import Tensor
+
+from src.data.atomic import read_prepared, write_prepared
+from src.data.dataset import Dataset
+from src.data.raw import prepared_file
+from src.graph.cluster import ClusterBatches
+from src.graph.large import LargeGraph
+from src.graph.neighbours import Neighbours
+from src.graph.partition import metis
+
+FORMAT = 1  # raised when the file of a partition, or the way to cut, changes its meaning
+
+
+def cluster_batches(
+    dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: Path | None = None
+) -> ClusterBatches:
+    """What a run with `loader=cluster` trains on. A dataset that stays on disk is evaluated there, layer by layer.
+
+    Args:
+        dataset, data_hash: as `src.data.prepare.load` gives them.
+        settings: as for `src.train.run.run`.
+        folder: where prepared files lie.
+
+    Raises:
+        UserError: there is no such split, the graph cannot be cut like that, or a kept partition is corrupt.
+    """
+    loader, split = settings["loader"], (settings["split"], settings["split_seed"])
+    neighbours = Neighbours.of(dataset.edge_index, dataset.num_nodes)
+    assignment = kept_partition(neighbours, data_hash, settings["dataset"], loader["parts"], folder)
+    scratch = prepared_file(settings["dataset"], folder).parent
+    large = LargeGraph(dataset.x, neighbours, dataset.y, *dataset.parts(*split), scratch=scratch)
+    evaluated = large if settings["dataset"].get("mapped") else dataset.graph(*split)
+    return ClusterBatches(large, assignment, loader["batch_parts"], settings["seed"], evaluated)
+
+
+def kept_partition(
+    neighbours: Neighbours, data_hash: str, config: dict[str, Any], parts: int, folder: Path | None = None
+) -> Tensor:
+    """The part of every node, int64 (n,), found only where no file holds it: one process does, the others wait.
+
+    Raises:
+        UserError: as `src.graph.partition.metis`, or the file is corrupt.
+    """
+    fingerprint = hashlib.md5(json.dumps([data_hash, parts]).encode()).hexdigest()
+    home = prepared_file(config, folder).parent / "partitions"
+    path = home / f"{config['name']}-{parts}-{fingerprint[:8]}.pt"
+    found = read_prepared(path, fingerprint, FORMAT, _assignment)
+    if found is None:
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            found = read_prepared(path, fingerprint, FORMAT, _assignment)
+            if found is None:
+                found = metis(neighbours, parts)
+                write_prepared({"assignment": found}, path, fingerprint, FORMAT)
+    return found
+
+
+def _assignment(content: dict[str, Any]) -> Tensor:
+    assignment: Tensor = content["assignment"]
+    return assignment

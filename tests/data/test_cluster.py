@@ -1,0 +1,89 @@
+"""From a dataset to batches of parts that are found once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.data import cluster as module
+from src.data.cluster import cluster_batches, kept_partition
+from src.data.dataset import Dataset
+from src.data.prepare import load
+from src.data.rewire import rewire
+from src.errors import UserError
+from src.graph.cluster import ClusterBatches
+from src.graph.graph import Graph
+from src.graph.large import LargeGraph
+from src.graph.neighbours import Neighbours
+from src.models.base import Settings
+from src.models.gcn import GCN
+from src.settings import compose_settings
+
+SMALL = ["dataset.nodes=300", "dataset.degree=6", "loader=cluster", "loader.parts=6", "loader.batch_parts=2"]
+LARGE = [*SMALL, "dataset=sbm_large", "dataset.block_size=20", "dataset.features=8"]
+
+
+def no_cutting(*_: object) -> None:
+    raise AssertionError("the graph was cut again")
+
+
+@pytest.fixture
+def make(project: Path) -> Callable[..., tuple[ClusterBatches, Dataset]]:
+    def call(*typed: str) -> tuple[ClusterBatches, Dataset]:
+        settings = compose_settings(list(typed))
+        dataset, fingerprint = load(settings["dataset"])
+        assert isinstance(dataset, Dataset)
+        return cluster_batches(dataset, fingerprint, settings), dataset
+
+    return call
+
+
+def test_what_stays_on_disk_is_evaluated_there(make: Any) -> None:
+    batches, _ = make(*LARGE)
+    assert len(batches) == 3 and isinstance(batches.whole[0], LargeGraph)
+    assert batches.whole[0].scratch.is_dir()
+    evaluated, _ = make(*SMALL, "dataset=csbm")
+    assert isinstance(evaluated.whole[0], Graph)
+
+
+@pytest.mark.parametrize("typed", [LARGE, [*SMALL, "dataset=csbm", "split=3"]])
+def test_what_is_evaluated_is_the_whole_graph(make: Any, typed: list[str]) -> None:
+    batches, dataset = make(*typed)
+    whole = dataset.graph("3" if "split=3" in typed else "0")
+    torch.manual_seed(0)
+    model = GCN(Settings(whole.x.shape[1], 10, depth=2, hidden=8)).eval()
+    torch.testing.assert_close(model.infer(batches.whole[0]), model.infer(whole), rtol=1e-4, atol=1e-5)
+    for part in ("train", "val", "test"):
+        assert torch.equal(getattr(batches.whole[0], part), getattr(whole, part))
+    assert torch.equal(batches.labels, whole.y[whole.train])
+
+
+def test_a_graph_is_cut_once(make: Any, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = make(*LARGE)
+    make(*LARGE, "loader.parts=5")  # another cut, beside it
+    monkeypatch.setattr(module, "metis", no_cutting)
+    again, _ = make(*LARGE, "loader.batch_parts=3", "seed=4")
+    assert [part.tolist() for part in again.members] == [part.tolist() for part in first.members]
+    with pytest.raises(AssertionError, match="cut again"):
+        make(*LARGE, "dataset.seed=1")
+    kept = list((project / "prepared" / "partitions").glob("sbm_large-6-*.pt"))
+    assert len(kept) == 1
+    kept[0].write_bytes(kept[0].read_bytes()[:100])
+    with pytest.raises(UserError, match=r"is corrupt \(\w+\): delete it, it is made again$"):
+        make(*LARGE)
+
+
+def test_more_parts_than_nodes(project: Path) -> None:
+    pair = Neighbours.of(torch.tensor([[0, 1], [1, 0]]), 2)
+    with pytest.raises(UserError, match=r"^loader\.parts must be at most the 2 nodes"):
+        kept_partition(pair, "data", {"name": "pair"}, 3)
+
+
+def test_a_run_gets_them(project: Path) -> None:
+    settings = compose_settings(LARGE)
+    dataset, fingerprint = load(settings["dataset"])
+    found = rewire(dataset, fingerprint, settings)
+    assert isinstance(found.batches, ClusterBatches) and found.data_hash == fingerprint
+    assert found.graph is found.batches.probe
