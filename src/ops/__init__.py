@@ -1,5 +1,6 @@
 """The few hot operations: random masks, dropout fused with relu, sparse propagation, sparse features, reactions."""
 
+from src.ops.checkpointing import recomputing
 from src.ops.dropout import dropout, relu_dropout
 from src.ops.features import SparseFeatures, matmul
 from src.ops.layer import residual_layer
@@ -9,5 +10,5 @@ from src.ops.reaction import reaction
 
 __all__ = [
     "MaskSource", "SparseFeatures", "dropout", "edge_scores", "matmul",
-    "propagate", "reaction", "relu_dropout", "residual_layer",
+    "propagate", "reaction", "recomputing", "relu_dropout", "residual_layer",
 ]  # fmt: skip

@@ -1,6 +1,9 @@
 """Random numbers for dropout and DropEdge: cheap, and a pure function of (seed, step)."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +34,11 @@ class MaskSource:
 
     Args:
         seed: the run's seed, >= 0.
+        ahead: draw ahead; False where many places of the stream are kept, each of which holds what was drawn ahead.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, ahead: bool = True) -> None:
+        self.seed, self.ahead = seed, ahead
         self._used = 0
         self.restart(0)
 
@@ -42,7 +46,7 @@ class MaskSource:
         """Begin the stream that belongs to this training step."""
         self.step = step
         self._bits = np.random.SFC64(self._sequence())
-        self._ahead, self._used = self._used, 0
+        self._ahead, self._used = self._used if self.ahead else 0, 0
         self._block = np.empty(0, np.uint64)
         self._generator: torch.Generator | None = None
 
@@ -56,6 +60,25 @@ class MaskSource:
             self._generator = torch.Generator(device).manual_seed((int(words[0]) << 31) ^ int(words[1]))
         low, high = -LEVELS // 2, LEVELS // 2
         return torch.randint(low, high, shape, dtype=torch.int16, device=device, generator=self._generator)
+
+    def place(self) -> Any:
+        """Where the stream stands, for `replay`."""
+        generator = None if self._generator is None else self._generator.clone_state()
+        return self._bits.state, self._block, self._used, generator
+
+    @contextmanager
+    def replay(self, place: Any) -> Iterator[None]:
+        """Inside, the stream goes on from `place` of the same step, so that a recomputation sees the same draws."""
+        now = self.place()
+        self._go_to(place)
+        try:
+            yield
+        finally:
+            self._go_to(now)
+
+    def _go_to(self, place: Any) -> None:
+        self._bits.state, self._block, self._used, generator = place
+        self._generator = None if generator is None else generator.clone_state()
 
     def _sequence(self) -> np.random.SeedSequence:
         return np.random.SeedSequence(self.seed, spawn_key=(self.step,))
