@@ -46,11 +46,12 @@ class RevGCN(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, groups * (hidden // groups)), logits (n, out_channels).
     """
 
+    recomputes = True
+
     def __init__(self, settings: Settings, groups: int = 2) -> None:
         if groups < 2:
             raise UserError(f"a reversible layer needs two groups or more, got {groups}: use model.groups=2")
         super().__init__(settings)
-        self.masks = MaskSource(settings.seed, ahead=False)  # its place is kept for every layer
         width = max(1, settings.hidden // groups)
         channels, depth = groups * width, settings.depth
         self.groups = groups
