@@ -45,7 +45,7 @@ def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) 
         if holes * need + _measuring(graph) <= FITS * free:
             return settings | {"memory": memory}
     least = min(needs.values()) + _measuring(graph)
-    smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or dataset.batch_size"
+    smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
     raise UserError(
         f"a training step needs about {least / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: "
         f"use a smaller {smaller}, or model=revgcn, or memory=full to try it all the same"
