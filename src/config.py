@@ -59,6 +59,7 @@ class Config:
     weight_decay_linear: float = knob("[0, inf)")
     epochs: int = knob("[1, inf)")
     patience: int = knob("[1, inf)")
+    memory: str = knob(["auto", "full", "checkpoint"])
     monitor: str = knob(["val_loss", "val_acc", "val_roc_auc", "train_acc"])
     measures: list[str] = knob()
     ckpt: str | None = knob()

@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from src.config import CONF, OWN_KNOBS, register_schema
 from src.validation import validate
 
-NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every", "trainer")  # they do not change what is asked
+# they do not change what is asked
+NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

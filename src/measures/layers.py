@@ -1,6 +1,7 @@
 """Measures taken while a forward pass streams by, one layer at a time."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -42,6 +43,8 @@ def layer_measures(
 def gradient_norms(loss: Callable[[Observer], Tensor], num_nodes: int | None = None) -> list[float]:
     r"""Frobenius norm of :math:`\partial \mathcal{L} / \partial H^{(l)}` for every layer, l = 0..depth.
 
+    Each is measured as the backward pass streams by; no state is kept for it.
+
     Args:
         loss: runs the pass under an observer and returns the scalar loss; the states have to be part of its graph.
         num_nodes: how many nodes are measured, the first ones; None for all.
@@ -49,14 +52,21 @@ def gradient_norms(loss: Callable[[Observer], Tensor], num_nodes: int | None = N
     Returns:
         Norms by layer; 0 where the loss does not depend on a state.
     """
-    states: list[Tensor] = []
+    norms: list[float] = []
+    ends: list[Tensor] = []  # where gradients end: the first state, and any other that comes of nothing before it
 
     def observe(layer: int, state: Tensor | SparseFeatures) -> None:
         if isinstance(state, SparseFeatures):
             raise TypeError("gradients need dense features")
-        states.append(state)
+        norms.append(0.0)
+        if not ends or state.is_leaf:
+            ends.append(state)
+        state.register_hook(partial(measure, len(norms) - 1))
+
+    def measure(layer: int, grad: Tensor) -> None:
+        norms[layer] = float(grad[:num_nodes].norm())
 
     with torch.enable_grad():
         value = loss(observe)
-        grads = torch.autograd.grad(value, states, allow_unused=True)
-    return [0.0 if grad is None else float(grad[:num_nodes].norm()) for grad in grads]
+        torch.autograd.grad(value, ends, allow_unused=True)
+    return norms

@@ -26,6 +26,8 @@ class ADGN(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
+    can_checkpoint = True
+
     def __init__(self, settings: Settings, epsilon: float = 0.1, gamma: float = 0.1) -> None:
         super().__init__(settings)
         self.epsilon, self.gamma = epsilon, gamma
@@ -41,10 +43,11 @@ class ADGN(NodeClassifier):
         h, scale = self.drop(x)
         state = self.encoder(h, scale)
         observe(0, state)
-        for layer in range(1, self.settings.depth + 1):
+
+        def layer(number: int, state: Tensor) -> tuple[Tensor]:
             mine, theirs = (state @ both).chunk(2, 1)
-            drive = propagate(adjacency.at(layer), theirs.contiguous(), residual=mine) + self.bias
-            state = torch.add(state, torch.tanh(drive), alpha=self.epsilon)
-            observe(layer, state)
-        h, scale = self.drop(state)
+            drive = propagate(adjacency.at(number), theirs.contiguous(), residual=mine) + self.bias
+            return (torch.add(state, torch.tanh(drive), alpha=self.epsilon),)
+
+        h, scale = self.drop(*self.run_layers(layer, (state,), observe))
         return self.decoder(h, scale)

@@ -1,6 +1,6 @@
 """What all architectures share: one training step, one evaluation, one optimiser."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from src.graph.last_layer import LastLayer
 from src.measures.layers import Observer as Observer
 from src.models.layerwise import Layerwise, infer
 from src.models.norm import make_norm
-from src.ops import MaskSource, SparseFeatures, dropout, relu_dropout
+from src.ops import MaskSource, SparseFeatures, checkpointed_layers, dropout, relu_dropout
 
 Features = Tensor | SparseFeatures
 Adjacencies = Adjacency | LayerSamples | LastLayer
@@ -43,6 +43,7 @@ class Settings:
         weight_decay: L2 coefficient of the propagation layers.
         weight_decay_linear: L2 coefficient of encoder and decoder, where an architecture has them.
         roc_auc: also measure the area under the ROC curve (two classes).
+        memory: `checkpoint` recomputes layers in the backward pass instead of keeping what they made.
         seed: of the dropout and DropEdge masks.
     """
 
@@ -57,6 +58,7 @@ class Settings:
     weight_decay: float = 0.0
     weight_decay_linear: float = 0.0
     roc_auc: bool = False
+    memory: str = "full"
     seed: int = 0
 
 
@@ -70,22 +72,31 @@ class NodeClassifier(pl.LightningModule):
     `without_decay` names gets none.
 
     Attributes:
+        can_checkpoint: whether the layers are run by `run_layers`, so that `memory=checkpoint` has a place.
+        states_passed: how many tensors of the size of a state a layer hands on to the next.
         has_norms: whether `make_norms` was asked, so that the `norm` setting has a place.
         scores: the latest loss and accuracies by name, for callbacks to read. `self.log` would say the same at a third
             of a millisecond for each number, as much as the rest of Lightning's loop.
     """
 
     without_decay: tuple[str, ...] = ()
+    can_checkpoint = False
+    states_passed = 1
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = settings
-        self.masks = MaskSource(settings.seed)
+        self.masks = MaskSource(settings.seed, ahead=not self.recomputes)
         self.scores: dict[str, Tensor] = {}
         self.has_norms = False
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         raise NotImplementedError("an architecture defines its own forward pass")  # pragma: no cover
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether the backward pass computes states once more, so that they need not be kept."""
+        return self.settings.memory == "checkpoint"
 
     # Pieces for subclasses -------------------------------------------------------------------------------------------
 
@@ -108,6 +119,21 @@ class NodeClassifier(pl.LightningModule):
         """One norm of the configured kind for each of `count` hidden layers, of `channels` (or `hidden`) channels."""
         self.has_norms = True
         return nn.ModuleList(make_norm(self.settings.norm, channels or self.settings.hidden) for _ in range(count))
+
+    def run_layers(
+        self, layer: Callable[..., tuple[Any, ...]], state: tuple[Any, ...], observe: Observer
+    ) -> tuple[Any, ...]:
+        """`state = layer(l, *state)` for l = 1..depth; shows the first part of each to the observer.
+
+        With `memory=checkpoint` a layer may be run once more in the backward pass: it leaves nothing behind.
+        """
+        if self.recomputes and torch.is_grad_enabled():
+            norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm1d)]
+            return checkpointed_layers(layer, self.settings.depth, state, observe, self.masks, norms)
+        for number in range(1, self.settings.depth + 1):
+            state = layer(number, *state)
+            observe(number, state[0])
+        return state
 
     # What a run asks --------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ class G2(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
+    can_checkpoint = True
+
     def __init__(self, settings: Settings, shared: bool = True) -> None:
         super().__init__(settings)
         hidden, self.shared = settings.hidden, shared
@@ -40,14 +42,15 @@ class G2(NodeClassifier):
         h, scale = self.drop(x)
         state = self.encoder(h, scale).relu()
         observe(0, state)
-        for layer in range(1, self.settings.depth + 1):
-            number = 0 if self.shared else layer - 1
-            both = torch.cat([self.weights[number], self.gates[number]], 1)
-            p = adjacency.at(layer)
+
+        def layer(number: int, state: Tensor) -> tuple[Tensor]:
+            own = 0 if self.shared else number - 1
+            both = torch.cat([self.weights[own], self.gates[own]], 1)
+            p = adjacency.at(number)
             update, gate = propagate(p, state @ both).relu().chunk(2, 1)
-            state = torch.lerp(state, update, gate_speed(p, gate))
-            observe(layer, state)
-        h, scale = self.drop(state)
+            return (torch.lerp(state, update, gate_speed(p, gate)),)
+
+        h, scale = self.drop(*self.run_layers(layer, (state,), observe))
         return self.decoder(h, scale)
 
 

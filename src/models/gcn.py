@@ -25,6 +25,8 @@ class GCN(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), logits (n, out_channels).
     """
 
+    can_checkpoint = True
+
     def __init__(self, settings: Settings, bias: bool = False) -> None:
         super().__init__(settings)
         sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
@@ -34,16 +36,15 @@ class GCN(NodeClassifier):
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         observe(0, x)
-        h, scale = self.drop(x)
-        for layer, weight in enumerate(self.weights, start=1):
-            z = propagate(adjacency.at(layer), matmul(h, weight), scale=scale)
+
+        def step(number: int, h: Features, scale: float) -> tuple[Tensor, float]:
+            z = propagate(adjacency.at(number), matmul(h, self.weights[number - 1]), scale=scale)
             if self.biases is not None:
-                z = z + self.biases[layer - 1]
-            if layer < self.settings.depth:
-                h, scale = self.relu_drop(self.norms[layer - 1](z))
-                observe(layer, h)
-        observe(self.settings.depth, z)
-        return z
+                z = z + self.biases[number - 1]
+            return (z, 1.0) if number == self.settings.depth else self.relu_drop(self.norms[number - 1](z))
+
+        logits: Tensor = self.run_layers(step, self.drop(x), observe)[0]
+        return logits
 
     # Layer by layer, for graphs that do not fit in memory: `src.models.layerwise` ------------------------------------
 

@@ -32,6 +32,8 @@ class GCNII(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
+    can_checkpoint = True
+
     def __init__(
         self, settings: Settings, alpha: float = 0.1, theta: float = 0.5, identity_map: bool = True, star: bool = False
     ) -> None:
@@ -55,18 +57,19 @@ class GCNII(NodeClassifier):
         h0 = self.encoder(h, scale).relu()
         observe(0, h0)
         residual = self.alpha * h0
-        h, scale = self.drop(h0)
-        for layer, (own, other) in enumerate(zip(maps, star_maps, strict=True), start=1):
-            p, keep = adjacency.at(layer), scale * (1 - self.alpha)
+
+        def step(number: int, h: Tensor, scale: float) -> tuple[Tensor, float]:
+            own, other = maps[number - 1], star_maps[number - 1]
+            p, keep = adjacency.at(number), scale * (1 - self.alpha)
             if own is other and self.settings.norm == "none":
-                h, scale = residual_layer(p, h, residual, own, scale=keep, dropout=self.p_dropout, masks=self.masks)
+                return residual_layer(p, h, residual, own, scale=keep, dropout=self.p_dropout, masks=self.masks)
+            if own is other:
+                z = propagate(p, h, scale=keep, residual=residual) @ own
             else:
-                if own is other:
-                    z = propagate(p, h, scale=keep, residual=residual) @ own
-                else:
-                    z = propagate(p, h, scale=keep) @ own + residual @ other
-                h, scale = self.relu_drop(self.norms[layer - 1](z))
-            observe(layer, h)
+                z = propagate(p, h, scale=keep) @ own + residual @ other
+            return self.relu_drop(self.norms[number - 1](z))
+
+        h, scale = self.run_layers(step, self.drop(h0), observe)
         return self.decoder(h, scale)
 
     # Layer by layer, for graphs that do not fit in memory: `src.models.layerwise` ------------------------------------

@@ -28,6 +28,9 @@ class GraphCON(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states X (n, hidden), logits (n, out_channels).
     """
 
+    can_checkpoint = True
+    states_passed = 2
+
     def __init__(self, settings: Settings, dt: float = 1.0, gamma: float = 1.0, alpha: float = 1.0) -> None:
         super().__init__(settings)
         self.dt, self.gamma, self.alpha = dt, gamma, alpha
@@ -39,12 +42,15 @@ class GraphCON(NodeClassifier):
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         h, scale = self.drop(x)
-        position = velocity = self.encoder(h, scale)
-        observe(0, position)
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
-            force = (propagate(adjacency.at(layer), position @ weight) + bias).relu()
+        start = self.encoder(h, scale)
+        observe(0, start)
+
+        def layer(number: int, position: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
+            weight, bias = self.weights[number - 1], self.biases[number - 1]
+            force = (propagate(adjacency.at(number), position @ weight) + bias).relu()
             velocity = velocity + self.dt * (force - self.gamma * position - self.alpha * velocity)
-            position = position + self.dt * velocity
-            observe(layer, position)
+            return position + self.dt * velocity, velocity
+
+        position, _ = self.run_layers(layer, (start, start), observe)
         h, scale = self.drop(position)
         return self.decoder(h, scale)

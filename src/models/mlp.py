@@ -18,6 +18,8 @@ class MLP(NodeClassifier):
     Shapes: x (n, in_channels), logits (n, out_channels).
     """
 
+    can_checkpoint = True
+
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
@@ -26,11 +28,10 @@ class MLP(NodeClassifier):
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         observe(0, x)
-        h, scale = self.drop(x)
-        for layer, linear in enumerate(self.layers, start=1):
-            z = linear(h, scale)
-            if layer < self.settings.depth:
-                h, scale = self.relu_drop(self.norms[layer - 1](z))
-                observe(layer, h)
-        observe(self.settings.depth, z)
-        return z
+
+        def layer(number: int, h: Features, scale: float) -> tuple[Tensor, float]:
+            z = self.layers[number - 1](h, scale)
+            return (z, 1.0) if number == self.settings.depth else self.relu_drop(self.norms[number - 1](z))
+
+        logits: Tensor = self.run_layers(layer, self.drop(x), observe)[0]
+        return logits

@@ -1,6 +1,7 @@
 """GCN with a residual connection around every hidden layer."""
 
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -38,22 +39,21 @@ class ResidualGCN(GCN):
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         observe(0, x)
-        state: Features = x
-        for layer, weight in enumerate(self.weights, start=1):
+
+        def step(number: int, state: Any) -> tuple[Tensor]:
             h, scale = self.drop(state)
-            z = propagate(adjacency.at(layer), matmul(h, weight), scale=scale)
+            z = propagate(adjacency.at(number), matmul(h, self.weights[number - 1]), scale=scale)
             if self.biases is not None:
-                z = z + self.biases[layer - 1]
+                z = z + self.biases[number - 1]
             if self.own is not None:
-                z = z + matmul(h, self.own[layer - 1]) * scale
-            if layer == self.settings.depth:
-                state = z
-            elif layer == 1 or self.own is not None:
-                state = self.norms[layer - 1](z).relu()
-            else:
-                state = self.norms[layer - 1](z).relu() + state
-            observe(layer, state)
-        return z
+                z = z + matmul(h, self.own[number - 1]) * scale
+            if number == self.settings.depth:
+                return (z,)
+            passed = self.norms[number - 1](z).relu()
+            return (passed if number == 1 or self.own is not None else passed + state,)
+
+        logits: Tensor = self.run_layers(step, (x,), observe)[0]
+        return logits
 
     def layer(self, number: int, gathered: Tensor, own: Tensor, first: Tensor) -> Tensor:
         """State `number` of some nodes from their rows of P H and of H."""

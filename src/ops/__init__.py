@@ -1,5 +1,6 @@
 """The few hot operations: random masks, dropout fused with relu, sparse propagation, sparse features, reactions."""
 
+from src.ops.checkpointing import checkpointed_layers, recomputing
 from src.ops.dropout import dropout, relu_dropout
 from src.ops.features import SparseFeatures, matmul
 from src.ops.layer import residual_layer
@@ -8,6 +9,6 @@ from src.ops.propagation import edge_scores, propagate
 from src.ops.reaction import reaction
 
 __all__ = [
-    "MaskSource", "SparseFeatures", "dropout", "edge_scores", "matmul",
-    "propagate", "reaction", "relu_dropout", "residual_layer",
+    "MaskSource", "SparseFeatures", "checkpointed_layers", "dropout", "edge_scores", "matmul",
+    "propagate", "reaction", "recomputing", "relu_dropout", "residual_layer",
 ]  # fmt: skip

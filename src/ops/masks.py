@@ -1,6 +1,9 @@
 """Random numbers for dropout and DropEdge: cheap, and a pure function of (seed, step)."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,18 +34,22 @@ class MaskSource:
 
     Args:
         seed: the run's seed, >= 0.
+        ahead: draw ahead; False where many places of the stream are kept, each of which holds what was drawn ahead.
+
+    Attributes:
+        used: 64-bit words drawn since the restart.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self._used = 0
+    def __init__(self, seed: int, ahead: bool = True) -> None:
+        self.seed, self.ahead = seed, ahead
+        self.used = 0
         self.restart(0)
 
     def restart(self, step: int) -> None:
         """Begin the stream that belongs to this training step."""
         self.step = step
         self._bits = np.random.SFC64(self._sequence())
-        self._ahead, self._used = self._used, 0
+        self._ahead, self.used = self.used if self.ahead else 0, 0
         self._block = np.empty(0, np.uint64)
         self._generator: torch.Generator | None = None
 
@@ -57,14 +64,33 @@ class MaskSource:
         low, high = -LEVELS // 2, LEVELS // 2
         return torch.randint(low, high, shape, dtype=torch.int16, device=device, generator=self._generator)
 
+    def place(self) -> Any:
+        """Where the stream stands, for `replay`."""
+        generator = None if self._generator is None else self._generator.clone_state()
+        return self._bits.state, self._block, self.used, generator
+
+    @contextmanager
+    def replay(self, place: Any) -> Iterator[None]:
+        """Inside, the stream goes on from `place` of the same step, so that a recomputation sees the same draws."""
+        now = self.place()
+        self._go_to(place)
+        try:
+            yield
+        finally:
+            self._go_to(now)
+
+    def _go_to(self, place: Any) -> None:
+        self._bits.state, self._block, self.used, generator = place
+        self._generator = None if generator is None else generator.clone_state()
+
     def _sequence(self) -> np.random.SeedSequence:
         return np.random.SeedSequence(self.seed, spawn_key=(self.step,))
 
     def _words(self, count: int) -> np.ndarray:
         """The next 64-bit words of the stream."""
         if len(self._block) < count:
-            ahead = max(count - len(self._block), min(self._ahead - self._used, BLOCK))
+            ahead = max(count - len(self._block), min(self._ahead - self.used, BLOCK))
             self._block = np.concatenate([self._block, self._bits.random_raw(ahead)])
         words, self._block = self._block[:count], self._block[count:]
-        self._used += count
+        self.used += count
         return words

@@ -16,6 +16,7 @@ from src.settings import config_hash
 from src.study.grid import AXES, Cell
 from src.study.plan import Plan
 from src.train.build import build_model
+from src.train.memory import decide_memory
 
 OVERHEAD = 1.0  # seconds of a cell besides its epochs: records, measures, one test
 PATIENCES = 4  # length of a training that nothing is known about, in units of its patience
@@ -57,7 +58,7 @@ def _timed(cell: Cell) -> float:
     settings = cell.settings
     dataset, data_hash = load(settings["dataset"])
     batches = rewire(dataset, data_hash, settings).batches
-    model = build_model(settings, batches.probe, dataset.num_classes)
+    model = build_model(decide_memory(settings, batches, dataset.num_classes), batches.probe, dataset.num_classes)
     optimizer = model.configure_optimizers()
 
     def train(graph: Graph) -> None:

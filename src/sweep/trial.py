@@ -27,6 +27,7 @@ from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
 from src.train.build import build_model
 from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
+from src.train.memory import decide_memory
 
 REPORT_EVERY = 20  # epochs: looking at the other trials costs some milliseconds
 STARTUP_TRIALS, WARMUP_EPOCHS = 8, 60  # of the median pruner: what falls behind that early may still win
@@ -212,7 +213,7 @@ def train(
     try:
         batches = rewire(dataset, data_hash, settings).batches
         graph = batches.probe
-        model = build_model(settings, graph, dataset.num_classes)
+        model = build_model(decide_memory(settings, batches, dataset.num_classes), graph, dataset.num_classes)
     except UserError as error:
         raise _EndingError("refused", str(error)) from None
     with tempfile.TemporaryDirectory() as folder:

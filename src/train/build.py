@@ -10,7 +10,9 @@ from src.graph.drop_edge import DropEdge
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier, Settings
 
-SHARED = ("depth", "hidden", "dropout", "norm", "lr", "weight_decay", "weight_decay_linear", "seed")
+SHARED = ("depth", "hidden", "dropout", "norm", "lr", "weight_decay", "weight_decay_linear", "memory", "seed")
+
+NO_SEGMENTS = "whose layers cannot be recomputed in segments"
 
 
 def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> NodeClassifier:
@@ -35,5 +37,7 @@ def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> Nod
     if settings["norm"] != "none" and not model.has_norms:
         name = settings["model"]["_target_"].rsplit(".", 1)[-1]
         raise UserError(f"norm={settings['norm']} has no place in {name}, which norms nothing: use norm=none")
+    if settings["memory"] == "checkpoint" and not model.can_checkpoint:
+        raise UserError(f"memory=checkpoint has no place in {type(model).__name__}, {NO_SEGMENTS}: use memory=full")
     model.check(graph)
     return model

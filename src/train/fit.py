@@ -19,6 +19,7 @@ from src.models.base import NodeClassifier
 from src.train.callbacks import BestState, EpochBar, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
 from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
+from src.train.memory import give_back_freed_blocks
 
 
 @dataclass
@@ -102,6 +103,8 @@ def make_fit(
     extra: Sequence[Callback] = (),
 ) -> Fit:
     """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last."""
+    if model.recomputes:
+        give_back_freed_blocks()
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
     first = FirstEpoch(lambda: training_gradient_norms(model, batches.probe))

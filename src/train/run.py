@@ -29,6 +29,7 @@ from src.train.film import save_states
 from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
 from src.train.gradients import training_gradient_norms
 from src.train.identity import FINAL, LAST, LOCK, STATES, checkpoint_folder, code_hash, resumable, run_name, tags
+from src.train.memory import decide_memory
 from src.train.squashing import squashing_by_hop
 
 
@@ -84,7 +85,7 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
     dataset, data_hash = load(settings["dataset"])
     rewired = rewire(dataset, data_hash, settings)
     batches, graph = rewired.batches, rewired.graph
-    model = build_model(settings, graph, dataset.num_classes)
+    model = build_model(decide_memory(settings, batches, dataset.num_classes), graph, dataset.num_classes)
     if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.layerwise:
         print(
             f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
@@ -101,7 +102,7 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
                 settings["tracking"]["experiment"],
                 run_name(settings),
                 flatten(settings),
-                tags(settings, origin) | identity | labels,
+                tags(settings, origin) | identity | labels | {"memory": model.settings.memory},
                 run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
             )
         result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)

@@ -128,3 +128,32 @@ def test_lanes_in_hand_survive_later_draws_and_restarts() -> None:
     source.restart(1)
     source.lanes((5000,), CPU)
     assert torch.equal(lanes, copy)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_place_of_the_stream_can_be_gone_back_to(ahead: bool, step: int) -> None:
+    source = MaskSource(5, ahead=ahead)
+    for before in range(step):  # so that some is drawn ahead
+        source.restart(before)
+        for shape in REQUESTS:
+            source.lanes(shape, CPU)
+    source.restart(step)
+    source.lanes((1001,), CPU)
+    place = source.place()
+    first = [source.lanes(shape, CPU) for shape in REQUESTS[:4]]
+    with source.replay(place):
+        again = [source.lanes(shape, CPU) for shape in REQUESTS]
+    rest = [source.lanes(shape, CPU) for shape in REQUESTS[4:]]
+    assert all(torch.equal(a, b) for a, b in zip(again, first + rest, strict=True))
+
+
+def test_nothing_is_drawn_ahead_where_places_are_kept() -> None:
+    sources = [MaskSource(0, ahead) for ahead in (False, True)]
+    for source in sources:
+        for step in range(2):
+            source.restart(step)
+            lanes = [source.lanes((1000,), CPU) for _ in range(3 - step)]
+    held = [len(source.place()[1]) for source in sources]
+    assert held[0] == 0 < held[1]
+    assert torch.equal(lanes[-1], draw(step=1, size=2000)[1000:])

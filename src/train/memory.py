@@ -1,0 +1,158 @@
+"""How much memory a training step will need, before it is taken, and which way of keeping states fits."""
+
+import ctypes
+import math
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from src.errors import UserError
+from src.graph.adjacency import Adjacency
+from src.graph.batches import Batches
+from src.graph.graph import Graph
+from src.models.base import NodeClassifier
+from src.ops import SparseFeatures
+from src.ops.checkpointing import segment_length
+from src.ops.masks import BLOCK
+from src.train.build import build_model
+
+SHALLOW = (4, 6)  # depths of the networks that are looked at
+AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment, forwards or backwards
+PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
+HOLES = 2.1  # what a heap that is left alone grew to in three steps, times what it held: GCNII 1.7, GCN + BatchNorm 2.0
+BLOCK_SIZE = 1 << 17  # bytes; larger ones are given back when they are free
+FITS = 0.8  # part of the free memory that may be asked for: the estimate is good to some 20 %
+
+
+def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) -> dict[str, Any]:
+    """The settings with `memory=auto` decided: `full` where a training step fits into the free memory, else
+    `checkpoint`. What was typed is taken as it is.
+
+    Raises:
+        UserError: neither fits.
+    """
+    if settings["memory"] != "auto":
+        return settings
+    graph = next(iter(batches))
+    needs, free = estimate_memory(settings, graph, num_classes), free_memory()
+    for memory, need in needs.items():
+        holes = HOLES if memory == "full" else 1.0
+        if holes * need + _measuring(graph) <= FITS * free:
+            return settings | {"memory": memory}
+    least = min(needs.values()) + _measuring(graph)
+    smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
+    raise UserError(
+        f"a training step needs about {least / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: "
+        f"use a smaller {smaller}, or model=revgcn, or memory=full to try it all the same"
+    )
+
+
+def estimate_memory(settings: dict[str, Any], graph: Graph, num_classes: int) -> dict[str, int]:
+    """Bytes at the peak of a training step beyond graph and weights, by value of `memory`; `checkpoint` where it has a
+    place.
+
+    The bytes that forward passes of two shallow networks keep for their backward pass give those of a layer, which is
+    taken to be the same at any depth.
+    """
+    depths = SHALLOW if settings["depth"] > SHALLOW[1] else (settings["depth"],)
+    looks = [_Look(settings | {"depth": depth, "memory": "full"}, graph, num_classes) for depth in depths]
+
+    def at_depth(name: str) -> tuple[float, float]:
+        """What there is besides the layers, and what is added by each."""
+        first, last = getattr(looks[0], name), getattr(looks[-1], name)
+        slope = (last - first) / (depths[-1] - depths[0]) if len(depths) > 1 else first / depths[0]
+        return first - slope * depths[0], slope
+
+    depth, state = settings["depth"], looks[-1].state
+    (besides, layer), (other, weight), (_, drawn) = (at_depth(name) for name in ("kept", "weights", "drawn"))
+    length = segment_length(depth)
+    samples = looks[-1].sample * (depth if settings["drop_edge"]["per_layer"] else 1)
+    always = besides + PER_WEIGHT * (other + weight * depth) + samples + AT_WORK * state
+    needs = {"full": always + layer * depth + min(drawn * depth, BLOCK * 8)}
+    if looks[-1].can_checkpoint:
+        needs["checkpoint"] = always + layer * length + looks[-1].passed * math.ceil(depth / length)
+    return {memory: round(need) for memory, need in needs.items()}
+
+
+class _Look:
+    """The forward pass of a shallow network, in bytes.
+
+    Attributes:
+        kept: for the backward pass, each storage once; those of graph and weights do not count.
+        weights: of the weights.
+        drawn: random words for masks.
+        state: the largest state.
+        passed: from one layer to the next.
+        sample: an adjacency with edges dropped.
+    """
+
+    def __init__(self, settings: dict[str, Any], graph: Graph, num_classes: int) -> None:
+        depth = settings["depth"]
+        graph = replace(graph, depth=depth)  # where the last layer has a graph of its own
+        model = build_model(settings, graph, num_classes).train()
+        self.can_checkpoint = model.can_checkpoint
+        self.weights = sum(p.nbytes for p in model.parameters())
+        storages, states = dict[int, int](), list[int]()
+        adjacency = model.training_adjacency(graph, 0)
+
+        def keep(tensor: Tensor) -> Tensor:
+            if tensor.layout == torch.strided:
+                storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        def observe(layer: int, state: Any) -> None:
+            states.append(state.nbytes if isinstance(state, Tensor) else 0)
+
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
+            logits = model(graph.x, adjacency, observe)
+        for tensor in _held(model, graph):
+            storages.pop(tensor.untyped_storage().data_ptr(), None)
+        del logits
+        self.kept = sum(storages.values())
+        self.drawn = 8 * model.masks.used
+        self.state, self.passed = max(states[1:]), states[1] * model.states_passed
+        self.sample = 0
+        if settings["p_drop"] > 0:
+            values = graph.adjacency.values.nbytes
+            self.sample = values if graph.adjacency.symmetric else 2 * values
+
+
+def _held(model: NodeClassifier, graph: Graph) -> list[Tensor]:
+    adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
+    of_graph = [tensor for a in adjacencies for tensor in (a.values, a.row, a.col, a.order, a.pair)]
+    dense = [] if isinstance(graph.x, SparseFeatures) else [graph.x]
+    return [*model.parameters(), *model.buffers(), *of_graph, *dense, graph.y, graph.train]
+
+
+def _measuring(graph: Graph) -> int:
+    """Bytes of what gradients by layer are measured with beyond a training step: dense features, and their gradient."""
+    nodes, features = graph.x.shape
+    return 2 * 4 * nodes * features
+
+
+def give_back_freed_blocks() -> None:
+    """Have the C library map large blocks one by one from now on, and unmap each as soon as it is free.
+
+    Left alone, glibc puts them on its heap, where a freed block cannot serve the next aligned request of its size: the
+    heap of a process that recomputes was seen to grow to 3.7 times what it held. Mapping costs time, so this is for
+    networks that recompute. Elsewhere than on glibc nothing is done.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(-3, BLOCK_SIZE)  # M_MMAP_THRESHOLD
+
+
+def free_memory() -> float:
+    """Bytes that this process may still take; infinite where the system does not tell."""
+    free = math.inf
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+        return free if limit == "max" else min(free, float(limit) - float(used))
+    except (OSError, StopIteration):
+        return free

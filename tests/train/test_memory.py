@@ -1,0 +1,124 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import run
+from typing import Any
+
+import pytest
+import torch
+
+from src.config import ROOT
+from src.errors import UserError
+from src.graph.adjacency import gcn_adjacency
+from src.graph.batches import OneGraph
+from src.graph.graph import Graph
+from src.settings import compose_settings, config_hash
+from src.train import memory
+from src.train.memory import decide_memory, estimate_memory, free_memory
+
+STEPS = """
+import sys, torch
+from pathlib import Path
+from tests.train.test_memory import make_graph, settings_of
+from src.train.build import build_model
+from src.train.memory import estimate_memory, give_back_freed_blocks
+
+def held(what):
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(lines[what].split()[0])
+
+def steps(settings):
+    model = build_model(settings, graph, 3)
+    optimizer = model.configure_optimizers()
+    best = [p.detach().clone() for p in model.parameters()]
+    before = held("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    for _ in range(3):
+        optimizer.zero_grad()
+        model.training_step(graph).backward()
+        optimizer.step()
+    return held("VmHWM") - before
+
+torch.set_num_threads(1)
+give_back_freed_blocks()
+graph, (memory, *typed) = make_graph(20_000), sys.argv[1:]
+settings = settings_of(*typed) | {"memory": memory}
+steps(settings | {"depth": 2})  # libraries and buffers that come with the first step
+print(estimate_memory(settings, graph, 3)[memory], steps(settings))
+"""
+
+
+def make_graph(nodes: int) -> Graph:
+    generator = torch.Generator().manual_seed(0)
+    edges = torch.randint(0, nodes, (2, 2 * nodes), generator=generator)
+    x = torch.rand(nodes, 16, generator=generator)
+    y = torch.randint(0, 3, (nodes,), generator=generator)
+    return Graph(
+        x, gcn_adjacency(torch.cat([edges, edges.flip(0)], 1), nodes), y, *torch.arange(nodes).split(nodes // 3 + 1)
+    )
+
+
+def settings_of(*typed: str) -> dict[str, Any]:
+    return compose_settings(["dataset=csbm", "recipe=none", *typed])
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["full model=gcnii depth=16", "full model=gcnii depth=64", "checkpoint model=gcnii depth=16",
+     "checkpoint model=gcnii depth=64", "full model=revgcn norm=layer depth=32", "full model=gcn norm=batch depth=24"],
+)  # fmt: skip
+def test_the_estimate_is_near_the_measured_peak(typed: str, environment: dict[str, str]) -> None:
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("this system does not tell the peak of a process")
+    command = [sys.executable, "-c", STEPS, *typed.split()]
+    done = run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    estimated, measured = map(int, done.stdout.split())
+    assert estimated == pytest.approx(measured, rel=0.25), (estimated, measured)
+
+
+def test_estimates_grow_as_they_should() -> None:
+    graph = make_graph(300)
+
+    def of(memory: str, *typed: str) -> int:
+        return estimate_memory(settings_of("model=gcnii", *typed), graph, 3)[memory]
+
+    layer = 300 * 64 * 4 * 2  # the propagated state and the new one
+    assert of("full", "depth=200") - of("full", "depth=100") > 100 * layer
+    assert of("checkpoint", "depth=400") < of("full", "depth=400") / 2
+    assert of("full", "depth=50", "hidden=128") > 1.8 * of("full", "depth=50")
+    drops = ["depth=50", "p_drop=0.5"]
+    assert of("checkpoint", *drops, "drop_edge.per_layer=true") > of("checkpoint", *drops)
+    assert [*estimate_memory(settings_of("model=revgcn", "depth=50"), graph, 3)] == ["full"]
+    assert of("full", "depth=3") < of("full", "depth=7")
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    return lambda size: monkeypatch.setattr(memory, "free_memory", lambda: size)
+
+
+def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
+    batches, settings = OneGraph(make_graph(300)), settings_of("model=gcnii", "depth=100")
+    needs = estimate_memory(settings, batches.probe, 3)
+    free(3 * needs["full"])
+    assert decide_memory(settings, batches, 3) == settings | {"memory": "full"}
+    free(needs["full"])
+    assert decide_memory(settings, batches, 3) == settings | {"memory": "checkpoint"}
+    free(needs["checkpoint"])
+    sentence = r"^a training step needs about 0\.0 GB of memory, 0\.0 GB are free: use a smaller depth or hidden, "
+    with pytest.raises(UserError, match=sentence):
+        decide_memory(settings, batches, 3)
+    for typed in ("full", "checkpoint"):
+        assert decide_memory(settings | {"memory": typed}, batches, 3)["memory"] == typed
+
+
+def test_deciding_changes_no_experiment() -> None:
+    older = {key: value for key, value in settings_of("model=gcn").items() if key != "memory"}
+    assert {config_hash(settings_of("model=gcn", f"memory={m}")) for m in ("auto", "full", "checkpoint")} == {
+        config_hash(older)
+    }
+
+
+def test_free_memory_is_that_of_this_machine() -> None:
+    assert free_memory() > 1e6
