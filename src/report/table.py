@@ -64,7 +64,7 @@ def difference_rows(cells: pd.DataFrame) -> Rows:
     models = {line: group["model"].iloc[0] for line, group in groups.items()}
     rows = [["difference", *map(str, depths)]]
     for line, group in groups.items():
-        alike = next(name for name in groups if models[name] == models[line])
+        alike = next((name for name in groups if models[name] == models[line]), line)  # a line not run has no model
         base = alike if alike != line else next(iter(groups))
         if base == line:
             continue

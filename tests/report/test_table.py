@@ -121,6 +121,11 @@ def test_differences_are_taken_from_the_first_line_of_the_same_model(frame: Fram
     ]
 
 
+def test_a_line_that_was_not_run_yet_has_no_difference_to_its_model(frame: Frame) -> None:
+    cells = pd.concat([frame("GCN", 2, [0.5]), frame("GAT", 2, [None], model=float("nan"), outcome="missing")])
+    assert difference_rows(cells)[1:] == [["GAT - GCN", "-"]]
+
+
 def test_differences_are_paired_by_seed(frame: Frame) -> None:
     first, second = [0.8, 0.9, 0.815, 0.81], [0.82, None, 0.805, 0.9]
     cells = pd.concat([frame("GCN", 2, list(first)), frame("GCN + X", 2, second)])
