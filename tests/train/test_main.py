@@ -83,13 +83,24 @@ def test_every_dataset_trains_from_the_command_line(
             arrays["node_labels"] %= 2 if config["metric"] == "roc_auc" else 3
             np.savez(data / config["files"][0], **arrays)
     np.savez(workshop / "own.npz", **arrays)
+    own = {"x": arrays["node_features"], "edge_index": arrays["edges"].T, "y": arrays["node_labels"]}
+    own |= {part: arrays[f"{part}_masks"] for part in ("train", "val", "test")}
+    (workshop / "own").mkdir()
+    for name, array in own.items():
+        np.save(workshop / "own" / f"{name}.npy", array)
     write_manifest(workshop)
 
     small = ("depth=2", "hidden=8", "epochs=1", "progress=false", "tracking.artifacts=[config]")
-    done = train(*small, f"dataset={','.join(name for name in names if name != 'npz')}", "-m")
+    needs = {
+        "npz": ["dataset.path=own.npz", "split=3"],
+        "folder": ["dataset.path=own"],
+        "sbm_large": ["dataset.nodes=900"],
+    }
+    done = train(*small, f"dataset={','.join(name for name in names if name not in needs)}", "-m")
     assert done.returncode == 0, done.stderr
-    own = train(*small, "dataset=npz", "dataset.path=own.npz", "split=3")
-    assert own.returncode == 0, own.stderr
+    for name, typed in needs.items():
+        alone = train(*small, f"dataset={name}", *typed)
+        assert alone.returncode == 0, alone.stderr
     runs = client(workshop).search_runs(["1"])
     assert sorted(run.data.tags["dataset"] for run in runs) == names
     assert {run.data.tags["outcome"] for run in runs} == {"finished"}
