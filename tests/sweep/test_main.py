@@ -1,5 +1,6 @@
 """The real command line: a sweep that is killed, interrupted, loses a process, or is mistyped."""
 
+import contextlib
 import os
 import random
 import signal
@@ -53,7 +54,12 @@ def stored(address: str) -> list[FrozenTrial]:
 
 
 def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return [one for one in psutil.Process(process.pid).children() if "spawn_main" in " ".join(one.cmdline())]
+    found = []
+    for one in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # git, say, that has ended meanwhile
+            if "spawn_main" in " ".join(one.cmdline()):
+                found.append(one)
+    return found
 
 
 def check_whole(shop: Sweep, address: str, trials: int) -> None:
