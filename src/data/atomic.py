@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from filelock import FileLock
 
 from src.errors import UserError
 
@@ -23,6 +24,24 @@ def save_whole(content: object, path: Path) -> None:
         Path(part).replace(path)
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def kept(load: Callable[[], Made | None], make: Callable[[], Made], lock: Path) -> Made:
+    """What is loaded, made only where there is nothing to load: of several processes one makes it, the others wait.
+
+    Args:
+        load: None if it is not there, or was made from something else.
+        make: makes it, keeps it and returns it.
+        lock: the file that the others wait for; its folder is made.
+    """
+    found = load()
+    if found is None:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            found = load()
+            if found is None:
+                found = make()
+    return found
 
 
 def write_prepared(content: dict[str, Any], path: Path, fingerprint: str, format: int) -> None:

@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from torch import Tensor
 
-from src.data.atomic import read_prepared, write_prepared
+from src.data.atomic import kept, read_prepared, write_prepared
 from src.data.dataset import Dataset
 from src.data.raw import prepared_file
 from src.graph.cluster import ClusterBatches
@@ -52,15 +51,13 @@ def kept_partition(
     fingerprint = hashlib.md5(json.dumps([data_hash, parts]).encode()).hexdigest()
     home = prepared_file(config, folder).parent / "partitions"
     path = home / f"{config['name']}-{parts}-{fingerprint[:8]}.pt"
-    found = read_prepared(path, fingerprint, FORMAT, _assignment)
-    if found is None:
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            found = read_prepared(path, fingerprint, FORMAT, _assignment)
-            if found is None:
-                found = metis(neighbours, parts)
-                write_prepared({"assignment": found}, path, fingerprint, FORMAT)
-    return found
+
+    def make() -> Tensor:
+        assignment = metis(neighbours, parts)
+        write_prepared({"assignment": assignment}, path, fingerprint, FORMAT)
+        return assignment
+
+    return kept(lambda: read_prepared(path, fingerprint, FORMAT, _assignment), make, path.with_suffix(".lock"))
 
 
 def _assignment(content: dict[str, Any]) -> Tensor:

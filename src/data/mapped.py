@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
+from src.data.atomic import kept
 from src.data.dataset import FORMAT, Dataset
 from src.data.graph_set import GraphSet
 from src.errors import UserError
@@ -75,16 +75,14 @@ def keep_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprin
     Args:
         make: gives the dataset.
     """
-    dataset = load_mapped(folder, fingerprint)
-    if dataset is None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            dataset = load_mapped(folder, fingerprint)
-            if dataset is None:
-                save_mapped(make(), folder, fingerprint)
-                dataset = load_mapped(folder, fingerprint)
-    assert dataset is not None, "it was written a moment ago"
-    return dataset
+
+    def write() -> Dataset:
+        save_mapped(make(), folder, fingerprint)
+        dataset = load_mapped(folder, fingerprint)
+        assert dataset is not None, "it was written a moment ago"
+        return dataset
+
+    return kept(lambda: load_mapped(folder, fingerprint), write, folder.with_suffix(".lock"))
 
 
 def _kind(array: np.ndarray) -> list[Any]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig
@@ -20,6 +19,7 @@ from torch_geometric.utils import to_undirected
 
 from src.cli import main
 from src.config import ROOT
+from src.data.atomic import kept
 from src.data.cluster import cluster_batches
 from src.data.dataset import Dataset
 from src.data.graph_set import GraphSet
@@ -122,15 +122,13 @@ def kept_wiring(
     """The rewired edges, made only where no file holds them: of several processes one makes them, the others wait."""
     fingerprint = rewired_hash(data_hash, settings)
     path = effect_file(settings, folder).with_name(f"{_pair(settings)}-{fingerprint[:8]}.pt")
-    wiring = Wiring.load(path, fingerprint)
-    if wiring is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            wiring = Wiring.load(path, fingerprint)
-            if wiring is None:
-                wiring = make_wiring(dataset, settings["rewiring"])
-                wiring.save(path, fingerprint)
-    return wiring
+
+    def make() -> Wiring:
+        wiring = make_wiring(dataset, settings["rewiring"])
+        wiring.save(path, fingerprint)
+        return wiring
+
+    return kept(lambda: Wiring.load(path, fingerprint), make, path.with_suffix(".lock"))
 
 
 def make_wiring(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> Wiring:
