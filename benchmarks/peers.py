@@ -101,13 +101,14 @@ def gcnii_floor(graph: Graph, depth: int, hidden: int) -> Callable[[], None]:
     """The sparse and dense products of one GCNII step and nothing else, on buffers of the step's own shapes.
 
     Forward: X W_in, then per layer P H and S M. Backward: per layer S^T G, G M^T and P G, then X^T G. As in training
-    every layer's S is another tensor, kept from the forward pass for the backward pass.
+    every layer's S is another tensor, kept from the forward pass for the backward pass. Weights are orthogonal: states
+    that shrink at every layer end as denormal numbers, which cost several times as much.
     """
     assert isinstance(graph.x, SparseFeatures)
     features, propagate = graph.x, graph.adjacency.matrix
     nodes = features.shape[0]
     encoder = torch.randn(features.shape[1], hidden) * 0.01
-    weights = [torch.randn(hidden, hidden) * 0.01 for _ in range(depth)]
+    weights = [nn.init.orthogonal_(torch.empty(hidden, hidden)) for _ in range(depth)]
 
     def products() -> None:
         with torch.no_grad():

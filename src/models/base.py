@@ -86,7 +86,7 @@ class NodeClassifier(pl.LightningModule):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = settings
-        self.masks = MaskSource(settings.seed, ahead=not self.recomputes)
+        self.masks = MaskSource(settings.seed)
         self.scores: dict[str, Tensor] = {}
         self.has_norms = False
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from src.models.linear import Linear
-from src.ops import propagate, residual_layer
+from src.ops import propagate, residual_layers, segment_length
 
 
 class GCNII(NodeClassifier):
@@ -58,18 +58,29 @@ class GCNII(NodeClassifier):
         observe(0, h0)
         residual = self.alpha * h0
 
+        def run(first: int, last: int, h: Tensor, scale: float, every: int = 1) -> tuple[Tensor, float]:
+            """Layers first..last as one operation."""
+            graphs, scale = [adjacency.at(number) for number in range(first, last + 1)], scale * (1 - self.alpha)
+            some, p = maps[first - 1 : last], self.p_dropout
+            return residual_layers(graphs, h, residual, some, scale=scale, dropout=p, masks=self.masks, every=every)
+
         def step(number: int, h: Tensor, scale: float) -> tuple[Tensor, float]:
-            own, other = maps[number - 1], star_maps[number - 1]
+            if plain:
+                return run(number, number, h, scale)
             p, keep = adjacency.at(number), scale * (1 - self.alpha)
-            if own is other and self.settings.norm == "none":
-                return residual_layer(p, h, residual, own, scale=keep, dropout=self.p_dropout, masks=self.masks)
-            if own is other:
-                z = propagate(p, h, scale=keep, residual=residual) @ own
+            if self.star_weights is None:
+                z = propagate(p, h, scale=keep, residual=residual) @ maps[number - 1]
             else:
-                z = propagate(p, h, scale=keep) @ own + residual @ other
+                z = propagate(p, h, scale=keep) @ maps[number - 1] + residual @ star_maps[number - 1]
             return self.relu_drop(self.norms[number - 1](z))
 
-        h, scale = self.run_layers(step, self.drop(h0), observe)
+        plain = self.star_weights is None and self.settings.norm == "none"
+        h, scale = self.drop(h0)
+        if plain and observe is ignore:
+            every = segment_length(self.settings.depth) if self.recomputes else 1
+            h, scale = run(1, self.settings.depth, h, scale, every)
+        else:
+            h, scale = self.run_layers(step, (h, scale), observe)
         return self.decoder(h, scale)
 
     # Layer by layer, for graphs that do not fit in memory: `src.models.layerwise` ------------------------------------
@@ -92,7 +103,7 @@ class GCNII(NodeClassifier):
         """Logits of some nodes."""
         return self.decoder(state)
 
-    def _maps(self, weights: Tensor) -> tuple[Tensor, ...]:
-        """(1 - beta_l) I + beta_l W_l for every layer."""
+    def _maps(self, weights: Tensor) -> Tensor:
+        """(1 - beta_l) I + beta_l W_l for every layer, (depth, hidden, hidden)."""
         identity = torch.eye(self.settings.hidden, device=weights.device, dtype=weights.dtype)
-        return torch.lerp(identity, weights, self.beta).unbind(0)
+        return torch.lerp(identity, weights, self.beta)

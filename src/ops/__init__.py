@@ -1,14 +1,14 @@
 """The few hot operations: random masks, dropout fused with relu, sparse propagation, sparse features, reactions."""
 
-from src.ops.checkpointing import checkpointed_layers, recomputing
+from src.ops.checkpointing import checkpointed_layers, recomputing, segment_length
 from src.ops.dropout import dropout, relu_dropout
 from src.ops.features import SparseFeatures, matmul
-from src.ops.layer import residual_layer
+from src.ops.layer import residual_layers
 from src.ops.masks import MaskSource
 from src.ops.propagation import edge_scores, propagate
 from src.ops.reaction import reaction
 
 __all__ = [
     "MaskSource", "SparseFeatures", "checkpointed_layers", "dropout", "edge_scores", "matmul",
-    "propagate", "reaction", "recomputing", "relu_dropout", "residual_layer",
+    "propagate", "reaction", "recomputing", "relu_dropout", "residual_layers", "segment_length",
 ]  # fmt: skip

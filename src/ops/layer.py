@@ -1,74 +1,132 @@
-"""A whole layer `relu((scale * P x + residual) M)` with dropout, as one node of the autograd graph."""
+"""Layers `h <- dropout(relu((scale * P h + residual) M))` in a row, as one node of the autograd graph."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from src.ops.dropout import select
 from src.ops.masks import MaskSource, draw_threshold
 from src.ops.propagation import Propagator, product
 
 
-class _Layer(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        operator: Propagator,
-        x: Tensor,
-        residual: Tensor,
-        weight: Tensor,
-        scale: float,
-        lanes: Tensor | None,
-        threshold: float,
-    ) -> Tensor:
-        support = torch.addmm(residual, operator.matrix, x, alpha=scale)
-        state = support @ weight
-        if lanes is not None:  # written over itself: nothing else reads the product
-            select.grad_input(state, lanes.to(state.dtype), threshold, grad_input=state)
-        state.relu_()
-        ctx.operator, ctx.scale = operator, scale
-        ctx.save_for_backward(support, weight, state)
-        return state
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor, Tensor, Tensor, None, None, None]:
-        support, weight, state = ctx.saved_tensors
-        grad = select(grads[0], state, 0.0)  # state > 0 iff relu passed it and its lane survived
-        of_support = grad @ weight.T
-        of_x = product(ctx.operator.transpose, of_support, ctx.scale)
-        return None, of_x, of_support, support.T @ grad, None, None, None
-
-
-def residual_layer(
-    operator: Propagator,
+def residual_layers(
+    operators: Sequence[Propagator],
     x: Tensor,
     residual: Tensor,
-    weight: Tensor,
+    weights: Tensor,
     *,
     scale: float,
     dropout: float,
     masks: MaskSource,
+    every: int = 1,
 ) -> tuple[Tensor, float]:
-    """`dropout(relu((scale * P x + residual) M))`: `propagate`, a product and `relu_dropout`, fused.
+    r"""`h <- dropout(relu((scale * P_l h + residual) M_l))` for every l, beginning with x.
 
-    One autograd node instead of three, and the activation written over the product, save about a tenth of a step of a
-    deep network.
+    One node of the autograd graph for all layers: what a layer needs for the moment lies in buffers that stay in the
+    processor's cache from one layer to the next, and nothing is kept for the backward pass but one state a layer: of it
+    :math:`(scale \cdot P h + residual)` is made once more for a tenth of a layer's time, and relu and dropout let pass
+    what is not zero in the state after them.
 
     Args:
-        operator: P as CSR, shape (n, n).
+        operators: P_l as CSR, shape (n, n), one for each layer.
         x: states, shape (n, f).
         residual: added to the propagated states, shape (n, f).
-        weight: M, shape (f, c).
-        scale: a constant factor of the propagation.
+        weights: M_l, shape (layers, f, c), f = c if there are several.
+        scale: a constant factor of the propagation, which holds what a dropout leaves pending too.
         dropout: probability in [0, 1).
         masks: the source of random lanes.
+        every: keep the state before every so many layers and make those between once more in the backward pass.
 
     Returns:
         `(state, scale)` as `src.ops.dropout` gives them, the state of shape (n, c).
     """
-    lanes, threshold, pending = None, 0.0, 1.0
-    if dropout > 0.0:
-        threshold, pending = draw_threshold(dropout)
-        lanes = masks.lanes((x.shape[0], weight.shape[1]), x.device)
-    return _Layer.apply(operator, x, residual, weight, scale, lanes, threshold), pending
+    threshold, pending = draw_threshold(dropout) if dropout > 0.0 else (None, 1.0)
+    every = every if torch.is_grad_enabled() else 0
+    return _Layers.apply(operators, x, residual, weights, scale, threshold, masks, every), pending
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """The layers of a pass; what the arguments of `residual_layers` are not said about are buffers."""
+
+    operators: Sequence[Propagator]
+    residual: Tensor
+    weights: Tensor
+    scale: float
+    threshold: float | None
+    masks: MaskSource
+    support: Tensor
+    lanes: Tensor
+
+    def propagate(self, number: int, h: Tensor) -> Tensor:
+        """scale * P h + residual, in a buffer that the next call writes over."""
+        return torch.addmm(self.residual, self.operators[number].matrix, h, alpha=self.scale, out=self.support)
+
+    def layer(self, number: int, h: Tensor, out: Tensor) -> Tensor:
+        """The next state, written to `out`."""
+        torch.mm(self.propagate(number, h), self.weights[number], out=out)
+        if self.threshold is not None:
+            lanes = self.lanes.copy_(self.masks.lanes(tuple(out.shape), out.device))
+            select.grad_input(out, lanes, self.threshold, grad_input=out)
+        return out.relu_()
+
+
+class _Layers(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        operators: Sequence[Propagator],
+        x: Tensor,
+        residual: Tensor,
+        weights: Tensor,
+        scale: float,
+        threshold: float | None,
+        masks: MaskSource,
+        every: int,
+    ) -> Tensor:
+        depth, buffers = len(operators), [x.new_empty(x.shape[0], weights.shape[2]) for _ in range(2)]
+        lanes = buffers[0] if threshold is None else torch.empty_like(buffers[0])
+        stack = _Stack(operators, residual, weights, scale, threshold, masks, torch.empty_like(x), lanes)
+        last = (depth - 1) // every * every if every else depth  # the backward pass begins there: all of it is kept
+        h, kept, places = x, {0: x}, {}
+        for number in range(depth):
+            if every > 1 and number % every == 0:
+                places[number] = masks.place()
+            keep = number + 1 >= last or (every and (number + 1) % every == 0)
+            h = stack.layer(number, h, torch.empty_like(buffers[0]) if keep else buffers[number % 2])
+            if keep:
+                kept[number + 1] = h
+        if every:
+            ctx.stack, ctx.every, ctx.places, ctx.kept = (operators, scale, threshold, masks), every, places, list(kept)
+            ctx.save_for_backward(residual, weights, *kept.values())
+        return h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        residual, weights, *kept = ctx.saved_tensors
+        operators, scale, threshold, masks = ctx.stack
+        states = dict(zip(ctx.kept, kept, strict=True))
+        (grad,), x, depth = grads, states[0], len(operators)
+        passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), list[Tensor]()
+        of_support, of_x, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
+        of_weights = torch.empty_like(weights)
+        stack = _Stack(operators, residual, weights, scale, threshold, masks, torch.empty_like(x), lanes)
+        for first in reversed(range(0, depth, ctx.every)):
+            numbers = range(first, min(first + ctx.every, depth))
+            if first + 1 not in states:
+                spare = spare or [torch.empty_like(grad) for _ in numbers[:-1]]
+                with masks.replay(ctx.places[first]):
+                    for number, out in zip(numbers[:-1], spare, strict=True):
+                        states[number + 1] = stack.layer(number, states[number], out)
+            for number in reversed(numbers):
+                select.grad_input(grad, states[number + 1], 0.0, grad_input=passed)  # > 0 iff relu and mask let it pass
+                torch.mm(stack.propagate(number, states[number]).T, passed, out=of_weights[number])
+                torch.mm(passed, weights[number].T, out=of_support)
+                of_residual += of_support
+                grad = product(operators[number].transpose, of_support, scale, out=of_x)
+        return None, of_x, of_residual, of_weights, None, None, None, None

@@ -30,9 +30,9 @@ def same_pattern(matrix: Tensor, values: Tensor) -> Tensor:
     )
 
 
-def product(matrix: Tensor, x: Tensor, scale: float) -> Tensor:
+def product(matrix: Tensor, x: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
     """`scale * M x` for a square M; written into its own output, which beta=0 leaves unread, so nothing is copied."""
-    out = torch.empty_like(x)
+    out = torch.empty_like(x) if out is None else out
     return torch.addmm(out, matrix, x, beta=0.0, alpha=scale, out=out)
 
 

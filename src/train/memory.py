@@ -18,7 +18,6 @@ from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.ops import SparseFeatures
 from src.ops.checkpointing import segment_length
-from src.ops.masks import BLOCK
 from src.train.build import build_model
 
 SHALLOW = (4, 6)  # depths of the networks that are looked at
@@ -69,11 +68,11 @@ def estimate_memory(settings: dict[str, Any], graph: Graph, num_classes: int) ->
         return first - slope * depths[0], slope
 
     depth, state = settings["depth"], looks[-1].state
-    (besides, layer), (other, weight), (_, drawn) = (at_depth(name) for name in ("kept", "weights", "drawn"))
+    (besides, layer), (other, weight) = (at_depth(name) for name in ("kept", "weights"))
     length = segment_length(depth)
     samples = looks[-1].sample * (depth if settings["drop_edge"]["per_layer"] else 1)
     always = besides + PER_WEIGHT * (other + weight * depth) + samples + AT_WORK * state
-    needs = {"full": always + layer * depth + min(drawn * depth, BLOCK * 8)}
+    needs = {"full": always + layer * depth}
     if looks[-1].can_checkpoint:
         needs["checkpoint"] = always + layer * length + looks[-1].passed * math.ceil(depth / length)
     return {memory: round(need) for memory, need in needs.items()}
@@ -85,7 +84,6 @@ class _Look:
     Attributes:
         kept: for the backward pass, each storage once; those of graph and weights do not count.
         weights: of the weights.
-        drawn: random words for masks.
         state: the largest state.
         passed: from one layer to the next.
         sample: an adjacency with edges dropped.
@@ -114,7 +112,6 @@ class _Look:
             storages.pop(tensor.untyped_storage().data_ptr(), None)
         del logits
         self.kept = sum(storages.values())
-        self.drawn = 8 * model.masks.used
         self.state, self.passed = max(states[1:]), states[1] * model.states_passed
         self.sample = 0
         if settings["p_drop"] > 0:

@@ -8,7 +8,7 @@ CPU = torch.device("cpu")
 
 
 def test_a_recomputation_repeats_the_draws_and_leaves_no_trace() -> None:
-    masks, norm = MaskSource(0, ahead=False), nn.BatchNorm1d(4)
+    masks, norm = MaskSource(0), nn.BatchNorm1d(4)
     x = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
     place = masks.place()
     lanes, normed = masks.lanes((5,), CPU), norm(x)

@@ -83,7 +83,7 @@ def test_estimates_grow_as_they_should() -> None:
     def of(memory: str, *typed: str) -> int:
         return estimate_memory(settings_of("model=gcnii", *typed), graph, 3)[memory]
 
-    layer = 300 * 64 * 4 * 2  # the propagated state and the new one
+    layer = 300 * 64 * 4  # the new state; what was propagated is made once more
     assert of("full", "depth=200") - of("full", "depth=100") > 100 * layer
     assert of("checkpoint", "depth=400") < of("full", "depth=400") / 2
     assert of("full", "depth=50", "hidden=128") > 1.8 * of("full", "depth=50")
