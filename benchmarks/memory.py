@@ -8,7 +8,6 @@ minutes.
 
 import argparse
 import time
-import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,6 +21,7 @@ from src.data.prepare import load
 from src.data.rewire import make_batches
 from src.settings import compose_settings
 from src.train.build import build_model
+from src.train.fit import quiet_libraries
 from src.train.memory import estimate_memory, give_back_freed_blocks
 
 DEPTHS = (64, 256, 1024)
@@ -35,7 +35,7 @@ STEPS = 3
 
 def measure(typed: tuple[str, ...], depth: int) -> str:
     """`seconds s, memory MB (estimate MB)` of one network at one depth."""
-    warnings.filterwarnings("ignore", message=".*Sparse CSR.*")
+    quiet_libraries()
     torch.set_num_threads(1)
     settings = compose_settings(["dataset=cora", "recipe=none", "hidden=64", f"depth={depth}", *typed])
     dataset, _ = load(settings["dataset"])

@@ -1,0 +1,70 @@
+"""`python -m benchmarks.where`: where the time of a training step goes, GCNII on Cora, on one thread.
+
+Self time of PyTorch's operations as its profiler sees it, summed by kind; what is left is Python and the autograd
+engine. The profiler itself costs some time, so shares say more than milliseconds.
+"""
+
+import argparse
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from benchmarks.__main__ import our_step
+from src.data.prepare import load
+from src.data.rewire import make_batches
+from src.settings import compose_settings
+from src.train.build import build_model
+from src.train.fit import quiet_libraries
+
+KINDS = {
+    "dense products": {"aten::mm", "aten::bmm"},
+    "sparse products": {"aten::addmm"},
+    "copies and conversions": {"aten::copy_", "aten::cat", "aten::stack", "aten::clone", "aten::fill_", "aten::zero_"},
+    "masks, relu, sums": {"aten::threshold_backward", "aten::relu_", "aten::clamp_min_", "aten::add_", "aten::mul",
+                          "aten::add", "aten::mul_"},
+    "random bits": {"random bits"},
+    "Adam": {"aten::_fused_adam_"},
+}  # fmt: skip
+STEPS = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.where", description=__doc__)
+    parser.add_argument("--depth", type=int, default=64)
+    parser.add_argument("--hidden", type=int, default=64)
+    options = parser.parse_args()
+    quiet_libraries()
+    torch.set_num_threads(1)
+    settings = compose_settings(["model=gcnii", f"depth={options.depth}", f"hidden={options.hidden}", "memory=full"])
+    dataset, _ = load(settings["dataset"])
+    graph = make_batches(settings, dataset).probe
+    model = build_model(settings, graph, dataset.num_classes)
+    draw = model.masks.lanes
+
+    def lanes(*of: Any) -> Tensor:
+        with record_function("random bits"):
+            return draw(*of)
+
+    model.masks.lanes = lanes  # type: ignore[method-assign]
+    step = our_step(model, graph)
+    for _ in range(3):
+        step()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(STEPS):
+            step()
+    events = {event.key: event.self_cpu_time_total / 1000 / STEPS for event in profiler.key_averages()}
+    total = sum(events.values())
+    table = Table("GCNII", "ms a step", "share", title=f"{options.depth} layers of {options.hidden}, one thread")
+    found = {kind: sum(events.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
+    for kind, ms in (found | {"the rest": total - sum(found.values())}).items():
+        table.add_row(kind, f"{ms:.1f}", f"{100 * ms / total:.0f} %")
+    table.add_row("all", f"{total:.1f}", "100 %")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
