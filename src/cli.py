@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import hydra
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
@@ -32,7 +33,7 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
     A failing job of a multirun does not stop the others, but a value of the wrong type stops it before any job.
     The exit code is 1 if anything failed, 130 after Ctrl-C.
     """
-    failed = False
+    failed, here = False, os.getpid()
 
     def job(config: DictConfig) -> None:
         nonlocal failed
@@ -43,6 +44,8 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
             if sentence is None:
                 raise
             print(f"error: {sentence}", file=sys.stderr)
+            if os.getpid() != here:  # a launcher's: the command that waits for it is to hear of it
+                raise UserError(f"job {HydraConfig.get().job.num}: {sentence}") from None
             failed = True
 
     for flag in {"-m", "--multirun"}.intersection(sys.argv):  # Hydra wants it before or after all settings
@@ -83,8 +86,12 @@ def explain(error: Exception) -> str | None:
         return "a setting has several values: add -m to run them one after another, or use python -m src.study"
     if isinstance(error, MissingConfigException):
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        if name.startswith("submitit_") and not any(option.startswith("submitit_") for option in error.options or []):
+            return f"{group}={name} needs a package that is not installed: pip install -e '.[cluster]'"
         options = ", ".join(option for option in error.options or [] if "/" not in option)
         return f"there is no {group or 'config'} {name}: choose one of {options}"
+    if type(error).__module__.startswith("submitit."):  # killed, or at its time limit
+        return f"a job came to no end, {str(error).splitlines()[0]}: give its settings again with ckpt=last"
     if isinstance(error, OverrideParseException):
         return f"cannot read '{error.override}': write key=value"
     cause = error.__cause__ if isinstance(error, HydraException) else error

@@ -5,6 +5,7 @@ Processes hear Ctrl-C only while they are at a task, and end with the process th
 
 import contextlib
 import importlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -65,6 +66,10 @@ class Workers:
         if self.client:
             return self.client.get_executor(pure=False)
         return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+    def stopping(self, here: str) -> str:
+        """What a stop does to the tasks at work: `here` on this machine, nothing on a cluster."""
+        return "the cluster finishes what it has begun" if self.client else here
 
 
 class Stop:
@@ -146,20 +151,28 @@ def _side_by_side(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop
                 return
             for future in wait(at_work, return_when=FIRST_COMPLETED).done:
                 task, slot = at_work.pop(future)
-                problem = future.exception()
+                problem = _problem(future)
                 if isinstance(problem, BrokenProcessPool):
                     renew(slot)
                     lost.append(task)
                 elif problem is not None and not workers.client:
                     raise problem
                 elif problem is not None:
-                    raise UserError(f"the Dask cluster failed ({problem}): start the same command again") from None
+                    why = str(problem) or "its scheduler is gone"
+                    raise UserError(f"the Dask cluster failed ({why}): start the same command again") from None
                 else:
                     yield _finish(task, future.result(), stop)
                 free.append(slot)
     finally:
         for pool in set(pools):
             pool.shutdown(wait=not workers.client)
+
+
+def _problem(future: Future[Any]) -> BaseException | None:
+    try:
+        return future.exception()
+    except CancelledError as error:  # a Dask future whose scheduler is gone
+        return error
 
 
 def _finish(task: T, ended: tuple[str, str, float], stop: Stop) -> Ended[T]:
@@ -232,7 +245,8 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise UserError("backend=dask needs dask: pip install 'dask[distributed]'") from None
+        raise UserError("backend=dask needs a package that is not installed: pip install -e '.[cluster]'") from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what ends a task is said here, in one sentence
     try:
         client = Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:

@@ -230,6 +230,35 @@ def launch(workshop: Path, environment: dict[str, str]) -> Iterator[Start]:
         process.communicate()
 
 
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", scheduler_port=0
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def scheduler(workshop: Path, environment: dict[str, str]) -> Iterator[str]:
+    """Address of a cluster of two processes beside the copy of the program."""
+    (workshop / "cluster.py").write_text(CLUSTER)
+    path = {**environment, "PYTHONPATH": str(workshop)}
+    process = subprocess.Popen(
+        [sys.executable, "cluster.py"], cwd=workshop, env=path, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    try:
+        process.communicate(timeout=30)  # closes its input
+    finally:
+        process.kill()
+
+
 @pytest.fixture
 def real_cora() -> Path:
     """The folder of the real Planetoid files; in CI they have to be there."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
 from src.cli import explain, guarded, main
@@ -182,3 +183,11 @@ def test_guarded_shows_a_defect() -> None:
 
     with pytest.raises(ZeroDivisionError):
         guarded(task)
+
+
+def test_a_launcher_that_is_not_installed() -> None:
+    missing = MissingConfigException("", "hydra/launcher/submitit_slurm", ["basic"])
+    sentence = "hydra/launcher=submitit_slurm needs a package that is not installed: pip install -e '.[cluster]'"
+    assert explain(missing) == sentence
+    mistyped = MissingConfigException("", "hydra/launcher/submitit_slrm", ["basic", "submitit_local"])
+    assert explain(mistyped) == "there is no hydra/launcher submitit_slrm: choose one of basic, submitit_local"

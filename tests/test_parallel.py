@@ -201,3 +201,17 @@ def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -
             connect(address, {"tracking.uri": "sqlite:///a.db"})
         assert connect(address, {"tracking.uri": "http://there:5000"}).count == 1
         Client.current().close()
+
+
+def test_a_dask_scheduler_that_goes_away_ends_in_one_sentence() -> None:
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+        workers = connect(cluster.scheduler_address, {})
+        assert workers.stopping("tasks end").startswith("the cluster finishes")
+        assert local(1).stopping("tasks end") == "tasks end"
+        done = execute(range(2), wait_a_moment, workers, Stop(""))
+        threading.Timer(1.0, Client.current().cancel, [list(Client.current().futures)]).start()
+        with pytest.raises(UserError, match=r"^the Dask cluster failed \(.*\): start the same command again$"):
+            list(done)
+        workers.client.close()

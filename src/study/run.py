@@ -81,7 +81,7 @@ def _run_cells(name: str, plan: Plan, lines: Sequence[Line], workers: Workers, c
     ended, spent, total = 0, 0.0, sum(costs.values())
     left = total
     bar = Progress(TextColumn("{task.description}"), BarColumn(), console=console)
-    with Stop("cells at work save a checkpoint and end") as stop, bar:
+    with Stop(workers.stopping("cells at work save a checkpoint and end")) as stop, bar:
         task = bar.add_task(name, total=total)
         for done in execute(queue, work, workers, stop):
             cell = done.task.cell

@@ -193,7 +193,10 @@ def _run_trials(
             )  # fmt: skip
 
     trouble: list[str] = []
-    with Stop("trials at work are given back") as stop, Board(study, search, trials, workers.count) as board:
+    with (
+        Stop(workers.stopping("trials at work are given back")) as stop,
+        Board(study, search, trials, workers.count) as board,
+    ):
         for done in execute(tasks(), work, workers, stop):
             if done.outcome == "failed" and not tell_failed(study, done.task.trial_id, done.sentence):
                 trouble.append(done.sentence)

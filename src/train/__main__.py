@@ -5,11 +5,12 @@ import sys
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from src.cli import main
+from src.cli import guarded, main
 from src.data.raw import check
 from src.settings import plain, provenance
 from src.tracking.store import check_store, store_uri
 from src.train.identity import checkpoint_folder, resumable
+from src.train.launch import prepare_launch
 from src.validation import validate
 
 
@@ -37,4 +38,5 @@ def task(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    guarded(lambda: prepare_launch(sys.argv[1:]))
     main(task)

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -122,35 +121,6 @@ def test_a_process_that_is_killed_takes_its_cell_alone(shop: Study, start: Start
     assert "Traceback" not in errors
     assert {run.tags["depth"] for run in shop.finished().values()} == {"3", "4", "5"}
     assert "1 cells failed: the same command tries them again" in out
-
-
-CLUSTER = """
-import sys
-from distributed import LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", scheduler_port=0
-    ) as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def scheduler(shop: Study, environment: dict[str, str]) -> Iterator[str]:
-    """Address of a cluster of two processes beside the copy of the program."""
-    (shop.folder / "cluster.py").write_text(CLUSTER)
-    path = {**environment, "PYTHONPATH": str(shop.folder)}
-    process = subprocess.Popen(
-        [sys.executable, "cluster.py"], cwd=shop.folder, env=path, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    try:
-        process.communicate(timeout=30)  # closes its input
-    finally:
-        process.kill()
 
 
 def test_a_study_on_dask_has_the_numbers_of_one_in_this_process(

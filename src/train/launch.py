@@ -1,0 +1,50 @@
+"""`-m hydra/launcher=submitit_slurm`: what is seen to before the jobs of a multirun go to other processes or machines.
+
+Imports nothing heavy where no launcher is typed.
+"""
+
+from collections.abc import Sequence
+
+from src.config import CONF, register_schema
+from src.errors import UserError
+from src.tracking.store import check_store, open_store, store_uri
+
+CHOICE = "hydra/launcher="
+ELSEWHERE = "submitit_slurm"  # its jobs run on other machines
+MULTIRUN = {"-m", "--multirun"}
+
+
+def prepare_launch(typed: Sequence[str]) -> None:
+    """Create the database and the experiment: jobs that start at the same moment would do so together.
+
+    Args:
+        typed: the command line behind `python -m src.train`.
+
+    Raises:
+        UserError: the launcher would not be used, or its jobs could not record.
+    """
+    launcher = next((word.removeprefix(CHOICE) for word in reversed(typed) if word.startswith(CHOICE)), "basic")
+    if launcher == "basic":
+        return
+    if not MULTIRUN.intersection(typed):  # Hydra would train here and say nothing
+        raise UserError(f"{CHOICE}{launcher} starts the jobs of several settings: add -m")
+    uri, experiment = _tracking(typed)
+    check_store(uri)
+    if launcher == ELSEWHERE and uri.startswith("sqlite"):
+        raise UserError(
+            f"jobs on other machines cannot share {uri}: give the address of a server, tracking.uri=http://HOST:5000"
+        )
+    open_store(uri, experiment)
+
+
+def _tracking(typed: Sequence[str]) -> tuple[str, str]:
+    """Address and experiment that all jobs have: of what is typed, the settings with one value."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [word for word in typed if "=" in word and not word.startswith("-")]
+    single = [one.input_line for one in OverridesParser.create().parse_overrides(words) if not one.is_sweep_override()]
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=[line for line in single if line])
+    return store_uri(config.tracking.uri), str(config.tracking.experiment)
