@@ -38,6 +38,11 @@ def kill_once(file: Path, threads: int) -> tuple[str, str]:
     return "finished", ""
 
 
+def wait_a_moment(number: int, threads: int) -> tuple[str, str]:
+    time.sleep(5)
+    return "finished", ""
+
+
 def wait_for_ctrl_c(number: int, threads: int) -> tuple[str, str]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     time.sleep(60)
@@ -204,14 +209,14 @@ def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_dask_scheduler_that_goes_away_ends_in_one_sentence() -> None:
-    from distributed import Client, LocalCluster
+    from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
         workers = connect(cluster.scheduler_address, {})
         assert workers.stopping("tasks end").startswith("the cluster finishes")
         assert local(1).stopping("tasks end") == "tasks end"
         done = execute(range(2), wait_a_moment, workers, Stop(""))
-        threading.Timer(1.0, Client.current().cancel, [list(Client.current().futures)]).start()
+        threading.Timer(1.0, cluster.close).start()
         with pytest.raises(UserError, match=r"^the Dask cluster failed \(.*\): start the same command again$"):
             list(done)
         workers.client.close()
