@@ -1,8 +1,8 @@
 """`python -m benchmarks.cost`: what an epoch and its memory cost, against nodes, edges, depth and width.
 
 GCN and GCNII on graphs of `dataset=sbm_large`, each measurement in a process of its own, on one thread. An epoch is a
-training step and an evaluation of all nodes (the fastest of five after a first one), without what Lightning and MLflow add;
-memory is the highest that is reached beyond graph and libraries, with `memory=full`. To both a sum of terms is fitted
+training step and an evaluation of all nodes (the fastest of five after a first one), without what Lightning and MLflow
+add; memory is the highest that is reached beyond graph and libraries, with `memory=full`. To both a sum of terms is fitted
 whose amounts are counted, so that a coefficient is a property of the machine. Its error is that of predicting each
 measurement from the others, and that of predicting the largest graphs from the smaller ones. Measurements are kept in a
 file, and the same command goes on with those that are missing: it can be stopped at any time.
@@ -65,7 +65,11 @@ def grid() -> list[Cell]:
     """Every second combination, like the fields of one colour of a chessboard; smaller ones first."""
     axes = (MODELS, SIZES, DEGREES, DEPTHS, WIDTHS)
     places = itertools.product(*(range(len(axis)) for axis in axes))
-    cells = [Cell(*(axis[k] for axis, k in zip(axes, place, strict=True))) for place in places if sum(place) % 2 == 0]
+    cells = [
+        Cell(MODELS[m], SIZES[n], DEGREES[k], DEPTHS[d], WIDTHS[h])
+        for m, n, k, d, h in places
+        if (m + n + k + d + h) % 2 == 0
+    ]
     work = {cell: cell.depth * cell.nodes * (cell.degree + 1) * cell.hidden for cell in cells}
     return sorted((cell for cell in cells if work[cell] <= MOST), key=lambda cell: work[cell])
 

@@ -36,4 +36,3 @@ def shares(terms: Array, coefficients: Array) -> list[tuple[float, float]]:
     parts = terms * coefficients
     parts = parts / parts.sum(1, keepdims=True)
     return list(zip(parts.mean(0).tolist(), parts.max(0).tolist(), strict=True))
-
