@@ -129,8 +129,8 @@ def make_fit(
 def quiet_libraries() -> None:
     """Hold back advice of the libraries that does not apply to full-batch training, and have no denormal numbers.
 
-    Beyond some 800 layers gradients fall below 1e-38, where float32 has fewer digits and a processor takes several times
-    as long: a step of GCNII-1024 on Cora took 13 s with them and takes 2.2 s with zeros in their place.
+    Beyond some 800 layers gradients fall below 1e-38, where float32 has fewer digits and a processor takes six times as
+    long: a step of GCNII-1024 on Cora took 13 s with them and takes 2.2 s with zeros in their place.
     """
     torch.set_flush_denormal(True)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
