@@ -3,9 +3,9 @@
 GCN and GCNII on graphs of `dataset=sbm_large`, each measurement in a process of its own, on one thread. An epoch is a
 training step and an evaluation of all nodes (the fastest of five after a first one), without what Lightning and MLflow
 add; memory is the highest that is reached beyond graph and libraries, with `memory=full`. To both a sum of terms is
-fitted whose amounts are counted, so that a coefficient is a property of the machine. Its error is that of predicting each
-measurement from the others, and that of predicting the largest graphs from the smaller ones. Measurements are kept in a
-file, and the same command goes on with those that are missing: it can be stopped at any time.
+fitted whose amounts are counted, so that a coefficient is a property of the machine. Its error is that of predicting
+each measurement from the others, and that of predicting the largest graphs from the smaller ones. Measurements are kept
+in a file, and the same command goes on with those that are missing: it can be stopped at any time.
 """
 
 import argparse
