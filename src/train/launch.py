@@ -12,6 +12,7 @@ from src.tracking.store import check_store, open_store, store_uri
 CHOICE = "hydra/launcher="
 ELSEWHERE = "submitit_slurm"  # its jobs run on other machines
 MULTIRUN = {"-m", "--multirun"}
+SHOWS = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help"}  # and runs nothing
 
 
 def prepare_launch(typed: Sequence[str]) -> None:
@@ -24,7 +25,7 @@ def prepare_launch(typed: Sequence[str]) -> None:
         UserError: the launcher would not be used, or its jobs could not record.
     """
     launcher = next((word.removeprefix(CHOICE) for word in reversed(typed) if word.startswith(CHOICE)), "basic")
-    if launcher == "basic":
+    if launcher == "basic" or SHOWS.intersection(typed):
         return
     if not MULTIRUN.intersection(typed):  # Hydra would train here and say nothing
         raise UserError(f"{CHOICE}{launcher} starts the jobs of several settings: add -m")

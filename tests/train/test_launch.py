@@ -14,6 +14,12 @@ SMALL = (
     "model=gcn", "dataset=csbm", "dataset.nodes=120", "hidden=16", "epochs=3", "progress=false", "trainer.threads=1",
     "tracking.artifacts=[config]",
 )  # fmt: skip
+SILENT = [
+    (),
+    ("-m", "depth=2,4"),
+    ("-m", "hydra/launcher=basic", "depth=2,4"),
+    ("hydra/launcher=submitit_slurm", "--cfg", "hydra"),
+]
 
 
 @pytest.fixture
@@ -23,7 +29,7 @@ def submitit() -> None:
     pytest.importorskip("submitit")
 
 
-@pytest.mark.parametrize("typed", [(), ("-m", "depth=2,4"), ("-m", "hydra/launcher=basic", "depth=2,4")])
+@pytest.mark.parametrize("typed", SILENT)
 def test_without_a_launcher_nothing_is_made(typed: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.train.launch.open_store", lambda *_: pytest.fail("no store is needed yet"))
     prepare_launch(typed)
