@@ -49,7 +49,7 @@ def main() -> None:
         with record_function("random bits"):
             return draw(*of)
 
-    model.masks.lanes = lanes  # type: ignore[method-assign]
+    model.masks.lanes = lanes  # type: ignore[method-assign, assignment]
     step = our_step(model, graph)
     for _ in range(3):
         step()
