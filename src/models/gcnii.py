@@ -33,6 +33,7 @@ class GCNII(NodeClassifier):
     """
 
     can_checkpoint = True
+    can_replicate = True
 
     def __init__(
         self, settings: Settings, alpha: float = 0.1, theta: float = 0.5, identity_map: bool = True, star: bool = False
@@ -61,7 +62,7 @@ class GCNII(NodeClassifier):
         def run(first: int, last: int, h: Tensor, scale: float, every: int = 1) -> tuple[Tensor, float]:
             """Layers first..last as one operation."""
             graphs, scale = [adjacency.at(number) for number in range(first, last + 1)], scale * (1 - self.alpha)
-            some, p = maps[first - 1 : last], self.p_dropout
+            some, p = maps[..., first - 1 : last, :, :], self.p_dropout
             return residual_layers(graphs, h, residual, some, scale=scale, dropout=p, masks=self.masks, every=every)
 
         def step(number: int, h: Tensor, scale: float) -> tuple[Tensor, float]:
@@ -69,9 +70,10 @@ class GCNII(NodeClassifier):
                 return run(number, number, h, scale)
             p, keep = adjacency.at(number), scale * (1 - self.alpha)
             if self.star_weights is None:
-                z = propagate(p, h, scale=keep, residual=residual) @ maps[number - 1]
+                z = propagate(p, h, scale=keep, residual=residual) @ maps[..., number - 1, :, :]
             else:
-                z = propagate(p, h, scale=keep) @ maps[number - 1] + residual @ star_maps[number - 1]
+                z = propagate(p, h, scale=keep) @ maps[..., number - 1, :, :]
+                z = z + residual @ star_maps[..., number - 1, :, :]
             return self.relu_drop(self.norms[number - 1](z))
 
         plain = self.star_weights is None and self.settings.norm == "none"

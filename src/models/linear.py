@@ -20,7 +20,8 @@ class Linear(nn.Module):
     def forward(self, x: Tensor | SparseFeatures, scale: float = 1.0) -> Tensor:
         if isinstance(x, SparseFeatures):
             return matmul(x, self.weight * scale if scale != 1.0 else self.weight) + self.bias
-        return torch.addmm(self.bias, x, self.weight, alpha=scale)
+        product = torch.addmm if self.weight.dim() == 2 else torch.baddbmm  # the latter of replicas
+        return product(self.bias, x, self.weight, alpha=scale)
 
 
 def glorot(in_channels: int, out_channels: int) -> nn.Parameter:

@@ -77,13 +77,25 @@ class _SparseMatmul(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: SparseFeatures, weight: Tensor) -> Tensor:
         ctx.x = x
-        return x.matrix @ weight
+        return _product(x.matrix, weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
-        return None, ctx.x.transpose @ grads[0]
+        return None, _product(ctx.x.transpose, grads[0])
+
+
+def _product(matrix: Tensor, dense: Tensor) -> Tensor:
+    """`M X`, written into its own output: what `@` fills with zeros first and copies last is not read."""
+    out = dense.new_empty(matrix.shape[0], dense.shape[1])
+    return torch.addmm(out, matrix, dense, beta=0.0, out=out)
 
 
 def matmul(x: Tensor | SparseFeatures, weight: Tensor) -> Tensor:
-    """`X W` for dense or sparse X of shape (n, f) and W of shape (f, c); X is a constant where it is sparse."""
-    return _SparseMatmul.apply(x, weight) if isinstance(x, SparseFeatures) else x @ weight
+    """`X W` for dense or sparse X of shape (n, f) and W of shape (f, c); X is a constant where it is sparse.
+
+    Of r replicas W is (r, f, c) and the product (r, n, c); a sparse X is then block-diagonal, (r n, r f).
+    """
+    if not isinstance(x, SparseFeatures):
+        return x @ weight
+    flat: Tensor = _SparseMatmul.apply(x, weight.flatten(0, -2))
+    return flat.view(*weight.shape[:-2], -1, weight.shape[-1])

@@ -33,16 +33,16 @@ def residual_layers(
 
     Args:
         operators: P_l as CSR, shape (n, n), one for each layer.
-        x: states, shape (n, f).
-        residual: added to the propagated states, shape (n, f).
-        weights: M_l, shape (layers, f, c), f = c if there are several.
+        x: states, shape (n, f), or (r, n / r, f) of r replicas, whose operators are block-diagonal.
+        residual: added to the propagated states, of the shape of x.
+        weights: M_l, shape (layers, f, c), or (r, layers, f, c); f = c if there are several layers.
         scale: a constant factor of the propagation, which holds what a dropout leaves pending too.
         dropout: probability in [0, 1).
         masks: the source of random lanes.
         every: keep the state before every so many layers and make those between once more in the backward pass.
 
     Returns:
-        `(state, scale)` as `src.ops.dropout` gives them, the state of shape (n, c).
+        `(state, scale)` as `src.ops.dropout` gives them, the state of shape (n, c), or (r, n / r, c).
     """
     threshold, pending = draw_threshold(dropout) if dropout > 0.0 else (None, 1.0)
     every = every if torch.is_grad_enabled() else 0
@@ -64,15 +64,22 @@ class _Stack:
 
     def propagate(self, number: int, h: Tensor) -> Tensor:
         """scale * P h + residual, in a buffer that the next call writes over."""
-        return torch.addmm(self.residual, self.operators[number].matrix, h, alpha=self.scale, out=self.support)
+        residual, h, out = (each.flatten(0, -2) for each in (self.residual, h, self.support))
+        torch.addmm(residual, self.operators[number].matrix, h, alpha=self.scale, out=out)
+        return self.support
 
     def layer(self, number: int, h: Tensor, out: Tensor) -> Tensor:
         """The next state, written to `out`."""
-        torch.mm(self.propagate(number, h), self.weights[number], out=out)
+        multiply(self.propagate(number, h), self.weights.select(-3, number), out)
         if self.threshold is not None:
             lanes = self.lanes.copy_(self.masks.lanes(tuple(out.shape), out.device))
             select.grad_input(out, lanes, self.threshold, grad_input=out)
         return out.relu_()
+
+
+def multiply(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """`a b` for matrices, or for a batch of them."""
+    return torch.mm(a, b, out=out) if a.dim() == 2 else torch.bmm(a, b, out=out)
 
 
 class _Layers(torch.autograd.Function):
@@ -88,7 +95,7 @@ class _Layers(torch.autograd.Function):
         masks: MaskSource,
         every: int,
     ) -> Tensor:
-        depth, buffers = len(operators), [x.new_empty(x.shape[0], weights.shape[2]) for _ in range(2)]
+        depth, buffers = len(operators), [x.new_empty(*x.shape[:-1], weights.shape[-1]) for _ in range(2)]
         lanes = buffers[0] if threshold is None else torch.empty_like(buffers[0])
         stack = _Stack(operators, residual, weights, scale, threshold, masks, torch.empty_like(x), lanes)
         last = (depth - 1) // every * every if every else depth  # the backward pass begins there: all of it is kept
@@ -125,8 +132,9 @@ class _Layers(torch.autograd.Function):
                         states[number + 1] = stack.layer(number, states[number], out)
             for number in reversed(numbers):
                 select.grad_input(grad, states[number + 1], 0.0, grad_input=passed)  # > 0 iff relu and mask let it pass
-                torch.mm(stack.propagate(number, states[number]).T, passed, out=of_weights[number])
-                torch.mm(passed, weights[number].T, out=of_support)
+                multiply(stack.propagate(number, states[number]).mT, passed, of_weights.select(-3, number))
+                multiply(passed, weights.select(-3, number).mT, of_support)
                 of_residual += of_support
-                grad = product(operators[number].transpose, of_support, scale, out=of_x)
+                product(operators[number].transpose, of_support.flatten(0, -2), scale, of_x.flatten(0, -2))
+                grad = of_x
         return None, of_x, of_residual, of_weights, None, None, None, None

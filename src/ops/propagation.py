@@ -74,13 +74,16 @@ def propagate(operator: Propagator, x: Tensor, *, scale: float = 1.0, residual: 
 
     Args:
         operator: P as CSR, shape (n, n).
-        x: states, shape (n, f).
+        x: states, shape (n, f), or (r, n / r, f) of r replicas, whose operator is block-diagonal.
         scale: a constant factor, for example 1/(1-p) of a preceding dropout.
-        residual: added to the product, shape (n, f).
+        residual: added to the product, of the shape of x.
 
     Returns:
-        shape (n, f).
+        the shape of x.
     """
+    if x.dim() > 2:
+        rest = None if residual is None else residual.flatten(0, -2)
+        return propagate(operator, x.flatten(0, -2), scale=scale, residual=rest).view(x.shape)
     return _Propagate.apply(operator, operator.learned, x, scale, residual)
 
 
