@@ -60,6 +60,8 @@ class Config:
     epochs: int = knob("[1, inf)")
     patience: int = knob("[1, inf)")
     memory: str = knob(["auto", "full", "checkpoint"])
+    replicas: int = knob("[1, inf)")
+    replicate: str = knob(["auto", "seed", "split"])
     monitor: str = knob(["val_loss", "val_acc", "val_roc_auc", "train_acc"])
     measures: list[str] = knob()
     ckpt: str | None = knob()

@@ -13,7 +13,9 @@ from src.config import CONF, OWN_KNOBS, register_schema
 from src.validation import validate
 
 # they do not change what is asked
-NOT_THE_EXPERIMENT = ("ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer")
+NOT_THE_EXPERIMENT = (
+    "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
+)  # fmt: skip
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

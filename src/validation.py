@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, Limit, allowed_values
 from src.errors import UserError
+from src.replicas import obstacle, replica_settings
 
 FIXED = ("_target_", "name", "files", "splits", "mapped")  # what an option of a group is: another one is another yaml
 METRICS = ("accuracy", "roc_auc")
@@ -48,6 +49,10 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     _check_dataset(config)
     if config.loader.name == "cluster":
         _check_cluster(config, choices)
+    if config.replicas > 1:
+        if problem := obstacle(config):
+            raise UserError(problem)
+        replica_settings(dict(config))
 
 
 def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:

@@ -27,6 +27,7 @@ class ADGN(NodeClassifier):
     """
 
     can_checkpoint = True
+    can_replicate = True
 
     def __init__(self, settings: Settings, epsilon: float = 0.1, gamma: float = 0.1) -> None:
         super().__init__(settings)
@@ -38,14 +39,14 @@ class ADGN(NodeClassifier):
         self.bias = nn.Parameter(torch.zeros(hidden))
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        own = self.weight.T - self.weight - self.gamma * torch.eye(len(self.bias)).to(self.weight)
-        both = torch.cat([own, self.neighbour_weight], 1)
+        own = self.weight.mT - self.weight - self.gamma * torch.eye(self.settings.hidden).to(self.weight)
+        both = torch.cat([own, self.neighbour_weight], -1)
         h, scale = self.drop(x)
         state = self.encoder(h, scale)
         observe(0, state)
 
         def layer(number: int, state: Tensor) -> tuple[Tensor]:
-            mine, theirs = (state @ both).chunk(2, 1)
+            mine, theirs = (state @ both).chunk(2, -1)
             drive = propagate(adjacency.at(number), theirs.contiguous(), residual=mine) + self.bias
             return (torch.add(state, torch.tanh(drive), alpha=self.epsilon),)
 

@@ -23,6 +23,8 @@ class APPNP(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states and logits (n, out_channels).
     """
 
+    can_replicate = True
+
     def __init__(self, settings: Settings, alpha: float = 0.1) -> None:
         super().__init__(settings)
         self.alpha = alpha

@@ -73,6 +73,8 @@ class NodeClassifier(pl.LightningModule):
 
     Attributes:
         can_checkpoint: whether the layers are run by `run_layers`, so that `memory=checkpoint` has a place.
+        can_replicate: whether `forward` works on replicas (`src.models.replicas`): parameters and states have a
+            leading axis. It does where sizes and axes are read from the end and products are `matmul` or `@`.
         states_passed: how many tensors of the size of a state a layer hands on to the next.
         has_norms: whether `make_norms` was asked, so that the `norm` setting has a place.
         scores: the latest loss and accuracies by name, for callbacks to read. `self.log` would say the same at a third
@@ -81,6 +83,7 @@ class NodeClassifier(pl.LightningModule):
 
     without_decay: tuple[str, ...] = ()
     can_checkpoint = False
+    can_replicate = False
     states_passed = 1
 
     def __init__(self, settings: Settings) -> None:
@@ -165,15 +168,15 @@ class NodeClassifier(pl.LightningModule):
     def validation_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
         """Scores the training and validation nodes of all graphs together, without dropout."""
         (train_logits, train_y), val = self._read(graphs, "train", "val")
-        self.scores |= {"train_acc": _accuracy(train_logits, train_y)}
-        self.scores |= self._score("val", *val)
+        self.scores |= {"train_acc": accuracy(train_logits, train_y)}
+        self.scores |= self.score("val", *val)
 
     def test_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
         """Scores all three parts; the only place where test labels are read."""
         parts = ("train", "val", "test")
         self.scores = {}
         for part, read in zip(parts, self._read(graphs, *parts), strict=True):
-            self.scores |= self._score(part, *read)
+            self.scores |= self.score(part, *read)
         del self.scores["train_loss"]  # that name is the loss with dropout
 
     @property
@@ -200,8 +203,9 @@ class NodeClassifier(pl.LightningModule):
                 pieces.append((logits[nodes], graph.y[nodes]))
         return [(torch.cat(logits), torch.cat(y)) for logits, y in (zip(*p, strict=True) for p in found.values())]
 
-    def _score(self, part: str, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
-        scores = {f"{part}_loss": F.cross_entropy(logits, y), f"{part}_acc": _accuracy(logits, y)}
+    def score(self, part: str, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """Loss, accuracy and, where it is asked for, ROC-AUC of the nodes of a part, by names such as `val_loss`."""
+        scores = {f"{part}_loss": F.cross_entropy(logits, y), f"{part}_acc": accuracy(logits, y)}
         if self.settings.roc_auc:
             margin = (logits[:, 1] - logits[:, 0]).double()
             spread = (margin.max() - margin.min()).clamp_min(1e-300)
@@ -224,5 +228,6 @@ class NodeClassifier(pl.LightningModule):
         return torch.optim.Adam(settings, lr=self.settings.lr, fused=True)
 
 
-def _accuracy(logits: Tensor, y: Tensor) -> Tensor:
+def accuracy(logits: Tensor, y: Tensor) -> Tensor:
+    """The part of the nodes whose largest logit is that of their class."""
     return (logits.argmax(-1) == y).float().mean()

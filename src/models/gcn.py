@@ -26,6 +26,7 @@ class GCN(NodeClassifier):
     """
 
     can_checkpoint = True
+    can_replicate = True
 
     def __init__(self, settings: Settings, bias: bool = False) -> None:
         super().__init__(settings)

@@ -26,6 +26,7 @@ class GPRGNN(NodeClassifier):
     """
 
     without_decay = ("gamma",)
+    can_replicate = True
 
     def __init__(self, settings: Settings, alpha: float = 0.1) -> None:
         super().__init__(settings)
@@ -42,9 +43,9 @@ class GPRGNN(NodeClassifier):
         z, scale = self.drop(second(h, scale))
         z = z if scale == 1.0 else z * scale
         observe(0, z)
-        logits = self.gamma[0] * z
+        logits = self.gamma[..., 0, None] * z
         for layer in range(1, self.settings.depth + 1):
             z = propagate(adjacency.at(layer), z)
-            logits = torch.addcmul(logits, self.gamma[layer], z)
+            logits = torch.addcmul(logits, self.gamma[..., layer, None], z)
             observe(layer, z)
         return logits

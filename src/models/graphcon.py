@@ -29,6 +29,7 @@ class GraphCON(NodeClassifier):
     """
 
     can_checkpoint = True
+    can_replicate = True
     states_passed = 2
 
     def __init__(self, settings: Settings, dt: float = 1.0, gamma: float = 1.0, alpha: float = 1.0) -> None:

@@ -25,6 +25,8 @@ class JKNet(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
+    can_replicate = True
+
     def __init__(self, settings: Settings, mode: str = "cat") -> None:
         super().__init__(settings)
         self.mode = mode
@@ -43,5 +45,5 @@ class JKNet(NodeClassifier):
             h, scale = self.relu_drop(norm(z))
             states.append(h)
             observe(layer, h)
-        jump = torch.cat(states, 1) if self.mode == "cat" else torch.stack(states).amax(0)
+        jump = torch.cat(states, -1) if self.mode == "cat" else torch.stack(states).amax(0)
         return self.decoder(jump, scale)

@@ -19,6 +19,7 @@ class MLP(NodeClassifier):
     """
 
     can_checkpoint = True
+    can_replicate = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

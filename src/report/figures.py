@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 
 from src.report.cells import CURVES, LAST, Film, Report
 from src.report.table import metric, scores
+from src.statistics import over_runs
 from src.study.lines import COLORS, line_looks
-from src.study.statistics import over_runs
 
 MARKERS = {
     "healthy": "o", "over-smoothed": "X", "untrainable": "v", "over-squashed": "<", "over-fitted": "s",

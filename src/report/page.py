@@ -16,8 +16,8 @@ from src.measures.diagnosis import VERDICTS
 from src.report.cells import CURVES, Film, Report
 from src.report.figures import LABELS, layer_quartiles, recorded
 from src.report.table import metric, protocol, score, scores, verdicts
+from src.statistics import counted, over_runs
 from src.study.lines import COLORS, line_looks
-from src.study.statistics import counted, over_runs
 
 HERE = Path(__file__).parent
 BACKGROUNDS = dict(

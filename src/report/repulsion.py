@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from src.report.cells import Report
 from src.report.table import by_run, metric
+from src.statistics import over_runs, paired
 from src.study.lines import line_looks
-from src.study.statistics import over_runs, paired
 
 Scores = dict[tuple[int, str], float]
 GENERATED = "csbm"  # graphs of this name differ in homophily alone: their points are joined

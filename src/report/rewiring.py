@@ -3,7 +3,7 @@
 import pandas as pd
 
 from src.report.table import Rows, accuracy, by_run, markdown_table, metric
-from src.study.statistics import over_runs, paired
+from src.statistics import over_runs, paired
 
 CONTROL = "random"
 

@@ -9,7 +9,7 @@ import yaml
 
 from src.config import CONF
 from src.report.cells import LAST
-from src.study.statistics import Summary, counted, over_runs, paired
+from src.statistics import Summary, counted, over_runs, paired
 
 Rows = list[list[str]]
 # typed settings that a table tells

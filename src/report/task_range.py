@@ -20,8 +20,8 @@ from src.config import CONF
 from src.report.cells import Report
 from src.report.figures import MARKERS, QUARTILES, legend
 from src.report.table import Rows, accuracy, by_run, markdown_table
+from src.statistics import over_runs, paired
 from src.study.lines import line_looks
-from src.study.statistics import over_runs, paired
 
 PARTS = {"train_acc": "training", "test_acc": "test"}
 WALKS = "walks of P alone"

@@ -13,9 +13,9 @@ from typing import Any
 
 from src.config import ROOT
 from src.errors import UserError
+from src.statistics import counted, over_runs
 from src.study.grid import Cell
 from src.study.plan import Plan
-from src.study.statistics import counted, over_runs
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Recorded, Records
 

@@ -12,10 +12,10 @@ from optuna.trial import TrialState
 
 from src.config import CONF
 from src.settings import NOT_THE_EXPERIMENT
+from src.statistics import Summary, over_runs, paired
 from src.study.grid import AXES, Cell
 from src.study.plan import make_plan
 from src.study.run import run_study
-from src.study.statistics import Summary, over_runs, paired
 from src.sweep.search import FRESH, Search
 from src.sweep.space import Knob, Value
 from src.sweep.storage import ended

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.parallel import Ended
-from src.study.statistics import Summary, paired
+from src.statistics import Summary, paired
 from src.study.summary import duration
 from src.sweep.search import Search
 from src.sweep.storage import POINT, REASON, counts, ended

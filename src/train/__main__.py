@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from src.cli import guarded, main
 from src.data.raw import check
+from src.replicas import replica_origin, replica_settings
 from src.settings import plain, provenance
 from src.tracking.store import check_store, store_uri
 from src.train.identity import checkpoint_folder, resumable
@@ -23,18 +24,28 @@ def task(config: DictConfig) -> None:
     settings["tracking"]["uri"] = store_uri(settings["tracking"]["uri"])
     check_store(settings["tracking"]["uri"])
     check(settings["dataset"])
-    resumable(settings["ckpt"], checkpoint_folder(settings))
+    origin = provenance(settings, choices, list(hydra.overrides.task))
+    if settings["replicas"] == 1:
+        resumable(settings["ckpt"], checkpoint_folder(settings))
 
+    from src.train.replicas import run_replicas
     from src.train.run import run
-    from src.train.summary import summary
+    from src.train.summary import outcome_line, spread, summary
 
     try:
-        result = run(settings, provenance(settings, choices, list(hydra.overrides.task)))
+        if settings["replicas"] == 1:
+            print(summary(run(settings, origin)))
+            return
+        several = replica_settings(settings)
+        results = []
+        for result in run_replicas(several, [replica_origin(origin, settings)] * len(several)):
+            print(f"{result.name}: {result.outcome}, {outcome_line(result)}")
+            results.append(result)
+        print(spread(results))
     except KeyboardInterrupt as interrupted:
         if interrupted.args:  # it has a checkpoint
             print(f"\n{interrupted}: go on with the same command and ckpt=last", file=sys.stderr)
         raise
-    print(summary(result))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,19 @@ class EpochLog(Protocol):
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
 
 
+class Findings(Protocol):
+    """What is read of a training after it."""
+
+    @property
+    def best(self) -> "BestState": ...
+
+    @property
+    def recorder(self) -> "Recorder": ...
+
+    @property
+    def first(self) -> "FirstEpoch": ...
+
+
 class Evaluation(Callback):
     """Validates at the end of every epoch: Lightning's own validation loop adds a millisecond to it.
 

@@ -67,7 +67,7 @@ class Fit:
             self.saver.interrupted = True
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-        with _hearing_ctrl_c(remember):
+        with hearing_ctrl_c(remember):
             yield
 
 
@@ -76,14 +76,15 @@ def holding_ctrl_c() -> Iterator[None]:
     """What happens inside is done whole: a Ctrl-C meanwhile is heard at the end."""
     pressed: list[int] = []
     before = signal.getsignal(signal.SIGINT)
-    with _hearing_ctrl_c(lambda number, _: pressed.append(number)):
+    with hearing_ctrl_c(lambda number, _: pressed.append(number)):
         yield
     if pressed and callable(before):
         before(signal.SIGINT, None)
 
 
 @contextlib.contextmanager
-def _hearing_ctrl_c(handler: Callable[[int, Any], None]) -> Iterator[None]:
+def hearing_ctrl_c(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Inside, Ctrl-C calls the handler."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears signals
         return

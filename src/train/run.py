@@ -24,9 +24,10 @@ from src.models.base import NodeClassifier
 from src.settings import config_hash, flatten
 from src.tracking.run import TrackedRun
 from src.train.build import build_model
+from src.train.callbacks import Findings
 from src.train.checkpoint import read_checkpoint
 from src.train.film import save_states
-from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
+from src.train.fit import holding_ctrl_c, make_fit, quiet_libraries
 from src.train.gradients import training_gradient_norms
 from src.train.identity import FINAL, LAST, LOCK, STATES, checkpoint_folder, code_hash, resumable, run_name, tags
 from src.train.memory import decide_memory
@@ -97,25 +98,16 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
     tracked = None
     try:
         with holding_ctrl_c():  # a run that was created is closed, whatever comes
-            tracked = TrackedRun(
-                settings["tracking"]["uri"],
-                settings["tracking"]["experiment"],
-                run_name(settings),
-                flatten(settings),
-                tags(settings, origin) | identity | labels | {"memory": model.settings.memory},
-                run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
-            )
+            tracked = open_run(settings, origin, identity | labels | {"memory": model.settings.memory}, content)
         result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
         (folder / FINAL).unlink(missing_ok=True)
-        if "config" in settings["tracking"]["artifacts"]:
-            tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
-            tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
+        describe(tracked, settings, origin)
         fit = make_fit(settings, model, batches, tracked, folder, identity)
         if not (content and fit.restore(model, content)):
             fit.run(model, checkpoint)
         result.scores |= rewired.effect
-        _evaluate(fit, model, batches, settings["measures"], result)
-        _record(model, graph, settings, tracked, result, folder)
+        evaluate(fit, model, batches, settings["measures"], result)
+        record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:
         if tracked:
             tracked.abandon("KILLED", "interrupted")
@@ -128,7 +120,28 @@ def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str
     return result
 
 
-def _evaluate(fit: Fit, model: NodeClassifier, batches: Batches, measures: list[str], result: Result) -> None:
+def open_run(
+    settings: dict[str, Any], origin: dict[str, str], more: dict[str, str], content: dict[str, Any] | None
+) -> TrackedRun:
+    """Begin to record, in the run of a checkpoint's `content` if there is one; `more` are further tags."""
+    return TrackedRun(
+        settings["tracking"]["uri"],
+        settings["tracking"]["experiment"],
+        run_name(settings),
+        flatten(settings),
+        tags(settings, origin) | more,
+        run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
+    )
+
+
+def describe(tracked: TrackedRun, settings: dict[str, Any], origin: dict[str, str]) -> None:
+    """Store the settings and where each came from, where that is wanted."""
+    if "config" in settings["tracking"]["artifacts"]:
+        tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
+        tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
+
+
+def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: list[str], result: Result) -> None:
     """Gradients of the last state, then the best state: tested once, measured layer by layer.
 
     Of a run that diverged the best state before that, or the first, is measured, and nothing is tested.
@@ -178,7 +191,7 @@ def _evaluate(fit: Fit, model: NodeClassifier, batches: Batches, measures: list[
         result.diagnosis = replace(result.diagnosis, evidence=evidence)
 
 
-def _record(
+def record(
     model: NodeClassifier,
     graph: Graph,
     settings: dict[str, Any],

@@ -1,5 +1,8 @@
-"""The short result that a run prints."""
+"""The short result that a run prints, or several together."""
 
+from collections.abc import Sequence
+
+from src.statistics import summarize
 from src.tracking.ui import how_to_see
 from src.train.run import Result
 
@@ -27,6 +30,22 @@ def summary(result: Result) -> str:
     lines.append(f"  recorded          {result.uri}, run {result.run_id}")
     lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")
     return "\n".join(lines)
+
+
+def spread(results: Sequence[Result]) -> str:
+    """Mean test score of several runs and half its 95 % interval, their time, and where they are recorded."""
+    for name, words in {"test_roc_auc": "test ROC-AUC", "test_acc": "test accuracy"}.items():
+        values = [result.scores[name] for result in results if name in result.scores]
+        if values:
+            mean = summarize(values)
+            half = f" +- {100 * mean.half:.1f}" if mean.n > 1 else ""
+            score = f"{words} {100 * mean.mean:.1f}{half} % over {mean.n}"
+            break
+    else:
+        score = "none was tested"
+    seconds = sum(result.scores["epochs_run"] * result.scores["seconds_per_epoch"] for result in results)
+    recorded = f"  recorded          {results[0].uri}, experiment {results[0].experiment_id}"
+    return f"{len(results)} runs: {score}, {seconds:.1f} s of training\n{recorded}"
 
 
 def outcome_line(result: Result) -> str:

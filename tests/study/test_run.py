@@ -122,7 +122,7 @@ def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch
     cells = study.cells("depth=2", "seed=0,1,2", lines=ONE)
     from src.train import run as training
 
-    saved = training._evaluate
+    saved = training.evaluate
     calls: list[int] = []
 
     def interrupted(*args: object) -> None:
@@ -131,7 +131,7 @@ def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch
             raise KeyboardInterrupt
         saved(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "_evaluate", interrupted)
+    monkeypatch.setattr(training, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         study.run(cells)
     assert "interrupted, 1 of 3 cells are done: the same command goes on" in capsys.readouterr().err

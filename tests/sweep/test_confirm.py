@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from src.config import CONF
 from src.settings import compose_config
-from src.study.statistics import summarize
+from src.statistics import summarize
 from src.sweep.confirm import compared, confirm, graph_settings, recipe, rounded
 from src.sweep.search import FRESH, Search
 from src.sweep.space import Knob

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.study.statistics import over_runs, paired, summarize
+from src.statistics import over_runs, paired, summarize
 
 VALUES = [0.812, 0.797, 0.821, 0.805, 0.779, 0.83]
 

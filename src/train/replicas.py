@@ -1,0 +1,206 @@
+"""Replicas: runs that differ in seed or split alone, trained at once as one batched network.
+
+Every one of them is recorded, stopped, tested and measured as a run by itself, has its checkpoint, and ends when it
+would end: from then on it costs nothing.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from itertools import groupby
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from hydra.utils import get_class
+from torch import Tensor
+
+from src.data.prepare import load
+from src.data.rewire import rewire
+from src.errors import ResumeError, UserError
+from src.graph.batches import OneGraph
+from src.models.replicas import Replicas
+from src.replicas import obstacle
+from src.settings import config_hash
+from src.train.build import build_model
+from src.train.callbacks import EpochBar
+from src.train.checkpoint import read_checkpoint
+from src.train.fit import hearing_ctrl_c, holding_ctrl_c, quiet_libraries
+from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, code_hash, resumable, run_name
+from src.train.member import Member
+from src.train.memory import check_memory, keep_freed_blocks
+from src.train.run import Result, describe, open_run
+
+Labels = dict[str, str]
+
+
+def run_replicas(
+    settings: Sequence[dict[str, Any]],
+    origins: Sequence[dict[str, str]],
+    labels: Sequence[Labels] | None = None,
+    restart: bool = False,
+) -> Iterator[Result]:
+    """Train them together; each result as it is recorded.
+
+    Args:
+        settings: of each run by itself; they differ in seed and split alone. With `ckpt=last` those that were
+            interrupted go on, and those that have finished are left out.
+        origins, labels: of each, as for `src.train.run.run`.
+        restart: begin anew where a checkpoint cannot be gone on with, instead of refusing.
+
+    Raises:
+        UserError: they cannot be trained together, or as for `src.train.run.run`.
+        KeyboardInterrupt: after those at work have written their checkpoints and are closed as interrupted.
+    """
+    quiet_libraries()
+    if settings[0]["trainer"]["threads"]:
+        torch.set_num_threads(settings[0]["trainer"]["threads"])
+    refuse(settings[0])
+    rows = list(zip(settings, origins, labels or [{} for _ in settings], strict=True))
+    if settings[0]["ckpt"] == "last":
+        rows = [row for row in rows if not _finished(row[0])] or rows
+    with ExitStack() as locks:
+        for one, *_ in rows:
+            folder = checkpoint_folder(one)
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                locks.enter_context(FileLock(folder / LOCK, blocking=False))
+            except Timeout:
+                raise UserError(
+                    f"{run_name(one)} is being trained already with the same settings: wait for it"
+                ) from None
+        members = sorted(_members(rows, restart), key=lambda member: -member.epochs)
+        for _, alike in groupby(members, key=lambda member: member.epochs):  # of one age: one step number for Adam
+            yield from _train(list(alike), len(rows))
+
+
+def refuse(settings: dict[str, Any]) -> None:
+    """Raise UserError if such runs cannot be trained together."""
+    problem = obstacle(settings)
+    if problem is None and not get_class(settings["model"]["_target_"]).can_replicate:
+        name = settings["model"]["_target_"].rpartition(".")[-1]
+        problem = f"{name} cannot be trained as replicas: leave replicas out"
+    if problem:
+        raise UserError(problem)
+
+
+def _finished(settings: dict[str, Any]) -> bool:
+    folder = checkpoint_folder(settings)
+    return (folder / FINAL).is_file() and not (folder / LAST).is_file()
+
+
+def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], restart: bool) -> list[Member]:
+    """Each with its split of the one graph, its network and the checkpoint that it goes on with."""
+    first = rows[0][0]
+    dataset, data_hash = load(first["dataset"])
+    rewired = rewire(dataset, data_hash, first)
+    graph = rewired.graph
+    check_memory(first, graph, dataset.num_classes, len(rows))
+    code = code_hash(first["model"]["_target_"])
+    members = []
+    for one, origin, labels in rows:
+        train, val, test = dataset.parts(one["split"], one["split_seed"])  # type: ignore[union-attr]
+        own = OneGraph(replace(graph, train=train, val=val, test=test))
+        model = build_model(one | {"memory": "full"}, own.probe, dataset.num_classes)
+        identity = {"config_hash": config_hash(one), "data_hash": rewired.data_hash, "code_hash": code}
+        folder, content = checkpoint_folder(one), None
+        try:
+            path = resumable(one["ckpt"], folder)
+            content = read_checkpoint(path, identity) if path else None
+        except ResumeError:
+            if not restart:
+                raise
+        members.append(Member(one, origin, labels, folder, identity, model, own, rewired.effect, content))
+    return members
+
+
+def _train(members: list[Member], count: int) -> Iterator[Result]:
+    """Runs of one age, from their first step together to the end of the last of them."""
+    at_work: list[Member] = []
+    try:
+        with holding_ctrl_c():  # a run that was created is closed, whatever comes
+            for member in members:
+                tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
+                member.begin(open_run(member.settings, member.origin, tags, member.content))
+                at_work.append(member)
+        for member in members:
+            (member.folder / FINAL).unlink(missing_ok=True)
+            describe(member.tracked, member.settings, member.origin)
+        for member in [one for one in members if one.ended]:  # all that was left is to record it
+            yield member.finish(member.model.state_dict())
+            at_work.remove(member)
+        if at_work:
+            yield from _epochs(at_work)
+    except KeyboardInterrupt:
+        for member in at_work:
+            member.tracked.abandon("KILLED", "interrupted")
+        raise
+    except Exception as error:
+        for member in at_work:
+            member.tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+        raise
+
+
+def _epochs(at_work: list[Member]) -> Iterator[Result]:
+    """Train, and take each out of `at_work` when it has come to its end and is recorded."""
+    keep_freed_blocks()
+    team, settings = list(at_work), at_work[0].settings
+    start = len(team[0].recorder.history)
+    moments = [_moments(member) for member in team] if start else None
+    replicas = Replicas([member.model for member in team], [member.graph for member in team], moments)
+    bar = _Bar(team, start) if settings["progress"] else None
+    pressed: list[int] = []
+
+    def remember(number: int, _: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    with hearing_ctrl_c(remember), bar.bar if bar else nullcontext():
+        for epoch in range(start, settings["epochs"]):
+            began = time.perf_counter()
+            losses, scores = replicas.train(epoch), replicas.validate()
+            seconds = (time.perf_counter() - began) / len(team)
+            for place, member in enumerate(team):
+                found = {"train_loss": losses[place]} | scores[place]
+                member.see(epoch, found, replicas.weights(place), seconds)
+            if bar:
+                bar.show(epoch, team, scores)
+            ended = [place for place, member in enumerate(team) if member.ended]
+            due = pressed or (epoch + 1) % settings["checkpoint_every"] == 0
+            for place in range(len(team)) if due else ended:
+                team[place].save(replicas, place)
+            for place in ended:
+                yield team[place].finish(replicas.weights(place))
+                at_work.remove(team[place])
+            if pressed:
+                raise KeyboardInterrupt(f"interrupted after {epoch + 1} epochs")
+            if not at_work:
+                return
+            if ended:
+                replicas.keep([place for place in range(len(team)) if place not in ended])
+                team = list(at_work)
+
+
+def _moments(member: Member) -> list[dict[str, Tensor]]:
+    assert member.content is not None
+    state = member.content["optimizer_states"][0]["state"]
+    return [state[number] for number in sorted(state)]
+
+
+class _Bar(EpochBar):
+    """The bar of a run, for all of them; the numbers are those of the first that is at work."""
+
+    def __init__(self, team: Sequence[Member], start: int) -> None:
+        super().__init__(f"{len(team)} replicas", team[0].best)
+        self.of = SimpleNamespace(current_epoch=start, max_epochs=team[0].settings["epochs"])
+        self.on_train_start(self.of, None)
+
+    def show(self, epoch: int, team: Sequence[Member], scores: Sequence[dict[str, Tensor]]) -> None:
+        """Move on."""
+        self.name, self.best, self.of.current_epoch = f"{len(team)} replicas", team[0].best, epoch
+        loss = team[0].recorder.history[-1]["train_loss"]
+        shown = SimpleNamespace(scores={"train_loss": loss} | scores[0])
+        self.on_train_epoch_end(self.of, shown)
