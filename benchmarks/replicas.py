@@ -1,0 +1,126 @@
+"""`python -m benchmarks.replicas`: runs that differ in split or seed alone, trained at once or one after another.
+
+Epochs: training step and evaluation of every network, all of them as one batched network beside each by itself, in
+turns, medians; nothing is recorded and Lightning has no part in it. Runs: whole runs as `python -m src.train` does them,
+one after another and then together, in one process and once each; their time is theirs from data to record. Epochs a
+run may differ by rounding. Takes some minutes; time nothing else meanwhile.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.timing import alternate
+from src.data.prepare import load
+from src.data.rewire import make_batches
+from src.graph.graph import Graph
+from src.models.base import NodeClassifier
+from src.models.replicas import Replicas
+from src.replicas import replica_settings
+from src.settings import compose_settings
+from src.train import identity
+from src.train.build import build_model
+from src.train.fit import quiet_libraries
+from src.train.memory import keep_freed_blocks
+from src.train.replicas import run_replicas
+from src.train.run import Result, run
+
+KINDS = {
+    "Texas, GCNII-32, splits": ("dataset=texas", "model=gcnii", "depth=32"),
+    "Wisconsin, GCNII-32, splits": ("dataset=wisconsin", "model=gcnii", "depth=32"),
+    "Texas, GCN-2, splits": ("dataset=texas", "model=gcn", "depth=2"),
+    "Cora, GCN-2, seeds": ("dataset=cora", "model=gcn", "depth=2"),
+    "Cora, GCNII-8, seeds": ("dataset=cora", "model=gcnii", "depth=8"),
+}
+
+
+def epoch_by_itself(network: NodeClassifier, graph: Graph) -> Callable[[], None]:
+    """One training step and one evaluation."""
+    optimizer = network.configure_optimizers()
+
+    def epoch() -> None:
+        network.train()
+        optimizer.zero_grad()
+        network.training_step(graph).backward()
+        optimizer.step()
+        network.eval()
+        with torch.inference_mode():
+            network.validation_step([graph])
+
+    return epoch
+
+
+def epochs(several: list[dict[str, Any]], rounds: int) -> dict[str, float]:
+    """Median seconds of an epoch of all: `one by one` and `together`."""
+    dataset, _ = load(several[0]["dataset"])
+    graphs = [make_batches(one, dataset).probe for one in several]
+    pairs = list(zip(several, graphs, strict=True))
+
+    def networks() -> list[NodeClassifier]:
+        return [build_model(one | {"memory": "full"}, graph, dataset.num_classes) for one, graph in pairs]
+
+    singles = [epoch_by_itself(*pair) for pair in zip(networks(), graphs, strict=True)]
+    replicas, steps = Replicas(networks(), graphs), iter(range(1_000_000))
+
+    def together() -> None:
+        replicas.train(next(steps))
+        replicas.validate()
+
+    return alternate({"one by one": lambda: [epoch() for epoch in singles], "together": together}, rounds, warm_up=2)
+
+
+def runs(several: list[dict[str, Any]], folder: Path) -> tuple[list[float], list[list[Result]]]:
+    """Wall seconds, and results, of whole runs one after another and together."""
+    seconds, results = [], []
+    for name in ("alone", "together"):
+        tracking = several[0]["tracking"] | {"uri": f"sqlite:///{folder}/{name}.db", "artifacts": ["config"]}
+        chosen = [one | {"tracking": tracking, "progress": False} for one in several]
+        run(chosen[0] | {"epochs": 1})  # makes the database
+        start = time.perf_counter()
+        found = [run(one) for one in chosen] if name == "alone" else list(run_replicas(chosen, [{} for _ in chosen]))
+        seconds.append(time.perf_counter() - start)
+        results.append(found)
+    return seconds, results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.replicas", description=__doc__)
+    parser.add_argument("--replicas", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--runs", action="store_true", help="whole runs too")
+    parser.add_argument("--only", default="", help="kinds whose name holds this")
+    options = parser.parse_args()
+    quiet_libraries()
+    keep_freed_blocks()  # as a run of replicas does: for both sides
+    console = Console(width=140)
+    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.replicas} replicas")
+    columns = ("one by one", "together", "faster")
+    table = Table("an epoch of all", *(f"{name} ms" if "faster" not in name else name for name in columns))
+    whole = Table("whole runs", *(f"{name} s" if "faster" not in name else name for name in columns), "epochs of all")
+    for kind, typed in KINDS.items():
+        if options.only.lower() not in kind.lower():
+            continue
+        several = replica_settings(compose_settings([*typed, f"replicas={options.replicas}", "norm=none"]))
+        found = epochs(several, options.rounds)
+        alone, together = found["one by one"], found["together"]
+        table.add_row(kind, f"{1000 * alone:.0f}", f"{1000 * together:.0f}", f"{alone / together:.1f} times")
+        if options.runs:
+            with tempfile.TemporaryDirectory() as folder:
+                identity.CHECKPOINTS = Path(folder) / "checkpoints"
+                (alone, together), results = runs(several, Path(folder))
+            each = ", ".join(str(int(sum(one.scores["epochs_run"] for one in side))) for side in results)
+            whole.add_row(kind, f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.1f} times", each)
+    console.print(table)
+    if options.runs:
+        console.print(whole)
+
+
+if __name__ == "__main__":
+    main()
