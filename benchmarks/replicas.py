@@ -1,9 +1,9 @@
 """`python -m benchmarks.replicas`: runs that differ in split or seed alone, trained at once or one after another.
 
 Epochs: training step and evaluation of every network, all of them as one batched network beside each by itself, in
-turns, medians; nothing is recorded and Lightning has no part in it. Runs: whole runs as `python -m src.train` does them,
-one after another and then together, in one process and once each; their time is theirs from data to record. Epochs a
-run may differ by rounding. Takes some minutes; time nothing else meanwhile.
+turns, medians; nothing is recorded and Lightning has no part in it. Runs: whole runs as `python -m src.train` does
+them, one after another and then together, in one process and once each, from data to record. Takes some minutes; time
+nothing else meanwhile.
 """
 
 import argparse

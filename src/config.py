@@ -81,6 +81,7 @@ class StudyConfig:
     backend: str = knob(["processes", "dask"])
     scheduler: str | None = knob()
     only: list[str] | None = knob()
+    replicas: Any = knob()
     reuse: str = knob(["any_code", "same_code"])
     dry: bool = knob()
 

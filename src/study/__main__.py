@@ -19,6 +19,7 @@ from src.data.raw import check
 from src.errors import UserError
 from src.settings import NOT_THE_EXPERIMENT
 from src.study.grid import AXES, expand
+from src.study.groups import check_replicas
 from src.tracking.store import check_store, store_uri
 from src.validation import check_limits
 
@@ -106,6 +107,7 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
     OmegaConf.set_struct(config, False)
     config.pop("hydra")
     check_limits(config, STUDY_KNOBS)
+    check_replicas(config.replicas)
     if changed and config.name and (CONF / "study" / f"{config.name}.yaml").is_file():
         raise UserError(f"name={config.name} is that of conf/study/{config.name}.yaml: give a changed grid another")
     config.name = config.name or choice

@@ -13,6 +13,7 @@ from src.errors import UserError
 from src.parallel import Stop, Workers, connect, execute, local
 from src.study.estimate import estimate
 from src.study.grid import Cell
+from src.study.groups import group
 from src.study.lines import Line, close_parents, line_colors, open_parents
 from src.study.plan import Plan, make_plan
 from src.study.summary import duration, listing, results
@@ -55,7 +56,7 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
             interrupted = False
             if plan.todo:
                 try:
-                    interrupted = _run_cells(name, plan, lines, workers, costs)
+                    interrupted = _run_cells(name, plan, lines, workers, costs, config.replicas)
                 except BaseException:
                     close_parents(name, lines, plan, complete=False)
                     raise
@@ -71,12 +72,15 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
     return not plan.todo
 
 
-def _run_cells(name: str, plan: Plan, lines: Sequence[Line], workers: Workers, costs: dict[str, float]) -> bool:
+def _run_cells(
+    name: str, plan: Plan, lines: Sequence[Line], workers: Workers, costs: dict[str, float], replicas: str | int
+) -> bool:
     """Run what is left to do and show it; returns whether it was interrupted."""
     parents = {line.key: line.parent for line in lines}
-    queue = [
+    jobs = [
         Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]}) for cell in plan.todo
     ]
+    queue = group(jobs, replicas, workers.count)
     console = Console(stderr=True)
     ended, spent, total = 0, 0.0, sum(costs.values())
     left = total
@@ -84,15 +88,16 @@ def _run_cells(name: str, plan: Plan, lines: Sequence[Line], workers: Workers, c
     with Stop(workers.stopping("cells at work save a checkpoint and end")) as stop, bar:
         task = bar.add_task(name, total=total)
         for done in execute(queue, work, workers, stop):
-            cell = done.task.cell
+            cell = done.task[0].cell
             if done.outcome != "interrupted":
-                ended += 1
-                left -= costs[cell.hash]
+                ended += len(done.task)
+                left -= sum(costs[job.cell.hash] for job in done.task)
                 spent += done.seconds
             pace = spent / (total - left) / workers.count if spent else 0.0
-            text = f"{ended}/{len(queue)} cells" + (f", about {duration(left * pace)} left" if left > 0 else "")
+            text = f"{ended}/{len(jobs)} cells" + (f", about {duration(left * pace)} left" if left > 0 else "")
             bar.update(task, completed=total - left, description=f"{name}: {text}")
-            what = f"{run_name(cell.settings)} ({cell.line}): {done.outcome}, {done.sentence}"
+            more = f" and {len(done.task) - 1} more" if len(done.task) > 1 else ""
+            what = f"{run_name(cell.settings)}{more} ({cell.line}): {done.outcome}, {done.sentence}"
             console.print(f"[{text}] {what} ({duration(done.seconds)})", markup=False, highlight=False, soft_wrap=True)
     return stop.requested
 

@@ -1,4 +1,4 @@
-"""One cell in whatever process it is given to."""
+"""One cell, or several as replicas, in whatever process they are given to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +17,36 @@ class Job:
     labels: dict[str, str]
 
 
-def work(job: Job, threads: int) -> tuple[str, str]:
-    """Train a cell, from its checkpoint if it was interrupted; returns its outcome, and accuracy and verdict."""
-    from src.train.run import run
-    from src.train.summary import outcome_line
+def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
+    """Train cells, from their checkpoints if they were interrupted.
 
+    Returns:
+        The outcome and, of one, accuracy and verdict, of several, the mean accuracy and how many there are of each
+        outcome.
+    """
+    from src.train.replicas import run_replicas
+    from src.train.run import run
+    from src.train.summary import outcome_line, spread_of
+
+    settings = [_settings(job, threads) for job in jobs]
+    if len(jobs) > 1:
+        labels = [job.labels for job in jobs]
+        results = list(run_replicas(settings, [job.cell.origin for job in jobs], labels, restart=True))
+        return results[0].outcome, spread_of(results)
+    (job,), (one,) = jobs, settings
+    try:
+        result = run(one, job.cell.origin, job.labels)
+    except ResumeError:
+        result = run(one | {"ckpt": None}, job.cell.origin, job.labels)
+    return result.outcome, outcome_line(result)
+
+
+def _settings(job: Job, threads: int) -> dict[str, Any]:
+    """Of a cell's run: no bar, its share of the cores, its checkpoint if there is one."""
     settings = job.cell.settings | {"progress": False}
     settings["trainer"] = settings["trainer"] | {"threads": settings["trainer"]["threads"] or threads}
     if job.cell.film:
         artifacts = [*settings["tracking"]["artifacts"], "states"]
         settings["tracking"] = settings["tracking"] | {"artifacts": artifacts}
-    try:
-        result = run(settings | {"ckpt": _interrupted(settings)}, job.cell.origin, job.labels)
-    except ResumeError:
-        result = run(settings, job.cell.origin, job.labels)
-    return result.outcome, outcome_line(result)
-
-
-def _interrupted(settings: dict[str, Any]) -> str | None:
-    return "last" if Path(checkpoint_folder(settings) / LAST).is_file() else None
+    interrupted = Path(checkpoint_folder(settings) / LAST).is_file()
+    return settings | {"ckpt": "last" if interrupted else None}

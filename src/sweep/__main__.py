@@ -56,10 +56,14 @@ def composed(typed: list[str]) -> tuple[str, Search, DictConfig]:
     """
     own = [override for override in typed if _key(override) in OWN]
     other = [override for override in typed if override not in own]
-    for key in ("ckpt", "seed"):
+    refused = {
+        "ckpt": "a sweep goes on by itself",
+        "seed": "seeds=3 says how many a trial has",
+        "replicas": "the trainings of a trial are compared and pruned one after another",
+    }
+    for key, why in refused.items():
         if any(_key(override) == key for override in other):
-            more = "a sweep goes on by itself" if key == "ckpt" else "seeds=3 says how many a trial has"
-            raise UserError(f"leave {key} out: {more}")
+            raise UserError(f"leave {key} out: {why}")
     axes = [override for override in other if _key(override) in ("split", "split_seed")]
     other = [override for override in other if override not in axes]
     models = values_of([override for override in other if _key(override) == "model"]).get("model") or [

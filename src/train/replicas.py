@@ -59,7 +59,7 @@ def run_replicas(
         torch.set_num_threads(settings[0]["trainer"]["threads"])
     refuse(settings[0])
     rows = list(zip(settings, origins, labels or [{} for _ in settings], strict=True))
-    if settings[0]["ckpt"] == "last":
+    if all(one["ckpt"] == "last" for one in settings):
         rows = [row for row in rows if not _finished(row[0])] or rows
     with ExitStack() as locks:
         for one, *_ in rows:

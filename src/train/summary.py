@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from src.statistics import summarize
+from src.statistics import counted, summarize
 from src.tracking.ui import how_to_see
 from src.train.run import Result
 
@@ -33,19 +33,23 @@ def summary(result: Result) -> str:
 
 
 def spread(results: Sequence[Result]) -> str:
-    """Mean test score of several runs and half its 95 % interval, their time, and where they are recorded."""
+    """Mean test score of several runs, their time, and where they are recorded."""
+    seconds = sum(result.scores["epochs_run"] * result.scores["seconds_per_epoch"] for result in results)
+    recorded = f"  recorded          {results[0].uri}, experiment {results[0].experiment_id}"
+    return f"{spread_of(results)}, {seconds:.1f} s of training\n{recorded}"
+
+
+def spread_of(results: Sequence[Result]) -> str:
+    """`10 runs: test accuracy 76.5 +- 4.7 %, 8 healthy, 2 over-fitted`: mean, half its 95 % interval, verdicts."""
+    score = "none was tested"
     for name, words in {"test_roc_auc": "test ROC-AUC", "test_acc": "test accuracy"}.items():
         values = [result.scores[name] for result in results if name in result.scores]
         if values:
             mean = summarize(values)
             half = f" +- {100 * mean.half:.1f}" if mean.n > 1 else ""
-            score = f"{words} {100 * mean.mean:.1f}{half} % over {mean.n}"
+            score = f"{words} {100 * mean.mean:.1f}{half} %"
             break
-    else:
-        score = "none was tested"
-    seconds = sum(result.scores["epochs_run"] * result.scores["seconds_per_epoch"] for result in results)
-    recorded = f"  recorded          {results[0].uri}, experiment {results[0].experiment_id}"
-    return f"{len(results)} runs: {score}, {seconds:.1f} s of training\n{recorded}"
+    return f"{len(results)} runs: {score}, {counted(result.diagnosis.verdict for result in results)}"
 
 
 def outcome_line(result: Result) -> str:

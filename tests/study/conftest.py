@@ -64,6 +64,7 @@ class Study:
 def options(**changes: Any) -> DictConfig:
     """conf/study.yaml's own settings."""
     plain = {"jobs": 1, "backend": "processes", "scheduler": None, "only": None, "reuse": "any_code", "dry": False}
+    plain |= {"replicas": 1}
     return OmegaConf.create(plain | changes)
 
 

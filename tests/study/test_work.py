@@ -18,15 +18,15 @@ ONE = {"GCN": "model=gcn"}
 LONG = ("depth=2", "epochs=400", "patience=400", "checkpoint_every=20")
 
 
-def execute_here(cells: list[Cell], stop: Stop | None = None) -> list[Ended[Job]]:
-    jobs = [Job(cell, {"study": "small"}) for cell in cells]
+def execute_here(cells: list[Cell], stop: Stop | None = None) -> list[Ended[tuple[Job, ...]]]:
+    jobs: list[tuple[Job, ...]] = [(Job(cell, {"study": "small"}),) for cell in cells]
     return list(execute(jobs, work, local(1), stop or Stop("")))
 
 
 def test_every_cell_is_run_in_order(study: Study) -> None:
     cells = study.cells("seed=0")
     done = execute_here(cells)
-    assert [one.task.cell for one in done] == cells
+    assert [one.task[0].cell for one in done] == cells
     assert {one.outcome for one in done} == {"finished"}
     runs = study.records.runs()
     assert [run.tags["config_hash"] for run in runs] == [cell.hash for cell in cells]
@@ -68,7 +68,7 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(study: Study) -> None:
     with Stop("") as stop:
         (done,) = execute_here(cells, stop)
     thread.join()
-    assert (done.task.cell, done.outcome) == (cells[0], "interrupted")
+    assert (done.task[0].cell, done.outcome) == (cells[0], "interrupted")
     assert stop.requested  # so the second cell did not begin
     (before,) = study.records.runs()
 

@@ -61,10 +61,11 @@ def assert_same_run(ours: Result, theirs: Result) -> None:
     assert params[0] == params[1]
     assert records[0].data.metrics.keys() == records[1].data.metrics.keys()
     for name in ("train_loss", "val_loss", "val_acc"):
-        steps, values = zip(*curve(ours, name), strict=True)
-        expected = curve(theirs, name)
-        assert list(steps) == [step for step, _ in expected]
-        assert list(values) == pytest.approx([value for _, value in expected], rel=1e-3, abs=1e-3), name
+        found, expected = curve(ours, name), curve(theirs, name)
+        assert [step for step, _ in found] == [step for step, _ in expected]
+        assert [value for _, value in found] == pytest.approx([value for _, value in expected], rel=1e-3, abs=1e-3), (
+            name
+        )
 
 
 @pytest.mark.parametrize("typed", [
@@ -110,7 +111,7 @@ def test_an_interrupted_group_goes_on_to_the_same_result(
 ) -> None:
     several, alone = pair(settings, "model=gcnii", "epochs=30", "patience=12")
     interrupted_at(7, monkeypatch)
-    with pytest.raises(KeyboardInterrupt, match="^interrupted after 8 epochs$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted after 8 epochs$"):
         together(several)
     client = MlflowClient(several[0]["tracking"]["uri"])
     place = client.get_experiment_by_name("depthlab").experiment_id
@@ -149,7 +150,7 @@ def test_what_has_finished_is_left_out_when_the_rest_goes_on(
 
 def test_an_architecture_that_cannot_is_refused(settings: Compose) -> None:
     several = replica_settings(settings("model=gat", "replicas=2"))
-    with pytest.raises(UserError, match="^GAT cannot be trained as replicas: leave replicas out$"):
+    with pytest.raises(UserError, match=r"^GAT cannot be trained as replicas: leave replicas out$"):
         together(several)
 
 
