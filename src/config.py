@@ -138,7 +138,7 @@ SWEEP_KNOBS = _schema_limits(SweepConfig)
 
 def allowed_values(key: str) -> str:
     """What a setting of the schema may be, in words."""
-    known = KNOBS | STUDY_KNOBS | SWEEP_KNOBS
+    known = STUDY_KNOBS | SWEEP_KNOBS | KNOBS
     if key not in known:
         return f"set by its parts, {', '.join(name for name in known if name.startswith(key + '.'))}"
     kind, limit = known[key]

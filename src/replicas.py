@@ -64,3 +64,9 @@ def obstacle(settings: Mapping[str, Any]) -> str | None:
     if trainer["accelerator"] != "cpu" or trainer.get("strategy", "single") != "single":
         return "replicas are trained by one process on the CPU: use trainer=cpu, or leave replicas out"
     return None
+
+
+def check_replicas(replicas: Any) -> None:
+    """Raise UserError for a `replicas` of conf/study.yaml that is not allowed."""
+    if replicas != "auto" and (type(replicas) is not int or replicas < 1):
+        raise UserError(f"replicas must be auto or a whole number in [1, inf), got {replicas}")

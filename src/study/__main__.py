@@ -17,9 +17,9 @@ from src.cli import guarded
 from src.config import CONF, STUDY_KNOBS, register_schema
 from src.data.raw import check
 from src.errors import UserError
+from src.replicas import check_replicas
 from src.settings import NOT_THE_EXPERIMENT
 from src.study.grid import AXES, expand
-from src.study.groups import check_replicas
 from src.tracking.store import check_store, store_uri
 from src.validation import check_limits
 

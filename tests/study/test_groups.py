@@ -1,0 +1,72 @@
+"""Which cells are trained together, and that each has the record that it would have by itself."""
+
+import pytest
+
+from src.errors import UserError
+from src.replicas import check_replicas
+from src.study.grid import Cell
+from src.study.groups import group
+from src.study.work import Job
+from src.tracking.search import Records
+from tests.study.conftest import Study
+
+
+def grouped(cells: list[Cell], replicas: str | int, workers: int = 1) -> list[list[Cell]]:
+    return [[job.cell for job in jobs] for jobs in group([Job(cell, {}) for cell in cells], replicas, workers)]
+
+
+def test_cells_of_one_line_and_depth_are_trained_together(study: Study) -> None:
+    cells = study.cells("seed=range(3)")
+    groups = grouped(cells, "auto")
+    assert [len(found) for found in groups] == [3, 3, 3, 3]
+    assert sorted(map(id, cells)) == sorted(id(cell) for found in groups for cell in found)
+    for found in groups:
+        assert len({(cell.line, cell.depth) for cell in found}) == 1
+        assert [cell.seed for cell in found] == [0, 1, 2]
+
+
+def test_groups_are_as_large_as_is_asked_and_leave_no_worker_idle(study: Study) -> None:
+    cells = study.cells("seed=range(4)", "split=0,1,2", "depth=2", lines={"GCN": "model=gcn"})
+    assert [len(found) for found in grouped(cells, 5)] == [5, 5, 2]
+    assert [len(found) for found in grouped(cells, 1)] == [1] * 12
+    assert [len(found) for found in grouped(cells, "auto")] == [10, 2]
+    assert [len(found) for found in grouped(cells, "auto", workers=4)] == [3, 3, 3, 3]
+
+
+def test_what_cannot_be_trained_together_or_is_large_stays_alone(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = {"GAT": "model=gat", "normed": "model=gcn norm=layer", "GCN": "model=gcn"}
+    cells = study.cells("seed=0,1", "depth=2", lines=lines)
+    assert sorted(len(found) for found in grouped(cells, "auto")) == [1, 1, 1, 1, 2]
+    monkeypatch.setattr("src.study.groups.STATE", 100)
+    assert [len(found) for found in grouped(cells, "auto")] == [1] * 6
+    assert sorted(len(found) for found in grouped(cells, 2)) == [1, 1, 1, 1, 2]
+
+
+def test_a_study_of_replicas_is_found_again_and_has_the_scores_of_one_of_single_cells(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = study.cells("seed=0,1,2", "depth=2", "epochs=10", lines={"GCNII": "model=gcnii"})
+    assert study.run(cells, replicas="auto")
+    assert "csbm-gcnii-d2-s0-split0 and 2 more (GCNII): finished, 3 runs: test accuracy " in capsys.readouterr().err
+    runs = {run.tags["seed"]: run for run in study.finished().values()}
+    parent = study.parents()["GCNII"].run_id
+    assert {run.tags["mlflow.parentRunId"] for run in runs.values()} == {parent} and len(runs) == 3
+    plan = study.plan(cells)
+    assert not plan.todo and len(plan.done) == 3
+    assert study.run(cells, replicas=1)
+    assert len(study.finished()) == 3
+    again = study.cells(
+        "seed=0,1,2", "depth=2", "epochs=10", "tracking.experiment=alone", lines={"GCNII": "model=gcnii"}
+    )
+    assert study.run(again, replicas=1)
+    for run in Records(study.uri, "alone").runs("tags.outcome = 'finished' and tags.model = 'gcnii'"):
+        ours = runs[run.tags["seed"]]
+        assert ours.tags["config_hash"] == run.tags["config_hash"]
+        for name in ("test_acc", "best_val_loss", "dirichlet_energy"):
+            assert ours.metrics[name] == pytest.approx(run.metrics[name], rel=1e-3)
+
+
+@pytest.mark.parametrize("value", [0, -1, "many", 1.5, True])
+def test_another_number_is_refused(value: object) -> None:
+    with pytest.raises(UserError, match=r"^replicas must be auto or a whole number in \[1, inf\), got "):
+        check_replicas(value)
