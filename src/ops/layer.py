@@ -121,7 +121,8 @@ class _Layers(torch.autograd.Function):
         (grad,), x, depth = grads, states[0], len(operators)
         passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), list[Tensor]()
         of_support, of_x, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
-        of_weights = torch.empty_like(weights)
+        by_layer = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
+        of_weights = by_layer.movedim(0, -3)
         stack = _Stack(operators, residual, weights, scale, threshold, masks, torch.empty_like(x), lanes)
         for first in reversed(range(0, depth, ctx.every)):
             numbers = range(first, min(first + ctx.every, depth))
@@ -132,7 +133,7 @@ class _Layers(torch.autograd.Function):
                         states[number + 1] = stack.layer(number, states[number], out)
             for number in reversed(numbers):
                 select.grad_input(grad, states[number + 1], 0.0, grad_input=passed)  # > 0 iff relu and mask let it pass
-                multiply(stack.propagate(number, states[number]).mT, passed, of_weights.select(-3, number))
+                multiply(stack.propagate(number, states[number]).mT, passed, by_layer[number])
                 multiply(passed, weights.select(-3, number).mT, of_support)
                 of_residual += of_support
                 product(operators[number].transpose, of_support.flatten(0, -2), scale, of_x.flatten(0, -2))

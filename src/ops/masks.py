@@ -48,12 +48,16 @@ class MaskSource:
         """Independent lanes, uniform on -32768..32767, int16 of the given shape."""
         size = math.prod(shape)
         if device.type == "cpu":
-            return torch.from_numpy(self._bits.random_raw(-(-size // 4)).view(np.int16)[:size]).view(shape)
+            return torch.from_numpy(self.words(-(-size // 4)).view(np.int16)[:size]).view(shape)
         if self._generator is None:
             words = self._sequence().generate_state(2)
             self._generator = torch.Generator(device).manual_seed((int(words[0]) << 31) ^ int(words[1]))
         low, high = -LEVELS // 2, LEVELS // 2
         return torch.randint(low, high, shape, dtype=torch.int16, device=device, generator=self._generator)
+
+    def words(self, count: int) -> np.ndarray:
+        """The next 64-bit words of the stream, four lanes each."""
+        return self._bits.random_raw(count)
 
     def place(self) -> Any:
         """Where the stream stands, for `replay`."""

@@ -1,5 +1,6 @@
 """The random lanes of replicas: each draws from a stream of its own."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,8 +36,9 @@ class ReplicaMasks:
         each = (shape[0] // len(self.sources), *shape[1:])
         if device.type != "cpu":
             return torch.cat([source.lanes(each, device) for source in self.sources])
-        drawn = np.stack([source.lanes(each, device).numpy() for source in self.sources])  # torch.cat takes longer
-        return torch.from_numpy(drawn).view(shape)
+        size = math.prod(each)
+        words = np.stack([source.words(-(-size // 4)) for source in self.sources])
+        return torch.from_numpy(words.view(np.int16)[:, :size]).reshape(shape)
 
     def keep(self, replicas: Sequence[int]) -> None:
         """Go on with these alone."""
