@@ -12,8 +12,9 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("shape", [(3, 5, 7), (3, 4), (12,)])
 def test_the_lanes_of_each_are_those_of_its_own_source(shape: tuple[int, ...]) -> None:
     masks, sources = ReplicaMasks([4, 0, 9]), [MaskSource(seed) for seed in (4, 0, 9)]
-    for one in (masks, *sources):
-        one.restart(6)
+    masks.restart(6)
+    for source in sources:
+        source.restart(6)
     for _ in range(2):  # a word that is not used up is not carried on
         drawn = masks.lanes(shape, CPU)
         assert drawn.shape == shape and drawn.dtype == torch.int16
@@ -24,6 +25,6 @@ def test_the_lanes_of_each_are_those_of_its_own_source(shape: tuple[int, ...]) -
 def test_those_that_are_kept_go_on_with_their_own() -> None:
     masks, source = ReplicaMasks([4, 0, 9]), MaskSource(9)
     masks.keep([2])
-    for one in (masks, source):
-        one.restart(3)
+    masks.restart(3)
+    source.restart(3)
     assert torch.equal(masks.lanes((1, 6), CPU), source.lanes((1, 6), CPU))
