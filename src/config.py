@@ -33,8 +33,14 @@ class TrackingConfig:
 
 @dataclass
 class TrainerConfig:
-    accelerator: str = knob(["cpu"])
+    accelerator: str = knob(["cpu", "gpu"])
     threads: int | None = knob("[1, inf)")
+    precision: str = knob(["float32", "bf16"])
+    capture: bool = knob()
+    strategy: str = knob(["single", "ddp"])
+    devices: int = knob("[1, inf)")
+    num_nodes: int = knob("[1, inf)")
+    backend: str | None = knob(["gloo", "nccl"])
 
 
 @dataclass

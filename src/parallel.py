@@ -185,7 +185,7 @@ def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str,
     start = time.perf_counter()
     try:
         if parent is not None:
-            _end_with(parent)
+            end_with(parent)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, CTRL_C)
         ended = work(task, threads)
@@ -211,8 +211,8 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with(parent: int) -> None:
-    """A process whose parent was killed must not go on: the same command, started again, would do its task too."""
+def end_with(parent: int) -> None:
+    """Ends this process when its parent is gone: the same command, started again, would do its task too."""
 
     def watch() -> None:
         while os.getppid() == parent:

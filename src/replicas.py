@@ -63,6 +63,8 @@ def obstacle(settings: Mapping[str, Any]) -> str | None:
         return "memory=checkpoint has no place in replicas: use memory=full, or leave replicas out"
     if trainer["accelerator"] != "cpu" or trainer.get("strategy", "single") != "single":
         return "replicas are trained by one process on the CPU: use trainer=cpu, or leave replicas out"
+    if trainer.get("precision", "float32") != "float32":
+        return "replicas are trained in float32: leave trainer.precision out, or replicas"
     return None
 
 

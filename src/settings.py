@@ -44,11 +44,16 @@ def _rewirings() -> dict[str, str | None]:
     return {path.stem: yaml.safe_load(path.read_text())["_target_"] for path in (CONF / "rewiring").glob("*.yaml")}
 
 
+def processes(trainer: dict[str, Any]) -> int:
+    """How many train one network together; 1 where the settings do not speak of it."""
+    return int(trainer.get("devices", 1) * trainer.get("num_nodes", 1))
+
+
 def config_hash(content: dict[str, Any]) -> str:
     """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
 
     Without a rewiring there is no mention of it, and none of a loader that is full: runs from before there were any
-    keep their hash.
+    keep their hash. Of the trainer nothing counts but another precision, and in how many shares a batch is cut.
     """
     without = [
         name
@@ -59,6 +64,11 @@ def config_hash(content: dict[str, Any]) -> str:
         if plainly
     ]
     relevant = {key: value for key, value in content.items() if key not in (*NOT_THE_EXPERIMENT, *without)}
+    trainer = content.get("trainer", {})
+    if trainer.get("precision", "float32") != "float32":
+        relevant["precision"] = trainer["precision"]
+    if processes(trainer) > 1:
+        relevant["processes"] = processes(trainer)
     return hashlib.md5(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 

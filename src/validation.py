@@ -53,6 +53,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
         if problem := obstacle(config):
             raise UserError(problem)
         replica_settings(dict(config))
+    _check_trainer(config)
 
 
 def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:
@@ -157,3 +158,21 @@ def _check_cluster(config: DictConfig, choices: dict[str, str]) -> None:
         raise UserError("loader=cluster trains on the data's own edges: use rewiring=none")
     if config.p_drop > 0 and config.drop_edge.mode == "renormalize":
         raise UserError("a part of a graph has no degrees to normalise by afresh: use drop_edge.mode=rescale")
+
+
+def _check_trainer(config: DictConfig) -> None:
+    """What goes with several processes, and what with a GPU alone."""
+    trainer, loader = config.trainer, config.loader
+    processes = trainer.devices * trainer.num_nodes
+    if trainer.strategy == "single" and processes > 1:
+        key = "devices" if trainer.devices > 1 else "num_nodes"
+        raise UserError(f"trainer.{key}={trainer[key]} needs trainer=ddp: otherwise one process trains on one device")
+    if trainer.strategy == "ddp" and loader.name != "cluster":
+        raise UserError("trainer=ddp shares out the parts of one large graph: add loader=cluster, or use trainer=cpu")
+    if trainer.strategy == "ddp" and loader.batch_parts < processes:
+        each = f"a part for each of the {processes} processes of trainer=ddp"
+        raise UserError(f"loader.batch_parts must be at least {processes}, {each}, got {loader.batch_parts}")
+    if trainer.backend == "nccl" and trainer.accelerator == "cpu":
+        raise UserError("trainer.backend=nccl needs trainer.accelerator=gpu: leave it out")
+    if trainer.capture and (trainer.accelerator, trainer.strategy) != ("gpu", "single"):
+        raise UserError("trainer.capture=true needs trainer=gpu: leave it out")

@@ -47,7 +47,10 @@ EXPLAINED = [
     (["measures=x"], "measures must be a list of words, got x"),
     (["depth=${nope}"], "Interpolation key 'nope' not found (in depth)"),
     (["model.alhpa=0.1"], "there is no setting model.alhpa: did you mean model.alpha"),
-    (["trainer.x=1"], "there is no setting trainer.x: choose one of trainer.accelerator, trainer.threads"),
+    (
+        ["trainer.x=1"],
+        "there is no setting trainer.x: choose one of trainer.accelerator, trainer.threads",
+    ),
     (["rewiring.seed=1"], "there is no setting rewiring.seed: the rewiring that is chosen has none of its own"),
     (["rewiring=random", "rewiring.edges=1"], "there is no setting rewiring.edges: did you mean rewiring.num_edges"),
     (["rewiring=foo"], "there is no rewiring foo: choose one of"),

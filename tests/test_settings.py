@@ -47,6 +47,17 @@ def test_config_hash() -> None:
         assert config_hash(compose_settings([other])) != base, other
 
 
+def test_config_hash_knows_of_a_trainer_what_changes_a_result() -> None:
+    parts = ["dataset=sbm_large", "loader=cluster"]
+
+    def of(*typed: str) -> str:
+        return config_hash(compose_settings([*parts, *typed]))
+
+    assert of() == of("trainer=gpu") == of("trainer.threads=1") == of("trainer=ddp", "trainer.devices=1")
+    assert of("trainer=ddp") == of("trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2")
+    assert len({of(), of("trainer=ddp"), of("trainer=ddp", "trainer.devices=4"), of("trainer.precision=bf16")}) == 4
+
+
 def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
     config = OmegaConf.create(
         {

@@ -10,6 +10,7 @@ from src.measures import MEASURES
 from src.settings import compose_settings, flatten
 from src.validation import validate
 
+CLUSTER = ["dataset=sbm_large", "loader=cluster"]
 BAD = [
     (["depth=0"], "depth must be a whole number in [1, inf), got 0"),
     (["seed=-1"], "seed must be a whole number in [0, 4294967295], got -1"),
@@ -25,7 +26,17 @@ BAD = [
     (["norm=foo"], "norm must be one of none, batch, layer, pair, got foo"),
     (["drop_edge.mode=foo"], "drop_edge.mode must be one of renormalize, rescale, got foo"),
     (["trainer.threads=0"], "trainer.threads must be a whole number or null in [1, inf), got 0"),
-    (["trainer.accelerator=tpu"], "trainer.accelerator must be one of cpu"),
+    (["trainer.accelerator=tpu"], "trainer.accelerator must be one of cpu, gpu, got tpu"),
+    (["trainer.precision=foo"], "trainer.precision must be one of float32, bf16, got foo"),
+    (["trainer.backend=mpi"], "trainer.backend must be one of gloo, nccl, got mpi"),
+    (["trainer.devices=0"], "trainer.devices must be a whole number in [1, inf), got 0"),
+    (["trainer.devices=2"], "trainer.devices=2 needs trainer=ddp: otherwise one process trains on one device"),
+    (["trainer.num_nodes=2"], "trainer.num_nodes=2 needs trainer=ddp"),
+    (["trainer.capture=true"], "trainer.capture=true needs trainer=gpu"),
+    (["trainer=ddp"], "trainer=ddp shares out the parts of one large graph: add loader=cluster"),
+    ([*CLUSTER, "trainer=ddp", "trainer.devices=6"], "loader.batch_parts must be at least 6, a part for each of the 6"),
+    ([*CLUSTER, "trainer=ddp", "trainer.backend=nccl"], "trainer.backend=nccl needs trainer.accelerator=gpu"),
+    ([*CLUSTER, "trainer=ddp", "trainer.capture=true"], "trainer.capture=true needs trainer=gpu"),
     (["monitor=loss"], "monitor must be one of val_loss, val_acc, val_roc_auc, train_acc, got loss"),
     (["monitor=val_roc_auc"], "monitor=val_roc_auc needs a dataset with two classes, cora is measured by accuracy"),
     (["measures=[effective_rank,x]"], f"measures must be a list of {', '.join(MEASURES)}, sensitivity, got x"),

@@ -8,6 +8,7 @@ import torch
 from scipy.sparse import coo_array
 from torch import Tensor
 
+from src.ops.precision import full
 from src.ops.propagation import same_pattern
 
 
@@ -78,6 +79,7 @@ class Adjacency:
 
     def weighted(self, values: Tensor) -> "Adjacency":
         """The same pattern with any values in CSR order, also such that differ in the two directions or are learned."""
+        values = full(values)  # attention under autocast
         constant = values.detach()
         matrix, transpose = same_pattern(self.matrix, constant), same_pattern(self.transpose, constant[self.order])
         return replace(self, matrix=matrix, transpose=transpose, learned=values if values.requires_grad else None)

@@ -1,10 +1,13 @@
 """Mini-batches of one graph: some parts of it at a time, with the nodes around them."""
 
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from src.errors import UserError
 from src.graph.graph import Graph
 from src.graph.large import LargeGraph
 
@@ -38,6 +41,9 @@ class ClusterBatches:
         trained[assignment[large.train]] = True
         self.trained = trained[assignment.unique()]  # of the parts that have nodes
         self.count = max(1, min(-(-len(self.members) // batch_parts), int(self.trained.sum())))
+        trains = torch.bincount(assignment[large.train], minlength=len(trained))
+        self.trains = trains[assignment.unique()].tolist()
+        self.place: tuple[int, int] | None = None
         self.labels = large.y[large.train]
         self.validation: tuple[Graph | LargeGraph, ...] = (evaluated,)
         self.whole = self.validation
@@ -56,7 +62,29 @@ class ClusterBatches:
 
     def __iter__(self) -> Iterator[Graph]:
         for parts in self._dealt(self.seed * 1_000_003 + self.epoch):
-            yield self._batch(parts)
+            yield self._batch(parts) if self.place is None else self._shared(parts, *self.place)
+
+    def share(self, number: int, count: int) -> "ClusterBatches":
+        """The share of one of `count` processes: every count-th part of each batch, with a halo of its own.
+
+        The loss of a training node is weighed by `count` over the training nodes of the whole batch, so that the mean
+        over processes, of losses as of gradients, is the mean over these nodes, however they are spread.
+
+        Raises:
+            UserError: a batch has fewer parts than there are processes.
+        """
+        fewest = len(self.members) // self.count
+        if fewest < count:
+            raise UserError(
+                f"some batches have {fewest} parts, too few for {count} processes: raise loader.parts or"
+                " loader.batch_parts, or lower trainer.devices"
+            )
+        mine = copy(self)
+        mine.place = number, count
+        return mine
+
+    def _shared(self, parts: list[int], number: int, count: int) -> Graph:
+        return replace(self._batch(parts[number::count]), weight=count / sum(self.trains[part] for part in parts))
 
     def _dealt(self, seed: int) -> list[list[int]]:
         """The parts of every batch: those with training nodes are dealt out first, so that no batch has none."""

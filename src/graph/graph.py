@@ -23,6 +23,8 @@ class Graph:
         train, val, test: the node numbers of one split.
         original: where the graph was rewired, the edges that it had before, (2, m), else None.
         new_nodes: how many nodes a rewiring has added; they come last.
+        weight: what the loss of a training node is multiplied by where a batch is shared out among processes; None: the
+            loss is the mean over the training nodes.
         last, depth: where layer `depth` alone propagates over another graph, its adjacency, else None.
     """
 
@@ -36,6 +38,7 @@ class Graph:
     new_nodes: int = 0
     last: Adjacency | None = None
     depth: int = 0
+    weight: float | None = None
 
     @property
     def edge_index(self) -> Tensor:
@@ -92,4 +95,6 @@ class Graph:
         original = None if self.original is None else self.original.to(device)
         last = None if self.last is None else self.last.to(device)
         adjacency = self.adjacency.to(device)
-        return Graph(self.x.to(device), adjacency, y, train, val, test, original, self.new_nodes, last, self.depth)
+        return Graph(
+            self.x.to(device), adjacency, y, train, val, test, original, self.new_nodes, last, self.depth, self.weight
+        )

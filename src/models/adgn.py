@@ -39,8 +39,8 @@ class ADGN(NodeClassifier):
         self.bias = nn.Parameter(torch.zeros(hidden))
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        own = self.weight.mT - self.weight - self.gamma * torch.eye(self.settings.hidden).to(self.weight)
-        both = torch.cat([own, self.neighbour_weight], -1)
+        identity = torch.eye(self.settings.hidden, device=self.weight.device, dtype=self.weight.dtype)
+        both = torch.cat([self.weight.mT - self.weight - self.gamma * identity, self.neighbour_weight], -1)
         h, scale = self.drop(x)
         state = self.encoder(h, scale)
         observe(0, state)

@@ -17,8 +17,9 @@ from src.graph.large import LargeGraph
 from src.graph.last_layer import LastLayer
 from src.measures.layers import Observer as Observer
 from src.models.layerwise import Layerwise, infer
+from src.models.loss import accuracy, training_loss
 from src.models.norm import make_norm
-from src.ops import MaskSource, SparseFeatures, checkpointed_layers, dropout, relu_dropout
+from src.ops import CapturedAdam, MaskSource, SparseFeatures, checkpointed_layers, dropout, relu_dropout
 
 Features = Tensor | SparseFeatures
 Adjacencies = Adjacency | LayerSamples | LastLayer
@@ -72,16 +73,19 @@ class NodeClassifier(pl.LightningModule):
     `without_decay` names gets none.
 
     Attributes:
+        can_capture: whether a training step has fixed shapes and never waits for the device.
         can_checkpoint: whether the layers are run by `run_layers`, so that `memory=checkpoint` has a place.
         can_replicate: whether `forward` works on replicas (`src.models.replicas`): parameters and states have a
             leading axis. It does where sizes and axes are read from the end and products are `matmul` or `@`.
         states_passed: how many tensors of the size of a state a layer hands on to the next.
+        precision: `bf16` for dense products of training steps in bfloat16, else `float32`.
         has_norms: whether `make_norms` was asked, so that the `norm` setting has a place.
         scores: the latest loss and accuracies by name, for callbacks to read. `self.log` would say the same at a third
             of a millisecond for each number, as much as the rest of Lightning's loop.
     """
 
     without_decay: tuple[str, ...] = ()
+    can_capture = True
     can_checkpoint = False
     can_replicate = False
     states_passed = 1
@@ -91,6 +95,7 @@ class NodeClassifier(pl.LightningModule):
         self.settings = settings
         self.masks = MaskSource(settings.seed)
         self.scores: dict[str, Tensor] = {}
+        self.precision = "float32"
         self.has_norms = False
 
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
@@ -154,8 +159,23 @@ class NodeClassifier(pl.LightningModule):
 
         Over the batches of an epoch that is the mean of theirs.
         """
-        logits = self(graph.x, self.training_adjacency(graph, self.global_step))
-        loss = F.cross_entropy(logits[graph.train], graph.y[graph.train])
+        self.masks.restart(self.global_step)
+        if self.automatic_optimization:
+            return self._loss(graph, batch)
+        optimizer: Any = self.optimizers()  # `src.ops.capture`: the whole step is one call
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            (loss := self._loss(graph, batch)).backward()
+            return loss
+
+        optimizer.step(closure=closure)
+        return self.scores["train_loss"]
+
+    def _loss(self, graph: Graph, batch: int) -> Tensor:
+        with torch.autocast(graph.y.device.type, torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=False):
+            logits = self(graph.x, self.settings.drop_edge(graph.layers, self.masks))
+        loss = training_loss(logits.to(self.dtype), graph)
         now = loss.detach()
         self.scores["train_loss"] = torch.lerp(self.scores["train_loss"], now, 1 / (batch + 1)) if batch else now
         return loss
@@ -190,13 +210,14 @@ class NodeClassifier(pl.LightningModule):
             return self(graph.x, graph.layers)
         if self.layerwise:
             assert isinstance(self, Layerwise)
-            return infer(self, graph, self.settings.depth)
-        return self(graph.x, graph.adjacency)
+            return infer(self, graph, self.settings.depth, self.device)
+        return self(graph.x.to(self.device), graph.adjacency.to(self.device)).to(graph.y.device)
 
     def _read(self, graphs: Iterable[Graph | LargeGraph], *parts: str) -> list[tuple[Tensor, Tensor]]:
         """Logits and classes of the nodes of each part; of a graph nothing else is kept."""
         found: dict[str, list[tuple[Tensor, Tensor]]] = {part: [] for part in parts}
         for graph in graphs:
+            graph = graph.to(self.device) if isinstance(graph, Graph) else graph
             logits = self.infer(graph)
             for part, pieces in found.items():
                 nodes = getattr(graph, part)
@@ -225,9 +246,6 @@ class NodeClassifier(pl.LightningModule):
             linear = "linear" if module in ("encoder", "decoder") else "layers"
             groups["none" if module in self.without_decay else linear].append(parameter)
         settings = [{"params": found, "weight_decay": decays[kind]} for kind, found in groups.items() if found]
+        if not self.automatic_optimization:
+            return CapturedAdam(settings, self.settings.lr, lambda: self.masks.generators)
         return torch.optim.Adam(settings, lr=self.settings.lr, fused=True)
-
-
-def accuracy(logits: Tensor, y: Tensor) -> Tensor:
-    """The part of the nodes whose largest logit is that of their class."""
-    return (logits.argmax(-1) == y).float().mean()

@@ -44,6 +44,7 @@ class Flow(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
+    can_capture = False  # the solver looks at every step whether states are finite
     milder = ""  # what else than a shorter step would hold, in words
 
     def __init__(

@@ -28,7 +28,7 @@ class Layerwise(Protocol):
 
 
 @torch.no_grad()
-def infer(model: Layerwise, graph: LargeGraph, depth: int) -> Tensor:
+def infer(model: Layerwise, graph: LargeGraph, depth: int, device: torch.device | str = "cpu") -> Tensor:
     """Logits of all nodes, (n, classes), as one pass over the whole graph gives them.
 
     In memory are `ROWS` rows of P and of every state at a time; the first state, that before a layer and that after it
@@ -39,21 +39,28 @@ def infer(model: Layerwise, graph: LargeGraph, depth: int) -> Tensor:
         model: in evaluation mode.
         graph: with an existing folder `scratch`.
         depth: number of layers L >= 1.
+        device: that the model is on; products with P are made where the graph is, and so are the logits.
     """
     nodes = graph.neighbours.num_nodes
     parts = [slice(start, min(start + ROWS, nodes)) for start in range(0, nodes, ROWS)]
-    first = state = _on_disk(graph, ((part, model.encode(graph.x[part])) for part in parts))
+    first = state = _on_disk(graph, ((part, model.encode(graph.x[part].to(device))) for part in parts))
     for number in range(1, depth + 1):
-        state = _on_disk(graph, _layer(model, number, graph, parts, state, first))
-    return torch.cat([model.decode(state[part]) for part in parts])
+        state = _on_disk(graph, _layer(model, number, graph, parts, state, first, device))
+    return torch.cat([model.decode(state[part].to(device)).to(graph.y.device) for part in parts])
 
 
 def _layer(
-    model: Layerwise, number: int, graph: LargeGraph, parts: list[slice], state: Tensor, first: Tensor
+    model: Layerwise,
+    number: int,
+    graph: LargeGraph,
+    parts: list[slice],
+    state: Tensor,
+    first: Tensor,
+    device: torch.device | str,
 ) -> Iterator[tuple[slice, Tensor]]:
     for part in parts:
         gathered = graph.neighbours.block(part.start, part.stop) @ state
-        yield part, model.layer(number, gathered, state[part], first[part])
+        yield part, model.layer(number, gathered.to(device), state[part].to(device), first[part].to(device))
 
 
 def _on_disk(graph: LargeGraph, made: Iterable[tuple[slice, Tensor]]) -> Tensor:

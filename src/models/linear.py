@@ -21,7 +21,7 @@ class Linear(nn.Module):
         if isinstance(x, SparseFeatures):
             return matmul(x, self.weight * scale if scale != 1.0 else self.weight) + self.bias
         product = torch.addmm if self.weight.dim() == 2 else torch.baddbmm  # the latter of replicas
-        return product(self.bias, x, self.weight, alpha=scale)
+        return product(self.bias, x, self.weight, alpha=scale).to(self.weight.dtype)  # of fewer bits under autocast
 
 
 def glorot(in_channels: int, out_channels: int) -> nn.Parameter:

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from src.graph.copies import graph_copies
 from src.graph.graph import Graph
-from src.models.base import NodeClassifier, accuracy
+from src.models.base import NodeClassifier
+from src.models.loss import accuracy
 from src.ops.replica_masks import ReplicaMasks
 
 

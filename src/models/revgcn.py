@@ -12,7 +12,7 @@ from src.graph.adjacency import Adjacency
 from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from src.models.linear import Linear, glorot
 from src.models.norm import make_norm
-from src.ops import MaskSource, propagate, recomputing
+from src.ops import MaskSource, full_precision, propagate, recomputing
 from src.ops.masks import draw_threshold
 
 
@@ -47,6 +47,7 @@ class RevGCN(NodeClassifier):
     """
 
     recomputes = True
+    can_capture = False  # it keeps places in the stream of masks
 
     def __init__(self, settings: Settings, groups: int = 2) -> None:
         if groups < 2:
@@ -102,6 +103,7 @@ class _Layer:
     def propagator(self) -> Adjacency:
         return self.adjacency.at(self.number)
 
+    @full_precision  # the state is found again by subtraction
     def function(self, group: int, p: Adjacency, x: Tensor, weight: Tensor) -> Tensor:
         h = torch.relu(self.norms[group](x))
         if self.masks is not None:

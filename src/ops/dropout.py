@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from src.ops.masks import MaskSource, draw_threshold
+from src.ops.precision import full_precision
 
 select = torch.ops.aten.threshold_backward  # (a, b, t) -> a where b > t else 0
 
@@ -44,6 +45,7 @@ class _ReluDropout(torch.autograd.Function):
         return select(grads[0], kept, 0.0), None, None  # kept > 0 iff x > 0 and the lane survived
 
 
+@full_precision
 def dropout(x: Tensor, p: float, masks: MaskSource) -> tuple[Tensor, float]:
     """Zero each element with probability p (Srivastava et al. 2014).
 
@@ -61,6 +63,7 @@ def dropout(x: Tensor, p: float, masks: MaskSource) -> tuple[Tensor, float]:
     return _Dropout.apply(x, masks.lanes(tuple(x.shape), x.device), threshold), scale
 
 
+@full_precision
 def relu_dropout(x: Tensor, p: float, masks: MaskSource) -> tuple[Tensor, float]:
     """`dropout(relu(x), p)` in one node of the autograd graph; arguments and result as in `dropout`."""
     if p == 0.0:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from src.ops.dropout import select
 from src.ops.masks import MaskSource, draw_threshold
+from src.ops.precision import full_precision
 from src.ops.propagation import same_pattern
 
 
@@ -97,5 +98,8 @@ def matmul(x: Tensor | SparseFeatures, weight: Tensor) -> Tensor:
     """
     if not isinstance(x, SparseFeatures):
         return x @ weight
-    flat: Tensor = _SparseMatmul.apply(x, weight.flatten(0, -2))
+    flat: Tensor = _sparse_matmul(x, weight.flatten(0, -2))
     return flat.view(*weight.shape[:-2], -1, weight.shape[-1])
+
+
+_sparse_matmul = full_precision(_SparseMatmul.apply)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.dropout import select
+from src.ops.dropout import relu_dropout, select
 from src.ops.masks import MaskSource, draw_threshold
-from src.ops.propagation import Propagator, product
+from src.ops.precision import autocast_device
+from src.ops.propagation import Propagator, product, propagate
 
 
 def residual_layers(
@@ -44,6 +45,11 @@ def residual_layers(
     Returns:
         `(state, scale)` as `src.ops.dropout` gives them, the state of shape (n, c), or (r, n / r, c).
     """
+    if autocast_device(x):  # products with weights are in fewer bits, and every state is kept
+        pending = 1.0
+        for operator, weight in zip(operators, weights, strict=True):
+            x, pending = relu_dropout(propagate(operator, x, scale=scale, residual=residual) @ weight, dropout, masks)
+        return x, pending
     threshold, pending = draw_threshold(dropout) if dropout > 0.0 else (None, 1.0)
     every = every if torch.is_grad_enabled() else 0
     return _Layers.apply(operators, x, residual, weights, scale, threshold, masks, every), pending

@@ -32,17 +32,22 @@ class MaskSource:
 
     Args:
         seed: the run's seed, >= 0.
+
+    Attributes:
+        stream: another number, from the next restart on, gives other lanes: that of one of several processes.
     """
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
+        self.seed, self.stream = seed, 0
+        self._generator: torch.Generator | None = None
         self.restart(0)
 
     def restart(self, step: int) -> None:
         """Begin the stream that belongs to this training step."""
         self.step = step
         self._bits = np.random.SFC64(self._sequence())
-        self._generator: torch.Generator | None = None
+        if self._generator is not None:
+            self._generator.manual_seed(self._word())
 
     def lanes(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         """Independent lanes, uniform on -32768..32767, int16 of the given shape."""
@@ -50,14 +55,18 @@ class MaskSource:
         if device.type == "cpu":
             return torch.from_numpy(self.words(-(-size // 4)).view(np.int16)[:size]).view(shape)
         if self._generator is None:
-            words = self._sequence().generate_state(2)
-            self._generator = torch.Generator(device).manual_seed((int(words[0]) << 31) ^ int(words[1]))
+            self._generator = torch.Generator(device).manual_seed(self._word())
         low, high = -LEVELS // 2, LEVELS // 2
         return torch.randint(low, high, shape, dtype=torch.int16, device=device, generator=self._generator)
 
     def words(self, count: int) -> np.ndarray:
         """The next 64-bit words of the stream, four lanes each."""
         return self._bits.random_raw(count)
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What lanes are drawn from on a device other than the CPU: the same object from the first draw on."""
+        return [] if self._generator is None else [self._generator]
 
     def place(self) -> Any:
         """Where the stream stands, for `replay`."""
@@ -79,4 +88,8 @@ class MaskSource:
         self._generator = None if generator is None else generator.clone_state()
 
     def _sequence(self) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self.seed, spawn_key=(self.step,))
+        return np.random.SeedSequence(self.seed, spawn_key=(self.step, self.stream) if self.stream else (self.step,))
+
+    def _word(self) -> int:
+        words = self._sequence().generate_state(2)
+        return (int(words[0]) << 31) ^ int(words[1])

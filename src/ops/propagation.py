@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from src.ops.precision import full_precision
+
 
 class Propagator(Protocol):
     """A sparse operator and its transpose, both CSR (the same object where the operator is symmetric).
@@ -66,6 +68,7 @@ class _Propagate(torch.autograd.Function):
         return None, values, back, None, grad if wants_residual else None
 
 
+@full_precision
 def propagate(operator: Propagator, x: Tensor, *, scale: float = 1.0, residual: Tensor | None = None) -> Tensor:
     """`scale * P x + residual`, fused into one sparse product.
 
@@ -102,6 +105,7 @@ class _EntryProducts(torch.autograd.Function):
         return None, None, None, of_a, same_pattern(transpose, grad[order]) @ a
 
 
+@full_precision
 def edge_scores(pattern: Tensor, transpose: Tensor, order: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """`<a_i, b_j>` for every stored entry (i, j), with gradients for a and b as two sparse products.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from src.ops.precision import full_precision
 from src.ops.propagation import Propagator, entry_products, product
 
 
@@ -48,6 +49,7 @@ def _of_values(ctx: Any, of_force: Tensor, x: Tensor) -> Tensor | None:
     return entry_products(ctx.operator.matrix, of_force, x) if ctx.needs_input_grad[1] else None
 
 
+@full_precision
 def reaction(operator: Propagator, x: Tensor, alpha: Tensor, delta: Tensor | None = None) -> Tensor:
     r"""`alpha * (L x) + delta * x * (1 - x * x)`, products channel-wise.
 

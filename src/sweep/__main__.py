@@ -64,6 +64,10 @@ def composed(typed: list[str]) -> tuple[str, Search, DictConfig]:
     for key, why in refused.items():
         if any(_key(override) == key for override in other):
             raise UserError(f"leave {key} out: {why}")
+    if any(override == "trainer=ddp" or _key(override) == "trainer.strategy" for override in other):
+        raise UserError(
+            "the trainings of a sweep are of one process each: leave trainer=ddp out, jobs=2 does two trials"
+        )
     axes = [override for override in other if _key(override) in ("split", "split_seed")]
     other = [override for override in other if override not in axes]
     models = values_of([override for override in other if _key(override) == "model"]).get("model") or [

@@ -4,7 +4,7 @@ import copy
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,6 +26,7 @@ from src.sweep.storage import POINT, REASON, RUN, counts, give_back, open_storag
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
 from src.train.build import build_model
+from src.train.device import on_what_is_here
 from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
 from src.train.memory import decide_memory
 
@@ -93,6 +94,7 @@ def make_pruner(name: str, epochs: int, trainings: int) -> optuna.pruners.BasePr
 def work(task: Task, threads: int) -> tuple[str, str]:
     """Do a trial and tell the study how it ended; returns its outcome and a sentence."""
     quiet_libraries()
+    task = replace(task, settings=[on_what_is_here(settings) for settings in task.settings])
     torch.set_num_threads(task.settings[0]["trainer"]["threads"] or threads)
     pruner = make_pruner(task.pruner, task.settings[0]["epochs"], len(task.settings))
     sampler = optuna.samplers.RandomSampler()  # samples nothing here

@@ -10,8 +10,10 @@ from src.data.raw import check
 from src.replicas import replica_origin, replica_settings
 from src.settings import plain, provenance
 from src.tracking.store import check_store, store_uri
+from src.train.follow import follow
 from src.train.identity import checkpoint_folder, resumable
 from src.train.launch import prepare_launch
+from src.train.place import place_of
 from src.validation import validate
 
 
@@ -22,8 +24,12 @@ def task(config: DictConfig) -> None:
     validate(config, choices)
     settings = plain(config)
     settings["tracking"]["uri"] = store_uri(settings["tracking"]["uri"])
-    check_store(settings["tracking"]["uri"])
     check(settings["dataset"])
+    place = place_of(settings["trainer"])
+    if not place.leads:
+        follow(settings, place)
+        return
+    check_store(settings["tracking"]["uri"])
     origin = provenance(settings, choices, list(hydra.overrides.task))
     if settings["replicas"] == 1:
         resumable(settings["ckpt"], checkpoint_folder(settings))

@@ -221,5 +221,6 @@ class Saver(Checkpoint):
 
     def _save(self, trainer: pl.Trainer) -> None:
         part = self.path.with_suffix(".part")
-        trainer.save_checkpoint(part)
-        part.replace(self.path)
+        trainer.save_checkpoint(part)  # of several processes all take part, and the first writes
+        if trainer.is_global_zero:
+            part.replace(self.path)

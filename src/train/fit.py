@@ -18,9 +18,12 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from src.graph.batches import Batches
 from src.models.base import NodeClassifier
 from src.train.callbacks import BestState, EpochBar, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
+from src.train.device import batches_on, may_capture
 from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
 from src.train.memory import give_back_freed_blocks
+from src.train.ranks import Team, backend_of
+from src.train.together import Agreement
 
 
 @dataclass
@@ -50,10 +53,15 @@ class Fit:
             epochs = len(self.recorder.history)
             raise KeyboardInterrupt(f"interrupted after {epochs} epochs") from None
 
+    def ended(self, content: dict[str, Any]) -> bool:
+        """Whether the training of a checkpoint had come to its end."""
+        saved = content["callbacks"]
+        return saved["BestState"]["stopped"] or len(saved["Recorder"]["history"]) >= self.trainer.max_epochs
+
     def restore(self, model: NodeClassifier, content: dict[str, Any]) -> bool:
         """Take over a checkpoint whose training had come to its end; False if there is more to train."""
         saved = content["callbacks"]
-        if not saved["BestState"]["stopped"] and len(saved["Recorder"]["history"]) < self.trainer.max_epochs:
+        if not self.ended(content):
             return False
         model.load_state_dict(content["state_dict"])
         for callback in (self.best, self.recorder, self.first):
@@ -103,20 +111,35 @@ def make_fit(
     folder: Path,
     identity: dict[str, str],
     extra: Sequence[Callback] = (),
+    team: Team | None = None,
 ) -> Fit:
-    """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last."""
+    """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last.
+
+    Args:
+        team: the processes that train together, of which the first alone evaluates, measures and shows a bar.
+    """
     if model.recomputes:
         give_back_freed_blocks()
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
-    first = FirstEpoch(lambda: training_gradient_norms(model, batches.probe))
+    trained = batches
+    if settings["trainer"]["accelerator"] == "gpu":
+        trained = batches_on(batches, torch.device("cuda", team.place.local if team else 0))
+    model.precision = settings["trainer"]["precision"]
+    model.automatic_optimization = not may_capture(settings["trainer"], model, batches)
+    leads = team is None or team.place.leads
+    first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if leads else [])
     saver = Saver(folder / LAST, settings["checkpoint_every"])
-    callbacks = [Evaluation(batches), best, recorder, first, saver, *extra]
-    if settings["progress"]:
+    evaluation = Agreement(trained, saver) if team else Evaluation(trained)
+    callbacks = [evaluation, best, recorder, first, saver, *extra]
+    if settings["progress"] and leads:
         callbacks.append(EpochBar(tracked.name, best))
     trainer = pl.Trainer(
         accelerator=settings["trainer"]["accelerator"],
-        devices=1,
+        devices=settings["trainer"]["devices"],
+        num_nodes=settings["trainer"]["num_nodes"],
+        strategy=team.strategy(backend_of(settings["trainer"])) if team else "auto",
+        use_distributed_sampler=False,  # the batches are shared out already
         max_epochs=settings["epochs"],
         callbacks=callbacks,
         logger=False,  # the recorder writes, buffered
@@ -124,7 +147,7 @@ def make_fit(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    return Fit(trainer, batches, best, recorder, first, saver)
+    return Fit(trainer, trained, best, recorder, first, saver)
 
 
 def quiet_libraries() -> None:

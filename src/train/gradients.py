@@ -16,6 +16,7 @@ def training_gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
     Taken without dropout on the whole graph, so that two epochs can be compared. Features are made dense for the pass:
     layer 0 of a network without encoder is X itself. None where an adjoint solver cannot go back.
     """
+    graph = graph.to(model.device)
     x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x.clone()
     x.requires_grad_()
 

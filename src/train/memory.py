@@ -38,7 +38,8 @@ def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) 
     if settings["memory"] != "auto":
         return settings
     graph = next(iter(batches))
-    needs, free = estimate_memory(settings, graph, num_classes), free_memory()
+    needs = estimate_memory(settings, graph, num_classes)
+    free = free_memory() / settings["trainer"]["devices"]
     for memory, need in needs.items():
         holes = HOLES if memory == "full" else 1.0
         if holes * need + _measuring(graph) <= FITS * free:

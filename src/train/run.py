@@ -1,6 +1,7 @@
 """One run, in a straight line: data, model, fit, test once, measure, record."""
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,6 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from src.data.prepare import load
-from src.data.rewire import rewire
 from src.errors import UserError
 from src.graph.batches import Batches
 from src.graph.cluster import ClusterBatches
@@ -21,16 +20,17 @@ from src.graph.statistics import edge_homophily
 from src.measures.diagnosis import Diagnosis, diagnose
 from src.measures.layers import layer_measures
 from src.models.base import NodeClassifier
-from src.settings import config_hash, flatten
+from src.settings import flatten
 from src.tracking.run import TrackedRun
-from src.train.build import build_model
 from src.train.callbacks import Findings
-from src.train.checkpoint import read_checkpoint
+from src.train.device import on_what_is_here
 from src.train.film import save_states
 from src.train.fit import holding_ctrl_c, make_fit, quiet_libraries
 from src.train.gradients import training_gradient_norms
-from src.train.identity import FINAL, LAST, LOCK, STATES, checkpoint_folder, code_hash, resumable, run_name, tags
-from src.train.memory import decide_memory
+from src.train.identity import FINAL, LAST, LOCK, STATES, checkpoint_folder, run_name, tags
+from src.train.place import place_of
+from src.train.prepared import prepare, use_threads
+from src.train.ranks import Team, team_of
 from src.train.squashing import squashing_by_hop
 
 
@@ -71,41 +71,42 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: 
         KeyboardInterrupt: after the run has been closed as interrupted.
     """
     quiet_libraries()
-    if settings["trainer"]["threads"]:
-        torch.set_num_threads(settings["trainer"]["threads"])
+    settings = on_what_is_here(settings)
+    use_threads(settings["trainer"])
+    place = place_of(settings["trainer"])
     folder = checkpoint_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, blocking=False):
-            return _run(settings, origin or {}, labels or {}, folder)
+        with FileLock(folder / LOCK, blocking=False), team_of(place, settings) as team:
+            return _run(settings, origin or {}, labels or {}, folder, team)
     except Timeout:
         raise UserError(f"{run_name(settings)} is being trained already with the same settings: wait for it") from None
 
 
-def _run(settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str], folder: Path) -> Result:
-    dataset, data_hash = load(settings["dataset"])
-    rewired = rewire(dataset, data_hash, settings)
-    batches, graph = rewired.batches, rewired.graph
-    model = build_model(decide_memory(settings, batches, dataset.num_classes), graph, dataset.num_classes)
+def _run(
+    settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str], folder: Path, team: Team | None
+) -> Result:
+    found = prepare(settings, folder, team)
+    model, batches, content, graph = found.model, found.batches, found.content, found.batches.probe
+    more = found.identity | labels | {"memory": model.settings.memory}
     if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.layerwise:
         print(
             f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
         )
-    code = code_hash(settings["model"]["_target_"])
-    identity = {"config_hash": config_hash(settings), "data_hash": rewired.data_hash, "code_hash": code}
-    checkpoint = resumable(settings["ckpt"], folder)
-    content = read_checkpoint(checkpoint, identity) if checkpoint else None
     tracked = None
     try:
         with holding_ctrl_c():  # a run that was created is closed, whatever comes
-            tracked = open_run(settings, origin, identity | labels | {"memory": model.settings.memory}, content)
+            tracked = open_run(settings, origin, more, content)
         result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
         (folder / FINAL).unlink(missing_ok=True)
         describe(tracked, settings, origin)
-        fit = make_fit(settings, model, batches, tracked, folder, identity)
+        fit = make_fit(settings, model, batches, tracked, folder, found.identity, team=team)
         if not (content and fit.restore(model, content)):
-            fit.run(model, checkpoint)
-        result.scores |= rewired.effect
+            with team.hearing() if team else nullcontext():
+                fit.run(model, found.checkpoint)
+        if team:
+            team.dismiss()
+        result.scores |= found.rewired.effect
         evaluate(fit, model, batches, settings["measures"], result)
         record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:

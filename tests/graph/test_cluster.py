@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.errors import UserError
 from src.graph.cluster import ClusterBatches
 from src.graph.graph import Graph
 from src.graph.large import LargeGraph
@@ -96,3 +97,26 @@ def test_what_is_measured_and_what_is_evaluated(tmp_path: Path) -> None:
     )  # the same in every run
     assert batches.validation == batches.whole == (batches.large,)
     assert batches.task_range is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("train", [[0, 7, 13, 19], list(range(0, NODES, 3))])
+def test_shares_hold_every_training_node_once_and_weigh_to_the_mean(
+    tmp_path: Path, count: int, train: list[int]
+) -> None:
+    batches = make(tmp_path, 5, train=torch.tensor(train))
+    shares = [batches.share(number, count) for number in range(count)]
+    for whole, *parts in zip(batches, *shares, strict=True):
+        nodes = [graph.x[graph.train, 0] for graph in (whole, *parts) if isinstance(graph.x, Tensor)]
+        assert torch.equal(torch.cat(nodes[1:]).sort().values, nodes[0].sort().values)
+        assert {part.weight for part in parts} == {count / len(whole.train)}
+        loss = [part.weight * len(part.train) for part in parts if part.weight]
+        assert sum(loss) / count == pytest.approx(1)
+    assert batches.place is None and whole.weight is None
+
+
+def test_a_share_may_have_no_training_node_but_has_a_part(tmp_path: Path) -> None:
+    batches = make(tmp_path, 5, train=torch.tensor([0, 30]))
+    assert [len(graph.train) for graph in batches.share(1, 2)] == [0, 0]
+    with pytest.raises(UserError, match=r"^some batches have 5 parts, too few for 6 processes: raise loader.parts"):
+        batches.share(0, 6)

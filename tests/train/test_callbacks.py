@@ -137,6 +137,7 @@ def test_saver_replaces_the_file_whole(tmp_path: Path) -> None:
     path.parent.mkdir()
     saver = Saver(path, every=2)
     for epoch in range(5):
-        saver.on_train_epoch_end(SimpleNamespace(current_epoch=epoch, save_checkpoint=save), model())
+        at: Any = SimpleNamespace(current_epoch=epoch, save_checkpoint=save, is_global_zero=True)
+        saver.on_train_epoch_end(at, model())
     assert path.read_text() == "1"
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]

@@ -1,0 +1,75 @@
+"""What a process of a run trains, and on what: data, network and checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+
+from src.data.prepare import load
+from src.data.rewire import Rewired, rewire
+from src.graph.batches import Batches
+from src.graph.cluster import ClusterBatches
+from src.models.base import NodeClassifier
+from src.settings import config_hash
+from src.train.build import build_model
+from src.train.checkpoint import read_checkpoint
+from src.train.identity import code_hash, resumable
+from src.train.memory import decide_memory
+from src.train.place import Place
+from src.train.ranks import Team
+
+
+def use_threads(trainer: dict[str, Any]) -> None:
+    """So many as are typed; else several processes of a machine share its cores."""
+    if trainer["threads"] or trainer["devices"] > 1:
+        torch.set_num_threads(trainer["threads"] or max(1, joblib.cpu_count() // trainer["devices"]))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a process trains, on what.
+
+    Attributes:
+        model: initialised.
+        batches: with the share of this process, if there are several.
+        rewired: what a rewiring did, and the data's hash.
+        identity: what a checkpoint has to agree with.
+        checkpoint, content: what is gone on with, else None.
+    """
+
+    model: NodeClassifier
+    batches: Batches
+    rewired: Rewired
+    identity: dict[str, str]
+    checkpoint: Path | None
+    content: dict[str, Any] | None
+
+
+def prepare(settings: dict[str, Any], folder: Path, team: Team | None = None) -> Prepared:
+    """Data, model and checkpoint; in a team every process does it, and all have the same in the end.
+
+    Raises:
+        UserError: data cannot be used, or there is nothing to resume (`ResumeError`: there is, but it does not belong
+            here), in this process or another.
+    """
+    if team:
+        return team.agreed(lambda: _prepare(settings, folder, team.place), lambda made: made.identity)
+    return _prepare(settings, folder, Place())
+
+
+def _prepare(settings: dict[str, Any], folder: Path, place: Place) -> Prepared:
+    dataset, data_hash = load(settings["dataset"])
+    rewired = rewire(dataset, data_hash, settings)
+    batches = rewired.batches
+    if settings["trainer"]["strategy"] == "ddp":
+        assert isinstance(batches, ClusterBatches), "validation asks for loader=cluster"
+        batches = batches.share(place.number, place.count)
+    model = build_model(decide_memory(settings, batches, dataset.num_classes), rewired.graph, dataset.num_classes)
+    model.masks.stream = place.number
+    code = code_hash(settings["model"]["_target_"])
+    identity = {"config_hash": config_hash(settings), "data_hash": rewired.data_hash, "code_hash": code}
+    checkpoint = resumable(settings["ckpt"], folder)
+    content = read_checkpoint(checkpoint, identity) if checkpoint else None
+    return Prepared(model, batches, rewired, identity, checkpoint, content)

@@ -1,0 +1,60 @@
+"""A captured step is the ordinary one: with a stand-in that replays by calling the function once more."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from src.ops.capture import WARM_UP, CapturedAdam
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many generators each recording was given; as a real one, it does nothing at the recording itself."""
+    log: list[int] = []
+
+    def record(function: Callable[[], object], generators: list[torch.Generator]) -> Callable[[], None]:
+        log.append(len(generators))
+
+        def replay() -> None:
+            function()
+
+        return replay
+
+    monkeypatch.setattr("src.ops.capture.cuda_graph", record)
+    return log
+
+
+def trained(steps: int, captured: bool) -> tuple[list[float], torch.Tensor]:
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(3, 2), torch.randn(5, 3)
+    groups = [{"params": list(layer.parameters()), "weight_decay": 0.1}]
+    losses: list[float] = []
+    if captured:
+        optimizer: torch.optim.Adam = CapturedAdam(groups, 0.1, lambda: [torch.Generator()])
+    else:
+        optimizer = torch.optim.Adam(groups, lr=0.1, fused=True)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = layer(x).square().mean()
+        loss.backward()
+        losses.append(float(loss.detach()))
+        return loss
+
+    for _ in range(steps):
+        optimizer.step(closure)
+    return losses, layer.weight.detach()
+
+
+def test_every_step_is_taken_once_and_one_is_recorded(recorded: list[int]) -> None:
+    losses, weight = trained(WARM_UP + 4, captured=True)
+    wanted, exact = trained(WARM_UP + 4, captured=False)
+    assert recorded == [1]
+    assert losses == wanted
+    assert torch.equal(weight, exact)
+
+
+def test_few_steps_are_not_recorded(recorded: list[int]) -> None:
+    trained(WARM_UP, captured=True)
+    assert recorded == []

@@ -1,0 +1,49 @@
+"""Which process this is, as its surroundings say."""
+
+from typing import Any
+
+import pytest
+
+from src.errors import UserError
+from src.train.place import Place, place_of
+
+DDP = {"strategy": "ddp", "devices": 2, "num_nodes": 1}
+TORCHRUN = {
+    "TORCHELASTIC_RUN_ID": "none", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "GROUP_RANK": "1",
+    "MASTER_ADDR": "first", "MASTER_PORT": "29400",
+}  # fmt: skip
+SLURM = {
+    "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "0", "SLURM_NODEID": "1", "SLURM_JOB_ID": "1234",
+    "SLURM_NODELIST": "node[3-4]", "SLURM_JOB_NAME": "depth",
+}  # fmt: skip
+
+
+def test_one_process_looks_at_nothing() -> None:
+    assert place_of({"strategy": "single"}, TORCHRUN) == Place() and Place().leads
+
+
+def test_where_nobody_started_others_this_one_does() -> None:
+    assert place_of(DDP, {}) == Place(count=2)
+    assert place_of(DDP, {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}).launcher is None  # a job of one task
+
+
+def test_torchrun() -> None:
+    place = place_of(DDP | {"num_nodes": 2}, TORCHRUN)
+    assert place == Place(3, 4, 1, 1, "first", 29400, "torchrun") and not place.leads
+
+
+def test_srun() -> None:
+    place = place_of(DDP | {"num_nodes": 2}, SLURM)
+    assert place == Place(2, 4, 0, 1, "node3", 16234, "srun")
+
+
+@pytest.mark.parametrize(
+    ("trainer", "environment", "sentence"),
+    [
+        (DDP, TORCHRUN, r"^torchrun started 4 processes, trainer.devices=2 trainer.num_nodes=1 asks for 2: make them"),
+        (DDP | {"num_nodes": 3}, {}, r"^trainer.num_nodes=3 needs processes on every machine: .*torchrun --nnodes=3 "),
+    ],
+)
+def test_processes_that_do_not_fit(trainer: dict[str, Any], environment: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        place_of(trainer, environment)
