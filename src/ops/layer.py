@@ -47,7 +47,7 @@ def residual_layers(
     """
     if autocast_device(x):  # products with weights are in fewer bits, and every state is kept
         pending = 1.0
-        for operator, weight in zip(operators, weights, strict=True):
+        for operator, weight in zip(operators, weights.unbind(-3), strict=True):
             x, pending = relu_dropout(propagate(operator, x, scale=scale, residual=residual) @ weight, dropout, masks)
         return x, pending
     threshold, pending = draw_threshold(dropout) if dropout > 0.0 else (None, 1.0)

@@ -33,7 +33,7 @@ def interrupted(settings: dict[str, Any], patch: pytest.MonkeyPatch, where: str)
 
 
 @pytest.mark.parametrize("limits", [["epochs=9"], ["epochs=300", "patience=3", "lr=0.1"]], ids=["epochs", "patience"])
-@pytest.mark.parametrize("where", ["src.train.run._evaluate", "src.tracking.run.TrackedRun.tag"])
+@pytest.mark.parametrize("where", ["src.train.run.evaluate", "src.tracking.run.TrackedRun.tag"])
 def test_a_run_that_had_trained_to_its_end(
     settings: Compose, monkeypatch: pytest.MonkeyPatch, limits: list[str], where: str
 ) -> None:
@@ -61,13 +61,13 @@ def test_a_run_that_had_trained_to_its_end(
 
 def test_a_diverged_run_stays_diverged(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings("depth=2", "epochs=50", "lr=1e30")
-    interrupted(chosen, monkeypatch, "src.train.run._evaluate")
+    interrupted(chosen, monkeypatch, "src.train.run.evaluate")
     assert run(chosen | {"ckpt": "last"}).outcome == "diverged"
 
 
 def test_only_its_own_checkpoint(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings("depth=2", "epochs=3")
-    interrupted(chosen, monkeypatch, "src.train.run._evaluate")
+    interrupted(chosen, monkeypatch, "src.train.run.evaluate")
     path = str(checkpoint_folder(chosen) / LAST)
     with pytest.raises(UserError, match="belongs to a run with other settings"):
         run(settings("depth=2", "epochs=3", "lr=0.5") | {"ckpt": path})
@@ -82,7 +82,7 @@ def test_only_its_own_checkpoint(settings: Compose, monkeypatch: pytest.MonkeyPa
 
 def test_a_checkpoint_that_was_moved(settings: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chosen = settings("depth=2", "epochs=3")
-    interrupted(chosen, monkeypatch, "src.train.run._evaluate")
+    interrupted(chosen, monkeypatch, "src.train.run.evaluate")
     moved = (checkpoint_folder(chosen) / LAST).rename(tmp_path / "moved.ckpt")
     assert run(chosen | {"ckpt": str(moved)}).outcome == "finished"
     assert moved.is_file()

@@ -92,7 +92,7 @@ def test_a_defect_closes_the_run_as_failed(settings: Compose, monkeypatch: pytes
         raise ZeroDivisionError
 
     chosen = settings("depth=2", "epochs=2")
-    monkeypatch.setattr("src.train.run._evaluate", broken)
+    monkeypatch.setattr("src.train.run.evaluate", broken)
     with pytest.raises(ZeroDivisionError):
         run(chosen)
     (recorded,) = MlflowClient(chosen["tracking"]["uri"]).search_runs(["1"])
