@@ -19,7 +19,7 @@ from tests.conftest import Start
 from tests.study.conftest import CSBM, Study
 
 EPOCHS = ("epochs=80", "patience=80", "checkpoint_every=10")
-TYPED = (*CSBM, *EPOCHS, "model=gcn,gcnii", "depth=2,4", "seed=0,1", "jobs=2", "name=small")
+TYPED = (*CSBM, *EPOCHS, "model=gcn,gcnii", "depth=2,4", "seed=0,1", "jobs=2", "name=small", "replicas=1")
 STUDIES = ", ".join(sorted(path.stem for path in (CONF / "study").glob("*.yaml")))
 Numbers = dict[tuple[str, str], dict[str, float]]
 
@@ -87,9 +87,10 @@ def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None
     check_as_left_in_peace(shop, study)
 
 
-def test_ctrl_c_and_on(shop: Study, start: Start) -> None:
-    process = start(*TYPED)
-    wait_for(process, "[1/8 cells")
+@pytest.mark.parametrize(("replicas", "words"), [("replicas=1", "[1/8 cells"), ("replicas=auto", "[2/8 cells")])
+def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> None:
+    process = start(*TYPED[:-1], replicas)
+    wait_for(process, words)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     before = set(shop.finished())
@@ -99,7 +100,7 @@ def test_ctrl_c_and_on(shop: Study, start: Start) -> None:
     assert "Traceback" not in errors
     assert not shop.records.runs("attributes.status = 'RUNNING'")
 
-    again = start(*TYPED)
+    again = start(*TYPED[:-1], replicas)
     _, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
     check_complete(shop, before)
