@@ -49,7 +49,7 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
             settings["tracking"]["artifacts"] = ["config"]
             cells.append(Cell(line, search.config.dataset.name, settings, search.origin(params, point)))
     how = {"jobs": config.jobs, "backend": config.backend, "scheduler": config.scheduler}
-    plain = OmegaConf.create(how | {"only": None, "reuse": "same_code", "dry": False})
+    plain = OmegaConf.create(how | {"only": None, "replicas": "auto", "reuse": "same_code", "dry": False})
     if not run_study(f"sweep-{name}", cells, plain):
         print("some of the fresh trainings failed: the same command tries them again; no recipe is written")
         return False
