@@ -43,7 +43,7 @@ def measure(typed: tuple[str, ...], depth: int) -> str:
     times, before = [], 0.0
     for layers, steps in ((2, 1), (depth, STEPS)):  # the first brings libraries and buffers with it
         model = build_model(settings | {"depth": layers}, graph, dataset.num_classes)
-        if model.recomputes:
+        if model.recomputes and not model.reuses_buffers:
             give_back_freed_blocks()
         optimizer = model.configure_optimizers()
         before = memory("VmRSS")

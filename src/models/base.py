@@ -106,6 +106,11 @@ class NodeClassifier(pl.LightningModule):
         """Whether the backward pass computes states once more, so that they need not be kept."""
         return self.settings.memory == "checkpoint"
 
+    @property
+    def reuses_buffers(self) -> bool:
+        """Whether recomputed states go into buffers that are made once, and not into blocks that come and go."""
+        return False
+
     # Pieces for subclasses -------------------------------------------------------------------------------------------
 
     def drop(self, x: Features) -> tuple[Any, float]:

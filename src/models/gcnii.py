@@ -51,6 +51,11 @@ class GCNII(NodeClassifier):
         self.register_buffer("beta", beta.view(depth, 1, 1), persistent=False)
         self.norms = self.make_norms(depth)
 
+    @property
+    def reuses_buffers(self) -> bool:
+        """True where all layers are one operation: neither a norm nor a second weight comes between."""
+        return self.star_weights is None and self.settings.norm == "none"
+
     def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
         maps = self._maps(self.weights)
         star_maps = maps if self.star_weights is None else self._maps(self.star_weights)
@@ -66,7 +71,7 @@ class GCNII(NodeClassifier):
             return residual_layers(graphs, h, residual, some, scale=scale, dropout=p, masks=self.masks, every=every)
 
         def step(number: int, h: Tensor, scale: float) -> tuple[Tensor, float]:
-            if plain:
+            if self.reuses_buffers:
                 return run(number, number, h, scale)
             p, keep = adjacency.at(number), scale * (1 - self.alpha)
             if self.star_weights is None:
@@ -76,9 +81,8 @@ class GCNII(NodeClassifier):
                 z = z + residual @ star_maps[..., number - 1, :, :]
             return self.relu_drop(self.norms[number - 1](z))
 
-        plain = self.star_weights is None and self.settings.norm == "none"
         h, scale = self.drop(h0)
-        if plain and observe is ignore:
+        if self.reuses_buffers and observe is ignore:
             every = segment_length(self.settings.depth) if self.recomputes else 1
             h, scale = run(1, self.settings.depth, h, scale, every)
         else:

@@ -61,7 +61,7 @@ class _Stack:
 
     operators: Sequence[Propagator]
     residual: Tensor
-    weights: Tensor
+    weights: Sequence[Tensor]
     scale: float
     threshold: float | None
     masks: MaskSource
@@ -70,13 +70,15 @@ class _Stack:
 
     def propagate(self, number: int, h: Tensor) -> Tensor:
         """scale * P h + residual, in a buffer that the next call writes over."""
-        residual, h, out = (each.flatten(0, -2) for each in (self.residual, h, self.support))
+        residual, out = self.residual, self.support
+        if h.dim() > 2:  # of replicas: their graphs stand side by side
+            residual, h, out = residual.flatten(0, -2), h.flatten(0, -2), out.flatten(0, -2)
         torch.addmm(residual, self.operators[number].matrix, h, alpha=self.scale, out=out)
         return self.support
 
     def layer(self, number: int, h: Tensor, out: Tensor) -> Tensor:
         """The next state, written to `out`."""
-        multiply(self.propagate(number, h), self.weights.select(-3, number), out)
+        multiply(self.propagate(number, h), self.weights[number], out)
         if self.threshold is not None:
             lanes = self.lanes.copy_(self.masks.lanes(tuple(out.shape), out.device))
             select.grad_input(out, lanes, self.threshold, grad_input=out)
@@ -103,7 +105,7 @@ class _Layers(torch.autograd.Function):
     ) -> Tensor:
         depth, buffers = len(operators), [x.new_empty(*x.shape[:-1], weights.shape[-1]) for _ in range(2)]
         lanes = buffers[0] if threshold is None else torch.empty_like(buffers[0])
-        stack = _Stack(operators, residual, weights, scale, threshold, masks, torch.empty_like(x), lanes)
+        stack = _Stack(operators, residual, weights.unbind(-3), scale, threshold, masks, torch.empty_like(x), lanes)
         last = (depth - 1) // every * every if every else depth  # the backward pass begins there: all of it is kept
         h, kept, places = x, {0: x}, {}
         for number in range(depth):
@@ -127,9 +129,10 @@ class _Layers(torch.autograd.Function):
         (grad,), x, depth = grads, states[0], len(operators)
         passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), list[Tensor]()
         of_support, of_x, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
-        by_layer = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
-        of_weights = by_layer.movedim(0, -3)
-        stack = _Stack(operators, residual, weights, scale, threshold, masks, torch.empty_like(x), lanes)
+        stacked = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
+        of_weights, by_layer = stacked.movedim(0, -3), stacked.unbind(0)
+        maps = weights.unbind(-3)
+        stack = _Stack(operators, residual, maps, scale, threshold, masks, torch.empty_like(x), lanes)
         for first in reversed(range(0, depth, ctx.every)):
             numbers = range(first, min(first + ctx.every, depth))
             if first + 1 not in states:
@@ -140,7 +143,7 @@ class _Layers(torch.autograd.Function):
             for number in reversed(numbers):
                 select.grad_input(grad, states[number + 1], 0.0, grad_input=passed)  # > 0 iff relu and mask let it pass
                 multiply(stack.propagate(number, states[number]).mT, passed, by_layer[number])
-                multiply(passed, weights.select(-3, number).mT, of_support)
+                multiply(passed, maps[number].mT, of_support)
                 of_residual += of_support
                 product(operators[number].transpose, of_support.flatten(0, -2), scale, of_x.flatten(0, -2))
                 grad = of_x

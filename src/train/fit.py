@@ -118,7 +118,7 @@ def make_fit(
     Args:
         team: the processes that train together, of which the first alone evaluates, measures and shows a bar.
     """
-    if model.recomputes:
+    if model.recomputes and not model.reuses_buffers:
         give_back_freed_blocks()
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
