@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hydra.utils import get_class
-
 from src.data.prepare import load
-from src.replicas import obstacle
 from src.settings import config_hash
 from src.study.grid import Cell
 from src.study.work import Job
+from src.train.replicas import refuse
 
 TOGETHER = 10  # at most, where the study chooses
 STATE = 200_000  # numbers in a state, nodes times hidden, up to which it was measured to be faster: Cora's have 173,312
@@ -46,9 +44,10 @@ def group(jobs: Sequence[Job], replicas: str | int, workers: int) -> list[tuple[
 def can_replicate(settings: dict[str, Any]) -> bool:
     """Whether such cells can be trained together."""
     try:
-        return obstacle(settings) is None and bool(get_class(settings["model"]["_target_"]).can_replicate)
-    except Exception:  # the cell itself will say what is wrong with it
+        refuse(settings)
+    except Exception:  # what else is wrong with the cell it will say itself
         return False
+    return True
 
 
 def _small(cell: Cell, known: dict[str, int]) -> bool:

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
+from src.data.atomic import save_whole
 from src.graph.batches import OneGraph
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
@@ -100,9 +100,7 @@ class Member:
         content["state_dict"] = {name: value.clone() for name, value in replicas.weights(place).items()}
         optimizer = self.model.configure_optimizers().state_dict()
         content["optimizer_states"] = [optimizer | {"state": dict(enumerate(replicas.moments(place)))}]
-        part = (self.folder / LAST).with_suffix(".part")
-        torch.save(content, part)
-        part.replace(self.folder / LAST)
+        save_whole(content, self.folder / LAST)
 
     def finish(self, weights: dict[str, Tensor]) -> Result:
         """Measure, test and record as a run by itself does; `weights` are those after the last epoch."""

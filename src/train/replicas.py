@@ -12,7 +12,6 @@ from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 from hydra.utils import get_class
 from torch import Tensor
@@ -31,6 +30,7 @@ from src.train.fit import hearing_ctrl_c, holding_ctrl_c, quiet_libraries
 from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, code_hash, resumable, run_name
 from src.train.member import Member
 from src.train.memory import check_memory, keep_freed_blocks
+from src.train.prepared import use_threads
 from src.train.run import Result, describe, open_run
 
 Labels = dict[str, str]
@@ -55,9 +55,8 @@ def run_replicas(
         KeyboardInterrupt: after those at work have written their checkpoints and are closed as interrupted.
     """
     quiet_libraries()
-    if settings[0]["trainer"]["threads"]:
-        torch.set_num_threads(settings[0]["trainer"]["threads"])
     refuse(settings[0])
+    use_threads(settings[0]["trainer"])
     rows = list(zip(settings, origins, labels or [{} for _ in settings], strict=True))
     if all(one["ckpt"] == "last" for one in settings):
         rows = [row for row in rows if not _finished(row[0])] or rows
