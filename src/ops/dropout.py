@@ -51,7 +51,7 @@ def dropout(x: Tensor, p: float, masks: MaskSource) -> tuple[Tensor, float]:
 
     Args:
         x: float tensor of any shape.
-        p: probability in [0, 1), rounded to a multiple of 1/65536.
+        p: probability in [0, 1), rounded to a multiple of 1/256.
         masks: the source of random lanes.
 
     Returns:

@@ -9,25 +9,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEVELS = 1 << 16  # a lane is 16 bits: probabilities are multiples of 1/65536
+LEVELS = 1 << 8  # a lane is 8 bits: probabilities are multiples of 1/256, as in FlashAttention's dropout
 
 
 def draw_threshold(p: float) -> tuple[float, float]:
-    """The threshold below or at which a 16-bit lane is dropped, and the exact scale that keeps the mean.
+    """The threshold below or at which an 8-bit lane is dropped, and the exact scale that keeps the mean.
 
-    A lane r is uniform on -32768..32767; it is dropped if r <= threshold, which happens with probability
-    k / 65536 where k = round(65536 p). The scale is 1 / (1 - k / 65536), so E[mask * scale] = 1 exactly.
+    A lane r is uniform on -128..127; it is dropped if r <= threshold, which happens with probability k / 256 where
+    k = round(256 p). The scale is 1 / (1 - k / 256), so E[mask * scale] = 1 exactly.
     """
     dropped = min(round(p * LEVELS), LEVELS - 1)
     return float(dropped - LEVELS // 2 - 1), LEVELS / (LEVELS - dropped)
 
 
 class MaskSource:
-    """16-bit random lanes, restarted at every training step from (seed, step).
+    """8-bit random lanes, restarted at every training step from (seed, step).
 
     Nothing but the step number has to be saved for an interrupted run to go on with the same masks, and nothing
-    depends on torch's global generator. On the CPU the bits come from NumPy's SFC64: raw 64-bit draws seen as four
-    lanes, which costs a thirtieth of torch's bernoulli for the same number of elements; drawn ahead in larger blocks
+    depends on torch's global generator. On the CPU the bits come from NumPy's SFC64: raw 64-bit draws seen as eight
+    lanes, which costs a small part of torch's bernoulli for the same number of elements; drawn ahead in larger blocks
     they cost more, for they leave the processor's cache. On other devices torch's own generator is used.
 
     Args:
@@ -50,17 +50,17 @@ class MaskSource:
             self._generator.manual_seed(self._word())
 
     def lanes(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Independent lanes, uniform on -32768..32767, int16 of the given shape."""
+        """Independent lanes, uniform on -128..127, int8 of the given shape."""
         size = math.prod(shape)
         if device.type == "cpu":
-            return torch.from_numpy(self.words(-(-size // 4)).view(np.int16)[:size]).view(shape)
+            return torch.from_numpy(self.words(-(-size // 8)).view(np.int8)[:size]).view(shape)
         if self._generator is None:
             self._generator = torch.Generator(device).manual_seed(self._word())
         low, high = -LEVELS // 2, LEVELS // 2
-        return torch.randint(low, high, shape, dtype=torch.int16, device=device, generator=self._generator)
+        return torch.randint(low, high, shape, dtype=torch.int8, device=device, generator=self._generator)
 
     def words(self, count: int) -> np.ndarray:
-        """The next 64-bit words of the stream, four lanes each."""
+        """The next 64-bit words of the stream, eight lanes each."""
         return self._bits.random_raw(count)
 
     @property

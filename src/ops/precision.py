@@ -14,8 +14,8 @@ R = TypeVar("R")
 def full_precision(function: Callable[P, R]) -> Callable[P, R]:
     """The function without autocast, tensors of fewer bits than 32 given to it as float32.
 
-    Sparse kernels know no bfloat16 on a CPU, and a 16-bit lane, rounded to bfloat16, would be dropped with another
-    probability than asked for. Without autocast nothing happens.
+    Sparse kernels know no bfloat16 on a CPU, and what dropout leaves pending is multiplied there. Without autocast
+    nothing happens.
     """
 
     @functools.wraps(function)

@@ -28,7 +28,7 @@ class ReplicaMasks:
             source.restart(step)
 
     def lanes(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Independent lanes, int16 of the given shape; as many rows of it for each replica, one replica after another.
+        """Independent lanes, int8 of the given shape; as many rows of it for each replica, one replica after another.
 
         Args:
             shape: (r m, ...): (r, n, f) for states, (r e,) for entries.
@@ -37,8 +37,8 @@ class ReplicaMasks:
         if device.type != "cpu":
             return torch.cat([source.lanes(each, device) for source in self.sources])
         size = math.prod(each)
-        words = np.stack([source.words(-(-size // 4)) for source in self.sources])
-        return torch.from_numpy(words.view(np.int16)[:, :size]).reshape(shape)
+        words = np.stack([source.words(-(-size // 8)) for source in self.sources])
+        return torch.from_numpy(words.view(np.int8)[:, :size]).reshape(shape)
 
     def keep(self, replicas: Sequence[int]) -> None:
         """Go on with these alone."""

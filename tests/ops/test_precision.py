@@ -38,6 +38,6 @@ def test_the_first_tensor_tells_the_device() -> None:
 
 def test_only_short_numbers_are_made_longer() -> None:
     for kind, becomes in ((torch.bfloat16, torch.float32), (torch.float16, torch.float32),
-                          (torch.float64, torch.float64), (torch.int16, torch.int16)):  # fmt: skip
+                          (torch.float64, torch.float64), (torch.int8, torch.int8)):  # fmt: skip
         assert full(torch.zeros(2, dtype=kind)).dtype == becomes
     assert full("text") == "text"

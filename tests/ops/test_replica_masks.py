@@ -17,7 +17,7 @@ def test_the_lanes_of_each_are_those_of_its_own_source(shape: tuple[int, ...]) -
         source.restart(6)
     for _ in range(2):  # a word that is not used up is not carried on
         drawn = masks.lanes(shape, CPU)
-        assert drawn.shape == shape and drawn.dtype == torch.int16
+        assert drawn.shape == shape and drawn.dtype == torch.int8
         for lanes, source in zip(drawn.chunk(3), sources, strict=True):
             assert torch.equal(lanes.flatten(), source.lanes((shape[0] // 3, *shape[1:]), CPU).flatten())
 
