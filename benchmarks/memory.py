@@ -3,7 +3,7 @@
 GCNII that keeps what its layers make, GCNII that recomputes it (`memory=checkpoint`), and RevGCN, each with 64 channels
 and in a process of its own, on one thread. Memory is the highest that the process reaches in three steps beyond what it
 holds with graph, weights and a first, shallow step; seconds are those of the processor, of the fastest step. Takes some
-minutes.
+minutes. Writes results/cost/memory.png and memory.csv beside it.
 """
 
 import argparse
@@ -12,7 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +26,8 @@ from src.train.build import build_model
 from src.train.fit import quiet_libraries
 from src.train.memory import estimate_memory, give_back_freed_blocks
 
-DEPTHS = (64, 256, 1024)
+DEPTHS = (16, 64, 256, 1024)
+FOLDER = Path("results/cost")
 NETWORKS = {
     "GCNII full": ("model=gcnii", "memory=full"),
     "GCNII checkpoint": ("model=gcnii", "memory=checkpoint"),
@@ -33,11 +36,11 @@ NETWORKS = {
 STEPS = 3
 
 
-def measure(typed: tuple[str, ...], depth: int) -> str:
-    """`seconds s, memory MB (estimate MB)` of one network at one depth."""
+def measure(name: str, depth: int) -> dict[str, str | float]:
+    """Seconds, memory and its estimate (MB) of one network at one depth."""
     quiet_libraries()
     torch.set_num_threads(1)
-    settings = compose_settings(["dataset=cora", "recipe=none", "hidden=64", f"depth={depth}", *typed])
+    settings = compose_settings(["dataset=cora", "recipe=none", "hidden=64", f"depth={depth}", *NETWORKS[name]])
     dataset, _ = load(settings["dataset"])
     graph = make_batches(settings, dataset).probe
     times, before = [], 0.0
@@ -56,23 +59,49 @@ def measure(typed: tuple[str, ...], depth: int) -> str:
             times.append(time.process_time() - start)
     peak = memory("VmHWM") - before
     estimate = estimate_memory(settings, graph, dataset.num_classes)[settings["memory"]] / 1e6
-    return f"{min(times[1:]):.2f} s, {peak:,.0f} MB ({estimate:,.0f})"
+    return {"network": name, "depth": depth, "seconds": min(times[1:]), "peak_mb": peak, "estimate_mb": estimate}
+
+
+def figure(cells: pd.DataFrame) -> Figure:
+    """Memory against depth, measured (points) and estimated (lines), and seconds against depth."""
+    made = Figure(figsize=(9.6, 3.8), layout="constrained")
+    memories, seconds = made.subplots(1, 2)
+    for name, group in cells.groupby("network", sort=False):
+        (line,) = memories.plot(group["depth"], group["estimate_mb"], "--", linewidth=1)
+        memories.plot(group["depth"], group["peak_mb"], "o", color=line.get_color(), label=name)
+        seconds.plot(group["depth"], group["seconds"], "o-", color=line.get_color(), linewidth=1)
+    memories.set(title="peak memory beyond graph and weights; dashed: the estimate", ylabel="MB")
+    seconds.set(title="a training step, one thread", ylabel="seconds")
+    for axes in (memories, seconds):
+        axes.set(xlabel="layers", xscale="log", yscale="log")
+        axes.set_xticks(sorted(cells["depth"].unique()), sorted(cells["depth"].unique()))
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.title.set_size(10)
+    memories.legend(frameon=False)
+    return made
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.add_argument("depths", nargs="*", type=int, default=DEPTHS, help=f"{DEPTHS} if left out")
     depths = parser.parse_args().depths
-    table = Table("one step", *(f"{depth} layers" for depth in depths))
+    table, measured = Table("one step", *(f"{depth} layers" for depth in depths)), []
     console = Console()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for name, typed in NETWORKS.items():
-            cells = []
-            for depth, cell in zip(depths, pool.map(measure, [typed] * len(depths), depths), strict=True):
-                console.print(f"{name}, {depth} layers: {cell}")  # deep ones take a while
-                cells.append(cell)
-            table.add_row(name, *cells)
+        for name in NETWORKS:
+            texts = []
+            for cell in pool.map(measure, [name] * len(depths), depths):
+                text = f"{cell['seconds']:.2f} s, {cell['peak_mb']:,.0f} MB ({cell['estimate_mb']:,.0f})"
+                console.print(f"{name}, {cell['depth']} layers: {text}")  # deep ones take a while
+                measured.append(cell)
+                texts.append(text)
+            table.add_row(name, *texts)
     console.print(table)
+    cells = pd.DataFrame(measured)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    cells.to_csv(FOLDER / "memory.csv", index=False)
+    figure(cells).savefig(FOLDER / "memory.png", dpi=150)
 
 
 if __name__ == "__main__":

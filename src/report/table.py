@@ -32,6 +32,9 @@ def markdown(cells: pd.DataFrame, first: str = "") -> str:
         differences = difference_rows(group)
         if len(differences) > 1:
             parts += ["Differences in points, paired by seed and split:", markdown_table(differences)]
+        deeper = depth_rows(group)
+        if len(deeper[0]) > 1:
+            parts += [f"Beyond {deeper[0][0]}, in points, paired by seed and split:", markdown_table(deeper)]
         parts += ["What became of the networks:", markdown_table(verdict_rows(group))]
         parts += [
             "State after the last layer, medians:",
@@ -70,6 +73,16 @@ def difference_rows(cells: pd.DataFrame) -> Rows:
             continue
         values = [paired(scores(groups[base], depth), scores(group, depth)) for depth in depths]
         rows.append([f"{line} - {base}", *(accuracy(value, sign=True) if value else "-" for value in values)])
+    return rows
+
+
+def depth_rows(cells: pd.DataFrame) -> Rows:
+    """What each depth gains or loses against the shallowest one of the study."""
+    first, *deeper = sorted(cells["depth"].unique())
+    rows = [[f"{first} layers", *map(str, deeper)]]
+    for line, group in cells.groupby("line", sort=False):
+        values = [paired(scores(group, first), scores(group, depth)) for depth in deeper]
+        rows.append([str(line), *(accuracy(value, sign=True) if value else "-" for value in values)])
     return rows
 
 

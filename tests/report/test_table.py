@@ -12,6 +12,7 @@ from src.config import CONF
 from src.report.cells import Report
 from src.report.table import (
     accuracy_rows,
+    depth_rows,
     difference_rows,
     markdown,
     markdown_table,
@@ -138,6 +139,21 @@ def test_lines_without_a_common_run_have_no_difference(frame: Frame) -> None:
     assert difference_rows(cells)[1] == ["GCNII - GCN", "-"]
 
 
+def test_each_depth_is_compared_with_the_shallowest_over_the_runs_that_both_have(frame: Frame) -> None:
+    parts = [frame("GCN", 4, [0.82, 0.80, 0.85]), frame("GCN", 2, [0.80, 0.81, 0.79]), frame("GCN", 8, [0.9, None])]
+    mean, half = interval([0.82 - 0.80, 0.80 - 0.81, 0.85 - 0.79])
+    other = frame("GCNII", 8, [0.9])
+    assert depth_rows(pd.concat([*parts, other])) == [
+        ["2 layers", "4", "8"],
+        ["GCN", f"{100 * mean:+.1f} +- {100 * half:.1f}", "+10.0"],
+        ["GCNII", "-", "-"],
+    ]
+
+
+def test_one_depth_is_compared_with_none(frame: Frame) -> None:
+    assert "Beyond" not in markdown(frame("GCN", 2, [0.8, 0.8]))
+
+
 def test_verdicts_are_counted_and_what_has_none_by_its_outcome(frame: Frame) -> None:
     cells = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="missing", verdict=None)])
     assert verdict_rows(cells) == [["line", "2", "4"], ["GCN", "2 healthy, 1 diverged", "1 missing"]]
@@ -196,6 +212,8 @@ def test_interval_over_several_splits_is_that_of_their_means(frame: Frame) -> No
 def test_whole_text_is_valid_markdown(report: Report) -> None:
     text = markdown(report.cells)
     found = tables(text)
+    deeper = found.pop(2)
+    assert deeper[0] == ["2 layers", "4"] and len(deeper) == 6
     assert [len(table) - 1 for table in found] == [5, 4, 5, 5, 5]  # accuracies, differences, verdicts, states, seconds
     for table in found:
         assert set(map(len, table)) == {3}
