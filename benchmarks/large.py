@@ -2,11 +2,12 @@
 
 The graphs are `dataset=sbm_large` of 10,000, 100,000 and 1,000,000 nodes with ten times as many edges, generated where
 they are not prepared yet. `full` trains on the whole graph at every step, `cluster` on batches of some 5,000 nodes and
-those around them. Training and evaluation are each measured in a process of their own, on one thread: the median of
-three epochs after a first one, the steps alone; and one exact evaluation of all nodes. Memory is the highest that is
-reached beyond what is held before, and in parentheses the part of it that is in no file, since pages of memory-mapped
-files can be given up at any time. The time until the first batch holds the cut where it is not kept from before. A
-million nodes as a whole need some twenty GB: give sizes to leave them out, `python -m benchmarks.large 10000 100000`.
+those around them. Generation, training and evaluation are each measured in a process of their own, on as many threads
+as there are cores: the median of three epochs after a first one, of a million nodes the first one alone, the steps
+without validation; and one exact evaluation of all nodes. Memory is the highest that is reached beyond what is held
+before, and in parentheses the part of it that is in no file, since pages of memory-mapped files can be given up at any
+time. The time until the first batch holds the cut where it is not kept from before. Give sizes to leave some out,
+`python -m benchmarks.large 10000 100000`.
 """
 
 import argparse
@@ -28,16 +29,18 @@ from src.data.rewire import rewire
 from src.settings import compose_settings
 from src.train.build import build_model
 from src.train.fit import quiet_libraries
+from src.train.prepared import use_threads
 
 SIZES = (10_000, 100_000, 1_000_000)
 LOADERS = ("full", "cluster")
 PART, BATCH_PARTS = 500, 10  # nodes of a part, parts of a batch
 EPOCHS = 3
+MANY = 1_000_000  # nodes from which on one epoch, the first, has to do
 
 
 def settings_of(nodes: int, loader: str) -> list[str]:
     """What is typed for one measurement."""
-    typed = ["dataset=sbm_large", f"dataset.nodes={nodes}", "model=gcnii", "depth=16", "trainer.threads=1"]
+    typed = ["dataset=sbm_large", f"dataset.nodes={nodes}", "model=gcnii", "depth=16"]
     parts = [f"loader.parts={nodes // PART}", f"loader.batch_parts={BATCH_PARTS}"] if loader == "cluster" else []
     return [*typed, f"loader={loader}", *parts]
 
@@ -72,12 +75,21 @@ class Peak(threading.Thread):
 
 
 def start(nodes: int, loader: str) -> dict[str, Any]:
-    """The settings of one measurement, whose graph lies on disk."""
+    """The settings of one measurement."""
     quiet_libraries()
-    torch.set_num_threads(1)
     settings = compose_settings(settings_of(nodes, loader))
-    load(settings["dataset"])  # generated here, not measured
+    use_threads(settings["trainer"])
     return settings
+
+
+def generate(nodes: int) -> str:
+    """Seconds until the graph lies on disk, and memory."""
+    settings = start(nodes, "full")
+    with Peak() as peak:
+        begin = time.perf_counter()
+        load(settings["dataset"])
+        seconds = time.perf_counter() - begin
+    return f"{seconds:.1f} s, {peak}"
 
 
 def train(nodes: int, loader: str) -> tuple[str, ...]:
@@ -92,7 +104,7 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
         ready = time.perf_counter() - begin
         model = build_model(settings, batches.probe, dataset.num_classes)
         optimizer = model.configure_optimizers()
-        for epoch in range(EPOCHS + 1):
+        for epoch in range(1 if nodes >= MANY else EPOCHS + 1):
             batches.set_epoch(epoch)
             begin = time.perf_counter()
             for number, graph in enumerate(batches):
@@ -101,7 +113,7 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
                 model.training_step(graph, number).backward()
                 optimizer.step()
             times.append(time.perf_counter() - begin)
-    epoch_time = statistics.median(times[1:])
+    epoch_time = statistics.median(times[1:] or times)
     return f"{ready:.1f} s", f"{epoch_time:.1f} s", str(peak), f"{statistics.fmean(sizes):,.0f}"
 
 
@@ -124,12 +136,16 @@ def main() -> None:
     parser.add_argument("nodes", nargs="*", type=int, default=SIZES, help="sizes; all three if left out")
     options = parser.parse_args()
     table = Table("nodes", "loader", "ready after", "epoch", "its memory", "nodes a batch", "evaluation", "its memory")
+    console = Console(width=120)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         for nodes in options.nodes:
+            console.print(f"{nodes:,} nodes: on disk after {pool.submit(generate, nodes).result()}")
             for loader in LOADERS:
                 found = [pool.submit(what, nodes, loader) for what in (train, evaluate)]
-                table.add_row(f"{nodes:,}", loader, *(text for future in found for text in future.result()))
-    Console(width=120).print(table)
+                texts = [text for future in found for text in future.result()]
+                console.print(f"{nodes:,} nodes, {loader}: {', '.join(texts)}")  # a million take minutes
+                table.add_row(f"{nodes:,}", loader, *texts)
+    console.print(table)
 
 
 if __name__ == "__main__":
