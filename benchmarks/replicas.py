@@ -30,7 +30,8 @@ from src.train.build import build_model
 from src.train.fit import quiet_libraries
 from src.train.memory import keep_freed_blocks
 from src.train.replicas import run_replicas
-from src.train.run import Result, run
+from src.train.result import Result
+from src.train.run import run
 
 KINDS = {
     "Texas, GCNII-32, splits": ("dataset=texas", "model=gcnii", "depth=32"),

@@ -17,7 +17,7 @@ from src.tracking.run import TrackedRun
 from src.train.callbacks import BestState, FirstEpoch, Recorder
 from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
-from src.train.run import Result, evaluate, record
+from src.train.result import Result, evaluate, record
 
 
 @dataclass

@@ -31,7 +31,7 @@ from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, code_hash, 
 from src.train.member import Member
 from src.train.memory import check_memory, keep_freed_blocks
 from src.train.prepared import use_threads
-from src.train.run import Result, describe, open_run
+from src.train.result import Result, describe, open_run
 
 Labels = dict[str, str]
 

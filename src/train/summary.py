@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from src.statistics import counted, summarize
 from src.tracking.ui import how_to_see
-from src.train.run import Result
+from src.train.result import Result
 
 
 def summary(result: Result) -> str:

@@ -9,6 +9,7 @@ from src.study.run import run_study
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT
 from src.train.identity import LAST, LOCK, checkpoint_folder
+from src.train.result import evaluate
 from tests.study.conftest import Study, options
 
 ONE = {"GCN": "model=gcn"}
@@ -120,18 +121,15 @@ def test_a_run_that_is_at_work_is_left_alone(study: Study) -> None:
 
 def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = study.cells("depth=2", "seed=0,1,2", lines=ONE)
-    from src.train import run as training
-
-    saved = training.evaluate
     calls: list[int] = []
 
     def interrupted(*args: object) -> None:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        saved(*args)  # type: ignore[arg-type]
+        evaluate(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "evaluate", interrupted)
+    monkeypatch.setattr("src.train.run.evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         study.run(cells)
     assert "interrupted, 1 of 3 cells are done: the same command goes on" in capsys.readouterr().err

@@ -7,11 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.tracking import MlflowClient
 
 from src.settings import compose_settings
 
 Train = Callable[..., "subprocess.CompletedProcess[str]"]
+Compose = Callable[..., dict[str, Any]]
 SMALL = ["dataset=csbm", "dataset.nodes=120", "progress=false", "trainer.threads=1"]
+CURVES = (
+    "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
+    "mean_average_distance", "effective_rank", "gradient_norm", "gradient_norm_first_epoch",
+)  # fmt: skip
+REWIRED = ("dataset.nodes=60", "model=gcn", "depth=3", "epochs=4", "measures=[dirichlet_energy]")
+TREE = ("dataset=tree_neighbors_match", "dataset.radius=2", "recipe=none", "hidden=8", "epochs=4")
+
+
+def history(settings: dict[str, Any], run_id: str, metric: str) -> list[tuple[int, float]]:
+    points = MlflowClient(settings["tracking"]["uri"]).get_metric_history(run_id, metric)
+    return sorted((point.step, point.value) for point in points)
 
 
 def command_line(*overrides: str) -> list[str]:
@@ -33,7 +46,7 @@ def train(workshop: Path, environment: dict[str, str]) -> Train:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
     """Settings of a small run that records below `tmp_path`."""
     monkeypatch.setattr("src.train.identity.CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr("src.data.raw.PREPARED", tmp_path / "prepared")
@@ -41,6 +54,19 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., d
     def compose(*overrides: str) -> dict[str, Any]:
         found = compose_settings([*SMALL, "tracking.artifacts=[config]", *overrides])
         found["tracking"]["uri"] = f"sqlite:///{tmp_path / 'mlflow.db'}"
+        return found
+
+    return compose
+
+
+@pytest.fixture
+def tasks(settings: Compose) -> Compose:
+    """Settings of a small run on a task: those of `settings` name nodes, which a task has no setting for."""
+
+    def compose(*overrides: str) -> dict[str, Any]:
+        uri = settings()["tracking"]["uri"]
+        found = compose_settings([*overrides, "progress=false", "trainer.threads=1", "tracking.artifacts=[states]"])
+        found["tracking"]["uri"] = uri
         return found
 
     return compose

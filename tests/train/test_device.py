@@ -11,7 +11,7 @@ from src.graph.batches import OneGraph
 from src.train.device import batches_on, on_what_is_here
 from src.train.identity import checkpoint_folder
 from src.train.run import run
-from tests.train.test_run import Compose, history
+from tests.train.conftest import Compose, history
 
 
 def test_without_a_gpu_the_processor_trains_and_a_sentence_says_so(

@@ -17,9 +17,8 @@ from src.train.identity import checkpoint_folder
 from src.train.place import Place
 from src.train.ranks import Helpers, Team
 from src.train.run import run
-from tests.train.conftest import Train, command_line
+from tests.train.conftest import Compose, Train, command_line
 from tests.train.test_main import client, wait_for_checkpoint, weights
-from tests.train.test_run import Compose
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 PARTS = (

@@ -16,7 +16,8 @@ from src.tracking.run import TrackedRun
 from src.train.identity import FINAL, LAST, checkpoint_folder
 from src.train.member import Member
 from src.train.replicas import run_replicas
-from src.train.run import Result, run
+from src.train.result import Result
+from src.train.run import run
 
 Compose = Callable[..., dict[str, Any]]
 SMALL = ("dataset.signal=0.4", "hidden=8", "depth=3")

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 from src.graph.cluster import ClusterBatches
 from src.train.identity import checkpoint_folder
 from src.train.run import run
-from tests.train.test_run import CURVES, Compose, history
+from tests.train.conftest import CURVES, Compose, history
 
 CLUSTER = [
     "dataset=sbm_large", "dataset.degree=6", "dataset.block_size=12", "dataset.features=8", "dataset.classes=3",

@@ -1,7 +1,7 @@
 """The short result."""
 
 from src.measures.diagnosis import Diagnosis
-from src.train.run import Result
+from src.train.result import Result
 from src.train.summary import outcome_line, summary
 
 
