@@ -173,12 +173,18 @@ def protocol(cells: pd.DataFrame) -> str:
     code = cells["code_hash"].nunique() > cells["model"].nunique()
     return (
         f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}; {runs}. Mean +- half the 95 %"
-        f" t-interval over {over}. The tested state is the one that is best on validation data; the test set is read"
-        " once. Settings: "
+        f" t-interval over {over}. The tested state is the one that is best on {_monitored(cells)} data; the test set"
+        " is read once. Settings: "
         f"{_recipes(cells)}. The same at every depth, not tuned by depth."
         + (" Not all runs of a model are of the same code: see code_hash." if code else "")
         + " Every run: cells.csv."
     )
+
+
+def _monitored(cells: pd.DataFrame) -> str:
+    """`validation`, but for tasks whose protocol selects by training accuracy."""
+    kinds = {"training" if "monitor=train_acc" in words.split() else "validation" for words in cells["typed"].dropna()}
+    return " or ".join(sorted(kinds, reverse=True)) or "validation"
 
 
 def _recipes(cells: pd.DataFrame) -> str:

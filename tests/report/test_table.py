@@ -188,6 +188,13 @@ def test_what_a_table_tells_anyway_is_no_setting(frame: Frame) -> None:
     assert "Settings: GCN: published/cora-gcn with lr=0.1. " in protocol(cells)
 
 
+def test_protocol_tells_what_selected_the_state(frame: Frame) -> None:
+    usual, task = frame("GCN", 2, [0.8]), frame("GCN", 4, [0.8], typed="model=gcn monitor=train_acc")
+    assert "best on validation data" in protocol(usual)
+    assert "best on training data" in protocol(task)
+    assert "best on validation or training data" in protocol(pd.concat([usual, task]))
+
+
 def test_protocol_tells_when_runs_of_a_model_differ_in_code(frame: Frame) -> None:
     same, other = frame("GCN", 2, [0.8]), frame("GCN", 4, [0.8], code_hash="d")
     assert "code_hash" not in protocol(same)
