@@ -29,6 +29,7 @@ from src.data.rewire import rewire
 from src.settings import compose_settings
 from src.train.build import build_model
 from src.train.fit import quiet_libraries
+from src.train.memory import decide_memory, suit_heap
 from src.train.prepared import use_threads
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -102,7 +103,8 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
         dataset, data_hash = load(settings["dataset"])
         batches = rewire(dataset, data_hash, settings).batches
         ready = time.perf_counter() - begin
-        model = build_model(settings, batches.probe, dataset.num_classes)
+        model = build_model(decide_memory(settings, batches, dataset.num_classes), batches.probe, dataset.num_classes)
+        suit_heap(model, batches.probe.num_nodes, settings["memory"])
         optimizer = model.configure_optimizers()
         for epoch in range(1 if nodes >= MANY else EPOCHS + 1):
             batches.set_epoch(epoch)

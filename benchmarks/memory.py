@@ -24,7 +24,7 @@ from src.data.rewire import make_batches
 from src.settings import compose_settings
 from src.train.build import build_model
 from src.train.fit import quiet_libraries
-from src.train.memory import estimate_memory, give_back_freed_blocks
+from src.train.memory import estimate_memory, suit_heap
 
 DEPTHS = (16, 64, 256, 1024)
 FOLDER = Path("results/cost")
@@ -46,8 +46,7 @@ def measure(name: str, depth: int) -> dict[str, str | float]:
     times, before = [], 0.0
     for layers, steps in ((2, 1), (depth, STEPS)):  # the first brings libraries and buffers with it
         model = build_model(settings | {"depth": layers}, graph, dataset.num_classes)
-        if model.recomputes and not model.reuses_buffers:
-            give_back_freed_blocks()
+        suit_heap(model, graph.num_nodes, settings["memory"])
         optimizer = model.configure_optimizers()
         before = memory("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts anew

@@ -21,7 +21,7 @@ from src.train.callbacks import BestState, EpochBar, EpochLog, Evaluation, First
 from src.train.device import batches_on, may_capture
 from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
-from src.train.memory import give_back_freed_blocks
+from src.train.memory import suit_heap
 from src.train.ranks import Team, backend_of
 from src.train.together import Agreement
 
@@ -118,8 +118,7 @@ def make_fit(
     Args:
         team: the processes that train together, of which the first alone evaluates, measures and shows a bar.
     """
-    if model.recomputes and not model.reuses_buffers:
-        give_back_freed_blocks()
+    suit_heap(model, batches.probe.num_nodes, settings["memory"])
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
     trained = batches

@@ -25,6 +25,7 @@ AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment,
 PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
 HOLES = 3.1  # what a heap that is left alone grew to, times what it held, at most: GCNII 2.2, GCN 3.1 (benchmarks.cost)
 BLOCK_SIZE = 1 << 17  # bytes; larger ones are given back when they are free
+MAPPED = 32 << 20  # bytes; glibc by itself maps larger ones anew every time
 FITS = 0.8  # part of the free memory that may be asked for: the estimate is good to some 20 %
 
 
@@ -145,15 +146,30 @@ def check_memory(settings: dict[str, Any], graph: Graph, num_classes: int, count
         )
 
 
-def keep_freed_blocks() -> None:
-    """Have the C library keep what is freed from now on, up to 32 MB a block, for the next request.
+def suit_heap(model: NodeClassifier, nodes: int, asked: str) -> None:
+    """Tell the C library what to do with freed blocks, where the states of this network are better off with it.
 
-    Every step of replicas makes and frees tens of megabytes. Given back, each block has to be filled with zeros by the
-    system before it is used again: a fifth of a step on two cores. Elsewhere than on glibc nothing is done.
+    Kept blocks leave holes: large ones are kept only where `memory` was `asked` to be `auto`, which has allowed for
+    them.
+    """
+    if model.recomputes and not model.reuses_buffers:
+        give_back_freed_blocks()
+    elif asked == "auto" and 4 * nodes * model.settings.hidden > MAPPED:
+        keep_freed_blocks()
+
+
+def keep_freed_blocks() -> None:
+    """Have the C library keep what is freed from now on for the next request.
+
+    Every step of replicas makes and frees tens of megabytes, and states of more than 32 MB are never kept otherwise.
+    Given back, each block has to be filled with zeros by the system before it is used again: a fifth of a step of
+    replicas on two cores, half of one of a GCN on 100,000 nodes with 128 channels. Elsewhere than on glibc nothing is
+    done.
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
-        library.mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, the largest there is
+        for largest in (MAPPED, 2**31 - 1):  # before 2.35 glibc takes no more than the first
+            library.mallopt(-3, largest)  # M_MMAP_THRESHOLD
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
         library.mallopt(-2, 64 << 20)  # M_TOP_PAD
 

@@ -1,3 +1,4 @@
+import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,31 @@ graph, (memory, *typed) = make_graph(20_000), sys.argv[1:]
 settings = settings_of(*typed) | {"memory": memory}
 steps(settings | {"depth": 2})  # libraries and buffers that come with the first step
 print(estimate_memory(settings, graph, 3)[memory], steps(settings))
+"""
+
+
+FAULTS = """
+import resource, sys, torch
+from types import SimpleNamespace
+from src.train.memory import suit_heap
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def states(count):
+    for _ in range(count):
+        torch.ones(NODES, 64)
+
+torch.set_num_threads(1)
+NODES, counted = 200_000, []  # a state has 51 MB
+network = SimpleNamespace(recomputes=False, settings=SimpleNamespace(hidden=64))
+for nodes in (1_000, NODES):
+    suit_heap(network, nodes, "auto")
+    states(2)
+    before = faults()
+    states(10)
+    counted.append(faults() - before)
+print(*counted)
 """
 
 
@@ -122,3 +148,12 @@ def test_deciding_changes_no_experiment() -> None:
 
 def test_free_memory_is_that_of_this_machine() -> None:
     assert free_memory() > 1e6
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_large_states_are_kept_for_the_next_step_and_not_mapped_anew() -> None:
+    command = [sys.executable, "-c", FAULTS]
+    done = run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    small, large = map(int, done.stdout.split())
+    assert 5 * large < small
