@@ -63,9 +63,16 @@ BAD = [
     (["dataset.metric=foo"], "dataset.metric must be one of accuracy, roc_auc, got foo"),
     (["rewiring._target_=os.system"], "rewiring._target_ cannot be changed: write a yaml of its own in conf/rewiring"),
     (["+rewiring.num_edges=5"], "there is no setting rewiring.num_edges: choose one of none"),
-    (["rewiring=random", "rewiring.num_edges=-1"], "rewiring.num_edges must be a whole number in [0, inf), got -1"),
+    (
+        ["rewiring=random", "rewiring.num_edges=-1"],
+        "rewiring.num_edges must be a whole number in [0, 10000000], got -1",
+    ),
     (["rewiring=random", "rewiring.num_edges=1.5"], "rewiring.num_edges must be a whole number, got 1.5"),
-    (["rewiring=random", "rewiring.num_edges=many"], "rewiring.num_edges must be a whole number in [0, inf), got many"),
+    (
+        ["rewiring=fosr", "rewiring.num_edges=many"],
+        "rewiring.num_edges must be a whole number in [0, 10000000], got many",
+    ),
+    (["rewiring=random", "rewiring.num_edges=10000001"], "rewiring.num_edges must be a whole number in [0, 10000000]"),
     (["rewiring=random", "rewiring.layers=first"], "rewiring.layers must be one of all, last, got first"),
     (["rewiring=random", "rewiring.seed=-1"], "rewiring.seed must be a whole number in [0, 4294967295], got -1"),
     (["+loader.parts=3"], "there is no setting loader.parts: choose one of loader.name"),
@@ -92,6 +99,22 @@ BAD = [
     (["dataset=tree_neighbors_match", "dataset.radius=0"], "dataset.radius must be a whole number in [2, 10], got 0"),
     (["dataset=tree_neighbors_match", "dataset.radius=2.5"], "dataset.radius must be a whole number, got 2.5"),
     (["dataset=tree_neighbors_match", "dataset.batch_size=0"], "dataset.batch_size must be a whole number in [1, inf)"),
+    (
+        ["dataset=tree_neighbors_match", "dataset.graphs=1000000000"],
+        "dataset.graphs must be a whole number in [1, 500000]",
+    ),
+    (
+        ["dataset=ring_transfer", "dataset.train_graphs=1000000000"],
+        "dataset.train_graphs must be a whole number in [1, 100",
+    ),
+    (
+        ["dataset=crossed_ring_transfer", "dataset.test_graphs=100001"],
+        "dataset.test_graphs must be a whole number in [1, ",
+    ),
+    (
+        ["dataset=clique_path_transfer", "dataset.test_graphs=100001"],
+        "dataset.test_graphs must be a whole number in [1, ",
+    ),
     (["dataset=tree_neighbors_match", "dataset.keys=x"], "dataset.keys must be one of ordered, shuffled, got x"),
     (["dataset=tree_neighbors_match", "split=3"], "split must be one of 0 for dataset=tree_neighbors_match, got 3"),
     (["dataset=ring_transfer", "dataset.size=2"], "dataset.size must be a whole number in [3, 200], got 2"),

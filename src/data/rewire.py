@@ -36,6 +36,7 @@ from src.validation import validate
 
 OURS = ("_target_", "seed", "layers")  # settings of every rewiring; the others are its function's own
 PACKAGES = ("src.graph.rewiring", "src.measures")  # what rewirings are made of
+ENTRIES, BYTES = 50_000_000, 100  # rewired edges of a batch, each in both directions, while they are normalised
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +92,13 @@ def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet, wiring: 
         wiring: the edges to propagate over, if not the data's own.
 
     Raises:
-        UserError: there is no such split, or a part of it is empty.
+        UserError: there is no such split, a part of it is empty, or a batch of rewired graphs would take gigabytes.
     """
     last = settings["depth"] if wiring and settings["rewiring"]["layers"] == "last" else None
     if isinstance(dataset, GraphSet):
         size, seed = settings["dataset"]["batch_size"], settings["seed"]
+        if wiring:
+            _refuse_batches(min(size, len(dataset.y)), dataset.num_nodes, wiring.edge_index.shape[1])
         return dataset.batches(settings["split"], size, seed, wiring.edge_index if wiring else None, last)
     graph = dataset.graph(settings["split"], settings["split_seed"])
     if wiring:
@@ -104,6 +107,15 @@ def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet, wiring: 
             x = replace(dataset, x=F.pad(dataset.x, (0, 0, 0, wiring.num_nodes - dataset.num_nodes))).features()
         graph = graph.rewired(x, wiring.edge_index, last)
     return OneGraph(graph)
+
+
+def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
+    """A batch is one graph: what is refused of one of so many nodes is refused of it too."""
+    if graphs * entries > ENTRIES:
+        raise UserError(
+            f"{graphs:,} rewired graphs of {nodes:,} nodes have {graphs * entries:.1e} entries, some"
+            f" {graphs * entries * BYTES / 1e9:,.0f} GB: use dataset.batch_size={max(1, ENTRIES // entries)} or less"
+        )
 
 
 def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:

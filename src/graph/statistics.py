@@ -10,6 +10,7 @@ from torch_geometric.utils import homophily
 HOPS = 10
 Statistics = dict[str, int | float | dict[str, float] | dict[str, str]]
 EXACT, SAMPLE = 4096, 1024  # receptive fields start at every node of graphs up to EXACT nodes, else at SAMPLE nodes
+CELLS = 1 << 24  # nodes times starts of receptive fields at once: some 200 MB
 LARGE = 200_000  # nodes, beyond which receptive fields take minutes and gigabytes
 
 
@@ -49,13 +50,14 @@ def receptive_field(edge_index: Tensor, num_nodes: int, hops: int = HOPS) -> lis
     adjacency = coo_array((np.ones(len(row), np.float32), (row, col)), shape=(num_nodes, num_nodes)).tocsr()
     everywhere = np.arange(num_nodes)
     starts = everywhere if num_nodes <= EXACT else np.random.default_rng(0).permutation(everywhere)[:SAMPLE]
-    reached = np.zeros((num_nodes, len(starts)), np.float32)
-    reached[starts, np.arange(len(starts))] = 1
-    sizes = []
-    for _ in range(hops):
-        reached = np.minimum(reached + np.minimum(adjacency @ reached, 1), 1)
-        sizes.append(float(reached.sum(axis=0, dtype=np.float64).mean()))
-    return sizes
+    sizes = np.zeros(hops)
+    for some in np.array_split(starts, -(-num_nodes * len(starts) // CELLS) or 1):
+        reached = np.zeros((num_nodes, len(some)), np.float32)
+        reached[some, np.arange(len(some))] = 1
+        for k in range(hops):
+            reached = np.minimum(reached + np.minimum(adjacency @ reached, 1), 1)
+            sizes[k] += reached.sum(dtype=np.float64)
+    return [float(size / len(starts)) for size in sizes]
 
 
 def bottleneck_ratio(edge_index: Tensor, num_nodes: int, hidden: int, hops: int) -> list[float]:

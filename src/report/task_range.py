@@ -70,17 +70,24 @@ def size_rows(cells: pd.DataFrame, column: str, published: list[dict[str, Any]])
 
 
 def gain_rows(cells: pd.DataFrame) -> Rows:
-    """Every line with a rewiring against the first line of its model without one."""
+    """Every line with a rewiring against the one without that is typed alike otherwise, else the first of its model."""
     sizes = sorted(cells["size"].unique())
     rows = [["difference", *(f"{size:g}" for size in sizes)]]
-    base = {model: group["line"].iloc[0] for model, group in cells[cells["rewiring"] == "none"].groupby("model")}
+    unchanged = cells[cells["rewiring"] == "none"]
     for line, group in cells[cells["rewiring"] != "none"].groupby("line", sort=False):
-        plain = base.get(group["model"].iloc[0])
-        if plain is None:
+        alike = unchanged[unchanged["model"] == group["model"].iloc[0]]
+        if alike.empty:
             continue
+        same = alike[_without_rewiring(alike).isin(_without_rewiring(group).dropna())]
+        plain = (alike if same.empty else same)["line"].iloc[0]
         pairs = [paired(*(_by_run(cells, name, size, "test_acc") for name in (plain, str(line)))) for size in sizes]
         rows.append([f"{line} - {plain}", *(accuracy(pair, sign=True) if pair else "-" for pair in pairs)])
     return rows
+
+
+def _without_rewiring(cells: pd.DataFrame) -> pd.Series:
+    """What was typed for each cell but for its rewiring."""
+    return cells["typed"].str.replace(r"\brewiring\b\S*", "", regex=True).str.split().str.join(" ")
 
 
 def factor_rows(report: Report, cells: pd.DataFrame) -> Rows:

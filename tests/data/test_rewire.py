@@ -234,6 +234,18 @@ def test_many_graphs_come_in_batches_of_the_dataset_size_in_the_order_of_the_run
     assert (batches.batch_size, batches.seed, batches.task_range, len(batches)) == (8, 5, 3, 4)
 
 
+def test_batches_of_dense_graphs_that_would_not_fit_are_refused(tmp_path: Path) -> None:
+    typed = ["dataset=ring_transfer", "dataset.size=200", "recipe=none", "rewiring=fully_adjacent"]
+    settings = compose_settings([*typed, "dataset.batch_size=5000"])
+    task, fingerprint = load(settings["dataset"])
+    with pytest.raises(
+        UserError, match=r"^5,000 rewired .* 2\.0e\+08 entries, some 20 GB: use dataset\.batch_size=1256 or"
+    ):
+        rewire(task, fingerprint, settings, tmp_path)
+    fitting = compose_settings([*typed, "dataset.batch_size=1256"])
+    assert len(rewire(task, fingerprint, fitting, tmp_path).batches) == 4
+
+
 @pytest.mark.parametrize("layers", ["all", "last"])
 @pytest.mark.parametrize("name", ["virtual_node", "fully_adjacent", "random"])
 @pytest.mark.parametrize("task", ["tree_neighbors_match", "ring_transfer"])

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import pytest
 import torch
@@ -101,6 +102,23 @@ def test_receptive_field_of_a_star(leaves: int) -> None:
 def test_bottleneck_ratio_counts_nodes_by_channel() -> None:
     assert bottleneck_ratio(cycle(9), 9, 4, 5) == [1 / 4, 3 / 4, 5 / 4, 7 / 4, 9 / 4, 9 / 4]
     assert bottleneck_ratio(star(4), 5, 2, 0) == [1 / 2]
+
+
+def test_receptive_fields_are_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    edge_index = torch.cat([cycle(20), 20 + star(9)], dim=1)
+    whole = receptive_field(edge_index, 30)
+    for cells in (1, 100, 899):
+        monkeypatch.setattr(statistics, "CELLS", cells)
+        assert receptive_field(edge_index, 30) == whole
+
+
+def test_receptive_fields_of_a_large_graph_take_little_memory() -> None:
+    ring = cycle(50_000)
+    tracemalloc.start()
+    receptive_field(ring, 50_000, hops=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300e6  # all 1,024 starts at once: 600 MB
 
 
 def test_an_isolated_node_sees_itself() -> None:

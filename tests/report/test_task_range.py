@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from src.report.cells import Report
 from src.report.task_range import (
+    gain_rows,
     is_range_study,
     per_hop,
     range_figure,
@@ -66,6 +67,22 @@ def test_a_rewiring_is_compared_with_the_same_network_run_by_run(report: Report)
     assert "| GCN + FA - GCN | +0.0 +- 0.0 | +30.0 +- 0.0 |" in text
     report.cells.drop(columns="rewiring", inplace=True)
     assert "paired" not in range_tables(report)
+
+
+def test_of_two_variants_of_a_model_each_rewired_one_is_compared_with_its_own(report: Report) -> None:
+    """`rings` has ACMP and attraction alone, the same model with other settings, and both with FoSR."""
+    plain, rewired = (report.cells[report.cells["line"] == line] for line in ("GCN", "GCN + FA"))
+    typed = "model=gcn model.bias=true rewiring=fosr rewiring.num_edges=4 seed=0"
+    variants = [
+        plain.assign(typed="model=gcn seed=0"),
+        rewired.assign(typed="model=gcn rewiring=fully_adjacent seed=0"),
+        plain.assign(line="biased", typed="model=gcn model.bias=true seed=0", test_acc=plain["test_acc"] / 2),
+        rewired.assign(line="biased + FoSR", typed=typed, rewiring="fosr"),
+        rewired.assign(line="tuned + FoSR", typed=f"lr=1 {typed}", rewiring="fosr"),
+    ]
+    rows = gain_rows(pd.concat(variants, ignore_index=True))
+    assert [row[0] for row in rows[1:]] == ["GCN + FA - GCN", "biased + FoSR - biased", "tuned + FoSR - GCN"]
+    assert [row[1] for row in rows[1:]] == ["+0.0 +- 0.0", "+50.0 +- 0.0", "+0.0 +- 0.0"]
 
 
 def test_the_factor_per_hop_is_measured_between_the_node_and_the_answer(report: Report) -> None:

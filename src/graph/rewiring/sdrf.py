@@ -11,6 +11,8 @@ from src.errors import UserError
 from src.graph.rewiring.curved_graph import CurvedGraph, edge_curvature, forman
 
 Array = np.ndarray[Any, Any]
+PAIRS = 50_000_000  # weighed at once around one edge: 4 GB, half a minute
+BYTES = 75  # of a pair: measured
 
 
 def sdrf(
@@ -47,7 +49,8 @@ def sdrf(
         (2, m'), of the same form; 2 num_steps more entries, less those of removed edges.
 
     Raises:
-        UserError: before the last step every component has become a clique.
+        UserError: before the last step every component has become a clique, or two hubs are joined whose neighbours
+            make more pairs than fit into memory.
     """
     graph = CurvedGraph(edge_index, num_nodes)
     for step in range(num_steps):
@@ -65,6 +68,7 @@ def sdrf(
 def _draw(graph: CurvedGraph, tau: float, generator: torch.Generator) -> tuple[int, int] | None:
     """The edge to add, at the most negative edge that leaves one to add; None if none does."""
     for i, j in graph.most_negative_first():
+        _refuse_hubs(len(graph.neighbours[i]), len(graph.neighbours[j]))
         pairs, improvement = candidates(graph.neighbours, i, j)
         if len(pairs):
             weight = np.exp(tau * (improvement - improvement.max())).cumsum()
@@ -72,6 +76,15 @@ def _draw(graph: CurvedGraph, tau: float, generator: torch.Generator) -> tuple[i
             first, second = pairs[min(int(np.searchsorted(weight, point, side="right")), len(pairs) - 1)]
             return int(first), int(second)
     return None
+
+
+def _refuse_hubs(degree_i: int, degree_j: int) -> None:
+    pairs = degree_i * degree_j
+    if pairs > PAIRS:
+        raise UserError(
+            f"rewiring=sdrf would weigh {pairs:.1e} pairs around an edge whose ends have {degree_i:,} and {degree_j:,}"
+            f" neighbours, some {pairs * BYTES / 1e9:,.0f} GB: use rewiring=fosr on a graph with such hubs"
+        )
 
 
 def candidates(neighbours: list[set[int]], i: int, j: int) -> tuple[Array, Array]:

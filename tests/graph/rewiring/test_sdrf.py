@@ -123,3 +123,12 @@ def test_a_component_can_be_filled_and_no_further() -> None:
         sdrf(path(5), 5, seeded(), num_steps=7, tau=1.0, removal_bound=NONE)
     with pytest.raises(UserError, match=r"rewiring\.num_steps=0"):
         sdrf(undirected(), 5, seeded(), num_steps=1, tau=1.0, removal_bound=NONE)
+
+
+def test_two_joined_hubs_are_refused_with_what_they_would_take() -> None:
+    leaves = 7500
+    stars = [torch.stack([torch.full((leaves,), hub), 2 + 2 * torch.arange(leaves) + hub]) for hub in (0, 1)]
+    one_way = torch.cat([torch.tensor([[0], [1]]), *stars], dim=1)
+    before = torch.cat([one_way, one_way.flip(0)], dim=1)
+    with pytest.raises(UserError, match=r"5\.6e\+07 pairs .* 7,501 and 7,501 neighbours, some 4 GB: use rewiring=fosr"):
+        sdrf(before, 2 + 2 * leaves, seeded(), num_steps=1, tau=1.0, removal_bound=NONE)
