@@ -14,6 +14,8 @@ from src.errors import UserError
 from src.graph.rewiring.edges import both_directions, edge_keys, free_pairs
 
 Array = np.ndarray[Any, Any]
+LIMIT = 600  # seconds
+PER_EDGE, PER_ENTRY = 5e-4, 2e-8  # seconds of an iteration, and of each stored entry in it: measured on one core
 
 
 def fosr(
@@ -50,12 +52,18 @@ def fosr(
         (2, m + 2 num_edges), of the same form.
 
     Raises:
-        UserError: fewer pairs than that are free.
+        UserError: fewer pairs than that are free, or it would take more than ten minutes.
     """
     keys = edge_keys(edge_index, num_nodes)
     free = free_pairs(num_nodes, keys.numel())
     if num_edges > free:
         raise UserError(f"only {free} pairs of nodes are not joined yet: use rewiring.num_edges={free} or less")
+    seconds = max(1, iterations) * (PER_EDGE + PER_ENTRY * edge_index.shape[1])
+    if num_edges * seconds > LIMIT:
+        raise UserError(
+            f"rewiring=fosr would take some {num_edges * seconds / 60:,.0f} minutes for {num_edges:,} edges:"
+            f" use rewiring.num_edges={int(LIMIT / seconds)} or less"
+        )
     row, col = edge_index.numpy()
     adjacency = csr_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes))
     degree = np.bincount(row, minlength=num_nodes).astype(np.float64)

@@ -98,3 +98,8 @@ def test_all_free_pairs_can_be_added() -> None:
 def test_more_edges_than_free_pairs_are_refused() -> None:
     with pytest.raises(UserError, match=r"only 10 pairs .*rewiring\.num_edges=10 or less"):
         fosr(path(6), 6, seeded(), num_edges=11, **QUICK)
+
+
+def test_what_would_take_too_long_is_refused_with_what_would_not() -> None:
+    with pytest.raises(UserError, match=r"some 31 minutes for 3,000,000 edges: use rewiring\.num_edges=967804 or less"):
+        fosr(path(3000), 3000, seeded(), num_edges=3_000_000, **QUICK)
