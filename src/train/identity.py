@@ -19,7 +19,7 @@ LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 COMPUTING = (  # files of src that the numbers of a run come from; data has a hash of its own
     "graph/*.py", "measures/*.py", "models/*.py", "ops/*.py",
     "train/build.py", "train/callbacks.py", "train/fit.py", "train/gradients.py", "train/prepared.py",
-    "train/replicas.py", "train/run.py", "train/squashing.py", "train/together.py",
+    "train/replicas.py", "train/result.py", "train/run.py", "train/squashing.py", "train/together.py",
 )  # fmt: skip
 
 
@@ -91,6 +91,12 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
         "git_commit": _git_commit(),
         "outcome": "running",
     }
+
+
+def identity_of(settings: dict[str, Any], data_hash: str) -> dict[str, str]:
+    """What a checkpoint has to agree with to be gone on with: settings, data and code, as hashes."""
+    code = code_hash(settings["model"]["_target_"])
+    return {"config_hash": config_hash(settings), "data_hash": data_hash, "code_hash": code}
 
 
 @functools.cache

@@ -12,10 +12,9 @@ from src.data.rewire import Rewired, rewire
 from src.graph.batches import Batches
 from src.graph.cluster import ClusterBatches
 from src.models.base import NodeClassifier
-from src.settings import config_hash
 from src.train.build import build_model
 from src.train.checkpoint import read_checkpoint
-from src.train.identity import code_hash, resumable
+from src.train.identity import identity_of, resumable
 from src.train.memory import decide_memory
 from src.train.place import Place
 from src.train.ranks import Team
@@ -68,8 +67,7 @@ def _prepare(settings: dict[str, Any], folder: Path, place: Place) -> Prepared:
         batches = batches.share(place.number, place.count)
     model = build_model(decide_memory(settings, batches, dataset.num_classes), rewired.graph, dataset.num_classes)
     model.masks.stream = place.number
-    code = code_hash(settings["model"]["_target_"])
-    identity = {"config_hash": config_hash(settings), "data_hash": rewired.data_hash, "code_hash": code}
+    identity = identity_of(settings, rewired.data_hash)
     checkpoint = resumable(settings["ckpt"], folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
     return Prepared(model, batches, rewired, identity, checkpoint, content)

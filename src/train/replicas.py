@@ -22,12 +22,11 @@ from src.errors import ResumeError, UserError
 from src.graph.batches import OneGraph
 from src.models.replicas import Replicas
 from src.replicas import obstacle
-from src.settings import config_hash
 from src.train.build import build_model
 from src.train.callbacks import EpochBar
 from src.train.checkpoint import read_checkpoint
 from src.train.fit import hearing_ctrl_c, holding_ctrl_c, quiet_libraries
-from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, code_hash, resumable, run_name
+from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable, run_name
 from src.train.member import Member
 from src.train.memory import check_memory, keep_freed_blocks
 from src.train.prepared import use_threads
@@ -97,13 +96,12 @@ def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], restart: boo
     rewired = rewire(dataset, data_hash, first)
     graph = rewired.graph
     check_memory(first, graph, dataset.num_classes, len(rows))
-    code = code_hash(first["model"]["_target_"])
     members = []
     for one, origin, labels in rows:
         train, val, test = dataset.parts(one["split"], one["split_seed"])  # type: ignore[union-attr]
         own = OneGraph(replace(graph, train=train, val=val, test=test))
         model = build_model(one | {"memory": "full"}, own.probe, dataset.num_classes)
-        identity = {"config_hash": config_hash(one), "data_hash": rewired.data_hash, "code_hash": code}
+        identity = identity_of(one, rewired.data_hash)
         folder, content = checkpoint_folder(one), None
         try:
             path = resumable(one["ckpt"], folder)

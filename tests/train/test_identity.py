@@ -1,12 +1,18 @@
 """Names, folders and tags of runs."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 
+from src.config import ROOT
 from src.errors import UserError
 from src.settings import compose_settings
-from src.train.identity import checkpoint_folder, resumable, run_name, tags
+from src.train.fit import make_fit
+from src.train.identity import COMPUTING, checkpoint_folder, resumable, run_name, tags
+from src.train.prepared import prepare
+from src.train.result import evaluate
+from src.train.run import run
 
 
 @pytest.mark.parametrize(
@@ -53,3 +59,10 @@ def test_resumable(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").touch()
     assert resumable("last", tmp_path) == tmp_path / "last.ckpt"
     assert resumable(str(tmp_path / "final.ckpt"), tmp_path) == tmp_path / "final.ckpt"
+
+
+def test_every_file_that_numbers_come_from_is_there_and_those_of_a_run_are_among_them() -> None:
+    found = {path for pattern in COMPUTING for path in (ROOT / "src").glob(pattern)}
+    assert all(any((ROOT / "src").glob(pattern)) for pattern in COMPUTING)
+    for function in (run, evaluate, make_fit, prepare):
+        assert Path(inspect.getfile(function)) in found
