@@ -27,8 +27,9 @@ from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
 from src.train.build import build_model
 from src.train.device import on_what_is_here
-from src.train.fit import Fit, holding_ctrl_c, make_fit, quiet_libraries
+from src.train.fit import Fit, make_fit, quiet_libraries
 from src.train.memory import decide_memory
+from src.train.signals import holding
 
 REPORT_EVERY = 20  # epochs: looking at the other trials costs some milliseconds
 STARTUP_TRIALS, WARMUP_EPOCHS = 8, 60  # of the median pruner: what falls behind that early may still win
@@ -115,7 +116,7 @@ def work(task: Task, threads: int) -> tuple[str, str]:
     taken_over = "taken over", f"another command does trial {task.number} again"
     tracked = None
     try:
-        with holding_ctrl_c():  # a run that was created is closed, whatever comes
+        with holding():  # a run that was created is closed, whatever comes
             tracked = TrackedRun(tracking["uri"], tracking["experiment"], name, flatten(task.settings[0]), tags)
             trial.set_user_attr(RUN, tracked.run_id)
         if "config" in tracking["artifacts"]:

@@ -11,9 +11,10 @@ from src.replicas import replica_origin, replica_settings
 from src.settings import plain, provenance
 from src.tracking.store import check_store, store_uri
 from src.train.follow import follow
-from src.train.identity import checkpoint_folder, resumable
+from src.train.identity import LAST, checkpoint_folder, resumable
 from src.train.launch import prepare_launch
 from src.train.place import place_of
+from src.train.signals import interruption
 from src.validation import validate
 
 
@@ -49,8 +50,7 @@ def task(config: DictConfig) -> None:
             results.append(result)
         print(spread(results))
     except KeyboardInterrupt as interrupted:
-        if interrupted.args:  # it has a checkpoint
-            print(f"\n{interrupted}: go on with the same command and ckpt=last", file=sys.stderr)
+        print(f"\n{str(interrupted) or interruption(checkpoint_folder(settings) / LAST)}", file=sys.stderr)
         raise
 
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from src.graph.batches import Batches
+from src.train.signals import treat_alike
 
 EPOCH_METRICS = ("train_loss", "train_acc", "val_loss", "val_acc", "val_roc_auc")
 
@@ -209,6 +210,13 @@ class Saver(Checkpoint):
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
         self.interrupted = False
+
+    def interrupt(self) -> None:
+        """End after this epoch."""
+        self.interrupted = True
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        treat_alike()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         if self.interrupted or (trainer.current_epoch + 1) % self.every == 0:

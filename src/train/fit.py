@@ -1,11 +1,8 @@
 """Lightning's trainer as a run uses it: quiet, resumable."""
 
-import contextlib
 import logging
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
 from src.train.memory import suit_heap
 from src.train.ranks import Team, backend_of
+from src.train.signals import hearing, interruption, once
 from src.train.together import Agreement
 
 
@@ -41,17 +39,16 @@ class Fit:
         """Train, from a checkpoint if there is one.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C, at the end of the epoch in which it was pressed and with a checkpoint written;
-                pressed twice, at once.
+            KeyboardInterrupt: Ctrl-C or SIGTERM, at the end of the epoch in which it came and with a checkpoint
+                written; once more after a second, at once.
         """
         try:
-            with self._deferring_ctrl_c():
+            with hearing(once(self.saver.interrupt)):
                 self.trainer.fit(model, self.loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
             if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
                 raise
-            epochs = len(self.recorder.history)
-            raise KeyboardInterrupt(f"interrupted after {epochs} epochs") from None
+            raise KeyboardInterrupt(interruption(self.saver.path, len(self.recorder.history))) from None
 
     def ended(self, content: dict[str, Any]) -> bool:
         """Whether the training of a checkpoint had come to its end."""
@@ -68,39 +65,6 @@ class Fit:
             callback.load_state_dict(saved[type(callback).__name__])
         self.recorder.replay()
         return True
-
-    @contextlib.contextmanager
-    def _deferring_ctrl_c(self) -> Iterator[None]:
-        def remember(*_: object) -> None:
-            self.saver.interrupted = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        with hearing_ctrl_c(remember):
-            yield
-
-
-@contextlib.contextmanager
-def holding_ctrl_c() -> Iterator[None]:
-    """What happens inside is done whole: a Ctrl-C meanwhile is heard at the end."""
-    pressed: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    with hearing_ctrl_c(lambda number, _: pressed.append(number)):
-        yield
-    if pressed and callable(before):
-        before(signal.SIGINT, None)
-
-
-@contextlib.contextmanager
-def hearing_ctrl_c(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Inside, Ctrl-C calls the handler."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
-        return
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def make_fit(

@@ -25,12 +25,13 @@ from src.replicas import obstacle
 from src.train.build import build_model
 from src.train.callbacks import EpochBar
 from src.train.checkpoint import read_checkpoint
-from src.train.fit import hearing_ctrl_c, holding_ctrl_c, quiet_libraries
+from src.train.fit import quiet_libraries
 from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable, run_name
 from src.train.member import Member
 from src.train.memory import check_memory, keep_freed_blocks
 from src.train.prepared import use_threads
 from src.train.result import Result, describe, open_run
+from src.train.signals import hearing, holding, interruption, once
 
 Labels = dict[str, str]
 
@@ -117,7 +118,7 @@ def _train(members: list[Member], count: int) -> Iterator[Result]:
     """Runs of one age, from their first step together to the end of the last of them."""
     at_work: list[Member] = []
     try:
-        with holding_ctrl_c():  # a run that was created is closed, whatever comes
+        with holding():  # a run that was created is closed, whatever comes
             for member in members:
                 tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
                 member.begin(open_run(member.settings, member.origin, tags, member.content))
@@ -148,14 +149,8 @@ def _epochs(at_work: list[Member]) -> Iterator[Result]:
     moments = [_moments(member) for member in team] if start else None
     replicas = Replicas([member.model for member in team], [member.graph for member in team], moments)
     bar = _Bar(team, start) if settings["progress"] else None
-    pressed: list[int] = []
-
-    def remember(number: int, _: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-
-    with hearing_ctrl_c(remember), bar.bar if bar else nullcontext():
+    asked: list[bool] = []
+    with hearing(once(lambda: asked.append(True))), bar.bar if bar else nullcontext():
         for epoch in range(start, settings["epochs"]):
             began = time.perf_counter()
             losses, scores = replicas.train(epoch), replicas.validate()
@@ -166,16 +161,16 @@ def _epochs(at_work: list[Member]) -> Iterator[Result]:
             if bar:
                 bar.show(epoch, team, scores)
             ended = [place for place, member in enumerate(team) if member.ended]
-            due = pressed or (epoch + 1) % settings["checkpoint_every"] == 0
+            due = asked or (epoch + 1) % settings["checkpoint_every"] == 0
             for place in range(len(team)) if due else ended:
                 team[place].save(replicas, place)
             for place in ended:
                 yield team[place].finish(replicas.weights(place))
                 at_work.remove(team[place])
-            if pressed:
-                raise KeyboardInterrupt(f"interrupted after {epoch + 1} epochs")
             if not at_work:
                 return
+            if asked:
+                raise KeyboardInterrupt(interruption(at_work[0].folder / LAST, epoch + 1))
             if ended:
                 replicas.keep([place for place in range(len(team)) if place not in ended])
                 team = list(at_work)

@@ -11,12 +11,13 @@ from src.errors import UserError
 from src.graph.cluster import ClusterBatches
 from src.graph.large import LargeGraph
 from src.train.device import on_what_is_here
-from src.train.fit import holding_ctrl_c, make_fit, quiet_libraries
+from src.train.fit import make_fit, quiet_libraries
 from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, run_name
 from src.train.place import place_of
 from src.train.prepared import prepare, use_threads
 from src.train.ranks import Team, team_of
 from src.train.result import Result, describe, evaluate, open_run, record
+from src.train.signals import holding
 
 
 def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: dict[str, str] | None = None) -> Result:
@@ -57,7 +58,7 @@ def _run(
         )
     tracked = None
     try:
-        with holding_ctrl_c():  # a run that was created is closed, whatever comes
+        with holding():  # a run that was created is closed, whatever comes
             tracked = open_run(settings, origin, more, content)
         result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
         (folder / FINAL).unlink(missing_ok=True)

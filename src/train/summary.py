@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from src.statistics import counted, summarize
 from src.tracking.ui import how_to_see
 from src.train.result import Result
+from src.train.signals import in_words
 
 
 def summary(result: Result) -> str:
@@ -12,7 +13,7 @@ def summary(result: Result) -> str:
     scores = result.scores
     epochs, pace = int(scores["epochs_run"]), scores["seconds_per_epoch"]
     lines = [
-        f"{result.name}: {result.outcome} after {epochs} epochs, {epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
+        f"{result.name}: {result.outcome} after {in_words(epochs)}, {epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
     ]
     if "test_acc" in scores:
         roc = f", test ROC-AUC {100 * scores['test_roc_auc']:.2f} %" if "test_roc_auc" in scores else ""

@@ -112,7 +112,9 @@ def test_an_interrupted_group_goes_on_to_the_same_result(
 ) -> None:
     several, alone = pair(settings, "model=gcnii", "epochs=30", "patience=12")
     interrupted_at(7, monkeypatch)
-    with pytest.raises(KeyboardInterrupt, match=r"^interrupted after 8 epochs$"):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"^interrupted after 8 epochs: go on with the same command and ckpt=last$"
+    ):
         together(several)
     client = MlflowClient(several[0]["tracking"]["uri"])
     place = client.get_experiment_by_name("depthlab").experiment_id
