@@ -131,5 +131,6 @@ def _unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     known = [prefix + sibling for sibling in siblings if sibling not in ("hydra", "limits", "_target_")]
     hint = f"did you mean {prefix}{close[0]}" if close else f"choose one of {', '.join(known)}"
     if not known:  # an option such as model=mlp or rewiring=none
-        hint = f"the {prefix.removesuffix('.')} that is chosen has none of its own"
+        group = prefix.removesuffix(".")
+        hint = f"the {group} that is chosen has none of its own: leave it out, or choose another, {group}=..."
     return f"there is no setting {error.full_key}: {hint}"

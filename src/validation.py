@@ -136,7 +136,8 @@ def _check_dataset(config: DictConfig) -> None:
         if not str(split).isdigit():
             raise UserError(f"split must be the number of a split in {config.dataset.path}, got {split}")
     elif str(split) not in known:
-        raise UserError(f"split must be one of {', '.join(known)} for dataset={config.dataset.name}, got {split}")
+        allowed = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
+        raise UserError(f"split must be {allowed} for dataset={config.dataset.name}, got {split}")
     if config.monitor == "val_roc_auc" and config.dataset.metric != "roc_auc":
         raise UserError(
             f"monitor=val_roc_auc needs a dataset with two classes, {config.dataset.name} is measured by accuracy"

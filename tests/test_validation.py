@@ -116,11 +116,11 @@ BAD = [
         "dataset.test_graphs must be a whole number in [1, ",
     ),
     (["dataset=tree_neighbors_match", "dataset.keys=x"], "dataset.keys must be one of ordered, shuffled, got x"),
-    (["dataset=tree_neighbors_match", "split=3"], "split must be one of 0 for dataset=tree_neighbors_match, got 3"),
+    (["dataset=tree_neighbors_match", "split=3"], "split must be 0 for dataset=tree_neighbors_match, got 3"),
     (["dataset=ring_transfer", "dataset.size=2"], "dataset.size must be a whole number in [3, 200], got 2"),
     (["dataset=crossed_ring_transfer", "dataset.size=4"], "dataset.size must be a whole number in [5, 200], got 4"),
     (["dataset=clique_path_transfer", "dataset.size=3"], "dataset.size must be a whole number in [4, 200], got 3"),
-    (["dataset=ring_transfer", "split=random"], "split must be one of 0 for dataset=ring_transfer, got random"),
+    (["dataset=ring_transfer", "split=random"], "split must be 0 for dataset=ring_transfer, got random"),
     (["dataset=ring_transfer", "dataset.batch_size=a"], "dataset.batch_size must be a whole number in [1, inf), got a"),
     (["dataset=digits", "dataset.neighbors=1797"], "dataset.neighbors must be a whole number in [1, 1796], got 1797"),
 ]

@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from torch import Tensor
 
 from src.graph.batches import Batches
@@ -170,9 +171,10 @@ class EpochBar(Callback):
 
     def __init__(self, name: str, best: BestState) -> None:
         self.name, self.best = name, best
-        text = "[progress.description]{task.description}"
-        columns = TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+        long, short = Column(no_wrap=True, ratio=1), Column(no_wrap=True, min_width=11)  # a narrow terminal cuts text
+        text = TextColumn("[progress.description]{task.description}", table_column=long)
+        columns = MofNCompleteColumn(table_column=short), TimeRemainingColumn(), BarColumn(bar_width=12), text
+        self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, expand=True)
         self._drawn = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
@@ -196,7 +198,7 @@ class EpochBar(Callback):
 
     def _draw(self, model: Any) -> None:
         loss, acc = (float(model.scores.get(key, math.nan)) for key in ("train_loss", "val_acc"))
-        text = f"{self.name}  loss {loss:.3f}  val acc {acc:.3f}  best at epoch {self.best.epoch}"
+        text = f"loss {loss:.3f}  val acc {acc:.3f}  best at {self.best.epoch}  {self.name}"
         self.bar.update(self.task, completed=self._done, description=text)
         self.bar.refresh()
 

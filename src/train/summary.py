@@ -12,9 +12,8 @@ def summary(result: Result) -> str:
     """Accuracy, energy, time, and where the run is recorded."""
     scores = result.scores
     epochs, pace = int(scores["epochs_run"]), scores["seconds_per_epoch"]
-    lines = [
-        f"{result.name}: {result.outcome} after {in_words(epochs)}, {epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
-    ]
+    time = f"{epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
+    lines = [f"{result.name}: {result.outcome} after {in_words(epochs)}, {time}"]
     if "test_acc" in scores:
         roc = f", test ROC-AUC {100 * scores['test_roc_auc']:.2f} %" if "test_roc_auc" in scores else ""
         lines.append(
