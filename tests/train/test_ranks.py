@@ -152,5 +152,5 @@ def test_every_trainer_trains_from_the_command_line(train: Train, workshop: Path
 def test_every_parameter_of_every_model_takes_part(settings: Compose) -> None:
     """Lightning's DDP waits for the gradient of each; one process is enough to see that it comes."""
     for model in MODELS:
-        small = (f"model={model}", "depth=2", "epochs=2", "trainer.devices=1", "measures=[]")
-        assert run(settings(*PARTS[:-2], *DDP, *small)).outcome == "finished", model
+        small = (f"model={model}", "depth=2", "epochs=2", "trainer.devices=1", "dropout=0", "measures=[]")
+        assert run(settings(*PARTS[:-2], *DDP, *small)).outcome == "finished", model  # with dropout ACMP may overflow
