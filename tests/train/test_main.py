@@ -50,7 +50,7 @@ def test_every_model_trains_from_the_command_line(train: Train, workshop: Path) 
     assert sorted(run.data.tags["model"] for run in runs) == MODELS
     assert {run.data.tags["outcome"] for run in runs} == {"finished"}
     for name in MODELS:
-        assert f"csbm-{name}-d3-s0-split0: finished after 1 epochs" in done.stdout
+        assert f"csbm-{name}-d3-s0-split0: finished after 1 epoch," in done.stdout
 
 
 def test_every_rewiring_trains_from_the_command_line(train: Train, workshop: Path) -> None:
