@@ -167,10 +167,10 @@ def _epochs(at_work: list[Member]) -> Iterator[Result]:
             for place in ended:
                 yield team[place].finish(replicas.weights(place))
                 at_work.remove(team[place])
+            if asked:  # also where all have ended: others may wait for their turn
+                raise KeyboardInterrupt(interruption((at_work or team)[0].folder / LAST, epoch + 1))
             if not at_work:
                 return
-            if asked:
-                raise KeyboardInterrupt(interruption(at_work[0].folder / LAST, epoch + 1))
             if ended:
                 replicas.keep([place for place in range(len(team)) if place not in ended])
                 team = list(at_work)
