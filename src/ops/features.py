@@ -9,7 +9,7 @@ from torch import Tensor
 from src.ops.dropout import select
 from src.ops.masks import MaskSource, draw_threshold
 from src.ops.precision import full_precision
-from src.ops.propagation import same_pattern
+from src.ops.propagation import product, same_pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +78,11 @@ class _SparseMatmul(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: SparseFeatures, weight: Tensor) -> Tensor:
         ctx.x = x
-        return _product(x.matrix, weight)
+        return product(x.matrix, weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
-        return None, _product(ctx.x.transpose, grads[0])
-
-
-def _product(matrix: Tensor, dense: Tensor) -> Tensor:
-    """`M X`, written into its own output: what `@` fills with zeros first and copies last is not read."""
-    out = dense.new_empty(matrix.shape[0], dense.shape[1])
-    return torch.addmm(out, matrix, dense, beta=0.0, out=out)
+        return None, product(ctx.x.transpose, grads[0])
 
 
 def matmul(x: Tensor | SparseFeatures, weight: Tensor) -> Tensor:

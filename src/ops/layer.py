@@ -65,16 +65,12 @@ class _Stack:
     scale: float
     threshold: float | None
     masks: MaskSource
-    support: Tensor
     lanes: Tensor
 
     def propagate(self, number: int, h: Tensor) -> Tensor:
-        """scale * P h + residual, in a buffer that the next call writes over."""
-        residual, out = self.residual, self.support
-        if h.dim() > 2:  # of replicas: their graphs stand side by side
-            residual, h, out = residual.flatten(0, -2), h.flatten(0, -2), out.flatten(0, -2)
-        torch.addmm(residual, self.operators[number].matrix, h, alpha=self.scale, out=out)
-        return self.support
+        """scale * P h + residual; of replicas the graphs stand side by side."""
+        matrix, residual = self.operators[number].matrix, self.residual.flatten(0, -2)
+        return product(matrix, h.flatten(0, -2), self.scale, residual).view(h.shape)
 
     def layer(self, number: int, h: Tensor, out: Tensor) -> Tensor:
         """The next state, written to `out`."""
@@ -105,7 +101,7 @@ class _Layers(torch.autograd.Function):
     ) -> Tensor:
         depth, buffers = len(operators), [x.new_empty(*x.shape[:-1], weights.shape[-1]) for _ in range(2)]
         lanes = buffers[0] if threshold is None else torch.empty_like(buffers[0])
-        stack = _Stack(operators, residual, weights.unbind(-3), scale, threshold, masks, torch.empty_like(x), lanes)
+        stack = _Stack(operators, residual, weights.unbind(-3), scale, threshold, masks, lanes)
         last = (depth - 1) // every * every if every else depth  # the backward pass begins there: all of it is kept
         h, kept, places = x, {0: x}, {}
         for number in range(depth):
@@ -128,11 +124,11 @@ class _Layers(torch.autograd.Function):
         states = dict(zip(ctx.kept, kept, strict=True))
         (grad,), x, depth = grads, states[0], len(operators)
         passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), list[Tensor]()
-        of_support, of_x, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
+        of_support, of_residual = torch.empty_like(x), torch.zeros_like(residual)
         stacked = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
         of_weights, by_layer = stacked.movedim(0, -3), stacked.unbind(0)
         maps = weights.unbind(-3)
-        stack = _Stack(operators, residual, maps, scale, threshold, masks, torch.empty_like(x), lanes)
+        stack = _Stack(operators, residual, maps, scale, threshold, masks, lanes)
         for first in reversed(range(0, depth, ctx.every)):
             numbers = range(first, min(first + ctx.every, depth))
             if first + 1 not in states:
@@ -145,6 +141,6 @@ class _Layers(torch.autograd.Function):
                 multiply(stack.propagate(number, states[number]).mT, passed, by_layer[number])
                 multiply(passed, maps[number].mT, of_support)
                 of_residual += of_support
-                product(operators[number].transpose, of_support.flatten(0, -2), scale, of_x.flatten(0, -2))
-                grad = of_x
-        return None, of_x, of_residual, of_weights, None, None, None, None
+                back = product(operators[number].transpose, of_support.flatten(0, -2), scale)
+                grad = passed = back.view(x.shape)
+        return None, grad, of_residual, of_weights, None, None, None, None

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from src.ops.precision import full_precision
 
@@ -32,9 +33,22 @@ def same_pattern(matrix: Tensor, values: Tensor) -> Tensor:
     )
 
 
-def product(matrix: Tensor, x: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
-    """`scale * M x` for a square M; written into its own output, which beta=0 leaves unread, so nothing is copied."""
-    out = torch.empty_like(x) if out is None else out
+def product(matrix: Tensor, x: Tensor, scale: float = 1.0, residual: Tensor | None = None) -> Tensor:
+    """`scale * M x + residual` for a sparse CSR matrix M of shape (m, n) and x of shape (n, f), without gradients.
+
+    In float32 on a CPU a row of M is a bag of rows of x, weighed and summed by the kernel that PyTorch has for
+    embeddings (FBGEMM, which writes code for the processor and the number of channels at hand): 1.5 to 3 times as fast
+    as the general sparse product (`python -m benchmarks.products`).
+    """
+    if x.dtype == torch.float32 and x.device.type == "cpu":
+        values = matrix.values() if scale == 1.0 else matrix.values() * scale
+        rows, bags = matrix.col_indices(), matrix.crow_indices()
+        x = x.contiguous()
+        out = F.embedding_bag(rows, x, bags, mode="sum", per_sample_weights=values, include_last_offset=True)
+        return out if residual is None else out.add_(residual)
+    if residual is not None:
+        return torch.addmm(residual, matrix, x, alpha=scale)
+    out = x.new_empty(matrix.shape[0], x.shape[1])  # beta=0 leaves it unread: nothing is copied
     return torch.addmm(out, matrix, x, beta=0.0, alpha=scale, out=out)
 
 
@@ -51,9 +65,7 @@ class _Propagate(torch.autograd.Function):
         ctx.operator, ctx.scale = operator, scale
         if learned is not None:
             ctx.save_for_backward(x)
-        if residual is None:
-            return product(operator.matrix, x, scale)
-        return torch.addmm(residual, operator.matrix, x, alpha=scale)
+        return product(operator.matrix, x, scale, residual)
 
     @staticmethod
     @once_differentiable

@@ -15,7 +15,7 @@ class _Reaction(torch.autograd.Function):
     def forward(
         ctx: Any, operator: Propagator, learned: Tensor | None, x: Tensor, alpha: Tensor, delta: Tensor | None
     ) -> Tensor:
-        force = product(operator.matrix, x, 1.0)
+        force = product(operator.matrix, x)
         ctx.operator = operator
         if delta is None:
             ctx.save_for_backward(force, x, alpha)
@@ -33,7 +33,7 @@ class _Reaction(torch.autograd.Function):
         of_alpha = first.sum(0)
         if not well:
             of_force = torch.mul(grad, alpha, out=first)
-            of_x = product(ctx.operator.transpose, of_force, 1.0)
+            of_x = product(ctx.operator.transpose, of_force)
             return None, _of_values(ctx, of_force, x), of_x, of_alpha, None
         (delta,) = well
         square = torch.mul(x, x, out=first)
@@ -41,7 +41,7 @@ class _Reaction(torch.autograd.Function):
         of_delta = second.mul_(grad).sum(0)
         through_well = torch.mul(grad, delta, out=second).addcmul_(square, second, value=-3.0)
         of_force = torch.mul(grad, alpha, out=first)
-        of_x = torch.addmm(through_well, ctx.operator.transpose, of_force, out=through_well)
+        of_x = product(ctx.operator.transpose, of_force, residual=through_well)
         return None, _of_values(ctx, of_force, x), of_x, of_alpha, of_delta
 
 

@@ -112,9 +112,10 @@ def test_inputs_are_left_alone() -> None:
 def test_no_product_for_an_input_that_needs_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     products: list[float] = []
 
-    def counted(matrix: Tensor, x: Tensor, scale: float) -> Tensor:
-        products.append(scale)
-        return scale * matrix @ x
+    def counted(matrix: Tensor, x: Tensor, scale: float, residual: Tensor | None = None) -> Tensor:
+        if residual is None:  # else it is the forward pass
+            products.append(scale)
+        return scale * matrix @ x + (0 if residual is None else residual)
 
     monkeypatch.setattr(propagation, "product", counted)
     p, x, residual = operator(directed=False), states(0), states(1)
