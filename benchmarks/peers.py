@@ -12,7 +12,7 @@ from torch_geometric.utils import degree, scatter
 from torchdiffeq import odeint
 
 from src.graph.graph import Graph
-from src.ops import SparseFeatures
+from src.ops import SparseFeatures, product
 
 
 class PygGCN(nn.Module):
@@ -112,16 +112,16 @@ def gcnii_floor(graph: Graph, depth: int, hidden: int) -> Callable[[], None]:
 
     def products() -> None:
         with torch.no_grad():
-            h = features.matrix @ encoder
+            h = product(features.matrix, encoder)
             supports, states = [], [h]
             for weight in weights:
-                supports.append(propagate @ states[-1])
+                supports.append(product(propagate, states[-1]))
                 states.append(supports[-1] @ weight)
             g = states[-1]
             for support, weight in zip(reversed(supports), reversed(weights), strict=True):
                 support.T @ g  # the weight's gradient
-                g = propagate @ (g @ weight.T)
-            features.transpose @ g
+                g = product(propagate, g @ weight.T)
+            product(features.transpose, g)
 
     assert nodes == graph.adjacency.num_nodes
     return products

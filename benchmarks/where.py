@@ -22,10 +22,10 @@ from src.train.fit import quiet_libraries
 
 KINDS = {
     "dense products": {"aten::mm", "aten::bmm"},
-    "sparse products": {"aten::addmm"},
+    "sparse products": {"aten::_embedding_bag_forward_only"},
     "copies and conversions": {"aten::copy_", "aten::cat", "aten::stack", "aten::clone", "aten::fill_", "aten::zero_"},
     "masks, relu, sums": {"aten::threshold_backward", "aten::relu_", "aten::clamp_min_", "aten::add_", "aten::mul",
-                          "aten::add", "aten::mul_"},
+                          "aten::add", "aten::mul_", "aten::lerp", "aten::sum"},
     "random bits": {"random bits"},
     "Adam": {"aten::_fused_adam_"},
 }  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from src.graph.large import LargeGraph
+from src.ops import product
 
 ROWS = 1 << 14  # of P and of the states that are worked on together
 
@@ -59,7 +60,7 @@ def _layer(
     device: torch.device | str,
 ) -> Iterator[tuple[slice, Tensor]]:
     for part in parts:
-        gathered = graph.neighbours.block(part.start, part.stop) @ state
+        gathered = product(graph.neighbours.block(part.start, part.stop), state)
         yield part, model.layer(number, gathered.to(device), state[part].to(device), first[part].to(device))
 
 

@@ -113,8 +113,8 @@ class _EntryProducts(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
         (grad,), (a, b), (pattern, transpose, order) = grads, ctx.saved_tensors, ctx.patterns
-        of_a = same_pattern(pattern, grad) @ b
-        return None, None, None, of_a, same_pattern(transpose, grad[order]) @ a
+        of_a = product(same_pattern(pattern, grad), b)
+        return None, None, None, of_a, product(same_pattern(transpose, grad[order]), a)
 
 
 @full_precision

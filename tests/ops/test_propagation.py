@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from src.graph.adjacency import Adjacency, gcn_adjacency
-from src.ops import edge_scores, propagate, propagation
+from src.ops import edge_scores, product, propagate, propagation
 
 N = 9
 DIRECTED = pytest.mark.parametrize("directed", [False, True])
@@ -208,3 +208,34 @@ def test_the_values_do_not_matter_to_the_scores(directed: bool) -> None:
     other = p.weighted(1e6 * asymmetric(p).detach())
     scores = edge_scores(other.matrix, other.transpose, other.order, a, b)
     assert_close(scores, (a @ b.T)[p.row, p.col])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 64, 100])
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+@pytest.mark.parametrize("layout", ["rows", "columns", "part"])
+def test_float32_equals_float64(channels: int, scale: float, layout: str) -> None:
+    """They are made by different kernels. Rows of the matrix are empty, the first and the last too."""
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(31, 47, generator=generator) * (torch.rand(31, 47, generator=generator) < 0.1)
+    matrix[[0, 7, 30]] = 0.0
+    whole = torch.randn(47, channels + 3, generator=generator)
+    x = {"rows": whole[:, 3:].contiguous(), "columns": whole[:, 3:].T.contiguous().T, "part": whole[:, 3:]}[layout]
+    residual = torch.randn(31, channels, generator=generator)
+    csr, before = matrix.to_sparse_csr(), (x.clone(), residual.clone())
+    small = torch.sparse_csr_tensor(csr.crow_indices().int(), csr.col_indices().int(), csr.values(), csr.shape)
+    expected = scale * matrix.double() @ x.double()
+    for found in (product(csr, x, scale), product(small, x, scale)):
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    added = product(small, x, scale, residual)
+    torch.testing.assert_close(added.double(), expected + residual.double(), rtol=1e-5, atol=1e-5)
+    assert torch.equal(x, before[0]) and torch.equal(residual, before[1])
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+def test_a_state_that_overflowed_shows_in_float32_as_in_float64(bad: float) -> None:
+    p = gcn_adjacency(torch.tensor([[0, 1], [1, 0]]), 3)
+    for kind in (torch.float32, torch.float64):
+        x = torch.ones(3, 4, dtype=kind)
+        x[0, 0] = bad
+        out = product(p.with_values(p.values.to(kind)).matrix, x)
+        assert not out[:2, 0].isfinite().any() and out[2].isfinite().all() and out[:, 1:].isfinite().all()
