@@ -21,7 +21,7 @@ from src.train.build import build_model
 from src.train.fit import quiet_libraries
 
 KINDS = {
-    "dense products": {"aten::mm", "aten::bmm"},
+    "dense products": {"aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"},
     "sparse products": {"aten::_embedding_bag_forward_only"},
     "copies and conversions": {"aten::copy_", "aten::cat", "aten::stack", "aten::clone", "aten::fill_", "aten::zero_"},
     "masks, relu, sums": {"aten::threshold_backward", "aten::relu_", "aten::clamp_min_", "aten::add_", "aten::mul",

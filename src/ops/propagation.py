@@ -34,18 +34,37 @@ def same_pattern(matrix: Tensor, values: Tensor) -> Tensor:
 
 
 def product(matrix: Tensor, x: Tensor, scale: float = 1.0, residual: Tensor | None = None) -> Tensor:
-    """`scale * M x + residual` for a sparse CSR matrix M of shape (m, n) and x of shape (n, f), without gradients.
+    """`scale * M x + residual`, without gradients.
 
     In float32 on a CPU a row of M is a bag of rows of x, weighed and summed by the kernel that PyTorch has for
-    embeddings (FBGEMM, which writes code for the processor and the number of channels at hand): 1.5 to 3 times as fast
-    as the general sparse product (`python -m benchmarks.products`).
+    embeddings. On x86 that is FBGEMM, which writes code for the processor and the number of channels at hand, faster
+    than the general sparse product by the factors that `python -m benchmarks.products` prints.
+
+    Args:
+        matrix: M, sparse CSR (m, n).
+        x: (n, f).
+        scale: a constant factor.
+        residual: (m, f).
+
+    Raises:
+        ValueError: x has another number of rows than M has columns, which the kernel would not notice.
     """
+    if x.shape[0] != matrix.shape[1]:
+        raise ValueError(f"a matrix {tuple(matrix.shape)} cannot be multiplied with states {tuple(x.shape)}")
     if x.dtype == torch.float32 and x.device.type == "cpu":
-        values = matrix.values() if scale == 1.0 else matrix.values() * scale
-        rows, bags = matrix.col_indices(), matrix.crow_indices()
-        x = x.contiguous()
-        out = F.embedding_bag(rows, x, bags, mode="sum", per_sample_weights=values, include_last_offset=True)
-        return out if residual is None else out.add_(residual)
+        values = matrix.values().contiguous()  # as x below: anything else is summed slowly
+        scaled = residual is None and scale != 1.0 and values.numel() < matrix.shape[0] * x.shape[1]
+        out = F.embedding_bag(
+            matrix.col_indices(),
+            x.detach().contiguous(),
+            matrix.crow_indices(),
+            mode="sum",
+            per_sample_weights=values * scale if scaled else values,
+            include_last_offset=True,
+        )
+        if residual is not None:
+            return torch.add(residual, out, alpha=scale, out=out)
+        return out if scaled or scale == 1.0 else out.mul_(scale)
     if residual is not None:
         return torch.addmm(residual, matrix, x, alpha=scale)
     out = x.new_empty(matrix.shape[0], x.shape[1])  # beta=0 leaves it unread: nothing is copied

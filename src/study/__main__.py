@@ -74,7 +74,8 @@ def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
             raise UserError(f"{part} of a study must be a list of key: value, got {settings}")
     for part in ("lines", "graphs"):
         for label, text in content[part].items():
-            if not isinstance(label, str) or not isinstance(text, str):
+            texts = text if part == "graphs" and isinstance(text, list) and text else [text]
+            if not isinstance(label, str) or not all(isinstance(one, str) for one in texts):
                 raise UserError(f"{part} of a study must be LABEL: settings as they are typed, got {label}: {text}")
     for key in content["film"]:
         if key not in (*AXES, "lines"):

@@ -57,7 +57,7 @@ def expand(
     grid: Mapping[str, Any],
     film: Mapping[str, Any],
     typed: Sequence[str],
-    graphs: Mapping[str, str] | None = None,
+    graphs: Mapping[str, str | list[str]] | None = None,
 ) -> list[Cell]:
     """All cells of a study, seed by seed, so that a study that is interrupted has something of every line.
 
@@ -69,7 +69,8 @@ def expand(
         typed: settings from the command line: they win over `grid`, `model=...` over `lines`, `dataset=...` over
             `graphs`.
         graphs: label -> dataset and its settings, and what varies within a line there, whatever `grid` says of that:
-            `dataset=texas split=range(10)`.
+            `dataset=texas split=range(10)`. Of a list of such texts the label has the cells of all, each once:
+            fewer seeds, say, where a depth is dear.
 
     Raises:
         UserError: a setting is not allowed, is set twice, or there is nothing to run.
@@ -79,11 +80,12 @@ def expand(
     swept = values_of(_overrides(grid)) | by_hand
     if "model" in swept:
         lines = {}
-    graphs = dict(graphs or {}) if "dataset" not in swept else {}
+    several = {label: [text] if isinstance(text, str) else text for label, text in (graphs or {}).items()}
+    texts = [(label, text) for label, found in several.items() for text in found] if "dataset" not in swept else []
     taken = {key: label for label, text in lines.items() for key in _split(label, text)}
     for key in taken.keys() & swept.keys():
         raise UserError(f"the line '{taken[key]}' sets {key} itself: leave {key} out, or name the models, model=...")
-    held = {key: label for label, text in graphs.items() for key in _split(label, text, AXES) if key not in AXES}
+    held = {key: label for label, text in texts for key in _split(label, text, AXES) if key not in AXES}
     for key in held.keys() & (swept.keys() | taken.keys()):
         raise UserError(f"the graph '{held[key]}' sets {key} itself: leave {key} out, or name datasets, dataset=...")
     if "ckpt" in swept:
@@ -93,7 +95,7 @@ def expand(
             raise UserError(f"all cells of a study are recorded in one place: give one {key}")
     if len(swept.get("split_seed", [""])) > 1 and swept.get("split") != ["random"]:
         raise UserError("split_seed is of random splits alone: add split=random")
-    places = [("", f"dataset={name}") for name in swept.pop("dataset", [])] or list(graphs.items()) or [("", "")]
+    places = [("", f"dataset={name}") for name in swept.pop("dataset", [])] or texts or [("", "")]
     axes = {key: swept.pop(key) for key in AXES if key in swept}
     fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1 and key != "model"]
     varied = {key: values for key, values in swept.items() if len(values) > 1 or key == "model"}
@@ -106,13 +108,21 @@ def expand(
             for values in itertools.product(*varied.values())
         }
     cells: list[Cell] = []
+    earlier: dict[str, set[str]] = {}  # cells of a label from texts before
     for graph, place in places:
         here = _split(graph, place, AXES)
         there = axes | {key: values for key, values in here.items() if key in AXES and key not in by_hand}
         where = [f"{key}={values[0]}" for key, values in here.items() if key not in AXES]
         point = _film(film, there)
-        for label, text in lines.items():
-            cells += _cells(graph, label, [*where, *shlex.split(text), *fixed], there, point)
+        found = [
+            cell
+            for label, text in lines.items()
+            for cell in _cells(graph, label, [*where, *shlex.split(text), *fixed], there, point)
+            if cell.hash not in earlier.get(graph, ())
+        ]
+        cells += found
+        if graph:
+            earlier.setdefault(graph, set()).update(cell.hash for cell in found)
     _check_distinct(cells)
     return sorted(cells, key=lambda cell: (cell.seed, *_number_or_word(cell.split)))
 

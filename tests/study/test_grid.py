@@ -54,6 +54,19 @@ def test_what_is_typed_wins_over_graphs() -> None:
     assert {cell.seed for cell in expand(lines, grid, {}, ["seed=7"], GRAPHS)} == {7}
 
 
+def test_a_graph_of_several_grids_has_each_of_their_cells_once() -> None:
+    graphs = {"cora": ["dataset=cora depth=2,4 seed=range(3)", "dataset=cora depth=4,8 seed=0"]}
+    lines = {"MLP": "model=mlp"}
+    expected = [(2, 0), (2, 1), (2, 2), (4, 0), (4, 1), (4, 2), (8, 0)]
+    assert sorted((cell.depth, cell.seed) for cell in expand(lines, {}, {}, [], graphs)) == expected
+    typed = expand(lines, {}, {}, ["depth=2", "seed=1"], graphs)  # what is typed is the same in both
+    assert keys(typed) == [("cora", "MLP", 2, 1, "public")]
+    with pytest.raises(UserError, match="the graph 'cora' sets epochs itself"):
+        expand(lines, {}, {}, ["epochs=3"], {"cora": ["dataset=cora", "dataset=cora epochs=5"]})
+    with pytest.raises(UserError, match="MLP on cora and MLP on again hold the same run twice"):
+        expand(lines, {}, {}, [], {"cora": ["dataset=cora"], "again": ["dataset=cora"]})
+
+
 @pytest.mark.parametrize(
     ("lines", "typed"),
     [({"MLP": "model=mlp"}, ["dataset.homophily=0.9"]), ({"MLP": "model=mlp dataset.homophily=0.9"}, [])],
@@ -154,10 +167,10 @@ def _with_keys(cells: list[Cell]) -> list[tuple[Cell, Key]]:
 def test_every_shipped_study_expands(name: str) -> None:
     content = yaml.safe_load((CONF / "study" / f"{name}.yaml").read_text())
     film, graphs = content.get("film", {}), content.get("graphs", {})
-    cells = expand(content["lines"], content["grid"], film, [], graphs)
+    cells = expand(content["lines"], content.get("grid", {}), film, [], graphs)
     sizes = Counter((cell.dataset, cell.line) for cell in cells)
     lines = {line for _, line in sizes}
-    swept = [key for key in content["grid"] if key.startswith("model.")]
+    swept = [key for key in content.get("grid", {}) if key.startswith("model.")]
     if not swept:
         assert lines == (set(content["lines"]) or {"gcnii"})
     assert {dataset for dataset, _ in sizes} == set(graphs) or not graphs

@@ -234,12 +234,18 @@ BAD_STUDIES: list[tuple[dict[str, Any], str]] = [
     ({"liens": {}}, "a study has no liens: it is made of lines, graphs, grid and film"),
     ({"grid": None}, "grid of a study must be a list of key: value, got None"),
     ({"lines": {"GCN": {"model": "gcn"}}}, "lines of a study must be LABEL: settings as they are typed, got GCN: "),
+    (
+        {"graphs": {"cora": ["dataset=cora", 3]}},
+        "graphs of a study must be LABEL: settings as they are typed, got cora",
+    ),
+    ({"graphs": {"cora": []}}, "graphs of a study must be LABEL: settings as they are typed, got cora: []"),
+    ({"lines": {"GCN": ["model=gcn"]}}, "lines of a study must be LABEL: settings as they are typed, got GCN: ['"),
     ({"film": {"layer": 3}}, "film of a study has no layer: choose from depth, seed, split, split_seed, lines"),
     ({"lines": {"GCN": "model=gcn"}, "film": {"lines": ["MLP"]}}, "film names no line of the study: MLP, choose from"),
 ]
 
 
-@pytest.mark.parametrize(("content", "sentence"), BAD_STUDIES, ids=[sentence[:12] for _, sentence in BAD_STUDIES])
+@pytest.mark.parametrize(("content", "sentence"), BAD_STUDIES, ids=[str(content)[1:24] for content, _ in BAD_STUDIES])
 def test_a_study_file_that_is_wrong(content: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError) as error:
         checked(OmegaConf.create(content))
