@@ -11,3 +11,7 @@ class UnavailableError(UserError):
 
 class ResumeError(UserError):
     """A checkpoint that cannot be gone on with: the run may be started anew."""
+
+
+class ReplicasError(UserError):
+    """More runs than fit in memory at once: fewer of them may."""

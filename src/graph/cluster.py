@@ -15,8 +15,9 @@ from src.graph.large import LargeGraph
 class ClusterBatches:
     """Stochastic multiple partitions of Cluster-GCN (Chiang et al. 2019, https://arxiv.org/abs/1905.07953).
 
-    Every epoch the parts are shuffled and dealt out to as many batches as needed, `batch_parts` to each, or one more or
-    less; every batch gets a part with training nodes. A batch is the graph of its parts with the edges between them, as
+    Every epoch the parts are shuffled and dealt out to as many batches as needed, at most `batch_parts` to each; every
+    batch gets a part with training nodes, and where fewer parts have some than there would be batches, not every part
+    of the others has its turn in every epoch. A batch is the graph of its parts with the edges between them, as
     in the paper, and a halo of the nodes one hop around, which the paper leaves out: so every entry of P is that of the
     whole graph, where the paper normalises the batch's own. States deeper in a network are still those of a cut graph.
     The order is drawn from seed and epoch alone, so that a resumed run sees the same batches.
@@ -34,7 +35,7 @@ class ClusterBatches:
     def __init__(
         self, large: LargeGraph, assignment: Tensor, batch_parts: int, seed: int, evaluated: Graph | LargeGraph
     ) -> None:
-        self.large, self.seed, self.epoch = large, seed, 0
+        self.large, self.batch_parts, self.seed, self.epoch = large, batch_parts, seed, 0
         by_part = assignment.argsort(stable=True)  # nodes of a part stay ascending
         self.members = [part for part in by_part.split(torch.bincount(assignment).tolist()) if len(part)]
         trained = torch.zeros(int(assignment.max()) + 1, dtype=torch.bool)
@@ -73,7 +74,7 @@ class ClusterBatches:
         Raises:
             UserError: a batch has fewer parts than there are processes.
         """
-        fewest = len(self.members) // self.count
+        fewest = min(len(self.members) // self.count, self.batch_parts)
         if fewest < count:
             raise UserError(
                 f"some batches have {fewest} parts, too few for {count} processes: raise loader.parts or"
@@ -90,7 +91,7 @@ class ClusterBatches:
         """The parts of every batch: those with training nodes are dealt out first, so that no batch has none."""
         order = torch.randperm(len(self.members), generator=torch.Generator().manual_seed(seed))
         order = torch.cat([order[self.trained[order]], order[~self.trained[order]]])
-        return [order[number :: self.count].tolist() for number in range(self.count)]
+        return [order[number :: self.count][: self.batch_parts].tolist() for number in range(self.count)]
 
     def _batch(self, parts: list[int]) -> Graph:
         return self.large.batch(torch.cat([self.members[part] for part in parts]).sort().values)

@@ -108,7 +108,7 @@ class NodeClassifier(pl.LightningModule):
 
     @property
     def reuses_buffers(self) -> bool:
-        """Whether recomputed states go into buffers that are made once, and not into blocks that come and go."""
+        """Whether recomputed states go into one block that is made once, and not into many that come and go."""
         return False
 
     # Pieces for subclasses -------------------------------------------------------------------------------------------

@@ -98,11 +98,11 @@ class GCNII(NodeClassifier):
     def layer(self, number: int, gathered: Tensor, own: Tensor, first: Tensor) -> Tensor:
         """H^(number) of some nodes from their rows of P H and H^(0)."""
         near, far = (1 - self.alpha) * gathered, self.alpha * first
-        weight = self._maps(self.weights)[number - 1]
+        weight = self._map(self.weights, number)
         if self.star_weights is None:
             z = (near + far) @ weight
         else:
-            z = near @ weight + far @ self._maps(self.star_weights)[number - 1]
+            z = near @ weight + far @ self._map(self.star_weights, number)
         return self.norms[number - 1](z).relu()
 
     def decode(self, state: Tensor) -> Tensor:
@@ -113,3 +113,7 @@ class GCNII(NodeClassifier):
         """(1 - beta_l) I + beta_l W_l for every layer, (depth, hidden, hidden)."""
         identity = torch.eye(self.settings.hidden, device=weights.device, dtype=weights.dtype)
         return torch.lerp(identity, weights, self.beta)
+
+    def _map(self, weights: Tensor, number: int) -> Tensor:
+        """The same for one layer, (hidden, hidden)."""
+        return torch.lerp(torch.eye(*weights.shape[1:]).to(weights), weights[number - 1], self.beta[number - 1])

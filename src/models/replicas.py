@@ -46,7 +46,7 @@ class Replicas:
         self.graphs = list(graphs)
         found = [dict(network.named_parameters()) for network in networks]
         self._stack({name: torch.stack([one[name].detach() for one in found]) for name in self.shapes})
-        for parameter, *each in zip(self._parameters(), *(moments or [[]]), strict=False):
+        for parameter, *each in zip(self._parameters(), *moments, strict=True) if moments else ():
             for key, value in each[0].items():  # the number of steps is the same for all
                 stacked = value.clone() if value.dim() == 0 else torch.stack([one[key] for one in each])
                 self.optimizer.state[parameter][key] = stacked.view(parameter.shape if stacked.dim() else ())
@@ -114,6 +114,7 @@ class Replicas:
             parameter = nn.Parameter(value.unsqueeze(1) if value.dim() == 2 else value)
             setattr(self.network.get_submodule(module), own, parameter)
         self.optimizer = self.network.configure_optimizers()
+        self.copies = self.graphs[0]  # the copies of before go before the new ones come
         self.copies = graph_copies(self.graphs[0], self.count)
         nodes = self.graphs[0].x.shape[0]
         self.train_nodes = torch.cat([k * nodes + graph.train for k, graph in enumerate(self.graphs)])

@@ -28,7 +28,8 @@ def residual_layers(
     r"""`h <- dropout(relu((scale * P_l h + residual) M_l))` for every l, beginning with x.
 
     One node of the autograd graph for all layers: what a layer needs for the moment lies in buffers that stay in the
-    processor's cache from one layer to the next, and nothing is kept for the backward pass but one state a layer: of it
+    processor's cache from one layer to the next, and nothing is kept for the backward pass but one state a layer, all
+    in one block: of it
     :math:`(scale \cdot P h + residual)` is made once more for a tenth of a layer's time, and relu and dropout let pass
     what is not zero in the state after them.
 
@@ -65,12 +66,14 @@ class _Stack:
     scale: float
     threshold: float | None
     masks: MaskSource
+    support: Tensor
     lanes: Tensor
 
     def propagate(self, number: int, h: Tensor) -> Tensor:
-        """scale * P h + residual; of replicas the graphs stand side by side."""
-        matrix, residual = self.operators[number].matrix, self.residual.flatten(0, -2)
-        return product(matrix, h.flatten(0, -2), self.scale, residual).view(h.shape)
+        """scale * P h + residual, in a buffer that the next call writes over; graphs of replicas stand side by side."""
+        matrix, residual, out = self.operators[number].matrix, self.residual.flatten(0, -2), self.support.flatten(0, -2)
+        product(matrix, h.flatten(0, -2), self.scale, residual, out)
+        return self.support
 
     def layer(self, number: int, h: Tensor, out: Tensor) -> Tensor:
         """The next state, written to `out`."""
@@ -99,21 +102,21 @@ class _Layers(torch.autograd.Function):
         masks: MaskSource,
         every: int,
     ) -> Tensor:
-        depth, buffers = len(operators), [x.new_empty(*x.shape[:-1], weights.shape[-1]) for _ in range(2)]
-        lanes = buffers[0] if threshold is None else torch.empty_like(buffers[0])
-        stack = _Stack(operators, residual, weights.unbind(-3), scale, threshold, masks, lanes)
+        depth, shape = len(operators), (*x.shape[:-1], weights.shape[-1])
         last = (depth - 1) // every * every if every else depth  # the backward pass begins there: all of it is kept
-        h, kept, places = x, {0: x}, {}
+        numbers = [n for n in range(1, depth + 1) if n > last or (every and n % every == 0)]
+        kept = dict(zip(numbers, x.new_empty(len(numbers), *shape).unbind(0), strict=True))  # one block has no holes
+        buffers = [x.new_empty(shape) for _ in range(2)] if len(numbers) < depth else []
+        lanes = x.new_empty(shape if threshold is not None else 0)
+        stack = _Stack(operators, residual, weights.unbind(-3), scale, threshold, masks, torch.empty_like(x), lanes)
+        h, places = x, {}
         for number in range(depth):
             if every > 1 and number % every == 0:
                 places[number] = masks.place()
-            keep = number + 1 >= last or (every and (number + 1) % every == 0)
-            h = stack.layer(number, h, torch.empty_like(buffers[0]) if keep else buffers[number % 2])
-            if keep:
-                kept[number + 1] = h
+            h = stack.layer(number, h, kept[number + 1] if number + 1 in kept else buffers[number % 2])
         if every:
-            ctx.stack, ctx.every, ctx.places, ctx.kept = (operators, scale, threshold, masks), every, places, list(kept)
-            ctx.save_for_backward(residual, weights, *kept.values())
+            ctx.stack, ctx.every, ctx.places, ctx.kept = (operators, scale, threshold, masks), every, places, [0, *kept]
+            ctx.save_for_backward(residual, weights, x, *kept.values())
         return h
 
     @staticmethod
@@ -123,16 +126,16 @@ class _Layers(torch.autograd.Function):
         operators, scale, threshold, masks = ctx.stack
         states = dict(zip(ctx.kept, kept, strict=True))
         (grad,), x, depth = grads, states[0], len(operators)
-        passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), list[Tensor]()
-        of_support, of_residual = torch.empty_like(x), torch.zeros_like(residual)
+        passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), tuple[Tensor, ...]()
+        of_support, of_x, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
         stacked = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
         of_weights, by_layer = stacked.movedim(0, -3), stacked.unbind(0)
         maps = weights.unbind(-3)
-        stack = _Stack(operators, residual, maps, scale, threshold, masks, lanes)
+        stack = _Stack(operators, residual, maps, scale, threshold, masks, torch.empty_like(x), lanes)
         for first in reversed(range(0, depth, ctx.every)):
             numbers = range(first, min(first + ctx.every, depth))
             if first + 1 not in states:
-                spare = spare or [torch.empty_like(grad) for _ in numbers[:-1]]
+                spare = spare or grad.new_empty(ctx.every - 1, *grad.shape).unbind(0)
                 with masks.replay(ctx.places[first]):
                     for number, out in zip(numbers[:-1], spare, strict=True):
                         states[number + 1] = stack.layer(number, states[number], out)
@@ -141,6 +144,7 @@ class _Layers(torch.autograd.Function):
                 multiply(stack.propagate(number, states[number]).mT, passed, by_layer[number])
                 multiply(passed, maps[number].mT, of_support)
                 of_residual += of_support
-                back = product(operators[number].transpose, of_support.flatten(0, -2), scale)
-                grad = passed = back.view(x.shape)
-        return None, grad, of_residual, of_weights, None, None, None, None
+                transpose, back = operators[number].transpose, of_x.flatten(0, -2)
+                product(transpose, of_support.flatten(0, -2), scale, out=back)
+                grad = of_x
+        return None, of_x, of_residual, of_weights, None, None, None, None

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 from src.ops.precision import full_precision
 
+AT_ONCE = 1 << 18  # numbers of a product that are made together: a megabyte
+
 
 class Propagator(Protocol):
     """A sparse operator and its transpose, both CSR (the same object where the operator is symmetric).
@@ -33,42 +35,59 @@ def same_pattern(matrix: Tensor, values: Tensor) -> Tensor:
     )
 
 
-def product(matrix: Tensor, x: Tensor, scale: float = 1.0, residual: Tensor | None = None) -> Tensor:
+def product(
+    matrix: Tensor, x: Tensor, scale: float = 1.0, residual: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
     """`scale * M x + residual`, without gradients.
 
     In float32 on a CPU a row of M is a bag of rows of x, weighed and summed by the kernel that PyTorch has for
     embeddings. On x86 that is FBGEMM, which writes code for the processor and the number of channels at hand, faster
-    than the general sparse product by the factors that `python -m benchmarks.products` prints.
+    than the general sparse product by the factors that `python -m benchmarks.products` prints. It is asked for some
+    rows at a time, which are still in the cache when they are scaled and added.
 
     Args:
         matrix: M, sparse CSR (m, n).
         x: (n, f).
         scale: a constant factor.
         residual: (m, f).
+        out: (m, f), contiguous, to be written to.
 
     Raises:
         ValueError: x has another number of rows than M has columns, which the kernel would not notice.
     """
     if x.shape[0] != matrix.shape[1]:
         raise ValueError(f"a matrix {tuple(matrix.shape)} cannot be multiplied with states {tuple(x.shape)}")
-    if x.dtype == torch.float32 and x.device.type == "cpu":
-        values = matrix.values().contiguous()  # as x below: anything else is summed slowly
-        scaled = residual is None and scale != 1.0 and values.numel() < matrix.shape[0] * x.shape[1]
-        out = F.embedding_bag(
-            matrix.col_indices(),
-            x.detach().contiguous(),
-            matrix.crow_indices(),
-            mode="sum",
-            per_sample_weights=values * scale if scaled else values,
-            include_last_offset=True,
-        )
+    rows, channels = matrix.shape[0], x.shape[1]
+    if x.dtype != torch.float32 or x.device.type != "cpu":
         if residual is not None:
-            return torch.add(residual, out, alpha=scale, out=out)
-        return out if scaled or scale == 1.0 else out.mul_(scale)
-    if residual is not None:
-        return torch.addmm(residual, matrix, x, alpha=scale)
-    out = x.new_empty(matrix.shape[0], x.shape[1])  # beta=0 leaves it unread: nothing is copied
-    return torch.addmm(out, matrix, x, beta=0.0, alpha=scale, out=out)
+            return torch.addmm(residual, matrix, x, alpha=scale, out=out)
+        out = x.new_empty(rows, channels) if out is None else out  # beta=0 leaves it unread: nothing is copied
+        return torch.addmm(out, matrix, x, beta=0.0, alpha=scale, out=out)
+    crow, col, values = matrix.crow_indices(), matrix.col_indices(), matrix.values().contiguous()
+    x, step = x.detach().contiguous(), max(1, AT_ONCE // max(1, channels))
+    if rows <= step and out is None:
+        out = _bags(crow, col, values, x)
+        if residual is None:
+            return out if scale == 1.0 else out.mul_(scale)
+        return torch.add(residual, out, alpha=scale, out=out)
+    out = x.new_empty(rows, channels) if out is None else out
+    for first in range(0, rows, step):
+        part, starts = slice(first, min(first + step, rows)), crow[first : first + step + 1]
+        if rows > step:
+            begin, end = int(starts[0]), int(starts[-1])
+            found = _bags(starts - begin, col[begin:end], values[begin:end], x)
+        else:
+            found = _bags(crow, col, values, x)
+        if residual is None:
+            torch.mul(found, scale, out=out[part])
+        else:
+            torch.add(residual[part], found, alpha=scale, out=out[part])
+    return out
+
+
+def _bags(crow: Tensor, col: Tensor, values: Tensor, x: Tensor) -> Tensor:
+    """The product of x with a CSR matrix of these arrays; anything but contiguous ones would be summed slowly."""
+    return F.embedding_bag(col, x, crow, mode="sum", per_sample_weights=values, include_last_offset=True)
 
 
 def entry_products(pattern: Tensor, a: Tensor, b: Tensor, scale: float = 1.0) -> Tensor:

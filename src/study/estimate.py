@@ -2,7 +2,6 @@
 
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TypeVar
@@ -31,19 +30,22 @@ def estimate(plan: Plan) -> dict[str, float]:
     done give their mean; where there is none, the deepest one's steps are timed and a usual number of them assumed,
     which can be wrong by a factor of three.
     """
-    known: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    known: dict[str, dict[int, list[float]]] = {}
     for cell in plan.cells:
         if cell.hash in plan.done:
-            known[_alike(cell)][cell.depth].append(plan.done[cell.hash].training_seconds)
+            depths = known.setdefault(_alike(cell), {})
+            depths.setdefault(cell.depth, []).append(plan.done[cell.hash].training_seconds)
+    failed: set[tuple[str, int]] = set()
     for cell in sorted(plan.todo, key=lambda cell: -cell.depth):
-        if _alike(cell) not in known:
+        kind = _alike(cell)
+        if kind not in known and (kind, cell.depth) not in failed:
             try:
-                known[_alike(cell)][cell.depth].append(_timed(cell))
+                known[kind] = {cell.depth: [_timed(cell)]}
             except (UserError, RuntimeError, MemoryError):  # the cell itself will say what is wrong with it
-                known[_alike(cell)][cell.depth].append(0.0)
+                failed.add((kind, cell.depth))
     seconds = {}
     for cell in plan.todo:
-        depths = known[_alike(cell)]
+        depths = known.get(_alike(cell), {cell.depth: [0.0]})
         nearest = min(depths, key=lambda depth: abs(depth - cell.depth))
         seconds[cell.hash] = statistics.fmean(depths[nearest]) * (cell.depth + 1) / (nearest + 1) + OVERHEAD
     return seconds

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.errors import ResumeError
+from src.errors import ReplicasError, ResumeError
 from src.study.grid import Cell
 from src.train.identity import LAST, checkpoint_folder
 
@@ -18,7 +18,7 @@ class Job:
 
 
 def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
-    """Train cells, from their checkpoints if they were interrupted.
+    """Train cells, from their checkpoints if they were interrupted; in halves where they do not fit in memory at once.
 
     Returns:
         The outcome and, of one, accuracy and verdict, of several, the mean accuracy and how many there are of each
@@ -31,7 +31,12 @@ def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
     settings = [_settings(job, threads) for job in jobs]
     if len(jobs) > 1:
         labels = [job.labels for job in jobs]
-        results = list(run_replicas(settings, [job.cell.origin for job in jobs], labels, restart=True))
+        try:
+            results = list(run_replicas(settings, [job.cell.origin for job in jobs], labels, restart=True))
+        except ReplicasError:
+            half = len(jobs) // 2
+            (outcome, first), (_, second) = work(jobs[:half], threads), work(jobs[half:], threads)
+            return outcome, f"{first}; {second}"
         return results[0].outcome, spread_of(results)
     (job,), (one,) = jobs, settings
     try:

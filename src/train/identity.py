@@ -18,8 +18,9 @@ CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 COMPUTING = (  # files of src that the numbers of a run come from; data has a hash of its own
     "graph/*.py", "measures/*.py", "models/*.py", "ops/*.py",
-    "train/build.py", "train/callbacks.py", "train/fit.py", "train/gradients.py", "train/prepared.py",
-    "train/replicas.py", "train/result.py", "train/run.py", "train/squashing.py", "train/together.py",
+    "train/build.py", "train/callbacks.py", "train/fit.py", "train/gradients.py", "train/member.py",
+    "train/prepared.py", "train/replicas.py", "train/result.py", "train/run.py", "train/squashing.py",
+    "train/together.py",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from src.errors import UserError
+from src.errors import ReplicasError, UserError
 from src.graph.adjacency import Adjacency
 from src.graph.batches import Batches
 from src.graph.graph import Graph
@@ -24,7 +24,9 @@ SHALLOW = (4, 6)  # depths of the networks that are looked at
 AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment, forwards or backwards
 PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
 HOLES = 3.1  # what a heap that is left alone grew to, times what it held, at most: GCNII 2.2, GCN 3.1 (benchmarks.cost)
+PER_ENTRY = 40  # bytes that an adjacency holds for each of its entries
 BLOCK_SIZE = 1 << 17  # bytes; larger ones are given back when they are free
+SPARED = 2 << 20  # the same where states have places of their own: what a product makes in passing stays
 MAPPED = 32 << 20  # bytes; glibc by itself maps larger ones anew every time
 FITS = 0.8  # part of the free memory that may be asked for: the estimate is good to some 20 %
 
@@ -135,12 +137,14 @@ def _measuring(graph: Graph) -> int:
 
 
 def check_memory(settings: dict[str, Any], graph: Graph, num_classes: int, count: int) -> None:
-    """Raise UserError where `count` replicas at once do not fit into the free memory; `memory=full` tries it."""
+    """Raise ReplicasError where `count` at once do not fit into the free memory; `memory=full` tries it."""
     if settings["memory"] != "auto":
         return
-    need, free = count * HOLES * estimate_memory(settings, graph, num_classes)["full"], free_memory()
+    adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
+    copies = PER_ENTRY * sum(a.values.numel() for a in adjacencies)
+    need, free = count * (HOLES * estimate_memory(settings, graph, num_classes)["full"] + copies), free_memory()
     if need > FITS * free:
-        raise UserError(
+        raise ReplicasError(
             f"{count} replicas need about {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: use fewer,"
             " or memory=full to try it all the same"
         )
@@ -152,8 +156,8 @@ def suit_heap(model: NodeClassifier, nodes: int, asked: str) -> None:
     Kept blocks leave holes: large ones are kept only where `memory` was `asked` to be `auto`, which has allowed for
     them.
     """
-    if model.recomputes and not model.reuses_buffers:
-        give_back_freed_blocks()
+    if model.recomputes:
+        give_back_freed_blocks(SPARED if model.reuses_buffers else BLOCK_SIZE)
     elif asked == "auto" and 4 * nodes * model.settings.hidden > MAPPED:
         keep_freed_blocks()
 
@@ -174,24 +178,39 @@ def keep_freed_blocks() -> None:
         library.mallopt(-2, 64 << 20)  # M_TOP_PAD
 
 
-def give_back_freed_blocks() -> None:
-    """Have the C library map large blocks one by one from now on, and unmap each as soon as it is free.
+def give_back_freed_blocks(size: int) -> None:
+    """Have the C library map blocks of at least `size` bytes one by one from now on, and unmap each once it is free.
 
     Left alone, glibc puts them on its heap, where a freed block cannot serve the next aligned request of its size: the
     heap of a process that recomputes was seen to grow to 3.7 times what it held. Mapping costs time, so this is for
     networks that recompute. Elsewhere than on glibc nothing is done.
     """
     with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(-3, BLOCK_SIZE)  # M_MMAP_THRESHOLD
+        ctypes.CDLL("libc.so.6").mallopt(-3, size)  # M_MMAP_THRESHOLD
 
 
 def free_memory() -> float:
     """Bytes that this process may still take; infinite where the system does not tell."""
     free = math.inf
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = 1024.0 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
-        return free if limit == "max" else min(free, float(limit) - float(used))
-    except (OSError, StopIteration):
-        return free
+    with suppress(OSError, StopIteration):
+        free = 1024.0 * _number(Path("/proc/meminfo"), "MemAvailable:")
+        group = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+        free = min(free, _free_in(Path(f"/sys/fs/cgroup/{group[4:]}")))
+    return free
+
+
+def _free_in(group: Path) -> float:
+    """Bytes left to a control group (version 2): the least of its own limit and of those around it."""
+    free = math.inf
+    for folder in (group, *group.parents):
+        with suppress(OSError, StopIteration):
+            limit = (folder / "memory.max").read_text().strip()
+            if limit != "max":
+                used = int((folder / "memory.current").read_text()) - _number(folder / "memory.stat", "inactive_file")
+                free = min(free, float(limit) - used)  # pages of files can be given up at any time
+    return free
+
+
+def _number(path: Path, name: str) -> int:
+    """The number behind a name in a file of such lines."""
+    return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(f"{name} "))

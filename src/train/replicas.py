@@ -5,7 +5,7 @@ would end: from then on it costs nothing.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from itertools import groupby
@@ -71,8 +71,12 @@ def run_replicas(
                     f"{run_name(one)} is being trained already with the same settings: wait for it"
                 ) from None
         members = sorted(_members(rows, restart), key=lambda member: -member.epochs)
-        for _, alike in groupby(members, key=lambda member: member.epochs):  # of one age: one step number for Adam
-            yield from _train(list(alike), len(rows))
+        groups = [list(alike) for _, alike in groupby(members, key=lambda member: member.epochs)]
+        for number, alike in enumerate(groups):  # each of one age: one step number for Adam
+            asked = yield from _train(alike, len(rows))
+            if asked and number + 1 < len(groups):  # they wait where they were
+                waiting = groups[number + 1][0]
+                raise KeyboardInterrupt(interruption(waiting.folder / LAST, waiting.epochs))
 
 
 def refuse(settings: dict[str, Any]) -> None:
@@ -114,8 +118,9 @@ def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], restart: boo
     return members
 
 
-def _train(members: list[Member], count: int) -> Iterator[Result]:
-    """Runs of one age, from their first step together to the end of the last of them."""
+def _train(members: list[Member], count: int) -> Generator[Result, None, bool]:
+    """Runs of one age, from their first step together to the end of the last of them; returns whether an end was asked
+    for."""
     at_work: list[Member] = []
     try:
         with holding():  # a run that was created is closed, whatever comes
@@ -127,11 +132,11 @@ def _train(members: list[Member], count: int) -> Iterator[Result]:
             (member.folder / FINAL).unlink(missing_ok=True)
             describe(member.tracked, member.settings, member.origin)
         for member in [one for one in members if one.ended]:  # all that was left is to record it
-            yield member.finish(member.model.state_dict())
+            result = member.finish(member.model.state_dict())
             at_work.remove(member)
-        if at_work:
-            yield from _epochs(at_work)
-    except KeyboardInterrupt:
+            yield result
+        return (yield from _epochs(at_work)) if at_work else False
+    except (KeyboardInterrupt, GeneratorExit):  # or whoever reads the results has given up
         for member in at_work:
             member.tracked.abandon("KILLED", "interrupted")
         raise
@@ -141,8 +146,13 @@ def _train(members: list[Member], count: int) -> Iterator[Result]:
         raise
 
 
-def _epochs(at_work: list[Member]) -> Iterator[Result]:
-    """Train, and take each out of `at_work` when it has come to its end and is recorded."""
+def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
+    """Train, and take each out of `at_work` when it has come to its end and is recorded; returns whether an end was
+    asked for.
+
+    Raises:
+        KeyboardInterrupt: it was, and some had not come to theirs: they are saved.
+    """
     keep_freed_blocks()
     team, settings = list(at_work), at_work[0].settings
     start = len(team[0].recorder.history)
@@ -161,19 +171,24 @@ def _epochs(at_work: list[Member]) -> Iterator[Result]:
             if bar:
                 bar.show(epoch, team, scores)
             ended = [place for place, member in enumerate(team) if member.ended]
-            due = asked or (epoch + 1) % settings["checkpoint_every"] == 0
+            due = bool(asked) or (epoch + 1) % settings["checkpoint_every"] == 0
             for place in range(len(team)) if due else ended:
                 team[place].save(replicas, place)
             for place in ended:
-                yield team[place].finish(replicas.weights(place))
+                result = team[place].finish(replicas.weights(place))
                 at_work.remove(team[place])
-            if asked:  # also where all have ended: others may wait for their turn
-                raise KeyboardInterrupt(interruption((at_work or team)[0].folder / LAST, epoch + 1))
+                yield result
             if not at_work:
-                return
+                return bool(asked)
+            if asked:
+                for place, member in enumerate(team):
+                    if member in at_work and not due:  # it was asked for while others were finished
+                        member.save(replicas, place)
+                raise KeyboardInterrupt(interruption(at_work[0].folder / LAST, epoch + 1))
             if ended:
                 replicas.keep([place for place in range(len(team)) if place not in ended])
                 team = list(at_work)
+    return bool(asked)
 
 
 def _moments(member: Member) -> list[dict[str, Tensor]]:

@@ -1,5 +1,6 @@
 """Batches of parts: every training node once an epoch, in an order of seed and epoch alone."""
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -64,6 +65,19 @@ def test_every_batch_has_training_nodes(tmp_path: Path, train: list[int]) -> Non
         batches.set_epoch(epoch)
         assert len(batches) == len({node // 6 for node in train})
         assert all(trained(batches)) and sorted(chain.from_iterable(trained(batches))) == train
+
+
+def test_a_batch_has_no_more_parts_than_asked_where_few_have_training_nodes(tmp_path: Path) -> None:
+    graph = replace(large(tmp_path, torch.arange(NODES)), train=torch.tensor([0, 1, 59]))
+    assignment = torch.arange(NODES) // 3  # 20 parts, of which two are trained on
+    batches = ClusterBatches(graph, assignment, 4, 0, graph)
+    seen: set[int] = set()
+    for epoch in range(20):
+        batches.set_epoch(epoch)
+        parts = batches._dealt(epoch)
+        assert [len(part) for part in parts] == [4, 4] and sorted(chain.from_iterable(trained(batches))) == [0, 1, 59]
+        seen |= set(chain.from_iterable(parts))
+    assert seen == set(range(20))
 
 
 def test_parts_without_nodes_are_left_out(tmp_path: Path) -> None:

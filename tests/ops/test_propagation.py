@@ -88,12 +88,28 @@ def test_layout_of_states_and_gradients_does_not_matter(directed: bool) -> None:
 
 @DIRECTED
 def test_not_a_number_left_in_memory_never_leaks(directed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "empty_like", lambda x: torch.full_like(x, float("nan")))
+    made: list[tuple[int, ...]] = []
+
+    def full_of_nan(x: Tensor, *shape: int) -> Tensor:
+        made.append(shape)
+        return torch.full(shape, float("nan"), dtype=x.dtype)
+
+    monkeypatch.setattr(Tensor, "new_empty", full_of_nan)
     p, x = operator(directed), states(0)
     out = propagate(p, x)
     (grad,) = torch.autograd.grad(out.sum(), x)
     assert_close(out, p.matrix.to_dense() @ x)
     assert_close(grad, p.matrix.to_dense().T @ torch.ones_like(x))
+    assert made == [tuple(x.shape)] * 2
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_states_of_another_graph_are_refused(kind: torch.dtype) -> None:
+    p = gcn_adjacency(torch.tensor([[0, 1], [1, 0]]), 3)
+    matrix = p.with_values(p.values.to(kind)).matrix
+    for rows in (2, 4):
+        with pytest.raises(ValueError, match=rf"^a matrix \(3, 3\) cannot be multiplied with states \({rows}, 2\)$"):
+            product(matrix, torch.ones(rows, 2, dtype=kind))
 
 
 def test_a_diverged_node_reaches_its_neighbours_only() -> None:
@@ -213,7 +229,10 @@ def test_the_values_do_not_matter_to_the_scores(directed: bool) -> None:
 @pytest.mark.parametrize("channels", [1, 3, 16, 64, 100])
 @pytest.mark.parametrize("scale", [1.0, 2.5])
 @pytest.mark.parametrize("layout", ["rows", "columns", "part"])
-def test_float32_equals_float64(channels: int, scale: float, layout: str) -> None:
+@pytest.mark.parametrize("at_once", [propagation.AT_ONCE, 1, 640])
+def test_float32_equals_float64(
+    channels: int, scale: float, layout: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are made by different kernels. Rows of the matrix are empty, the first and the last too."""
     generator = torch.Generator().manual_seed(0)
     matrix = torch.randn(31, 47, generator=generator) * (torch.rand(31, 47, generator=generator) < 0.1)
@@ -226,7 +245,11 @@ def test_float32_equals_float64(channels: int, scale: float, layout: str) -> Non
     expected = scale * matrix.double() @ x.double()
     for found in (product(csr, x, scale), product(small, x, scale)):
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
-    added = product(small, x, scale, residual)
+    monkeypatch.setattr(propagation, "AT_ONCE", at_once)
+    added, out = product(small, x, scale, residual), torch.full((31, channels), float("nan"))
+    assert product(small, x, scale, out=out) is out
+    torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(product(small, x, scale, residual, out), added)
     torch.testing.assert_close(added.double(), expected + residual.double(), rtol=1e-5, atol=1e-5)
     assert torch.equal(x, before[0]) and torch.equal(residual, before[1])
 

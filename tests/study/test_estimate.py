@@ -6,8 +6,10 @@ import pytest
 from torch import Tensor
 
 from src.data.prepare import load
+from src.errors import UserError
 from src.graph.graph import Graph
 from src.models.gcn import GCN
+from src.study import estimate as estimate_module
 from src.study.estimate import OVERHEAD, STEPS, estimate
 from src.study.grid import Cell, expand
 from src.study.plan import make_plan
@@ -97,3 +99,19 @@ def test_a_cell_that_cannot_run_does_not_stop_the_estimate(study: Study) -> None
     bad.settings["dataset"]["classes"] = 3
     seconds = estimate(make_plan([good, bad], [], same_code=False))
     assert seconds[bad.hash] == OVERHEAD < seconds[good.hash]
+
+
+def test_a_depth_that_cannot_run_says_nothing_of_the_others(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = estimate_module._timed
+    asked: list[int] = []
+
+    def deep_fails(cell: Cell) -> float:
+        asked.append(cell.depth)
+        if cell.depth == 8:
+            raise UserError("it does not fit")
+        return timed(cell)
+
+    monkeypatch.setattr(estimate_module, "_timed", deep_fails)
+    cells = study.cells("depth=2,4,8", "seed=0,1", lines={"GCN": "model=gcn"})
+    seconds = estimate(make_plan(cells, [], same_code=False))
+    assert asked == [8, 4] and min(seconds.values()) > OVERHEAD

@@ -5,13 +5,16 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from src.errors import ReplicasError
 from src.parallel import Ended, Stop, execute, local
 from src.study.grid import Cell
 from src.study.work import Job, work
 from src.train.identity import LAST, STATES, checkpoint_folder
+from src.train.memory import check_memory
 from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}
@@ -51,6 +54,23 @@ def test_a_cell_that_fails_does_not_stop_the_others(study: Study) -> None:
     assert gone in done[0].sentence
     assert "Nothing" in done[1].sentence
     assert not any("\n" in one.sentence for one in done)
+
+
+def test_cells_that_do_not_fit_in_memory_at_once_are_trained_in_halves(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_most_two(*of: Any) -> None:
+        if of[-1] > 2:
+            raise ReplicasError("too many")
+        check_memory(*of)
+
+    monkeypatch.setattr("src.train.replicas.check_memory", at_most_two)
+    cells = study.cells("seed=range(5)", "depth=2", lines=ONE)
+    outcome, sentence = work(tuple(Job(cell, {"study": "small"}) for cell in cells), 1)
+    assert outcome == "finished" and sentence.count("test ") == 3
+    runs = study.records.runs()
+    assert {run.tags["config_hash"] for run in runs} == {cell.hash for cell in cells}
+    assert sorted(run.tags.get("replicas", "1") for run in runs) == ["1", "2", "2", "2", "2"]
 
 
 def test_an_interrupted_cell_goes_on_from_its_checkpoint(study: Study) -> None:

@@ -10,7 +10,9 @@ from src.errors import UserError
 from src.settings import compose_settings
 from src.train.fit import make_fit
 from src.train.identity import COMPUTING, checkpoint_folder, resumable, run_name, tags
+from src.train.member import Member
 from src.train.prepared import prepare
+from src.train.replicas import run_replicas
 from src.train.result import evaluate
 from src.train.run import run
 
@@ -64,5 +66,5 @@ def test_resumable(tmp_path: Path) -> None:
 def test_every_file_that_numbers_come_from_is_there_and_those_of_a_run_are_among_them() -> None:
     found = {path for pattern in COMPUTING for path in (ROOT / "src").glob(pattern)}
     assert all(any((ROOT / "src").glob(pattern)) for pattern in COMPUTING)
-    for function in (run, evaluate, make_fit, prepare):
+    for function in (run, evaluate, make_fit, prepare, run_replicas, Member):
         assert Path(inspect.getfile(function)) in found

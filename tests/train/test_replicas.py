@@ -130,6 +130,50 @@ def test_an_interrupted_group_goes_on_to_the_same_result(
         assert len(curve(ours, "train_loss")) == single.scores["epochs_run"]
 
 
+def asked_while_finishing(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the run of that split is tested and recorded."""
+    finish = Member.finish
+
+    def press(self: Member, weights: Any) -> Result:
+        if self.settings["split"] == split:
+            os.kill(os.getpid(), signal.SIGINT)
+        return finish(self, weights)
+
+    monkeypatch.setattr(Member, "finish", press)
+
+
+def test_ctrl_c_while_one_is_recorded_loses_nothing_of_the_others(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several, alone = pair(settings, "model=gcnii", "lr=0.1", "epochs=60", "patience=2")
+    lengths = {one["split"]: run(one).scores["epochs_run"] for one in alone}
+    first = min(lengths, key=lambda split: lengths[split])
+    assert len(set(lengths.values())) > 1
+    asked_while_finishing(first, monkeypatch)
+    with pytest.raises(KeyboardInterrupt, match=rf"^interrupted after {lengths[first]:.0f} epochs?: go on"):
+        together(several)
+    found = together([one | {"ckpt": "last"} for one in several])
+    later = {split: count for split, count in lengths.items() if count > lengths[first]}
+    assert {one.name[-1]: one.scores["epochs_run"] for one in found.values()} == later
+
+
+def test_ctrl_c_while_the_last_are_recorded_comes_too_late(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    several, _ = pair(settings, "model=gcn", "epochs=3", "patience=30")
+    asked_while_finishing("0", monkeypatch)
+    assert {one.outcome for one in together(several).values()} == {"finished"}
+
+
+def test_whoever_stops_reading_results_leaves_no_run_open(settings: Compose) -> None:
+    several, _ = pair(settings, "model=gcn", "epochs=3", "patience=30")
+    results = run_replicas(several, [{} for _ in several])
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    client = MlflowClient(several[0]["tracking"]["uri"])
+    place = client.get_experiment_by_name("depthlab").experiment_id
+    outcomes = sorted(one.data.tags["outcome"] for one in client.search_runs([place]))
+    assert outcomes == ["finished", "interrupted", "interrupted"]
+
+
 def test_what_has_finished_is_left_out_when_the_rest_goes_on(
     settings: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
