@@ -37,12 +37,13 @@ MODELS, SIZES, DEGREES = ("gcn", "gcnii"), (1_000, 5_000, 20_000, 100_000), (4, 
 DEPTHS, WIDTHS = (2, 8, 32), (16, 64, 256)
 MOST = 6e8  # depth x stored entries x width, beyond which a step takes many seconds
 EPOCHS = 5
-STEP, PASS = 3, 1  # products with a dense matrix in a training step and in an evaluation; sparse ones are one fewer
+DENSE = 4  # products with weights of an epoch: three in a training step, one in the evaluation
+SPARSE = {"gcn": 3, "gcnii": 4}  # with P: one fewer, but GCNII makes that of its forward pass once more
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement: `entries` are those of P, self-loops included."""
+    """One measurement: `entries` are those of P, self-loops included, `cache` is a core's own, in bytes."""
 
     model: str
     nodes: int
@@ -55,6 +56,7 @@ class Cell:
     seconds: float = 0.0
     megabytes: float = 0.0
     estimate: float = 0.0
+    cache: int = 0
 
     @property
     def asked(self) -> tuple[str, int, int, int, int]:
@@ -102,7 +104,7 @@ def measure(cell: Cell) -> Cell:
     peak = memory("VmHWM") - before
     estimate = estimate_memory(settings, graph, dataset.num_classes)["full"] / 1e6
     sizes = {"entries": graph.adjacency.values.numel(), "features": graph.x.shape[1], "classes": dataset.num_classes}
-    found = {"seconds": min(times[-EPOCHS:]), "megabytes": peak, "estimate": estimate}
+    found = {"seconds": min(times[-EPOCHS:]), "megabytes": peak, "estimate": estimate, "cache": cache_bytes()}
     return Cell(**asdict(cell) | sizes | found)
 
 
@@ -131,12 +133,12 @@ def widths(cell: Cell) -> tuple[list[tuple[int, int]], list[int]]:
 def time_terms(cell: Cell) -> dict[str, float]:
     """Amounts of an epoch. A row that P gathers is in the cache with probability cache / states, if they exceed it."""
     products, propagations = widths(cell)
-    far = [max(0.0, 1 - cache_bytes() / (4 * cell.nodes * width)) for width in propagations]
-    gathered = (STEP + PASS - 1) * cell.entries
+    far = [max(0.0, 1 - cell.cache / (4 * cell.nodes * width)) for width in propagations]
+    gathered = SPARSE[cell.model] * cell.entries
     return {
         "sparse product, entry x channel": gathered * sum(propagations),
         "the same, beyond the cache": gathered * sum(w * part for w, part in zip(propagations, far, strict=True)),
-        "dense product, node x in x out": (STEP + PASS) * cell.nodes * sum(a * b for a, b in products),
+        "dense product, node x in x out": DENSE * cell.nodes * sum(a * b for a, b in products),
         "states of the layers, node x channel": cell.nodes * sum(propagations),
         "features and logits, node x channel": cell.nodes * (cell.features + cell.classes),
         "a layer": cell.depth,

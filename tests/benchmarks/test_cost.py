@@ -8,7 +8,8 @@ import pytest
 from benchmarks.cost import Cell, append, grid, memory_terms, read, time_terms
 from benchmarks.fits import error, fit, left_out, shares
 
-CELL = Cell("gcnii", 1000, 4, 8, 64, entries=5000, features=50, classes=10, seconds=0.5, megabytes=3.25, estimate=2.0)
+CELL = Cell("gcnii", 1000, 4, 8, 64, entries=5000, features=50, classes=10, seconds=0.5, megabytes=3.25, estimate=2.0,
+            cache=1 << 20)  # fmt: skip
 
 
 def test_a_fit_finds_what_the_measurements_were_made_of_whatever_their_size() -> None:
@@ -28,7 +29,10 @@ def test_an_error_counts_too_much_and_too_little_alike() -> None:
 
 def test_amounts_of_an_epoch() -> None:
     terms = time_terms(CELL)
-    assert terms["sparse product, entry x channel"] == 3 * 5000 * 8 * 64
+    assert terms["sparse product, entry x channel"] == 4 * 5000 * 8 * 64
+    assert terms["the same, beyond the cache"] == 0
+    large = time_terms(Cell(**CELL.__dict__ | {"nodes": 8192}))
+    assert large["the same, beyond the cache"] == terms["sparse product, entry x channel"] / 2
     assert terms["dense product, node x in x out"] == 4 * 1000 * (50 * 64 + 8 * 64 * 64 + 64 * 10)
     assert terms["a layer"] == 8
     assert memory_terms(CELL)["states, kept for every layer"] == pytest.approx(4e-6 * 1000 * 8 * 64)
