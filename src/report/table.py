@@ -1,7 +1,7 @@
 """The lines of a study as Markdown: depth across, lines down, published values beside ours."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -165,7 +165,11 @@ def markdown_table(rows: Rows) -> str:
 def protocol(cells: pd.DataFrame) -> str:
     """How many runs there are and how they were made, in a few sentences."""
     seeds, splits = sorted(cells["seed"].unique()), list(cells["split"].unique())
-    runs = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    runs = _range(seeds)
+    fewer = {
+        depth: found for depth, found in cells.groupby("depth")["seed"].unique().items() if len(found) < len(seeds)
+    }
+    runs += "".join(f" ({_range(sorted(found))} at depth {depth})" for depth, found in fewer.items())
     runs += f", {len(splits)} splits" if len(splits) > 1 else f", split {splits[0]}"
     other = cells[~cells["outcome"].isin(["finished"])]["outcome"].value_counts()
     ended = "".join(f", {count} {outcome}" for outcome, count in other.items())
@@ -179,6 +183,10 @@ def protocol(cells: pd.DataFrame) -> str:
         + (" Not all runs of a model are of the same code: see code_hash." if code else "")
         + " Every run: cells.csv."
     )
+
+
+def _range(seeds: Sequence[int]) -> str:
+    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
 def _monitored(cells: pd.DataFrame) -> str:

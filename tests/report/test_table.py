@@ -174,7 +174,10 @@ def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
 
 def test_protocol_counts_every_cell(frame: Frame) -> None:
     cells = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="failed")])
-    assert protocol(cells).startswith("4 cells, 2 finished, 1 diverged, 1 failed; seeds 0 to 2, split public.")
+    counts = "4 cells, 2 finished, 1 diverged, 1 failed; seeds 0 to 2 (seed 0 at depth 4), split public."
+    assert protocol(cells).startswith(counts)
+    cells = pd.concat([frame("GCN", 2, [0.8, 0.8]), frame("GCN", 4, [0.8, 0.8])])
+    assert protocol(cells).startswith("4 cells, 4 finished; seeds 0 to 1, split public.")
 
 
 def test_protocol_names_the_settings_of_each_line(frame: Frame) -> None:
