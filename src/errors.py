@@ -1,4 +1,8 @@
-"""The one exception that means "the person, not the program, has to change something"."""
+"""The one exception that means "the person, not the program, has to change something", and what a machine lacks."""
+
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -11,3 +15,17 @@ class UnavailableError(UserError):
 
 class ResumeError(UserError):
     """A checkpoint that cannot be gone on with: the run may be started anew."""
+
+
+def full_disk(error: BaseException | None) -> OSError | None:
+    """What an error comes from, if that is a disk without room: `torch.save` raises one of its own on top of it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error is for want of memory, the processor's; torch raises a RuntimeError."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
