@@ -20,6 +20,7 @@ DISK = {
     errno.ENOSPC: "the disk is full: free some space and start again",
     errno.EDQUOT: "your share of the disk is used up: free some space and start again",
     errno.EFBIG: "files may not become so large here: raise the limit (ulimit -f) or work in another folder",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
     errno.EACCES: "it is not permitted: change its permissions",
     errno.EPERM: "it is not permitted: change its permissions",
     errno.EROFS: "the disk is read-only: work in another folder",
