@@ -79,13 +79,17 @@ def kept(load: Callable[[], Made | None], make: Callable[[], Made], path: Path) 
     return found
 
 
-def unreadable(path: Path, error: Exception) -> Exception:
-    """What is raised about a kept file or folder that cannot be read: only what is damaged is to be deleted."""
+def unreadable(path: Path, error: Exception, damage: str = "") -> Exception:
+    """What is raised about a file or folder that cannot be read: only what is damaged is to be made again.
+
+    Args:
+        damage: what is said of a damaged one, and what to do; that it was made here and will be again, by default.
+    """
     if lacks_memory(error):
         return error
     if isinstance(error, OSError) and error.errno in NOT_THE_FILE:
         return UserError(f"{path} cannot be read ({error.strerror}), it may be whole: mend that and start again")
-    return UserError(f"{path} is corrupt ({type(error).__name__}): delete it, it is made again")
+    return UserError(f"{path} {damage or f'is corrupt ({type(error).__name__}): delete it, it is made again'}")
 
 
 def write_prepared(content: dict[str, Any], path: Path, fingerprint: str, format: int) -> None:

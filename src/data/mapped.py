@@ -21,7 +21,7 @@ def open_array(path: Path) -> np.ndarray:
     """A memory-mapped array; nothing in it is unpickled, and what is written to it never reaches the disk.
 
     Raises:
-        ValueError, OSError, EOFError: there is no whole array in the file.
+        Exception: there is no whole array in the file, most often a ValueError.
     """
     return np.lib.format.open_memmap(path, mode="c")  # torch warns about tensors that may not be written to
 
