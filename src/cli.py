@@ -14,10 +14,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 
 from src.config import CONF, allowed_values, register_schema
-from src.errors import UserError
+from src.errors import UserError, full_disk, lacks_memory
 
 DISK = {
     errno.ENOSPC: "the disk is full: free some space and start again",
+    errno.EDQUOT: "your share of the disk is used up: free some space and start again",
+    errno.EFBIG: "files may not become so large here: raise the limit (ulimit -f) or work in another folder",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
     errno.EACCES: "it is not permitted: change its permissions",
     errno.EPERM: "it is not permitted: change its permissions",
     errno.EROFS: "the disk is read-only: work in another folder",
@@ -72,14 +75,18 @@ def guarded(task: Callable[[], None]) -> None:
 
 
 def explain(error: Exception) -> str | None:
-    """One sentence for a person's mistake or a full disk; None for a defect of the program."""
+    """One sentence for a person's mistake, a full disk or too little memory; None for a defect of the program."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in DISK:
-        place = error.filename2 or error.filename or "a file"
-        return f"cannot write {place}, {DISK[error.errno]}"
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return "there is not enough memory for this graph and network: make hidden, depth or the graph smaller"
+    refused = full_disk(error) or error
+    if isinstance(refused, OSError) and refused.errno in DISK:
+        place = refused.filename2 or refused.filename or "a file"
+        return f"cannot write {place}, {DISK[refused.errno]}"
+    smaller = "make hidden, depth or the graph smaller"
+    if lacks_memory(error):
+        return f"there is not enough memory for this graph and network: {smaller}"
+    if isinstance(error, RuntimeError) and "out of memory" in str(error):  # CUDA's
+        return f"the GPU has not enough memory for this graph and network: use memory=checkpoint, or {smaller}"
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"cannot read {error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
     if str(error).startswith("Ambiguous value for argument"):

@@ -1,4 +1,8 @@
-"""The one exception that means "the person, not the program, has to change something"."""
+"""The one exception that means "the person, not the program, has to change something", and what a machine lacks."""
+
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -15,3 +19,17 @@ class ResumeError(UserError):
 
 class ReplicasError(UserError):
     """More runs than fit in memory at once: fewer of them may."""
+
+
+def full_disk(error: BaseException | None) -> OSError | None:
+    """What an error comes from, if that is a disk without room: `torch.save` raises one of its own on top of it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error is for want of memory, the processor's; torch raises a RuntimeError."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

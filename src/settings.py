@@ -16,13 +16,22 @@ from src.validation import validate
 NOT_THE_EXPERIMENT = (
     "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
 )  # fmt: skip
+KEPT = ("dataset", "rewiring")  # groups that shape what is kept on disk: other settings keep the hash of what is typed
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved config as plain types, without the limits."""
+    """The resolved config as plain types, without the limits.
+
+    `dataset.degree=20` is 20.0 as its default is, so that the same graph has one hash and one copy on disk.
+    """
     content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     for group in OWN_KNOBS:
         content[group].pop("limits", None)
+    for group in KEPT:
+        target = content[group].get("_target_")
+        for key, value in content[group].items():
+            if type(value) is int and (target, key) in _floats(group):
+                content[group][key] = float(value)
     content["split"] = str(content["split"])
     return content
 
@@ -42,6 +51,13 @@ def loader_name(content: dict[str, Any]) -> str:
 def _rewirings() -> dict[str, str | None]:
     """The function of every option of conf/rewiring."""
     return {path.stem: yaml.safe_load(path.read_text())["_target_"] for path in (CONF / "rewiring").glob("*.yaml")}
+
+
+@functools.cache
+def _floats(group: str) -> set[tuple[str, str]]:
+    """`_target_` and name of the settings of a group's options that are floats by default."""
+    options = [yaml.safe_load(path.read_text()) for path in (CONF / group).glob("*.yaml")]
+    return {(option["_target_"], key) for option in options for key in option if isinstance(option[key], float)}
 
 
 def processes(trainer: dict[str, Any]) -> int:

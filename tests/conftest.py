@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import pickle
+import resource
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,15 @@ def use_root(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
         return root
 
     return use
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """A disk on which no file may be larger than a kilobyte: writing more fails as it does on a full one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))  # Python itself ignores the signal
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
@@ -80,6 +81,30 @@ def test_explain_a_sentence_as_it_is(error: Exception) -> None:
 def test_explain_a_full_disk(file: str | None, named: str) -> None:
     error = OSError(errno.ENOSPC, "No space left on device", file)
     assert explain(error) == f"cannot write {named}, the disk is full: free some space and start again"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [("/dev/full", "cannot write a file, the disk is full: free some space and start again"),
+     ("small", "cannot write a file, files may not become so large here: raise the limit (ulimit -f) or work in")],
+)  # fmt: skip
+def test_explain_what_torch_makes_of_a_full_disk(tmp_path: Path, no_room: None, place: str, sentence: str) -> None:
+    with pytest.raises((OSError, RuntimeError)) as error, (tmp_path / place).open("wb") as file:
+        torch.save(torch.ones(100_000), file)
+    assert str(explain(error.value)).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [(MemoryError(), "there is not enough memory for this graph and network: make hidden, depth or"),
+     (RuntimeError("DefaultCPUAllocator: can't allocate memory: ..."), "there is not enough memory for this graph"),
+     (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nGPU 0 has"), "the GPU has not enough"),
+     (RuntimeError("CUDA error: out of memory\nCompile with"), "the GPU has not enough memory for this graph and")],
+)  # fmt: skip
+def test_explain_too_little_memory(error: Exception, sentence: str) -> None:
+    found = str(explain(error))
+    assert found.startswith(sentence) and "\n" not in found
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), OSError(errno.EINVAL, "x"), RuntimeError("x")])

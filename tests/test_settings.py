@@ -72,6 +72,23 @@ def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
     assert plain(config) == {"model": {}, "dataset": {"a": 1}, "rewiring": {}, "loader": {}, "split": "3", "b": 3}
 
 
+@pytest.mark.parametrize(
+    ("options", "key", "whole"),
+    [("dataset=csbm", "dataset.degree", 7), ("dataset=sbm_large", "dataset.degree", 20),
+     ("dataset=csbm", "dataset.homophily", 1), ("rewiring=sdrf", "rewiring.tau", 5)],
+)  # fmt: skip
+def test_a_whole_number_is_a_float_where_the_default_is(options: str, key: str, whole: int) -> None:
+    one, other = (compose_settings(["model=gcn", options, f"{key}={typed}"]) for typed in (whole, float(whole)))
+    group, name = key.split(".")
+    assert type(one[group][name]) is float and one == other and config_hash(one) == config_hash(other)
+
+
+def test_other_whole_numbers_are_as_they_were_typed() -> None:
+    """Recorded studies have the hash of `model.repulsion=2`."""
+    settings = compose_settings(["model=acmp", "model.repulsion=2", "dataset=sbm_large", "dataset.nodes=1000"])
+    assert type(settings["model"]["repulsion"]) is type(settings["dataset"]["nodes"]) is int
+
+
 def test_the_hash_of_a_run_without_rewiring_is_that_from_before_there_were_any() -> None:
     settings = compose_settings(["model=gcn", "rewiring=none"])
     older = {key: value for key, value in settings.items() if key != "rewiring"}

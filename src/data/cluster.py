@@ -57,7 +57,7 @@ def kept_partition(
         write_prepared({"assignment": assignment}, path, fingerprint, FORMAT)
         return assignment
 
-    return kept(lambda: read_prepared(path, fingerprint, FORMAT, _assignment), make, path.with_suffix(".lock"))
+    return kept(lambda: read_prepared(path, fingerprint, FORMAT, _assignment), make, path)
 
 
 def _assignment(content: dict[str, Any]) -> Tensor:

@@ -19,6 +19,7 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from src.cli import explain
 from src.config import ROOT
 from src.data.manifest import Manifest, md5, record
 from src.errors import UnavailableError, UserError
@@ -137,8 +138,11 @@ def main() -> None:
     except UnavailableError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(UNAVAILABLE)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    except (UserError, OSError) as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        sys.exit(f"error: {sentence}")
 
 
 if __name__ == "__main__":

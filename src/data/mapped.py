@@ -1,8 +1,6 @@
 """A dataset that stays on disk: a folder with one .npy file for each array, opened memory-mapped."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,47 +9,47 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.atomic import kept
+from src.data.atomic import kept, unreadable, whole
 from src.data.dataset import FORMAT, Dataset
 from src.data.graph_set import GraphSet
-from src.errors import UserError
 
 CONTENTS = "contents.json"  # fingerprint, format, and the shape and type of every array
+ROWS = 1 << 16  # of an array that are written together
 
 
 def open_array(path: Path) -> np.ndarray:
     """A memory-mapped array; nothing in it is unpickled, and what is written to it never reaches the disk.
 
     Raises:
-        ValueError, OSError, EOFError: there is no whole array in the file.
+        Exception: there is no whole array in the file, most often a ValueError.
     """
-    return np.load(path, mmap_mode="c", allow_pickle=False)  # torch warns about tensors that may not be written to
+    return np.lib.format.open_memmap(path, mode="c")  # torch warns about tensors that may not be written to
 
 
 def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> None:
-    """Write the folder, whole or not at all; one that was made from something else is replaced."""
+    """Write the folder, whole or not at all; one that was made from something else is replaced.
+
+    One process at a time may: `keep_mapped` sees to it, others hold `lock_of(folder)`.
+
+    Raises:
+        OSError: it cannot be written, or the disk is full.
+    """
     assert isinstance(dataset, Dataset), "only one graph stays on disk"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, suffix=".part"))
-    try:
-        arrays = {name: getattr(dataset, name).numpy() for name in Dataset.__dataclass_fields__}
+    arrays = {name: getattr(dataset, name).numpy() for name in Dataset.__dataclass_fields__}
+    with whole(folder) as part:
+        part.mkdir()
         for name, array in arrays.items():
-            np.save(part / f"{name}.npy", array, allow_pickle=False)
+            _save(part / f"{name}.npy", array)
         found = {"fingerprint": fingerprint, "format": FORMAT, "arrays": {k: _kind(v) for k, v in arrays.items()}}
         (part / CONTENTS).write_text(json.dumps(found, indent=2) + "\n")
-        part.chmod(0o755)  # a temporary folder is its owner's alone
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
     """The dataset with tensors that are read from disk as they are needed, or None if it was made from something else.
 
     Raises:
-        UserError: the folder is there and an array is missing, cut short, or of another shape than was written.
+        UserError: the folder is there and an array is missing, cut short, of another shape than was written, or cannot
+            be read.
     """
     if not folder.is_dir():
         return None
@@ -66,7 +64,7 @@ def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
         tensors: dict[str, Tensor] = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return Dataset(**tensors)
     except Exception as error:  # no file, a torn header, fewer bytes than the header says, no JSON, ...
-        raise UserError(f"{folder} is corrupt ({type(error).__name__}): delete it, it is made again") from None
+        raise unreadable(folder, error) from None
 
 
 def keep_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprint: str) -> Dataset:
@@ -82,7 +80,18 @@ def keep_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprin
         assert dataset is not None, "it was written a moment ago"
         return dataset
 
-    return kept(lambda: load_mapped(folder, fingerprint), write, folder.with_suffix(".lock"))
+    return kept(lambda: load_mapped(folder, fingerprint), write, folder)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """As `np.save`, but row by row whatever the order in memory, so that a row is read from one place; and an error of
+    the disk is the disk's own.
+    """
+    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(array), ROWS):
+            file.write(np.ascontiguousarray(array[start : start + ROWS]).data)
 
 
 def _kind(array: np.ndarray) -> list[Any]:

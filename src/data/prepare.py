@@ -13,10 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig
 from torch import Tensor
-from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
+from torch_geometric.utils import remove_self_loops, to_undirected
 
 from src.cli import main
 from src.config import ROOT
+from src.data.atomic import kept, lock_of
 from src.data.dataset import FORMAT, Dataset
 from src.data.graph_set import GraphSet
 from src.data.manifest import md5
@@ -59,12 +60,15 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
         return keep_mapped(lambda: read(config), mapped_folder(config, fingerprint, folder), fingerprint), fingerprint
     path = prepared_file(config, folder)
     kind = GraphSet if "batch_size" in config else Dataset
-    dataset = kind.load(path, fingerprint)
-    if dataset is None:
+    if not config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
+        return kind.load(path, fingerprint) or read(config), fingerprint
+
+    def make() -> Dataset | GraphSet:
         dataset = read(config)
-        if config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
-            dataset.save(path, fingerprint)
-    return dataset, fingerprint
+        dataset.save(path, fingerprint)
+        return dataset
+
+    return kept(lambda: kind.load(path, fingerprint), make, path), fingerprint
 
 
 def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
@@ -73,12 +77,12 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
     Of a dataset that stays on disk these are a folder of arrays and a file beside it, named after its settings' hash.
     """
     dataset, fingerprint = read(config), data_hash(config)
-    if config.get("mapped"):
-        path = mapped_folder(config, fingerprint, folder)
-        save_mapped(dataset, path, fingerprint)
-    else:
-        path = prepared_file(config, folder)
-        dataset.save(path, fingerprint)
+    path = mapped_folder(config, fingerprint, folder) if config.get("mapped") else prepared_file(config, folder)
+    with lock_of(path):  # a run that starts now waits
+        if config.get("mapped"):
+            save_mapped(dataset, path, fingerprint)
+        else:
+            dataset.save(path, fingerprint)
     if isinstance(dataset, GraphSet):
         sizes = {"graphs": len(dataset.y), "classes": dataset.num_classes, "features": dataset.width}
         statistics: dict[str, Any] = sizes | {"task_range": dataset.task_range}
@@ -101,7 +105,7 @@ def read(config: dict[str, Any]) -> Dataset | GraphSet:
     if isinstance(raw, GraphSet):
         return raw
     edge_index, _ = remove_self_loops(raw.edge_index)
-    edge_index = coalesce(to_undirected(edge_index, num_nodes=raw.num_nodes), num_nodes=raw.num_nodes)
+    edge_index = to_undirected(edge_index, num_nodes=raw.num_nodes)  # sorted, each edge once
     x = _row_normalized(raw.x) if config["normalize_features"] else raw.x
     return Dataset(x, edge_index, raw.y, raw.train, raw.val, raw.test)
 

@@ -140,7 +140,7 @@ def kept_wiring(
         wiring.save(path, fingerprint)
         return wiring
 
-    return kept(lambda: Wiring.load(path, fingerprint), make, path.with_suffix(".lock"))
+    return kept(lambda: Wiring.load(path, fingerprint), make, path)
 
 
 def make_wiring(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> Wiring:

@@ -1,7 +1,9 @@
 """Exact inference on a graph that does not fit in memory: one layer after the other, some rows at a time."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -65,13 +67,28 @@ def _layer(
 
 
 def _on_disk(graph: LargeGraph, made: Iterable[tuple[slice, Tensor]]) -> Tensor:
-    """A state (n, channels) of these rows, memory-mapped."""
+    """A state (n, channels) of these rows, memory-mapped.
+
+    Raises:
+        OSError: there is no room for it.
+    """
     state: Tensor | None = None
     for part, rows in made:
         if state is None:
             file = tempfile.TemporaryFile(dir=graph.scratch)  # noqa: SIM115 - lives as long as the tensor
             shape = (graph.neighbours.num_nodes, rows.shape[1])
+            _reserve(file.fileno(), 4 * shape[0] * shape[1], graph.scratch)
             state = torch.from_numpy(np.memmap(file, np.float32, mode="w+", shape=shape))
         state[part] = rows
     assert state is not None, "a graph has nodes"
     return state
+
+
+def _reserve(file: int, size: int, folder: Path) -> None:
+    """Room on the disk for all of a file: a page of a sparse one that cannot be written kills the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError as error:
+            error.filename = str(folder)  # the file itself has no name
+            raise

@@ -1,10 +1,25 @@
+"""Whole or not there: a full disk, a process that was killed, one that writes while another reads."""
+
 import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
-from src.data.atomic import save_whole
+from src.cli import explain
+from src.data.atomic import kept, lock_of, read_prepared, save_whole, whole, write_prepared
+from src.errors import UserError
+
+
+@pytest.fixture
+def group_writes() -> Iterator[None]:
+    """What one makes, one's group may change."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
 
 
 def test_the_folder_is_made_and_no_part_is_left(tmp_path: Path) -> None:
@@ -13,14 +28,78 @@ def test_the_folder_is_made_and_no_part_is_left(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.pt"]
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(content: object, part: str) -> None:
-        Path(part).write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    save_whole(1, tmp_path / "file.pt")
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
-        save_whole(2, tmp_path / "file.pt")
-    assert torch.load(tmp_path / "file.pt", weights_only=True) == 1
+def test_a_full_disk_leaves_the_old_file_and_ends_in_one_sentence(tmp_path: Path, no_room: None) -> None:
+    (tmp_path / "file.pt").write_text("old")
+    with pytest.raises(OSError, match="File too large") as error:
+        save_whole(torch.ones(100_000), tmp_path / "file.pt")
+    assert str(explain(error.value)).startswith(f"cannot write {tmp_path / 'file.pt'}, files may not become so large")
+    assert (tmp_path / "file.pt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file.pt"]
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), PermissionError(errno.EACCES, "Permission denied", "b")])
+def test_other_errors_are_as_they_were(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as found, whole(tmp_path / "a"):
+        raise error
+    assert found.value is error
+
+
+@pytest.mark.parametrize("left", ["file", "folder"])
+def test_what_a_killed_process_left_is_removed(tmp_path: Path, left: str) -> None:
+    with whole(tmp_path / "a") as part:
+        part.touch()
+    if left == "file":
+        part.write_bytes(b"half")
+    else:
+        part.mkdir()
+        (part / "half").touch()
+    save_whole(1, tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_others_may_read_it_as_the_umask_has_it(tmp_path: Path, group_writes: None) -> None:
+    save_whole(1, tmp_path / "file.pt")
+    assert (tmp_path / "file.pt").stat().st_mode & 0o777 == 0o664
+
+
+def test_what_is_being_replaced_is_waited_for(tmp_path: Path) -> None:
+    tries: list[bool] = []
+
+    def load() -> str:
+        try:
+            FileLock(lock_of(tmp_path / "a").lock_file, blocking=False).acquire().lock.release()
+            tries.append(False)
+        except Timeout:
+            tries.append(True)
+        if len(tries) == 1:
+            raise UserError("half of it is there")
+        return "found"
+
+    assert kept(load, lambda: "made", tmp_path / "a") == "found"
+    assert tries == [False, True]  # the second time while nobody else can write
+
+
+def test_what_is_damaged_is_not_made_again(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"half")
+    with pytest.raises(UserError, match=r"a\.pt is corrupt \(\w+\): delete it, it is made again$"):
+        kept(lambda: read_prepared(tmp_path / "a.pt", "x", 1, dict), dict, tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [(PermissionError(errno.EACCES, "Permission denied"), "a.pt cannot be read (Permission denied), it may be whole: "),
+     (OSError(errno.EMFILE, "Too many open files"), "a.pt cannot be read (Too many open files), it may be whole: "),
+     (MemoryError(), "there is not enough memory"),
+     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "there is not enough memory")],
+)  # fmt: skip
+def test_what_cannot_be_read_is_not_called_corrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise error
+
+    write_prepared({"a": 1}, tmp_path / "a.pt", "x", 1)
+    monkeypatch.setattr(torch, "load", refused)
+    with pytest.raises(Exception) as found:
+        read_prepared(tmp_path / "a.pt", "x", 1, dict)
+    assert sentence in str(explain(found.value))

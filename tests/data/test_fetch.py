@@ -1,6 +1,7 @@
 """Where raw files come from: data/ itself, a DVC remote, an upstream server; all of them on this machine."""
 
 import hashlib
+import resource
 import shutil
 import socket
 import sys
@@ -204,6 +205,16 @@ def test_main_with_something_to_mend(bare: Path, closed: str, monkeypatch: pytes
     (bare / "data" / X).write_bytes(b"edited")
     assert str(_main(monkeypatch, "--upstream", closed)).startswith(f"error: data/{X} is corrupt")
     assert str(_main(monkeypatch, "--dataset", "foo")).startswith("error: there is no dataset foo: choose one of actor")
+
+
+def test_main_on_a_full_disk(
+    bare: Path, served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, no_room: None
+) -> None:
+    (bare / "data" / X).unlink()
+    (served[0] / SOURCES["planetoid"] / "ind.cora.x").write_bytes(bytes(1024))  # a file's limit; now it is lower
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    found = str(_main(monkeypatch, "--upstream", served[1]))
+    assert found.startswith("error: cannot write a file, files may not become so large here")
 
 
 def test_main_with_nothing_reachable(

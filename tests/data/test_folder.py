@@ -1,5 +1,7 @@
 """A folder of one's own arrays: what is read, and the one sentence for what is not in the format."""
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,8 @@ def test_splits_as_numbers_and_as_many_masks(tmp_path: Path, mine: Arrays, array
     [
         ("x", np.ones(NODES, np.float32), "x.npy must hold numbers of shape (nodes, features), got float32 of shape"),
         ("x", np.full((NODES, 2), "a"), "x.npy must hold numbers of shape (nodes, features), got <U1"),
-        ("x", np.full((NODES, 2), np.nan), "x.npy must hold finite numbers: replace NaN and infinity"),
+        ("x", np.full((NODES, 2), np.nan), "x.npy must hold finite numbers, as float32 has them: replace NaN"),
+        ("x", np.full((NODES, 2), 1e39), "x.npy must hold finite numbers, as float32 has them: replace NaN, infinity"),
         ("edge_index", np.zeros((5, 2), int), "edge_index.npy must hold integers of shape (2, edges), got int64"),
         ("edge_index", np.zeros((2, 5)), "edge_index.npy must hold integers of shape (2, edges), got float64"),
         ("edge_index", np.array([[0], [30]]), "edge_index.npy must hold node numbers from 0 to 29, got 0 to 30"),
@@ -71,9 +74,21 @@ def test_splits_as_numbers_and_as_many_masks(tmp_path: Path, mine: Arrays, array
         ("y", np.zeros(30), "y.npy must hold integers of shape (30,), one for each row of x.npy, got float64"),
         ("y", np.zeros(30, int), "y.npy must hold two or more classes 0, 1, ..., or -1 for none, got 0 to 0"),
         ("y", np.arange(30) - 2, "y.npy must hold two or more classes 0, 1, ..., or -1 for none, got -2 to 27"),
+        ("y", np.arange(30) % 3 + 1, "y.npy has no node of class 0, but of 3: number the classes without a gap"),
+        ("y", np.arange(30) % 3 * 10**9, "y.npy has no node of class 1, but of 2000000000: number the classes without"),
+        ("y", np.arange(30, dtype=np.uint64) % 3 * 2, "y.npy has no node of class 1, but of 4: number the classes"),
         ("y", np.arange(30) - 1, ".npy has nodes without a class (-1 in y.npy): leave them out"),
         ("train", np.ones(29, bool), "train.npy must hold node numbers, or a bool mask of shape (30,) or (splits, 30)"),
         ("test", np.array([30]), "test.npy must hold node numbers from 0 to 29, got 30 to 30"),
+        (
+            "train",
+            np.array([0, 1] * 15, np.uint8),
+            "train.npy holds a node twice: node numbers once each, or a mask",
+        ),
+        ("val", np.array([], np.int64), "val.npy is empty: every part of a split needs a node"),
+        ("val", np.array([]), "val.npy is empty: every part of a split needs a node"),
+        ("test", np.zeros((0, 30), bool), "test.npy is empty: every part of a split needs a node"),
+        ("val", np.zeros(30, bool), "val.npy holds no node in split 0: every part of a split needs one"),
         ("train", np.ones(30, bool), "train.npy and val.npy share nodes: a node may be in one part"),
         ("val", np.zeros((4, 30), bool), "train.npy, val.npy and test.npy must hold the same number of splits"),
         ("val", np.array([{}]), "val.npy is not a whole NumPy array: write it again with numpy.save"),
@@ -90,6 +105,33 @@ def test_a_file_that_is_cut_short(tmp_path: Path, mine: Arrays) -> None:
     files[0].write_bytes(files[0].read_bytes()[:-4])
     with pytest.raises(UserError, match=r"x\.npy is not a whole NumPy array: write it again with numpy\.save$"):
         read_folder(files)
+
+
+@pytest.mark.parametrize("damage", [lambda text: text.replace("(30,)", "(30,("), lambda text: text.replace("i8", "ib")])
+def test_a_torn_header(tmp_path: Path, mine: Arrays, damage: Callable[[str], str]) -> None:
+    files = write(tmp_path, mine)
+    files[2].write_text(damage(files[2].read_text("latin1")), "latin1")
+    with pytest.raises(UserError, match=r"y\.npy is not a whole NumPy array: write it again with numpy\.save$"):
+        read_folder(files)
+
+
+def test_an_archive_is_not_an_array(tmp_path: Path, mine: Arrays) -> None:
+    files = write(tmp_path, mine)
+    np.savez(tmp_path / "y.npz", y=mine["y"])
+    (tmp_path / "y.npz").replace(files[2])
+    with pytest.raises(UserError, match=r"y\.npy is not a whole NumPy array: write it again with numpy\.save$"):
+        read_folder(files)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, mine: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("src.data.folder.open_array", refused)
+    with pytest.raises(UserError, match=r"x\.npy cannot be read \(Permission denied\), it may be whole: mend that"):
+        read_folder(write(tmp_path, mine))
 
 
 def test_a_missing_folder_and_a_missing_file(tmp_path: Path, mine: Arrays, dataset_config: Any) -> None:

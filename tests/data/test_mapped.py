@@ -1,5 +1,7 @@
 """A dataset on disk: whole or not there, read as it is needed, found again by what it was made from."""
 
+import errno
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -7,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from src.cli import explain
 from src.data.dataset import Dataset
-from src.data.mapped import keep_mapped, load_mapped, open_array, save_mapped
+from src.data.mapped import _save, keep_mapped, load_mapped, open_array, save_mapped
 from src.data.sbm_large import make_sbm_large
 from src.errors import UserError
+
+Patch = pytest.MonkeyPatch
 
 
 def small() -> Dataset:
@@ -65,14 +70,47 @@ def test_an_array_of_another_shape_is_damage(folder: Path) -> None:
         load_mapped(folder, "made so")
 
 
-def test_what_fails_midway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+def test_a_full_disk_leaves_the_old_folder_and_ends_in_one_sentence(folder: Path, no_room: None) -> None:
+    with pytest.raises(OSError, match="File too large") as error:
+        save_mapped(small(), folder, "made otherwise")
+    assert str(explain(error.value)).startswith(f"cannot write {folder}, files may not become so large here")
+    assert load_mapped(folder, "made so") is not None
+    assert [path.name for path in folder.parent.iterdir()] == ["kept"]
 
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError):
-        save_mapped(small(), tmp_path / "kept", "made so")
-    assert list(tmp_path.iterdir()) == []
+
+def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
+    folder.with_name("kept.part").mkdir()
+    (folder.with_name("kept.part") / "x.npy").touch()
+    save_mapped(small(), folder, "made so")
+    assert [path.name for path in folder.parent.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, bool])
+@pytest.mark.parametrize("shape", [(5,), (7, 3), (2, 0), (10, 1)])
+def test_files_are_those_of_numpy(tmp_path: Path, kind: type, shape: tuple[int, ...], monkeypatch: Patch) -> None:
+    monkeypatch.setattr("src.data.mapped.ROWS", 3)
+    array: np.ndarray = np.ones(shape).cumsum().reshape(shape).astype(kind)
+    np.save(tmp_path / "theirs.npy", array)
+    for mine in (array, np.asfortranarray(array)):
+        _save(tmp_path / "ours.npy", mine)
+        assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+
+
+def test_a_row_lies_in_one_place_whatever_the_order_in_memory(tmp_path: Path) -> None:
+    columns = torch.from_numpy(np.asfortranarray(small().x.numpy()))
+    save_mapped(replace(small(), x=columns), tmp_path / "kept", "made so")
+    read = load_mapped(tmp_path / "kept", "made so")
+    assert read is not None and read.x.stride() == (5, 1) and torch.equal(read.x, columns)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE])
+def test_what_cannot_be_read_is_not_called_corrupt(folder: Path, monkeypatch: Patch, number: int) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("src.data.mapped.open_array", refused)
+    with pytest.raises(UserError, match=rf"kept cannot be read \({os.strerror(number)}\), it may be whole: mend that"):
+        load_mapped(folder, "made so")
 
 
 def test_kept_is_made_once(tmp_path: Path) -> None:

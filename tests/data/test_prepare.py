@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
 from src.data import prepare as module
 from src.data.dataset import Dataset
@@ -180,7 +181,7 @@ def test_nothing_is_unpickled_before_it_is_verified(project: Path, dataset_confi
     with pytest.raises(UserError, match=f"^data/{X} is corrupt"):
         load(dataset_config("cora"))
     assert not marker.exists()
-    assert not (project / "prepared").exists()
+    assert not (project / "prepared" / "cora.pt").exists()
 
 
 def test_torn_prepared_file(project: Path, dataset_config: Read) -> None:
@@ -217,3 +218,36 @@ def test_prepare_writes_the_statistics_of_a_large_graph_beside_it(project: Path,
     statistics = json.loads(path.with_suffix(".json").read_text())
     wanted = {"nodes": 400, "edges": 1200, "classes": 10, "features": 64, "edge_homophily": pytest.approx(0.8)}
     assert {key: statistics[key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize("name", ["sbm_large", "texas"])
+def test_nobody_else_writes_while_prepare_does(
+    project: Path, dataset_config: Read, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    config = dataset_config(name, **({"nodes": 400, "degree": 6.0, "block_size": 20} if name == "sbm_large" else {}))
+    path = prepare(config)
+    plain, held = Path.replace, []
+
+    def spied(part: Path, target: Path) -> Path:
+        with pytest.raises(Timeout):
+            FileLock(path.with_suffix(".lock"), blocking=False).acquire()
+        held.append(target)
+        return plain(part, target)
+
+    monkeypatch.setattr(Path, "replace", spied)
+    prepare(config)
+    assert held == [path]
+
+
+def test_nobody_else_writes_while_a_run_prepares_in_passing(
+    project: Path, dataset_config: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, config = module.read, dataset_config("texas")
+
+    def spied(config: dict[str, Any]) -> Dataset | GraphSet:
+        with pytest.raises(Timeout):
+            FileLock(project / "prepared" / "texas.lock", blocking=False).acquire()
+        return plain(config)
+
+    monkeypatch.setattr(module, "read", spied)
+    assert load(config)[0].num_nodes == 30

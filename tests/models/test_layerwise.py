@@ -1,11 +1,15 @@
 """Layer by layer and a few rows at a time is the plain forward pass."""
 
+import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from src.cli import explain
 from src.data.dataset import Dataset
 from src.data.prepare import read
 from src.graph.large import LargeGraph
@@ -14,6 +18,7 @@ from src.models.base import NodeClassifier, Settings
 from src.models.gcn import GCN
 from src.models.gcnii import GCNII
 from src.models.gin import GIN
+from src.models.layerwise import _on_disk
 from src.models.residual_gcn import ResidualGCN
 
 NODES, WIDTH, CLASSES = 130, 6, 3
@@ -87,3 +92,21 @@ def test_others_are_evaluated_as_a_whole(large: LargeGraph, kind: type[NodeClass
     model = make(kind, {}, norm=norm)
     assert not model.layerwise
     torch.testing.assert_close(model.infer(large), model(large.x, large.adjacency).detach())
+
+
+def test_a_state_has_its_room_before_it_is_written(large: LargeGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, plain = [], tempfile.TemporaryFile
+
+    def spied(**knobs: Any) -> Any:
+        opened.append(plain(**knobs))
+        return opened[-1]
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", spied)
+    _on_disk(large, [(slice(0, 1), torch.ones(1, 5000))])  # of 130 rows
+    assert os.fstat(opened[0].fileno()).st_blocks * 512 >= 4 * NODES * 5000
+
+
+def test_a_state_without_room_ends_in_one_sentence(large: LargeGraph, no_room: None) -> None:
+    with pytest.raises(OSError, match="File too large") as error:
+        make(GCN, {}).infer(large)
+    assert str(explain(error.value)).startswith(f"cannot write {large.scratch}, ")
