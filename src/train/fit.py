@@ -93,7 +93,7 @@ def make_fit(
     leads = team is None or team.place.leads
     first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if leads else [])
     saver = Saver(folder / LAST, settings["checkpoint_every"])
-    evaluation = Agreement(trained, saver) if team else Evaluation(trained)
+    evaluation = Agreement(trained) if team else Evaluation(trained)
     callbacks = [evaluation, best, recorder, first, saver, *extra]
     if settings["progress"] and leads:
         callbacks.append(EpochBar(tracked.name, best))
