@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerStatus
 
@@ -102,6 +103,7 @@ def make_fit(
         devices=settings["trainer"]["devices"],
         num_nodes=settings["trainer"]["num_nodes"],
         strategy=team.strategy(backend_of(settings["trainer"])) if team else "auto",
+        plugins=None if team else [LightningEnvironment()],  # else Lightning takes the tasks of a SLURM job for its own
         use_distributed_sampler=False,  # the batches are shared out already
         max_epochs=settings["epochs"],
         callbacks=callbacks,
