@@ -1,6 +1,8 @@
 """Several processes as one: how those of this machine are started, how they find and how they end each other."""
 
 import contextlib
+import functools
+import itertools
 import json
 import os
 import subprocess
@@ -16,7 +18,7 @@ import torch
 import torch.distributed as dist
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import DDPStrategy
-from torch._C._distributed_c10d import Store, TCPStore
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 from torch.distributed.rendezvous import rendezvous
 
 from src.cli import explain
@@ -27,6 +29,7 @@ from src.train.place import Place
 MEET = timedelta(minutes=5)  # in which all processes have to be there
 WORK = timedelta(days=7)  # in which one may evaluate while the others wait; one that ends is noticed at once
 GRACE = 20.0  # seconds that this process has to end by itself after another has failed
+RUNS = itertools.count()  # of processes that a launcher has started
 READY = "ready"
 GONE = "another process of the run has ended, its own message says why: go on with the same command and ckpt=last"
 T = TypeVar("T")
@@ -193,15 +196,27 @@ def backend_of(trainer: dict[str, Any]) -> str:
 
 
 def _store(place: Place, helpers: Helpers, announce: Callable[[], int] | None) -> Store:
-    if place.launcher == "torchrun":  # its agent may hold the store already
-        store, _, _ = next(rendezvous("env://", place.number, place.count, timeout=MEET))
-        return store
-    if announce:
-        place = replace(place, port=announce())
-    store = TCPStore(place.address, place.port, place.count, place.leads, timeout=MEET, wait_for_workers=False)
-    if place.leads and not place.launcher:
-        helpers.meet(replace(place, port=store.port))
+    """Where the processes leave each other word, once all are there: Gloo would wait as long as for their work."""
+    if place.launcher:
+        number = next(RUNS)
+        store: Store = PrefixStore(str(number), _launched(place))
+        patience = WORK if number else MEET  # process 0 may still be evaluating the run before, of a multirun
+    else:
+        port, patience = announce() if announce else place.port, MEET
+        store = TCPStore(place.address, port, place.count, place.leads, timeout=MEET, wait_for_workers=False)
+        if place.leads:
+            helpers.meet(replace(place, port=store.port))
+    store.set(f"here {place.number}", "")
+    store.wait([f"here {number}" for number in range(place.count)], patience)
     return store
+
+
+@functools.cache
+def _launched(place: Place) -> Store:
+    """One for all runs of a multirun."""
+    if place.launcher == "torchrun":  # its agent may hold the store already
+        return next(rendezvous("env://", place.number, place.count, timeout=MEET))[0]
+    return TCPStore(place.address, place.port, place.count, place.leads, timeout=MEET, wait_for_workers=False)
 
 
 def _device(backend: str, place: Place) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Two processes that train one network together, by the real command line."""
 
+import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from src.config import CONF
 from src.errors import UserError
 from src.train.identity import checkpoint_folder
 from src.train.place import Place
-from src.train.ranks import Helpers, Team
+from src.train.ranks import Helpers, Team, team_of
 from src.train.run import run
 from tests.train.conftest import Compose, Train, command_line
 from tests.train.test_main import client, wait_for_checkpoint, weights
@@ -137,6 +140,20 @@ def test_a_lost_connection_is_a_sentence() -> None:
         raise RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242")
     with pytest.raises(RuntimeError, match="defect"), team.hearing():
         raise RuntimeError("a defect")
+
+
+def test_processes_that_never_come_are_not_waited_for(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.train.ranks.MEET", timedelta(seconds=1))
+    monkeypatch.setattr("src.train.ranks.RUNS", itertools.count())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = Place(count=2, port=port, launcher="srun")
+    with (
+        pytest.raises(UserError, match=rf"^the 2 processes of the run did not meet at 127\.0\.0\.1:{port} "),
+        team_of(place, settings(*PARTS, *DDP)),
+    ):
+        pass
 
 
 def test_every_trainer_trains_from_the_command_line(train: Train, workshop: Path) -> None:
