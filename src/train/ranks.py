@@ -109,6 +109,10 @@ class Helpers:
             assert process.stdin
             process.stdin.write(f"{place.port}\n")
             process.stdin.flush()
+
+    def watch(self) -> None:
+        """End this process too when another fails: NCCL does not notice a lost connection, Gloo does."""
+        for process in self.processes:
             threading.Thread(target=self._watch, args=(process,), daemon=True).start()
 
     def reason(self) -> str:
@@ -133,11 +137,10 @@ class Helpers:
                     stream.close()  # type: ignore[union-attr]
 
     def _watch(self, process: "subprocess.Popen[str]") -> None:
-        """A lost connection ends this process, but where NCCL does not notice one."""
         if process.wait() != 0 and not self.closing:
             time.sleep(GRACE)
             if not self.closing:
-                print(f"error: {GONE}", file=sys.stderr, flush=True)
+                print(f"error: {self.reason()}", file=sys.stderr, flush=True)
                 os._exit(1)
 
 
@@ -174,6 +177,8 @@ def team_of(place: Place, settings: dict[str, Any], announce: Callable[[], int] 
         backend = backend_of(settings["trainer"])
         try:
             store = _store(place, helpers, announce)
+            if backend == "nccl":
+                helpers.watch()
             dist.init_process_group(
                 backend, store=store, rank=place.number, world_size=place.count, timeout=WORK, **_device(backend, place)
             )

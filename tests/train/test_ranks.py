@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -140,6 +141,25 @@ def test_a_lost_connection_is_a_sentence() -> None:
         raise RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242")
     with pytest.raises(RuntimeError, match="defect"), team.hearing():
         raise RuntimeError("a defect")
+
+
+def test_where_the_loss_of_a_process_goes_unnoticed_it_is_watched_and_its_reason_said(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr("src.train.ranks.GRACE", 0.0)
+    monkeypatch.setattr("src.train.ranks.os._exit", lambda code: ended.set())
+    helpers = Helpers({}, Place())
+    failing = [sys.executable, "-c", "import sys; print('the disk is full'); sys.exit(1)"]
+    helpers.processes.append(subprocess.Popen(failing, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    helpers.watch()
+    assert ended.wait(30)
+    helpers.close()
+    assert capsys.readouterr().err == "error: process 1 of the run failed: the disk is full\n"
+
+    monkeypatch.setattr(Helpers, "watch", lambda _: pytest.fail("Gloo notices a loss by itself"))
+    with team_of(Place(), settings(*PARTS, *DDP, "trainer.devices=1")) as team:
+        assert team is not None
 
 
 def test_processes_that_never_come_are_not_waited_for(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
