@@ -177,6 +177,10 @@ def _check_trainer(config: DictConfig) -> None:
         raise UserError(
             f"norm={config.norm} takes its statistics of all nodes, a process of trainer=ddp has some: use norm=layer"
         )
+    if trainer.strategy == "ddp" and config.model.get("solver") == "dopri5":
+        raise UserError(
+            "an adaptive solver that is stuck in one process keeps the others waiting: use model.solver=rk4"
+        )
     if trainer.backend == "nccl" and trainer.accelerator == "cpu":
         raise UserError("trainer.backend=nccl needs trainer.accelerator=gpu: leave it out")
     if trainer.capture and (trainer.accelerator, trainer.strategy) != ("gpu", "single"):
