@@ -40,6 +40,12 @@ class CapturedAdam(torch.optim.Adam):
         self._generators, self._taken = generators, 0
         self._replay: Callable[[], None] | None = None
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Also that of the ordinary Adam, of a run that began on a processor."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["fused"] = group["capturable"] = True
+
     def step(self, closure: Any = None) -> Any:
         if self._replay is not None:
             return self._replay()

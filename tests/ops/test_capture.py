@@ -58,3 +58,16 @@ def test_every_step_is_taken_once_and_one_is_recorded(recorded: list[int]) -> No
 def test_few_steps_are_not_recorded(recorded: list[int]) -> None:
     trained(WARM_UP, captured=True)
     assert recorded == []
+
+
+def test_the_state_of_an_ordinary_adam_can_be_captured() -> None:
+    """PyTorch refuses to record a step of groups that are not capturable; a saved state brings its groups along."""
+    layer = torch.nn.Linear(3, 2)
+    ordinary = torch.optim.Adam(layer.parameters(), lr=0.1, fused=True)
+    layer(torch.ones(3)).sum().backward()
+    ordinary.step()
+    captured = CapturedAdam(layer.parameters(), 0.1)
+    captured.load_state_dict(ordinary.state_dict())
+    (group,) = captured.param_groups
+    assert group["capturable"] and group["fused"]
+    assert all(float(state["step"]) == 1 for state in captured.state.values())

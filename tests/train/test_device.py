@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from src.errors import UserError
 from src.graph.batches import OneGraph
+from src.train.callbacks import Evaluation
 from src.train.device import batches_on, on_what_is_here
 from src.train.identity import checkpoint_folder
 from src.train.run import run
@@ -54,6 +56,29 @@ def test_a_captured_run_is_the_ordinary_one(
     assert len(recordings) == 1
     for name in ("train_loss", "val_loss"):
         assert history(chosen, captured.run_id, name) == history(chosen, expected.run_id, name)
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_a_run_that_began_on_the_processor_goes_on_captured(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings("model=gcnii", "depth=4", "p_drop=0.2", "epochs=12", "checkpoint_every=3")
+    expected = run(chosen)
+    final = checkpoint_folder(chosen) / "final.ckpt"
+    weights = torch.load(final, weights_only=True)["state_dict"]
+    evaluate = Evaluation.on_train_epoch_end
+
+    def fail(self: Evaluation, trainer: Any, model: Any) -> None:
+        if trainer.current_epoch == 4:
+            raise OSError("the power was cut")
+        evaluate(self, trainer, model)
+
+    with monkeypatch.context() as scope, pytest.raises(OSError, match="power"):
+        scope.setattr(Evaluation, "on_train_epoch_end", fail)
+        run(chosen)
+    monkeypatch.setattr("src.ops.capture.cuda_graph", lambda function, _: function)
+    monkeypatch.setattr("src.train.fit.may_capture", lambda *_: True)
+    resumed = run(chosen | {"ckpt": "last"})
+    assert history(chosen, resumed.run_id, "train_loss") == history(chosen, expected.run_id, "train_loss")
+    again = torch.load(final, weights_only=True)["state_dict"]
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
