@@ -86,8 +86,9 @@ def make_fit(
     suit_heap(model, batches.probe.num_nodes, settings["memory"])
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
-    trained = batches
+    trained, devices = batches, settings["trainer"]["devices"]
     if settings["trainer"]["accelerator"] == "gpu":
+        devices = min(devices, torch.cuda.device_count())  # as many as a process is shown
         trained = batches_on(batches, torch.device("cuda", team.place.local if team else 0))
     model.precision = settings["trainer"]["precision"]
     model.automatic_optimization = not may_capture(settings["trainer"], model, batches)
@@ -100,7 +101,7 @@ def make_fit(
         callbacks.append(EpochBar(tracked.name, best))
     trainer = pl.Trainer(
         accelerator=settings["trainer"]["accelerator"],
-        devices=settings["trainer"]["devices"],
+        devices=devices,
         num_nodes=settings["trainer"]["num_nodes"],
         strategy=team.strategy(backend_of(settings["trainer"])) if team else "auto",
         plugins=None if team else [LightningEnvironment()],  # else Lightning takes the tasks of a SLURM job for its own

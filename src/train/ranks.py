@@ -24,6 +24,7 @@ from torch.distributed.rendezvous import rendezvous
 from src.cli import explain
 from src.config import ROOT
 from src.errors import UserError
+from src.train.device import gpu_of
 from src.train.place import Place
 
 MEET = timedelta(minutes=5)  # in which all processes have to be there
@@ -31,7 +32,6 @@ WORK = timedelta(days=7)  # in which one may evaluate while the others wait; one
 GRACE = 20.0  # seconds that this process has to end by itself after another has failed
 RUNS = itertools.count()  # of processes that a launcher has started
 READY = "ready"
-GONE = "another process of the run has ended, its own message says why: go on with the same command and ckpt=last"
 T = TypeVar("T")
 
 
@@ -79,7 +79,7 @@ class Team:
         except Exception as error:
             if isinstance(error, UserError) or not _lost(error):
                 raise
-            raise UserError(self.helpers.reason()) from None
+            raise UserError(self.helpers.reason(error)) from None
 
     def dismiss(self) -> None:
         """The others are not needed any more, and may end as they like."""
@@ -115,8 +115,8 @@ class Helpers:
         for process in self.processes:
             threading.Thread(target=self._watch, args=(process,), daemon=True).start()
 
-    def reason(self) -> str:
-        """Why the first that failed did, as it says itself."""
+    def reason(self, error: Exception | None = None) -> str:
+        """Why the first that failed did, as it says itself; else what `error` says of the connection."""
         for number, process in enumerate(self.processes, start=1):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 if process.wait(timeout=5) != 0:
@@ -124,7 +124,9 @@ class Helpers:
                     said = process.stdout.read().strip()
                     why = said or f"it was ended by signal {-process.returncode}, or by its memory running out"
                     return f"process {number} of the run failed: {why}"
-        return GONE
+        why = f" ({str(error).strip().splitlines()[0]})" if error and str(error).strip() else ""
+        gone = f"has ended, whose own message says why, or cannot be reached{why}"
+        return f"another process of the run {gone}: go on with the same command and ckpt=last"
 
     def close(self) -> None:
         """End those that are still there."""
@@ -175,6 +177,9 @@ def team_of(place: Place, settings: dict[str, Any], announce: Callable[[], int] 
     helpers = Helpers(settings, place if place.leads and not place.launcher else replace(place, count=1))
     try:
         backend = backend_of(settings["trainer"])
+        if backend == "nccl":
+            place = replace(place, local=gpu_of(place))
+            torch.cuda.set_device(place.local)  # which NCCL sends Python objects by
         try:
             store = _store(place, helpers, announce)
             if backend == "nccl":

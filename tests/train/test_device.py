@@ -10,8 +10,9 @@ import torch
 from src.errors import UserError
 from src.graph.batches import OneGraph
 from src.train.callbacks import Evaluation
-from src.train.device import batches_on, on_what_is_here
+from src.train.device import batches_on, gpu_of, on_what_is_here
 from src.train.identity import checkpoint_folder
+from src.train.place import Place
 from src.train.run import run
 from tests.train.conftest import Compose, history
 
@@ -32,6 +33,22 @@ def test_as_many_gpus_as_processes(settings: Compose, monkeypatch: pytest.Monkey
     assert on_what_is_here(chosen) == chosen
     chosen["trainer"]["devices"] = 2
     with pytest.raises(UserError, match=r"^trainer\.devices=2 needs as many GPUs, this machine has 1$"):
+        on_what_is_here(chosen)
+
+
+def test_srun_may_show_each_process_a_gpu_of_its_own(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = {"NTASKS": "4", "PROCID": "2", "LOCALID": "2", "NODEID": "0", "JOB_ID": "7", "NODELIST": "here"}
+    for name, value in tasks.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    chosen = settings("dataset=sbm_large", "loader=cluster", "trainer=ddp", "trainer.devices=4")
+    chosen["trainer"]["accelerator"] = "gpu"
+    assert on_what_is_here(chosen) == chosen
+    assert gpu_of(Place(number=2, count=4, local=2)) == 0
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert gpu_of(Place(number=1, count=2, local=1)) == 1
+    with pytest.raises(UserError, match=r"^trainer\.devices=4 needs as many GPUs, this machine has 2$"):
         on_what_is_here(chosen)
 
 

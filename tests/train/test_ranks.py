@@ -137,8 +137,9 @@ def test_what_fails_in_one_process_is_said_in_all(monkeypatch: pytest.MonkeyPatc
 
 def test_a_lost_connection_is_a_sentence() -> None:
     team = Team(Place(count=2), Helpers({}, Place()))
-    with pytest.raises(UserError, match=r"^another process of the run has ended, .* ckpt=last$"), team.hearing():
-        raise RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242")
+    reason = r"^another process of the run has ended, .*\(NCCL error: Duplicate GPU detected\): .* ckpt=last$"
+    with pytest.raises(UserError, match=reason), team.hearing():
+        raise RuntimeError("NCCL error: Duplicate GPU detected\nException raised from ...")
     with pytest.raises(RuntimeError, match="defect"), team.hearing():
         raise RuntimeError("a defect")
 
@@ -160,6 +161,21 @@ def test_where_the_loss_of_a_process_goes_unnoticed_it_is_watched_and_its_reason
     monkeypatch.setattr(Helpers, "watch", lambda _: pytest.fail("Gloo notices a loss by itself"))
     with team_of(Place(), settings(*PARTS, *DDP, "trainer.devices=1")) as team:
         assert team is not None
+
+
+def test_each_process_works_on_its_gpu_before_the_first_word(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr("torch.cuda.set_device", done.append)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("src.train.ranks._store", lambda *_: None)
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda *_, **how: done.append(how["device_id"]))
+    chosen = settings(*PARTS, *DDP)
+    chosen["trainer"]["accelerator"] = "gpu"
+    with team_of(Place(number=1, count=2, local=1), chosen) as team:
+        assert team is not None and team.place.local == 1
+    assert done == [1, torch.device("cuda", 1)]
 
 
 def test_processes_that_never_come_are_not_waited_for(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
