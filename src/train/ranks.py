@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 from torch.distributed.rendezvous import rendezvous
@@ -25,6 +24,7 @@ from src.cli import explain
 from src.config import ROOT
 from src.errors import UserError
 from src.train.device import gpu_of
+from src.train.environment import Environment
 from src.train.place import Place
 
 MEET = timedelta(minutes=5)  # in which all processes have to be there
@@ -87,7 +87,7 @@ class Team:
 
     def strategy(self, backend: str) -> DDPStrategy:
         """Lightning's, over the connection that there is."""
-        return DDPStrategy(cluster_environment=_Environment(self.place), process_group_backend=backend, timeout=WORK)
+        return DDPStrategy(cluster_environment=Environment(self.place), process_group_backend=backend, timeout=WORK)
 
 
 class Helpers:
@@ -239,36 +239,3 @@ def _lost(error: BaseException) -> bool:
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and any(w in str(error) for w in words)
     )
-
-
-class _Environment(ClusterEnvironment):
-    """What Lightning asks of whoever has started the processes."""
-
-    creates_processes_externally = True
-    main_address, main_port = "", 0  # never asked for: the processes are connected
-
-    def __init__(self, place: Place) -> None:
-        super().__init__()
-        self.place = place
-
-    @staticmethod
-    def detect() -> bool:
-        return False
-
-    def world_size(self) -> int:
-        return self.place.count
-
-    def set_world_size(self, size: int) -> None:
-        """It is known."""
-
-    def global_rank(self) -> int:
-        return self.place.number
-
-    def set_global_rank(self, rank: int) -> None:
-        """It is known."""
-
-    def local_rank(self) -> int:
-        return self.place.local
-
-    def node_rank(self) -> int:
-        return self.place.node
