@@ -26,6 +26,7 @@ from src.errors import UserError
 
 WATCH_SECONDS = 1.0
 CTRL_C = {signal.SIGINT}
+AT_DASK = "each worker that did it was killed, for want of memory perhaps; the same command tries again"
 KILLED = "a process was killed, for want of memory perhaps; the same command tries again, with fewer jobs if you say so"
 T = TypeVar("T")
 Work = Callable[[Any, int], tuple[str, str]]
@@ -99,7 +100,7 @@ def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Ite
     """Do the tasks, as many at a time as there are workers, and yield each as it ends; begins none after a stop.
 
     A task whose process is killed is done again at the end, when no other is at work, for memory may have been short;
-    killed once more, it has `failed`.
+    killed once more, it has `failed`. On a cluster Dask does it again, as often as its `allowed-failures` says.
 
     Args:
         tasks: each is taken when a worker is free.
@@ -157,6 +158,8 @@ def _side_by_side(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop
                     lost.append(task)
                 elif problem is not None and not workers.client:
                     raise problem
+                elif type(problem).__name__ == "KilledWorker":  # Dask has tried several
+                    yield Ended(task, "failed", AT_DASK, 0.0)
                 elif problem is not None:
                     why = str(problem) or "its scheduler is gone"
                     raise UserError(f"the Dask cluster failed ({why}): start the same command again") from None

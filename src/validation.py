@@ -173,6 +173,14 @@ def _check_trainer(config: DictConfig) -> None:
     if trainer.strategy == "ddp" and loader.batch_parts < processes:
         each = f"a part for each of the {processes} processes of trainer=ddp"
         raise UserError(f"loader.batch_parts must be at least {processes}, {each}, got {loader.batch_parts}")
+    if trainer.strategy == "ddp" and config.norm in ("batch", "pair"):
+        raise UserError(
+            f"norm={config.norm} takes its statistics of all nodes, a process of trainer=ddp has some: use norm=layer"
+        )
+    if trainer.strategy == "ddp" and config.model.get("solver") == "dopri5":
+        raise UserError(
+            "an adaptive solver that is stuck in one process keeps the others waiting: use model.solver=rk4"
+        )
     if trainer.backend == "nccl" and trainer.accelerator == "cpu":
         raise UserError("trainer.backend=nccl needs trainer.accelerator=gpu: leave it out")
     if trainer.capture and (trainer.accelerator, trainer.strategy) != ("gpu", "single"):

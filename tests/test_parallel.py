@@ -5,7 +5,9 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -206,6 +208,25 @@ def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -
             connect(address, {"tracking.uri": "sqlite:///a.db"})
         assert connect(address, {"tracking.uri": "http://there:5000"}).count == 1
         Client.current().close()
+
+
+def test_the_task_that_kills_dask_workers_has_failed_and_no_other() -> None:
+    """A stand-in for the cluster: a real one takes seconds to start each worker anew."""
+    from distributed import KilledWorker
+
+    class Cluster(Executor):
+        def submit(self, call: Any, work: Any, task: Any, *more: Any) -> "Future[Any]":  # type: ignore[override]
+            future: Future[Any] = Future()
+            if task == 2:
+                future.set_exception(KilledWorker("task", SimpleNamespace(address="tcp://there"), 3))
+            else:
+                future.set_result(call(work, task, *more))
+            return future
+
+    workers = Workers(2, 1, SimpleNamespace(get_executor=lambda pure: Cluster()))
+    done = {one.task: one for one in execute(range(5), square, workers, Stop(""))}
+    assert {number for number, one in done.items() if one.outcome == "finished"} == {0, 1, 3, 4}
+    assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "each worker that did it was killed")
 
 
 def test_a_dask_scheduler_that_goes_away_ends_in_one_sentence() -> None:

@@ -35,6 +35,15 @@ BAD = [
     (["trainer.capture=true"], "trainer.capture=true needs trainer=gpu"),
     (["trainer=ddp"], "trainer=ddp shares out the parts of one large graph: add loader=cluster"),
     ([*CLUSTER, "trainer=ddp", "trainer.devices=6"], "loader.batch_parts must be at least 6, a part for each of the 6"),
+    (
+        [*CLUSTER, "trainer=ddp", "norm=batch"],
+        "norm=batch takes its statistics of all nodes, a process of trainer=ddp",
+    ),
+    ([*CLUSTER, "trainer=ddp", "norm=pair"], "norm=pair takes its statistics of all nodes"),
+    (
+        [*CLUSTER, "trainer=ddp", "model=diffusion", "model.solver=dopri5"],
+        "an adaptive solver that is stuck in one process keeps the others waiting: use model.solver=rk4",
+    ),
     ([*CLUSTER, "trainer=ddp", "trainer.backend=nccl"], "trainer.backend=nccl needs trainer.accelerator=gpu"),
     ([*CLUSTER, "trainer=ddp", "trainer.capture=true"], "trainer.capture=true needs trainer=gpu"),
     (["monitor=loss"], "monitor must be one of val_loss, val_acc, val_roc_auc, train_acc, got loss"),

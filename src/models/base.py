@@ -164,7 +164,8 @@ class NodeClassifier(pl.LightningModule):
 
         Over the batches of an epoch that is the mean of theirs.
         """
-        self.masks.restart(self.global_step)
+        # Lightning's `global_step` is another count where steps are captured: it begins anew if that changes.
+        self.masks.restart(self.trainer.fit_loop.total_batch_idx if self._trainer else 0)
         if self.automatic_optimization:
             return self._loss(graph, batch)
         optimizer: Any = self.optimizers()  # `src.ops.capture`: the whole step is one call

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from src.errors import UserError
+
 WARM_UP = 3  # steps that run kernel by kernel before: libraries take their memory, Adam makes its moments
 
 
@@ -32,6 +34,9 @@ class CapturedAdam(torch.optim.Adam):
     Args:
         groups, lr: as of `torch.optim.Adam`.
         generators: gives what the closure draws from, asked at the recording.
+
+    Raises:
+        UserError: the step cannot be recorded.
     """
 
     def __init__(self, groups: Any, lr: float, generators: Callable[[], list[torch.Generator]] = list) -> None:
@@ -40,13 +45,24 @@ class CapturedAdam(torch.optim.Adam):
         self._generators, self._taken = generators, 0
         self._replay: Callable[[], None] | None = None
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Also that of the ordinary Adam, of a run that began on a processor."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["fused"] = group["capturable"] = True
+
     def step(self, closure: Any = None) -> Any:
         if self._replay is not None:
             return self._replay()
         self._taken += 1
         if self._taken > WARM_UP:
             whole = super().step
-            self._replay = cuda_graph(lambda: whole(closure), self._generators())
+            try:
+                self._replay = cuda_graph(lambda: whole(closure), self._generators())
+            except RuntimeError as error:
+                cause = error.__context__ or error  # the end of a recording that failed raises again, without a reason
+                why = (str(cause) or type(cause).__name__).splitlines()[0]
+                raise UserError(f"a step cannot become a CUDA graph ({why}): use trainer.capture=false") from cause
             return self._replay()
         if not torch.cuda.is_available():
             return super().step(closure)

@@ -211,19 +211,20 @@ class Saver(Checkpoint):
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
-        self.interrupted = False
+        self.asked = False
 
     def interrupt(self) -> None:
         """End after this epoch."""
-        self.interrupted = True
+        self.asked = True
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         treat_alike()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        if self.interrupted or (trainer.current_epoch + 1) % self.every == 0:
+        interrupted = trainer.strategy.broadcast(self.asked)  # process 0 hears a signal at any moment, also after this
+        if interrupted or (trainer.current_epoch + 1) % self.every == 0:
             self._save(trainer)
-        if self.interrupted:
+        if interrupted:
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 from src.errors import UserError
 from src.graph.batches import Batches, OneGraph
 from src.models.base import NodeClassifier
+from src.train.place import Place, place_of
 
 
 def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
@@ -23,9 +24,14 @@ def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
     if gpus == 0:
         print("there is no GPU here that PyTorch can use: training on the processor", file=sys.stderr)
         return settings | {"trainer": trainer | {"accelerator": "cpu", "capture": False, "backend": None}}
-    if trainer["devices"] > gpus:
+    if trainer["devices"] > gpus and not (gpus == 1 and place_of(trainer).launcher == "srun"):  # each has its own
         raise UserError(f"trainer.devices={trainer['devices']} needs as many GPUs, this machine has {gpus}")
     return settings
+
+
+def gpu_of(place: Place) -> int:
+    """The number of the GPU of a process; `srun` may show each its own alone."""
+    return 0 if torch.cuda.device_count() == 1 else place.local
 
 
 def batches_on(batches: Batches, device: torch.device) -> Batches:

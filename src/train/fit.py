@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerStatus
 
@@ -85,23 +86,25 @@ def make_fit(
     suit_heap(model, batches.probe.num_nodes, settings["memory"])
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
-    trained = batches
+    trained, devices = batches, settings["trainer"]["devices"]
     if settings["trainer"]["accelerator"] == "gpu":
+        devices = min(devices, torch.cuda.device_count())  # as many as a process is shown
         trained = batches_on(batches, torch.device("cuda", team.place.local if team else 0))
     model.precision = settings["trainer"]["precision"]
     model.automatic_optimization = not may_capture(settings["trainer"], model, batches)
     leads = team is None or team.place.leads
     first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if leads else [])
     saver = Saver(folder / LAST, settings["checkpoint_every"])
-    evaluation = Agreement(trained, saver) if team else Evaluation(trained)
+    evaluation = Agreement(trained) if team else Evaluation(trained)
     callbacks = [evaluation, best, recorder, first, saver, *extra]
     if settings["progress"] and leads:
         callbacks.append(EpochBar(tracked.name, best))
     trainer = pl.Trainer(
         accelerator=settings["trainer"]["accelerator"],
-        devices=settings["trainer"]["devices"],
+        devices=devices,
         num_nodes=settings["trainer"]["num_nodes"],
         strategy=team.strategy(backend_of(settings["trainer"])) if team else "auto",
+        plugins=None if team else [LightningEnvironment()],  # else Lightning takes the tasks of a SLURM job for its own
         use_distributed_sampler=False,  # the batches are shared out already
         max_epochs=settings["epochs"],
         callbacks=callbacks,

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
 from src.data.atomic import save_whole
@@ -117,7 +118,8 @@ NO_TRAINER: Any = None
 
 def lightning_checkpoint(epochs: int, limit: int) -> dict[str, Any]:
     """What Lightning writes of its loops after so many epochs of one step each: such a checkpoint it goes on with."""
-    trainer = pl.Trainer(max_epochs=limit, accelerator="cpu", logger=False, enable_progress_bar=False)
+    alone = [LightningEnvironment()]  # as in `src.train.fit`
+    trainer = pl.Trainer(max_epochs=limit, accelerator="cpu", plugins=alone, logger=False, enable_progress_bar=False)
     loop = trainer.fit_loop.state_dict()
     done = dict.fromkeys(("ready", "started", "processed", "completed"), epochs)
     once = dict.fromkeys(done, 1)

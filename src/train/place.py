@@ -79,6 +79,7 @@ def _started(environment: Mapping[str, str]) -> Place | None:
             int(environment[f"SLURM_{key}"]) for key in ("PROCID", "NTASKS", "LOCALID", "NODEID")
         )
         address = SLURMEnvironment.resolve_root_node_address(environment["SLURM_NODELIST"])
-        port = 15000 + int(environment["SLURM_JOB_ID"]) % 10000  # the same in all processes, another in another job
+        job, step = int(environment["SLURM_JOB_ID"]), int(environment.get("SLURM_STEP_ID", 0))
+        port = 15000 + (job + 997 * step) % 10000  # the same in all processes, another in another job or step
         return Place(number, count, local, node, address, port, "srun")
     return None

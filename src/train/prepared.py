@@ -1,5 +1,6 @@
 """What a process of a run trains, and on what: data, network and checkpoint."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,16 @@ from src.train.ranks import Team
 
 
 def use_threads(trainer: dict[str, Any]) -> None:
-    """So many as are typed; else several processes of a machine share its cores."""
-    if trainer["threads"] or trainer["devices"] > 1:
-        torch.set_num_threads(trainer["threads"] or max(1, joblib.cpu_count() // trainer["devices"]))
+    """So many as are typed; else several processes of a machine share its cores, and one has what it was given."""
+    given = _given()
+    shared = max(1, joblib.cpu_count() // trainer["devices"]) if trainer["devices"] > 1 else None
+    torch.set_num_threads(trainer["threads"] or shared or given)
+
+
+@functools.cache
+def _given() -> int:
+    """Threads that this process had before its first run: a multirun goes on with them after one that had others."""
+    return torch.get_num_threads()
 
 
 @dataclass(frozen=True)

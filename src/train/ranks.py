@@ -1,6 +1,8 @@
 """Several processes as one: how those of this machine are started, how they find and how they end each other."""
 
 import contextlib
+import functools
+import itertools
 import json
 import os
 import subprocess
@@ -14,21 +16,22 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import DDPStrategy
-from torch._C._distributed_c10d import Store, TCPStore
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 from torch.distributed.rendezvous import rendezvous
 
 from src.cli import explain
 from src.config import ROOT
 from src.errors import UserError
+from src.train.device import gpu_of
+from src.train.environment import Environment
 from src.train.place import Place
 
 MEET = timedelta(minutes=5)  # in which all processes have to be there
 WORK = timedelta(days=7)  # in which one may evaluate while the others wait; one that ends is noticed at once
 GRACE = 20.0  # seconds that this process has to end by itself after another has failed
+RUNS = itertools.count()  # of processes that a launcher has started
 READY = "ready"
-GONE = "another process of the run has ended, its own message says why: go on with the same command and ckpt=last"
 T = TypeVar("T")
 
 
@@ -76,7 +79,7 @@ class Team:
         except Exception as error:
             if isinstance(error, UserError) or not _lost(error):
                 raise
-            raise UserError(self.helpers.reason()) from None
+            raise UserError(self.helpers.reason(error)) from None
 
     def dismiss(self) -> None:
         """The others are not needed any more, and may end as they like."""
@@ -84,7 +87,7 @@ class Team:
 
     def strategy(self, backend: str) -> DDPStrategy:
         """Lightning's, over the connection that there is."""
-        return DDPStrategy(cluster_environment=_Environment(self.place), process_group_backend=backend, timeout=WORK)
+        return DDPStrategy(cluster_environment=Environment(self.place), process_group_backend=backend, timeout=WORK)
 
 
 class Helpers:
@@ -106,10 +109,14 @@ class Helpers:
             assert process.stdin
             process.stdin.write(f"{place.port}\n")
             process.stdin.flush()
+
+    def watch(self) -> None:
+        """End this process too when another fails: NCCL does not notice a lost connection, Gloo does."""
+        for process in self.processes:
             threading.Thread(target=self._watch, args=(process,), daemon=True).start()
 
-    def reason(self) -> str:
-        """Why the first that failed did, as it says itself."""
+    def reason(self, error: Exception | None = None) -> str:
+        """Why the first that failed did, as it says itself; else what `error` says of the connection."""
         for number, process in enumerate(self.processes, start=1):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 if process.wait(timeout=5) != 0:
@@ -117,7 +124,9 @@ class Helpers:
                     said = process.stdout.read().strip()
                     why = said or f"it was ended by signal {-process.returncode}, or by its memory running out"
                     return f"process {number} of the run failed: {why}"
-        return GONE
+        why = f" ({str(error).strip().splitlines()[0]})" if error and str(error).strip() else ""
+        gone = f"has ended, whose own message says why, or cannot be reached{why}"
+        return f"another process of the run {gone}: go on with the same command and ckpt=last"
 
     def close(self) -> None:
         """End those that are still there."""
@@ -130,11 +139,10 @@ class Helpers:
                     stream.close()  # type: ignore[union-attr]
 
     def _watch(self, process: "subprocess.Popen[str]") -> None:
-        """A lost connection ends this process, but where NCCL does not notice one."""
         if process.wait() != 0 and not self.closing:
             time.sleep(GRACE)
             if not self.closing:
-                print(f"error: {GONE}", file=sys.stderr, flush=True)
+                print(f"error: {self.reason()}", file=sys.stderr, flush=True)
                 os._exit(1)
 
 
@@ -169,8 +177,13 @@ def team_of(place: Place, settings: dict[str, Any], announce: Callable[[], int] 
     helpers = Helpers(settings, place if place.leads and not place.launcher else replace(place, count=1))
     try:
         backend = backend_of(settings["trainer"])
+        if backend == "nccl":
+            place = replace(place, local=gpu_of(place))
+            torch.cuda.set_device(place.local)  # which NCCL sends Python objects by
         try:
             store = _store(place, helpers, announce)
+            if backend == "nccl":
+                helpers.watch()
             dist.init_process_group(
                 backend, store=store, rank=place.number, world_size=place.count, timeout=WORK, **_device(backend, place)
             )
@@ -193,15 +206,27 @@ def backend_of(trainer: dict[str, Any]) -> str:
 
 
 def _store(place: Place, helpers: Helpers, announce: Callable[[], int] | None) -> Store:
-    if place.launcher == "torchrun":  # its agent may hold the store already
-        store, _, _ = next(rendezvous("env://", place.number, place.count, timeout=MEET))
-        return store
-    if announce:
-        place = replace(place, port=announce())
-    store = TCPStore(place.address, place.port, place.count, place.leads, timeout=MEET, wait_for_workers=False)
-    if place.leads and not place.launcher:
-        helpers.meet(replace(place, port=store.port))
+    """Where the processes leave each other word, once all are there: Gloo would wait as long as for their work."""
+    if place.launcher:
+        number = next(RUNS)
+        store: Store = PrefixStore(str(number), _launched(place))
+        patience = WORK if number else MEET  # process 0 may still be evaluating the run before, of a multirun
+    else:
+        port, patience = announce() if announce else place.port, MEET
+        store = TCPStore(place.address, port, place.count, place.leads, timeout=MEET, wait_for_workers=False)
+        if place.leads:
+            helpers.meet(replace(place, port=store.port))
+    store.set(f"here {place.number}", "")
+    store.wait([f"here {number}" for number in range(place.count)], patience)
     return store
+
+
+@functools.cache
+def _launched(place: Place) -> Store:
+    """One for all runs of a multirun."""
+    if place.launcher == "torchrun":  # its agent may hold the store already
+        return next(rendezvous("env://", place.number, place.count, timeout=MEET))[0]
+    return TCPStore(place.address, place.port, place.count, place.leads, timeout=MEET, wait_for_workers=False)
 
 
 def _device(backend: str, place: Place) -> dict[str, Any]:
@@ -214,36 +239,3 @@ def _lost(error: BaseException) -> bool:
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and any(w in str(error) for w in words)
     )
-
-
-class _Environment(ClusterEnvironment):
-    """What Lightning asks of whoever has started the processes."""
-
-    creates_processes_externally = True
-    main_address, main_port = "", 0  # never asked for: the processes are connected
-
-    def __init__(self, place: Place) -> None:
-        super().__init__()
-        self.place = place
-
-    @staticmethod
-    def detect() -> bool:
-        return False
-
-    def world_size(self) -> int:
-        return self.place.count
-
-    def set_world_size(self, size: int) -> None:
-        """It is known."""
-
-    def global_rank(self) -> int:
-        return self.place.number
-
-    def set_global_rank(self, rank: int) -> None:
-        """It is known."""
-
-    def local_rank(self) -> int:
-        return self.place.local
-
-    def node_rank(self) -> int:
-        return self.place.node

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from src.graph.batches import Batches
-from src.train.callbacks import Evaluation, Saver
+from src.train.callbacks import Evaluation
 
 
 class Silent:
@@ -22,24 +21,18 @@ class Silent:
 
 
 class Agreement(Evaluation):
-    """Process 0 validates while the others wait; then all have its scores, and know of its Ctrl-C.
+    """Process 0 validates while the others wait; then all have its scores.
 
     So whatever a callback decides by the scores, all decide alike. `train_loss` is the mean over processes, each of
     which weighs the losses of its nodes so that this is the mean over the nodes of a batch.
 
     Args:
         batches: whose `validation` process 0 evaluates.
-        saver: what Ctrl-C was told.
     """
-
-    def __init__(self, batches: Batches, saver: Saver) -> None:
-        super().__init__(batches)
-        self.saver = saver
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         model.scores["train_loss"] = trainer.strategy.reduce(model.scores["train_loss"], reduce_op="mean")
         if trainer.is_global_zero:
             super().on_train_epoch_end(trainer, model)
-        scores = {name: float(value) for name, value in model.scores.items()}
-        scores, self.saver.interrupted = trainer.strategy.broadcast((scores, self.saver.interrupted))
+        scores = trainer.strategy.broadcast({name: float(value) for name, value in model.scores.items()})
         model.scores = {name: model.scores["train_loss"].new_tensor(value) for name, value in scores.items()}

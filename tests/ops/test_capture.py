@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from src.errors import UserError
 from src.ops.capture import WARM_UP, CapturedAdam
 
 
@@ -58,3 +59,31 @@ def test_every_step_is_taken_once_and_one_is_recorded(recorded: list[int]) -> No
 def test_few_steps_are_not_recorded(recorded: list[int]) -> None:
     trained(WARM_UP, captured=True)
     assert recorded == []
+
+
+def test_what_cannot_be_recorded_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def record(function: Callable[[], object], generators: object) -> None:
+        try:
+            raise RuntimeError("operation not permitted when stream is capturing\nfor debugging consider ...")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")  # as torch.cuda.graph ends
+
+    monkeypatch.setattr("src.ops.capture.cuda_graph", record)
+    sentence = (
+        r"^a step cannot become a CUDA graph \(operation not permitted .* capturing\): use trainer\.capture=false$"
+    )
+    with pytest.raises(UserError, match=sentence):
+        trained(WARM_UP + 1, captured=True)
+
+
+def test_the_state_of_an_ordinary_adam_can_be_captured() -> None:
+    """PyTorch refuses to record a step of groups that are not capturable; a saved state brings its groups along."""
+    layer = torch.nn.Linear(3, 2)
+    ordinary = torch.optim.Adam(layer.parameters(), lr=0.1, fused=True)
+    layer(torch.ones(3)).sum().backward()
+    ordinary.step()
+    captured = CapturedAdam(layer.parameters(), 0.1)
+    captured.load_state_dict(ordinary.state_dict())
+    (group,) = captured.param_groups
+    assert group["capturable"] and group["fused"]
+    assert all(float(state["step"]) == 1 for state in captured.state.values())

@@ -137,7 +137,9 @@ def test_saver_replaces_the_file_whole(tmp_path: Path) -> None:
     path.parent.mkdir()
     saver = Saver(path, every=2)
     for epoch in range(5):
-        at: Any = SimpleNamespace(current_epoch=epoch, save_checkpoint=save, is_global_zero=True)
+        at: Any = SimpleNamespace(
+            current_epoch=epoch, save_checkpoint=save, is_global_zero=True, strategy=SimpleNamespace(broadcast=bool)
+        )
         saver.on_train_epoch_end(at, model())
     assert path.read_text() == "1"
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]

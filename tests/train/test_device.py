@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from src.errors import UserError
 from src.graph.batches import OneGraph
-from src.train.device import batches_on, on_what_is_here
+from src.train.callbacks import Evaluation
+from src.train.device import batches_on, gpu_of, on_what_is_here
 from src.train.identity import checkpoint_folder
+from src.train.place import Place
 from src.train.run import run
 from tests.train.conftest import Compose, history
 
@@ -30,6 +33,22 @@ def test_as_many_gpus_as_processes(settings: Compose, monkeypatch: pytest.Monkey
     assert on_what_is_here(chosen) == chosen
     chosen["trainer"]["devices"] = 2
     with pytest.raises(UserError, match=r"^trainer\.devices=2 needs as many GPUs, this machine has 1$"):
+        on_what_is_here(chosen)
+
+
+def test_srun_may_show_each_process_a_gpu_of_its_own(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = {"NTASKS": "4", "PROCID": "2", "LOCALID": "2", "NODEID": "0", "JOB_ID": "7", "NODELIST": "here"}
+    for name, value in tasks.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    chosen = settings("dataset=sbm_large", "loader=cluster", "trainer=ddp", "trainer.devices=4")
+    chosen["trainer"]["accelerator"] = "gpu"
+    assert on_what_is_here(chosen) == chosen
+    assert gpu_of(Place(number=2, count=4, local=2)) == 0
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert gpu_of(Place(number=1, count=2, local=1)) == 1
+    with pytest.raises(UserError, match=r"^trainer\.devices=4 needs as many GPUs, this machine has 2$"):
         on_what_is_here(chosen)
 
 
@@ -54,6 +73,29 @@ def test_a_captured_run_is_the_ordinary_one(
     assert len(recordings) == 1
     for name in ("train_loss", "val_loss"):
         assert history(chosen, captured.run_id, name) == history(chosen, expected.run_id, name)
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_a_run_that_began_on_the_processor_goes_on_captured(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings("model=gcnii", "depth=4", "p_drop=0.2", "epochs=12", "checkpoint_every=3")
+    expected = run(chosen)
+    final = checkpoint_folder(chosen) / "final.ckpt"
+    weights = torch.load(final, weights_only=True)["state_dict"]
+    evaluate = Evaluation.on_train_epoch_end
+
+    def fail(self: Evaluation, trainer: Any, model: Any) -> None:
+        if trainer.current_epoch == 4:
+            raise OSError("the power was cut")
+        evaluate(self, trainer, model)
+
+    with monkeypatch.context() as scope, pytest.raises(OSError, match="power"):
+        scope.setattr(Evaluation, "on_train_epoch_end", fail)
+        run(chosen)
+    monkeypatch.setattr("src.ops.capture.cuda_graph", lambda function, _: function)
+    monkeypatch.setattr("src.train.fit.may_capture", lambda *_: True)
+    resumed = run(chosen | {"ckpt": "last"})
+    assert history(chosen, resumed.run_id, "train_loss") == history(chosen, expected.run_id, "train_loss")
+    again = torch.load(final, weights_only=True)["state_dict"]
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 

@@ -35,6 +35,7 @@ def test_torchrun() -> None:
 def test_srun() -> None:
     place = place_of(DDP | {"num_nodes": 2}, SLURM)
     assert place == Place(2, 4, 0, 1, "node3", 16234, "srun")
+    assert place_of(DDP | {"num_nodes": 2}, SLURM | {"SLURM_STEP_ID": "1"}).port == 17231
 
 
 @pytest.mark.parametrize(

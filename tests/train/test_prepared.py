@@ -9,7 +9,7 @@ import torch
 
 from src.errors import UserError
 from src.train.identity import checkpoint_folder
-from src.train.prepared import prepare, use_threads
+from src.train.prepared import _given, prepare, use_threads
 
 Compose = Callable[..., dict[str, Any]]
 
@@ -17,7 +17,9 @@ Compose = Callable[..., dict[str, Any]]
 @pytest.fixture(autouse=True)
 def threads() -> Iterator[None]:
     before = torch.get_num_threads()
+    _given.cache_clear()
     yield
+    _given.cache_clear()
     torch.set_num_threads(before)
 
 
@@ -30,6 +32,16 @@ def test_processes_of_a_machine_share_its_cores(
     before = torch.get_num_threads()
     use_threads({"threads": typed, "devices": devices})
     assert torch.get_num_threads() == (expected or before)
+
+
+def test_a_run_does_not_inherit_the_threads_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    torch.set_num_threads(2)  # as a study gives them to a worker
+    found = []
+    for threads, devices in ((None, 1), (None, 2), (None, 1), (3, 1), (None, 1)):
+        use_threads({"threads": threads, "devices": devices})
+        found.append(torch.get_num_threads())
+    assert found == [2, 4, 2, 3, 2]
 
 
 def test_the_seed_makes_the_network(settings: Compose) -> None:

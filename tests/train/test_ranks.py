@@ -1,10 +1,14 @@
 """Two processes that train one network together, by the real command line."""
 
+import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,7 @@ from src.config import CONF
 from src.errors import UserError
 from src.train.identity import checkpoint_folder
 from src.train.place import Place
-from src.train.ranks import Helpers, Team
+from src.train.ranks import Helpers, Team, team_of
 from src.train.run import run
 from tests.train.conftest import Compose, Train, command_line
 from tests.train.test_main import client, wait_for_checkpoint, weights
@@ -133,10 +137,59 @@ def test_what_fails_in_one_process_is_said_in_all(monkeypatch: pytest.MonkeyPatc
 
 def test_a_lost_connection_is_a_sentence() -> None:
     team = Team(Place(count=2), Helpers({}, Place()))
-    with pytest.raises(UserError, match=r"^another process of the run has ended, .* ckpt=last$"), team.hearing():
-        raise RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242")
+    reason = r"^another process of the run has ended, .*\(NCCL error: Duplicate GPU detected\): .* ckpt=last$"
+    with pytest.raises(UserError, match=reason), team.hearing():
+        raise RuntimeError("NCCL error: Duplicate GPU detected\nException raised from ...")
     with pytest.raises(RuntimeError, match="defect"), team.hearing():
         raise RuntimeError("a defect")
+
+
+def test_where_the_loss_of_a_process_goes_unnoticed_it_is_watched_and_its_reason_said(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr("src.train.ranks.GRACE", 0.0)
+    monkeypatch.setattr("src.train.ranks.os._exit", lambda code: ended.set())
+    helpers = Helpers({}, Place())
+    failing = [sys.executable, "-c", "import sys; print('the disk is full'); sys.exit(1)"]
+    helpers.processes.append(subprocess.Popen(failing, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    helpers.watch()
+    assert ended.wait(30)
+    helpers.close()
+    assert capsys.readouterr().err == "error: process 1 of the run failed: the disk is full\n"
+
+    monkeypatch.setattr(Helpers, "watch", lambda _: pytest.fail("Gloo notices a loss by itself"))
+    with team_of(Place(), settings(*PARTS, *DDP, "trainer.devices=1")) as team:
+        assert team is not None
+
+
+def test_each_process_works_on_its_gpu_before_the_first_word(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr("torch.cuda.set_device", done.append)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("src.train.ranks._store", lambda *_: None)
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda *_, **how: done.append(how["device_id"]))
+    chosen = settings(*PARTS, *DDP)
+    chosen["trainer"]["accelerator"] = "gpu"
+    with team_of(Place(number=1, count=2, local=1), chosen) as team:
+        assert team is not None and team.place.local == 1
+    assert done == [1, torch.device("cuda", 1)]
+
+
+def test_processes_that_never_come_are_not_waited_for(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.train.ranks.MEET", timedelta(seconds=1))
+    monkeypatch.setattr("src.train.ranks.RUNS", itertools.count())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = Place(count=2, port=port, launcher="srun")
+    with (
+        pytest.raises(UserError, match=rf"^the 2 processes of the run did not meet at 127\.0\.0\.1:{port} "),
+        team_of(place, settings(*PARTS, *DDP)),
+    ):
+        pass
 
 
 def test_every_trainer_trains_from_the_command_line(train: Train, workshop: Path) -> None:

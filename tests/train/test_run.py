@@ -10,6 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from src.errors import UserError
 from src.tracking.run import TrackedRun
+from src.train.member import lightning_checkpoint
 from src.train.run import run
 from tests.train.conftest import REWIRED, TREE, Compose, history
 
@@ -20,6 +21,20 @@ def test_the_tested_state_is_the_best_on_validation(settings: Compose) -> None:
     losses = [value for _, value in history(chosen, result.run_id, "val_loss")]
     assert losses.index(min(losses)) == result.scores["best_epoch"] < 59
     assert result.scores["best_val_loss"] == pytest.approx(min(losses), rel=1e-6)
+
+
+@pytest.fixture
+def task_of_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a Dask worker finds that `srun` has started in a job of 32 tasks."""
+    for name, value in {"NTASKS": "32", "JOB_NAME": "depth", "JOB_ID": "7", "PROCID": "5", "LOCALID": "5"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE", raising=False)
+
+
+@pytest.mark.usefixtures("task_of_slurm")
+def test_a_run_inside_a_slurm_job_is_one_process(settings: Compose) -> None:
+    assert run(settings("model=gcn", "depth=2", "epochs=2", "checkpoint_every=1")).outcome == "finished"
+    assert lightning_checkpoint(epochs=1, limit=2)["epoch"] == 1
 
 
 @pytest.mark.parametrize("monitor", ["val_loss", "val_acc"])

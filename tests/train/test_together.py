@@ -1,8 +1,10 @@
 """What processes agree on at the end of an epoch, with a stand-in for the connection."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 from src.train.callbacks import Saver
@@ -32,17 +34,32 @@ class Model(torch.nn.Module):
         self.scores["val_loss"] = torch.tensor(0.1)
 
 
-def test_all_have_the_scores_of_the_first_and_hear_of_its_ctrl_c(tmp_path: Any) -> None:
+def test_all_have_the_scores_of_the_first() -> None:
     wire, batches = Wire(), SimpleNamespace(validation=())
     found = []
     for leads in (True, False):
-        model, saver = Model(1.0 if leads else 3.0), Saver(tmp_path, 1)
-        saver.interrupted = leads
+        model = Model(1.0 if leads else 3.0)
         trainer: Any = SimpleNamespace(strategy=wire, is_global_zero=leads)
-        Agreement(batches, saver).on_train_epoch_end(trainer, model)
+        Agreement(batches).on_train_epoch_end(trainer, model)
         found.append(model.scores)
-        assert saver.interrupted
     assert found[0] == found[1] == {"train_loss": torch.tensor(2.0), "val_loss": torch.tensor(0.1)}
+
+
+def test_all_save_and_end_when_ctrl_c_comes_between_the_scores_and_the_checkpoint(tmp_path: Path) -> None:
+    wires, saved = [Wire(), Wire()], list[Path]()  # of the scores, of the checkpoint
+    for leads in (True, False):
+        model, saver = Model(1.0), Saver(tmp_path / "last.ckpt", 1000)
+        at: Any = SimpleNamespace(
+            strategy=wires[0], is_global_zero=leads, current_epoch=0, save_checkpoint=saved.append
+        )
+        Agreement(SimpleNamespace(validation=())).on_train_epoch_end(at, model)
+        if leads:
+            saver.interrupt()
+        at.strategy = wires[1]
+        (tmp_path / "last.part").touch()
+        with pytest.raises(KeyboardInterrupt):
+            saver.on_train_epoch_end(at, model)
+    assert saved == [tmp_path / "last.part"] * 2 and (tmp_path / "last.ckpt").is_file()
 
 
 def test_the_record_of_the_others_holds_nothing() -> None:
