@@ -40,7 +40,6 @@ class TrainerConfig:
     strategy: str = knob(["single", "ddp"])
     devices: int = knob("[1, inf)")
     num_nodes: int = knob("[1, inf)")
-    backend: str | None = knob(["gloo", "nccl"])
 
 
 @dataclass

@@ -23,7 +23,7 @@ def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if gpus == 0:
         print("there is no GPU here that PyTorch can use: training on the processor", file=sys.stderr)
-        return settings | {"trainer": trainer | {"accelerator": "cpu", "capture": False, "backend": None}}
+        return settings | {"trainer": trainer | {"accelerator": "cpu", "capture": False}}
     if trainer["devices"] > gpus and not (gpus == 1 and place_of(trainer).launcher == "srun"):  # each has its own
         raise UserError(f"trainer.devices={trainer['devices']} needs as many GPUs, this machine has {gpus}")
     return settings

@@ -202,7 +202,7 @@ def team_of(place: Place, settings: dict[str, Any], announce: Callable[[], int] 
 
 def backend_of(trainer: dict[str, Any]) -> str:
     """What the processes talk by."""
-    return trainer["backend"] or ("nccl" if trainer["accelerator"] == "gpu" else "gloo")
+    return "nccl" if trainer["accelerator"] == "gpu" else "gloo"
 
 
 def _store(place: Place, helpers: Helpers, announce: Callable[[], int] | None) -> Store:
