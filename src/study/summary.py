@@ -1,6 +1,8 @@
 """What a study prints: what there is to do, and at the end its lines in plain words."""
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from src.study.lines import Line, by_depth, lines_of
@@ -14,13 +16,14 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
     todo = {cell.hash for cell in plan.todo}
     rows = [f"study {name}: {len(plan.cells)} cells, {len(plan.done)} done, {len(todo)} to do"]
     for line in lines_of(plan.cells):
-        depths = ", ".join(str(depth) for depth in sorted({cell.depth for cell in line.cells}))
-        runs = len({(cell.seed, cell.split) for cell in line.cells})
+        counts = sorted(Counter(cell.depth for cell in line.cells).items())
+        parts = []
+        for runs, alike in groupby(counts, key=lambda item: item[1]):
+            depths = ", ".join(str(depth) for depth, _ in alike)
+            parts.append(f"depth {depths}, {runs} {'runs' if runs > 1 else 'run'} each")
         left = sum(cell.hash in todo for cell in line.cells)
-        rows.append(
-            f"  {line.dataset} {line.label}: depth {depths}, {runs} {'runs' if runs > 1 else 'run'} each; "
-            + (f"{left} of {len(line.cells)} to do" if left else "done")
-        )
+        state = f"{left} of {len(line.cells)} to do" if left else "done"
+        rows.append(f"  {line.dataset} {line.label}: {', '.join(parts)}; {state}")
     if todo:
         rows.append(f"  about {duration(seconds)} with jobs={jobs}")
     if plan.other_code:

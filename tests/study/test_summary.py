@@ -44,6 +44,12 @@ def test_listing(study: Study, recorded: Make) -> None:
     ]
 
 
+def test_depths_that_have_fewer_runs_are_listed_apart(study: Study) -> None:
+    cells = [cell for cell in study.cells("depth=2,4,8", lines={"GCN": "model=gcn"}) if cell.depth < 8 or not cell.seed]
+    text = listing("small", make_plan(cells, [], same_code=False), 1, 1)
+    assert "csbm GCN: depth 2, 4, 2 runs each, depth 8, 1 run each; 5 of 5 to do" in text
+
+
 def test_results(study: Study, recorded: Make) -> None:
     cells = study.cells("depth=2,4,8", lines={"GCN": "model=gcn"})
     data = load(cells[0].settings["dataset"])[1]
