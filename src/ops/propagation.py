@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from src.ops.precision import full_precision
 
 AT_ONCE = 1 << 18  # numbers of a product that are made together: a megabyte
+FEW = 1 << 18  # entries times channels, below which a call of either kernel takes longer than its work
 
 
 class Propagator(Protocol):
@@ -40,10 +41,10 @@ def product(
 ) -> Tensor:
     """`scale * M x + residual`, without gradients.
 
-    In float32 on a CPU a row of M is a bag of rows of x, weighed and summed by the kernel that PyTorch has for
-    embeddings. On x86 that is FBGEMM, which writes code for the processor and the number of channels at hand, faster
-    than the general sparse product by the factors that `python -m benchmarks.products` prints. It is asked for some
-    rows at a time, which are still in the cache when they are scaled and added.
+    In float32 on a CPU, where there is enough to do, a row of M is a bag of rows of x, weighed and summed by the kernel
+    that PyTorch has for embeddings. On x86 that is FBGEMM, which writes code for the processor and the number of
+    channels at hand, faster than the general sparse product by the factors that `python -m benchmarks.products` prints.
+    It is asked for some rows at a time, which are still in the cache when they are scaled and added.
 
     Args:
         matrix: M, sparse CSR (m, n).
@@ -58,7 +59,8 @@ def product(
     if x.shape[0] != matrix.shape[1]:
         raise ValueError(f"a matrix {tuple(matrix.shape)} cannot be multiplied with states {tuple(x.shape)}")
     rows, channels = matrix.shape[0], x.shape[1]
-    if x.dtype != torch.float32 or x.device.type != "cpu":
+    few = matrix.values().numel() * channels < FEW
+    if few or x.dtype != torch.float32 or x.device.type != "cpu":
         if residual is not None:
             return torch.addmm(residual, matrix, x, alpha=scale, out=out)
         out = x.new_empty(rows, channels) if out is None else out  # beta=0 leaves it unread: nothing is copied
