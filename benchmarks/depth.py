@@ -20,6 +20,7 @@ from src.data.rewire import make_batches
 from src.settings import compose_settings
 from src.train.build import build_model
 from src.train.fit import quiet_libraries
+from src.train.memory import keep_freed_blocks
 
 DEPTHS = tuple(2**k for k in range(1, 11))
 
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     quiet_libraries()
+    keep_freed_blocks()
     torch.set_num_threads(options.threads)
     measured = np.array(fastest(DEPTHS, options.rounds, options.budget))
     terms = np.stack([np.ones(len(DEPTHS)), np.array(DEPTHS, float)], 1)

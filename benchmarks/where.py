@@ -19,6 +19,7 @@ from src.data.rewire import make_batches
 from src.settings import compose_settings
 from src.train.build import build_model
 from src.train.fit import quiet_libraries
+from src.train.memory import keep_freed_blocks
 
 KINDS = {
     "dense products": {"aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"},
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=64)
     options = parser.parse_args()
     quiet_libraries()
+    keep_freed_blocks()
     torch.set_num_threads(1)
     settings = compose_settings(["model=gcnii", f"depth={options.depth}", f"hidden={options.hidden}", "memory=full"])
     dataset, _ = load(settings["dataset"])

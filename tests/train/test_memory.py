@@ -66,7 +66,7 @@ def states(count):
 
 torch.set_num_threads(1)
 NODES, counted = 200_000, []  # a state has 51 MB
-network = SimpleNamespace(recomputes=False, settings=SimpleNamespace(hidden=64))
+network = SimpleNamespace(recomputes=False, settings=SimpleNamespace(hidden=64, depth=2))
 for nodes in (1_000, NODES):
     suit_heap(network, nodes, "auto")
     states(2)
