@@ -153,7 +153,7 @@ def check_memory(settings: dict[str, Any], graph: Graph, num_classes: int, count
 def suit_heap(model: NodeClassifier, nodes: int, asked: str) -> None:
     """Tell the C library what to do with freed blocks, where the states of this network are better off with it.
 
-    That is where a step makes and frees more than glibc keeps by itself: one of GCNII with 64 layers on Cora was seen to
+    That is where a step makes and frees more than glibc keeps by itself: with 64 layers of GCNII on Cora it was seen to
     take twice as long without. Kept blocks leave holes: they are kept only where `memory` was `asked` to be `auto`,
     which has allowed for them.
     """
