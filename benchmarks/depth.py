@@ -13,8 +13,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.__main__ import our_step
 from benchmarks.fits import error, fit, left_out
+from benchmarks.steps import our_step
 from src.data.prepare import load
 from src.data.rewire import make_batches
 from src.settings import compose_settings

@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 from pytorch_lightning.callbacks import Callback
 
+from benchmarks.steps import our_step
 from src.data.prepare import load
 from src.data.rewire import make_batches
-from src.graph.graph import Graph
-from src.models.base import NodeClassifier
 from src.settings import compose_settings
 from src.tracking.run import TrackedRun
 from src.train.build import build_model
@@ -39,9 +38,7 @@ class Interleaved(Callback):
         self._start = time.perf_counter()
 
 
-def epoch_overhead(
-    depth: int, our_step: Callable[[NodeClassifier, Graph], Callable[[], None]], epochs: int
-) -> tuple[float, float, float]:
+def epoch_overhead(depth: int, epochs: int) -> tuple[float, float, float]:
     """Mean seconds of a whole epoch, and of a bare step and a bare evaluation pass interleaved with it.
 
     The epoch is what `python -m src.train` runs: Lightning's loop, validation, stopping, best state, the recorder with

@@ -3,15 +3,66 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
 
 
 def alternate(sides: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, float]:
     """Median seconds of each function, called in turn `rounds` times after `warm_up` rounds that do not count."""
+    return _medians({name: partial(_seconds, call) for name, call in sides.items()}, rounds, warm_up)
+
+
+def alternate_processes(
+    makers: Mapping[str, Callable[[], Callable[[], object]]], rounds: int, warm_up: int = 3
+) -> dict[str, float]:
+    """The same of the functions that `makers` make, each in a process of its own, where it finds its own heap alone.
+
+    Makers are pickled, so they are functions of a module, or `partial`s of such.
+    """
+    context = get_context("spawn")
+    with ExitStack() as stack:
+        ends = {}
+        for name, make in makers.items():
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(make, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            ends[name] = ours
+            stack.callback(process.join)
+            stack.callback(ours.close)  # a closed pipe ends the process
+        return _medians({name: partial(_ask, end) for name, end in ends.items()}, rounds, warm_up)
+
+
+def _medians(sides: Mapping[str, Callable[[], float]], rounds: int, warm_up: int) -> dict[str, float]:
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(warm_up + rounds):
-        for name, call in sides.items():
-            start = time.perf_counter()
-            call()
+        for name, timed in sides.items():
+            took = timed()
             if turn >= warm_up:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(took)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _ask(end: Connection) -> float:
+    end.send(None)
+    return float(end.recv())
+
+
+def _serve(make: Callable[[], Callable[[], object]], end: Any) -> None:
+    """Call what `make` makes, and send back its seconds, until the other end is closed."""
+    call = make()
+    try:
+        while True:
+            end.recv()
+            end.send(_seconds(call))
+    except EOFError:
+        return

@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.__main__ import our_step
+from benchmarks.steps import our_step
 from src.data.prepare import load
 from src.data.rewire import make_batches
 from src.settings import compose_settings

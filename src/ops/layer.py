@@ -70,10 +70,9 @@ class _Stack:
     lanes: Tensor
 
     def propagate(self, number: int, h: Tensor) -> Tensor:
-        """scale * P h + residual, in a buffer that the next call writes over; graphs of replicas stand side by side."""
-        matrix, residual, out = self.operators[number].matrix, self.residual.flatten(0, -2), self.support.flatten(0, -2)
-        product(matrix, h.flatten(0, -2), self.scale, residual, out)
-        return self.support
+        """scale * P h + residual, which the next call may write over; graphs of replicas stand side by side."""
+        residual, support = self.residual.flatten(0, -2), self.support.flatten(0, -2)
+        return product(self.operators[number].matrix, h.flatten(0, -2), self.scale, residual, support).view(h.shape)
 
     def layer(self, number: int, h: Tensor, out: Tensor) -> Tensor:
         """The next state, written to `out`."""
@@ -145,6 +144,5 @@ class _Layers(torch.autograd.Function):
                 multiply(passed, maps[number].mT, of_support)
                 of_residual += of_support
                 transpose, back = operators[number].transpose, of_x.flatten(0, -2)
-                product(transpose, of_support.flatten(0, -2), scale, out=back)
-                grad = of_x
-        return None, of_x, of_residual, of_weights, None, None, None, None
+                grad = product(transpose, of_support.flatten(0, -2), scale, buffer=back).view(x.shape)
+        return None, grad, of_residual, of_weights, None, None, None, None

@@ -37,7 +37,7 @@ def same_pattern(matrix: Tensor, values: Tensor) -> Tensor:
 
 
 def product(
-    matrix: Tensor, x: Tensor, scale: float = 1.0, residual: Tensor | None = None, out: Tensor | None = None
+    matrix: Tensor, x: Tensor, scale: float = 1.0, residual: Tensor | None = None, buffer: Tensor | None = None
 ) -> Tensor:
     """`scale * M x + residual`, without gradients.
 
@@ -51,7 +51,10 @@ def product(
         x: (n, f).
         scale: a constant factor.
         residual: (m, f).
-        out: (m, f), contiguous, to be written to.
+        buffer: (m, f), contiguous: the result may be written there, and is where it is made in parts.
+
+    Returns:
+        (m, f).
 
     Raises:
         ValueError: x has another number of rows than M has columns, which the kernel would not notice.
@@ -62,28 +65,25 @@ def product(
     few = matrix.values().numel() * channels < FEW
     if few or x.dtype != torch.float32 or x.device.type != "cpu":
         if residual is not None:
-            return torch.addmm(residual, matrix, x, alpha=scale, out=out)
-        out = x.new_empty(rows, channels) if out is None else out  # beta=0 leaves it unread: nothing is copied
+            return torch.addmm(residual, matrix, x, alpha=scale, out=buffer)
+        out = x.new_empty(rows, channels) if buffer is None else buffer  # beta=0 leaves it unread: nothing is copied
         return torch.addmm(out, matrix, x, beta=0.0, alpha=scale, out=out)
     crow, col, values = matrix.crow_indices(), matrix.col_indices(), matrix.values().contiguous()
+    if scale != 1.0:
+        values = values * scale  # there are fewer of them than numbers in the product, but for few channels
     x, step = x.detach().contiguous(), max(1, AT_ONCE // max(1, channels))
-    if rows <= step and out is None:
-        out = _bags(crow, col, values, x)
-        if residual is None:
-            return out if scale == 1.0 else out.mul_(scale)
-        return torch.add(residual, out, alpha=scale, out=out)
-    out = x.new_empty(rows, channels) if out is None else out
+    if rows <= step:
+        found = _bags(crow, col, values, x)
+        return found if residual is None else found.add_(residual)
+    out = x.new_empty(rows, channels) if buffer is None else buffer
     for first in range(0, rows, step):
         part, starts = slice(first, min(first + step, rows)), crow[first : first + step + 1]
-        if rows > step:
-            begin, end = int(starts[0]), int(starts[-1])
-            found = _bags(starts - begin, col[begin:end], values[begin:end], x)
-        else:
-            found = _bags(crow, col, values, x)
+        begin, end = int(starts[0]), int(starts[-1])
+        found = _bags(starts - begin, col[begin:end], values[begin:end], x)
         if residual is None:
-            torch.mul(found, scale, out=out[part])
+            out[part] = found
         else:
-            torch.add(residual[part], found, alpha=scale, out=out[part])
+            torch.add(residual[part], found, out=out[part])
     return out
 
 
