@@ -1,8 +1,8 @@
 """`make bench`: one training step and one epoch, ours beside PyG's layers and beside the floor, on Cora.
 
-Each side has a process of its own, and they take turns. All flush denormal numbers to zero, without which 1,024 layers
-take many times as long. Ours has the heap that a run has; PyG's has it once as any script has it, and once with freed
-memory kept by the C library, as our deep runs have it.
+Each side has a process of its own, and they take turns, of two steps of which the second is timed. All flush denormal
+numbers to zero, without which 1,024 layers take many times as long. Ours has the heap that a run has; PyG's has it once
+as any script has it, and once with freed memory kept by the C library, as our deep runs have it.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def step_rows(console: Console, table: Table, rounds: int) -> None:
         }
         if name == "gcnii":
             makers["floor"] = partial(floor, depth, hidden)
-        took = alternate_processes(makers, max(3, min(rounds, rounds * 64 // depth)), warm_up=2)
+        took = alternate_processes(makers, max(3, min(rounds, rounds * 64 // depth)), warm_up=1)
         row = [f"{name}, {depth} layers of {hidden}", f"{1000 * took['ours']:.2f}"]
         for side in ("pyg", "kept"):
             row += [f"{1000 * took[side]:.0f}", f"{took[side] / took['ours']:.1f} x faster"]
@@ -48,11 +48,11 @@ def step_rows(console: Console, table: Table, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="timed repetitions of each step")
+    parser.add_argument("--rounds", type=int, default=20, help="timed repetitions of each step")
     options = parser.parse_args()
     quiet_libraries()
     load(compose_settings([])["dataset"])  # where there are no data it says so, before processes are started
-    console = Console()
+    console = Console(width=120)
     console.print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, Cora,"
         f" medians of {options.rounds} alternating rounds"

@@ -20,6 +20,9 @@ def alternate_processes(
 ) -> dict[str, float]:
     """The same of the functions that `makers` make, each in a process of its own, where it finds its own heap alone.
 
+    The first call of each turn does not count: it finds the processor as another process has left it, and was seen to
+    take twice as long.
+
     Makers are pickled, so they are functions of a module, or `partial`s of such.
     """
     context = get_context("spawn")
@@ -63,6 +66,7 @@ def _serve(make: Callable[[], Callable[[], object]], end: Any) -> None:
     try:
         while True:
             end.recv()
+            call()
             end.send(_seconds(call))
     except EOFError:
         return
