@@ -1,8 +1,8 @@
 """`make bench`: one training step and one epoch, ours beside PyG's layers and beside the floor, on Cora.
 
-Each side has a process of its own, and they take turns, of two steps of which the second is timed. All flush denormal
-numbers to zero, without which 1,024 layers take many times as long. Ours has the heap that a run has; PyG's has it once
-as any script has it, and once with freed memory kept by the C library, as our deep runs have it.
+Each side has a process of its own, and they take turns, of several steps of which the last is timed; the least counts.
+All flush denormal numbers to zero, without which 1,024 layers take many times as long. Ours has the heap that runs have;
+PyG's has it once as any script has it, and once with freed memory kept by the C library, as our deep runs have it.
 """
 
 import argparse
@@ -26,7 +26,7 @@ NETWORKS = [("gcn", 2, 64), *(("gcnii", depth, 64) for depth in (2, 8, 64, 256, 
 
 
 def step_rows(console: Console, table: Table, rounds: int) -> None:
-    """Time the steps and add a row for each network; deep ones are timed less often, and three times at least."""
+    """Time the steps and add a row for each network; deep ones are timed less often, and five times at least."""
     for name, depth, hidden in NETWORKS:
         network = (name, depth, hidden)
         makers = {
@@ -36,7 +36,7 @@ def step_rows(console: Console, table: Table, rounds: int) -> None:
         }
         if name == "gcnii":
             makers["floor"] = partial(floor, depth, hidden)
-        took = alternate_processes(makers, max(3, min(rounds, rounds * 64 // depth)), warm_up=1)
+        took = alternate_processes(makers, max(5, min(rounds, rounds * 64 // depth)), warm_up=1)
         row = [f"{name}, {depth} layers of {hidden}", f"{1000 * took['ours']:.2f}"]
         for side in ("pyg", "kept"):
             row += [f"{1000 * took[side]:.0f}", f"{took[side] / took['ours']:.1f} x faster"]
@@ -55,7 +55,7 @@ def main() -> None:
     console = Console(width=120)
     console.print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, Cora,"
-        f" medians of {options.rounds} alternating rounds"
+        f" the least of {options.rounds} alternating rounds"
     )
     columns = ("ours ms", "PyG ms", "", "PyG, heap kept, ms", "", "floor ms", "")
     steps = Table("one training step", *columns, title="Steps")

@@ -9,19 +9,22 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 
+SETTLING = 0.1  # seconds
+
 
 def alternate(sides: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, float]:
     """Median seconds of each function, called in turn `rounds` times after `warm_up` rounds that do not count."""
-    return _medians({name: partial(_seconds, call) for name, call in sides.items()}, rounds, warm_up)
+    seconds = _turns({name: partial(_seconds, call) for name, call in sides.items()}, rounds, warm_up)
+    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def alternate_processes(
     makers: Mapping[str, Callable[[], Callable[[], object]]], rounds: int, warm_up: int = 3
 ) -> dict[str, float]:
-    """The same of the functions that `makers` make, each in a process of its own, where it finds its own heap alone.
+    """Least seconds of the functions that `makers` make, each in a process of its own with a heap of its own, in turns.
 
-    The first call of each turn does not count: it finds the processor as another process has left it, and was seen to
-    take twice as long.
+    The first tenth of a second of a turn does not count: it finds the processor as another process has left it, and the
+    first call was seen to take twice as long. The least, since a shared machine has minutes in which everything does.
 
     Makers are pickled, so they are functions of a module, or `partial`s of such.
     """
@@ -36,17 +39,18 @@ def alternate_processes(
             ends[name] = ours
             stack.callback(process.join)
             stack.callback(ours.close)  # a closed pipe ends the process
-        return _medians({name: partial(_ask, end) for name, end in ends.items()}, rounds, warm_up)
+        seconds = _turns({name: partial(_ask, end) for name, end in ends.items()}, rounds, warm_up)
+    return {name: min(values) for name, values in seconds.items()}
 
 
-def _medians(sides: Mapping[str, Callable[[], float]], rounds: int, warm_up: int) -> dict[str, float]:
+def _turns(sides: Mapping[str, Callable[[], float]], rounds: int, warm_up: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(warm_up + rounds):
         for name, timed in sides.items():
             took = timed()
             if turn >= warm_up:
                 seconds[name].append(took)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -66,7 +70,10 @@ def _serve(make: Callable[[], Callable[[], object]], end: Any) -> None:
     try:
         while True:
             end.recv()
+            start = time.perf_counter()
             call()
+            while time.perf_counter() - start < SETTLING:
+                call()
             end.send(_seconds(call))
     except EOFError:
         return

@@ -23,7 +23,7 @@ from src.train.build import build_model
 SHALLOW = (4, 6)  # depths of the networks that are looked at
 AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment, forwards or backwards
 PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
-HOLES = 3.1  # what a heap that is left alone grew to, times what it held, at most: GCNII 2.2, GCN 3.1 (benchmarks.cost)
+HOLES = 3.3  # what a heap that is left alone grew to, times what it held, at most: GCNII 2.5, GCN 3.3 (benchmarks.cost)
 PER_ENTRY = 40  # bytes that an adjacency holds for each of its entries
 BLOCK_SIZE = 1 << 17  # bytes; larger ones are given back when they are free
 SPARED = 2 << 20  # the same where states have places of their own: what a product makes in passing stays
