@@ -94,7 +94,7 @@ def generate(nodes: int) -> str:
 
 
 def train(nodes: int, loader: str) -> tuple[str, ...]:
-    """Seconds until the first batch and of an epoch, memory, and mean number of nodes in a batch."""
+    """Seconds until the first batch and of an epoch, memory and how states are kept, mean nodes in a batch."""
     settings = start(nodes, loader)
     times: list[float] = []
     sizes: list[int] = []
@@ -103,7 +103,8 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
         dataset, data_hash = load(settings["dataset"])
         batches = rewire(dataset, data_hash, settings).batches
         ready = time.perf_counter() - begin
-        model = build_model(decide_memory(settings, batches, dataset.num_classes), batches.probe, dataset.num_classes)
+        decided = decide_memory(settings, batches, dataset.num_classes)
+        model = build_model(decided, batches.probe, dataset.num_classes)
         suit_heap(model, batches.probe.num_nodes, settings["memory"])
         optimizer = model.configure_optimizers()
         for epoch in range(1 if nodes >= MANY else EPOCHS + 1):
@@ -116,7 +117,7 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
                 optimizer.step()
             times.append(time.perf_counter() - begin)
     epoch_time = statistics.median(times[1:] or times)
-    return f"{ready:.1f} s", f"{epoch_time:.1f} s", str(peak), f"{statistics.fmean(sizes):,.0f}"
+    return f"{ready:.1f} s", f"{epoch_time:.1f} s", f"{peak}, {decided['memory']}", f"{statistics.fmean(sizes):,.0f}"
 
 
 def evaluate(nodes: int, loader: str) -> tuple[str, ...]:

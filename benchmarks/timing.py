@@ -75,5 +75,5 @@ def _serve(make: Callable[[], Callable[[], object]], end: Any) -> None:
             while time.perf_counter() - start < SETTLING:
                 call()
             end.send(_seconds(call))
-    except EOFError:
+    except (EOFError, OSError):  # the other end is gone
         return

@@ -44,7 +44,7 @@ def product(
     In float32 on a CPU, where there is enough to do, a row of M is a bag of rows of x, weighed and summed by the kernel
     that PyTorch has for embeddings. On x86 that is FBGEMM, which writes code for the processor and the number of
     channels at hand, faster than the general sparse product by the factors that `python -m benchmarks.products` prints.
-    It is asked for some rows at a time, which are still in the cache when they are scaled and added.
+    It is asked for some rows at a time, which are still in the cache when the residual is added.
 
     Args:
         matrix: M, sparse CSR (m, n).

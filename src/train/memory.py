@@ -23,12 +23,13 @@ from src.train.build import build_model
 SHALLOW = (4, 6)  # depths of the networks that are looked at
 AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment, forwards or backwards
 PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
-HOLES = 3.3  # what a heap that is left alone grew to, times what it held, at most: GCNII 2.5, GCN 3.3 (benchmarks.cost)
+HOLES = 3.3  # what a heap left alone grew to, by the estimate, above 5 MB: GCNII 2.5, GCN 3.3 (benchmarks.cost)
+MAPPED_HOLES = 1.4  # the same where blocks are given back: GCNII that recomputes 1.34 (benchmarks.memory)
 PER_ENTRY = 40  # bytes that an adjacency holds for each of its entries
 BLOCK_SIZE = 1 << 17  # bytes; larger ones are given back when they are free
 SPARED = 2 << 20  # the same where states have places of their own: what a product makes in passing stays
 MAPPED = 32 << 20  # bytes; glibc by itself maps larger ones anew every time
-FITS = 0.8  # part of the free memory that may be asked for: the estimate is good to some 20 %
+FITS = 0.8  # part of the free memory that may be asked for
 
 
 def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) 
     needs = estimate_memory(settings, graph, num_classes)
     free = free_memory() / settings["trainer"]["devices"]
     for memory, need in needs.items():
-        holes = HOLES if memory == "full" else 1.0
+        holes = HOLES if memory == "full" else MAPPED_HOLES
         if holes * need + _measuring(graph) <= FITS * free:
             return settings | {"memory": memory}
     least = min(needs.values()) + _measuring(graph)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import run
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,6 +51,19 @@ settings = settings_of(*typed) | {"memory": memory}
 steps(settings | {"depth": 2})  # libraries and buffers that come with the first step
 print(estimate_memory(settings, graph, 3)[memory], steps(settings))
 """
+
+
+@pytest.mark.parametrize(("depth", "kept"), [(1, False), (10, False), (64, True)])
+def test_the_states_of_all_layers_decide_whether_freed_blocks_are_kept(
+    depth: int, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2,708 nodes with 64 channels: 0.7 MB a layer."""
+    calls: list[None] = []
+    monkeypatch.setattr(memory, "keep_freed_blocks", lambda: calls.append(None))
+    network: Any = SimpleNamespace(recomputes=False, settings=SimpleNamespace(hidden=64, depth=depth))
+    memory.suit_heap(network, 2708, "auto")
+    memory.suit_heap(network, 2708, "full")
+    assert bool(calls) == kept and len(calls) < 2
 
 
 FAULTS = """
