@@ -37,7 +37,7 @@ def step_rows(console: Console, table: Table, rounds: int) -> None:
         }
         if name == "gcnii":
             makers["floor"] = partial(floor, depth, hidden)
-        took = alternate_processes(makers, max(5, min(rounds, rounds * 64 // depth)), warm_up=1)
+        took = alternate_processes(makers, max(5, min(rounds, rounds * 64 // depth)))
         row = [f"{name}, {depth} layers of {hidden}", f"{1000 * took['ours']:.2f}"]
         for side in ("pyg", "kept"):
             row += [f"{1000 * took[side]:.0f}", f"{took[side] / took['ours']:.1f} x faster"]

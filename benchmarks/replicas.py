@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.steps import our_step
 from benchmarks.timing import alternate
 from src.data.prepare import load
 from src.data.rewire import make_batches
@@ -44,13 +45,11 @@ KINDS = {
 
 def epoch_by_itself(network: NodeClassifier, graph: Graph) -> Callable[[], None]:
     """One training step and one evaluation."""
-    optimizer = network.configure_optimizers()
+    step = our_step(network, graph)
 
     def epoch() -> None:
         network.train()
-        optimizer.zero_grad()
-        network.training_step(graph).backward()
-        optimizer.step()
+        step()
         network.eval()
         with torch.inference_mode():
             network.validation_step([graph])

@@ -49,7 +49,7 @@ def pyg_step(model: nn.Module, graph: Graph) -> Callable[[], None]:
 
 def ours(name: str, depth: int, hidden: int) -> Callable[[], None]:
     """Our step of the network `name`, with the heap that a run of it has."""
-    settings, graph, classes = _task(name, depth, hidden)
+    settings, graph, classes = task(name, depth, hidden)
     model = build_model(settings, graph, classes)
     suit_heap(model, graph.num_nodes, "auto")
     return our_step(model, graph)
@@ -57,7 +57,7 @@ def ours(name: str, depth: int, hidden: int) -> Callable[[], None]:
 
 def pyg(name: str, depth: int, hidden: int, kept: bool) -> Callable[[], None]:
     """PyG's step of it, with the heap that the C library has by itself, or freed blocks `kept` as ours are."""
-    settings, graph, classes = _task(name, depth, hidden)
+    settings, graph, classes = task(name, depth, hidden)
     if kept:
         keep_freed_blocks()
     sizes = (graph.x.shape[1], classes, depth, settings["hidden"], settings["dropout"])
@@ -65,13 +65,14 @@ def pyg(name: str, depth: int, hidden: int, kept: bool) -> Callable[[], None]:
 
 
 def floor(depth: int, hidden: int) -> Callable[[], None]:
-    """The products of a step of GCNII."""
-    _, graph, _ = _task("gcnii", depth, hidden)
+    """The products of a step of GCNII, with freed blocks kept."""
+    _, graph, _ = task("gcnii", depth, hidden)
     keep_freed_blocks()
     return gcnii_floor(graph, depth, hidden)
 
 
-def _task(name: str, depth: int, hidden: int) -> tuple[dict[str, Any], Graph, int]:
+def task(name: str, depth: int, hidden: int) -> tuple[dict[str, Any], Graph, int]:
+    """Settings, graph and number of classes of a network on Cora that keeps what its layers make."""
     quiet_libraries()
     settings = compose_settings([f"model={name}", f"depth={depth}", f"hidden={hidden}", "memory=full"])
     dataset, _ = load(settings["dataset"])

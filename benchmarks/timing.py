@@ -7,20 +7,17 @@ from contextlib import ExitStack
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any
 
 SETTLING = 0.1  # seconds
 
 
 def alternate(sides: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> dict[str, float]:
     """Median seconds of each function, called in turn `rounds` times after `warm_up` rounds that do not count."""
-    seconds = _turns({name: partial(_seconds, call) for name, call in sides.items()}, rounds, warm_up)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    seconds = _turns({name: partial(_seconds, call) for name, call in sides.items()}, warm_up + rounds)
+    return {name: statistics.median(values[warm_up:]) for name, values in seconds.items()}
 
 
-def alternate_processes(
-    makers: Mapping[str, Callable[[], Callable[[], object]]], rounds: int, warm_up: int = 3
-) -> dict[str, float]:
+def alternate_processes(makers: Mapping[str, Callable[[], Callable[[], object]]], rounds: int) -> dict[str, float]:
     """Least seconds of the functions that `makers` make, each in a process of its own with a heap of its own, in turns.
 
     The first tenth of a second of a turn does not count: it finds the processor as another process has left it, and the
@@ -39,17 +36,15 @@ def alternate_processes(
             ends[name] = ours
             stack.callback(process.join)
             stack.callback(ours.close)  # a closed pipe ends the process
-        seconds = _turns({name: partial(_ask, end) for name, end in ends.items()}, rounds, warm_up)
+        seconds = _turns({name: partial(_ask, end) for name, end in ends.items()}, rounds)
     return {name: min(values) for name, values in seconds.items()}
 
 
-def _turns(sides: Mapping[str, Callable[[], float]], rounds: int, warm_up: int) -> dict[str, list[float]]:
+def _turns(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(warm_up + rounds):
+    for _ in range(rounds):
         for name, timed in sides.items():
-            took = timed()
-            if turn >= warm_up:
-                seconds[name].append(took)
+            seconds[name].append(timed())
     return seconds
 
 
@@ -64,7 +59,7 @@ def _ask(end: Connection) -> float:
     return float(end.recv())
 
 
-def _serve(make: Callable[[], Callable[[], object]], end: Any) -> None:
+def _serve(make: Callable[[], Callable[[], object]], end: Connection) -> None:
     """Call what `make` makes, and send back its seconds, until the other end is closed."""
     call = make()
     try:

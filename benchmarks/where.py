@@ -13,12 +13,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.steps import our_step
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.settings import compose_settings
+from benchmarks.steps import our_step, task
 from src.train.build import build_model
-from src.train.fit import quiet_libraries
 from src.train.memory import keep_freed_blocks
 
 KINDS = {
@@ -38,13 +34,10 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=64)
     parser.add_argument("--hidden", type=int, default=64)
     options = parser.parse_args()
-    quiet_libraries()
     keep_freed_blocks()
     torch.set_num_threads(1)
-    settings = compose_settings(["model=gcnii", f"depth={options.depth}", f"hidden={options.hidden}", "memory=full"])
-    dataset, _ = load(settings["dataset"])
-    graph = make_batches(settings, dataset).probe
-    model = build_model(settings, graph, dataset.num_classes)
+    settings, graph, classes = task("gcnii", options.depth, options.hidden)
+    model = build_model(settings, graph, classes)
     draw = model.masks.lanes
 
     def lanes(*of: Any) -> Tensor:

@@ -126,7 +126,7 @@ class _Layers(torch.autograd.Function):
         states = dict(zip(ctx.kept, kept, strict=True))
         (grad,), x, depth = grads, states[0], len(operators)
         passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), tuple[Tensor, ...]()
-        of_support, of_x, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
+        of_support, back, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
         stacked = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
         of_weights, by_layer = stacked.movedim(0, -3), stacked.unbind(0)
         maps = weights.unbind(-3)
@@ -143,6 +143,6 @@ class _Layers(torch.autograd.Function):
                 multiply(stack.propagate(number, states[number]).mT, passed, by_layer[number])
                 multiply(passed, maps[number].mT, of_support)
                 of_residual += of_support
-                transpose, back = operators[number].transpose, of_x.flatten(0, -2)
-                grad = product(transpose, of_support.flatten(0, -2), scale, buffer=back).view(x.shape)
+                flat, buffer = of_support.flatten(0, -2), back.flatten(0, -2)
+                grad = product(operators[number].transpose, flat, scale, buffer=buffer).view(x.shape)
         return None, grad, of_residual, of_weights, None, None, None, None
