@@ -106,7 +106,7 @@ class _Look:
         def keep(tensor: Tensor) -> Tensor:
             if tensor.layout == torch.strided:
                 storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
+            return tensor.detach()  # a tensor that leads back to the operation that keeps it would never be freed
 
         def observe(layer: int, state: Any) -> None:
             states.append(state.nbytes if isinstance(state, Tensor) else 0)

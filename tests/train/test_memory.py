@@ -1,3 +1,4 @@
+import gc
 import math
 import platform
 import sys
@@ -134,6 +135,18 @@ def test_estimates_grow_as_they_should() -> None:
     assert of("checkpoint", *drops, "drop_edge.per_layer=true") > of("checkpoint", *drops)
     assert [*estimate_memory(settings_of("model=revgcn", "depth=50"), graph, 3)] == ["full"]
     assert of("full", "depth=3") < of("full", "depth=7")
+
+
+@pytest.mark.parametrize("model", ["gcnii", "gcn"])
+def test_an_estimate_leaves_nothing_behind(model: str) -> None:
+    def states() -> int:
+        gc.collect()
+        tensors = [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+        return sum(tensor.shape == (307, 64) for tensor in tensors)
+
+    graph = make_graph(307)  # as many nodes as in no other test
+    estimate_memory(settings_of(f"model={model}", "depth=50"), graph, 3)
+    assert states() == 0
 
 
 @pytest.fixture
