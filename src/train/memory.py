@@ -18,7 +18,7 @@ from src.graph.graph import Graph
 from src.models.base import NodeClassifier
 from src.ops import SparseFeatures
 from src.ops.checkpointing import segment_length
-from src.train.build import build_model
+from src.train.build import build_model, initialise
 
 SHALLOW = (4, 6)  # depths of the networks that are looked at
 AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment, forwards or backwards
@@ -42,18 +42,35 @@ def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) 
     if settings["memory"] != "auto":
         return settings
     graph = next(iter(batches))
-    needs = estimate_memory(settings, graph, num_classes)
     free = free_memory() / settings["trainer"]["devices"]
+    state = 4 * graph.num_nodes * settings["hidden"]
+    always = PER_WEIGHT * weight_bytes(settings, graph, num_classes) + AT_WORK * state
+    hopeless = always > FITS * free  # not even a shallow network may be looked at
+    needs = {"full": always} if hopeless else estimate_memory(settings, graph, num_classes)
     for memory, need in needs.items():
         holes = HOLES if memory == "full" else MAPPED_HOLES
         if holes * need + _measuring(graph) <= FITS * free:
             return settings | {"memory": memory}
     least = min(needs.values()) + _measuring(graph)
     smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
+    others = [] if hopeless or "revgcn" in settings["model"]["_target_"] else ["model=revgcn"]
+    others += ["memory=full to try it all the same"] if least <= free else []
     raise UserError(
-        f"a training step needs about {least / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: "
-        f"use a smaller {smaller}, or model=revgcn, or memory=full to try it all the same"
+        f"a training step needs about {least / 1e9:,.1f} GB of memory, {free / 1e9:.1f} GB are free: "
+        + ", or ".join([f"use a smaller {smaller}", *others])
     )
+
+
+def weight_bytes(settings: dict[str, Any], graph: Graph, num_classes: int) -> int:
+    """Bytes of the weights, of which none is made."""
+
+    def at(depth: int) -> int:
+        with torch.device("meta"):
+            network = initialise(settings | {"depth": depth}, graph.x.shape[1], num_classes)
+        return sum(parameter.nbytes for parameter in network.parameters())
+
+    depth, (first, last) = settings["depth"], SHALLOW
+    return at(depth) if depth <= last else at(first) + (at(last) - at(first)) // (last - first) * (depth - first)
 
 
 def estimate_memory(settings: dict[str, Any], graph: Graph, num_classes: int) -> dict[str, int]:
@@ -73,10 +90,10 @@ def estimate_memory(settings: dict[str, Any], graph: Graph, num_classes: int) ->
         return first - slope * depths[0], slope
 
     depth, state = settings["depth"], looks[-1].state
-    (besides, layer), (other, weight) = (at_depth(name) for name in ("kept", "weights"))
+    besides, layer = at_depth("kept")
     length = segment_length(depth)
     samples = looks[-1].sample * (depth if settings["drop_edge"]["per_layer"] else 1)
-    always = besides + PER_WEIGHT * (other + weight * depth) + samples + AT_WORK * state
+    always = besides + PER_WEIGHT * weight_bytes(settings, graph, num_classes) + samples + AT_WORK * state
     needs = {"full": always + layer * depth}
     if looks[-1].can_checkpoint:
         needs["checkpoint"] = always + layer * length + looks[-1].passed * math.ceil(depth / length)
@@ -88,7 +105,6 @@ class _Look:
 
     Attributes:
         kept: for the backward pass, each storage once; those of graph and weights do not count.
-        weights: of the weights.
         state: the largest state.
         passed: from one layer to the next.
         sample: an adjacency with edges dropped.
@@ -99,7 +115,6 @@ class _Look:
         graph = replace(graph, depth=depth)  # where the last layer has a graph of its own
         model = build_model(settings, graph, num_classes).train()
         self.can_checkpoint = model.can_checkpoint
-        self.weights = sum(p.nbytes for p in model.parameters())
         storages, states = dict[int, int](), list[int]()
         adjacency = model.training_adjacency(graph, 0)
 

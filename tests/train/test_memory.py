@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from src.config import ROOT
+from src.config import CONF, ROOT
 from src.errors import UserError
 from src.graph.adjacency import gcn_adjacency
 from src.graph.batches import OneGraph
 from src.graph.graph import Graph
 from src.settings import compose_settings, config_hash
 from src.train import memory
-from src.train.memory import decide_memory, estimate_memory, free_memory
+from src.train.build import build_model
+from src.train.memory import decide_memory, estimate_memory, free_memory, weight_bytes
 
 STEPS = """
 import sys, torch
@@ -45,8 +46,7 @@ def steps(settings):
     return held("VmHWM") - before
 
 torch.set_num_threads(1)
-if "model=gcn" in sys.argv:  # of it a heap that is left alone has holes, which `auto` allows for
-    give_back_freed_blocks(BLOCK_SIZE)
+give_back_freed_blocks(BLOCK_SIZE)  # a heap that is left alone has holes, which `auto` allows for
 graph, (memory, *typed) = make_graph(20_000), sys.argv[1:]
 settings = settings_of(*typed) | {"memory": memory}
 steps(settings | {"depth": 2})  # libraries and buffers that come with the first step
@@ -161,12 +161,33 @@ def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
     assert decide_memory(settings, batches, 3) == settings | {"memory": "full"}
     free(needs["full"])
     assert decide_memory(settings, batches, 3) == settings | {"memory": "checkpoint"}
-    free(needs["checkpoint"])
-    sentence = r"^a training step needs about 0\.0 GB of memory, 0\.0 GB are free: use a smaller depth or hidden, "
-    with pytest.raises(UserError, match=sentence):
+    least = needs["checkpoint"] + 2 * batches.probe.x.nbytes
+    free(least)
+    sentence = r"^a training step needs about 0\.0 GB of memory, 0\.0 GB are free: use a smaller depth or hidden, or "
+    with pytest.raises(UserError, match=sentence + "model=revgcn, or memory=full to try it all the same$"):
+        decide_memory(settings, batches, 3)
+    free(least - 1)
+    with pytest.raises(UserError, match=sentence + "model=revgcn$"):
         decide_memory(settings, batches, 3)
     for typed in ("full", "checkpoint"):
         assert decide_memory(settings | {"memory": typed}, batches, 3)["memory"] == typed
+
+
+@pytest.mark.parametrize("model", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
+def test_weights_are_counted_without_making_them(model: str) -> None:
+    graph = make_graph(50)
+    for depth in (1, 4, 6, 11):
+        settings = settings_of(f"model={model}", f"depth={depth}", "norm=none")
+        made = build_model(settings, graph, 3)
+        assert weight_bytes(settings, graph, 3) == sum(parameter.nbytes for parameter in made.parameters())
+
+
+@pytest.mark.parametrize("typed", ["depth=64 hidden=1000000", "depth=10000000000 hidden=64"])
+@pytest.mark.parametrize("model", ["gcnii", "gcn", "revgcn"])
+def test_what_can_never_fit_is_refused_before_anything_of_it_is_made(typed: str, model: str) -> None:
+    batches = OneGraph(make_graph(300))
+    with pytest.raises(UserError, match=r"^a training step needs about [\d,.]+ GB .*use a smaller depth or hidden$"):
+        decide_memory(settings_of(f"model={model}", *typed.split()), batches, 3)
 
 
 def test_deciding_changes_no_experiment() -> None:
