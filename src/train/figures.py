@@ -18,15 +18,18 @@ def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
     from matplotlib.figure import Figure
 
     names = panels(curves)
-    figure = Figure(figsize=(4.2 * len(names), 3.4), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(names), 3.4))
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         label, logarithmic = PANELS[name]
         axes.plot(range(len(curves[name])), curves[name], color=COLOR, marker=".", markersize=4, linewidth=1.4)
         if logarithmic and any(value > 0 for value in curves[name]):
             axes.set_yscale("log")
-        axes.set(xlabel="layer", ylabel=label)
+        axes.set_title(label, size="medium")
+        axes.set_xlabel("layer")
         axes.grid(alpha=0.25)
     figure.suptitle(title)
+    # Matplotlib's own layouts measure every label twice, a third of a second for each run of a study.
+    figure.subplots_adjust(left=0.18 / len(names), right=1 - 0.04 / len(names), bottom=0.15, top=0.83, wspace=0.3)
     return figure
 
 
