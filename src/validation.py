@@ -45,6 +45,9 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
                 raise UserError(f"{key} must be a list of {', '.join(options)}, got {value}")
     for group in OWN_KNOBS:
         original = yaml.safe_load((CONF / group / f"{choices[group]}.yaml").read_text())
+        if not isinstance(original, dict) or not ("_target_" in original or group == "loader"):
+            needs = "settings as key: value" + (", among them _target_" if group != "loader" else "")
+            raise UserError(f"conf/{group}/{choices[group]}.yaml must hold {needs}: mend it, or choose another {group}")
         _check_own(group, OmegaConf.to_container(config[group], resolve=True), original)
     _check_dataset(config)
     if config.loader.name == "cluster":

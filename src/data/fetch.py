@@ -41,15 +41,13 @@ def fetch(manifest: Manifest, root: Path = ROOT, upstream: str = UPSTREAM) -> st
         UnavailableError: neither the remote nor upstream could be reached.
     """
     missing = manifest.missing()
-    for name in manifest.files.keys() - set(missing):
-        manifest.verify(name)
+    manifest.compare(name for name in manifest.files if name not in missing)
     if not missing:
         return "already there"
     if not _pull(missing, manifest, root):
         download(manifest.missing(), manifest, upstream)
         return "upstream"
-    for name in missing:
-        manifest.verify(name)
+    manifest.compare(missing)
     return "the DVC remote"
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,11 +77,18 @@ class Manifest:
                 f"data/{name} is not in data.dvc, so it cannot be verified:"
                 " if you trust it, record it with `python -m src.data.manifest`"
             )
-        if md5(path) != self.files[name]:
-            raise UserError(
-                f"data/{name} is corrupt or was edited (its MD5 is not that in data.dvc): delete it and run `make data`"
-            )
+        self.compare([name])
         return path
+
+    def compare(self, names: Iterable[str]) -> None:
+        """Raise UserError for those of these files, all of them there, whose content does not match."""
+        wrong = [f"data/{name}" for name in names if md5(self.data / name) != self.files[name]]
+        if len(wrong) > 1:
+            are = "are corrupt or were edited (their MD5s are not those in data.dvc): delete them and run `make data`"
+            raise UserError(f"{', '.join(wrong)} {are}")
+        if wrong:
+            is_ = "is corrupt or was edited (its MD5 is not that in data.dvc): delete it and run `make data`"
+            raise UserError(f"{wrong[0]} {is_}")
 
 
 def tree_md5(files: dict[str, str]) -> str:

@@ -65,6 +65,7 @@ class Report:
         cells: one row a cell; energy, quotient and rank are those of the last layer, none of a diverged run.
         curves: measures by layer of each cell, by run id and measure; of a diverged run those of the state before.
         films: of the cells that kept their states.
+        unfilmed: the lines whose cell should have kept them but had been run before, without.
         by_hop: curves by hop distance of the cells that recorded them, as `curves`.
     """
 
@@ -72,6 +73,7 @@ class Report:
     cells: pd.DataFrame
     curves: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     films: list[Film] = field(default_factory=list)
+    unfilmed: list[str] = field(default_factory=list)
     by_hop: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
 
@@ -96,7 +98,7 @@ def read_report(records: Records, study: str) -> Report:
         (results if run.tags.get("outcome") in ENDED else tries)[run.identity] = run
     latest = {(parent.tags["dataset"], parent.tags["line"]): parent for parent in parents}
     parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
-    rows, films = [], []
+    rows, films, unfilmed = [], [], []
     curves: dict[tuple[str, str], list[float]] = {}
     by_hop: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +112,12 @@ def read_report(records: Records, study: str) -> Report:
                     if found and measure in found.metrics:
                         kept = by_hop if measure in BY_HOP else curves
                         kept[found.run_id, measure] = records.curve(found.run_id, measure)
-                if found and entry["film"] and (states := records.file(found.run_id, STATES, Path(folder))):
+                if not (found and entry["film"]):
+                    continue
+                states = records.file(found.run_id, STATES, Path(folder))
+                if states is None:
+                    unfilmed.append(parent.tags["line"])
+                else:
                     with np.load(states) as content:
                         where = parent.tags["dataset"], parent.tags["line"], entry["depth"]
                         films.append(Film(*where, content["points"].astype(np.float32), content["y"]))
@@ -120,7 +127,7 @@ def read_report(records: Records, study: str) -> Report:
     cells = cells.drop(columns=[name for name in OF_SOME if cells[name].isna().all()])
     if (cells["rewiring"] == "none").all():
         cells = cells.drop(columns="rewiring")
-    return Report(study, cells, curves, films, by_hop)
+    return Report(study, cells, curves, films, unfilmed, by_hop)
 
 
 def _row(

@@ -1,5 +1,6 @@
 """All files of a report."""
 
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -56,4 +57,7 @@ def write_report(records: Records, study: str) -> list[Path]:
             written.append(folder / f"{name}.png")
             figure.savefig(written[-1], dpi=DPI.get(name, 150))
     (folder / "report.html").write_text(page(report))
+    if report.unfilmed:
+        lines, again = ", ".join(report.unfilmed), '"tracking.artifacts=[config,figures,states]"'
+        print(f"not in the film: {lines}, whose run kept no states; run it once more with {again}", file=sys.stderr)
     return [*written, folder / "report.html"]

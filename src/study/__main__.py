@@ -71,7 +71,7 @@ def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
         if part not in ("lines", "graphs", "grid", "film"):
             raise UserError(f"a study has no {part}: it is made of lines, graphs, grid and film")
         if not isinstance(settings, dict):
-            raise UserError(f"{part} of a study must be a list of key: value, got {settings}")
+            raise UserError(f"{part} of a study must hold key: value, got {settings}")
     for part in ("lines", "graphs"):
         for label, text in content[part].items():
             texts = text if part == "graphs" and isinstance(text, list) and text else [text]

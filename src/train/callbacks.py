@@ -1,6 +1,7 @@
 """What happens at the end of an epoch: remember the best state, stop, record, show, save."""
 
 import math
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,7 +168,10 @@ class FirstEpoch(Callback):
 
 
 class EpochBar(Callback):
-    """One bar over all epochs, redrawn twice a second at most: drawing it takes some milliseconds."""
+    """One bar over all epochs, redrawn twice a second at most: drawing it takes some milliseconds.
+
+    Where no terminal shows it, a line every half a minute.
+    """
 
     def __init__(self, name: str, best: BestState) -> None:
         self.name, self.best = name, best
@@ -175,7 +179,7 @@ class EpochBar(Callback):
         text = TextColumn("[progress.description]{task.description}", table_column=long)
         columns = MofNCompleteColumn(table_column=short), TimeRemainingColumn(), BarColumn(bar_width=12), text
         self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, expand=True)
-        self._drawn = 0.0
+        self._drawn = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         self.bar.start()
@@ -184,10 +188,12 @@ class EpochBar(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         self._done = trainer.current_epoch + 1
-        now = time.monotonic()
-        if now - self._drawn > 0.5:
+        seen, now = self.bar.console.is_terminal, time.monotonic()
+        if now - self._drawn > (0.5 if seen else 30.0):
             self._drawn = now
             self._draw(model)
+            if not seen:
+                print(f"epoch {self._done}: {self.bar.tasks[self.task].description}", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
         self._draw(model)

@@ -66,6 +66,12 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
         return path
     if ckpt == "last" and (folder / FINAL).is_file():
         raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
+    other = next(folder.parent.glob(f"{folder.name.rpartition('-')[0]}-{'?' * 8}/{LAST}"), None)
+    if ckpt == "last" and other:
+        raise UserError(
+            f"{folder.name} has no checkpoint, {other.parent.name} has, of a run with other settings: type the same"
+            " settings as then, or start the run without ckpt=last"
+        )
     raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
 
 

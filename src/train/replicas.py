@@ -168,9 +168,9 @@ def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
             for place, member in enumerate(team):
                 found = {"train_loss": losses[place]} | scores[place]
                 member.see(epoch, found, replicas.weights(place), seconds)
-            if bar:
-                bar.show(epoch, team, scores)
             ended = [place for place, member in enumerate(team) if member.ended]
+            if bar:
+                bar.show(epoch, team, scores, now=bool(ended))
             due = bool(asked) or (epoch + 1) % settings["checkpoint_every"] == 0
             for place in range(len(team)) if due else ended:
                 team[place].save(replicas, place)
@@ -205,9 +205,11 @@ class _Bar(EpochBar):
         self.of = SimpleNamespace(current_epoch=start, max_epochs=team[0].settings["epochs"])
         self.on_train_start(self.of, None)
 
-    def show(self, epoch: int, team: Sequence[Member], scores: Sequence[dict[str, Tensor]]) -> None:
-        """Move on."""
+    def show(self, epoch: int, team: Sequence[Member], scores: Sequence[dict[str, Tensor]], now: bool) -> None:
+        """Move on, to be seen `now` or when its turn comes."""
         self.name, self.best, self.of.current_epoch = f"{len(team)} replicas", team[0].best, epoch
         loss = team[0].recorder.history[-1]["train_loss"]
         shown = SimpleNamespace(scores={"train_loss": loss} | scores[0])
         self.on_train_epoch_end(self.of, shown)
+        if now:
+            self._draw(shown)

@@ -136,6 +136,14 @@ def test_unreachable_upstream(bare: Path, served: tuple[Path, str], closed: str,
     assert not list(bare.glob(".fetch-*"))
 
 
+def test_all_corrupt_files_are_named(bare: Path, closed: str) -> None:
+    for name in (X, TEXAS):
+        (bare / "data" / name).write_bytes(b"other")
+    with pytest.raises(UserError, match=r"corrupt or were edited .*: delete them and run `make data`$") as found:
+        fetch(Manifest.load(), bare, closed)
+    assert f"data/{X}" in str(found.value) and f"data/{TEXAS}" in str(found.value)
+
+
 @pytest.mark.parametrize("others", ["there", "missing"])
 def test_corrupt_file_is_left_as_it_is(bare: Path, served: tuple[Path, str], others: str) -> None:
     (bare / "data" / X).write_bytes(b"edited")

@@ -9,6 +9,7 @@ import pytest
 
 from src.errors import UserError
 from src.report.cells import CURVES, LAST, Report, _experiment, read_report
+from src.report.write import write_report
 from src.tracking.search import Recorded
 from tests.report.conftest import DEPTHS, DIVERGED, EPOCHS, EXPERIMENT, LINES, NODES, SEEDS, STUDY, Store
 
@@ -112,15 +113,28 @@ def test_a_cell_that_never_ran_is_missing(store: Store) -> None:
     assert np.isnan(row["test_acc"])
 
 
-def again(store: Store, outcome: str, **metrics: float) -> str:
-    """A later run of the cell GCN, 2 layers, seed 0; returns its id."""
-    old = store.cell("GCN", 2, 0)
+def again(store: Store, outcome: str, line: str = "GCN", depth: int = 2, **metrics: float) -> str:
+    """A later run of a cell of seed 0, which kept no states; returns its id."""
+    old = store.cell(line, depth, 0)
     kept = {key: old.tags[key] for key in ("config_hash", "data_hash", "model")}
     client, start = store.client, int(time.time() * 1000) + 60_000
     run = client.create_run(store.records.experiment_id, start_time=start, tags=kept | {"outcome": outcome})
     for name, value in metrics.items():
         client.log_metric(run.info.run_id, name, value)
     return str(run.info.run_id)
+
+
+def test_a_line_whose_run_kept_no_states_is_named(
+    store: Store, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = store.report()
+    film, *others = before.films
+    again(store, "finished", film.line, film.depth)
+    after = store.report()
+    assert (before.unfilmed, after.unfilmed) == ([], [film.line])
+    assert len(after.films) == len(others)
+    write_report(store.records, STUDY)
+    assert f"not in the film: {film.line}, whose run kept no states; run it once more with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("outcome", ["finished", "failed", "interrupted"])

@@ -232,7 +232,7 @@ def test_a_study_is_called_what_it_is(
 
 BAD_STUDIES: list[tuple[dict[str, Any], str]] = [
     ({"liens": {}}, "a study has no liens: it is made of lines, graphs, grid and film"),
-    ({"grid": None}, "grid of a study must be a list of key: value, got None"),
+    ({"grid": None}, "grid of a study must hold key: value, got None"),
     ({"lines": {"GCN": {"model": "gcn"}}}, "lines of a study must be LABEL: settings as they are typed, got GCN: "),
     (
         {"graphs": {"cora": ["dataset=cora", 3]}},

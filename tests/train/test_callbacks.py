@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from src.train.callbacks import BestState, FirstEpoch, Recorder, Saver
+from src.train.callbacks import BestState, EpochBar, FirstEpoch, Recorder, Saver
 
 
 class FakeTracked:
@@ -123,6 +123,20 @@ def test_first_epoch_measures_once() -> None:
     for epoch in range(3):
         callback.on_train_epoch_end(trainer(epoch), model())
     assert (calls, callback.result) == ([1], [0.5])
+
+
+def test_where_no_terminal_shows_the_bar_a_line_comes_every_half_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter(range(0, 1000, 12))
+    monkeypatch.setattr("src.train.callbacks.time.monotonic", lambda: next(seconds))
+    bar = EpochBar("a run", BestState("val_loss", 10))
+    at = SimpleNamespace(current_epoch=0, max_epochs=100)
+    bar.task = bar.bar.add_task("a run", total=100)
+    for at.current_epoch in range(7):
+        bar.on_train_epoch_end(at, model(train_loss=0.5, val_acc=0.25))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"epoch {n}: loss 0.500  val acc 0.250  best at -1  a run" for n in (3, 6)]
 
 
 def test_saver_replaces_the_file_whole(tmp_path: Path) -> None:

@@ -63,6 +63,14 @@ def test_resumable(tmp_path: Path) -> None:
     assert resumable(str(tmp_path / "final.ckpt"), tmp_path) == tmp_path / "final.ckpt"
 
 
+def test_settings_other_than_those_of_a_checkpoint_are_told(tmp_path: Path) -> None:
+    short, long = (checkpoint_folder(compose_settings([f"epochs={n}"]), tmp_path) for n in (10, 20))
+    long.mkdir()
+    (long / "last.ckpt").touch()
+    with pytest.raises(UserError, match=f"^{short.name} has no checkpoint, {long.name} has, of a run with other sett"):
+        resumable("last", short)
+
+
 def test_every_file_that_numbers_come_from_is_there_and_those_of_a_run_are_among_them() -> None:
     found = {path for pattern in COMPUTING for path in (ROOT / "src").glob(pattern)}
     assert all(any((ROOT / "src").glob(pattern)) for pattern in COMPUTING)
