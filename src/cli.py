@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 
@@ -101,7 +102,7 @@ def explain(error: Exception) -> str | None:
         return f"a job came to no end, {str(error).splitlines()[0]}: give its settings again with ckpt=last"
     if isinstance(error, OverrideParseException):
         return f"cannot read '{error.override}': write key=value"
-    cause = error.__cause__ if isinstance(error, HydraException) else error
+    cause = error.__cause__ or error.__context__ if isinstance(error, HydraException) else error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)
     if isinstance(cause, InterpolationResolutionError):
@@ -124,9 +125,12 @@ def _raised_by_hydra(error: BaseException) -> bool:
 
 
 def _typed_value(error: Exception) -> str:
-    """What stood behind '=' in "Error merging override depth=abc"."""
+    """What stood behind '=' in "Error merging override depth=abc", or in a file: "Value 'abc' of type ..."."""
     text = str(error).splitlines()[0]
-    return text.split("=", 1)[1] if text.startswith("Error merging override") and "=" in text else ""
+    if text.startswith("Error merging override") and "=" in text:
+        return text.split("=", 1)[1]
+    found = re.search(r"Value '(.*)' of type", str(error))
+    return found[1] if found else ""
 
 
 def _unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:

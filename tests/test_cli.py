@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.errors import MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 
 from src.cli import explain, guarded, main
-from src.config import ROOT
+from src.config import CONF, ROOT
 from src.errors import UnavailableError, UserError
 from src.settings import compose_settings
 
@@ -70,6 +72,16 @@ def test_explain_what_hydra_refuses(typed: list[str], sentence: str) -> None:
     assert found is not None
     assert found.startswith(sentence)
     assert "\n" not in found
+
+
+def test_explain_a_value_of_the_wrong_type_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    config = tmp_path / "conf" / "config.yaml"
+    config.write_text(re.sub("^depth: .*$", "depth: eight", config.read_text(), flags=re.MULTILINE))
+    monkeypatch.setattr("src.settings.CONF", tmp_path / "conf")
+    with pytest.raises(HydraException) as error:
+        compose_settings([])
+    assert explain(error.value) == "depth must be a whole number in [1, inf), got eight"
 
 
 @pytest.mark.parametrize("error", [UserError("do this"), UnavailableError("do this")])
