@@ -108,7 +108,7 @@ class TrackedRun:
     def figure(self, figure: "Figure", file: str) -> None:
         """Store a Matplotlib figure as PNG."""
         with self._answering():
-            self.client.log_figure(self.run_id, figure, file, save_kwargs={"bbox_inches": "tight"})
+            self.client.log_figure(self.run_id, figure, file)
 
     def file(self, path: Path) -> None:
         """Store a copy of a file."""
