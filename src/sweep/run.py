@@ -218,5 +218,5 @@ def _record(study: optuna.Study, search: Search, tracked: TrackedRun, shares: di
     for key, share in shares.items():
         tracked.log({f"importance/{key}": share}, len(complete))
     for file, picture, page in figures(study, search, shares):
-        tracked.figure(picture, f"{file}.png")
+        tracked.figure(picture, f"{file}.png", tight=True)  # Optuna writes beyond its axes
         tracked.text(page, f"{file}.html")

@@ -105,10 +105,10 @@ class TrackedRun:
         with self._answering():
             self.client.log_text(self.run_id, content, file)
 
-    def figure(self, figure: "Figure", file: str) -> None:
-        """Store a Matplotlib figure as PNG."""
+    def figure(self, figure: "Figure", file: str, tight: bool = False) -> None:
+        """Store a Matplotlib figure as PNG; `tight` cuts it to what is drawn, which draws it once more."""
         with self._answering():
-            self.client.log_figure(self.run_id, figure, file)
+            self.client.log_figure(self.run_id, figure, file, save_kwargs={"bbox_inches": "tight"} if tight else None)
 
     def file(self, path: Path) -> None:
         """Store a copy of a file."""
