@@ -102,13 +102,18 @@ def explain(error: Exception) -> str | None:
         return f"a job came to no end, {str(error).splitlines()[0]}: give its settings again with ckpt=last"
     if isinstance(error, OverrideParseException):
         return f"cannot read '{error.override}': write key=value"
-    cause = error.__cause__ or error.__context__ if isinstance(error, HydraException) else error
+    where = re.match(r"In '(.+?)': ", str(error)) if isinstance(error, HydraException) else None
+    if where and error.__context__ is not None:  # in a file: of these Hydra tells no cause
+        sentence = explain(error.__context__) if isinstance(error.__context__, Exception) else None
+        return f"conf/{where[1]}.yaml: {sentence or ' '.join(str(error).split())}"
+    cause = error.__cause__ if isinstance(error, HydraException) else error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)
     if isinstance(cause, InterpolationResolutionError):
         return " ".join(str(cause).split("\n")[0].split()) + f" (in {cause.full_key})"
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        got = f", got {_typed_value(error)}" if _typed_value(error) else ""
+        value = _value(error)
+        got = f", got {value}" if value else ""
         return f"{cause.full_key} must be {allowed_values(cause.full_key)}{got}"
     if isinstance(error, HydraException) or _raised_by_hydra(error):
         return " ".join(str(error).split())
@@ -124,9 +129,9 @@ def _raised_by_hydra(error: BaseException) -> bool:
     return str(module).startswith(("hydra.", "omegaconf."))
 
 
-def _typed_value(error: Exception) -> str:
+def _value(error: Exception) -> str:
     """What stood behind '=' in "Error merging override depth=abc", or in a file: "Value 'abc' of type ..."."""
-    text = str(error).splitlines()[0]
+    text = str(error).partition("\n")[0]
     if text.startswith("Error merging override") and "=" in text:
         return text.split("=", 1)[1]
     found = re.search(r"Value '(.*)' of type", str(error))

@@ -32,4 +32,5 @@ def full_disk(error: BaseException | None) -> OSError | None:
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error is for want of memory, the processor's; torch raises a RuntimeError."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+    told = ("can't allocate memory", "Storage size calculation overflowed")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in told)

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -50,14 +51,20 @@ def loader_name(content: dict[str, Any]) -> str:
 @functools.cache
 def _rewirings() -> dict[str, str | None]:
     """The function of every option of conf/rewiring."""
-    return {path.stem: yaml.safe_load(path.read_text())["_target_"] for path in (CONF / "rewiring").glob("*.yaml")}
+    return {path.stem: option["_target_"] for path, option in _options("rewiring")}
 
 
 @functools.cache
 def _floats(group: str) -> set[tuple[str, str]]:
     """`_target_` and name of the settings of a group's options that are floats by default."""
-    options = [yaml.safe_load(path.read_text()) for path in (CONF / group).glob("*.yaml")]
+    options = [option for _, option in _options(group)]
     return {(option["_target_"], key) for option in options for key in option if isinstance(option[key], float)}
+
+
+def _options(group: str) -> list[tuple[Path, dict[str, Any]]]:
+    """File and content of every option of a group; one that is not whole is told when it is chosen."""
+    found = [(path, yaml.safe_load(path.read_text())) for path in (CONF / group).glob("*.yaml")]
+    return [(path, option) for path, option in found if isinstance(option, dict) and "_target_" in option]
 
 
 def processes(trainer: dict[str, Any]) -> int:

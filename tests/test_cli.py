@@ -81,7 +81,18 @@ def test_explain_a_value_of_the_wrong_type_in_a_file(tmp_path: Path, monkeypatch
     monkeypatch.setattr("src.settings.CONF", tmp_path / "conf")
     with pytest.raises(HydraException) as error:
         compose_settings([])
-    assert explain(error.value) == "depth must be a whole number in [1, inf), got eight"
+    assert explain(error.value) == "conf/config.yaml: depth must be a whole number in [1, inf), got eight"
+
+
+def test_explain_a_setting_of_a_file_that_there_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    recipe = tmp_path / "conf" / "recipe" / "published" / "cora-gcnii.yaml"
+    recipe.write_text(recipe.read_text() + "\ndeptH: 3\n")
+    monkeypatch.setattr("src.settings.CONF", tmp_path / "conf")
+    with pytest.raises(HydraException) as error:
+        compose_settings(["dataset=cora", "model=gcnii"])
+    told = "conf/recipe/published/cora-gcnii.yaml: there is no setting deptH: did you mean depth"
+    assert explain(error.value) == told
 
 
 @pytest.mark.parametrize("error", [UserError("do this"), UnavailableError("do this")])

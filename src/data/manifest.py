@@ -83,12 +83,11 @@ class Manifest:
     def compare(self, names: Iterable[str]) -> None:
         """Raise UserError for those of these files, all of them there, whose content does not match."""
         wrong = [f"data/{name}" for name in names if md5(self.data / name) != self.files[name]]
-        if len(wrong) > 1:
-            are = "are corrupt or were edited (their MD5s are not those in data.dvc): delete them and run `make data`"
-            raise UserError(f"{', '.join(wrong)} {are}")
         if wrong:
-            is_ = "is corrupt or was edited (its MD5 is not that in data.dvc): delete it and run `make data`"
-            raise UserError(f"{wrong[0]} {is_}")
+            what, them = ("is corrupt or was", "it") if len(wrong) == 1 else ("are corrupt or were", "them")
+            raise UserError(
+                f"{', '.join(wrong)} {what} edited (by the MD5 in data.dvc): delete {them} and run `make data`"
+            )
 
 
 def tree_md5(files: dict[str, str]) -> str:

@@ -66,6 +66,7 @@ class Settings:
 class NodeClassifier(pl.LightningModule):
     """Base of the architectures: a subclass defines its parameters and `forward`.
 
+    Its constructor makes parameters and never reads one: it is also called on the meta device, to count them.
     `forward(x, adjacency, observe)` returns logits of shape (n, classes). It calls `observe(layer, state)` with the
     state that enters the first layer (layer 0) and the state after each layer (1..depth), in order, as the pass streams
     by; in training mode it may show them after dropout.

@@ -65,16 +65,16 @@ class Report:
         cells: one row a cell; energy, quotient and rank are those of the last layer, none of a diverged run.
         curves: measures by layer of each cell, by run id and measure; of a diverged run those of the state before.
         films: of the cells that kept their states.
-        unfilmed: the lines whose cell should have kept them but had been run before, without.
         by_hop: curves by hop distance of the cells that recorded them, as `curves`.
+        unfilmed: what was typed for the cells that should have kept their states but had been run before, without.
     """
 
     study: str
     cells: pd.DataFrame
     curves: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     films: list[Film] = field(default_factory=list)
-    unfilmed: list[str] = field(default_factory=list)
     by_hop: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    unfilmed: list[str] = field(default_factory=list)
 
 
 def read_report(records: Records, study: str) -> Report:
@@ -116,7 +116,7 @@ def read_report(records: Records, study: str) -> Report:
                     continue
                 states = records.file(found.run_id, STATES, Path(folder))
                 if states is None:
-                    unfilmed.append(parent.tags["line"])
+                    unfilmed.append(_experiment(found.tags["command_line"]))
                 else:
                     with np.load(states) as content:
                         where = parent.tags["dataset"], parent.tags["line"], entry["depth"]
@@ -127,7 +127,7 @@ def read_report(records: Records, study: str) -> Report:
     cells = cells.drop(columns=[name for name in OF_SOME if cells[name].isna().all()])
     if (cells["rewiring"] == "none").all():
         cells = cells.drop(columns="rewiring")
-    return Report(study, cells, curves, films, unfilmed, by_hop)
+    return Report(study, cells, curves, films, by_hop, unfilmed)
 
 
 def _row(

@@ -111,12 +111,12 @@ def seconds_rows(cells: pd.DataFrame) -> Rows:
     rows = [["line", *map(str, depths)]]
     for line, group in cells.groupby("line", sort=False):
         means = group.groupby("depth")["seconds"].mean().reindex(depths)
-        rows.append([str(line), *("-" if math.isnan(mean) else _whole(mean) for mean in means)])
+        rows.append([str(line), *("-" if math.isnan(mean) else _seconds(mean) for mean in means)])
     return rows
 
 
-def _whole(value: float) -> str:
-    """A whole number, or one digit of less than one."""
+def _seconds(value: float) -> str:
+    """Whole ones; of less than one the first digit, since 0 would be wrong."""
     return f"{value:.0f}" if value >= 1 else f"{value:.1g}"
 
 

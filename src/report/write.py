@@ -57,7 +57,7 @@ def write_report(records: Records, study: str) -> list[Path]:
             written.append(folder / f"{name}.png")
             figure.savefig(written[-1], dpi=DPI.get(name, 150))
     (folder / "report.html").write_text(page(report))
-    if report.unfilmed:
-        lines, again = ", ".join(report.unfilmed), '"tracking.artifacts=[config,figures,states]"'
-        print(f"not in the film: {lines}, whose run kept no states; run it once more with {again}", file=sys.stderr)
+    for typed in report.unfilmed:
+        again = f'python -m src.train {typed} "tracking.artifacts=[config,figures,model,states]"'
+        print(f"not in the film, since a run of before counts, which kept no states: {again}", file=sys.stderr)
     return [*written, folder / "report.html"]

@@ -188,12 +188,13 @@ class EpochBar(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         self._done = trainer.current_epoch + 1
-        seen, now = self.bar.console.is_terminal, time.monotonic()
+        seen, now = self.bar.console.is_interactive, time.monotonic()
         if now - self._drawn > (0.5 if seen else 30.0):
             self._drawn = now
             self._draw(model)
             if not seen:
-                print(f"epoch {self._done}: {self.bar.tasks[self.task].description}", file=sys.stderr, flush=True)
+                task = self.bar.tasks[self.task]
+                print(f"{self._done} of {task.total} epochs: {task.description}", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
         self._draw(model)

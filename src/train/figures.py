@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANELS = {  # curve -> label of its axis, logarithmic or not
+PANELS = {  # curve -> title, logarithmic or not
     "dirichlet_energy": ("Dirichlet energy", True),
     "effective_rank": ("effective rank", False),
     "gradient_norm": ("gradient norm", True),
@@ -27,7 +27,7 @@ def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
         axes.set_title(label, size="medium")
         axes.set_xlabel("layer")
         axes.grid(alpha=0.25)
-    figure.suptitle(title)
+    figure.suptitle(title, wrap=True)
     # Matplotlib's own layouts draw everything twice and more, half a second for each run of a study.
     figure.subplots_adjust(left=0.18 / len(names), right=1 - 0.04 / len(names), bottom=0.15, top=0.83, wspace=0.3)
     return figure

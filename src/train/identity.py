@@ -64,14 +64,15 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
     path = folder / LAST if ckpt == "last" else Path(ckpt)
     if path.is_file():
         return path
-    if ckpt == "last" and (folder / FINAL).is_file():
-        raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
-    other = next(folder.parent.glob(f"{folder.name.rpartition('-')[0]}-{'?' * 8}/{LAST}"), None)
-    if ckpt == "last" and other:
-        raise UserError(
-            f"{folder.name} has no checkpoint, {other.parent.name} has, of a run with other settings: type the same"
-            " settings as then, or start the run without ckpt=last"
-        )
+    if ckpt == "last":
+        if (folder / FINAL).is_file():
+            raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
+        others = folder.parent.glob(f"{folder.name.rpartition('-')[0]}-{'?' * 8}/{LAST}")
+        if latest := max(others, key=lambda other: other.stat().st_mtime, default=None):
+            raise UserError(
+                f"{folder.name} has no checkpoint, {latest.parent.name} has, of a run with other settings: type those"
+                " of then (its tag command_line in MLflow), or start the run without ckpt=last"
+            )
     raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
 
 

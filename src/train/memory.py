@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_class
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
@@ -43,34 +44,56 @@ def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) 
         return settings
     graph = next(iter(batches))
     free = free_memory() / settings["trainer"]["devices"]
-    state = 4 * graph.num_nodes * settings["hidden"]
-    always = PER_WEIGHT * weight_bytes(settings, graph, num_classes) + AT_WORK * state
-    hopeless = always > FITS * free  # not even a shallow network may be looked at
-    needs = {"full": always} if hopeless else estimate_memory(settings, graph, num_classes)
+    smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
+    if (least := least_memory(settings, graph, num_classes)) > FITS * free:  # not even a shallow network is looked at
+        raise UserError(
+            f"a training step needs at least {_gigabytes(least)} of memory, {_gigabytes(free)} are free:"
+            f" use a smaller {smaller}"
+        )
+    needs = estimate_memory(settings, graph, num_classes)
     for memory, need in needs.items():
         holes = HOLES if memory == "full" else MAPPED_HOLES
         if holes * need + _measuring(graph) <= FITS * free:
             return settings | {"memory": memory}
-    least = min(needs.values()) + _measuring(graph)
-    smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
-    others = [] if hopeless or "revgcn" in settings["model"]["_target_"] else ["model=revgcn"]
-    others += ["memory=full to try it all the same"] if least <= free else []
+    memory = min(needs, key=lambda name: needs[name])
+    need = needs[memory] + _measuring(graph)
+    others = [] if "revgcn" in settings["model"]["_target_"] else ["model=revgcn"]
+    others += [f"memory={memory} to try it all the same"] if need <= free else []
     raise UserError(
-        f"a training step needs about {least / 1e9:,.1f} GB of memory, {free / 1e9:.1f} GB are free: "
+        f"a training step needs about {_gigabytes(need)} of memory, {_gigabytes(free)} are free: "
         + ", or ".join([f"use a smaller {smaller}", *others])
     )
 
 
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB"
+
+
+def least_memory(settings: dict[str, Any], graph: Graph, num_classes: int) -> int:
+    """Bytes without which no training step can be, whatever is kept: weights and what belongs to them, and the states
+    at work where they are known to be as wide as `hidden`. Nothing of it is made.
+    """
+    network = _unmade(settings, graph, num_classes, 1)
+    wide = settings["depth"] > 1 and (network.can_checkpoint or network.recomputes)
+    states = AT_WORK * 4 * graph.num_nodes * settings["hidden"] if wide else 0
+    return PER_WEIGHT * weight_bytes(settings, graph, num_classes) + states
+
+
 def weight_bytes(settings: dict[str, Any], graph: Graph, num_classes: int) -> int:
-    """Bytes of the weights, of which none is made."""
+    """Bytes of the weights, of which none is made; those of a layer are taken to be the same at any depth."""
 
     def at(depth: int) -> int:
-        with torch.device("meta"):
-            network = initialise(settings | {"depth": depth}, graph.x.shape[1], num_classes)
-        return sum(parameter.nbytes for parameter in network.parameters())
+        return sum(parameter.nbytes for parameter in _unmade(settings, graph, num_classes, depth).parameters())
 
     depth, (first, last) = settings["depth"], SHALLOW
     return at(depth) if depth <= last else at(first) + (at(last) - at(first)) // (last - first) * (depth - first)
+
+
+def _unmade(settings: dict[str, Any], graph: Graph, num_classes: int, depth: int) -> NodeClassifier:
+    """The network at some depth without memory for its weights."""
+    get_class(settings["model"]["_target_"])  # tensors that a module makes when it is imported have to be real
+    with torch.device("meta"):
+        return initialise(settings | {"depth": depth}, graph.x.shape[1], num_classes)
 
 
 def estimate_memory(settings: dict[str, Any], graph: Graph, num_classes: int) -> dict[str, int]:
@@ -158,10 +181,13 @@ def check_memory(settings: dict[str, Any], graph: Graph, num_classes: int, count
         return
     adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
     copies = PER_ENTRY * sum(a.values.numel() for a in adjacencies)
-    need, free = count * (HOLES * estimate_memory(settings, graph, num_classes)["full"] + copies), free_memory()
+    free, about = free_memory(), "at least"
+    need: float = count * (least_memory(settings, graph, num_classes) + copies)
+    if need <= FITS * free:
+        about, need = "about", count * (HOLES * estimate_memory(settings, graph, num_classes)["full"] + copies)
     if need > FITS * free:
         raise ReplicasError(
-            f"{count} replicas need about {need / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: use fewer,"
+            f"{count} replicas need {about} {_gigabytes(need)} of memory, {_gigabytes(free)} are free: use fewer,"
             " or memory=full to try it all the same"
         )
 

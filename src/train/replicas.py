@@ -206,7 +206,7 @@ class _Bar(EpochBar):
         self.on_train_start(self.of, None)
 
     def show(self, epoch: int, team: Sequence[Member], scores: Sequence[dict[str, Tensor]], now: bool) -> None:
-        """Move on, to be seen `now` or when its turn comes."""
+        """Move on; seen `now`, since what is drawn last stays, or when its turn comes."""
         self.name, self.best, self.of.current_epoch = f"{len(team)} replicas", team[0].best, epoch
         loss = team[0].recorder.history[-1]["train_loss"]
         shown = SimpleNamespace(scores={"train_loss": loss} | scores[0])

@@ -170,6 +170,7 @@ def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
     both = pd.concat([cells, frame("GCN", 4, [None], **nothing)])
     assert state_rows(both)[1] == ["GCN", "2e-09 / 0.2 / 2.5", "-"]
     assert seconds_rows(both)[1] == ["GCN", "3", "-"]
+    assert seconds_rows(cells.assign(seconds=[0.1, 0.4, 0.7]))[1] == ["GCN", "0.4"]
 
 
 def test_protocol_counts_every_cell(frame: Frame) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from src.train.callbacks import BestState, EpochBar, FirstEpoch, Recorder, Saver
 
@@ -129,14 +130,15 @@ def test_where_no_terminal_shows_the_bar_a_line_comes_every_half_minute(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = iter(range(0, 1000, 12))
-    monkeypatch.setattr("src.train.callbacks.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("src.train.callbacks.time", SimpleNamespace(monotonic=lambda: next(seconds)))
     bar = EpochBar("a run", BestState("val_loss", 10))
+    bar.bar.live.console = Console(stderr=True, force_interactive=False)
     at = SimpleNamespace(current_epoch=0, max_epochs=100)
     bar.task = bar.bar.add_task("a run", total=100)
     for at.current_epoch in range(7):
         bar.on_train_epoch_end(at, model(train_loss=0.5, val_acc=0.25))
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"epoch {n}: loss 0.500  val acc 0.250  best at -1  a run" for n in (3, 6)]
+    assert lines == [f"{n} of 100 epochs: loss 0.500  val acc 0.250  best at -1  a run" for n in (3, 6)]
 
 
 def test_saver_replaces_the_file_whole(tmp_path: Path) -> None:

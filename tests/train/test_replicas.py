@@ -205,5 +205,5 @@ def test_replicas_that_do_not_fit_into_the_memory_are_refused(
     settings: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("src.train.memory.free_memory", lambda: 1e5)
-    with pytest.raises(UserError, match=r"^3 replicas need about 0\.0 GB of memory, 0\.0 GB are free: use fewer"):
+    with pytest.raises(UserError, match=r"^3 replicas need at least 0\.0 GB of memory, 0\.0 GB are free: use fewer"):
         together(pair(settings, "model=gcn")[0])
