@@ -103,9 +103,8 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, OverrideParseException):
         return f"cannot read '{error.override}': write key=value"
     where = re.match(r"In '(.+?)': ", str(error)) if isinstance(error, HydraException) else None
-    if where and error.__context__ is not None:  # in a file: of these Hydra tells no cause
-        sentence = explain(error.__context__) if isinstance(error.__context__, Exception) else None
-        return f"conf/{where[1]}.yaml: {sentence or ' '.join(str(error).split())}"
+    if where and isinstance(error.__context__, Exception):  # in a file: of these Hydra tells no cause
+        return f"conf/{where[1]}.yaml: {explain(error.__context__) or ' '.join(str(error).split())}"
     cause = error.__cause__ if isinstance(error, HydraException) else error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)

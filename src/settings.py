@@ -11,7 +11,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from src.config import CONF, OWN_KNOBS, register_schema
-from src.validation import validate
+from src.validation import is_option, validate
 
 # they do not change what is asked
 NOT_THE_EXPERIMENT = (
@@ -64,7 +64,7 @@ def _floats(group: str) -> set[tuple[str, str]]:
 def _options(group: str) -> list[tuple[Path, dict[str, Any]]]:
     """File and content of every option of a group; one that is not whole is told when it is chosen."""
     found = [(path, yaml.safe_load(path.read_text())) for path in (CONF / group).glob("*.yaml")]
-    return [(path, option) for path, option in found if isinstance(option, dict) and "_target_" in option]
+    return [(path, option) for path, option in found if is_option(group, option)]
 
 
 def processes(trainer: dict[str, Any]) -> int:

@@ -45,7 +45,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
                 raise UserError(f"{key} must be a list of {', '.join(options)}, got {value}")
     for group in OWN_KNOBS:
         original = yaml.safe_load((CONF / group / f"{choices[group]}.yaml").read_text())
-        if not isinstance(original, dict) or not ("_target_" in original or group == "loader"):
+        if not is_option(group, original):
             needs = "settings as key: value" + (", among them _target_" if group != "loader" else "")
             raise UserError(f"conf/{group}/{choices[group]}.yaml must hold {needs}: mend it, or choose another {group}")
         _check_own(group, OmegaConf.to_container(config[group], resolve=True), original)
@@ -57,6 +57,11 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
             raise UserError(problem)
         replica_settings(dict(config))
     _check_trainer(config)
+
+
+def is_option(group: str, content: Any) -> bool:
+    """Whether a yaml of a group holds settings, among them, but of a loader, what they are for."""
+    return isinstance(content, dict) and ("_target_" in content or group == "loader")
 
 
 def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:

@@ -113,10 +113,10 @@ def estimate_memory(settings: dict[str, Any], graph: Graph, num_classes: int) ->
         return first - slope * depths[0], slope
 
     depth, state = settings["depth"], looks[-1].state
-    besides, layer = at_depth("kept")
+    (besides, layer), (other, weight) = (at_depth(name) for name in ("kept", "weights"))
     length = segment_length(depth)
     samples = looks[-1].sample * (depth if settings["drop_edge"]["per_layer"] else 1)
-    always = besides + PER_WEIGHT * weight_bytes(settings, graph, num_classes) + samples + AT_WORK * state
+    always = besides + PER_WEIGHT * (other + weight * depth) + samples + AT_WORK * state
     needs = {"full": always + layer * depth}
     if looks[-1].can_checkpoint:
         needs["checkpoint"] = always + layer * length + looks[-1].passed * math.ceil(depth / length)
@@ -128,6 +128,7 @@ class _Look:
 
     Attributes:
         kept: for the backward pass, each storage once; those of graph and weights do not count.
+        weights: of the weights.
         state: the largest state.
         passed: from one layer to the next.
         sample: an adjacency with edges dropped.
@@ -138,6 +139,7 @@ class _Look:
         graph = replace(graph, depth=depth)  # where the last layer has a graph of its own
         model = build_model(settings, graph, num_classes).train()
         self.can_checkpoint = model.can_checkpoint
+        self.weights = sum(p.nbytes for p in model.parameters())
         storages, states = dict[int, int](), list[int]()
         adjacency = model.training_adjacency(graph, 0)
 

@@ -91,7 +91,7 @@ NODES, counted = 200_000, []  # a state has 51 MB
 network = SimpleNamespace(recomputes=False, settings=SimpleNamespace(hidden=64, depth=2))
 for nodes in (1_000, NODES):
     suit_heap(network, nodes, "auto")
-    states(2)
+    states(10)  # until the heap has its size
     before = faults()
     states(10)
     counted.append(faults() - before)
@@ -206,7 +206,7 @@ def test_what_can_never_fit_is_refused_before_anything_of_it_is_made(
         check_memory(settings, graph, 3, 4)
     small = settings_of(f"model={model}", "depth=8")
     free(8 * least_memory(small, graph, 3))
-    with pytest.raises(ReplicasError, match=r"^4 replicas need about 0"):
+    with pytest.raises(ReplicasError, match=r"^4 replicas need about 0\.0 GB of memory, 0\.0 GB are free: use fewer"):
         check_memory(small, graph, 3, 4)
 
 
@@ -247,4 +247,4 @@ def test_large_states_are_kept_for_the_next_step_and_not_mapped_anew() -> None:
     done = run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     small, large = map(int, done.stdout.split())
-    assert 2 * large < small  # of ten states some may still be mapped anew
+    assert 5 * large < small
