@@ -17,6 +17,14 @@ class ResumeError(UserError):
     """A checkpoint that cannot be gone on with: the run may be started anew."""
 
 
+class ChecksumError(ValueError):
+    """The bytes of a file are not those that were written."""
+
+
+class DamagedError(UserError):
+    """A file or folder of ours is not as it was written, and can be made again."""
+
+
 class ReplicasError(UserError):
     """More runs than fit in memory at once: fewer of them may."""
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from src.data.atomic import kept, read_prepared, write_prepared
 from src.data.dataset import Dataset
 from src.data.raw import prepared_file
+from src.files import cached, read_prepared, write_prepared
 from src.graph.cluster import ClusterBatches
 from src.graph.large import LargeGraph
 from src.graph.neighbours import Neighbours
@@ -57,7 +57,7 @@ def kept_partition(
         write_prepared({"assignment": assignment}, path, fingerprint, FORMAT)
         return assignment
 
-    return kept(lambda: read_prepared(path, fingerprint, FORMAT, _assignment), make, path)
+    return cached(lambda: read_prepared(path, fingerprint, FORMAT, _assignment), make, path)
 
 
 def _assignment(content: dict[str, Any]) -> Tensor:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from src.data.atomic import read_prepared, write_prepared
 from src.data.splits import random_split
 from src.errors import UserError
+from src.files import read_prepared, write_prepared
 from src.graph.adjacency import gcn_adjacency
 from src.graph.graph import Graph
 from src.ops import SparseFeatures

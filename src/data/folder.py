@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.atomic import unreadable
 from src.data.dataset import Dataset
 from src.data.mapped import open_array
 from src.errors import UserError
+from src.files import unreadable
 
 PARTS = ("train", "val", "test")
 ROWS = 1 << 16  # of features that are looked at together

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from src.data.atomic import read_prepared, write_prepared
 from src.data.dataset import FORMAT
 from src.errors import UserError
+from src.files import read_prepared, write_prepared
 from src.graph.batches import GraphBatches
 
 

@@ -18,6 +18,7 @@ import yaml
 
 from src.config import ROOT
 from src.errors import UserError
+from src.files import write_text
 
 DATA = ROOT / "data"
 MANIFEST = ROOT / "data.dvc"
@@ -108,7 +109,7 @@ def record(root: Path = ROOT) -> Manifest:
     recorded = content["outs"][0]["md5"]
     entries = json.loads((listing / recorded[:2] / recorded[2:]).read_text())  # DVC's own list: it knows .dvcignore
     content["meta"] = {"files": {entry["relpath"]: entry["md5"] for entry in entries}}
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    write_text(path, yaml.safe_dump(content, sort_keys=False))
     return Manifest.load(path, data)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.data.atomic import kept, unreadable, whole
 from src.data.dataset import FORMAT, Dataset
 from src.data.graph_set import GraphSet
+from src.files import atomic_write, cached, unreadable, write_json
 
 CONTENTS = "contents.json"  # fingerprint, format, and the shape and type of every array
 ROWS = 1 << 16  # of an array that are written together
@@ -36,12 +36,12 @@ def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> 
     """
     assert isinstance(dataset, Dataset), "only one graph stays on disk"
     arrays = {name: getattr(dataset, name).numpy() for name in Dataset.__dataclass_fields__}
-    with whole(folder) as part:
+    with atomic_write(folder) as part:
         part.mkdir()
         for name, array in arrays.items():
             _save(part / f"{name}.npy", array)
         found = {"fingerprint": fingerprint, "format": FORMAT, "arrays": {k: _kind(v) for k, v in arrays.items()}}
-        (part / CONTENTS).write_text(json.dumps(found, indent=2) + "\n")
+        write_json(part / CONTENTS, found)
 
 
 def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
@@ -80,7 +80,7 @@ def keep_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprin
         assert dataset is not None, "it was written a moment ago"
         return dataset
 
-    return kept(lambda: load_mapped(folder, fingerprint), write, folder)
+    return cached(lambda: load_mapped(folder, fingerprint), write, folder)
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -17,12 +17,12 @@ from torch_geometric.utils import remove_self_loops, to_undirected
 
 from src.cli import main
 from src.config import ROOT
-from src.data.atomic import kept, lock_of
 from src.data.dataset import FORMAT, Dataset
 from src.data.graph_set import GraphSet
 from src.data.manifest import md5
 from src.data.mapped import keep_mapped, save_mapped
 from src.data.raw import mapped_folder, prepared_file, raw_hashes, raw_paths
+from src.files import cached, lock_of, write_json
 from src.graph.bottleneck import bottleneck_statistics
 from src.graph.statistics import graph_statistics, topology
 from src.settings import plain
@@ -68,7 +68,7 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
         dataset.save(path, fingerprint)
         return dataset
 
-    return kept(lambda: kind.load(path, fingerprint), make, path), fingerprint
+    return cached(lambda: kind.load(path, fingerprint), make, path), fingerprint
 
 
 def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
@@ -92,7 +92,7 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
         statistics = dict(graph_statistics(dataset.x, dataset.edge_index, dataset.y))
         edge_index = dataset.edge_index
     statistics |= bottleneck_statistics(edge_index, dataset.num_nodes)
-    path.with_suffix(".json").write_text(json.dumps(statistics, indent=2) + "\n")
+    write_json(path.with_suffix(".json"), statistics)
     return path
 
 

@@ -19,7 +19,6 @@ from torch_geometric.utils import to_undirected
 
 from src.cli import main
 from src.config import ROOT
-from src.data.atomic import kept
 from src.data.cluster import cluster_batches
 from src.data.dataset import Dataset
 from src.data.graph_set import GraphSet
@@ -27,6 +26,7 @@ from src.data.prepare import load
 from src.data.raw import prepared_file
 from src.data.wiring import Wiring
 from src.errors import UserError
+from src.files import cached
 from src.graph.batches import Batches, OneGraph
 from src.graph.effect import effect
 from src.graph.graph import Graph
@@ -140,7 +140,7 @@ def kept_wiring(
         wiring.save(path, fingerprint)
         return wiring
 
-    return kept(lambda: Wiring.load(path, fingerprint), make, path)
+    return cached(lambda: Wiring.load(path, fingerprint), make, path)
 
 
 def make_wiring(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> Wiring:

@@ -1,13 +1,12 @@
 """The edges that a rewiring made, in one file that loads without unpickling."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from src.data.atomic import read_prepared, write_prepared
+from src.files import read_prepared, write_json, write_prepared
 from src.graph.rewiring.edges import both_directions, edge_keys
 
 FORMAT = 1  # raised when the file or a number in `effect` changes its meaning: older files are then made again
@@ -39,7 +38,7 @@ class Wiring:
 
     def write_effect(self, path: Path) -> None:
         """Write `effect` as JSON."""
-        path.write_text(json.dumps(self.effect, indent=2) + "\n")
+        write_json(path, self.effect)
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "Wiring | None":

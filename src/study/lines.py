@@ -13,6 +13,7 @@ from typing import Any
 
 from src.config import ROOT
 from src.errors import UserError
+from src.files import write_json
 from src.statistics import counted, over_runs
 from src.study.grid import Cell
 from src.study.plan import Plan
@@ -192,9 +193,7 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
     for line in lines:
         points = by_depth(line, plan)
         if complete:
-            path = line.file(study)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(points, indent=2) + "\n")
+            write_json(line.file(study), points)
         if line.tracked is None:
             continue
         if not complete:

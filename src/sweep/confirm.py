@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
 from src.config import CONF
+from src.files import write_text
 from src.settings import NOT_THE_EXPERIMENT
 from src.statistics import Summary, over_runs, paired
 from src.study.grid import AXES, Cell
@@ -137,11 +138,8 @@ def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
 
 def write_recipe(file: Path, header: list[str], values: Mapping[str, Any]) -> None:
     """A yaml of conf/recipe with its provenance as comments."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     comments = "".join(f"# {line}\n" for line in header)
-    part = file.with_suffix(".part")
-    part.write_text(f"# @package _global_\n{comments}{yaml.safe_dump(dict(values), sort_keys=False)}")
-    part.replace(file)
+    write_text(file, f"# @package _global_\n{comments}{yaml.safe_dump(dict(values), sort_keys=False)}")
 
 
 def _percent(values: Summary) -> str:

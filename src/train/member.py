@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
-from src.data.atomic import save_whole
+from src.files import save_torch
 from src.graph.batches import OneGraph
 from src.graph.graph import Graph
 from src.models.base import NodeClassifier
@@ -101,7 +101,7 @@ class Member:
         content["state_dict"] = {name: value.clone() for name, value in replicas.weights(place).items()}
         optimizer = self.model.configure_optimizers().state_dict()
         content["optimizer_states"] = [optimizer | {"state": dict(enumerate(replicas.moments(place)))}]
-        save_whole(content, self.folder / LAST)
+        save_torch(content, self.folder / LAST)
 
     def finish(self, weights: dict[str, Tensor]) -> Result:
         """Measure, test and record as a run by itself does; `weights` are those after the last epoch."""

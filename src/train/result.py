@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import yaml
 
-from src.data.atomic import save_whole
+from src.files import save_torch
 from src.graph.batches import Batches
 from src.graph.drop_edge import active_edges
 from src.graph.graph import Graph
@@ -128,7 +128,7 @@ def record(
 ) -> None:
     """What is known only at the end: checkpoint, figures, states, then scores, curves, verdict and outcome."""
     content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
-    save_whole(content, folder / FINAL)
+    save_torch(content, folder / FINAL)
     wanted = settings["tracking"]["artifacts"]
     if "model" in wanted:
         tracked.file(folder / FINAL)

@@ -71,7 +71,7 @@ def test_a_graph_is_cut_once(make: Any, project: Path, monkeypatch: pytest.Monke
     kept = list((project / "prepared" / "partitions").glob("sbm_large-6-*.pt"))
     assert len(kept) == 1
     kept[0].write_bytes(kept[0].read_bytes()[:100])
-    with pytest.raises(UserError, match=r"is corrupt \(\w+\): delete it, it is made again$"):
+    with pytest.raises(UserError, match=r"is damaged \(.+\)$"):
         make(*LARGE)
 
 

@@ -68,7 +68,7 @@ def test_older_format(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_torn_file(saved: Path, fraction: float) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(UserError, match=r"ring\.pt is corrupt \(\w+\): delete it, it is made again$"):
+    with pytest.raises(UserError, match=r"ring\.pt is damaged \(.+\)$"):
         Dataset.load(saved, "made from this")
 
 

@@ -1,6 +1,8 @@
 """Whole or not there: a full disk, a process that was killed, one that writes while another reads."""
 
 import errno
+import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +11,19 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
+from src import files
 from src.cli import explain
-from src.data.atomic import kept, lock_of, read_prepared, save_whole, whole, write_prepared
-from src.errors import UserError
+from src.errors import DamagedError, UserError
+from src.files import (
+    atomic_write,
+    cached,
+    lock_of,
+    read_prepared,
+    save_torch,
+    write_json,
+    write_prepared,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -23,7 +35,7 @@ def group_writes() -> Iterator[None]:
 
 
 def test_the_folder_is_made_and_no_part_is_left(tmp_path: Path) -> None:
-    save_whole({"a": torch.arange(3)}, tmp_path / "new" / "file.pt")
+    save_torch({"a": torch.arange(3)}, tmp_path / "new" / "file.pt")
     assert torch.equal(torch.load(tmp_path / "new" / "file.pt", weights_only=True)["a"], torch.arange(3))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.pt"]
 
@@ -31,7 +43,7 @@ def test_the_folder_is_made_and_no_part_is_left(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_old_file_and_ends_in_one_sentence(tmp_path: Path, no_room: None) -> None:
     (tmp_path / "file.pt").write_text("old")
     with pytest.raises(OSError, match="File too large") as error:
-        save_whole(torch.ones(100_000), tmp_path / "file.pt")
+        save_torch(torch.ones(100_000), tmp_path / "file.pt")
     assert str(explain(error.value)).startswith(f"cannot write {tmp_path / 'file.pt'}, files may not become so large")
     assert (tmp_path / "file.pt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file.pt"]
@@ -39,26 +51,26 @@ def test_a_full_disk_leaves_the_old_file_and_ends_in_one_sentence(tmp_path: Path
 
 @pytest.mark.parametrize("error", [KeyError("x"), PermissionError(errno.EACCES, "Permission denied", "b")])
 def test_other_errors_are_as_they_were(tmp_path: Path, error: Exception) -> None:
-    with pytest.raises(type(error)) as found, whole(tmp_path / "a"):
+    with pytest.raises(type(error)) as found, atomic_write(tmp_path / "a"):
         raise error
     assert found.value is error
 
 
 @pytest.mark.parametrize("left", ["file", "folder"])
 def test_what_a_killed_process_left_is_removed(tmp_path: Path, left: str) -> None:
-    with whole(tmp_path / "a") as part:
+    with atomic_write(tmp_path / "a") as part:
         part.touch()
     if left == "file":
         part.write_bytes(b"half")
     else:
         part.mkdir()
         (part / "half").touch()
-    save_whole(1, tmp_path / "a")
+    save_torch(1, tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_others_may_read_it_as_the_umask_has_it(tmp_path: Path, group_writes: None) -> None:
-    save_whole(1, tmp_path / "file.pt")
+    save_torch(1, tmp_path / "file.pt")
     assert (tmp_path / "file.pt").stat().st_mode & 0o777 == 0o664
 
 
@@ -75,14 +87,52 @@ def test_what_is_being_replaced_is_waited_for(tmp_path: Path) -> None:
             raise UserError("half of it is there")
         return "found"
 
-    assert kept(load, lambda: "made", tmp_path / "a") == "found"
+    assert cached(load, lambda: "made", tmp_path / "a") == "found"
     assert tries == [False, True]  # the second time while nobody else can write
 
 
-def test_what_is_damaged_is_not_made_again(tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.pt").write_bytes(b"half")
-    with pytest.raises(UserError, match=r"a\.pt is corrupt \(\w+\): delete it, it is made again$"):
-        kept(lambda: read_prepared(tmp_path / "a.pt", "x", 1, dict), dict, tmp_path / "a.pt")
+    made = cached(lambda: read_prepared(tmp_path / "a.pt", "x", 1, dict), lambda: {"a": 1}, tmp_path / "a.pt")
+    assert made == {"a": 1}
+    assert capsys.readouterr().err == f"{tmp_path / 'a.pt'} is damaged (it has no checksum): it is made again\n"
+
+
+@pytest.mark.parametrize("place", [0, 100, 0.5, -90, -80, -40, -1])
+def test_a_single_flipped_bit_is_noticed(tmp_path: Path, place: float) -> None:
+    write_prepared({"a": torch.arange(1000)}, tmp_path / "a.pt", "x", 1)
+    content = bytearray((tmp_path / "a.pt").read_bytes())
+    content[int(place * len(content)) if isinstance(place, float) else int(place)] ^= 4
+    (tmp_path / "a.pt").write_bytes(content)
+    with pytest.raises(DamagedError, match=r"a\.pt is damaged \(its checksum does not match\)$"):
+        read_prepared(tmp_path / "a.pt", "x", 1, dict)
+
+
+def test_a_folder_is_replaced_and_the_old_one_survives_a_kill_between_the_two_moves(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        with atomic_write(tmp_path / "a") as part:
+            part.mkdir()
+            (part / "file").write_text(content)
+    assert (tmp_path / "a" / "file").read_text() == "second"
+    (tmp_path / "a").replace(tmp_path / "a.old")  # where a kill may leave it
+    with pytest.raises(KeyError), atomic_write(tmp_path / "a") as part:
+        raise KeyError
+    assert (tmp_path / "a" / "file").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(files, "_sync", lambda path: steps.append(f"sync {path.name} {(tmp_path / 'a').exists()}"))
+    write_text(tmp_path / "a", "é")
+    assert steps == ["sync a.part False", f"sync {tmp_path.name} True"]
+    assert (tmp_path / "a").read_bytes() == "é".encode()
+
+
+def test_json_holds_null_for_what_is_no_number(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": math.nan, "b": [1.5, (math.inf, 2)], "c": {"d": -math.inf, "e": "x"}})
+    content = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
+    assert content == {"a": None, "b": [1.5, [None, 2]], "c": {"d": None, "e": "x"}}
 
 
 @pytest.mark.parametrize(
