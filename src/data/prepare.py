@@ -5,6 +5,7 @@ python -m src.data.prepare dataset=cora       what the `prepare` stage of dvc.ya
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from src.data.graph_set import GraphSet
 from src.data.manifest import md5
 from src.data.mapped import keep_mapped, save_mapped
 from src.data.raw import mapped_folder, prepared_file, raw_hashes, raw_paths
+from src.errors import DamagedError
 from src.files import cached, lock_of, write_json
 from src.graph.bottleneck import bottleneck_statistics
 from src.graph.statistics import graph_statistics, topology
@@ -61,7 +63,8 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
     path = prepared_file(config, folder)
     kind = GraphSet if "batch_size" in config else Dataset
     if not config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
-        return kind.load(path, fingerprint) or read(config), fingerprint
+        with suppress(DamagedError):  # such a file is replaced below
+            return kind.load(path, fingerprint) or read(config), fingerprint
 
     def make() -> Dataset | GraphSet:
         dataset = read(config)
@@ -72,17 +75,12 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
 
 
 def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
-    """Write `<name>.pt` and `<name>.json`; returns the path of the first.
+    """Write `<name>.pt` and `<name>.json`, once both are made; returns the path of the first.
 
     Of a dataset that stays on disk these are a folder of arrays and a file beside it, named after its settings' hash.
     """
     dataset, fingerprint = read(config), data_hash(config)
     path = mapped_folder(config, fingerprint, folder) if config.get("mapped") else prepared_file(config, folder)
-    with lock_of(path):  # a run that starts now waits
-        if config.get("mapped"):
-            save_mapped(dataset, path, fingerprint)
-        else:
-            dataset.save(path, fingerprint)
     if isinstance(dataset, GraphSet):
         sizes = {"graphs": len(dataset.y), "classes": dataset.num_classes, "features": dataset.width}
         statistics: dict[str, Any] = sizes | {"task_range": dataset.task_range}
@@ -92,7 +90,12 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
         statistics = dict(graph_statistics(dataset.x, dataset.edge_index, dataset.y))
         edge_index = dataset.edge_index
     statistics |= bottleneck_statistics(edge_index, dataset.num_nodes)
-    write_json(path.with_suffix(".json"), statistics)
+    with lock_of(path):  # a run that starts now waits
+        if config.get("mapped"):
+            save_mapped(dataset, path, fingerprint)
+        else:
+            dataset.save(path, fingerprint)
+        write_json(path.with_suffix(".json"), statistics)
     return path
 
 

@@ -60,19 +60,24 @@ def test_what_is_evaluated_is_the_whole_graph(make: Any, typed: list[str]) -> No
     assert torch.equal(batches.labels, whole.y[whole.train])
 
 
-def test_a_graph_is_cut_once(make: Any, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_is_cut_once_and_again_where_the_file_is_damaged(
+    make: Any, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     first, _ = make(*LARGE)
     make(*LARGE, "loader.parts=5")  # another cut, beside it
-    monkeypatch.setattr(module, "metis", no_cutting)
-    again, _ = make(*LARGE, "loader.batch_parts=3", "seed=4")
-    assert [part.tolist() for part in again.members] == [part.tolist() for part in first.members]
-    with pytest.raises(AssertionError, match="cut again"):
-        make(*LARGE, "dataset.seed=1")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "metis", no_cutting)
+        again, _ = make(*LARGE, "loader.batch_parts=3", "seed=4")
+        assert [part.tolist() for part in again.members] == [part.tolist() for part in first.members]
+        with pytest.raises(AssertionError, match="cut again"):
+            make(*LARGE, "dataset.seed=1")
     kept = list((project / "prepared" / "partitions").glob("sbm_large-6-*.pt"))
     assert len(kept) == 1
     kept[0].write_bytes(kept[0].read_bytes()[:100])
-    with pytest.raises(UserError, match=r"is damaged \(.+\)$"):
-        make(*LARGE)
+    for said in (f"{kept[0]} is damaged (its checksum does not match): it is made again\n", ""):
+        again, _ = make(*LARGE)
+        assert [part.tolist() for part in again.members] == [part.tolist() for part in first.members]
+        assert capsys.readouterr().err == said
 
 
 def test_more_parts_than_nodes(project: Path) -> None:

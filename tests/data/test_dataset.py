@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from src.data.dataset import Dataset
-from src.errors import UserError
+from src.errors import DamagedError
+from src.files import load_torch, save_torch
 from src.ops import SparseFeatures
 
 NODES, SPLITS = 24, 3
@@ -68,14 +69,14 @@ def test_older_format(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_torn_file(saved: Path, fraction: float) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(UserError, match=r"ring\.pt is damaged \(.+\)$"):
+    with pytest.raises(DamagedError, match=r"ring\.pt is damaged \(.+\)$"):
         Dataset.load(saved, "made from this")
 
 
 @pytest.mark.parametrize("content", [{"fingerprint": "made from this", "format": 1}, {}, [1]])
 def test_file_of_something_else(saved: Path, content: object) -> None:
-    torch.save(content, saved)
-    with pytest.raises(UserError, match="is corrupt"):
+    save_torch(content, saved)
+    with pytest.raises(DamagedError, match=r"ring\.pt is damaged \(\w+\)$"):
         Dataset.load(saved, "made from this")
 
 
@@ -86,8 +87,8 @@ def test_nothing_is_unpickled(saved: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (marker,)
 
-    torch.save(torch.load(saved, weights_only=True) | {"comment": Code()}, saved)
-    with pytest.raises(UserError, match="is corrupt"):
+    save_torch(load_torch(saved) | {"comment": Code()}, saved)
+    with pytest.raises(DamagedError, match=r"is damaged \(UnpicklingError\)$"):
         Dataset.load(saved, "made from this")
     assert not marker.exists()
 

@@ -10,7 +10,7 @@ from src.data.dataset import Dataset
 from src.data.graph_set import GraphSet
 from src.data.transfer import make_ring_transfer
 from src.data.tree_neighbors_match import make_tree_neighbors_match
-from src.errors import UserError
+from src.errors import DamagedError, UserError
 
 RING = make_ring_transfer([], size=4, train_graphs=20, test_graphs=10)
 TREE = make_tree_neighbors_match([], radius=2)
@@ -32,7 +32,7 @@ def test_round_trip(graphs: GraphSet, tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind(tmp_path: Path) -> None:
     RING.save(tmp_path / "task.pt", "made from this")
-    with pytest.raises(UserError, match=r"task\.pt is damaged \(.+\)$"):
+    with pytest.raises(DamagedError, match=r"task\.pt is damaged \(.+\)$"):
         Dataset.load(tmp_path / "task.pt", "made from this")
 
 

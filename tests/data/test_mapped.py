@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from src.cli import explain
 from src.data.dataset import Dataset
 from src.data.mapped import _save, keep_mapped, load_mapped, open_array, save_mapped
 from src.data.sbm_large import make_sbm_large
-from src.errors import UserError
+from src.errors import DamagedError, UserError
 
 Patch = pytest.MonkeyPatch
 
@@ -58,15 +59,20 @@ def shorten(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x.npy", "edge_index.npy", "test.npy", "contents.json"])
 @pytest.mark.parametrize("damage", [shorten, Path.unlink, lambda path: path.write_bytes(b"")])
-def test_a_damaged_folder_ends_in_one_sentence(folder: Path, name: str, damage: object) -> None:
+def test_a_damaged_folder_is_made_again(
+    folder: Path, name: str, damage: object, capsys: pytest.CaptureFixture[str]
+) -> None:
     damage(folder / name)  # type: ignore[operator]
-    with pytest.raises(UserError, match=r"kept is damaged \(.+\)$"):
+    with pytest.raises(DamagedError, match=r"kept is damaged \(.+\)$"):
         load_mapped(folder, "made so")
+    assert torch.equal(keep_mapped(small, folder, "made so").x, small().x)
+    assert re.fullmatch(rf"{folder} is damaged \(.+\): it is made again\n", capsys.readouterr().err)
+    assert load_mapped(folder, "made so") is not None
 
 
 def test_an_array_of_another_shape_is_damage(folder: Path) -> None:
     np.save(folder / "y.npy", np.zeros(3, np.int64))
-    with pytest.raises(UserError, match="is corrupt"):
+    with pytest.raises(DamagedError, match="is damaged"):
         load_mapped(folder, "made so")
 
 

@@ -8,7 +8,8 @@ import torch
 
 from src.data import wiring as module
 from src.data.wiring import Wiring
-from src.errors import UserError
+from src.errors import DamagedError
+from src.files import load_torch, save_torch
 
 EDGES = torch.tensor([[0, 1, 1, 2, 2, 4], [1, 0, 2, 1, 4, 2]])
 WIRING = Wiring(EDGES, 5, {"edges_added": 2, "homophily_added": 0.5})
@@ -46,7 +47,7 @@ def test_no_file_or_one_of_something_else(saved: Path, monkeypatch: pytest.Monke
 def test_a_torn_file_ends_in_one_sentence(saved: Path, fraction: float) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(fraction * len(content))])
-    with pytest.raises(UserError, match=r"a-b-c\.pt is damaged \(.+\)$"):
+    with pytest.raises(DamagedError, match=r"a-b-c\.pt is damaged \(.+\)$"):
         Wiring.load(saved, "made from this")
 
 
@@ -57,7 +58,7 @@ def test_nothing_is_unpickled(saved: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (marker,)
 
-    torch.save(torch.load(saved, weights_only=True) | {"comment": Code()}, saved)
-    with pytest.raises(UserError, match="is corrupt"):
+    save_torch(load_torch(saved) | {"comment": Code()}, saved)
+    with pytest.raises(DamagedError, match=r"is damaged \(UnpicklingError\)$"):
         Wiring.load(saved, "made from this")
     assert not marker.exists()
