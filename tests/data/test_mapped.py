@@ -72,7 +72,7 @@ def test_a_damaged_folder_is_made_again(
 
 def test_an_array_of_another_shape_is_damage(folder: Path) -> None:
     np.save(folder / "y.npy", np.zeros(3, np.int64))
-    with pytest.raises(DamagedError, match="is damaged"):
+    with pytest.raises(DamagedError, match=r"kept is damaged \(the checksum of y\.npy does not match\)$"):
         load_mapped(folder, "made so")
 
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_not_called_corrupt(folder: Path, monkeypatch: Pa
     def refused(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("src.data.mapped.open_array", refused)
+    monkeypatch.setattr("src.data.mapped.sha256", refused)
     with pytest.raises(UserError, match=rf"kept cannot be read \({os.strerror(number)}\), it may be whole: mend that"):
         load_mapped(folder, "made so")
 
