@@ -1,0 +1,44 @@
+"""The first epochs of every kind of run are those that were recorded; floats to 1e-3, since processors sum differently."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.golden.runs import GOLDEN, RUNS, differences, record
+
+EPOCHS = 5
+RECORDED: dict[str, list[dict[str, Any]]] = json.loads(GOLDEN.read_text())
+
+
+def test_every_run_is_recorded() -> None:
+    assert RECORDED.keys() == RUNS.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "resumed"])
+def test_first_epochs(name: str, tmp_path: Path) -> None:
+    runs = record(name, tmp_path, f"epochs={EPOCHS}", "measures=[]")
+    assert len(runs) == len(RECORDED[name])
+    for found, expected in zip(runs, RECORDED[name], strict=True):
+        for metric, values in expected["epochs"].items():
+            assert found["epochs"][metric] == pytest.approx(values[:EPOCHS], rel=1e-3), metric
+
+
+def test_a_resumed_run_is_as_recorded(tmp_path: Path) -> None:
+    (found,), (expected,) = record("resumed", tmp_path), RECORDED["resumed"]
+    first = {name: values[:EPOCHS] for name, values in expected["epochs"].items()}
+    assert {name: values[:EPOCHS] for name, values in found["epochs"].items()} == {
+        name: pytest.approx(values, rel=1e-3) for name, values in first.items()
+    }
+    assert all(len(values) == len(expected["epochs"]["train_loss"]) for values in found["epochs"].values())
+
+
+def test_differences_notice_a_number_and_a_missing_curve() -> None:
+    one = {"epochs": {"loss": [1.0, 2.0]}, "outcome": "finished"}
+    assert max(differences(one, one)) == 0
+    assert max(differences(one, {"epochs": {"loss": [1.0, 2.002]}, "outcome": "finished"})) == pytest.approx(
+        1e-3, rel=1e-2
+    )
+    assert max(differences(one, {"epochs": {}, "outcome": "finished"})) == float("inf")
+    assert max(differences(one, {"epochs": {"loss": [1.0]}, "outcome": "finished"})) == float("inf")
