@@ -1,4 +1,4 @@
-"""The first epochs of every kind of run are those that were recorded; floats to 1e-3, since processors sum differently."""
+"""The first epochs of every kind of run are those that were recorded, to 1e-3: processors sum in different orders."""
 
 import json
 from pathlib import Path
