@@ -11,7 +11,14 @@ from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, Limit, allowed_values
 from src.errors import UserError
 from src.replicas import obstacle, replica_settings
 
-FIXED = ("_target_", "name", "files", "splits", "mapped")  # what an option of a group is: another one is another yaml
+FIXED = (
+    "_target_",
+    "name",
+    "files",
+    "path_files",
+    "splits",
+    "mapped",
+)  # what an option of a group is: another one is another yaml
 METRICS = ("accuracy", "roc_auc")
 
 
@@ -151,9 +158,9 @@ def _check_dataset(config: DictConfig) -> None:
             f"monitor=val_roc_auc needs a dataset with two classes, {config.dataset.name} is measured by accuracy"
         )
     if "path" in config.dataset and not config.dataset.path:
-        if "mapped" in config.dataset:
+        if "path_files" in config.dataset:
             raise UserError(f"dataset={config.dataset.name} needs the folder: add dataset.path=FOLDER")
-        raise UserError(f"dataset={config.dataset.name} needs the file: add dataset.path=FILE.npz")
+        raise UserError(f"dataset={config.dataset.name} needs a file, or a folder: add dataset.path=PATH")
 
 
 def _check_cluster(config: DictConfig, choices: dict[str, str]) -> None:

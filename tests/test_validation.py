@@ -55,7 +55,7 @@ BAD = [
     (["split=null"], "split must be one of public, random for dataset=cora, got None"),
     (["dataset=texas", "split=10"], "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=texas, got 10"),
     (["dataset=texas", "split=public"], "for dataset=texas, got public"),
-    (["dataset=npz"], "dataset=npz needs the file: add dataset.path=FILE.npz"),
+    (["dataset=npz"], "dataset=npz needs a file, or a folder: add dataset.path=PATH"),
     (["dataset=folder"], "dataset=folder needs the folder: add dataset.path=FOLDER"),
     (["dataset=sbm_large", "dataset.mapped=false"], "dataset.mapped cannot be changed"),
     (["dataset=npz", "dataset.path=a.npz", "split=random"], "split must be the number of a split in a.npz, got random"),

@@ -3,59 +3,41 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from src.data.checks import checked_dataset, unreadable_array
 from src.data.dataset import Dataset
 from src.errors import UserError
 
-ARRAYS = ("node_features", "node_labels", "edges", "train_masks", "val_masks", "test_masks")
+ARRAYS = ("node_features", "edges", "node_labels", "train_masks", "val_masks", "test_masks")
 
 
 def read_npz(files: list[Path]) -> Dataset:
-    """One npz file with the arrays `node_features` (n, f), `node_labels` (n,), `edges` (m, 2) and the masks (s, n).
+    """One npz file with the arrays `node_features` (n, f), `edges` (m, 2), `node_labels` (n,) and the three parts.
 
-    Nothing is unpickled. Directed edges are read as undirected, self-loops and repetitions are dropped.
+    What each may hold: `src.data.checks.checked_dataset`. Nothing is unpickled. Directed edges are read as undirected,
+    self-loops and repetitions are dropped.
 
     Raises:
-        UserError: an array is missing, or shapes, labels or node numbers do not fit together.
+        UserError: the file cannot be read, an array is missing, or what it holds is not in the format.
     """
-    (path,) = files
+    if len(files) != 1:
+        raise UserError(f"it must be one npz file, got {len(files)} files")
+    name = files[0].name
+    damage = "is not a readable npz file: write it again with numpy.savez"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [name for name in ARRAYS if name not in archive.files]
-            if missing:
-                raise UserError(f"{path} lacks {', '.join(missing)}: the format needs {', '.join(ARRAYS)}")
-            features, labels, edges, *masks = (archive[name] for name in ARRAYS)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: give the path of an npz file") from None
-    except UserError:
-        raise
-    except Exception as error:  # not a zip, torn, pickled objects, ...
-        raise UserError(f"{path} is not a readable npz file ({type(error).__name__})") from None
-    _check(path, "node_labels must have shape (nodes,)", labels.ndim == 1 and labels.size > 0)
-    nodes = len(labels)
-    whole = labels.dtype.kind in "iu" and bool(((labels >= 0) & (labels < nodes)).all())
-    _check(path, "node_labels must be whole numbers from 0, fewer classes than nodes", whole)
-    _check(path, "node_features must have shape (nodes, features)", features.ndim == 2 and len(features) == nodes)
-    _check(path, "node_features must be numbers", features.dtype.kind in "fiub")
-    with np.errstate(over="ignore"):
-        x = torch.from_numpy(features.astype(np.float32))
-    _check(path, "node_features must be finite in single precision", bool(x.isfinite().all()))
-    _check(path, "edges must have shape (edges, 2)", edges.ndim == 2 and edges.shape[1] == 2)
-    inside = edges.dtype.kind in "iu" and (edges.size == 0 or bool((edges >= 0).all() and (edges < nodes).all()))
-    _check(path, f"edges must name nodes from 0 to {nodes - 1}", inside)
-    for name, mask in zip(ARRAYS[3:], masks, strict=True):
-        _check(path, f"{name} must have shape (splits, nodes)", mask.ndim == 2 and mask.shape[1] == nodes)
-        _check(path, f"{name} must be true or false", mask.dtype.kind in "biu")
-        _check(path, f"{name} must hold a node in every split", len(mask) > 0 and mask.astype(bool).any(axis=1).all())
-    _check(path, "the masks must have the same number of splits", len({len(mask) for mask in masks}) == 1)
-    train, val, test = (torch.from_numpy(mask.astype(bool)) for mask in masks)
-    overlap = (train & val) | (train & test) | (val & test)
-    _check(path, "train, val and test masks must not overlap", not overlap.any())
-    edge_index, y = torch.from_numpy(edges.astype(np.int64).T.copy()), torch.from_numpy(labels.astype(np.int64))
-    return Dataset(x, edge_index, y, train, val, test)
+        archive = np.load(files[0], allow_pickle=False)
+        missing = [array for array in ARRAYS if array not in archive.files]
+    except Exception as error:  # not a zip, torn, one array instead of an archive, ...
+        raise unreadable_array(name, error, damage) from None
+    with archive:
+        if missing:
+            raise UserError(f"{name} lacks {', '.join(missing)}: the format needs {', '.join(ARRAYS)}")
+        return checked_dataset({array: _read(archive, array, damage) for array in ARRAYS}, ends=1)
 
 
-def _check(path: Path, rule: str, holds: bool) -> None:
-    if not holds:
-        raise UserError(f"{path}: {rule}")
+def _read(archive: np.lib.npyio.NpzFile, name: str, damage: str) -> np.ndarray:
+    try:
+        found: np.ndarray = archive[name]
+    except Exception as error:  # objects, a torn archive, ...
+        raise unreadable_array(name, error, damage) from None
+    return found

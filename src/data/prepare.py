@@ -22,8 +22,9 @@ from src.data.dataset import FORMAT, Dataset
 from src.data.graph_set import GraphSet
 from src.data.manifest import md5
 from src.data.mapped import keep_mapped, save_mapped
-from src.data.raw import mapped_folder, prepared_file, raw_hashes, raw_paths
-from src.errors import DamagedError
+from src.data.own import reading
+from src.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
+from src.errors import DamagedError, UserError
 from src.files import cached, lock_of, write_json
 from src.graph.bottleneck import bottleneck_statistics
 from src.graph.statistics import graph_statistics, topology
@@ -31,17 +32,9 @@ from src.settings import plain
 from src.validation import validate
 
 COMMON = (
-    "name",
-    "_target_",
-    "files",
-    "path",
-    "splits",
-    "split",
-    "normalize_features",
-    "batch_size",
-    "mapped",
+    "name", "_target_", "files", "path", "path_files", "splits", "split", "normalize_features", "batch_size", "mapped",
     "metric",
-)
+)  # fmt: skip
 
 
 def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
@@ -52,22 +45,24 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
         folder: where prepared files lie.
 
     Returns:
-        The dataset and its data hash, which covers the raw files' MD5s and every setting that shapes the graph.
+        The dataset and its data hash, which covers every file that the reader sees and what shapes the graph.
 
     Raises:
         UserError: a raw file is missing, unverified or corrupt.
     """
     fingerprint = data_hash(config)
     if config.get("mapped"):
-        return keep_mapped(lambda: read(config), mapped_folder(config, fingerprint, folder), fingerprint), fingerprint
+        return keep_mapped(
+            lambda: _unchanged(config, fingerprint), mapped_folder(config, fingerprint, folder), fingerprint
+        ), fingerprint
     path = prepared_file(config, folder)
     kind = GraphSet if "batch_size" in config else Dataset
     if not config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
         with suppress(DamagedError):  # such a file is replaced below
-            return kind.load(path, fingerprint) or read(config), fingerprint
+            return kind.load(path, fingerprint) or _unchanged(config, fingerprint), fingerprint
 
     def make() -> Dataset | GraphSet:
-        dataset = read(config)
+        dataset = _unchanged(config, fingerprint)
         dataset.save(path, fingerprint)
         return dataset
 
@@ -79,7 +74,8 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
 
     Of a dataset that stays on disk these are a folder of arrays and a file beside it, named after its settings' hash.
     """
-    dataset, fingerprint = read(config), data_hash(config)
+    fingerprint = data_hash(config)
+    dataset = _unchanged(config, fingerprint)
     path = mapped_folder(config, fingerprint, folder) if config.get("mapped") else prepared_file(config, folder)
     if isinstance(dataset, GraphSet):
         sizes = {"graphs": len(dataset.y), "classes": dataset.num_classes, "features": dataset.width}
@@ -104,13 +100,22 @@ def read(config: dict[str, Any]) -> Dataset | GraphSet:
 
     Graphs of a task are taken as they are made: a tree's edges have one direction.
     """
-    raw: Dataset | GraphSet = get_method(config["_target_"])(raw_paths(config), **_own_knobs(config))
+    with reading(config, raw_files(config)) as files:
+        raw: Dataset | GraphSet = get_method(config["_target_"])(files, **_own_knobs(config))
     if isinstance(raw, GraphSet):
         return raw
     edge_index, _ = remove_self_loops(raw.edge_index)
     edge_index = to_undirected(edge_index, num_nodes=raw.num_nodes)  # sorted, each edge once
-    x = _row_normalized(raw.x) if config["normalize_features"] else raw.x
+    x = _row_normalized(raw.x, config["name"]) if config["normalize_features"] else raw.x
     return Dataset(x, edge_index, raw.y, raw.train, raw.val, raw.test)
+
+
+def _unchanged(config: dict[str, Any], fingerprint: str) -> Dataset | GraphSet:
+    """As `read`, of files that still have this data hash afterwards: a user may save them at any moment."""
+    dataset = read(config)
+    if "path" in config and data_hash(config) != fingerprint:
+        raise UserError(f"{config['path']} was changed while it was read: start again")
+    return dataset
 
 
 def data_hash(config: dict[str, Any]) -> str:
@@ -127,9 +132,21 @@ def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in COMMON}
 
 
-def _row_normalized(x: Tensor) -> Tensor:
-    """Each row divided by its sum, rows of zeros left as they are."""
+def _row_normalized(x: Tensor, name: str) -> Tensor:
+    """Each row divided by its sum, rows of zeros left as they are.
+
+    Raises:
+        UserError: a number is negative, so that a sum may be as small as one likes or of either sign, or a sum is not
+            finite.
+    """
     total = x.sum(1, keepdim=True)
+    for wrong, what in (((x < 0).any(1), "has negative features"), (~total.view(-1).isfinite(), "has no finite sum")):
+        if wrong.any():
+            node = int(wrong.nonzero()[0])
+            raise UserError(
+                f"dataset.normalize_features=true divides the features of each node by their sum, but node {node} of"
+                f" {name} {what}: use dataset.normalize_features=false, and scale the features yourself"
+            )
     return x / torch.where(total == 0, 1.0, total)
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from src.config import ROOT
-from src.data.manifest import Manifest, md5
+from src.data.manifest import Manifest
+from src.data.own import own_files
 from src.errors import UserError
+from src.files import sha256
 
 PREPARED = ROOT / "prepared"
-ARRAYS = ("x.npy", "edge_index.npy", "y.npy", "train.npy", "val.npy", "test.npy")  # of a folder of one's own
 Config = dict[str, Any]  # a plain dict in the shape of conf/dataset/*.yaml
 
 
@@ -19,7 +20,7 @@ def raw_paths(config: Config) -> list[Path]:
         UserError: a file is missing, not listed, or does not match.
     """
     if "path" in config:
-        return _own_files(config)
+        return list(own_files(config).values())
     if not config.get("files"):
         return []
     manifest = Manifest.load()
@@ -30,11 +31,17 @@ def raw_paths(config: Config) -> list[Path]:
     return [manifest.verify(name) for name in config["files"]]
 
 
+def raw_files(config: Config) -> dict[str, Path]:
+    """The same files, by the name that they have in their folder."""
+    if "path" in config:
+        return own_files(config)
+    return dict(zip(config.get("files") or [], raw_paths(config), strict=True))
+
+
 def raw_hashes(config: Config) -> dict[str, str]:
     """MD5 of every raw file, as data.dvc promises it: the files themselves are not read."""
     if "path" in config:
-        own = _own_files(config)
-        return {path.name: md5(path) for path in own} if config.get("mapped") else {"path": md5(own[0])}
+        return {name: sha256(path) for name, path in own_files(config).items()}
     if not config.get("files"):
         return {}
     listed = Manifest.load().files
@@ -64,17 +71,3 @@ def check(config: Config) -> None:
     for name in config.get("files", []):
         if (manifest.data / name).is_file():
             manifest.verify(name)
-
-
-def _own_files(config: Config) -> list[Path]:
-    path = Path(config["path"])
-    if not config.get("mapped"):
-        if not path.is_file():
-            raise UserError(f"{path} is missing: dataset.path must be an npz file")
-        return [path]
-    if not path.is_dir():
-        raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(ARRAYS)}")
-    for name in ARRAYS:
-        if not (path / name).is_file():
-            raise UserError(f"{path / name} is missing: the folder must hold {', '.join(ARRAYS)}")
-    return [path / name for name in ARRAYS]

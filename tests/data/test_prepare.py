@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock, Timeout
@@ -119,6 +120,25 @@ def test_rows_are_normalized_and_rows_of_zeros_stay(project: Path, dataset_confi
     assert torch.allclose(total[total != 0], torch.tensor(1.0))
     assert dataset.x.isfinite().all()
     assert dataset.x[2].tolist() == [0.5, 0.5] + [0.0] * 8  # node 2 has the bits of 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [([[1.0, 1.0], [-3.0, 2.0]], "node 1 of npz has negative features"),
+     ([[3.9, -3.875], [1.0, 1.0]], "node 0 of npz has negative features"),  # the sum is 0.025: 3.9 would become 156
+     ([[1.0, -1.0], [1.0, 1.0]], "node 0 of npz has negative features"),
+     ([[1.0, 0.0], [3e38, 3e38]], "node 1 of npz has no finite sum")],
+)  # fmt: skip
+def test_rows_without_a_meaningful_sum_are_not_normalized(
+    project: Path, dataset_config: Read, arrays: dict[str, Any], rows: list[list[float]], said: str
+) -> None:
+    features = np.ones((30, 2), np.float32)
+    features[:2] = rows
+    np.savez(project / "own.npz", **arrays | {"node_features": features})
+    config = dataset_config("npz", path=str(project / "own.npz"))
+    assert torch.equal(load(config)[0].x, torch.from_numpy(features))
+    with pytest.raises(UserError, match=rf"divides the features of each node by their sum, but {said}: use dataset\."):
+        load(config | {"normalize_features": True})
 
 
 def test_generated_graphs_are_not_kept(project: Path, dataset_config: Read) -> None:

@@ -10,6 +10,7 @@ import pytest
 from src.data.manifest import md5
 from src.data.raw import check, prepared_file, raw_hashes, raw_paths
 from src.errors import UserError
+from src.files import sha256
 
 Read = Callable[..., dict[str, Any]]
 X = "planetoid/ind.cora.x"
@@ -63,12 +64,12 @@ def test_own_file(tmp_path: Path, dataset_config: Read, use_root: Callable[[Path
     use_root(tmp_path)
     own = tmp_path / "own.npz"
     config = dataset_config("npz", path=str(own))
-    with pytest.raises(UserError, match=r"own\.npz is missing: dataset\.path must be an npz file$"):
+    with pytest.raises(UserError, match=r"own\.npz is missing: dataset\.path must be a file, or a folder if"):
         check(config)
     own.write_bytes(b"anything")
     check(config)
     assert raw_paths(config) == [own]
-    assert raw_hashes(config) == {"path": md5(own)}
+    assert raw_hashes(config) == {"own.npz": sha256(own)}
 
 
 def test_prepared_file(project: Path, tmp_path: Path, dataset_config: Read) -> None:

@@ -167,7 +167,7 @@ WRONG = [
     (["tracking.uri=nonsense"], "tracking.uri must begin with sqlite:///"),
     (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
     (["depth=0"], "depth must be a whole number in [1, inf), got 0"),
-    (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be an npz file"),
+    (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be a file, or a folder"),
 ]
 
 

@@ -186,7 +186,7 @@ WRONG = [
     (["storage=src"], f"cannot write {ROOT / 'src'}, a folder stands where a file is needed: move it away"),
     (["tracking.uri=nonsense"], "tracking.uri must begin with sqlite:///"),
     (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
-    (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be an npz file"),
+    (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be a file, or a folder"),
 ]
 
 

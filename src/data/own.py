@@ -1,0 +1,88 @@
+"""The files of a user's own dataset, and what a reader gets to see. Imports nothing heavy."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from src.errors import UserError
+
+LIMIT = 1000  # files in a folder: more are most likely not one dataset, and each is hashed at every start
+
+
+def own_files(config: dict[str, Any]) -> dict[str, Path]:
+    """The files of `dataset.path`, by name: the file itself, or those in the folder, hidden ones left out.
+
+    Args:
+        config: of a dataset with `path`; `path_files` names the files of a folder that count, without it all do.
+
+    Raises:
+        UserError: a file is missing, or there are too many.
+    """
+    path, names = Path(config["path"]), config.get("path_files")
+    if names:
+        if not path.is_dir():
+            raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(names)}")
+        absent = [name for name in names if not (path / name).is_file()]
+        if absent:
+            raise UserError(f"{path / absent[0]} is missing: the folder must hold {', '.join(names)}")
+        return {name: path / name for name in names}
+    if path.is_file():
+        return {path.name: path}
+    if not path.is_dir():
+        raise UserError(f"{path} is missing: dataset.path must be a file, or a folder if its reader takes several")
+    files = {}
+    for file in _visible(path):
+        files[file.relative_to(path).as_posix()] = file
+        if len(files) > LIMIT:
+            raise UserError(
+                f"{path} holds more than {LIMIT:,} files: dataset.path must be a folder of the dataset alone"
+            )
+    if not files:
+        raise UserError(f"{path} holds no file: dataset.path must be a file, or a folder with the files of the dataset")
+    return dict(sorted(files.items()))
+
+
+@contextmanager
+def reading(config: dict[str, Any], files: Mapping[str, Path]) -> Iterator[list[Path]]:
+    """What a reader is given: links to these files, alone in a folder.
+
+    The data hash covers exactly these files. A reader that opens another one beside them finds nothing there, so none
+    of its input can change without a change of the hash.
+
+    Args:
+        files: by name, as `src.data.raw.raw_files` has them; the links have the same names, in the same order.
+
+    Raises:
+        UserError: that of the reader, with the dataset named; or the reader opens a file that is not there.
+    """
+    if not files:
+        yield []
+        return
+    place = config.get("path", config["name"])
+    with TemporaryDirectory(prefix="depthlab-") as folder:
+        links = [Path(folder, name) for name in files]
+        for link, file in zip(links, files.values(), strict=True):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file.absolute())
+        try:
+            yield links
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
+        except FileNotFoundError as error:
+            if folder not in str(error):
+                raise
+            reason = str(error).replace(f"{folder}{os.sep}", "")
+            raise UserError(
+                f"{place}: its reader opens a file that is not among those of the data hash ({reason}): name it in the"
+                " dataset's yaml, or give the folder that holds all files as dataset.path"
+            ) from None
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(parent, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.is_file())

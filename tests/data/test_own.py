@@ -1,0 +1,160 @@
+"""A user's own files: all that a reader sees is part of the data hash."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from src.data.dataset import Dataset
+from src.data.own import LIMIT, own_files, reading
+from src.data.prepare import data_hash, load
+from src.errors import UserError
+
+READER = """
+import numpy as np, torch
+from src.data.dataset import Dataset
+
+def read_tables(files):
+    by_name = {path.name: path for path in files}
+    edges = np.loadtxt(by_name["edges.csv"], delimiter=",", dtype=np.int64)
+    x = np.loadtxt(by_name["edges.csv"].with_name("nodes.csv"), delimiter=",", dtype=np.float32)
+    parts = (torch.arange(len(x))[None] % 3 == part for part in range(3))
+    return Dataset(torch.from_numpy(x), torch.from_numpy(edges.T.copy()), torch.arange(len(x)) % 2, *parts)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two tables of a graph with 12 nodes, a note in a hidden file, and another table in a folder below."""
+    folder = tmp_path / "own graph"
+    (folder / "more").mkdir(parents=True)
+    nodes = np.arange(12)
+    np.savetxt(folder / "edges.csv", np.stack([nodes, np.roll(nodes, -1)], 1), delimiter=",", fmt="%d")
+    np.savetxt(folder / "nodes.csv", np.random.default_rng(0).random((12, 3)), delimiter=",")
+    (folder / "more" / "table.csv").write_text("1")
+    (folder / ".hidden").write_text("a")
+    return folder
+
+
+@pytest.fixture
+def config(project: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A dataset with a reader that opens a second file beside the first."""
+    (project / "src").mkdir()
+    (project / "src" / "tables.py").write_text(READER)
+    monkeypatch.syspath_prepend(str(project / "src"))
+    monkeypatch.setattr("src.data.prepare.ROOT", project / "src")
+    sys.modules.pop("tables", None)
+    return {"name": "tables", "_target_": "tables.read_tables", "path": str(folder), "normalize_features": False}
+
+
+def test_every_file_of_a_folder_counts(config: dict[str, Any], folder: Path) -> None:
+    dataset, before = load(config)
+    assert isinstance(dataset, Dataset) and dataset.num_nodes == 12
+    assert list(own_files(config)) == ["edges.csv", "more/table.csv", "nodes.csv"]
+    (folder / ".hidden").write_text("b")
+    assert data_hash(config) == before
+    np.savetxt(folder / "nodes.csv", np.zeros((12, 3)), delimiter=",")
+    changed, after = load(config)
+    assert after != before and not changed.x.any()
+    (folder / "new.csv").touch()
+    assert data_hash(config) not in (before, after)
+
+
+def test_a_file_beside_the_one_that_counts_is_out_of_reach(config: dict[str, Any], folder: Path) -> None:
+    config["path"] = str(folder / "edges.csv")
+    said = "edges.csv: its reader opens a file that is not among those of the data hash (nodes.csv not found.): name"
+    with pytest.raises(UserError, match=re.escape(str(folder / said))):
+        load(config)
+    with pytest.raises(UserError, match=re.escape(f"{folder}: its reader opens a file that is not among those")):
+        load(config | {"path": str(folder), "path_files": ["edges.csv"]})
+    assert load(config | {"path": str(folder), "path_files": ["edges.csv", "nodes.csv"]})[0].num_nodes == 12
+
+
+def test_a_reader_is_given_links_in_the_order_of_the_files(config: dict[str, Any], folder: Path) -> None:
+    files = own_files(config | {"path_files": ["nodes.csv", "more/table.csv"]})
+    with reading(config, files) as given:
+        assert [path.name for path in given] == ["nodes.csv", "table.csv"]
+        assert [path.read_text() for path in given] == [path.read_text() for path in files.values()]
+        assert sorted(path.name for path in given[0].parent.rglob("*")) == ["more", "nodes.csv", "table.csv"]
+    assert not given[0].exists() and (folder / "nodes.csv").exists()
+
+
+def test_the_reader_of_named_raw_files_sees_these_alone(project: Path, dataset_config: Callable[..., Any]) -> None:
+    (project / "data" / "heterophilous" / "more.npz").touch()
+    seen: list[Path] = []
+    config = dataset_config("texas")
+    with reading(config, {"heterophilous/texas.npz": project / "data" / "heterophilous" / "texas.npz"}) as (given,):
+        seen += given.parent.iterdir()
+    assert seen == [given]
+
+
+def test_an_error_names_the_dataset_and_no_temporary_folder(project: Path, dataset_config: Callable[..., Any]) -> None:
+    (project / "own.npz").write_bytes(b"no archive")
+    config = dataset_config("npz", path=str(project / "own.npz"))
+    said = f"{project / 'own.npz'}: own.npz is not a readable npz file: write it again with numpy.savez"
+    with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
+        load(config)
+
+
+def test_another_missing_file_is_not_blamed_on_the_hash(config: dict[str, Any]) -> None:
+    with pytest.raises(FileNotFoundError, match="elsewhere"), reading(config, own_files(config)):
+        raise FileNotFoundError(2, "No such file or directory", "/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"path": "nowhere"}, "nowhere is missing: dataset.path must be a file, or a folder if its reader takes several"),
+     ({"path": "nowhere", "path_files": ["a", "b"]}, "nowhere is missing: dataset.path must be a folder with a, b"),
+     ({"path_files": ["edges.csv", "b"]}, "b is missing: the folder must hold edges.csv, b"),
+     ({"path": "empty"}, "empty holds no file: dataset.path must be a file, or a folder with the files of the dataset"),
+     ({"path": "full"}, f"full holds more than {LIMIT:,} files: dataset.path must be a folder of the dataset alone")],
+)  # fmt: skip
+def test_what_is_missing_or_too_much(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("full").mkdir()
+    for number in range(LIMIT + 1):
+        Path("full", str(number)).touch()
+    with pytest.raises(UserError, match=f"{re.escape(said)}$"):
+        own_files(config | change)
+
+
+@pytest.mark.parametrize("place", ["prepare", "load"])
+def test_a_file_that_changes_while_it_is_read_is_not_recorded_under_the_old_hash(
+    config: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    from src.data import prepare as module
+
+    plain = module.read
+
+    def slow(config: dict[str, Any]) -> Any:
+        dataset = plain(config)
+        (folder / "nodes.csv").write_text("saved in between")
+        return dataset
+
+    monkeypatch.setattr(module, "read", slow)
+    with pytest.raises(UserError, match=r"own graph was changed while it was read: start again$"):
+        getattr(module, place)(config)
+
+
+def test_arrays_that_stay_on_disk_outlive_the_links(
+    project: Path, dataset_config: Callable[..., Any], arrays: dict[str, Any]
+) -> None:
+    own = project / "own"
+    own.mkdir()
+    named = {"x": arrays["node_features"], "edge_index": arrays["edges"].T, "y": arrays["node_labels"]}
+    for name, array in {**named, **{part: arrays[f"{part}_masks"] for part in ("train", "val", "test")}}.items():
+        np.save(own / f"{name}.npy", array)
+    (own / "notes.txt").write_text("not an array")  # beside `path_files`: neither read nor hashed
+    config = dataset_config("folder", path=str(own))
+    dataset, before = load(config)
+    assert torch.equal(dataset.x, torch.from_numpy(arrays["node_features"]))
+    (own / "notes.txt").write_text("changed")
+    assert data_hash(config) == before
