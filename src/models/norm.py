@@ -6,8 +6,22 @@ from torch_geometric.nn import PairNorm
 NORMS = ("none", "batch", "layer", "pair")
 
 
-def make_norm(kind: str, channels: int) -> nn.Module:
-    """`none` (identity), `batch` (BatchNorm1d), `layer` (LayerNorm) or `pair` (PairNorm, Zhao & Akoglu 2020)."""
+PAIR_EPSILON = 1e-6  # of the authors' code; PyG's default of 1e-5 shrinks collapsed states
+
+
+def make_norm(kind: str, channels: int, pair_epsilon: float = PAIR_EPSILON) -> nn.Module:
+    r"""The norm of a name.
+
+    Args:
+        kind: `none` (identity), `batch` (BatchNorm1d), `layer` (LayerNorm), or `pair` (PairNorm, Zhao & Akoglu 2020,
+            https://arxiv.org/abs/1909.12223): :math:`(x_i - \bar x) / \sqrt{\epsilon + \frac1n \sum_j \lVert x_j -
+            \bar x \rVert^2}`.
+        channels: of the states.
+        pair_epsilon: the epsilon of PairNorm.
+
+    Raises:
+        ValueError: there is no norm of that name.
+    """
     if kind == "none":
         return nn.Identity()
     if kind == "batch":
@@ -15,5 +29,5 @@ def make_norm(kind: str, channels: int) -> nn.Module:
     if kind == "layer":
         return nn.LayerNorm(channels)
     if kind == "pair":
-        return PairNorm()
+        return PairNorm(eps=pair_epsilon)
     raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {kind}")

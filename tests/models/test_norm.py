@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import Tensor
 
 from src.models.norm import NORMS, make_norm
 
@@ -29,6 +30,20 @@ def test_pair_norm_centres_and_fixes_the_mean_square_of_a_node() -> None:
     out = make_norm("pair", 6)(X)
     centred = X - X.mean(0)
     torch.testing.assert_close(out, centred / centred.square().sum(1).mean().sqrt())
+
+
+def published_pair_norm(x: Tensor, epsilon: float) -> Tensor:
+    """The formula of the authors' code, dense and in float64."""
+    centred = x.double() - x.double().mean(0)
+    return centred / (epsilon + centred.pow(2).sum(1).mean()).sqrt()
+
+
+def test_pair_norm_of_collapsed_states_is_the_published_one() -> None:
+    x = 1e-4 * torch.randn(40, 6, generator=torch.Generator().manual_seed(1)) + 0.01
+    torch.testing.assert_close(make_norm("pair", 6)(x), published_pair_norm(x, 1e-6).float(), atol=1e-5, rtol=1e-4)
+    other = make_norm("pair", 6, pair_epsilon=1e-5)(x)
+    torch.testing.assert_close(other, published_pair_norm(x, 1e-5).float(), atol=1e-5, rtol=1e-4)
+    assert float((other - make_norm("pair", 6)(x)).abs().max()) > 0.1
 
 
 @pytest.mark.parametrize("kind", NORMS)
