@@ -7,6 +7,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch_geometric.utils import homophily
 
+from src.measures.edges import check_undirected
+
 HOPS = 10
 Statistics = dict[str, int | float | dict[str, float] | dict[str, str]]
 EXACT, SAMPLE = 4096, 1024  # receptive fields start at every node of graphs up to EXACT nodes, else at SAMPLE nodes
@@ -32,9 +34,13 @@ def adjusted_homophily(edge_index: Tensor, y: Tensor) -> float:
     heterophily. NaN if all edge ends carry one class.
 
     Args:
-        edge_index: (2, m), both directions of every undirected edge.
+        edge_index: (2, m), both directions of every undirected edge once, no self-loops.
         y: classes (n,).
+
+    Raises:
+        ValueError: the edges are others.
     """
+    check_undirected(edge_index, len(y))
     edge = float((y[edge_index[0]] == y[edge_index[1]]).double().mean())
     shares = torch.bincount(y[edge_index[0]]).double() / edge_index.shape[1]
     chance = float((shares**2).sum())

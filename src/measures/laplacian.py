@@ -9,6 +9,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg, splu
 from torch import Tensor
 
+from src.measures.edges import check_undirected
+
 Array = np.ndarray[Any, Any]
 FACTORED = 5000  # nodes, or twice the independent cycles, up to which a sparse factorisation stays small
 STEPS, TOLERANCE = 2000, 1e-8  # of conjugate gradients
@@ -29,9 +31,13 @@ class Blocks:
         label: the component of each node, (n,).
         position: where each node stands in the new order, (n,).
         begin: where each component begins in it, and n, (components + 1,).
+
+    Raises:
+        ValueError: the edges are others.
     """
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:
+        check_undirected(edge_index, num_nodes)
         row, col = edge_index.cpu().numpy()
         adjacency = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes)).tocsr()
         _, self.label = connected_components(adjacency, directed=False)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from src.measures import MEASURES
+from src.measures.edges import check_undirected
 from src.ops import SparseFeatures
 
 Observer = Callable[[int, Tensor | SparseFeatures], None]
@@ -21,19 +22,25 @@ def layer_measures(
 
     Args:
         forward: runs the pass and shows it the observer.
-        edge_index: (2, m), both directions of every undirected edge.
+        edge_index: (2, m), both directions of every undirected edge once, no self-loops.
         names: keys of `MEASURES`.
         num_nodes: how many nodes are measured, the first ones; None for all.
 
     Returns:
         For each name the values by layer, from 0 (the state that enters the first layer) to depth.
+
+    Raises:
+        ValueError: the edges are others.
     """
     curves: dict[str, list[float]] = {name: [] for name in names}
 
     def observe(layer: int, state: Tensor | SparseFeatures) -> None:
         dense = state.to_dense() if isinstance(state, SparseFeatures) else state
+        dense = dense[:num_nodes]
+        if layer == 0:  # once: the edges are those of every layer
+            check_undirected(edge_index, len(dense))
         for name, curve in curves.items():
-            curve.append(MEASURES[name](dense[:num_nodes], edge_index))
+            curve.append(MEASURES[name](dense, edge_index))
 
     with torch.no_grad():
         forward(observe)

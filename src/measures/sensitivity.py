@@ -8,6 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
+from src.measures.edges import check_undirected
 from src.measures.layers import Observer
 from src.ops import SparseFeatures
 
@@ -25,12 +26,15 @@ def sensitivity(
     Args:
         forward: runs the pass on dense features and shows it the observer; h^{(L)} is the state shown last.
         x: features (n, f).
-        edge_index: (2, m), both directions of every undirected edge.
+        edge_index: (2, m), both directions of every undirected edge once, no self-loops.
         nodes: the nodes v, (s,).
         hops: largest k.
 
     Returns:
         Values for k = 0..hops; NaN where no node lies at that distance of a given one.
+
+    Raises:
+        ValueError: the edges are others.
     """
     states: list[Tensor] = []
 
@@ -65,7 +69,12 @@ def _row_norms(x: Tensor) -> Tensor:
 
 
 def hop_distance(edge_index: Tensor, num_nodes: int, nodes: Tensor, hops: int) -> Tensor:
-    """Number of edges from each of `nodes` (s,) to every node, (s, n); -1 where it is more than `hops`."""
+    """Number of edges from each of `nodes` (s,) to every node, (s, n); -1 where it is more than `hops`.
+
+    Raises:
+        ValueError: the edges are not both directions of every undirected edge.
+    """
+    check_undirected(edge_index, num_nodes)
     row, col = edge_index.cpu().numpy()
     adjacency = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes)).tocsr()
     found = dijkstra(adjacency, indices=nodes.cpu().numpy(), unweighted=True, limit=hops)

@@ -12,6 +12,7 @@ from src.measures.smoothness import (
     mean_average_distance,
     rayleigh_quotient,
 )
+from tests.measures.conftest import star, undirected
 
 N = 12
 ALL = [dirichlet_energy, dirichlet_energy_normalized, rayleigh_quotient, mean_average_distance]
@@ -92,9 +93,28 @@ def test_chunks_add_up(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> Non
         assert measure(x, edge_index) == pytest.approx(whole, rel=1e-13)
 
 
-@pytest.mark.parametrize("measure", ALL)
-def test_a_graph_without_edges_scores_zero(measure: Measure) -> None:
+@pytest.mark.parametrize("measure", [dirichlet_energy, dirichlet_energy_normalized, rayleigh_quotient])
+def test_a_sum_over_no_edges_is_zero(measure: Measure) -> None:
     assert measure(states(N, 5), NO_EDGES) == 0
+
+
+def test_a_mean_over_no_edges_is_undefined() -> None:
+    assert math.isnan(mean_average_distance(states(N, 5), NO_EDGES))
+
+
+@pytest.mark.parametrize("measure", ALL)
+def test_other_edges_than_those_of_an_undirected_graph_are_refused(measure: Measure) -> None:
+    edge_index, x = edges(), states(N, 5)
+    upper = edge_index[:, edge_index[0] < edge_index[1]]
+    loops = torch.tensor([[3], [3]])
+    for wrong, given in {
+        f"{upper.shape[1]} edges without their reverse": upper,
+        "1 self-loops and 0 repetitions": torch.cat([edge_index, loops], 1),
+        "0 self-loops and 2 repetitions": torch.cat([edge_index, edge_index[:, :1], edge_index[:, :1].flip(0)], 1),
+        f"nodes from 0 to {N - 1}": edge_index + 1,
+    }.items():
+        with pytest.raises(ValueError, match=wrong):
+            measure(x, given)
 
 
 def test_propagation_smooths_at_every_step() -> None:
@@ -138,12 +158,47 @@ def test_mean_average_distance_of_a_pair(a: list[float], b: list[float], expecte
     assert mean_average_distance(torch.tensor([a, b]).float(), EDGE) == pytest.approx(expected, abs=1e-15)
 
 
-def test_mean_average_distance_leaves_out_zero_rows() -> None:
+def circle(*degrees: float) -> Tensor:
+    """States on the unit circle."""
+    angles = torch.tensor(degrees, dtype=torch.float64).deg2rad()
+    return torch.stack([angles.cos(), angles.sin()], dim=1)
+
+
+def mad_by_definition(x: Tensor, edge_index: Tensor) -> float:
+    """Chen et al. 2020, node by node: mean over the neighbours, then over the nodes with a value."""
+    means = []
+    for i in range(len(x)):
+        near = edge_index[1, edge_index[0] == i].tolist()
+        far = [float(1 - torch.nn.functional.cosine_similarity(x[i], x[j], dim=0)) for j in near]
+        means.append(sum(far) / len(far) if far else 0.0)
+    kept = [mean for mean in means if abs(mean) > 1e-12]
+    return sum(kept) / len(kept)
+
+
+def test_mean_average_distance_is_a_mean_over_nodes_not_over_edges() -> None:
+    x = circle(0, *[8.0] * 10, 0, 68.3)  # a star of ten leaves, and a pair
+    edge_index = torch.cat([star(10), undirected((11, 12))], dim=1)
+    over_edges = float((1 - (x[edge_index[0]] * x[edge_index[1]]).sum(1)).mean())
+    assert over_edges == pytest.approx(0.066, abs=5e-4)
+    assert mean_average_distance(x, edge_index) == pytest.approx(0.105, abs=5e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mean_average_distance_is_that_of_the_definition(seed: int) -> None:
+    edge_index, x = edges(seed), states(N + 2, 5, seed=seed)  # two nodes have no neighbour
+    assert mean_average_distance(x, edge_index) == pytest.approx(mad_by_definition(x, edge_index), rel=1e-12)
+
+
+def test_mean_average_distance_leaves_out_nodes_without_a_value() -> None:
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [-1.0, 0.0]])
     ends = torch.tensor([[0, 0, 1, 0], [1, 2, 2, 3]])
     edge_index = torch.cat([ends, ends.flip(0)], dim=1)
-    assert mean_average_distance(x, edge_index) == pytest.approx(1.5)
+    assert mean_average_distance(x, edge_index) == pytest.approx((1.5 + 1 + 2) / 3)
     assert math.isnan(mean_average_distance(torch.zeros(4, 2), edge_index))
+    alike = 7 * torch.tensor([[0.1, 0.3], [0.7, 2.1], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    pairs = undirected((0, 1), (2, 3))
+    assert mean_average_distance(alike, pairs) == pytest.approx(1)  # 0 and 1 differ by their rounding alone
+    assert mean_average_distance(alike[:2], EDGE) == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -163,6 +218,6 @@ def test_a_small_difference_of_large_states_does_not_cancel() -> None:
     assert mean_average_distance(nearly, EDGE) == pytest.approx(5e-19)
 
 
-@pytest.mark.parametrize("measure", [dirichlet_energy, dirichlet_energy_normalized, rayleigh_quotient])
+@pytest.mark.parametrize("measure", ALL)
 def test_a_diverged_state_is_not_a_number(measure: Measure) -> None:
     assert math.isnan(measure(torch.tensor([[1.0], [float("nan")]]), EDGE))

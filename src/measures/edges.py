@@ -1,0 +1,30 @@
+"""Whether edges are those of an undirected graph, which nearly every measure needs."""
+
+import torch
+from torch import Tensor
+
+
+def check_undirected(edge_index: Tensor, num_nodes: int) -> None:
+    """Refuse edges that are not both directions of every undirected edge, once each, without self-loops.
+
+    Args:
+        edge_index: (2, m), in any order.
+        num_nodes: n.
+
+    Raises:
+        ValueError: they are not; the message counts what is wrong and names the functions that mend it.
+    """
+    if edge_index.numel() and not (edge_index.min() >= 0 and edge_index.max() < num_nodes):
+        raise ValueError(f"edge_index must name nodes from 0 to {num_nodes - 1}")
+    row, col = edge_index
+    keys = (row * num_nodes + col).sort().values
+    back = (col * num_nodes + row).sort().values
+    loops = int((row == col).sum())
+    repeated = int((keys[1:] == keys[:-1]).sum())
+    alone = 0 if torch.equal(keys, back) else int((~torch.isin(keys, back)).sum())
+    if loops or repeated or alone or not torch.equal(keys, back):
+        raise ValueError(
+            "edge_index must hold both directions of every undirected edge once, and no self-loops; it has"
+            f" {alone:,} edges without their reverse, {loops:,} self-loops and {repeated:,} repetitions:"
+            " use remove_self_loops and to_undirected of torch_geometric.utils"
+        )
