@@ -45,6 +45,19 @@ class GraphSet:
     def num_classes(self) -> int:
         return int(self.y.max()) + 1
 
+    def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The numbers of the graphs of one split, as `Dataset.parts` has those of nodes; none is drawn.
+
+        Raises:
+            UserError: there is no such split, or a part of it is empty.
+        """
+        if int(split) >= len(self.train):
+            raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
+        train, val, test = (mask[int(split)].nonzero().view(-1) for mask in (self.train, self.val, self.test))
+        if 0 in (train.numel(), val.numel(), test.numel()):
+            raise UserError("a part of the split holds no graph: there are too few for the number of classes")
+        return train, val, test
+
     def batches(
         self, split: str, batch_size: int, seed: int = 0, wiring: Tensor | None = None, last_of: int | None = None
     ) -> GraphBatches:
@@ -55,14 +68,9 @@ class GraphSet:
             last_of: depth of the network, if only its last layer propagates over these.
 
         Raises:
-            UserError: there is no such split, or a part of it is empty.
+            UserError: as `parts`.
         """
-        if int(split) >= len(self.train):
-            raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
-        train, val, test = (mask[int(split)].nonzero().view(-1) for mask in (self.train, self.val, self.test))
-        if 0 in (train.numel(), val.numel(), test.numel()):
-            raise UserError("a part of the split holds no graph: there are too few for the number of classes")
-        parts = (train, val, test)
+        parts = self.parts(split)
         return GraphBatches(
             self.x, self.width, self.edge_index, self.root, self.y, parts, batch_size, seed, self.task_range,
             wiring, last_of,

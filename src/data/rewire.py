@@ -22,6 +22,7 @@ from src.config import ROOT
 from src.data.cluster import cluster_batches
 from src.data.dataset import Dataset
 from src.data.graph_set import GraphSet
+from src.data.metric import check_metric
 from src.data.prepare import load
 from src.data.raw import prepared_file
 from src.data.wiring import Wiring
@@ -73,8 +74,10 @@ def rewire(
         folder: where prepared files lie.
 
     Raises:
-        UserError: the split is not there, the graph cannot be rewired like that, or a kept file is corrupt.
+        UserError: the split is not there, the metric is undefined on a part of it, the graph cannot be rewired like
+            that, or a kept file is corrupt.
     """
+    check_metric(dataset, settings)
     if loader_name(settings) == "cluster":
         assert isinstance(dataset, Dataset), "validation refuses it for many graphs"
         return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})

@@ -5,7 +5,7 @@ L - 1: the state after layer L may be the logits, whose rank is bounded by the n
 (accuracy - chance) / (1 - chance) on the training nodes with the share of their largest class as chance, or, of graphs
 measured by it, the same of ROC-AUC with chance 1/2.
 
-1. `diverged`: the loss, or a state, is not finite.
+1. `diverged`: the loss, or the energy of a state, is not finite.
 2. skill >= 0.75 (it has learnt): `over-fitted` if the validation score lies more than a third (33 points) below that of
    training, else `healthy`.
 3. it has not learnt, and is `over-smoothed` if from first to last the rank *and* the Rayleigh quotient fell below half,
@@ -13,8 +13,9 @@ measured by it, the same of ROC-AUC with chance 1/2.
    neighbours hardly differ. Both are free of scale. Energy alone misleads twice: weights that decay to
    nothing bring it to zero without any smoothing, weights that grow keep it up in a collapsed network. A deep MLP
    loses energy and rank too, but its Rayleigh quotient stays: nothing is averaged over neighbours there.
-4. `untrainable` if after the first epoch the gradient that arrives at the beginning, at state 0 or 1 whichever has more
-   (an initial residual goes around layer 1), is less than 1 % of the last layer's.
+4. `untrainable` if after the first epoch, that is after one step of Adam or one for each mini-batch, the gradient that
+   arrives at the beginning, at state 0 or 1 whichever has more (an initial residual goes around layer 1), is less than
+   1 % of the last layer's. The evidence also has that share before the first step.
 5. `over-squashed`, of a task whose answer stands a known number of hops away: the state that is read out reacts to one
    node at that distance less than 1 % as much as to itself or to a neighbour, whichever is more. Gradients do arrive
    (rule 4), but not from there: what the target says counts less than a hundredth of what any near node says. For the
@@ -64,17 +65,17 @@ def diagnose(
     Args:
         train, val: accuracy or ROC-AUC in [0, 1] at the selected epoch; None where the loss stopped being a number.
         chance: what a guess would score on the training nodes, in [0, 1).
-        curves: by layer from 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch` and, for the
-            evidence only, `dirichlet_energy`; by hop from 0, where it was measured: `sensitivity_by_hop`, how much a
-            read-out state reacts to one node at that distance.
+        curves: by layer from 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch`,
+            `dirichlet_energy` and, for the evidence alone, `gradient_norm_at_start`; by hop from 0, where it was
+            measured: `sensitivity_by_hop`, how much a read-out state reacts to one node at that distance.
         task_range: hops from where the answer is read to where it stands, if the data is a task with such a distance.
     """
     if train is None or val is None or not (math.isfinite(train) and math.isfinite(val)):
         return Diagnosis("diverged", "the loss stopped being a number")
-    for name in ("dirichlet_energy", "effective_rank"):
-        broken = [layer for layer, value in enumerate(curves.get(name, [])) if not math.isfinite(value)]
-        if broken:
-            return Diagnosis("diverged", f"the state after layer {broken[0]} is not finite")
+    energy = curves.get("dirichlet_energy", [])
+    broken = [layer for layer, value in enumerate(energy) if not math.isfinite(value)]
+    if broken:
+        return Diagnosis("diverged", f"the state after layer {broken[0]} is not finite")
     learnt = f"training score {100 * train:.1f} % (guessing {100 * chance:.1f} %)"
     if chance >= 1 or (train - chance) / (1 - chance) >= SKILL:
         verdict = "over-fitted" if train - val > GAP else "healthy"
@@ -83,8 +84,13 @@ def diagnose(
     gradient = curves.get("gradient_norm_first_epoch", [])
     evidence = f"{learnt}{_states(curves)}"
     if gradient:
-        share = max(gradient[:2]) / gradient[-1] if gradient[-1] else math.nan
-        evidence += f"; gradient at the first layer after one epoch {share:.1e} of the last layer's"
+        share = _first_to_last(gradient)
+        start = curves.get("gradient_norm_at_start", [])
+        before = f"{shown(_first_to_last(start), '.1e')} before the first step and " if start else ""
+        evidence += (
+            f"; gradient at the first layer {before}{shown(share, '.1e')} after the first epoch, as a share of the"
+            " last layer's"
+        )
     if rank and rayleigh:
         last = _last(rank)
         left = rank[last] / rank[1] if rank[1] else math.nan
@@ -117,12 +123,22 @@ def _states(curves: Mapping[str, Sequence[float]]) -> str:
     """`; layer 1 to 31: Rayleigh quotient 0.17 to 0.00035, ...` for the measures that are there."""
     names = {"rayleigh_quotient": "Rayleigh quotient", "dirichlet_energy": "energy", "effective_rank": "rank"}
     parts = [
-        f"{words} {curves[name][1]:.2g} to {curves[name][_last(curves[name])]:.2g}"
+        f"{words} {shown(curves[name][1], '.2g')} to {shown(curves[name][_last(curves[name])], '.2g')}"
         for name, words in names.items()
         if curves.get(name)
     ]
     last = max((_last(curves[name]) for name in names if curves.get(name)), default=0)
     return f"; layer 1 to {last}: {', '.join(parts)}" if parts else ""
+
+
+def _first_to_last(gradient: Sequence[float]) -> float:
+    """The larger gradient of states 0 and 1 as a share of the last state's; NaN where that has none."""
+    return max(gradient[:2]) / gradient[-1] if gradient[-1] else math.nan
+
+
+def shown(value: float, digits: str) -> str:
+    """A measured value in such digits as `.2g`, or `undefined` for NaN."""
+    return "undefined" if math.isnan(value) else f"{value:{digits}}"
 
 
 def _last(curve: Sequence[float]) -> int:

@@ -11,32 +11,31 @@ def effective_rank(x: Tensor) -> float:
         x: states (n, f) with singular values s.
 
     Returns:
-        Between 1 and min(n, f); 0 for X = 0 and NaN where X is not finite.
+        Between 1 and min(n, f); NaN for X = 0, whose p is 0 / 0, and where X is not finite.
     """
     s = _singular_values(x)
     if s is None:
         return float("nan")
-    if not s.any():
-        return 0.0
     p = s / s.sum()
     return float(torch.exp(-torch.xlogy(p, p).sum()))
 
 
 def stable_rank(x: Tensor) -> float:
-    r"""Stable rank :math:`\lVert X \rVert_F^2 / \lVert X \rVert_2^2` (see arXiv 2502.04591); 0 and NaN as above."""
+    r"""Stable rank :math:`\lVert X \rVert_F^2 / \lVert X \rVert_2^2` (see arXiv 2502.04591); NaN as above."""
     s = _singular_values(x)
     if s is None:
         return float("nan")
-    return float(s.square().sum() / s.max().square()) if s.any() else 0.0
+    return float(s.square().sum() / s.max().square())
 
 
 def _singular_values(x: Tensor) -> Tensor | None:
-    """Singular values up to a common factor, in float64, by the smaller Gram matrix: exact to 1e-8 of the largest."""
-    if not x.isfinite().all():
+    """Singular values up to a common factor, in float64, by the smaller Gram matrix: exact to 1e-8 of the largest.
+
+    None where no rank is defined.
+    """
+    if not x.isfinite().all() or not x.any():
         return None
     largest = x.abs().max()
-    if largest == 0:
-        return torch.zeros(1, dtype=torch.float64)
     scaled = x.double() / largest  # a collapsed state of 1e-200 must not underflow when squared
     gram = scaled.T @ scaled if x.shape[0] >= x.shape[1] else scaled @ scaled.T
     return torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()

@@ -1,5 +1,6 @@
 """What all architectures share: one training step, one evaluation, one optimiser."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -232,12 +233,16 @@ class NodeClassifier(pl.LightningModule):
         return [(torch.cat(logits), torch.cat(y)) for logits, y in (zip(*p, strict=True) for p in found.values())]
 
     def score(self, part: str, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Loss, accuracy and, where it is asked for, ROC-AUC of the nodes of a part, by names such as `val_loss`."""
+        """Loss, accuracy and, where it is asked for, ROC-AUC of the nodes of a part, by names such as `val_loss`.
+
+        The ROC-AUC of nodes of one class is NaN.
+        """
         scores = {f"{part}_loss": F.cross_entropy(logits, y), f"{part}_acc": accuracy(logits, y)}
         if self.settings.roc_auc:
             margin = (logits[:, 1] - logits[:, 0]).double()
             spread = (margin.max() - margin.min()).clamp_min(1e-300)
-            scores[f"{part}_roc_auc"] = binary_auroc((margin - margin.min()) / spread, y)  # sigmoids saturate
+            area = binary_auroc((margin - margin.min()) / spread, y)  # sigmoids saturate
+            scores[f"{part}_roc_auc"] = torch.where(y.min() < y.max(), area, math.nan)  # torchmetrics says 0
         return scores
 
     def transfer_batch_to_device(self, batch: Graph, device: torch.device, dataloader_idx: int) -> Graph:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from src.data.metric import check_metric
 from src.data.prepare import load
 from src.data.rewire import rewired_hash
 from src.study.grid import Cell
@@ -40,10 +41,14 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
         same_code: whether a run with other code counts as not done.
 
     Raises:
-        UserError: a dataset cannot be read.
+        UserError: a dataset cannot be read, or its metric is undefined on a split of a cell.
     """
-    datasets = {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}
-    hashes = {key: load(settings)[1] for key, settings in datasets.items()}
+    hashes: dict[str, str] = {}
+    for settings in {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}.values():
+        dataset, hashes[str(settings)] = load(settings)
+        of_it = [cell.settings for cell in cells if cell.settings["dataset"] == settings]
+        for one in {(one["split"], one["split_seed"]): one for one in of_it}.values():
+            check_metric(dataset, one)
     data = {cell.hash: rewired_hash(hashes[str(cell.settings["dataset"])], cell.settings) for cell in cells}
     plan = Plan(list(cells), data)
     code = {target: code_hash(target) for target in {cell.settings["model"]["_target_"] for cell in cells}}

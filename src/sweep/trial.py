@@ -74,7 +74,8 @@ class _EndingError(Exception):
     """A training has ended its trial.
 
     Args:
-        outcome: `pruned`, `diverged`, or `refused`: the network cannot work with these settings.
+        outcome: `pruned`, `diverged`, `refused` (the network cannot work with these settings) or `undefined` (an
+            objective is not a number).
         sentence: where or why.
     """
 
@@ -240,6 +241,9 @@ def train(
             graph.num_nodes,
         )
         scores["dirichlet_energy"] = curves["dirichlet_energy"][-1]
+    for name in objectives:
+        if math.isnan(scores[name]):  # Optuna takes no trial with it
+            raise _EndingError("undefined", f"{name} is not a number")
     return scores
 
 

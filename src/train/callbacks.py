@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column
 from torch import Tensor
 
+from src.errors import UserError
 from src.graph.batches import Batches
 from src.train.signals import treat_alike
 
@@ -90,6 +91,8 @@ class BestState(Callback):
             self.diverged = self.stopped = trainer.should_stop = True
             return
         score = self.sign * float(model.scores[self.monitor])
+        if math.isnan(score):
+            raise UserError(f"monitor={self.monitor} is undefined on these nodes, so no state can be selected by it")
         if score > self.best:
             self.best, self.epoch = score, trainer.current_epoch
             self._keep(model)
@@ -150,21 +153,33 @@ class Recorder(Callback):
 
 
 class FirstEpoch(Callback):
-    """Calls a function once, at the end of the first epoch, and keeps its result, also across a resume."""
+    """Calls a function before the first training step and at the end of the first epoch; keeps both results.
+
+    They stay across a resume.
+
+    Attributes:
+        start: before the first step; empty where an older version began the run.
+        result: after the first epoch.
+    """
 
     def __init__(self, measure: Any) -> None:
         self.measure = measure
+        self.start: list[float] = []
         self.result: list[float] = []
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        if trainer.current_epoch == 0:
+            self.start = self.measure()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         if trainer.current_epoch == 0:
             self.result = self.measure()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"result": self.result}
+        return {"start": self.start, "result": self.result}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.result = state_dict["result"]
+        self.start, self.result = state_dict.get("start", []), state_dict["result"]
 
 
 class EpochBar(Callback):

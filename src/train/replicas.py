@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from hydra.utils import get_class
 from torch import Tensor
 
+from src.data.metric import check_metric
 from src.data.prepare import load
 from src.data.rewire import rewire
 from src.errors import ResumeError, UserError
@@ -98,12 +99,14 @@ def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], restart: boo
     """Each with its split of the one graph, its network and the checkpoint that it goes on with."""
     first = rows[0][0]
     dataset, data_hash = load(first["dataset"])
+    for one, *_ in rows:
+        check_metric(dataset, one)
     rewired = rewire(dataset, data_hash, first)
     graph = rewired.graph
     check_memory(first, graph, dataset.num_classes, len(rows))
     members = []
     for one, origin, labels in rows:
-        train, val, test = dataset.parts(one["split"], one["split_seed"])  # type: ignore[union-attr]
+        train, val, test = dataset.parts(one["split"], one["split_seed"])
         own = OneGraph(replace(graph, train=train, val=val, test=test))
         model = build_model(one | {"memory": "full"}, own.probe, dataset.num_classes)
         identity = identity_of(one, rewired.data_hash)

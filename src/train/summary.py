@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from src.measures.diagnosis import shown
 from src.statistics import counted, summarize
 from src.tracking.ui import how_to_see
 from src.train.result import Result
@@ -25,7 +26,8 @@ def summary(result: Result) -> str:
     for label, name in (("dirichlet energy", "dirichlet_energy"), ("effective rank", "effective_rank")):
         curve = result.curves.get(name)
         if curve:
-            lines.append(f"  {label:17} layer 0: {curve[0]:.4g}, layer {len(curve) - 1}: {curve[-1]:.4g}")
+            first, last = shown(curve[0], ".4g"), shown(curve[-1], ".4g")
+            lines.append(f"  {label:17} layer 0: {first}, layer {len(curve) - 1}: {last}")
     lines.append(f"  verdict           {result.diagnosis.verdict}: {result.diagnosis.evidence}")
     lines.append(f"  recorded          {result.uri}, run {result.run_id}")
     lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")

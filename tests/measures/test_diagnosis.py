@@ -56,7 +56,8 @@ def test_skill_is_measured_against_chance() -> None:
         ((20.0, 1.0), (0.4, 0.2), "under-fitted"),  # what is left is not smooth: the quotient is still half
         ((24.0, 8.0), (0.4, 0.099), "over-smoothed"),  # a third, and a little less than a quarter
         ((24.0, 8.0), (0.4, 0.101), "under-fitted"),
-        ((0.0, 0.0), (NAN, NAN), "under-fitted"),  # states of zero tell nothing
+        ((NAN, NAN), (NAN, NAN), "under-fitted"),  # states of zero tell nothing
+        ((20.0, NAN), (0.4, NAN), "under-fitted"),
     ],
 )
 def test_rank_and_quotient_have_to_fall_each_and_together(
@@ -135,7 +136,7 @@ def test_the_order_of_the_rules() -> None:
     dead = COLLAPSED | {"gradient_norm_first_epoch": [0.0, 1e-9, 1.0, 1.0]}
     assert diagnose(0.5, 0.5, 0.5, dead).verdict == "over-smoothed"
     assert diagnose(1.0, 0.9, 0.5, dead).verdict == "healthy"  # it has learnt
-    assert diagnose(1.0, 0.9, 0.5, dead | {"effective_rank": [1.0, NAN, 1.0]}).verdict == "diverged"
+    assert diagnose(1.0, 0.9, 0.5, dead | {"dirichlet_energy": [1.0, NAN, 1.0]}).verdict == "diverged"
 
 
 @pytest.mark.parametrize(("train", "val"), [(None, 0.5), (0.5, None), (NAN, 0.5), (0.5, NAN)])
@@ -143,11 +144,17 @@ def test_a_loss_that_stopped_being_a_number(train: float | None, val: float | No
     assert verdict(train, val) == "diverged"
 
 
-@pytest.mark.parametrize("name", ["dirichlet_energy", "effective_rank"])
 @pytest.mark.parametrize("value", [NAN, INF])
-def test_a_state_that_is_not_finite(name: str, value: float) -> None:
-    found = diagnose(1.0, 1.0, 0.5, ALIVE | {name: [1.0, value, value]})
+def test_a_state_that_is_not_finite(value: float) -> None:
+    found = diagnose(1.0, 1.0, 0.5, ALIVE | {"dirichlet_energy": [1.0, value, value]})
     assert found == Diagnosis("diverged", "the state after layer 1 is not finite")
+
+
+def test_a_state_of_zero_has_no_rank_and_is_not_diverged() -> None:
+    dead = {"dirichlet_energy": [1.0, 0.5, 0.0, 0.0], "effective_rank": [9.0, 4.0, NAN, NAN]}
+    found = diagnose(0.5, 0.5, 0.5, ALIVE | dead | {"rayleigh_quotient": [0.5, 0.4, NAN, NAN]})
+    assert found.verdict == "under-fitted"
+    assert "Rayleigh quotient 0.4 to undefined, energy 0.5 to 0, rank 4 to undefined" in found.evidence
 
 
 @pytest.mark.parametrize("missing", ["effective_rank", "rayleigh_quotient", "gradient_norm_first_epoch"])
@@ -159,6 +166,13 @@ def test_without_its_measures_nothing_is_said(missing: str) -> None:
 
 def test_a_dead_gradient_is_told_without_the_other_measures() -> None:
     assert diagnose(0.5, 0.5, 0.5, {"gradient_norm_first_epoch": [0.0, 1e-9, 1.0, 1.0]}).verdict == "untrainable"
+
+
+@pytest.mark.parametrize("start", [[1.0, 1.0, 1.0, 1.0], [0.0, 1e-9, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+def test_the_verdict_reads_the_gradient_after_the_first_epoch(start: list[float]) -> None:
+    dead = [0.0, 1e-9, 1.0, 1.0]
+    assert verdict(0.5, 0.5, gradient_norm_at_start=start) == "under-fitted"
+    assert verdict(0.5, 0.5, gradient_norm_at_start=start, gradient_norm_first_epoch=dead) == "untrainable"
 
 
 @pytest.mark.parametrize("gradient", [[0.0, 0.0, 0.0, 0.0], [NAN, NAN, NAN, NAN]])
@@ -175,11 +189,17 @@ def test_a_shallow_network_has_one_state_to_judge(depth: int) -> None:
 
 
 def test_the_evidence_holds_the_numbers() -> None:
-    found = diagnose(0.612, 0.5, 0.25, COLLAPSED | {"gradient_norm_first_epoch": [1e-8, 2e-7, 1.0, 1.0]})
-    assert found.evidence == (
+    after = COLLAPSED | {"gradient_norm_first_epoch": [1e-8, 2e-7, 1.0, 1.0]}
+    states = (
         "training score 61.2 % (guessing 25.0 %); layer 1 to 2: Rayleigh quotient 0.4 to 0.001,"
-        " energy 1 to 0.8, rank 20 to 1.2; gradient at the first layer after one epoch 2.0e-07 of the last layer's"
+        " energy 1 to 0.8, rank 20 to 1.2; gradient at the first layer "
     )
+    share = ", as a share of the last layer's"
+    both = diagnose(0.612, 0.5, 0.25, after | {"gradient_norm_at_start": [1e-6, 4e-5, 1.0, 2.0]})
+    assert both.evidence == f"{states}2.0e-05 before the first step and 2.0e-07 after the first epoch{share}"
+    assert (
+        diagnose(0.612, 0.5, 0.25, after).evidence == f"{states}2.0e-07 after the first epoch{share}"
+    )  # older records
     assert "validation 87.5 %" in diagnose(1.0, 0.875, 0.25, ALIVE).evidence
     assert "needs the measures" in diagnose(0.5, 0.5, 0.5, {}).evidence
 

@@ -124,3 +124,12 @@ def test_roc_auc_counts_the_pairs_in_order_however_large_the_logits(size: float,
         first, second = (margin[nodes][graph.y[nodes] == label] for label in (1, 0))
         in_order = float((first[:, None] > second).double().mean())
         assert float(model.scores[f"{part}_roc_auc"]) == pytest.approx(in_order)
+
+
+@pytest.mark.filterwarnings("ignore:No (positive|negative) samples")
+def test_roc_auc_of_one_class_is_not_a_number(settings: Any) -> None:
+    model = GCN(replace(settings(2, roc_auc=True), out_channels=2))
+    logits = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    for label in (0, 1):
+        assert model.score("val", logits, torch.full((6,), label))["val_roc_auc"].isnan()
+    assert model.score("val", logits, torch.arange(6) % 2)["val_roc_auc"].isfinite()

@@ -1,6 +1,7 @@
 """What is done and what is left to do."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -97,3 +98,16 @@ def test_a_rewiring_is_part_of_the_data(study: Study, data: str) -> None:
     plan = make_plan(study.cells("depth=2", "seed=0", lines=lines), [], same_code=False)
     plain, once, again = (plan.data[cell.hash] for cell in plan.cells)
     assert plain == data != once == again
+
+
+def test_a_split_on_which_the_metric_is_undefined_is_refused_before_any_run(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = study.cells("depth=2", "split=0,1", "dataset.metric=roc_auc", lines={"GCN": "model=gcn"})
+    dataset, data_hash = load(cells[0].settings["dataset"])
+    make_plan(cells, [], same_code=False)
+    val = dataset.val.clone()
+    val[1] &= dataset.y == 0
+    monkeypatch.setattr("src.study.plan.load", lambda _: (replace(dataset, val=val), data_hash))
+    with pytest.raises(UserError, match="ROC-AUC is undefined on the validation part of split=1"):
+        make_plan(cells, [], same_code=False)

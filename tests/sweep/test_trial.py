@@ -101,6 +101,14 @@ def test_a_trial_that_diverges(sweep: Sweep, begin: Begin, objective: Any, state
     assert sweep.children()["0"].tags["outcome"] == "diverged"
 
 
+def test_an_objective_that_is_not_a_number(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, task = begin(sweep.search("epochs=3", objective=["val_acc", "dirichlet_energy"]))
+    monkeypatch.setattr("src.sweep.trial.layer_measures", lambda *_: {"dirichlet_energy": [math.nan]})
+    outcome, sentence = work(task, 1)
+    assert (outcome, sentence.partition(", ")[2]) == ("undefined", "dirichlet_energy is not a number")
+    assert last(study).state == TrialState.FAIL and last(study).user_attrs["reason"] == sentence
+
+
 def test_a_setting_that_the_network_refuses(sweep: Sweep, begin: Begin) -> None:
     search = sweep.search("model=acmp", "model.step_size=50", "model.repulsion=interval(0, 3)")
     study, task = begin(search)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from src.errors import UserError
 from src.train.callbacks import BestState, EpochBar, FirstEpoch, Recorder, Saver
 
 
@@ -118,12 +119,31 @@ def test_recorder_sends_every_epoch_exactly_once() -> None:
     assert third.logged == [6, 7]
 
 
-def test_first_epoch_measures_once() -> None:
-    calls: list[int] = []
-    callback = FirstEpoch(lambda: calls.append(1) or [0.5])  # type: ignore[func-returns-value]
+def test_first_epoch_measures_before_the_first_step_and_after_the_first_epoch() -> None:
+    calls: list[float] = []
+
+    def measure() -> list[float]:
+        calls.append(len(calls) + 0.5)
+        return calls[-1:]
+
+    callback = FirstEpoch(measure)
+    callback.on_train_start(trainer(0), model())
     for epoch in range(3):
         callback.on_train_epoch_end(trainer(epoch), model())
-    assert (calls, callback.result) == ([1], [0.5])
+    assert (calls, callback.start, callback.result) == ([0.5, 1.5], [0.5], [1.5])
+    resumed = FirstEpoch(measure)
+    resumed.load_state_dict(callback.state_dict())
+    resumed.on_train_start(trainer(3), model())
+    assert (len(calls), resumed.start, resumed.result) == (2, [0.5], [1.5])
+    resumed.load_state_dict({"result": [1.5]})  # of a checkpoint from before the first was measured
+    assert resumed.start == []
+
+
+def test_a_monitor_without_a_value_is_refused() -> None:
+    callback = BestState("val_roc_auc", 10)
+    seen = model(train_loss=1.0, val_loss=1.0, val_roc_auc=float("nan"))
+    with pytest.raises(UserError, match="monitor=val_roc_auc is undefined"):
+        callback.on_train_epoch_end(trainer(0), seen)
 
 
 def test_where_no_terminal_shows_the_bar_a_line_comes_every_half_minute(

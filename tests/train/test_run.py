@@ -5,12 +5,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
 from src.errors import UserError
+from src.settings import compose_settings
 from src.tracking.run import TrackedRun
 from src.train.member import lightning_checkpoint
+from src.train.replicas import run_replicas
 from src.train.run import run
 from tests.train.conftest import REWIRED, TREE, Compose, history
 
@@ -85,6 +88,32 @@ def test_roc_auc_needs_two_classes(settings: Compose) -> None:
     chosen["dataset"]["metric"] = "roc_auc"
     with pytest.raises(UserError, match="two classes"):
         run(chosen)
+
+
+@pytest.fixture
+def one_class_a_part(tmp_path: Path) -> str:
+    """60 nodes, classes alternating, validation on even nodes, test on odd ones."""
+    node = np.arange(60)
+    train, even = node < 20, node % 2 == 0
+    path = tmp_path / "g.npz"
+    np.savez(
+        path, node_features=np.eye(60), node_labels=node % 2, edges=np.stack([node, (node + 1) % 60], 1),
+        train_masks=train[None], val_masks=(~train & even)[None], test_masks=(~train & ~even)[None],
+    )  # fmt: skip
+    return str(path)
+
+
+def test_roc_auc_of_a_part_with_one_class_is_refused_before_training(settings: Compose, one_class_a_part: str) -> None:
+    path = f"dataset.path={one_class_a_part}"
+    typed = ["dataset.metric=roc_auc", "monitor=val_roc_auc", "model=gcn", "depth=2", "epochs=2"]
+    chosen = settings()
+    own = compose_settings(["dataset=npz", path, *typed, "progress=false", "trainer.threads=1"])
+    own["tracking"] = chosen["tracking"]
+    with pytest.raises(UserError, match="ROC-AUC is undefined on the validation part of split=0"):
+        run(own)
+    with pytest.raises(UserError, match="ROC-AUC is undefined on the validation part of split=0"):
+        list(run_replicas([own, own | {"seed": 1}], [{}, {}]))
+    assert MlflowClient(chosen["tracking"]["uri"]).search_runs(["0", "1"]) == []
 
 
 def test_a_rewiring_of_seed_another_is_another_run_and_the_same_again_is_the_same(settings: Compose) -> None:

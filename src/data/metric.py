@@ -1,0 +1,31 @@
+"""Whether the score of a dataset is defined on every part of a split."""
+
+from typing import Any
+
+from src.data.dataset import Dataset
+from src.data.graph_set import GraphSet
+from src.errors import UserError
+
+PARTS = ("training", "validation", "test")
+
+
+def check_metric(dataset: Dataset | GraphSet, settings: dict[str, Any]) -> None:
+    """Refuse ROC-AUC on a split where all nodes of a part are of one class: there is no pair of classes to order.
+
+    Args:
+        settings: as for `src.train.run.run`.
+
+    Raises:
+        UserError: a part is such, or as `Dataset.parts`.
+    """
+    if settings["dataset"]["metric"] != "roc_auc":
+        return
+    split, seed = settings["split"], settings["split_seed"]
+    for name, nodes in zip(PARTS, dataset.parts(split, seed), strict=True):
+        classes = dataset.y[nodes].unique().tolist()
+        if len(classes) == 1:
+            which = f"split=random split_seed={seed}" if split == "random" else f"split={split}"
+            raise UserError(
+                f"ROC-AUC is undefined on the {name} part of {which}, which has class {classes[0]} alone:"
+                " use a split with both classes in every part, or dataset.metric=accuracy"
+            )
