@@ -75,6 +75,7 @@ class Member:
         self.seconds = self.recorder.seconds
         self.best.on_train_start(NO_TRAINER, self.model)
         self.recorder.on_train_start(NO_TRAINER, self.model)
+        self.first.on_train_start(SimpleNamespace(current_epoch=self.epochs), self.model)
 
     @property
     def ended(self) -> bool:

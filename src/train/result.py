@@ -97,6 +97,7 @@ def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: l
         result.scores["edge_homophily"] = edge_homophily(graph.edge_index, graph.y)
     else:
         result.scores["task_range"] = batches.task_range
+    result.curves["gradient_norm_at_start"] = fit.first.start
     result.curves["gradient_norm_first_epoch"] = fit.first.result
     by_layer = [name for name in measures if name != "sensitivity"]
     result.curves |= layer_measures(

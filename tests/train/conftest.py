@@ -16,7 +16,8 @@ Compose = Callable[..., dict[str, Any]]
 SMALL = ["dataset=csbm", "dataset.nodes=120", "progress=false", "trainer.threads=1"]
 CURVES = (
     "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
-    "mean_average_distance", "effective_rank", "gradient_norm", "gradient_norm_first_epoch",
+    "mean_average_distance", "effective_rank", "gradient_norm", "gradient_norm_at_start",
+    "gradient_norm_first_epoch",
 )  # fmt: skip
 REWIRED = ("dataset.nodes=60", "model=gcn", "depth=3", "epochs=4", "measures=[dirichlet_energy]")
 TREE = ("dataset=tree_neighbors_match", "dataset.radius=2", "recipe=none", "hidden=8", "epochs=4")

@@ -59,7 +59,7 @@ def test_it_stops_where_it_would_by_itself(
     assert member.ended and member.best.epoch == best and member.best.diverged == diverged
     assert sent == list(range(seen))
     assert member.seconds == member.recorder.seconds == 0.5 * seen
-    assert len(member.first.result) == 3  # gradients of the first epoch, layers 0 to 2
+    assert len(member.first.start) == len(member.first.result) == 3  # gradients, layers 0 to 2
 
 
 def test_it_goes_on_from_its_checkpoint(member: Member) -> None:

@@ -7,7 +7,11 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
+from src.data.prepare import load
+from src.data.rewire import rewire
 from src.settings import flatten
+from src.train.build import build_model
+from src.train.gradients import training_gradient_norms
 from src.train.identity import checkpoint_folder
 from src.train.run import run
 from tests.train.conftest import CURVES, REWIRED, TREE, Compose, history
@@ -38,6 +42,17 @@ def test_the_record_keeps_the_contract_of_metric_names(settings: Compose) -> Non
     assert recorded.data.tags["command_line"] == "depth=3"
     assert recorded.data.params == {key: str(value) for key, value in flatten(chosen).items()}
     assert 0 < result.scores["active_edges"] < result.scores["base_edges"]
+
+
+def test_gradients_are_recorded_before_the_first_step_after_the_first_epoch_and_at_the_end(settings: Compose) -> None:
+    chosen = settings("model=gcn", "depth=3", "epochs=2", "dropout=0.5")
+    result = run(chosen)
+    dataset, data_hash = load(chosen["dataset"])
+    graph = rewire(dataset, data_hash, chosen).graph
+    untrained = build_model(chosen, graph, dataset.num_classes)
+    at_start = training_gradient_norms(untrained, graph)
+    assert result.curves["gradient_norm_at_start"] == pytest.approx(at_start, rel=1e-6)
+    assert result.curves["gradient_norm_first_epoch"] != pytest.approx(at_start, rel=1e-3)
 
 
 def test_artifacts_and_final_checkpoint(settings: Compose, tmp_path: Path) -> None:
