@@ -1,18 +1,23 @@
 """`python -m src.report study=cora`: a recorded study as tables, figures and one page, in results/STUDY.
 
 study=NAME             what was given to `python -m src.study`, study=NAME or name=NAME; `quick` if left out
-tracking.uri=URI       where it was recorded; mlflow.db at the project root if left out
+tracking.uri=URI       where it was recorded; MLFLOW_TRACKING_URI or mlflow.db at the project root if left out
 tracking.experiment=NAME
 """
 
+import os
 import sys
-from pathlib import Path
 
+from src.address import Address
 from src.cli import guarded
 from src.errors import UserError
 from src.tracking.store import check_store, store_uri
 
-SETTINGS = {"study": "quick", "tracking.uri": "", "tracking.experiment": "depthlab"}
+SETTINGS = {
+    "study": "quick",
+    "tracking.uri": "",
+    "tracking.experiment": os.environ.get("MLFLOW_EXPERIMENT_NAME", "depthlab"),
+}
 
 
 def main() -> None:
@@ -29,14 +34,14 @@ def main() -> None:
         settings[key] = value
     uri = store_uri(settings["tracking.uri"])
     check_store(uri)
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite") and not database.is_file():
+    database = Address.of(uri).file
+    if database and not database.is_file():
         raise UserError(f"there is no database {database}: run a study, or give the one that holds it, tracking.uri=")
 
     from src.report.write import write_report
     from src.tracking.search import Records
 
-    for path in write_report(Records(uri, settings["tracking.experiment"]), settings["study"]):
+    for path in write_report(Records(uri, settings["tracking.experiment"], create=False), settings["study"]):
         print(path)
 
 

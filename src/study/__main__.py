@@ -21,6 +21,7 @@ from src.replicas import check_replicas
 from src.settings import NOT_THE_EXPERIMENT
 from src.study.grid import AXES, expand
 from src.tracking.store import check_store, store_uri
+from src.typed import for_hydra
 from src.validation import check_limits
 
 OWN = {key.split(".")[0] for key in STUDY_KNOBS}
@@ -28,7 +29,7 @@ OWN = {key.split(".")[0] for key in STUDY_KNOBS}
 
 def main() -> None:
     """Compose and check all cells cheaply, then import the heavy libraries and run."""
-    typed = [word for word in sys.argv[1:] if word not in ("-m", "--multirun")]  # a study is one anyway
+    typed = [word for word in for_hydra(sys.argv[1:]) if word not in ("-m", "--multirun")]  # a study is one anyway
     if {"-h", "--help"}.intersection(typed):
         print(__doc__ + "\n" + (CONF / "study.yaml").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
         return

@@ -23,6 +23,7 @@ from src.study.grid import values_of
 from src.sweep.search import Search, make_search
 from src.sweep.space import grid, read_space
 from src.tracking.store import check_store, store_uri
+from src.typed import for_hydra
 from src.validation import check_limits
 
 OWN = {key.split(".")[0] for key in SWEEP_KNOBS}
@@ -30,7 +31,7 @@ OWN = {key.split(".")[0] for key in SWEEP_KNOBS}
 
 def main() -> None:
     """Compose and check everything that can be checked cheaply, then import the heavy libraries and search."""
-    typed = sys.argv[1:]
+    typed = for_hydra(sys.argv[1:])
     if {"-h", "--help"}.intersection(typed):
         print(__doc__ + "\n" + (CONF / "sweep.yaml").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
         return

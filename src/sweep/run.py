@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import optuna
 from omegaconf import DictConfig
 from optuna.trial import TrialState
 
+from src.address import STORAGE, recordable
 from src.config import ROOT
 from src.data.prepare import load
 from src.data.rewire import rewire
@@ -57,9 +59,9 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     quiet_libraries()
     tracking = search.config.tracking
     records = Records(tracking.uri, tracking.experiment)
-    address = config.storage or str(ROOT / "sweeps" / f"{name}.journal")
-    if "://" not in address:
-        address = str(Path(address).absolute())  # the workers of a cluster have folders of their own
+    address = config.storage or os.environ.get(STORAGE) or str(ROOT / "sweeps" / f"{name}.journal")
+    # absolute, for the workers of a cluster have folders of their own
+    address = recordable(address, "storage") if "://" in address else str(Path(address).absolute())
     content = search.content() | {"data": checked(search)}
     pruner = make_pruner(config.pruner, search.config.epochs, len(search.points()))
     study = open_study(open_storage(address), name, search.directions, content, pruner)

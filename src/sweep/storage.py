@@ -6,7 +6,6 @@ its settings wait, with the trainings that it had finished, for whoever asks nex
 
 import logging
 import os
-import re
 import socket
 import threading
 import time
@@ -25,9 +24,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import IntegrityError
 
+from src.address import Address
+from src.database import check_database, first_line, usable
 from src.errors import UserError
 from src.sweep.space import Knob
-from src.tracking.store import first_line
 
 ALIVE_SECONDS, DEAD_SECONDS = 30.0, 300.0  # between signs of life, and without one before another machine takes over
 UNOWNED_SECONDS = 10.0  # between asking for a trial and saying whose it is, on a slow network
@@ -65,33 +65,37 @@ def open_storage(address: str) -> Any:
     Raises:
         UserError: it cannot be used.
     """
-    said = re.sub(r"(//[^:/@]*):[^@]*@", r"\1:***@", address)  # no password on the screen
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if "://" in address:
+        return _open_database(Address.of(address, "storage"))
+    path = Path(address).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if "://" in address:
-            return _open_database(address)
-        path = Path(address).absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             with path.open("rb") as file:
                 first = file.read(len(FIRST))
             if not FIRST.startswith(first):
                 raise ValueError(f"a journal does not begin with {first!r}")
         return optuna.storages.JournalStorage(JournalFileBackend(str(path), _Lock(path)))  # type: ignore[arg-type]
-    except ImportError as error:  # Optuna's own, for that of the driver
-        driver = getattr(error.__cause__ or error, "name", None)
-        raise UserError(f"storage={said} needs a driver that is not installed: pip install {driver}") from None
+    except (ValueError, KeyError):
+        raise UserError(f"{address} is not a journal of trials: name another, storage=FILE.journal") from None
+
+
+def _open_database(address: Address) -> Any:
+    if address.scheme.startswith("sqlite"):
+        _ = address.file  # refuses one that is none
+    check_database(address)
+    try:
+        return _create_tables(usable(address).render_as_string(hide_password=False))
     except Exception as error:
-        origin = type(error).__module__.partition(".")[0]
-        if origin in ("sqlalchemy", "optuna"):
-            raise UserError(f"no database answers at storage={said}: {first_line(error)}") from None
-        if isinstance(error, ValueError | KeyError) and "://" not in address:
-            raise UserError(f"{address} is not a journal of trials: name another, storage=FILE.journal") from None
+        if type(error).__module__.partition(".")[0] in ("sqlalchemy", "optuna"):
+            told = address.hide(first_line(error))
+            raise UserError(f"no database answers at storage={address}: {told}") from None
         raise
 
 
-def _open_database(address: str) -> Any:
+def _create_tables(address: str) -> Any:
     """Optuna makes its tables at the first opening, and fails if another command is at it at the same moment."""
     for _ in range(CREATE_TRIES):
         try:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from src.address import Address, recordable
+from src.database import first_line
 from src.errors import ResumeError, UserError
-from src.tracking.store import first_line, open_store
+from src.tracking.store import open_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,8 +49,8 @@ class TrackedRun:
         tags: Mapping[str, str],
         run_id: str | None = None,
     ) -> None:
-        self.uri, self.name, self.resumed = uri, name, run_id is not None
-        self.client, self.experiment_id = open_store(uri, experiment)
+        self.uri, self.name, self.resumed = recordable(uri), name, run_id is not None
+        self.client, self.experiment_id = open_store(self.uri, experiment)
         self._buffer: list[Metric] = []
         self._flushed = time.monotonic()
         with self._answering():
@@ -142,6 +144,6 @@ class TrackedRun:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 raise ResumeError(f"the run to go on with is not in {self.uri}: start it without ckpt") from None
             raise UserError(
-                f"the tracking store {self.uri} does not take the run: {first_line(error)};"
+                f"the tracking store {self.uri} does not take the run: {Address.of(self.uri).hide(first_line(error))};"
                 " once it does, go on with the same command and ckpt=last"
             ) from None

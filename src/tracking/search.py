@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
+from src.address import Address, recordable
+from src.database import first_line
 from src.errors import UserError
-from src.tracking.store import first_line, open_store
+from src.tracking.store import open_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -52,13 +54,16 @@ class Recorded:
 class Records:
     """The runs of one experiment.
 
+    Args:
+        create: database and experiment if they are not there yet.
+
     Raises:
         UserError: here and in every method: the store refuses.
     """
 
-    def __init__(self, uri: str, experiment: str) -> None:
-        self.uri, self.experiment = uri, experiment
-        self.client, self.experiment_id = open_store(uri, experiment)
+    def __init__(self, uri: str, experiment: str, create: bool = True) -> None:
+        self.uri, self.experiment = recordable(uri), experiment
+        self.client, self.experiment_id = open_store(self.uri, experiment, create)
 
     def runs(self, condition: str = "") -> list[Recorded]:
         """All runs that meet an MLflow filter such as `tags.kind = 'study'`, the oldest first."""
@@ -108,7 +113,8 @@ class Records:
         try:
             yield
         except MlflowException as error:
-            raise UserError(f"the tracking store {self.uri} does not answer: {first_line(error)}") from None
+            told = Address.of(self.uri).hide(first_line(error))
+            raise UserError(f"the tracking store {self.uri} does not answer: {told}") from None
 
 
 def _recorded(run: "Run") -> Recorded:

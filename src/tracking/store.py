@@ -1,64 +1,66 @@
-"""Where runs are recorded: a SQLite file by default, any MLflow server by one setting."""
+"""Where runs are recorded: a SQLite file by default, any MLflow server or database by one setting."""
 
 import logging
 import os
-import socket
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from src.address import TRACKING, Address, recordable, sqlite_address
 from src.config import ROOT
+from src.database import KINDS, check_database, first_line, missing_driver, usable
 from src.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-CONNECT_SECONDS = 3.0
+CONNECT_SECONDS = 5.0
+DATABASE = ROOT / "mlflow.db"
+PROBE = "/api/2.0/mlflow/experiments/search"  # what a server is asked for to see that it is MLflow's
 
 
 def store_uri(uri: str | None) -> str:
-    """The address as given, or the SQLite file at the project root with its absolute path."""
-    return uri or f"sqlite:///{ROOT / 'mlflow.db'}"
+    """The address as it is recorded: that given, else MLFLOW_TRACKING_URI, else the SQLite file at the project root.
+
+    A password in it is masked; the environment holds the usable address, see `src.address`.
+    """
+    return recordable(uri or os.environ.get(TRACKING) or sqlite_address(DATABASE))
 
 
 def check_store(uri: str) -> None:
-    """Say at once, before anything heavy is imported, that a store cannot be used.
+    """Say within seconds that a store cannot be used.
 
     Raises:
-        UserError: the scheme is unknown, no server answers, or the database's folder is not there or not writable.
+        UserError: the scheme is unknown, no server or database answers or it refuses, or the file cannot be written.
     """
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https"):
-        try:
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-            socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
-        except (OSError, ValueError):  # ValueError: a port that is no number, or too large
-            raise UserError(
-                f"no MLflow server answers at {uri}: start it (`make ui` starts a local one)"
-                " or leave tracking.uri out to record in mlflow.db"
-            ) from None
-    elif parts.scheme == "sqlite":
-        path = Path(uri.removeprefix("sqlite:///"))
-        folder = path.absolute().parent
-        if not uri.startswith("sqlite:///") or path == Path() or path.is_dir():
-            raise UserError(f"tracking.uri must name a database file, sqlite:///PATH/mlflow.db, got {uri}")
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise UserError(f"cannot write a database in {folder}: create the folder or set another tracking.uri")
-    elif parts.scheme.partition("+")[0] not in ("postgresql", "mysql", "mssql"):
+    address = Address.of(uri)
+    if address.is_server:
+        _check_server(address)
+    elif (path := address.file) is not None:
+        if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+            raise UserError(f"cannot write a database in {path.parent}: create the folder or set another tracking.uri")
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            verb = "write" if os.access(path, os.R_OK) else "read"
+            raise UserError(f"cannot {verb} the database {path}: change its permissions or set another tracking.uri")
+    elif address.scheme.partition("+")[0] in KINDS:
+        check_database(address)
+    else:
         raise UserError(
-            f"tracking.uri must begin with sqlite:///, http://, https://, postgresql:// or mysql://, got {uri}"
+            "tracking.uri must begin with sqlite:///, http://, https://, postgresql:// or mysql://,"
+            f" got {address.hide(uri)}"
         )
 
 
-def open_store(uri: str, experiment: str) -> "tuple[MlflowClient, str]":
-    """A client and the experiment's id; creates database and experiment if they are not there yet.
+def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowClient, str]":
+    """A client and the experiment's id.
 
     Safe to call from several processes at once: a lock beside the SQLite file keeps two from creating it together.
 
+    Args:
+        create: database and experiment if they are not there yet.
+
     Raises:
-        UserError: the store refuses.
+        UserError: the store refuses, or something is not there and is not to be created.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -68,35 +70,91 @@ def open_store(uri: str, experiment: str) -> "tuple[MlflowClient, str]":
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # it prints stack traces of what it raises anyway
-    is_file = uri.startswith("sqlite:///")
-    path = Path(uri.removeprefix("sqlite:///")).absolute()
+    if not experiment.isprintable():
+        raise UserError(f"tracking.experiment must be one line of printable characters, got {experiment!r}")
+    address = Address.of(uri)
     try:
-        if not is_file:
-            client = MlflowClient(uri)
-            return client, _experiment_id(client, experiment, None)
-        with FileLock(f"{path}.lock"):
-            client = MlflowClient(uri)
-            return client, _experiment_id(client, experiment, (path.parent / "mlartifacts").as_uri())
+        if (path := address.file) is not None:
+            from src.tracking import sqlite
+
+            with FileLock(f"{path}.lock"):
+                if sqlite.is_absent(path):
+                    if not create:
+                        raise UserError(f"there is no database {path}")
+                    sqlite.create(path)
+                sqlite.move_artifacts(path)
+                with sqlite.no_stray_folder(path):
+                    client = MlflowClient(sqlite_address(path))
+                return client, _experiment_id(client, address, experiment, sqlite.artifacts_of(path), create)
+        if not address.is_server:
+            check_database(address)
+            client = MlflowClient(usable(address).render_as_string(hide_password=False))
+        else:
+            client = MlflowClient(address.secret)
+        return client, _experiment_id(client, address, experiment, None, create)
     except MlflowException as error:
-        raise UserError(f"the tracking store {uri} refuses: {first_line(error)}") from None
+        raise UserError(refusal(address, error)) from None
     except ModuleNotFoundError as error:
-        raise UserError(f"tracking.uri={uri} needs a driver that is not installed: pip install {error.name}") from None
+        raise UserError(missing_driver(address, error)) from None
     except Exception as error:
         if type(error).__module__.startswith("sqlalchemy"):
-            raise UserError(f"{uri} is not a usable database: {first_line(error)}") from None
+            raise UserError(f"{address} is not a usable database: {address.hide(first_line(error))}") from None
         raise
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error that may be long."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def refusal(address: Address, error: Exception) -> str:
+    """The sentence for what MLflow raises."""
+    if "out-of-date database schema" in str(error):
+        return (
+            f"the tracking store {address} was made by another version of MLflow: save a copy of it, then run"
+            " `mlflow db upgrade` with its address"
+        )
+    return f"the tracking store {address} refuses: {address.hide(first_line(error))}"
 
 
-def _experiment_id(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+def _check_server(address: Address) -> None:
+    """Ask as MLflow's own client does: with its proxies, certificates and credentials."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    try:
+        credentials = get_default_host_creds(address.secret)
+        answer = http_request(
+            credentials, PROBE, "GET", max_retries=0, timeout=CONNECT_SECONDS, raise_on_status=False,
+            params={"max_results": 1},
+        )  # fmt: skip
+    except (MlflowException, ValueError, OSError) as error:
+        told = address.hide(first_line(error))
+        reason = "in time" if "timed out" in told.lower() else f"({told})" if "Max retries" not in told else ""
+        raise UserError(
+            f"no MLflow server answers at {address}{' ' * bool(reason)}{reason}: start it (`make ui` starts a local"
+            " one) or leave tracking.uri out to record in mlflow.db"
+        ) from None
+    if answer.status_code in (401, 403):
+        raise UserError(
+            f"the server at {address} refuses ({answer.status_code}): give credentials as MLFLOW_TRACKING_USERNAME and"
+            " MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    try:
+        experiments = answer.status_code == 200 and isinstance(answer.json(), dict)
+    except ValueError:
+        experiments = False
+    if not experiments:
+        raise UserError(
+            f"what answers at {address} is not a working MLflow server (status {answer.status_code}): correct"
+            " tracking.uri, or mend the server"
+        )
+
+
+def _experiment_id(client: "MlflowClient", address: Address, name: str, artifacts: str | None, create: bool) -> str:
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is None:
+        if not create:
+            raise UserError(f"there is no experiment {name} in {address}: correct tracking.experiment or tracking.uri")
         try:
             return str(client.create_experiment(name, artifact_location=artifacts))
         except MlflowException:  # another machine was faster

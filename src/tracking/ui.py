@@ -7,10 +7,13 @@ import argparse
 import os
 import socket
 import sys
+from pathlib import Path
 from urllib.parse import quote
 
+from src.address import TRACKING, Address
 from src.config import ROOT
 from src.errors import UserError
+from src.tracking.sqlite import ARTIFACTS
 from src.tracking.store import check_store, open_store, store_uri
 
 HOST, UI_PORT = "127.0.0.1", 5000
@@ -25,34 +28,48 @@ def chart_link(port: int, experiment_id: str) -> str:
 
 def how_to_see(uri: str, experiment_id: str, run_id: str) -> str:
     """Where the metrics of one run are drawn, by epoch or, where the step is a layer, by layer."""
-    page = f"#/experiments/{experiment_id}/runs/{run_id}/model-metrics"
-    if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/{page}"
-    return f"{_serve(uri)}, then http://{HOST}:{UI_PORT}/{page}"
+    return _page(uri, f"#/experiments/{experiment_id}/runs/{run_id}/model-metrics")
 
 
-def _serve(uri: str) -> str:
-    return "make ui" if uri == store_uri(None) else f'make ui ARGS="--uri {uri}"'
+def _page(uri: str, page: str) -> str:
+    address = Address.of(uri)
+    if address.is_server:
+        return f"{address.link}/{page}"
+    if uri == store_uri(None):
+        serve = "make ui" if uri == str(address.secret) else f"make ui with {TRACKING} set to the address"
+    else:
+        serve = f'make ui ARGS="--uri {uri}"'
+    return f"{serve}, then http://{HOST}:{UI_PORT}/{page}"
 
 
 def how_to_compare(uri: str, experiment_id: str, study: str) -> str:
     """Where the lines of a study are drawn against depth."""
     lines = quote(f"tags.kind = 'study' and tags.study = '{study}'")
     page = f"runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter={lines}"
-    if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/{page}"
-    return f"{_serve(uri)}, then http://{HOST}:{UI_PORT}/#/experiments/{experiment_id}/{page}"
+    return _page(uri, f"#/experiments/{experiment_id}/{page}")
 
 
-def server_command(port: int, uri: str) -> list[str]:
-    """MLflow's server with one worker, bound to this machine."""
+def server_command(port: int, artifacts: Path) -> list[str]:
+    """MLflow's server with one worker, bound to this machine; its address of the records is in the environment."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    return [*command, "--backend-store-uri", uri, "--artifacts-destination", str(ROOT / "mlartifacts")]
+    return [*command, "--artifacts-destination", str(artifacts)]
 
 
-def server_environment() -> dict[str, str]:
-    """Without MLflow's job runners, a dozen processes that serve other uses, and without telemetry."""
-    return {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+def server_environment(uri: str) -> dict[str, str]:
+    """The address of the records, which the list of processes would show everyone; no job runners, no telemetry.
+
+    A SQLite file is named relative to its folder, where the server is started: MLflow would otherwise create a folder
+    with the name of the encoded path.
+    """
+    address = Address.of(uri)
+    backend = address.secret if address.file is None else f"sqlite:///{quote(address.file.name)}"
+    return {
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": backend,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a dozen processes that serve other uses
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONSAFEPATH": "1",  # nothing in that folder is imported
+    }
 
 
 def free_port(port: int) -> int:
@@ -71,11 +88,17 @@ def free_port(port: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m src.tracking.ui", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=UI_PORT)
-    parser.add_argument("--uri", help="database to show; mlflow.db at the project root if left out")
-    parser.add_argument("--experiment", default="depthlab", help="experiment that the link opens")
+    parser.add_argument(
+        "--uri", help=f"database to show; that of {TRACKING} or mlflow.db at the project root if left out"
+    )
+    usual = os.environ.get("MLFLOW_EXPERIMENT_NAME", "depthlab")
+    parser.add_argument("--experiment", default=usual, help="experiment that the link opens")
     options = parser.parse_args()
     try:
         port, uri = free_port(options.port), store_uri(options.uri)
+        address = Address.of(uri)
+        if address.is_server:
+            raise UserError(f"{address} is a server already: open {address.link}")
         check_store(uri)
         _, experiment_id = open_store(uri, options.experiment)
     except UserError as error:
@@ -85,8 +108,10 @@ def main() -> None:
     print(
         "charts of one run: click its name, then 'Model metrics'; the step of energy and rank is the layer", flush=True
     )
-    command = server_command(port, uri)
-    os.execve(command[0], command, server_environment())  # noqa: S606, the server takes this process's place
+    folder = address.file.parent if address.file else ROOT
+    os.chdir(folder)
+    command = server_command(port, folder / ARTIFACTS)
+    os.execve(command[0], command, server_environment(uri))  # noqa: S606, the server takes this process's place
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from src.train.identity import LAST, checkpoint_folder, resumable
 from src.train.launch import prepare_launch
 from src.train.place import place_of
 from src.train.signals import interruption
+from src.typed import for_hydra
 from src.validation import validate
 
 
@@ -54,6 +55,12 @@ def task(config: DictConfig) -> None:
         raise
 
 
+def prepare() -> None:
+    """Make ready what was typed, and where its jobs record."""
+    sys.argv[1:] = for_hydra(sys.argv[1:])
+    prepare_launch(sys.argv[1:])
+
+
 if __name__ == "__main__":
-    guarded(lambda: prepare_launch(sys.argv[1:]))
+    guarded(prepare)
     main(task)

@@ -242,9 +242,12 @@ def test_commands_that_make_a_database_at_the_same_moment(tmp_path: Path) -> Non
             "postgresql+psycopg://me:word@127.0.0.1:9/x",
             "no database answers at storage=postgresql+psycopg://me:***@127.",
         ),
-        ("foo://x", "no database answers at storage=foo://x: "),
-        ("mssql+foo://x", "no database answers at storage=mssql+foo://x: "),
-        ("mysql://127.0.0.1:9/x", "storage=mysql://127.0.0.1:9/x needs a driver that is not installed: pip install "),
+        ("foo://x", "storage=foo://x is not the address of a database: "),
+        ("mssql+foo://x", "storage=mssql+foo://x is not the address of a database: "),
+        (
+            "mysql://127.0.0.1:9/x",
+            "storage=mysql://127.0.0.1:9/x needs a driver that is not installed: pip install mysqlclient",
+        ),
     ],
 )
 def test_a_database_that_cannot_be_used_is_one_sentence(address: str, sentence: str) -> None:

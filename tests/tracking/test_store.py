@@ -8,7 +8,8 @@ from mlflow.tracking import MlflowClient
 
 from src.config import ROOT
 from src.errors import UserError
-from src.tracking.store import check_store, first_line, open_store, store_uri
+from src.settings import compose_settings
+from src.tracking.store import check_store, open_store, store_uri
 
 Opened = tuple[Path, list[int | None]]
 
@@ -83,13 +84,41 @@ def test_check_store_of_an_unknown_kind(uri: str) -> None:
         check_store(uri)
 
 
-@pytest.mark.parametrize("uri", ["postgresql://there/db", "mysql+pymysql://there/db", "mssql+pyodbc://there/db"])
-def test_check_store_leaves_databases_to_their_drivers(uri: str) -> None:
-    check_store(uri)
+@pytest.mark.parametrize("experiment", ["two\nlines", "a\ttab", "a\x1b[31mcolor"])
+def test_experiment_whose_name_is_not_one_line(experiment: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^tracking\.experiment must be one line of printable characters, got '"):
+        open_store(f"sqlite:///{tmp_path}/new.db", experiment)
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("error", "line"), [(ValueError("\n one\ntwo"), "one"), (ValueError(), "ValueError"), (KeyError("k"), "'k'")]
-)
-def test_first_line(error: Exception, line: str) -> None:
-    assert first_line(error) == line
+def test_without_create_nothing_is_created(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^there is no database .*new\.db$"):
+        open_store(f"sqlite:///{tmp_path}/new.db", "mine", create=False)
+    client, _ = open_store(uri, "mine")
+    before = len(client.search_experiments())
+    with pytest.raises(UserError, match=r"^there is no experiment unknown in sqlite:///"):
+        open_store(uri, "unknown", create=False)
+    assert len(client.search_experiments()) == before
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///:memory:", "sqlite://", "sqlite:///file:x?mode=memory&uri=true"])
+def test_database_in_memory_is_refused(uri: str) -> None:
+    with pytest.raises(UserError, match=r"^tracking\.uri must name a database file"):
+        check_store(uri)
+
+
+def test_database_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.db"
+    path.touch()
+    monkeypatch.setattr("os.access", lambda found, mode: found == tmp_path)
+    with pytest.raises(UserError, match=rf"^cannot read the database {path}: change its permissions"):
+        check_store(f"sqlite:///{path}")
+
+
+def test_address_and_experiment_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hush@there:5000")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "1e3")
+    assert store_uri(None) == "http://***@there:5000"
+    assert store_uri("http://here") == "http://here"
+    assert compose_settings([])["tracking"]["experiment"] == "1e3"
+    assert compose_settings(["tracking.experiment=mine"])["tracking"]["experiment"] == "mine"

@@ -56,27 +56,34 @@ def test_how_to_compare_shows_the_lines_of_studies_alone() -> None:
 
 
 def test_server_listens_on_this_machine_alone() -> None:
-    command = server_command(5001, "sqlite:///records.db")
+    command = server_command(5001, ROOT / "mlartifacts")
     options = dict(zip(command[4::2], command[5::2], strict=True))
     assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
     assert options == {
-        "--host": "127.0.0.1", "--port": "5001", "--workers": "1", "--backend-store-uri": "sqlite:///records.db",
+        "--host": "127.0.0.1", "--port": "5001", "--workers": "1",
         "--artifacts-destination": str(ROOT / "mlartifacts"),
     }  # fmt: skip
 
 
 def test_server_knows_the_options() -> None:
     known = {name for option in cli.commands["server"].params for name in option.opts}
-    for option in (word for word in server_command(0, "") if word.startswith("--")):
+    for option in (word for word in server_command(0, ROOT) if word.startswith("--")):
         assert option in known
 
 
 def test_server_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANYTHING", "else")
     monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "true")
-    environment = server_environment()
+    environment = server_environment("postgresql://me@there/db")
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-    assert environment.items() >= {"ANYTHING": "else", "MLFLOW_DISABLE_TELEMETRY": "true"}.items()
+    assert (
+        environment.items()
+        >= {
+            "ANYTHING": "else",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_BACKEND_STORE_URI": "postgresql://me@there/db",
+        }.items()
+    )
     assert os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "true"
 
 
@@ -114,6 +121,9 @@ def test_main_starts_the_server_and_names_the_charts(
     started: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *args: started.append(args))
     monkeypatch.setattr(sys, "argv", ["ui", "--port", str(port), "--uri", uri, "--experiment", "mine"])
+    monkeypatch.chdir(tmp_path)
     ui.main()
-    assert started == [(sys.executable, server_command(port, uri), server_environment())]
+    environment = server_environment(uri) | {"MLFLOW_BACKEND_STORE_URI": "sqlite:///records.db"}
+    assert started == [(sys.executable, server_command(port, tmp_path / "mlartifacts"), environment)]
+    assert Path.cwd() == tmp_path
     assert chart_link(port, open_store(uri, "mine")[1]) in capsys.readouterr().out
