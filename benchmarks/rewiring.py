@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from hydra.utils import get_method
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +22,7 @@ from src.data.prepare import load
 from src.errors import UserError
 from src.graph.rewiring.random_edges import random_edges
 from src.settings import compose_settings
+from src.yaml_files import read_mapping
 
 NODES, EDGES = 100_000, 1_000_000
 GRAPHS = ("cora", "large")
@@ -46,7 +46,7 @@ def memory(what: str) -> float:
 def measure(name: str, graph: str) -> str:
     """`seconds s, memory MB, edges` of one rewiring, or why it refuses."""
     torch.set_num_threads(1)
-    option: dict[str, Any] = yaml.safe_load((CONF / "rewiring" / f"{name}.yaml").read_text())
+    option: dict[str, Any] = read_mapping(CONF / "rewiring" / f"{name}.yaml")
     knobs = {key: value for key, value in option.items() if key not in ("_target_", "seed", "layers", "limits")}
     rewire, (edge_index, num_nodes) = get_method(option["_target_"]), make_graph(graph)
     generator = torch.Generator().manual_seed(option["seed"])

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import torch
-import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -30,6 +29,7 @@ from src.study.grid import Cell, expand
 from src.tracking.search import Records
 from src.train.fit import quiet_libraries
 from src.train.identity import model_name
+from src.yaml_files import read_mapping
 
 
 def peer(cell: Cell, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds of the study, from 0")
     quiet_libraries()
     seeds = ",".join(map(str, range(parser.parse_args().seeds)))
-    content = yaml.safe_load((CONF / "study" / "quick.yaml").read_text())
+    content = read_mapping(CONF / "study" / "quick.yaml")
     cells = expand(content["lines"], content["grid"], {}, [f"seed={seeds}"])
     table = Table("the small default study", "wall s", "epochs", "mean test accuracy", "faster than the loop")
     with tempfile.TemporaryDirectory() as folder:

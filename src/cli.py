@@ -14,7 +14,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 
-from src.config import CONF, allowed_values, register_schema
+from src.compose import register
+from src.config import CONF, allowed_values
 from src.errors import UserError, full_disk, lacks_memory
 
 DISK = {
@@ -55,7 +56,7 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
     for flag in {"-m", "--multirun"}.intersection(sys.argv):  # Hydra wants it before or after all settings
         sys.argv.remove(flag)
         sys.argv.insert(1, flag)
-    register_schema()
+    register()
     guarded(hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job))
     sys.exit(1 if failed else 0)
 

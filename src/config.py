@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
+
+from src.limits import Limit
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
-Limit = str | list[Any] | None
 OWN_KNOBS = ("model", "dataset", "rewiring", "loader")  # groups whose options bring settings, and limits, of their own
 
 
@@ -118,12 +118,6 @@ LISTED = {  # settings that hold a list of these
     ],
     "tracking.artifacts": ["config", "figures", "model", "states"],
 }  # fmt: skip
-
-
-def register_schema() -> None:
-    """Make the schemas known to Hydra under the names that conf/config.yaml, study.yaml and sweep.yaml begin with."""
-    for name, schema in {"schema": Config, "study_schema": StudyConfig, "sweep_schema": SweepConfig}.items():
-        ConfigStore.instance().store(name=name, node=schema)
 
 
 def _schema_limits(schema: type, prefix: str = "") -> dict[str, tuple[Any, Limit]]:

@@ -1,5 +1,6 @@
 """From a composed config to plain settings: their hash, and where each value came from. Imports nothing heavy."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -7,11 +8,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import CONF, OWN_KNOBS, register_schema
-from src.validation import is_option, validate
+from src.compose import compose
+from src.config import CONF, OWN_KNOBS
+from src.errors import UserError
+from src.options import is_option
+from src.validation import validate
+from src.yaml_files import read_mapping
 
 # they do not change what is asked
 NOT_THE_EXPERIMENT = (
@@ -62,8 +66,11 @@ def _floats(group: str) -> set[tuple[str, str]]:
 
 
 def _options(group: str) -> list[tuple[Path, dict[str, Any]]]:
-    """File and content of every option of a group; one that is not whole is told when it is chosen."""
-    found = [(path, yaml.safe_load(path.read_text())) for path in (CONF / group).glob("*.yaml")]
+    """File and content of every option of a group; one that cannot be read is reported when it is chosen."""
+    found = []
+    for path in (CONF / group).glob("*.yaml"):
+        with contextlib.suppress(UserError):
+            found.append((path, read_mapping(path)))
     return [(path, option) for path, option in found if is_option(group, option)]
 
 
@@ -113,8 +120,8 @@ def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list
     """
     recipe = choices.get("recipe@_global_") or ""
     path = CONF / "recipe" / f"{recipe}.yaml"
-    from_recipe = flatten(yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
-    defaults = flatten(yaml.safe_load((CONF / "config.yaml").read_text()))
+    from_recipe = flatten(read_mapping(path)) if path.is_file() else {}
+    defaults = flatten(read_mapping(CONF / "config.yaml"))
     typed = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
     groups = {*OWN_KNOBS, "trainer"}
 
@@ -135,14 +142,7 @@ def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list
 
 def compose_config(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
     """The config that `python -m src.train OVERRIDES` would use, validated, and the option of each config group."""
-    from hydra import compose, initialize_config_dir
-
-    register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", overrides=overrides, return_hydra_config=True)
-    choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
-    OmegaConf.set_struct(config, False)
-    config.pop("hydra")
+    config, choices = compose("config", overrides)
     validate(config, choices)
     return config, choices
 

@@ -1,24 +1,15 @@
 """Whether settings are allowed: one sentence for the first that is not. Imports nothing heavy."""
 
-import math
-import re
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, Limit, allowed_values
+from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, allowed_values
 from src.errors import UserError
+from src.limits import Limit, within
+from src.options import check_values, read_option
 from src.replicas import obstacle, replica_settings
 
-FIXED = (
-    "_target_",
-    "name",
-    "files",
-    "path_files",
-    "splits",
-    "mapped",
-)  # what an option of a group is: another one is another yaml
 METRICS = ("accuracy", "roc_auc")
 
 
@@ -51,11 +42,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
             if value not in options:
                 raise UserError(f"{key} must be a list of {', '.join(options)}, got {value}")
     for group in OWN_KNOBS:
-        original = yaml.safe_load((CONF / group / f"{choices[group]}.yaml").read_text())
-        if not is_option(group, original):
-            needs = "settings as key: value" + (", among them _target_" if group != "loader" else "")
-            raise UserError(f"conf/{group}/{choices[group]}.yaml must hold {needs}: mend it, or choose another {group}")
-        _check_own(group, OmegaConf.to_container(config[group], resolve=True), original)
+        check_values(group, OmegaConf.to_container(config[group], resolve=True), read_option(group, choices[group]))
     _check_dataset(config)
     if config.loader.name == "cluster":
         _check_cluster(config, choices)
@@ -66,18 +53,13 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     _check_trainer(config)
 
 
-def is_option(group: str, content: Any) -> bool:
-    """Whether a yaml of a group holds settings, among them, but of a loader, what they are for."""
-    return isinstance(content, dict) and ("_target_" in content or group == "loader")
-
-
 def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:
     """Raise UserError for the first of `knobs` that is not set or out of its range."""
     for key, (kind, limit) in knobs.items():
         value = OmegaConf.select(config, key)
         if value is None and kind in (int, float, bool, str, list[str]):
             raise UserError(f"{key} cannot be removed: set it")
-        if value is not None and limit is not None and not _within(value, limit):
+        if value is not None and limit is not None and not within(value, limit):
             raise UserError(f"{key} must be {allowed_values(key)}, got {value}")
 
 
@@ -91,55 +73,6 @@ def _names(config: DictConfig, prefix: str = "") -> list[str]:
         elif prefix + key != "hydra":
             names.append(prefix + key)
     return names
-
-
-def _check_own(prefix: str, values: Any, original: dict[str, Any], limits: dict[str, Limit] | None = None) -> None:
-    """Settings of a group: same type as in its yaml, within the `limits` that the yaml gives."""
-    limits = limits if limits is not None else original.get("limits", {})
-    for key in original.keys() - values.keys() - {"limits"}:
-        raise UserError(f"{prefix}.{key} cannot be removed: set it")
-    for key, value in values.items():
-        if key == "limits":
-            continue
-        if key not in original:
-            raise UserError(
-                f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, original))}"
-            )
-        default, limit = original[key], limits.get(key)
-        if key in FIXED and value != default:
-            raise UserError(f"{prefix}.{key} cannot be changed: write a yaml of its own in conf/{prefix}")
-        if isinstance(default, dict):
-            if not isinstance(value, dict):
-                raise UserError(f"{prefix}.{key} holds settings of its own: set one of them")
-            _check_own(f"{prefix}.{key}", value, default, limits)
-            continue
-        if isinstance(limit, list) and value not in limit:
-            raise UserError(f"{prefix}.{key} must be one of {', '.join(map(str, limit))}, got {value}")
-        if isinstance(limit, str) and not _within(value, limit):
-            kind = "a whole number" if type(default) is int else "a number"
-            raise UserError(f"{prefix}.{key} must be {kind} in {limit}, got {value}")
-        if type(default) is bool and type(value) is not bool:
-            raise UserError(f"{prefix}.{key} must be true or false, got {value}")
-        if type(default) is int and type(value) is not int:
-            raise UserError(f"{prefix}.{key} must be a whole number, got {value}")
-        if (type(default) is str or key == "path") and value is not None and not isinstance(value, str):
-            raise UserError(f"{prefix}.{key} must be a word, got {value}")
-
-
-def _own_keys(prefix: str, original: dict[str, Any]) -> list[str]:
-    return [f"{prefix}.{key}" for key in original if key not in ("limits", "_target_")] or ["none"]
-
-
-def _within(value: Any, limit: Limit) -> bool:
-    if isinstance(limit, list):
-        return value in limit
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        return False
-    found = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", str(limit))
-    assert found, f"not an interval: {limit}"
-    low, high = float(found[2]), float(found[3])
-    above = value >= low if found[1] == "[" else value > low
-    return above and (value <= high if found[4] == "]" else value < high)
 
 
 def _check_dataset(config: DictConfig) -> None:

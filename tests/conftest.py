@@ -128,6 +128,15 @@ def use_root(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
 
 
 @pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of conf/ that everything reads that is composed and checked here."""
+    copy = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+    for module in ("cli", "compose", "options", "settings", "validation", "study.__main__", "sweep.__main__"):
+        monkeypatch.setattr(f"src.{module}.CONF", copy)
+    return copy
+
+
+@pytest.fixture
 def no_room() -> Iterator[None]:
     """A disk on which no file may be larger than a kilobyte: writing more fails as it does on a full one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 
 from src.cli import explain, guarded, main
-from src.config import CONF, ROOT
+from src.config import ROOT
 from src.errors import UnavailableError, UserError
 from src.settings import compose_settings
 
@@ -74,21 +73,17 @@ def test_explain_what_hydra_refuses(typed: list[str], sentence: str) -> None:
     assert "\n" not in found
 
 
-def test_explain_a_value_of_the_wrong_type_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(CONF, tmp_path / "conf")
-    config = tmp_path / "conf" / "config.yaml"
+def test_explain_a_value_of_the_wrong_type_in_a_file(conf: Path) -> None:
+    config = conf / "config.yaml"
     config.write_text(re.sub("^depth: .*$", "depth: eight", config.read_text(), flags=re.MULTILINE))
-    monkeypatch.setattr("src.settings.CONF", tmp_path / "conf")
     with pytest.raises(HydraException) as error:
         compose_settings([])
     assert explain(error.value) == "conf/config.yaml: depth must be a whole number in [1, inf), got eight"
 
 
-def test_explain_a_setting_of_a_file_that_there_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(CONF, tmp_path / "conf")
-    recipe = tmp_path / "conf" / "recipe" / "published" / "cora-gcnii.yaml"
+def test_explain_a_setting_of_a_file_that_there_is_not(conf: Path) -> None:
+    recipe = conf / "recipe" / "published" / "cora-gcnii.yaml"
     recipe.write_text(recipe.read_text() + "\ndeptH: 3\n")
-    monkeypatch.setattr("src.settings.CONF", tmp_path / "conf")
     with pytest.raises(HydraException) as error:
         compose_settings(["dataset=cora", "model=gcnii"])
     told = "conf/recipe/published/cora-gcnii.yaml: there is no setting deptH: did you mean depth"

@@ -1,13 +1,10 @@
 """What may not be set ends in one sentence."""
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from src.config import CONF
 from src.errors import UserError
 from src.measures import MEASURES
 from src.settings import compose_settings, flatten
@@ -167,15 +164,3 @@ def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
     settings["dataset"] = {"name": "cora", "more": 3} | settings["dataset"]
     with pytest.raises(UserError, match=r"^there is no setting dataset"):
         validate(OmegaConf.create(settings), choices)
-
-
-@pytest.mark.parametrize("content", ["", "just a word", "- a\n- list", "foo: 1"])
-def test_an_option_that_holds_no_settings_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
-) -> None:
-    shutil.copytree(CONF, tmp_path / "conf")
-    (tmp_path / "conf" / "model" / "gcn.yaml").write_text(content)
-    for module in ("src.validation", "src.settings"):
-        monkeypatch.setattr(f"{module}.CONF", tmp_path / "conf")
-    with pytest.raises(UserError, match=r"^conf/model/gcn\.yaml must hold settings as key: value, among them _target_"):
-        compose_settings(["model=gcn"])

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import requests
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
@@ -23,6 +22,7 @@ from src.cli import explain
 from src.config import ROOT
 from src.data.manifest import Manifest, md5, record
 from src.errors import UnavailableError, UserError
+from src.yaml_files import read_mapping
 
 UPSTREAM = "https://raw.githubusercontent.com"
 SOURCES = {  # first folder below data/ -> repository at a commit, folder in it
@@ -107,7 +107,7 @@ def fetch_dataset(name: str, manifest: Manifest, root: Path = ROOT, upstream: st
     if not config.is_file():
         known = ", ".join(sorted(p.stem for p in config.parent.glob("*.yaml")))
         raise UserError(f"there is no dataset {name}: choose one of {known}")
-    files = yaml.safe_load(config.read_text()).get("files", [])
+    files = read_mapping(config).get("files", [])
     if not files:
         return  # generated
     fetch(manifest, root, upstream)  # first what is listed already: the whole of data/ is recorded below

@@ -19,6 +19,7 @@ import yaml
 from src.config import ROOT
 from src.errors import UserError
 from src.files import write_text
+from src.yaml_files import read_mapping
 
 DATA = ROOT / "data"
 MANIFEST = ROOT / "data.dvc"
@@ -46,13 +47,13 @@ class Manifest:
     def load(path: Path | None = None, data: Path | None = None) -> "Manifest":
         """Read data.dvc; raises UserError if it is missing or its list does not give DVC's hash."""
         path, data = path or MANIFEST, data or DATA
+        if not path.is_file():
+            raise UserError(f"{path.name} is missing: restore it with `git checkout {path.name}`")
         try:
-            content = yaml.safe_load(path.read_text())
+            content = read_mapping(path)
             recorded = content["outs"][0]["md5"].removesuffix(".dir")
             files = dict(content["meta"]["files"])
-        except FileNotFoundError:
-            raise UserError(f"{path.name} is missing: restore it with `git checkout {path.name}`") from None
-        except (yaml.YAMLError, KeyError, TypeError, IndexError, AttributeError, ValueError):
+        except (UserError, KeyError, TypeError, IndexError, AttributeError, ValueError):
             raise UserError(
                 f"{path.name} has no list of files: restore it with `git checkout {path.name}`,"
                 " or record data/ anew with `python -m src.data.manifest`"
@@ -104,7 +105,7 @@ def record(root: Path = ROOT) -> Manifest:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["is there a folder data/?"])[-1]
         raise UserError(f"`dvc add data` failed: {reason}")
-    content = yaml.safe_load(path.read_text())
+    content = read_mapping(path)
     listing = Path(_dvc(root, "cache", "dir").stdout.strip()) / "files" / "md5"
     recorded = content["outs"][0]["md5"]
     entries = json.loads((listing / recorded[:2] / recorded[2:]).read_text())  # DVC's own list: it knows .dvcignore

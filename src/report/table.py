@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from src.config import CONF
 from src.report.cells import LAST
 from src.statistics import Summary, counted, over_runs, paired
+from src.yaml_files import read_mapping
 
 Rows = list[list[str]]
 # typed settings that a table tells
@@ -18,7 +18,7 @@ SHOWN = ("dataset", "model", "depth", "seed", "split", "split_seed", "p_drop", "
 
 def markdown(cells: pd.DataFrame, first: str = "") -> str:
     """All tables of a study, one section a dataset, after those that come `first`."""
-    published = yaml.safe_load((CONF / "published.yaml").read_text())
+    published = read_mapping(CONF / "published.yaml")
     parts = [f"# Study {cells['study'].iloc[0]}", first]
     for dataset, group in cells.groupby("dataset", sort=False):
         entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -22,6 +21,7 @@ from src.report.figures import MARKERS, QUARTILES, legend
 from src.report.table import Rows, accuracy, by_run, markdown_table
 from src.statistics import over_runs, paired
 from src.study.lines import line_looks
+from src.yaml_files import read_mapping
 
 PARTS = {"train_acc": "training", "test_acc": "test"}
 WALKS = "walks of P alone"
@@ -34,7 +34,7 @@ def is_range_study(cells: pd.DataFrame) -> bool:
 
 def range_tables(report: Report) -> str:
     """For every task: training and test accuracy by size, published values, gains over the first line, factors."""
-    published = yaml.safe_load((CONF / "published.yaml").read_text())
+    published = read_mapping(CONF / "published.yaml")
     parts = []
     for task, cells in _tasks(report):
         known = [entry for entry in published["tasks"] if entry["task"] == task]

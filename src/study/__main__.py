@@ -14,7 +14,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.cli import guarded
-from src.config import CONF, STUDY_KNOBS, register_schema
+from src.compose import compose
+from src.config import CONF, STUDY_KNOBS
 from src.data.raw import check
 from src.errors import UserError
 from src.replicas import check_replicas
@@ -96,18 +97,12 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
 
     A study that was changed by what was typed gets a name of its own: the records of the whole one stay.
     """
-    from hydra import compose, initialize_config_dir
-
-    register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        named = any(_key(override) == "study" for override in own)
-        grid = [] if named or "model" not in other else ["study=custom"]
-        config = compose("study", overrides=[*grid, *own], return_hydra_config=True)
+    named = any(_key(override) == "study" for override in own)
+    grid = [] if named or "model" not in other else ["study=custom"]
+    config, choices = compose("study", [*grid, *own])
     changed = any(key.split(".")[0] not in NOT_THE_EXPERIMENT for key in other)
-    choice = config.hydra.runtime.choices["study"]
+    choice = choices["study"]
     choice = choice if not changed else f"{choice}-custom" if named else "custom"
-    OmegaConf.set_struct(config, False)
-    config.pop("hydra")
     check_limits(config, STUDY_KNOBS)
     check_replicas(config.replicas)
     if changed and config.name and (CONF / "study" / f"{config.name}.yaml").is_file():

@@ -15,7 +15,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.cli import guarded
-from src.config import CONF, SWEEP_KNOBS, register_schema
+from src.compose import compose
+from src.config import CONF, SWEEP_KNOBS
 from src.data.raw import check
 from src.errors import UserError
 from src.settings import compose_config
@@ -127,14 +128,9 @@ def _key(override: str) -> str:
 
 def _compose(own: list[str], model: str) -> DictConfig:
     """The sweep's own settings, validated; the space is that of the model where there is one."""
-    from hydra import compose, initialize_config_dir
-
-    register_schema()
     named = any(_key(override) == "sweep" for override in own)
     usual = [f"sweep={model}"] if not named and (CONF / "sweep" / f"{model}.yaml").is_file() else []
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("sweep", overrides=[*usual, *own])
-    OmegaConf.set_struct(config, False)
+    config, _ = compose("sweep", [*usual, *own])
     check_limits(config, SWEEP_KNOBS)
     return config
 

@@ -5,7 +5,7 @@ Imports nothing heavy where no launcher is typed.
 
 from collections.abc import Sequence
 
-from src.config import CONF, register_schema
+from src.compose import compose
 from src.errors import UserError
 from src.tracking.store import check_store, open_store, store_uri
 
@@ -40,12 +40,9 @@ def prepare_launch(typed: Sequence[str]) -> None:
 
 def _tracking(typed: Sequence[str]) -> tuple[str, str]:
     """Address and experiment that all jobs have: of what is typed, the settings with one value."""
-    from hydra import compose, initialize_config_dir
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     words = [word for word in typed if "=" in word and not word.startswith("-")]
     single = [one.input_line for one in OverridesParser.create().parse_overrides(words) if not one.is_sweep_override()]
-    register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", overrides=[line for line in single if line])
+    config, _ = compose("config", [line for line in single if line])
     return store_uri(config.tracking.uri), str(config.tracking.experiment)

@@ -10,7 +10,7 @@ from hydra.utils import get_method
 from torch import Tensor
 
 from src.config import CONF
-from src.validation import _within
+from src.limits import within
 from tests.graph.rewiring.conftest import assert_form, random_graph, seeded
 
 OPTIONS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml") if path.stem != "none")
@@ -38,7 +38,7 @@ def test_the_settings_are_the_function_s_own(name: str) -> None:
     assert [key for key in settings if key not in ("_target_", "limits")] == [*own, "seed", "layers"]
     assert list(parameters)[:3] == ["edge_index", "num_nodes", "generator"]
     assert settings["limits"].keys() == {*own, "seed", "layers"}
-    assert all(_within(settings[key], limit) for key, limit in settings["limits"].items() if settings[key] is not None)
+    assert all(within(settings[key], limit) for key, limit in settings["limits"].items() if settings[key] is not None)
     assert settings["limits"]["seed"] == "[0, 4294967295]" and settings["limits"]["layers"] == ["all", "last"]
     assert (CONF / "rewiring" / f"{name}.yaml").read_text().startswith("# ")
 
