@@ -29,6 +29,7 @@ FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "_target_": ("MODULE.NAME of what it is made by", _matches(r"[^\W\d]\w*(\.[^\W\d]\w*)+")),
     "name": ("a word of letters, digits and . _ + -", _matches(r"\w[\w.+-]*")),
     "files": ("a list of paths below data/", _are_words),
+    "path_files": ("a list of file names", _are_words),
     "splits": (
         "a whole number, or a list of names",
         lambda value: (type(value) is int and value >= 0) or (_are_words(value) and value != []),
