@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import torch
 from filelock import FileLock
 
 from src.errors import ChecksumError, DamagedError, UserError, full_disk, lacks_memory
@@ -66,22 +65,30 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically; NaN and infinity, which JSON does not have, become null."""
-    write_text(path, json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, content: Any, digits: int | None = None) -> None:
+    """Write a JSON file atomically; NaN and infinity, which JSON does not have, become null.
+
+    Args:
+        digits: significant digits of floating-point numbers; all of them if left out.
+    """
+    write_text(path, json.dumps(finite(content, digits), indent=2, allow_nan=False) + "\n")
 
 
-def finite(content: Any) -> Any:
-    """A copy of dicts, lists and numbers with None in place of NaN and infinity."""
+def finite(content: Any, digits: int | None = None) -> Any:
+    """A copy of dicts, lists and numbers with None in place of NaN and infinity, and floats rounded as asked for."""
     if isinstance(content, dict):
-        return {key: finite(value) for key, value in content.items()}
+        return {key: finite(value, digits) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+        return [finite(value, digits) for value in content]
+    if not isinstance(content, float) or (digits is None and math.isfinite(content)):
+        return content
+    return float(f"{content:.{digits}g}") if math.isfinite(content) else None
 
 
 def save_torch(content: object, path: Path) -> None:
     """`torch.save`, atomically and with a checksum at the end, which `torch.load` ignores."""
+    import torch  # takes a second, which most commands that write files need not wait
+
     with atomic_write(path) as part:
         with part.open("wb") as file:
             torch.save(content, file)
@@ -98,6 +105,8 @@ def load_torch(path: Path, **options: Any) -> Any:
         ChecksumError: the checksum is missing or does not match.
         Exception: what `torch.load` raises, which has no common type.
     """
+    import torch
+
     verify_checksum(path)
     return torch.load(path, weights_only=True, **options)
 
@@ -125,6 +134,12 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's content as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def md5(path: Path) -> str:
+    """MD5 of a file's content as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def lock_of(path: Path) -> FileLock:

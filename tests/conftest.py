@@ -19,12 +19,13 @@ import yaml
 from scipy.sparse import csr_matrix
 
 from src.config import ROOT
-from src.data import manifest, raw
-from src.data.manifest import md5, tree_md5
+from src.data import raw
+from src.data import raw_files as listing
 from src.tracking.store import open_store
 
 FEATURES, CLASSES, LABELLED, NODES = 10, 3, 6, 520  # PyG's reader takes the 500 nodes after the first 6 to validate
 FIRST_TEST = 510
+LIST = Path("src") / "data" / "raw_files.tsv"  # in a copy of the program
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -101,15 +102,18 @@ def raw_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def write_manifest() -> Callable[[Path], dict[str, str]]:
-    """Writes ROOT/data.dvc for what lies in ROOT/data, without DVC; returns the list of files."""
+def write_list() -> Callable[[Path], None]:
+    """Makes what lies in ROOT/data the known raw files, in the list of a copy of the program in ROOT."""
 
-    def write(root: Path) -> dict[str, str]:
-        data = root / "data"
-        files = {p.relative_to(data).as_posix(): md5(p) for p in sorted(data.rglob("*")) if p.is_file()}
-        entry = {"md5": f"{tree_md5(files)}.dir", "nfiles": len(files), "hash": "md5", "path": "data"}
-        (root / "data.dvc").write_text(yaml.safe_dump({"outs": [entry], "meta": {"files": files}}, sort_keys=False))
-        return files
+    def write(root: Path) -> None:
+        path = root / LIST
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{listing.HEADER}\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(listing, "DATA", root / "data")
+            patch.setattr(listing, "LIST", path)
+            patch.setattr(listing, "IGNORE", root / ".dvcignore")
+            listing.add(path for path in sorted((root / "data").rglob("*")) if path.is_file())
 
     return write
 
@@ -119,8 +123,9 @@ def use_root(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
     """Makes a folder the project root for everything that reads raw or prepared files."""
 
     def use(root: Path) -> Path:
-        monkeypatch.setattr(manifest, "DATA", root / "data")
-        monkeypatch.setattr(manifest, "MANIFEST", root / "data.dvc")
+        monkeypatch.setattr(listing, "DATA", root / "data")
+        monkeypatch.setattr(listing, "LIST", root / LIST)
+        monkeypatch.setattr(listing, "IGNORE", root / ".dvcignore")
         monkeypatch.setattr(raw, "PREPARED", root / "prepared")
         return root
 
@@ -147,11 +152,11 @@ def no_room() -> Iterator[None]:
 
 @pytest.fixture
 def project(
-    tmp_path: Path, raw_files: Path, write_manifest: Callable[[Path], object], use_root: Callable[[Path], Path]
+    tmp_path: Path, raw_files: Path, write_list: Callable[[Path], None], use_root: Callable[[Path], Path]
 ) -> Path:
-    """The root of a project with the small raw files and their manifest."""
+    """The root of a project with the small raw files and their list."""
     shutil.copytree(raw_files, tmp_path / "project" / "data")
-    write_manifest(tmp_path / "project")
+    write_list(tmp_path / "project")
     return use_root(tmp_path / "project")
 
 
@@ -219,7 +224,6 @@ def workshop(tmp_path: Path) -> Path:
     """A copy of the program in an empty folder: what it writes stays there."""
     for folder in ("src", "conf"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "data.dvc", tmp_path)
     return tmp_path
 
 

@@ -1,5 +1,6 @@
 """dvc.yaml: its stages exist as they are written, form one chain, and keep what is not theirs out of it."""
 
+import configparser
 import itertools
 import re
 import subprocess
@@ -60,6 +61,13 @@ def overlap(one: str, other: str) -> bool:
     """Whether two paths are the same or one lies in the other."""
     a, b = PurePosixPath(one), PurePosixPath(other)
     return a.is_relative_to(b) or b.is_relative_to(a)
+
+
+def test_no_remote_is_shipped() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".dvc" / "config")
+    assert config.sections() == ["core"]
+    assert set(config["core"]) == {"analytics", "autostage"}
 
 
 def test_dvc_reads_the_same_stages() -> None:

@@ -129,6 +129,19 @@ def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch:
     assert (tmp_path / "a").read_bytes() == "é".encode()
 
 
+def test_json_holds_as_many_digits_as_are_asked_for(tmp_path: Path) -> None:
+    content = {
+        "a": 0.8099659085273743,
+        "b": [1.605721000618034e-9, 12345678.9],
+        "c": 12345678,
+        "d": math.nan,
+        "e": True,
+    }
+    write_json(tmp_path / "a.json", content, 6)
+    rounded = {"a": 0.809966, "b": [1.60572e-9, 12345700.0], "c": 12345678, "d": None, "e": True}
+    assert json.loads((tmp_path / "a.json").read_text()) == rounded
+
+
 def test_json_holds_null_for_what_is_no_number(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"a": math.nan, "b": [1.5, (math.inf, 2)], "c": {"d": -math.inf, "e": "x"}})
     content = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)

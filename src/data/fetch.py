@@ -1,17 +1,22 @@
-"""Bring the raw files: already there, else from the DVC remote, else from upstream at a pinned commit.
+"""Bring the raw files: from a mirror of one's own if DEPTHLAB_MIRROR names one, else from upstream at a pinned commit.
 
-    python -m src.data.fetch                  the files that data.dvc lists
-    python -m src.data.fetch --dataset pubmed    those of a dataset that data.dvc does not list yet; it then does
+    python -m src.data.fetch                     the files of the datasets in dvc.yaml
+    python -m src.data.fetch --dataset pubmed    those of one dataset
+
+A mirror is a folder or an http(s) address that holds the files as data/ does, or as a DVC remote does. Each file must
+match `raw_files.tsv` before it is moved into data/. A file that is there already is compared, and left as it is.
 
 Exit codes: 0 everything is there, 1 something has to be mended, 3 nothing could be reached.
 """
 
 import argparse
-import shutil
-import subprocess
+import os
+import re
 import sys
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -19,120 +24,175 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from src.cli import explain
-from src.config import ROOT
-from src.data.manifest import Manifest, md5, record
+from src.config import CONF
+from src.data.raw_files import DATA, UNKNOWN, RawFile, listed, unknown_files, verify
 from src.errors import UnavailableError, UserError
+from src.files import atomic_write, lock_of, unreadable
 from src.yaml_files import read_mapping
 
+MIRROR = "DEPTHLAB_MIRROR"  # the environment variable
+DATASETS = ("cora", "citeseer", "texas", "wisconsin", "chameleon_filtered", "minesweeper")
 UPSTREAM = "https://raw.githubusercontent.com"
 SOURCES = {  # first folder below data/ -> repository at a commit, folder in it
     "planetoid": "kimiyoung/planetoid/af6abf468a772cc055bec88c52e4d6f51b7c37e3/data",
     "heterophilous": "yandex-research/heterophilous-graphs/a431395582e929d88271309716bea4fe24ce6318/data",
 }
+ABSENT = (403, 404, 410)  # answers for a file that is not there; S3 says 403 where it may not list the others
 CONNECT_SECONDS, READ_SECONDS = 5, 30
-UNAVAILABLE = 3
+CHUNK, LARGEST = 1 << 16, 1 << 30  # bytes; no raw file is larger
+UNAVAILABLE, NAMED = 3, 5
 
 
-def fetch(manifest: Manifest, root: Path = ROOT, upstream: str = UPSTREAM) -> str:
-    """Make every file of the manifest be there and match; returns where the missing ones came from.
+@dataclass(frozen=True)
+class Source:
+    """Where raw files come from.
+
+    Attributes:
+        name: as a sentence has it.
+        root: a folder, or an http(s) address.
+        places: the paths in it where a file may lie, best first.
+    """
+
+    name: str
+    root: str
+    places: Callable[[RawFile], list[str]]
+
+
+def mirror(root: str) -> Source:
+    """A folder or address of the user's own; raises UserError if it is neither."""
+    if not _is_address(root):
+        if "://" in root:
+            raise UserError(f"{MIRROR} must be a folder or an http(s) address, got {masked(root)}")
+        root = str(Path(root).expanduser())
+        if not Path(root).is_dir():
+            raise UserError(f"{MIRROR} names {masked(root)}, which is no folder: mend or unset it")
+
+    def places(file: RawFile) -> list[str]:
+        return [file.name] if file.md5 == UNKNOWN else [file.name, f"files/md5/{file.md5[:2]}/{file.md5[2:]}"]
+
+    root = root.rstrip("/")
+    return Source(f"{MIRROR}={masked(root)}", root, places)
+
+
+def upstream(root: str = UPSTREAM) -> Source:
+    """The repositories that publish the files."""
+
+    def places(file: RawFile) -> list[str]:
+        folder, _, rest = file.name.partition("/")
+        return [f"{SOURCES[folder]}/{rest}"] if folder in SOURCES else []
+
+    return Source(root, root, places)
+
+
+def masked(address: str) -> str:
+    """An address without user, password and query, to be printed."""
+    return re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", address, flags=re.DOTALL).partition("?")[0]
+
+
+def fetch(names: Iterable[str], sources: Iterable[Source]) -> str:
+    """Make these raw files be there and match; returns where the missing ones came from.
 
     Raises:
-        UserError: a file that is there does not match; it is left as it is.
-        UnavailableError: neither the remote nor upstream could be reached.
+        UserError: a file has other content, in data/ or in a source; it is left as it is, or not taken.
+        UnavailableError: no source that can be reached has the file.
     """
-    missing = manifest.missing()
-    manifest.compare(name for name in manifest.files if name not in missing)
+    files = listed(names)
+    missing = [file for file in files if not file.path.is_file()]
+    verify(file for file in files if file not in missing)
     if not missing:
         return "already there"
-    if not _pull(missing, manifest, root):
-        download(manifest.missing(), manifest, upstream)
-        return "upstream"
-    manifest.compare(missing)
-    return "the DVC remote"
-
-
-def _pull(missing: list[str], manifest: Manifest, root: Path) -> bool:
-    """`dvc pull` of the missing files only, so that files of the user's own in data/ stay."""
-    targets = [f"data/{name}" for name in missing] if manifest.data.exists() else ["data.dvc"]
-    command = [sys.executable, "-m", "dvc", "pull", "-q", *targets]
-    try:
-        subprocess.run(command, cwd=root, capture_output=True, stdin=subprocess.DEVNULL, timeout=600, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return not manifest.missing()
-
-
-def download(names: Iterable[str], manifest: Manifest, upstream: str = UPSTREAM) -> None:
-    """Download to a temporary folder, verify against the manifest where it lists the file, then move into place."""
-    names = list(names)
-    manifest.data.parent.mkdir(parents=True, exist_ok=True)
+    used = []
     with (
-        tempfile.TemporaryDirectory(dir=manifest.data.parent, prefix=".fetch-") as folder,
+        lock_of(DATA),
         Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True)) as bar,
     ):
-        for name in names:
-            part = Path(folder) / name
-            part.parent.mkdir(exist_ok=True)
-            _download_one(name, part, upstream, bar)
-            if name in manifest.files and md5(part) != manifest.files[name]:
-                raise UserError(f"{name} from {upstream} does not match data.dvc: nothing was changed, try again later")
-        for name in names:
-            (manifest.data / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(Path(folder) / name, manifest.data / name)
-
-
-def _download_one(name: str, target: Path, upstream: str, bar: Progress) -> None:
-    folder, _, rest = name.partition("/")
-    if folder not in SOURCES:
-        raise UserError(f"data/{name} is missing and comes from no upstream: put it back, or record data/ without it")
-    url = f"{upstream}/{SOURCES[folder]}/{rest}"
-    try:
-        with requests.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
-            answer.raise_for_status()
-            task = bar.add_task(name, total=int(answer.headers.get("content-length", 0)) or None)
-            with target.open("wb") as file:
-                for chunk in answer.iter_content(1 << 16):
-                    file.write(chunk)
-                    bar.advance(task, len(chunk))
-    except requests.RequestException:
+        for source in sources:
+            before = len(missing)
+            try:
+                missing = [file for file in missing if not (file.path.is_file() or _bring(file, source, bar))]
+            except requests.RequestException:
+                missing = [file for file in missing if not file.path.is_file()]
+            used += [source.name] if len(missing) < before else []
+    if missing:
+        rest = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
         raise UnavailableError(
-            f"the raw files are not in data/, not in the DVC remote, and {upstream} cannot be reached:"
-            " copy them into data/, name another DVC remote (`dvc remote modify store url`), or use dataset=digits"
-        ) from None
+            f"data/{missing[0].name}{rest} missing, and no source has them or can be reached"
+            f" ({', '.join(source.name for source in sources)}): copy them into data/, set {MIRROR} to a folder or"
+            " address that has them, or use dataset=digits"
+        )
+    return ", ".join(used) or "already there"
 
 
-def fetch_dataset(name: str, manifest: Manifest, root: Path = ROOT, upstream: str = UPSTREAM) -> None:
-    """Bring the files of one dataset config; those that data.dvc does not list are downloaded and recorded in it."""
-    config = root / "conf" / "dataset" / f"{name}.yaml"
-    if not config.is_file():
-        known = ", ".join(sorted(p.stem for p in config.parent.glob("*.yaml")))
-        raise UserError(f"there is no dataset {name}: choose one of {known}")
-    files = read_mapping(config).get("files", [])
-    if not files:
-        return  # generated
-    fetch(manifest, root, upstream)  # first what is listed already: the whole of data/ is recorded below
-    unlisted = [file for file in files if file not in manifest.files]
-    absent = [file for file in unlisted if not (manifest.data / file).is_file()]
-    if absent:
-        download(absent, manifest, upstream)
-    if unlisted:
-        record(root)
-        print(f"data.dvc now lists the files of {name} too, with the hashes of what was just brought: commit it")
+def _bring(file: RawFile, source: Source, bar: Progress) -> bool:
+    """Copy a file from a source into data/ if it is there; raises UserError if it has other content."""
+    for place in source.places(file):
+        with _opened(source.root, place) as chunks:
+            if chunks is None:
+                continue
+            task = bar.add_task(file.name, total=None if file.size == UNKNOWN else int(file.size))
+            with atomic_write(file.path) as part:
+                with part.open("wb") as target:
+                    for chunk in chunks:
+                        target.write(chunk)
+                        bar.advance(task, len(chunk))
+                        if target.tell() > (LARGEST if file.size == UNKNOWN else int(file.size)):
+                            break
+                if not file.matches(part):
+                    raise UserError(
+                        f"{file.name} from {source.name} does not match src/data/raw_files.tsv: it is not taken"
+                    )
+        return True
+    return False
+
+
+@contextmanager
+def _opened(root: str, place: str) -> Iterator[Iterator[bytes] | None]:
+    """The content of a file of a source in chunks, or None if it is not there."""
+    if _is_address(root):
+        with requests.get(f"{root}/{place}", stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
+            if answer.status_code not in ABSENT:
+                answer.raise_for_status()
+            yield None if answer.status_code in ABSENT else answer.iter_content(CHUNK)
+        return
+    path = Path(root) / place
+    try:
+        file = path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        yield None
+        return
+    except OSError as error:
+        raise unreadable(path, error, "cannot be read") from None
+    with file:
+        yield iter(partial(file.read, CHUNK), b"")
+
+
+def _is_address(root: str) -> bool:
+    return root.lower().startswith(("http://", "https://"))
+
+
+def files_of(dataset: str) -> list[str]:
+    """The raw files that a dataset's yaml names; raises UserError if there is no such dataset."""
+    known = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
+    if dataset not in known:
+        raise UserError(f"there is no dataset {dataset}: choose one of {', '.join(known)}")
+    files = read_mapping(CONF / "dataset" / f"{dataset}.yaml").get("files") or []
+    if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
+        raise UserError(f"conf/dataset/{dataset}.yaml: files must be a list of names below data/")
+    return files
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m src.data.fetch", description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", help="also bring the files of this dataset config")
-    parser.add_argument("--upstream", default=UPSTREAM, help="a mirror of the upstream host")
+    parser.add_argument("--dataset", help="bring the files of this dataset")
     options = parser.parse_args()
     try:
-        manifest = Manifest.load()
-        if options.dataset:
-            fetch_dataset(options.dataset, manifest, upstream=options.upstream)
-            print(f"data: the files of {options.dataset} are there")
-        else:
-            origin = fetch(manifest, upstream=options.upstream)
-            print(f"data: {len(manifest.files)} raw files match data.dvc ({origin})")
+        names = [name for dataset in ([options.dataset] if options.dataset else DATASETS) for name in files_of(dataset)]
+        own = os.environ.get(MIRROR)
+        origin = fetch(names, [*([mirror(own)] if own else []), upstream()])
+        print(f"data: {len(names)} raw files are verified ({origin})")
+        if others := unknown_files():
+            more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+            print(f"data: {', '.join(others[:NAMED])}{more}: no raw file of a named dataset, left alone, unseen by DVC")
     except UnavailableError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(UNAVAILABLE)

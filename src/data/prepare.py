@@ -20,14 +20,13 @@ from src.cli import main
 from src.config import ROOT
 from src.data.dataset import FORMAT, Dataset
 from src.data.graph_set import GraphSet
-from src.data.manifest import md5
 from src.data.mapped import keep_mapped, save_mapped
 from src.data.own import reading
 from src.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
 from src.errors import DamagedError, UserError
-from src.files import cached, lock_of, write_json
+from src.files import cached, lock_of, md5, write_json
 from src.graph.bottleneck import bottleneck_statistics
-from src.graph.statistics import graph_statistics, topology
+from src.graph.statistics import DIGITS, graph_statistics, topology
 from src.settings import plain
 from src.validation import validate
 
@@ -91,7 +90,7 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
             save_mapped(dataset, path, fingerprint)
         else:
             dataset.save(path, fingerprint)
-        write_json(path.with_suffix(".json"), statistics)
+        write_json(path.with_suffix(".json"), statistics, DIGITS)
     return path
 
 
@@ -119,7 +118,7 @@ def _unchanged(config: dict[str, Any], fingerprint: str) -> Dataset | GraphSet:
 
 
 def data_hash(config: dict[str, Any]) -> str:
-    """Hash of everything that shapes the prepared graph; does not read raw files that the manifest lists."""
+    """Hash of everything that shapes the prepared graph; does not read the raw files of named datasets."""
     raw = raw_hashes(config)
     reader = ROOT / (config["_target_"].rpartition(".")[0].replace(".", "/") + ".py")
     normalized = config.get("normalize_features", False)

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from src.config import ROOT
-from src.data.manifest import Manifest
 from src.data.own import own_files
+from src.data.raw_files import listed, verify
 from src.errors import UserError
 from src.files import sha256
 
@@ -14,21 +14,19 @@ Config = dict[str, Any]  # a plain dict in the shape of conf/dataset/*.yaml
 
 
 def raw_paths(config: Config) -> list[Path]:
-    """The files to read, each verified against data.dvc; a user's own arrays hold no pickles and need no manifest.
+    """The files to read: those of a named dataset, each verified, or the user's own, which are not unpickled.
 
     Raises:
-        UserError: a file is missing, not listed, or does not match.
+        UserError: a file is missing, not in the list of raw files, or does not match it.
     """
     if "path" in config:
         return list(own_files(config).values())
-    if not config.get("files"):
-        return []
-    manifest = Manifest.load()
-    absent = [name for name in config["files"] if not (manifest.data / name).is_file()]
+    files = listed(config.get("files") or [])
+    absent = [file.name for file in files if not file.path.is_file()]
     if absent:
-        target = "" if absent[0] in manifest.files else f" DATASET={config['name']}"
-        raise UserError(f"data/{absent[0]} is missing: run `make data{target}`")
-    return [manifest.verify(name) for name in config["files"]]
+        raise UserError(f"data/{absent[0]} is missing: run `make data DATASET={config['name']}`")
+    verify(files)
+    return [file.path for file in files]
 
 
 def raw_files(config: Config) -> dict[str, Path]:
@@ -39,13 +37,10 @@ def raw_files(config: Config) -> dict[str, Path]:
 
 
 def raw_hashes(config: Config) -> dict[str, str]:
-    """MD5 of every raw file, as data.dvc promises it: the files themselves are not read."""
+    """A hash of every raw file: Git's, from the list of raw files, or SHA-256 of the user's own."""
     if "path" in config:
         return {name: sha256(path) for name, path in own_files(config).items()}
-    if not config.get("files"):
-        return {}
-    listed = Manifest.load().files
-    return {name: listed.get(name, "unlisted") for name in config["files"]}
+    return {file.name: file.git_blob for file in listed(config.get("files") or [])}
 
 
 def prepared_file(config: Config, folder: Path | None = None) -> Path:
@@ -67,7 +62,4 @@ def check(config: Config) -> None:
     if "path" in config or not prepared_file(config).is_file():
         raw_paths(config)
         return
-    manifest = Manifest.load()
-    for name in config.get("files", []):
-        if (manifest.data / name).is_file():
-            manifest.verify(name)
+    verify(file for file in listed(config.get("files") or []) if file.path.is_file())

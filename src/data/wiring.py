@@ -8,6 +8,7 @@ from torch import Tensor
 
 from src.files import read_prepared, write_json, write_prepared
 from src.graph.rewiring.edges import both_directions, edge_keys
+from src.graph.statistics import DIGITS
 
 FORMAT = 1  # raised when the file or a number in `effect` changes its meaning: older files are then made again
 
@@ -38,7 +39,7 @@ class Wiring:
 
     def write_effect(self, path: Path) -> None:
         """Write `effect` as JSON."""
-        write_json(path, self.effect)
+        write_json(path, self.effect, DIGITS)
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "Wiring | None":

@@ -10,6 +10,7 @@ from torch_geometric.utils import homophily
 from src.measures.edges import check_undirected
 
 HOPS = 10
+DIGITS = 6  # that files hold: an eigenvalue is good to 1e-8, a single-precision share to 6e-8, the rest to 1e-14
 Statistics = dict[str, int | float | dict[str, float] | dict[str, str]]
 EXACT, SAMPLE = 4096, 1024  # receptive fields start at every node of graphs up to EXACT nodes, else at SAMPLE nodes
 CELLS = 1 << 24  # nodes times starts of receptive fields at once: some 200 MB

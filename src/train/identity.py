@@ -3,6 +3,7 @@
 import ast
 import functools
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from src.settings import config_hash, flatten, loader_name, rewiring_name
 
 CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
+REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 COMPUTING = (  # files of src that the numbers of a run come from; data has a hash of its own
     "graph/*.py", "measures/*.py", "models/*.py", "ops/*.py",
     "train/build.py", "train/callbacks.py", "train/fit.py", "train/gradients.py", "train/member.py",
@@ -125,8 +127,18 @@ def code_hash(target: str) -> str:
 
 
 def _git_commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """The commit of the repository whose top folder is the project; a hook's variables may name another repository."""
+    variables = {name: value for name, value in os.environ.items() if name not in REPOSITORY}
+
+    def git(*command: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *command], env=variables, capture_output=True, text=True, check=True
+        )
+        return done.stdout.removesuffix("\n")
+
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        if not Path(git("rev-parse", "--show-toplevel")).samefile(ROOT):
+            return "unknown"
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

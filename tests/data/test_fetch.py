@@ -1,11 +1,13 @@
-"""Where raw files come from: data/ itself, a DVC remote, an upstream server; all of them on this machine."""
+"""Where raw files come from: data/ itself, a mirror as a folder or address, an upstream server; all on this machine."""
 
 import hashlib
+import json
 import resource
 import shutil
 import socket
 import sys
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,34 +17,60 @@ from typing import Any
 import pytest
 import yaml
 
+from src.config import ROOT
 from src.data import fetch as module
-from src.data.fetch import SOURCES, fetch, fetch_dataset
-from src.data.manifest import Manifest, record
+from src.data import raw_files as listing
+from src.data.fetch import DATASETS, SOURCES, fetch, files_of, masked, mirror, upstream
+from src.data.raw_files import UNKNOWN, known_files
 from src.errors import UnavailableError, UserError
 
 X, TEXAS = "planetoid/ind.cora.x", "heterophilous/texas.npz"
 CONTENT = {X: b"features of cora", "planetoid/ind.cora.graph": b"edges of cora", TEXAS: b"texas"}
+EVIL = "../src/graph/__init__.py"
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _Server(SimpleHTTPRequestHandler):
+    """Hands out files, and keeps the user and password of each request."""
+
+    seen: set[str] = set()  # noqa: RUF012
+
+    def do_GET(self) -> None:
+        self.seen.add(b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode())
+        super().do_GET()
+
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
 
+Serve = Callable[[Path], str]
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder that a server hands out, and its address; it holds the files where upstream has them."""
-    folder = tmp_path / "served"
+def serve() -> Iterator[Serve]:
+    """Starts a server that hands out a folder, and returns its address."""
+    servers = []
+
+    def start(folder: Path) -> str:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Server, directory=str(folder)))
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A folder with the files where upstream has them."""
     for name, content in CONTENT.items():
         first, _, rest = name.partition("/")
-        path = folder / SOURCES[first] / rest
+        path = tmp_path / "published" / SOURCES[first] / rest
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    return tmp_path / "published"
 
 
 @pytest.fixture
@@ -54,29 +82,44 @@ def closed() -> str:
 
 
 @pytest.fixture
-def bare(tmp_path: Path, write_manifest: Callable[[Path], object], use_root: Callable[[Path], Path]) -> Path:
-    """A project whose manifest lists three files, with a data folder but no DVC."""
+def bare(tmp_path: Path, write_list: Callable[[Path], None], use_root: Callable[[Path], Path]) -> Path:
+    """A project that knows three raw files and has them."""
     root = use_root(tmp_path / "bare")
-    _write(root)
-    write_manifest(root)
+    _write(root / "data")
+    write_list(root)
+    (root / "src" / "graph").mkdir()
+    (root / "src" / "graph" / "__init__.py").write_text("honest")
     return root
 
 
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory, dvc_template: Path, dvc: Callable[..., None]) -> Path:
+    """A DVC remote that holds the files. Copy before use."""
+    project = Path(shutil.copytree(dvc_template, tmp_path_factory.mktemp("pushed") / "project"))
+    _write(project / "data")
+    dvc(project, "add", "-q", "data")
+    dvc(project, "push", "-q")
+    return project / "remote"
+
+
 @pytest.fixture
-def pushed(dvc_project: Path, dvc: Callable[..., None], use_root: Callable[[Path], Path]) -> Path:
-    """A project whose files lie in its DVC remote only."""
-    _write(dvc_project)
-    record(dvc_project)
-    dvc(dvc_project, "push", "-q")
-    shutil.rmtree(dvc_project / "data")
-    shutil.rmtree(dvc_project / ".dvc" / "cache")
-    return use_root(dvc_project)
+def mirrored(tmp_path: Path, pushed: Path) -> Callable[[str], Path]:
+    """A folder of the files in the form of data/ or of a DVC remote."""
+
+    def make(form: str) -> Path:
+        folder = tmp_path / "mirror" / form
+        if form == "remote":
+            return Path(shutil.copytree(pushed, folder))
+        _write(folder)
+        return folder
+
+    return make
 
 
-def _write(root: Path) -> None:
+def _write(data: Path) -> None:
     for name, content in CONTENT.items():
-        (root / "data" / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / "data" / name).write_bytes(content)
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_bytes(content)
 
 
 def _found(root: Path) -> dict[str, bytes]:
@@ -84,117 +127,237 @@ def _found(root: Path) -> dict[str, bytes]:
     return {p.relative_to(data).as_posix(): p.read_bytes() for p in data.rglob("*") if p.is_file()}
 
 
-def test_already_there(bare: Path, closed: str) -> None:
-    assert fetch(Manifest.load(), bare, closed) == "already there"
+def test_default_datasets_are_those_of_the_prepare_stage() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert list(DATASETS) == stages["prepare"]["matrix"]["dataset"]
 
 
-def test_everything_from_the_remote(pushed: Path, closed: str) -> None:
-    assert fetch(Manifest.load(), pushed, closed) == "the DVC remote"
-    assert _found(pushed) == CONTENT
+def test_data_dvc_records_the_listed_files() -> None:
+    known = known_files()
+    entries = [{"md5": known[name].md5, "relpath": name} for dataset in DATASETS for name in files_of(dataset)]
+    tree = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)  # DVC's hash of a folder
+    (out,) = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"]
+    assert out["md5"] == f"{hashlib.md5(tree.encode()).hexdigest()}.dir"
 
 
-def test_one_file_from_the_remote_beside_a_file_of_ones_own(pushed: Path, closed: str) -> None:
-    _write(pushed)
-    (pushed / "data" / X).unlink()
-    (pushed / "data" / "planetoid" / "own.txt").write_bytes(b"mine")
-    assert fetch(Manifest.load(), pushed, closed) == "the DVC remote"
-    assert _found(pushed) == CONTENT | {"planetoid/own.txt": b"mine"}
+def test_already_there(bare: Path, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "lock_of", None)  # a folder that is read-only will do
+    assert fetch(CONTENT, [upstream(closed)]) == "already there"
 
 
-def test_remote_without_the_file_falls_back_to_upstream(pushed: Path, served: tuple[Path, str]) -> None:
-    shutil.rmtree(pushed / "remote")
-    assert fetch(Manifest.load(), pushed, served[1]) == "upstream"
-    assert _found(pushed) == CONTENT
-
-
-@pytest.mark.parametrize("missing", [[X], list(CONTENT)])
-def test_upstream_without_a_remote(bare: Path, served: tuple[Path, str], missing: list[str]) -> None:
-    for name in missing:
-        (bare / "data" / name).unlink()
-    assert fetch(Manifest.load(), bare, served[1]) == "upstream"
-    assert _found(bare) == CONTENT
-    assert not list(bare.glob(".fetch-*"))
-
-
-def test_wrong_content_upstream_changes_nothing(bare: Path, served: tuple[Path, str]) -> None:
+@pytest.mark.parametrize("where", ["folder", "address"])
+@pytest.mark.parametrize("form", ["tree", "remote"])
+def test_from_a_mirror(
+    bare: Path, mirrored: Callable[[str], Path], serve: Serve, closed: str, where: str, form: str
+) -> None:
     shutil.rmtree(bare / "data")
-    (served[0] / SOURCES["heterophilous"] / "texas.npz").write_bytes(b"other")
-    with pytest.raises(UserError, match=rf"^{TEXAS} from .* does not match data\.dvc: nothing was changed"):
-        fetch(Manifest.load(), bare, served[1])
-    assert _found(bare) == {}
-    assert not list(bare.glob(".fetch-*"))
+    root = serve(mirrored(form)) if where == "address" else str(mirrored(form))
+    assert fetch(CONTENT, [mirror(root), upstream(closed)]) == f"DEPTHLAB_MIRROR={root}"
+    assert _found(bare) == CONTENT
 
 
-@pytest.mark.parametrize("how", ["closed port", "not found"])
-def test_unreachable_upstream(bare: Path, served: tuple[Path, str], closed: str, how: str) -> None:
+def test_a_file_that_the_mirror_lacks_comes_from_upstream(
+    bare: Path, mirrored: Callable[[str], Path], serve: Serve, published: Path
+) -> None:
+    shutil.rmtree(bare / "data")
+    folder, address = mirrored("tree"), serve(published)
+    (folder / X).unlink()
+    assert fetch(CONTENT, [mirror(f"{folder}/"), upstream(address)]) == f"DEPTHLAB_MIRROR={folder}, {address}"
+    assert _found(bare) == CONTENT
+
+
+def test_a_mirror_that_does_not_answer(bare: Path, serve: Serve, published: Path, closed: str) -> None:
+    shutil.rmtree(bare / "data")
+    address = serve(published)
+    assert fetch(CONTENT, [mirror(closed), upstream(address)]) == address
+    assert _found(bare) == CONTENT
+
+
+def test_one_file_beside_a_file_of_ones_own(bare: Path, serve: Serve, published: Path) -> None:
     (bare / "data" / X).unlink()
-    shutil.rmtree(served[0] / SOURCES["planetoid"])
-    upstream = closed if how == "closed port" else served[1]
-    with pytest.raises(UnavailableError, match=rf"{upstream} cannot be reached: .*dataset=digits$"):
-        fetch(Manifest.load(), bare, upstream)
+    (bare / "data" / "planetoid" / "own.txt").write_bytes(b"mine")
+    address = serve(published)
+    assert fetch(CONTENT, [upstream(address)]) == address
+    assert _found(bare) == CONTENT | {"planetoid/own.txt": b"mine"}
+
+
+def _attack(folder: Path) -> None:
+    """Everything that could bring a file to a place outside data/, for whoever believes what lies in the folder."""
+    evil = b"print('it ran')"
+    md5 = hashlib.md5(evil).hexdigest()
+    entries = [{"md5": md5, "relpath": EVIL}]
+    for path in folder.rglob("*.dir"):
+        entries += json.loads(path.read_text())
+        path.chmod(0o644)
+        path.write_text(json.dumps(entries))
+    for name in (f"files/md5/{md5[:2]}/{md5[2:]}", EVIL):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(evil)
+
+
+@pytest.mark.parametrize("where", ["folder", "address"])
+@pytest.mark.parametrize("form", ["tree", "remote"])
+def test_a_hostile_mirror_writes_nothing_outside_data(
+    bare: Path, mirrored: Callable[[str], Path], serve: Serve, closed: str, where: str, form: str
+) -> None:
+    shutil.rmtree(bare / "data")
+    folder = mirrored(form)
+    _attack(folder)
+    before = {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()}
+    fetch(CONTENT, [mirror(serve(folder) if where == "address" else str(folder)), upstream(closed)])
+    after = {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()}
+    brought = {bare / "data" / name: content for name, content in CONTENT.items()}
+    assert after == before | brought
+
+
+@pytest.mark.parametrize("where", ["data.dvc", "dataset", "list"])
+def test_a_name_that_leads_out_of_data_is_refused(
+    bare: Path, tmp_path: Path, mirrored: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    folder = mirrored("tree")
+    _attack(folder)
+    shutil.rmtree(bare / "data")
+    (bare / "src" / "graph" / "__init__.py").unlink()  # so that it is missing, and wanted
+    if where == "data.dvc":
+        (bare / "data.dvc").write_text(yaml.safe_dump({"outs": [], "meta": {"files": {EVIL: "0" * 32}}}))
+        fetch(CONTENT, [mirror(str(folder))])
+    elif where == "dataset":
+        _conf(tmp_path, monkeypatch, "own", [EVIL])
+        with pytest.raises(UserError, match=r"^data/\.\./src/graph/__init__\.py is not in src/data/raw_files\.tsv"):
+            fetch(files_of("own"), [mirror(str(folder))])
+    else:
+        row = (EVIL, str((folder / EVIL).stat().st_size), listing.git_blob(folder / EVIL), UNKNOWN, UNKNOWN)
+        with listing.LIST.open("a") as file:
+            file.write("\t".join(row) + "\n")
+        with pytest.raises(UserError, match="is no raw file: restore it"):
+            fetch([EVIL], [mirror(str(folder))])
+    assert not (bare / "src" / "graph" / "__init__.py").exists()
+
+
+def _conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, files: object) -> None:
+    (tmp_path / "conf" / "dataset").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "conf" / "dataset" / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "files": files}))
+    monkeypatch.setattr(module, "CONF", tmp_path / "conf")
+
+
+@pytest.mark.parametrize("content", [b"other", b"", b"texas and more", b"texaS"])
+@pytest.mark.parametrize("source", ["folder", "address", "remote", "upstream"])
+def test_wrong_content_is_not_taken(bare: Path, serve: Serve, published: Path, source: str, content: bytes) -> None:
+    shutil.move(bare / "data", bare / "tree")
+    (bare / "tree" / TEXAS).write_bytes(content)
+    (published / SOURCES["heterophilous"] / "texas.npz").write_bytes(content)
+    md5 = known_files()[TEXAS].md5
+    (bare / "remote" / "files" / "md5" / md5[:2]).mkdir(parents=True)
+    (bare / "remote" / "files" / "md5" / md5[:2] / md5[2:]).write_bytes(content)
+    sources = {
+        "folder": lambda: mirror(str(bare / "tree")),
+        "address": lambda: mirror(serve(bare / "tree")),
+        "remote": lambda: mirror(str(bare / "remote")),
+        "upstream": lambda: upstream(serve(published)),
+    }
+    with pytest.raises(UserError, match=rf"^{TEXAS} from .* does not match src/data/raw_files\.tsv: it is not taken$"):
+        fetch([TEXAS], [sources[source](), upstream(serve(published))])
+    assert _found(bare) == {}
+
+
+def test_a_file_known_by_its_git_hash_alone(bare: Path, serve: Serve, published: Path) -> None:
+    lines = listing.LIST.read_text().splitlines()
+    rows = [line.split("\t") for line in lines[1:]]
+    listing.LIST.write_text("\n".join([lines[0], *("\t".join([row[0], "-", row[2], "-", "-"]) for row in rows), ""]))
+    shutil.rmtree(bare / "data")
+    fetch([X], [upstream(serve(published))])
+    assert _found(bare) == {X: CONTENT[X]}
+    (published / SOURCES["heterophilous"] / "texas.npz").write_bytes(b"taxes")
+    with pytest.raises(UserError, match="does not match"):
+        fetch([TEXAS], [upstream(serve(published))])
+
+
+def test_an_answer_without_end_is_cut(
+    bare: Path, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(bare / "data")
+    (tmp_path / "endless" / "planetoid").mkdir(parents=True)
+    (tmp_path / "endless" / X).write_bytes(bytes(1 << 22))
+    written = []
+
+    def matches(file: listing.RawFile, path: Path) -> bool:
+        written.append(path.stat().st_size)
+        return False
+
+    monkeypatch.setattr(listing.RawFile, "matches", matches)
+    with pytest.raises(UserError, match="does not match"):
+        fetch([X], [mirror(serve(tmp_path / "endless"))])
+    assert written == [module.CHUNK]
+
+
+@pytest.mark.parametrize("how", ["closed port", "not found", "no source of it"])
+def test_nothing_has_it(bare: Path, serve: Serve, published: Path, closed: str, how: str) -> None:
+    (bare / "data" / X).unlink()
+    shutil.rmtree(published / SOURCES["planetoid"])
+    sources = {"closed port": [upstream(closed)], "not found": [upstream(serve(published))], "no source of it": []}[how]
+    with pytest.raises(UnavailableError, match=rf"^data/{X} is missing, .*set DEPTHLAB_MIRROR .*dataset=digits$"):
+        fetch(CONTENT, sources)
     assert _found(bare) == {name: content for name, content in CONTENT.items() if name != X}
-    assert not list(bare.glob(".fetch-*"))
-
-
-def test_all_corrupt_files_are_named(bare: Path, closed: str) -> None:
-    for name in (X, TEXAS):
-        (bare / "data" / name).write_bytes(b"other")
-    with pytest.raises(UserError, match=r"corrupt or were edited .*: delete them and run `make data`$") as found:
-        fetch(Manifest.load(), bare, closed)
-    assert f"data/{X}" in str(found.value) and f"data/{TEXAS}" in str(found.value)
 
 
 @pytest.mark.parametrize("others", ["there", "missing"])
-def test_corrupt_file_is_left_as_it_is(bare: Path, served: tuple[Path, str], others: str) -> None:
-    (bare / "data" / X).write_bytes(b"edited")
+def test_a_corrupt_file_is_named_and_left_as_it_is(bare: Path, serve: Serve, published: Path, others: str) -> None:
+    for name in (X, TEXAS):
+        (bare / "data" / name).write_bytes(b"edited")
     if others == "missing":
-        (bare / "data" / TEXAS).unlink()
+        (bare / "data" / "planetoid" / "ind.cora.graph").unlink()
     before = _found(bare)
-    with pytest.raises(UserError, match=rf"^data/{X} is corrupt or was edited"):
-        fetch(Manifest.load(), bare, served[1])
+    with pytest.raises(UserError, match=r"corrupt or were edited .*: delete them and run `make data`$") as found:
+        fetch(CONTENT, [upstream(serve(published))])
+    assert f"data/{X}" in str(found.value) and f"data/{TEXAS}" in str(found.value)
     assert _found(bare) == before
 
 
-def _add_config(root: Path, name: str, files: list[str] | None) -> None:
-    (root / "conf" / "dataset").mkdir(parents=True, exist_ok=True)
-    content = {"name": name} | ({} if files is None else {"files": files})
-    (root / "conf" / "dataset" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+@pytest.mark.parametrize(
+    ("root", "sentence"),
+    [
+        ("s3://user:secret@bucket/x", r"must be a folder or an http\(s\) address, got s3://\*\*\*@bucket/x$"),
+        ("file:///tmp", r"must be a folder or an http\(s\) address, got file:///tmp$"),
+        ("user:secret@host/x", r"names \*\*\*@host/x, which is no folder: mend or unset it$"),
+        ("/nowhere/at all", r"names /nowhere/at all, which is no folder"),
+    ],
+)
+def test_a_mirror_that_is_none(root: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=f"^DEPTHLAB_MIRROR {sentence}"):
+        mirror(root)
 
 
-def test_dataset_that_is_not_there(bare: Path, closed: str) -> None:
-    _add_config(bare, "texas", [TEXAS])
-    _add_config(bare, "cora", [X])
-    with pytest.raises(UserError, match=r"^there is no dataset foo: choose one of cora, texas$"):
-        fetch_dataset("foo", Manifest.load(), bare, closed)
+@pytest.mark.parametrize("password", ["secret", "sec@ret", "sec/ret", "s?ec@ret", "sec:ret", "sec#ret", "sec\nret"])
+def test_no_part_of_a_password_is_printed(password: str) -> None:
+    assert masked(f"https://me:{password}@host:8/a/b?token=secret") in ("https://***@host:8/a/b", "https://***@ret")
+    for part in ("sec", "ret@", "me:"):
+        assert part not in masked(f"https://me:{password}@host:8/a/b?token=secret")
 
 
-def test_dataset_that_is_listed_or_generated(bare: Path, served: tuple[Path, str], closed: str) -> None:
-    _add_config(bare, "texas", [TEXAS])
-    _add_config(bare, "digits", None)
+def test_the_password_of_a_mirror_is_used_and_not_printed(
+    bare: Path, serve: Serve, closed: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.move(bare / "data", bare / "tree")
+    address = serve(bare / "tree").replace("http://", "http://me:p%40ss@")
+    _main(monkeypatch, closed, address)
+    (bare / "tree" / TEXAS).unlink()
     (bare / "data" / TEXAS).unlink()
-    fetch_dataset("digits", Manifest.load(), bare, closed)
-    assert TEXAS not in _found(bare)
-    before = (bare / "data.dvc").read_text()
-    fetch_dataset("texas", Manifest.load(), bare, served[1])
-    assert _found(bare) == CONTENT
-    assert (bare / "data.dvc").read_text() == before
+    assert _main(monkeypatch, closed, address) == 3
+    assert "me:p@ss" in _Server.seen
+    printed = "".join(capfd.readouterr())
+    assert "***@127.0.0.1" in printed and "p%40ss" not in printed and "p@ss" not in printed
 
 
-def test_dataset_that_is_not_listed_yet(pushed: Path, served: tuple[Path, str]) -> None:
-    new = "heterophilous/actor.npz"
-    _write(pushed)
-    _add_config(pushed, "actor", [new])
-    (served[0] / SOURCES["heterophilous"] / "actor.npz").write_bytes(b"actor")
-    fetch_dataset("actor", Manifest.load(), pushed, served[1])
-    assert _found(pushed) == CONTENT | {new: b"actor"}
-    everything = CONTENT | {new: b"actor"}
-    assert Manifest.load().files == {name: hashlib.md5(content).hexdigest() for name, content in everything.items()}
-
-
-def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
-    """The exit code, or the sentence that Python prints for exit code 1; DVC is left out."""
-    monkeypatch.setattr(module, "_pull", lambda *_: False)
+def _main(monkeypatch: pytest.MonkeyPatch, address: str, own: str = "", *arguments: str) -> Any:
+    """The exit code, or the sentence that Python prints for exit code 1, of the command for the three files."""
+    monkeypatch.setattr(module, "DATASETS", ("small",))
+    monkeypatch.setattr(module, "upstream", lambda: upstream(address))
     monkeypatch.setattr(sys, "argv", ["fetch", *arguments])
+    monkeypatch.setenv("DEPTHLAB_MIRROR", own)
+    _conf(listing.DATA.parent, monkeypatch, "small", list(CONTENT))
+    _conf(listing.DATA.parent, monkeypatch, "texas", [TEXAS])
+    _conf(listing.DATA.parent, monkeypatch, "digits", None)
+    _conf(listing.DATA.parent, monkeypatch, "wrong", [1])
     try:
         module.main()
     except SystemExit as error:
@@ -205,30 +368,53 @@ def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 def test_main_with_everything_there(
     bare: Path, closed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _main(monkeypatch, "--upstream", closed) == 0
-    assert capsys.readouterr().out == "data: 3 raw files match data.dvc (already there)\n"
+    (bare / "data" / ".DS_Store").write_bytes(b"")
+    assert _main(monkeypatch, closed) == 0
+    assert capsys.readouterr().out == "data: 3 raw files are verified (already there)\n"
+    for number in range(6):
+        (bare / "data" / f"notes{number}").write_bytes(b"")
+    assert _main(monkeypatch, closed) == 0
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "data: notes0, notes1, notes2, notes3, notes4 and 1 more: no raw file of a named dataset, left alone, unseen by"
+        " DVC"
+    )
+
+
+@pytest.mark.parametrize("dataset", ["texas", "digits"])
+def test_main_for_one_dataset(
+    bare: Path, serve: Serve, published: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
+    shutil.rmtree(bare / "data")
+    assert _main(monkeypatch, serve(published), "", "--dataset", dataset) == 0
+    assert _found(bare) == ({TEXAS: CONTENT[TEXAS]} if dataset == "texas" else {})
 
 
 def test_main_with_something_to_mend(bare: Path, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = "error: there is no dataset {}: choose one of digits, small, texas, wrong"
+    for name in ("foo", "../dataset/texas"):
+        assert _main(monkeypatch, closed, "", "--dataset", name) == wrong.format(name)
+    assert _main(monkeypatch, closed, "", "--dataset", "wrong") == (
+        "error: conf/dataset/wrong.yaml: files must be a list of names below data/"
+    )
     (bare / "data" / X).write_bytes(b"edited")
-    assert str(_main(monkeypatch, "--upstream", closed)).startswith(f"error: data/{X} is corrupt")
-    assert str(_main(monkeypatch, "--dataset", "foo")).startswith("error: there is no dataset foo: choose one of actor")
+    assert str(_main(monkeypatch, closed)).startswith(f"error: data/{X} is corrupt")
 
 
-def test_main_on_a_full_disk(
-    bare: Path, served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, no_room: None
-) -> None:
-    (bare / "data" / X).unlink()
-    (served[0] / SOURCES["planetoid"] / "ind.cora.x").write_bytes(bytes(1024))  # a file's limit; now it is lower
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    found = str(_main(monkeypatch, "--upstream", served[1]))
-    assert found.startswith("error: cannot write a file, files may not become so large here")
+def test_on_a_full_disk(bare: Path, mirrored: Callable[[str], Path], no_room: None) -> None:
+    shutil.rmtree(bare / "data")
+    folder = mirrored("tree")
+    (folder / X).write_bytes(bytes(1024))  # a file's limit; now it is lower, with room for what is printed
+    resource.setrlimit(resource.RLIMIT_FSIZE, (800, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with pytest.raises(OSError, match="File too large") as found:
+        fetch(CONTENT, [mirror(str(folder))])
+    assert found.value.filename == str(bare / "data" / X)
+    assert _found(bare) == {}
 
 
 def test_main_with_nothing_reachable(
     bare: Path, closed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (bare / "data" / X).unlink()
-    assert _main(monkeypatch, "--upstream", closed) == 3
+    assert _main(monkeypatch, closed) == 3
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert line.startswith("error: the raw files are not in data/")
+    assert line.startswith(f"error: data/{X} is missing, and no source has them or can be reached ({closed}): copy")

@@ -56,13 +56,13 @@ def test_other_settings_are_prepared_afresh(project: Path, dataset_config: Read)
 
 
 def test_new_raw_files_are_prepared_afresh(
-    project: Path, dataset_config: Read, write_manifest: Callable[[Path], object]
+    project: Path, dataset_config: Read, write_list: Callable[[Path], None]
 ) -> None:
     config = dataset_config("texas")
     _, before = load(config)
     with (project / "data" / "heterophilous" / "texas.npz").open("ab") as file:
         file.write(b"\0")  # still the same archive to NumPy
-    write_manifest(project)
+    write_list(project)
     _, after = load(config)
     assert after != before
     assert Dataset.load(project / "prepared" / "texas.pt", before) is None

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from src.data.manifest import md5
 from src.data.raw import check, prepared_file, raw_hashes, raw_paths
+from src.data.raw_files import git_blob
 from src.errors import UserError
 from src.files import sha256
 
@@ -19,11 +19,11 @@ X = "planetoid/ind.cora.x"
 def test_paths_in_the_order_of_the_config(project: Path, dataset_config: Read) -> None:
     config = dataset_config("cora")
     assert raw_paths(config) == [project / "data" / name for name in config["files"]]
-    assert raw_hashes(config) == {name: md5(project / "data" / name) for name in config["files"]}
+    assert raw_hashes(config) == {name: git_blob(project / "data" / name) for name in config["files"]}
 
 
-def test_generated_graphs_have_no_files(tmp_path: Path, dataset_config: Read, use_root: Callable[[Path], Path]) -> None:
-    use_root(tmp_path)  # nothing is there, not even data.dvc
+def test_generated_graphs_have_no_files(project: Path, dataset_config: Read) -> None:
+    shutil.rmtree(project / "data")
     config = dataset_config("digits")
     assert raw_paths(config) == []
     assert raw_hashes(config) == {}
@@ -32,26 +32,29 @@ def test_generated_graphs_have_no_files(tmp_path: Path, dataset_config: Read, us
 
 def test_listed_file_missing(project: Path, dataset_config: Read) -> None:
     (project / "data" / X).unlink()
-    with pytest.raises(UserError, match=rf"^data/{X} is missing: run `make data`$"):
+    with pytest.raises(UserError, match=rf"^data/{X} is missing: run `make data DATASET=cora`$"):
         raw_paths(dataset_config("cora"))
 
 
 def test_whole_data_folder_missing(project: Path, dataset_config: Read) -> None:
     shutil.rmtree(project / "data")
-    with pytest.raises(UserError, match=r"is missing: run `make data`$"):
+    with pytest.raises(UserError, match=r"is missing: run `make data DATASET=texas`$"):
         check(dataset_config("texas"))
 
 
-def test_unlisted_file_missing(project: Path, dataset_config: Read) -> None:
-    with pytest.raises(UserError, match=r"^data/planetoid/ind\.pubmed\.x is missing: run `make data DATASET=pubmed`$"):
-        raw_paths(dataset_config("pubmed"))
-    assert set(raw_hashes(dataset_config("pubmed")).values()) == {"unlisted"}
+def test_unlisted_file_is_not_read(project: Path, dataset_config: Read) -> None:
+    path = project / "data" / "heterophilous" / "actor.npz"
+    for ask in (raw_paths, raw_hashes, check):
+        with pytest.raises(UserError, match=r"^data/heterophilous/actor\.npz is not in src/data/raw_files\.tsv"):
+            ask(dataset_config("actor"))
+        path.write_bytes(b"from anywhere")
 
 
-def test_unlisted_file_there_is_not_read(project: Path, dataset_config: Read) -> None:
-    (project / "data" / "heterophilous" / "actor.npz").write_bytes(b"from anywhere")
-    with pytest.raises(UserError, match=r"actor\.npz is not in data\.dvc"):
-        raw_paths(dataset_config("actor"))
+def test_names_that_lead_out_of_data_are_not_read(project: Path, dataset_config: Read) -> None:
+    (project / "outside").write_bytes(b"")
+    for name in ("../outside", str(project / "outside"), "planetoid/../../outside"):
+        with pytest.raises(UserError, match=r"is not in src/data/raw_files\.tsv"):
+            raw_paths(dataset_config("cora", files=[name]))
 
 
 def test_corrupt_file(project: Path, dataset_config: Read) -> None:
@@ -86,7 +89,7 @@ def _pretend_prepared(project: Path) -> None:
 def test_check_before_anything_is_prepared(project: Path, dataset_config: Read) -> None:
     check(dataset_config("cora"))
     (project / "data" / X).unlink()
-    with pytest.raises(UserError, match="is missing: run `make data`"):
+    with pytest.raises(UserError, match="is missing: run `make data DATASET=cora`"):
         check(dataset_config("cora"))
 
 

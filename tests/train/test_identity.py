@@ -1,6 +1,7 @@
 """Names, folders and tags of runs."""
 
 import inspect
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from src.config import ROOT
 from src.errors import UserError
 from src.settings import compose_settings
+from src.train import identity
 from src.train.fit import make_fit
 from src.train.identity import COMPUTING, checkpoint_folder, resumable, run_name, tags
 from src.train.member import Member
@@ -49,6 +51,46 @@ def test_tags() -> None:
     assert (found["rewiring"], found["command_line"]) == ("random", "rewiring.num_edges=7 rewiring=random")
     found = tags(compose_settings(["loader=cluster"]), {"loader": "command line"})
     assert (found["loader"], found["command_line"]) == ("cluster", "loader=cluster")
+
+
+def _repository(folder: Path) -> str:
+    """Makes a folder a Git repository with one commit, and returns that."""
+    folder.mkdir(parents=True, exist_ok=True)
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "one"], ["rev-parse", "HEAD"]):
+        done = subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("project", "repositories", "hook", "right"),
+    [
+        ("a", ["a"], None, True),
+        ("outer/a", ["outer"], None, False),  # a copy without .git in another repository
+        ("outer/a", ["outer", "outer/a"], None, True),
+        ("a", [], None, False),
+        ("a", ["other"], "other", False),  # started by a hook of another repository
+        ("a", ["other", "a"], "other", True),
+    ],
+)
+def test_only_a_repository_of_the_project_gives_the_commit(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    project: str,
+    repositories: list[str],
+    hook: str | None,
+    right: bool,
+) -> None:
+    (tmp_path / project).mkdir(parents=True)
+    commits = {name: _repository(tmp_path / name) for name in repositories}
+    (tmp_path / "link").symlink_to(tmp_path / project)
+    if hook:
+        monkeypatch.setenv("GIT_DIR", str(tmp_path / hook / ".git"))
+        monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / hook / ".git" / "index"))
+    for root in (tmp_path / project, tmp_path / "link"):
+        monkeypatch.setattr(identity, "ROOT", root)
+        found = tags(compose_settings([]), {})["git_commit"]
+        assert found == (commits[project] if right else "unknown")
 
 
 def test_resumable(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_every_rewiring_trains_from_the_command_line(train: Train, workshop: Pat
 
 
 def test_every_dataset_trains_from_the_command_line(
-    train: Train, workshop: Path, write_manifest: Callable[[Path], object]
+    train: Train, workshop: Path, write_list: Callable[[Path], None]
 ) -> None:
     names = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
     data = workshop / "data"
@@ -88,7 +88,7 @@ def test_every_dataset_trains_from_the_command_line(
     (workshop / "own").mkdir()
     for name, array in own.items():
         np.save(workshop / "own" / f"{name}.npy", array)
-    write_manifest(workshop)
+    write_list(workshop)
 
     small = ("depth=2", "hidden=8", "epochs=1", "progress=false", "tracking.artifacts=[config]")
     needs = {
