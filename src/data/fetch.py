@@ -11,7 +11,6 @@ Exit codes: 0 everything is there, 1 something has to be mended, 3 nothing could
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from src.address import MASK, Address
 from src.cli import explain
 from src.config import CONF
 from src.data.raw_files import DATA, UNKNOWN, RawFile, listed, unknown_files, verify
@@ -49,7 +49,7 @@ class Source:
 
     Attributes:
         name: as a sentence has it.
-        root: a folder, or an http(s) address.
+        root: a folder, or an http(s) address, which may hold a password.
         places: the paths in it where a file may lie, best first.
     """
 
@@ -60,18 +60,22 @@ class Source:
 
 def mirror(root: str) -> Source:
     """A folder or address of the user's own; raises UserError if it is neither."""
-    if not _is_address(root):
-        if "://" in root:
-            raise UserError(f"{MIRROR} must be a folder or an http(s) address, got {masked(root)}")
+    name = root
+    if "://" in root:
+        address = Address(root, MIRROR)
+        name = str(address)
+        if not address.is_server:
+            raise UserError(f"{MIRROR} must be a folder or an http(s) address, got {address}")
+    elif not Path(root).expanduser().is_dir():
+        shown = MASK if "@" in root else root  # of an address without its scheme
+        raise UserError(f"{MIRROR} names {shown}, which is no folder: mend or unset it")
+    else:
         root = str(Path(root).expanduser())
-        if not Path(root).is_dir():
-            raise UserError(f"{MIRROR} names {masked(root)}, which is no folder: mend or unset it")
 
     def places(file: RawFile) -> list[str]:
         return [file.name] if file.md5 == UNKNOWN else [file.name, f"files/md5/{file.md5[:2]}/{file.md5[2:]}"]
 
-    root = root.rstrip("/")
-    return Source(f"{MIRROR}={masked(root)}", root, places)
+    return Source(f"{MIRROR}={name}", root, places)
 
 
 def upstream(root: str = UPSTREAM) -> Source:
@@ -82,11 +86,6 @@ def upstream(root: str = UPSTREAM) -> Source:
         return [f"{SOURCES[folder]}/{rest}"] if folder in SOURCES else []
 
     return Source(root, root, places)
-
-
-def masked(address: str) -> str:
-    """An address without user, password and query, to be printed."""
-    return re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", address, flags=re.DOTALL).partition("?")[0]
 
 
 def fetch(names: Iterable[str], sources: Iterable[Source]) -> str:
@@ -148,8 +147,10 @@ def _bring(file: RawFile, source: Source, bar: Progress) -> bool:
 @contextmanager
 def _opened(root: str, place: str) -> Iterator[Iterator[bytes] | None]:
     """The content of a file of a source in chunks, or None if it is not there."""
-    if _is_address(root):
-        with requests.get(f"{root}/{place}", stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
+    if "://" in root:
+        address, mark, options = root.partition("?")
+        url = f"{address.rstrip('/')}/{place}{mark}{options}"
+        with requests.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as answer:
             if answer.status_code not in ABSENT:
                 answer.raise_for_status()
             yield None if answer.status_code in ABSENT else answer.iter_content(CHUNK)
@@ -164,10 +165,6 @@ def _opened(root: str, place: str) -> Iterator[Iterator[bytes] | None]:
         raise unreadable(path, error, "cannot be read") from None
     with file:
         yield iter(partial(file.read, CHUNK), b"")
-
-
-def _is_address(root: str) -> bool:
-    return root.lower().startswith(("http://", "https://"))
 
 
 def files_of(dataset: str) -> list[str]:

@@ -8,6 +8,7 @@ import torch
 from torch_geometric.io import read_planetoid_data
 
 from src.data.dataset import Dataset
+from src.data.raw_files import listed
 from src.errors import UserError
 
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")  # PyG reads them all, so all must be verified
@@ -19,14 +20,17 @@ def read_planetoid(files: list[Path]) -> Dataset:
     Some nodes of Citeseer stand in no raw file; they keep their place with zero features, no edges and class -1.
 
     Args:
-        files: the eight files, verified: seven of them are pickles.
+        files: the eight files. Seven are pickles, which can run code: each must be the known raw file of its name.
 
     Raises:
-        UserError: the content is not what the format promises.
+        UserError: a file is not a known one, or the content is not what the format promises.
     """
     name = files[0].name.split(".")[1]
     if {file.name for file in files} != {f"ind.{name}.{part}" for part in PARTS} or len({f.parent for f in files}) != 1:
         raise UserError(f"a Planetoid dataset needs ind.{name}.{{{','.join(PARTS)}}} in one folder")
+    for known, path in zip(listed(f"planetoid/{file.name}" for file in files), files, strict=True):
+        if not known.matches(path):
+            raise UserError(f"{path.name} is not the known raw file of this name, and a pickle: it is not read")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the pickles name modules of old NumPy and SciPy

@@ -20,7 +20,7 @@ import yaml
 from src.config import ROOT
 from src.data import fetch as module
 from src.data import raw_files as listing
-from src.data.fetch import DATASETS, SOURCES, fetch, files_of, masked, mirror, upstream
+from src.data.fetch import DATASETS, SOURCES, fetch, files_of, mirror, upstream
 from src.data.raw_files import UNKNOWN, known_files
 from src.errors import UnavailableError, UserError
 
@@ -30,16 +30,22 @@ EVIL = "../src/graph/__init__.py"
 
 
 class _Server(SimpleHTTPRequestHandler):
-    """Hands out files, and keeps the user and password of each request."""
+    """Hands out files, and keeps the user, password and path of each request."""
 
-    seen: set[str] = set()  # noqa: RUF012
+    seen: set[tuple[str, str]] = set()  # noqa: RUF012
 
     def do_GET(self) -> None:
-        self.seen.add(b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode())
+        user = b64decode(self.headers.get("Authorization", "").removeprefix("Basic ")).decode()
+        self.seen.add((user, self.path))
         super().do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+class _Threads(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a client that goes away."""
 
 
 Serve = Callable[[Path], str]
@@ -51,7 +57,7 @@ def serve() -> Iterator[Serve]:
     servers = []
 
     def start(folder: Path) -> str:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Server, directory=str(folder)))
+        server = _Threads(("127.0.0.1", 0), partial(_Server, directory=str(folder)))
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
@@ -162,7 +168,7 @@ def test_a_file_that_the_mirror_lacks_comes_from_upstream(
     shutil.rmtree(bare / "data")
     folder, address = mirrored("tree"), serve(published)
     (folder / X).unlink()
-    assert fetch(CONTENT, [mirror(f"{folder}/"), upstream(address)]) == f"DEPTHLAB_MIRROR={folder}, {address}"
+    assert fetch(CONTENT, [mirror(f"{folder}/"), upstream(address)]) == f"DEPTHLAB_MIRROR={folder}/, {address}"
     assert _found(bare) == CONTENT
 
 
@@ -316,36 +322,30 @@ def test_a_corrupt_file_is_named_and_left_as_it_is(bare: Path, serve: Serve, pub
 @pytest.mark.parametrize(
     ("root", "sentence"),
     [
-        ("s3://user:secret@bucket/x", r"must be a folder or an http\(s\) address, got s3://\*\*\*@bucket/x$"),
+        ("s3://user:secret@bucket/x", r"must be a folder or an http\(s\) address, got s3://user:\*\*\*@bucket/x$"),
         ("file:///tmp", r"must be a folder or an http\(s\) address, got file:///tmp$"),
-        ("user:secret@host/x", r"names \*\*\*@host/x, which is no folder: mend or unset it$"),
+        ("user:secret@host/x", r"names \*\*\*, which is no folder: mend or unset it$"),
+        ("http://user:sec@ret@host/x", r"=http://\*\*\*@host/x: in the user, password, .* write %40 for @"),
         ("/nowhere/at all", r"names /nowhere/at all, which is no folder"),
     ],
 )
 def test_a_mirror_that_is_none(root: str, sentence: str) -> None:
-    with pytest.raises(UserError, match=f"^DEPTHLAB_MIRROR {sentence}"):
+    with pytest.raises(UserError, match=f"^DEPTHLAB_MIRROR ?{sentence}"):
         mirror(root)
-
-
-@pytest.mark.parametrize("password", ["secret", "sec@ret", "sec/ret", "s?ec@ret", "sec:ret", "sec#ret", "sec\nret"])
-def test_no_part_of_a_password_is_printed(password: str) -> None:
-    assert masked(f"https://me:{password}@host:8/a/b?token=secret") in ("https://***@host:8/a/b", "https://***@ret")
-    for part in ("sec", "ret@", "me:"):
-        assert part not in masked(f"https://me:{password}@host:8/a/b?token=secret")
 
 
 def test_the_password_of_a_mirror_is_used_and_not_printed(
     bare: Path, serve: Serve, closed: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.move(bare / "data", bare / "tree")
-    address = serve(bare / "tree").replace("http://", "http://me:p%40ss@")
+    address = serve(bare / "tree").replace("http://", "http://me:p%40ss@") + "/?token=t0ken"
     _main(monkeypatch, closed, address)
     (bare / "tree" / TEXAS).unlink()
     (bare / "data" / TEXAS).unlink()
     assert _main(monkeypatch, closed, address) == 3
-    assert "me:p@ss" in _Server.seen
+    assert ("me:p@ss", f"/{X}?token=t0ken") in _Server.seen
     printed = "".join(capfd.readouterr())
-    assert "***@127.0.0.1" in printed and "p%40ss" not in printed and "p@ss" not in printed
+    assert "***@127.0.0.1" in printed and "p%40ss" not in printed and "p@ss" not in printed and "t0ken" not in printed
 
 
 def _main(monkeypatch: pytest.MonkeyPatch, address: str, own: str = "", *arguments: str) -> Any:

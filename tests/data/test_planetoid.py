@@ -1,15 +1,18 @@
 """The reader of the Planetoid format, on small files and on the real Cora."""
 
 import pickle
-import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from src.data.planetoid import read_planetoid
+from src.data.prepare import read
 from src.errors import UserError
+from tests.conftest import write_planetoid
 
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
 ABSENT = {"cora": [], "citeseer": [513, 517]}
@@ -21,8 +24,8 @@ def paths(folder: Path, name: str) -> list[Path]:
 
 
 @both
-def test_rows_of_the_test_files_belong_to_the_nodes_of_the_index(raw_files: Path, name: str) -> None:
-    files = dict(zip(PARTS, paths(raw_files / "planetoid", name), strict=True))
+def test_rows_of_the_test_files_belong_to_the_nodes_of_the_index(project: Path, name: str) -> None:
+    files = dict(zip(PARTS, paths(project / "data" / "planetoid", name), strict=True))
     index = np.loadtxt(files["test.index"], dtype=np.int64)
     assert (np.diff(index) < 0).any(), "the index has to be out of order for this test to mean anything"
     dataset = read_planetoid(list(files.values()))
@@ -33,8 +36,8 @@ def test_rows_of_the_test_files_belong_to_the_nodes_of_the_index(raw_files: Path
 
 
 @both
-def test_every_node_has_its_features_and_class(raw_files: Path, name: str) -> None:
-    dataset = read_planetoid(paths(raw_files / "planetoid", name))
+def test_every_node_has_its_features_and_class(project: Path, name: str) -> None:
+    dataset = read_planetoid(paths(project / "data" / "planetoid", name))
     nodes = torch.arange(520)
     x = ((nodes[:, None] + 1) >> torch.arange(10) & 1).float()  # as the files were written
     y = nodes % 3
@@ -45,8 +48,8 @@ def test_every_node_has_its_features_and_class(raw_files: Path, name: str) -> No
 
 
 @both
-def test_nodes_that_no_file_names_stand_alone(raw_files: Path, name: str) -> None:
-    dataset = read_planetoid(paths(raw_files / "planetoid", name))
+def test_nodes_that_no_file_names_stand_alone(project: Path, name: str) -> None:
+    dataset = read_planetoid(paths(project / "data" / "planetoid", name))
     degree = torch.bincount(dataset.edge_index[0], minlength=520)
     assert (degree == 0).nonzero().view(-1).tolist() == ABSENT[name]
     assert (dataset.y == -1).nonzero().view(-1).tolist() == ABSENT[name]
@@ -54,33 +57,46 @@ def test_nodes_that_no_file_names_stand_alone(raw_files: Path, name: str) -> Non
 
 
 @both
-def test_public_split(raw_files: Path, name: str) -> None:
-    dataset = read_planetoid(paths(raw_files / "planetoid", name))
+def test_public_split(project: Path, name: str) -> None:
+    dataset = read_planetoid(paths(project / "data" / "planetoid", name))
     train, val, test = (mask[0].nonzero().view(-1).tolist() for mask in (dataset.train, dataset.val, dataset.test))
     assert train == list(range(6))
     assert val == list(range(6, 506))
     assert test == sorted(set(range(510, 520)) - set(ABSENT[name]))
 
 
-def test_order_of_the_files_does_not_matter(raw_files: Path) -> None:
-    files = paths(raw_files / "planetoid", "citeseer")
+def test_order_of_the_files_does_not_matter(project: Path) -> None:
+    files = paths(project / "data" / "planetoid", "citeseer")
     assert torch.equal(read_planetoid(files[::-1]).y, read_planetoid(files).y)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x02]q\x00(K\x01"])
+@pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x02]q\x00(K\x01", pickle.dumps([1, 2])])
 @pytest.mark.parametrize("part", ["graph", "allx"])
-def test_corrupt_pickle(raw_files: Path, tmp_path: Path, part: str, content: bytes) -> None:
-    folder = Path(shutil.copytree(raw_files / "planetoid", tmp_path / "planetoid"))
+def test_a_known_file_of_another_format(
+    project: Path, write_list: Callable[[Path], None], part: str, content: bytes
+) -> None:
+    folder = project / "data" / "planetoid"
     (folder / f"ind.cora.{part}").write_bytes(content)
+    write_list(project)
     with pytest.raises(UserError, match=r"^the Planetoid files of cora cannot be read \(\w+: "):
         read_planetoid(paths(folder, "cora"))
 
 
-def test_pickle_of_something_else(raw_files: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(raw_files / "planetoid", tmp_path / "planetoid"))
-    (folder / "ind.cora.graph").write_bytes(pickle.dumps([1, 2]))
-    with pytest.raises(UserError, match="cannot be read"):
-        read_planetoid(paths(folder, "cora"))
+@pytest.mark.parametrize("name", ["cora", "own"])
+def test_nothing_unknown_is_unpickled(project: Path, tmp_path: Path, name: str) -> None:
+    class Code:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "executed",)
+
+    write_planetoid(tmp_path / "own", name, absent=())
+    (tmp_path / "own" / f"ind.{name}.graph").write_bytes(pickle.dumps(Code()))
+    sentence = "graph is not the known raw file" if name == "cora" else "is not in src/data/raw_files"
+    with pytest.raises(UserError, match=sentence):
+        read_planetoid(paths(tmp_path / "own", name))
+    config = {"_target_": "src.data.planetoid.read_planetoid", "path": str(tmp_path / "own")}
+    with pytest.raises(UserError, match=sentence):
+        read(config | {"name": "own", "normalize_features": False})
+    assert not (tmp_path / "executed").exists()
 
 
 def test_real_cora(real_cora: Path) -> None:

@@ -1,0 +1,80 @@
+"""Raw files: flipped bits in a mirror and in data/, and a command that is killed while it copies."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from src.data.fetch import fetch, mirror
+from src.data.raw import raw_paths
+from src.data.raw_files import known_files
+from src.errors import UserError
+from tests.faults.conftest import Tally
+
+FLIPS, KILLS = 100, 12
+
+
+def _flip(path: Path, draw: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path.write_bytes(content)
+
+
+def test_flipped_bits(project: Path, tmp_path: Path, tally: Tally) -> None:
+    draw = random.Random(0)
+    names = [name for name in known_files() if "cora" in name]
+    for _ in range(FLIPS):
+        name = draw.choice(names)
+        whole = (project / "data" / name).read_bytes()
+        folder = tmp_path / "mirror"
+        shutil.copytree(project / "data", folder)
+        _flip(folder / name, draw)
+        (project / "data" / name).unlink()
+        try:
+            fetch(names, [mirror(str(folder))])
+            tally("flipped bit in a mirror", False)
+        except UserError as error:
+            tally("flipped bit in a mirror", "does not match" in str(error) and not (project / "data" / name).exists())
+        (project / "data" / name).write_bytes(whole)
+        _flip(project / "data" / name, draw)
+        try:
+            raw_paths({"name": "cora", "files": names})
+            tally("flipped bit in data/", False)
+        except UserError as error:
+            tally("flipped bit in data/", "corrupt" in str(error))
+        (project / "data" / name).write_bytes(whole)
+        shutil.rmtree(folder)
+
+
+def test_killed_while_it_copies(
+    workshop: Path, raw_files: Path, write_list: Callable[[Path], None], environment: dict[str, str], tally: Tally
+) -> None:
+    shutil.copytree(raw_files, workshop / "data")
+    for name in ("wisconsin", "chameleon_filtered", "minesweeper"):
+        path = workshop / "data" / "heterophilous" / f"{name}.npz"
+        path.write_bytes(random.Random(name).randbytes(4 << 20))
+    write_list(workshop)
+    shutil.move(workshop / "data", workshop / "mirror")
+    command = [sys.executable, "-m", "src.data.fetch"]
+    surroundings = {**environment, "DEPTHLAB_MIRROR": str(workshop / "mirror")}
+    for attempt in range(KILLS):
+        shutil.rmtree(workshop / "data", ignore_errors=True)
+        process = subprocess.Popen(command, cwd=workshop, env=surroundings, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not (workshop / "data").exists() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.01 * attempt)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        done = subprocess.run(command, cwd=workshop, env=surroundings, capture_output=True, text=True)
+        whole = {path.relative_to(workshop / "mirror"): path.read_bytes() for path in _files(workshop / "mirror")}
+        found = {path.relative_to(workshop / "data"): path.read_bytes() for path in _files(workshop / "data")}
+        tally("kill while raw files are copied", done.returncode == 0 and found == whole)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
