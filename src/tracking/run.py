@@ -1,6 +1,8 @@
-"""One MLflow run: buffered metrics, curves by layer, artifacts, and a status that is set on purpose."""
+"""One MLflow run: metrics in batches, curves by layer, artifacts, and a status that is set on purpose."""
 
 import contextlib
+import io
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,14 +13,15 @@ from mlflow.exceptions import MlflowException
 
 from src.address import Address, recordable
 from src.database import first_line
-from src.errors import ResumeError, UserError
+from src.errors import ResumeError, UserError, full_disk
+from src.tracking.outbox import Outbox
 from src.tracking.store import open_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BATCH = 1000  # metrics in one request: MLflow's own limit
-FLUSH_SECONDS = 5.0
+LAST_SECONDS = 30.0  # for which the end of a run insists on a store that fails
+ABANDON_SECONDS = 10.0
 ERROR_LENGTH = 500
 PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an artifact anyway
 
@@ -26,8 +29,8 @@ PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an
 class TrackedRun:
     """A run that is being recorded.
 
-    Metrics are buffered and sent in batches: a call for every metric costs more than an epoch of a small network.
-    While the store does not answer, they stay in the buffer; only `finish` insists.
+    Only opening it and reading from it wait for the store. Everything else is sent by a thread, in order, as soon as
+    the store takes it; `flush` and `finish` wait until all is sent.
 
     Args:
         uri, experiment: where to record.
@@ -35,9 +38,10 @@ class TrackedRun:
         params: flat settings.
         tags: what it is, for filtering.
         run_id: go on with this run instead of starting one.
+        checkpoint: the file from which what was not sent can be sent by another process, for the error.
 
     Raises:
-        UserError: here and in every method that sends: the store does not take it.
+        UserError: here and in every method that waits: the store does not take it.
     """
 
     def __init__(
@@ -48,11 +52,12 @@ class TrackedRun:
         params: Mapping[str, Any],
         tags: Mapping[str, str],
         run_id: str | None = None,
+        checkpoint: Path | None = None,
     ) -> None:
         self.uri, self.name, self.resumed = recordable(uri), name, run_id is not None
+        self._checkpoint = checkpoint
         self.client, self.experiment_id = open_store(self.uri, experiment)
-        self._buffer: list[Metric] = []
-        self._flushed = time.monotonic()
+        self._outbox = Outbox(self._send, Address.of(self.uri).hide, self.uri)
         with self._answering():
             if run_id is None:
                 run = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
@@ -63,7 +68,7 @@ class TrackedRun:
             else:
                 self.run_id = run_id
                 self.client.update_run(run_id, status="RUNNING")
-                self.tag(tags)
+                self.client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def last_step(self, metric: str) -> int:
         """The last step of a metric that the store already holds, -1 if none."""
@@ -77,10 +82,7 @@ class TrackedRun:
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record numbers at one step; sent with the next batch."""
         now = int(time.time() * 1000)
-        self._buffer += [Metric(key, float(value), now, step) for key, value in metrics.items()]
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            with contextlib.suppress(UserError):  # asked again later
-                self.flush()
+        self._outbox.put(*(Metric(key, float(value), now, step) for key, value in metrics.items()))
 
     def log_curve(self, name: str, values: Sequence[float]) -> None:
         """Record a curve with step = position: layer 0, 1, ..., depth; what a resumed run holds already is not sent."""
@@ -89,33 +91,29 @@ class TrackedRun:
             if step > known:
                 self.log({name: value}, step)
 
-    def flush(self) -> None:
-        """Send the buffer; what is not taken stays in it."""
-        self._flushed = time.monotonic()
-        with self._answering():
-            while self._buffer:
-                self.client.log_batch(self.run_id, metrics=self._buffer[:BATCH])
-                del self._buffer[:BATCH]
-
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        with self._answering():
-            self.client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        found = [RunTag(key, str(value)) for key, value in tags.items()]
+        self._outbox.put(lambda: self.client.log_batch(self.run_id, tags=found))
 
     def text(self, content: str, file: str) -> None:
         """Store a text artifact."""
-        with self._answering():
-            self.client.log_text(self.run_id, content, file)
+        self._outbox.put(lambda: self.client.log_text(self.run_id, content, file))
 
     def figure(self, figure: "Figure", file: str, tight: bool = False) -> None:
         """Store a Matplotlib figure as PNG; `tight` cuts it to what is drawn, which draws it once more."""
-        with self._answering():
-            self.client.log_figure(self.run_id, figure, file, save_kwargs={"bbox_inches": "tight"} if tight else None)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", bbox_inches="tight" if tight else None)
+        self._outbox.put(lambda: self._store(drawn.getvalue(), file))
 
     def file(self, path: Path) -> None:
-        """Store a copy of a file."""
+        """Store a copy of a file, which has to stay until `finish`."""
+        self._outbox.put(lambda: self.client.log_artifact(self.run_id, str(path)))
+
+    def flush(self) -> None:
+        """Wait until everything is sent; what is not taken is sent later."""
         with self._answering():
-            self.client.log_artifact(self.run_id, str(path))
+            self._outbox.drain(LAST_SECONDS)
 
     def finish(self, status: str, outcome: str) -> None:
         """Send what is left and close the run.
@@ -124,26 +122,46 @@ class TrackedRun:
             status: MLflow's own, `FINISHED`, `FAILED` or `KILLED`.
             outcome: ours: `finished`, `diverged`, `interrupted` or `failed`.
         """
+        self._close(status, outcome)
         self.flush()
-        self.tag({"outcome": outcome})
-        with self._answering():
-            self.client.set_terminated(self.run_id, status)
+        self._outbox.close()
 
     def abandon(self, status: str, outcome: str, error: str = "") -> None:
         """`finish` as far as the store lets it: the error that ended the run is on its way up already."""
-        with contextlib.suppress(UserError, OSError):
-            if error:
-                self.tag({"error": error[:ERROR_LENGTH]})
-            self.finish(status, outcome)
+        if error:
+            self.tag({"error": error[:ERROR_LENGTH]})
+        self._close(status, outcome)
+        with contextlib.suppress(Exception):  # the store's: of any kind
+            self._outbox.drain(ABANDON_SECONDS, patient=False)
+        self._outbox.close()
+
+    def _close(self, status: str, outcome: str) -> None:
+        self.tag({"outcome": outcome})
+        self._outbox.put(lambda: self.client.set_terminated(self.run_id, status))
+
+    def _send(self, metrics: list[Metric]) -> None:
+        self.client.log_batch(self.run_id, metrics=metrics)
+
+    def _store(self, content: bytes, file: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / file
+            path.write_bytes(content)
+            self.client.log_artifact(self.run_id, str(path))
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
         try:
             yield
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+        except Exception as error:  # a server's rubbish raises whatever its reader does
+            if isinstance(error, UserError) or full_disk(error):
+                raise
+            if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 raise ResumeError(f"the run to go on with is not in {self.uri}: start it without ckpt") from None
-            raise UserError(
-                f"the tracking store {self.uri} does not take the run: {Address.of(self.uri).hide(first_line(error))};"
-                " once it does, go on with the same command and ckpt=last"
-            ) from None
+            told = Address.of(self.uri).hide(first_line(error))
+            again = "once it does, start the same command again"
+            if self._checkpoint and self._checkpoint.is_file():
+                again = (
+                    f"its records are in {self._checkpoint}; once the store takes them, the same command with ckpt=last"
+                    " sends them (a study goes on by itself)"
+                )
+            raise UserError(f"the tracking store {self.uri} does not take the run: {told}; {again}") from None

@@ -20,7 +20,7 @@ from src.tracking.run import TrackedRun
 from src.train.callbacks import Findings
 from src.train.film import save_states
 from src.train.gradients import training_gradient_norms
-from src.train.identity import FINAL, STATES, run_name, tags
+from src.train.identity import FINAL, LAST, STATES, checkpoint_folder, run_name, tags
 from src.train.squashing import squashing_by_hop
 
 
@@ -58,6 +58,7 @@ def open_run(
         flatten(settings),
         tags(settings, origin) | more,
         run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
+        checkpoint=checkpoint_folder(settings) / LAST,
     )
 
 
@@ -142,10 +143,10 @@ def record(
     if "states" in wanted:
         save_states(model, graph, folder / STATES)
         tracked.file(folder / STATES)
-        (folder / STATES).unlink()
     for name, value in result.scores.items():
         tracked.log_curve(name, [value])
     for name, curve in result.curves.items():
         tracked.log_curve(name, curve)
     tracked.tag({"verdict": result.diagnosis.verdict, "evidence": result.diagnosis.evidence})
     tracked.finish("FINISHED", result.outcome)
+    (folder / STATES).unlink(missing_ok=True)  # it is sent by now

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from src.errors import UserError
+from src.tracking import outbox
 from src.tracking import run as module
 from src.tracking.run import TrackedRun
 from src.tracking.store import open_store
@@ -22,8 +25,10 @@ def start(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> Cal
     """Starts a run in a store of the test's own."""
     path = shutil.copy(opened_together[0], tmp_path / "records.db")
 
-    def new(params: dict[str, Any] | None = None, run_id: str | None = None, **tags: str) -> TrackedRun:
-        return TrackedRun(f"sqlite:///{path}", "mine", "cora-gcn-d2-s0", params or {}, tags, run_id=run_id)
+    def new(
+        params: dict[str, Any] | None = None, run_id: str | None = None, checkpoint: Path | None = None, **tags: str
+    ) -> TrackedRun:
+        return TrackedRun(f"sqlite:///{path}", "mine", "cora-gcn-d2-s0", params or {}, tags, run_id, checkpoint)
 
     return new
 
@@ -77,12 +82,19 @@ def test_curve_has_the_layer_as_step(start: Callable[..., TrackedRun]) -> None:
 def test_metrics_wait_and_are_sent_by_themselves(
     start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 2.0)
     run = start()
     run.log({"loss": 1.0}, 0)
-    assert history(run, "loss") == {}
-    monkeypatch.setattr(module, "FLUSH_SECONDS", -1.0)
     run.log({"loss": 0.5}, 1)
-    assert history(run, "loss") == {0: 1.0, 1: 0.5}
+    assert history(run, "loss") == {}
+    wait_until(lambda: history(run, "loss") == {0: 1.0, 1: 0.5})
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 class _Failing:
@@ -100,33 +112,94 @@ class _Failing:
 
 @pytest.mark.parametrize("fail_at", [{1}, {2}, {1, 2, 3}])
 def test_nothing_is_lost_while_the_store_is_away(
-    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch, fail_at: set[int]
+    start: Callable[..., TrackedRun],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fail_at: set[int],
 ) -> None:
+    for name in ("FLUSH_SECONDS", "FIRST_PAUSE", "PAUSE_AT_END"):
+        monkeypatch.setattr(outbox, name, 0.01)
     run = start()
     failing = _Failing(run.client.log_batch, fail_at)
     monkeypatch.setattr(run.client, "log_batch", failing)
     for epoch in range(1500):
         run.log({"loss": epoch}, epoch)
-    monkeypatch.setattr(module, "FLUSH_SECONDS", -1.0)
-    for epoch in range(1500, 1504):  # each tries to send; training does not notice
+    wait_until(lambda: failing.calls > max(fail_at))
+    for epoch in range(1500, 1504):
         run.log({"loss": epoch}, epoch)
-    run.flush()
-    assert failing.calls > max(fail_at)
+    run.finish("FINISHED", "finished")
     assert history(run, "loss") == {epoch: epoch for epoch in range(1504)}
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"the tracking store {run.uri} does not answer (the server): the run goes on and sends its records later"
+    ]
 
 
-def test_flush_tells_and_keeps_the_buffer(start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch) -> None:
-    run = start()
+def test_flush_says_so_and_keeps_what_is_not_sent(
+    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "LAST_SECONDS", 0.1)
+    monkeypatch.setattr(outbox, "PAUSE_AT_END", 0.05)
+    run = start(checkpoint=tmp_path / "last.ckpt")
     run.log({"loss": 1.0})
     with monkeypatch.context() as patch:
-        patch.setattr(run.client, "log_batch", _Failing(run.client.log_batch, {1}))
-        with pytest.raises(
-            UserError, match=f"^the tracking store {run.uri} does not take the run: the server; "
-        ) as error:
+        patch.setattr(run.client, "log_batch", _Failing(run.client.log_batch, set(range(999))))
+        sentence = f"^the tracking store {run.uri} does not take the run: the server; "
+        with pytest.raises(UserError, match=f"{sentence}once it does, start the same command again$"):
             run.flush()
-        assert "\n" not in str(error.value)
+        (tmp_path / "last.ckpt").touch()
+        with pytest.raises(UserError, match=f"{sentence}its records are in .*last.ckpt; .* with ckpt=last sends them"):
+            run.flush()
     run.flush()
     assert history(run, "loss") == {0: 1.0}
+
+
+def test_training_does_not_wait_for_a_store_that_hangs(
+    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0.01)
+    run = start()
+    answer, asked, real = threading.Event(), threading.Event(), run.client.log_batch
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        asked.set()
+        answer.wait(60)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(run.client, "log_batch", slow)
+    run.log({"loss": 0.0}, 0)
+    assert asked.wait(60)
+    began = time.monotonic()
+    for epoch in range(1, 1000):
+        run.log({"loss": epoch}, epoch)
+    run.tag({"a": "b"})
+    run.text("c", "d.txt")
+    assert time.monotonic() - began < 5
+    answer.set()
+    run.finish("FINISHED", "finished")
+    assert len(history(run, "loss")) == 1000
+
+
+def test_pauses_grow_and_begin_at_the_end_of_a_try(
+    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in {"FLUSH_SECONDS": 0.01, "FIRST_PAUSE": 0.2, "LONGEST_PAUSE": 0.8}.items():
+        monkeypatch.setattr(outbox, name, seconds)
+    run = start()
+    began, ended = list[float](), list[float]()
+
+    def hanging(*_: Any, **__: Any) -> None:
+        began.append(time.monotonic())
+        time.sleep(0.3)
+        ended.append(time.monotonic())
+        raise MlflowException("timed out")
+
+    monkeypatch.setattr(run.client, "log_batch", hanging)
+    run.log({"loss": 0.0})
+    wait_until(lambda: len(began) == 5)
+    run.abandon("KILLED", "interrupted")
+    pauses = [after - before for after, before in zip(began[1:5], ended, strict=False)]
+    for pause, least in zip(pauses, (0.2, 0.4, 0.8, 0.8), strict=True):
+        assert least <= pause
 
 
 @pytest.mark.parametrize(("status", "outcome"), [("FINISHED", "diverged"), ("KILLED", "interrupted")])
@@ -143,11 +216,14 @@ def test_finish(start: Callable[..., TrackedRun], status: str, outcome: str) -> 
 def test_abandon_is_silent_while_the_store_is_away(
     start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "ABANDON_SECONDS", 0.1)
     run = start(outcome="running")
-    monkeypatch.setattr(run.client, "log_batch", _Failing(run.client.log_batch, {1}))
-    run.log({"loss": 1.0})
-    run.abandon("FAILED", "failed")
-    assert MlflowClient(run.uri).get_run(run.run_id).data.tags["outcome"] == "running"
+    with monkeypatch.context() as patch:
+        patch.setattr(run.client, "log_batch", _Failing(run.client.log_batch, set(range(999))))
+        run.log({"loss": 1.0})
+        run.abandon("FAILED", "failed")
+        assert MlflowClient(run.uri).get_run(run.run_id).data.tags["outcome"] == "running"
+    monkeypatch.setattr(module, "ABANDON_SECONDS", 60.0)
     run.abandon("FAILED", "failed")
     stored = MlflowClient(run.uri).get_run(run.run_id)
     assert (stored.info.status, stored.data.tags["outcome"]) == ("FAILED", "failed")
@@ -156,18 +232,39 @@ def test_abandon_is_silent_while_the_store_is_away(
 
 @pytest.mark.parametrize(
     ("method", "call"),
-    [("log_text", lambda run: run.text("a", "b")), ("log_figure", lambda run: run.figure(Figure(), "b.png")),
+    [("log_text", lambda run: run.text("a", "b")), ("log_artifact", lambda run: run.figure(Figure(), "b.png")),
      ("log_artifact", lambda run: run.file(Path(__file__))), ("log_batch", lambda run: run.tag({"a": "b"})),
      ("get_metric_history", lambda run: run.last_step("loss")),
      ("set_terminated", lambda run: run.finish("FINISHED", "finished"))],
 )  # fmt: skip
+@pytest.mark.parametrize("error", [MlflowException("the server\nis away"), ValueError("the server")])
 def test_every_refusal_is_one_sentence(
-    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch, method: str, call: Callable[[TrackedRun], Any]
+    start: Callable[..., TrackedRun],
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    call: Callable[[TrackedRun], Any],
+    error: Exception,
 ) -> None:
+    monkeypatch.setattr(module, "LAST_SECONDS", 0.1)
     run = start()
-    monkeypatch.setattr(run.client, method, _Failing(getattr(run.client, method), {1}))
-    with pytest.raises(UserError, match="does not take the run: the server; once it does, go on with"):
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(run.client, method, failing)
+    with pytest.raises(UserError, match="does not take the run: the server; once it does, start the same"):
         call(run)
+        run.flush()
+
+
+def test_a_run_that_was_deleted_is_not_insisted_on(start: Callable[..., TrackedRun]) -> None:
+    run = start()
+    run.client.delete_run(run.run_id)
+    run.log({"loss": 1.0})
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"does not take the run: .*deleted"):
+        run.flush()
+    assert time.monotonic() - began < module.LAST_SECONDS
 
 
 def test_artifacts(start: Callable[..., TrackedRun], tmp_path: Path) -> None:
@@ -178,6 +275,7 @@ def test_artifacts(start: Callable[..., TrackedRun], tmp_path: Path) -> None:
     run.text("größe: 1\n", "config.yaml")
     run.figure(figure, "picture.png")
     run.file(tmp_path / "model.bin")
+    run.flush()
     client = MlflowClient(run.uri)
     assert {item.path for item in client.list_artifacts(run.run_id)} == {"config.yaml", "picture.png", "model.bin"}
     folder = Path(client.download_artifacts(run.run_id, "", str(tmp_path)))
