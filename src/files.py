@@ -38,7 +38,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.old")
     _remove(part)
-    if old.exists() and not path.exists():
+    if old.is_dir() and not path.exists():
         old.replace(path)
     try:
         yield part
@@ -48,14 +48,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
             path.replace(old)
         part.replace(path)
         _sync(path.parent)
-        _remove(old)
+        if old.is_dir():  # a file of that name is somebody else's
+            _remove(old)
     except Exception as error:
         if full := full_disk(error):
             raise OSError(full.errno, full.strerror, str(path)) from error
         raise
     finally:
         _remove(part)
-        if old.exists() and not path.exists():
+        if old.is_dir() and not path.exists():
             old.replace(path)
 
 
