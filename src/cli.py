@@ -17,6 +17,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from src.compose import register
 from src.config import CONF, allowed_values
 from src.errors import UserError, full_disk, lacks_memory
+from src.text import printable
 
 DISK = {
     errno.ENOSPC: "the disk is full: free some space and start again",
@@ -48,7 +49,7 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
             sentence = explain(error)
             if sentence is None:
                 raise
-            print(f"error: {sentence}", file=sys.stderr)
+            print(f"error: {printable(sentence)}", file=sys.stderr)
             if os.getpid() != here:  # a launcher's: the command that waits for it is to hear of it
                 raise UserError(f"job {HydraConfig.get().job.num}: {sentence}") from None
             failed = True
@@ -72,7 +73,7 @@ def guarded(task: Callable[[], None]) -> None:
         sentence = explain(error)
         if sentence is None:
             raise
-        print(f"error: {sentence}", file=sys.stderr)
+        print(f"error: {printable(sentence)}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -81,6 +82,8 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     refused = full_disk(error) or error
+    if isinstance(refused, OSError) and refused.errno == errno.ENAMETOOLONG:
+        return f"{str(refused.filename)[:60]}... is too long for a file's name or path: shorten it"
     if isinstance(refused, OSError) and refused.errno in DISK:
         place = refused.filename2 or refused.filename or "a file"
         return f"cannot write {place}, {DISK[refused.errno]}"

@@ -14,6 +14,7 @@ from src.graph.cluster import ClusterBatches
 from src.graph.large import LargeGraph
 from src.graph.neighbours import Neighbours
 from src.graph.partition import metis
+from src.text import file_name
 
 FORMAT = 1  # raised when the file of a partition, or the way to cut, changes its meaning
 
@@ -50,7 +51,7 @@ def kept_partition(
     """
     fingerprint = hashlib.md5(json.dumps([data_hash, parts]).encode()).hexdigest()
     home = prepared_file(config, folder).parent / "partitions"
-    path = home / f"{config['name']}-{parts}-{fingerprint[:8]}.pt"
+    path = home / f"{file_name(config['name'])}-{parts}-{fingerprint[:8]}.pt"
 
     def make() -> Tensor:
         assignment = metis(neighbours, parts)

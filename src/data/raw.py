@@ -8,6 +8,7 @@ from src.data.own import own_files
 from src.data.raw_files import listed, verify
 from src.errors import UserError
 from src.files import sha256
+from src.text import file_name
 
 PREPARED = ROOT / "prepared"
 Config = dict[str, Any]  # a plain dict in the shape of conf/dataset/*.yaml
@@ -45,12 +46,12 @@ def raw_hashes(config: Config) -> dict[str, str]:
 
 def prepared_file(config: Config, folder: Path | None = None) -> Path:
     """Where the prepared form of a dataset lies."""
-    return (folder or PREPARED) / f"{config['name']}.pt"
+    return (folder or PREPARED) / f"{file_name(config['name'])}.pt"
 
 
 def mapped_folder(config: Config, fingerprint: str, folder: Path | None = None) -> Path:
     """Where the prepared form of a dataset that stays on disk lies: one folder for each of its settings."""
-    return (folder or PREPARED) / config["name"] / fingerprint[:8]
+    return (folder or PREPARED) / file_name(config["name"]) / fingerprint[:8]
 
 
 def check(config: Config) -> None:

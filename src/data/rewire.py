@@ -33,6 +33,7 @@ from src.graph.effect import effect
 from src.graph.graph import Graph
 from src.program import program, sources
 from src.settings import loader_name, plain, rewiring_name
+from src.text import file_name
 from src.validation import validate
 
 OURS = ("_target_", "seed", "layers")  # settings of every rewiring; the others are its function's own
@@ -169,7 +170,7 @@ def effect_file(settings: dict[str, Any], folder: Path | None = None) -> Path:
 
 
 def _pair(settings: dict[str, Any]) -> str:
-    return f"{settings['dataset']['name']}-{rewiring_name(settings)}"
+    return f"{file_name(settings['dataset']['name'])}-{rewiring_name(settings)}"
 
 
 def _task(config: DictConfig) -> None:

@@ -24,10 +24,12 @@ from src.config import ROOT
 from src.data.prepare import load
 from src.data.rewire import kept_wiring
 from src.errors import UserError
+from src.files import atomic_write, lock_of
 from src.measures.curvature import balanced_forman
 from src.report.figures import STYLE
 from src.settings import plain, rewiring_name
 from src.study.lines import RESULTS
+from src.text import file_name, for_figure
 from src.validation import validate
 
 LARGEST = 500  # nodes that can be told apart
@@ -130,10 +132,10 @@ def _task(config: DictConfig) -> None:
         )
     before = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
     after = kept_wiring(dataset, data_hash, settings).edge_index
-    path = RESULTS / "wiring" / f"{settings['dataset']['name']}-{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(STYLE):
-        wiring_figure(before, after, dataset.num_nodes, (settings["dataset"]["name"], name)).savefig(path, dpi=130)
+    path = RESULTS / "wiring" / f"{file_name(settings['dataset']['name'])}-{name}.png"
+    titles = for_figure(settings["dataset"]["name"]), name
+    with mpl.rc_context(STYLE), lock_of(path), atomic_write(path) as part:
+        wiring_figure(before, after, dataset.num_nodes, titles).savefig(part, dpi=130, format="png")
     print(path.relative_to(ROOT))
 
 

@@ -18,6 +18,7 @@ from src.study.lines import Line, close_parents, line_colors, open_parents
 from src.study.plan import Plan, make_plan
 from src.study.summary import duration, listing, results
 from src.study.work import Job, work
+from src.text import file_name, printable
 from src.tracking.search import PARENT, Records
 from src.train.fit import quiet_libraries
 from src.train.identity import CHECKPOINTS, at_work, run_name
@@ -50,7 +51,7 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
         return True
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(CHECKPOINTS / f"study-{name}.lock", blocking=False):
+        with FileLock(CHECKPOINTS / f"study-{file_name(name)}.lock", blocking=False):
             _close_abandoned(records, plan)
             lines = open_parents(records, name, plan, colors, keep_others=config.only is not None)
             interrupted = False
@@ -84,7 +85,7 @@ def _run_cells(
     console = Console(stderr=True)
     ended, spent, total = 0, 0.0, sum(costs.values())
     left = total
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), console=console)
+    bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), console=console)
     with Stop(workers.stopping("cells at work save a checkpoint and end")) as stop, bar:
         task = bar.add_task(name, total=total)
         for done in execute(queue, work, workers, stop):
@@ -98,7 +99,8 @@ def _run_cells(
             bar.update(task, completed=total - left, description=f"{name}: {text}")
             more = f" and {len(done.task) - 1} more" if len(done.task) > 1 else ""
             what = f"{run_name(cell.settings)}{more} ({cell.line}): {done.outcome}, {done.sentence}"
-            console.print(f"[{text}] {what} ({duration(done.seconds)})", markup=False, highlight=False, soft_wrap=True)
+            line = printable(f"[{text}] {what} ({duration(done.seconds)})")
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     return stop.requested
 
 

@@ -23,6 +23,7 @@ from src.settings import compose_config
 from src.study.grid import values_of
 from src.sweep.search import Search, make_search
 from src.sweep.space import grid, read_space
+from src.text import printable
 from src.tracking.store import check_store, store_uri
 from src.typed import for_hydra
 from src.validation import check_limits
@@ -104,7 +105,7 @@ def listing(name: str, search: Search, config: DictConfig) -> str:
         usual = OmegaConf.select(search.config, key)
         outside = "" if knob.holds(usual) else f", {usual} is outside"
         rows.append(f"  {key}: {knob} (starts from {search.start[key]}{outside})")
-    return "\n".join(rows)
+    return "\n".join(map(printable, rows))
 
 
 def _splits(axes: list[str]) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ from src.sweep.storage import (
 )
 from src.sweep.summary import Board, summary
 from src.sweep.trial import Task, make_pruner, tell_failed, work
+from src.text import file_name
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
 from src.tracking.ui import how_to_see
@@ -59,7 +60,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     quiet_libraries()
     tracking = search.config.tracking
     records = Records(tracking.uri, tracking.experiment)
-    address = config.storage or os.environ.get(STORAGE) or str(ROOT / "sweeps" / f"{name}.journal")
+    address = config.storage or os.environ.get(STORAGE) or str(ROOT / "sweeps" / f"{file_name(name)}.journal")
     # absolute, for the workers of a cluster have folders of their own
     address = recordable(address, "storage") if "://" in address else str(Path(address).absolute())
     content = search.content() | {"data": checked(search)}

@@ -12,6 +12,7 @@ from src.errors import UserError
 from src.settings import NOT_THE_EXPERIMENT, compose_config, config_hash, plain, provenance
 from src.study.grid import AXES
 from src.sweep.space import Knob, Value
+from src.text import file_name
 from src.validation import validate
 
 DIRECTIONS: dict[str, Literal["minimize", "maximize"]] = {
@@ -60,7 +61,7 @@ class Search:
     @property
     def pair(self) -> str:
         """`cora-gcnii`, as recipes are named."""
-        return f"{self.config.dataset.name}-{self.choices['model']}"
+        return f"{file_name(self.config.dataset.name)}-{self.choices['model']}"
 
     def points(self, seeds: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """The trainings of a trial: each split with each seed, one seed after the other."""

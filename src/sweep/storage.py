@@ -28,6 +28,7 @@ from src.address import Address
 from src.database import check_database, first_line, usable
 from src.errors import UserError
 from src.sweep.space import Knob
+from src.text import file_name
 
 ALIVE_SECONDS, DEAD_SECONDS = 30.0, 300.0  # between signs of life, and without one before another machine takes over
 UNOWNED_SECONDS = 10.0  # between asking for a trial and saying whose it is, on a slow network
@@ -270,7 +271,7 @@ def owning(study: optuna.Study, folder: Path) -> Iterator[Owner]:
         thread.start()
         try:
             address = {"host": socket.gethostname(), "lock": str(lock.lock_file), "token": token}
-            yield Owner(address, FileLock(folder / f"sweep-{study.study_name}.lock"))
+            yield Owner(address, FileLock(folder / f"sweep-{file_name(study.study_name)}.lock"))
         finally:
             over.set()
             thread.join()

@@ -9,6 +9,7 @@ from src.cli import guarded, main
 from src.data.raw import check
 from src.replicas import replica_origin, replica_settings
 from src.settings import plain, provenance
+from src.text import printable
 from src.tracking.store import check_store, store_uri
 from src.train.follow import follow
 from src.train.identity import LAST, checkpoint_folder, resumable
@@ -47,7 +48,7 @@ def task(config: DictConfig) -> None:
         several = replica_settings(settings)
         results = []
         for result in run_replicas(several, [replica_origin(origin, settings)] * len(several)):
-            print(f"{result.name}: {result.outcome}, {outcome_line(result)}")
+            print(printable(f"{result.name}: {result.outcome}, {outcome_line(result)}"))
             results.append(result)
         print(spread(results))
     except KeyboardInterrupt as interrupted:

@@ -191,7 +191,7 @@ class EpochBar(Callback):
     def __init__(self, name: str, best: BestState) -> None:
         self.name, self.best = name, best
         long, short = Column(no_wrap=True, ratio=1), Column(no_wrap=True, min_width=11)  # a narrow terminal cuts text
-        text = TextColumn("[progress.description]{task.description}", table_column=long)
+        text = TextColumn("{task.description}", style="progress.description", table_column=long, markup=False)
         columns = MofNCompleteColumn(table_column=short), TimeRemainingColumn(), BarColumn(bar_width=12), text
         self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, expand=True)
         self._drawn = time.monotonic()
