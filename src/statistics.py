@@ -1,4 +1,7 @@
-"""Mean, spread and confidence over repeated runs; differences paired by seed and split. Every value counts."""
+"""Mean, spread and confidence over repeated runs; differences paired by seed and split.
+
+A run without a value is NaN. Nothing stands in for it: a summary says how many runs it rests on, of how many.
+"""
 
 import math
 from collections import Counter, defaultdict
@@ -9,24 +12,29 @@ import numpy as np
 from scipy.stats import t
 
 CONFIDENCE = 0.95
+FEWEST = 3  # values that an interval is given for: the spread of one or two says nothing
 
 
 @dataclass(frozen=True)
 class Summary:
-    r"""Statistics of n values.
+    r"""Statistics of the runs that have a value.
 
     Attributes:
-        n: how many.
-        mean: their mean.
-        std: standard deviation with n - 1 in the denominator; NaN for n = 1.
+        n: how many values the mean is of: runs, or splits where there are several.
+        mean: their mean; NaN for n = 0.
+        std: standard deviation with n - 1 in the denominator; NaN for n < 2.
         half: half the width of the 95 % interval of the mean, :math:`t_{0.975, n-1} \, s / \sqrt n` (Student 1908);
-            NaN for n = 1.
+            NaN for n < 3.
+        runs: how many runs have a value.
+        asked: how many runs were asked for.
     """
 
     n: int
     mean: float
     std: float
     half: float
+    runs: int
+    asked: int
 
     @property
     def low(self) -> float:
@@ -36,30 +44,68 @@ class Summary:
     def high(self) -> float:
         return self.mean + self.half
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are enough values for an interval."""
+        return self.n >= FEWEST
+
+    @property
+    def missing(self) -> str:
+        """`2 of 3` where runs are missing, else nothing."""
+        return n_of_m(self.runs, self.asked)
+
+
+def n_of_m(runs: int, asked: int) -> str:
+    """`2 of 3` where fewer runs have a value than were asked for, else nothing."""
+    return f"{runs} of {asked}" if runs < asked else ""
+
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Summary of values that are all there; raises ValueError if there is none."""
-    n = len(values)
-    if n == 0:
-        raise ValueError("a mean needs at least one value")
-    mean = float(np.mean(values))
-    if n == 1:
-        return Summary(1, mean, math.nan, math.nan)
-    std = float(np.std(values, ddof=1))
-    return Summary(n, mean, std, float(t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n))
+    """Summary of one value a run; NaN where a run has none."""
+    present = [value for value in values if not math.isnan(value)]
+    return _summary(present, len(present), len(values))
 
 
 def over_runs(values: Mapping[tuple[int, str], float]) -> Summary:
     """Summary of values by (seed, split). Where there are several splits, of the means within each split.
 
     Runs that share a split share its difficulty: counted one by one they would make the interval too narrow.
+
+    Args:
+        values: of every run that was asked for; NaN where it has none.
     """
     splits: dict[str, list[float]] = defaultdict(list)
     for (_, split), value in values.items():
         splits[split].append(value)
     if len(splits) == 1:
         return summarize(list(values.values()))
-    return summarize([float(np.mean(group)) for group in splits.values()])
+    groups = [[value for value in group if not math.isnan(value)] for group in splits.values()]
+    means = [float(np.mean(group)) for group in groups if group]
+    return _summary(means, sum(map(len, groups)), len(values))
+
+
+def paired(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, str], float]) -> Summary:
+    """Summary of second - first over the (seed, split) pairs that both were asked for; n = 0 if they share no value.
+
+    Pairing removes what a seed or split does to both lines alike, so the interval is that of the difference itself.
+    """
+    shared = sorted(first.keys() & second.keys())
+    return over_runs({key: second[key] - first[key] for key in shared})
+
+
+def in_percent(summary: Summary, sign: bool = False, unit: str = "") -> str:
+    """`81.9 +- 0.2`, in %, with `(9 of 10)` where runs are missing; `-` where there is no value.
+
+    Args:
+        sign: write one before the mean, as for a difference.
+        unit: stands behind the number.
+    """
+    missing = f" ({summary.missing})" if summary.missing else ""
+    if not summary.n:
+        return f"-{missing}"
+    mean = f"{100 * summary.mean:+.1f}" if sign else f"{100 * summary.mean:.1f}"
+    half = f" +- {100 * summary.half:.1f}" if summary.has_interval else ""
+    return f"{mean}{half}{unit}{missing}"
 
 
 def counted(names: Iterable[str]) -> str:
@@ -67,10 +113,9 @@ def counted(names: Iterable[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in Counter(names).most_common())
 
 
-def paired(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, str], float]) -> Summary | None:
-    """Summary of second - first over the (seed, split) pairs that both have; None if they share none.
-
-    Pairing removes what a seed or split does to both lines alike, so the interval is that of the difference itself.
-    """
-    shared = sorted(first.keys() & second.keys())
-    return over_runs({key: second[key] - first[key] for key in shared}) if shared else None
+def _summary(values: Sequence[float], runs: int, asked: int) -> Summary:
+    n = len(values)
+    mean = float(np.mean(values)) if n else math.nan
+    std = float(np.std(values, ddof=1)) if n > 1 else math.nan
+    half = float(t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n) if n >= FEWEST else math.nan
+    return Summary(n, mean, std, half, runs, asked)

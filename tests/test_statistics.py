@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.statistics import over_runs, paired, summarize
+from src.statistics import Summary, in_percent, n_of_m, over_runs, paired, summarize
 
 VALUES = [0.812, 0.797, 0.821, 0.805, 0.779, 0.83]
 
 
-@pytest.mark.parametrize("n", [2, 3, 6])
+NAN = math.nan
+
+
+def numbers(summary: Summary) -> tuple[int, float, float, float]:
+    """What a summary says of its values, but not of the runs that are missing."""
+    return summary.n, summary.mean, summary.std, summary.half
+
+
+@pytest.mark.parametrize("n", [3, 6])
 def test_summary_against_scipy(n: int) -> None:
     values = VALUES[:n]
     found = summarize(values)
@@ -28,14 +36,47 @@ def test_one_value_has_no_spread() -> None:
     assert all(math.isnan(value) for value in (found.std, found.half, found.low, found.high))
 
 
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.7], [0.5, NAN, 0.7], []])
+def test_fewer_than_three_values_have_no_interval(values: list[float]) -> None:
+    found = summarize(values)
+    assert not found.has_interval
+    assert math.isnan(found.half)
+    assert "+-" not in in_percent(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.8, 0.82, 0.84], "82.0 +- 5.0"),
+        ([0.8, 0.82, 0.84, NAN], "82.0 +- 5.0 (3 of 4)"),
+        ([0.8, NAN, NAN], "80.0 (1 of 3)"),
+        ([NAN, NAN], "- (0 of 2)"),
+        ([], "-"),
+    ],
+)
+def test_missing_runs_are_counted_beside_the_mean(values: list[float], text: str) -> None:
+    assert in_percent(summarize(values)) == text
+    assert in_percent(over_runs({(seed, "public"): value for seed, value in enumerate(values)})) == text
+
+
+def test_a_unit_and_a_sign() -> None:
+    assert in_percent(summarize([0.1, 0.1, 0.1, NAN]), sign=True, unit=" %") == "+10.0 +- 0.0 % (3 of 4)"
+
+
+def test_nothing_is_said_where_nothing_is_missing() -> None:
+    assert (n_of_m(3, 3), n_of_m(2, 3), n_of_m(0, 0)) == ("", "2 of 3", "")
+
+
+def test_a_split_counts_with_the_runs_that_it_has() -> None:
+    values = {(0, "0"): 0.5, (1, "0"): NAN, (0, "1"): 0.8, (1, "1"): 0.8, (0, "2"): NAN, (1, "2"): NAN, (0, "3"): 0.2}
+    found = over_runs(values)
+    assert numbers(found) == pytest.approx(numbers(summarize([0.5, 0.8, 0.2])))
+    assert (found.runs, found.asked, found.missing) == (4, 7, "4 of 7")
+
+
 def test_equal_values_have_none_either() -> None:
     found = summarize([0.75, 0.75, 0.75])
     assert (found.std, found.half, found.low, found.high) == (0, 0, 0.75, 0.75)
-
-
-def test_no_value_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        summarize([])
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
@@ -46,7 +87,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 
 def test_runs_that_share_a_split_count_once() -> None:
     values = {(0, "0"): 0.5, (1, "0"): 0.7, (0, "1"): 0.8, (0, "2"): 0.9, (1, "2"): 0.9}
-    assert over_runs(values) == summarize([0.6, 0.8, 0.9])
+    assert numbers(over_runs(values)) == numbers(summarize([0.6, 0.8, 0.9]))
 
 
 def test_runs_of_one_split_count_by_seed() -> None:
@@ -57,7 +98,6 @@ def test_paired_differences_of_several_splits() -> None:
     first = {(seed, str(split)): 0.1 * split for seed in range(2) for split in range(3)}
     second = {(seed, split): value + 0.01 * (seed + int(split)) for (seed, split), value in first.items()}
     found, expected = paired(first, second), summarize([0.005, 0.015, 0.025])
-    assert found is not None
     assert [found.n, found.mean, found.half] == pytest.approx([expected.n, expected.mean, expected.half])
 
 
@@ -65,7 +105,6 @@ def test_paired_differences() -> None:
     first = {(seed, "public"): value for seed, value in enumerate(VALUES)}
     second = {(seed, "public"): value + 0.01 * seed for seed, value in enumerate(VALUES)}
     found = paired(first, second)
-    assert found is not None
     after, before = [second[key] for key in first], list(first.values())
     interval = stats.ttest_rel(after, before).confidence_interval(0.95)
     assert found.mean == pytest.approx(0.025)
@@ -76,17 +115,21 @@ def test_pairs_are_made_by_seed_and_split_not_by_position() -> None:
     first = {(0, "0"): 0.1, (0, "1"): 0.2, (1, "0"): 0.3}
     second = dict(reversed([(key, value + 0.5) for key, value in first.items()]))
     found = paired(first, second)
-    assert found is not None
     assert [found.mean, found.std] == pytest.approx([0.5, 0], abs=1e-12)
 
 
 def test_only_shared_pairs_count() -> None:
     found = paired({(0, "0"): 0.1, (1, "0"): 9.0}, {(0, "0"): 0.4, (2, "0"): -9.0})
-    assert found is not None
-    assert found.n == 1
+    assert (found.n, found.asked) == (1, 1)
     assert found.mean == pytest.approx(0.3)
 
 
-@pytest.mark.parametrize("second", [{}, {(1, "0"): 0.1}, {(0, "1"): 0.1}])
+def test_a_pair_that_lacks_one_of_its_runs_is_missing() -> None:
+    first = {(0, "0"): 0.1, (1, "0"): NAN, (2, "0"): 0.3, (3, "0"): 0.4}
+    second = {(0, "0"): 0.2, (1, "0"): 0.3, (2, "0"): NAN, (3, "0"): 0.5, (4, "0"): 0.6}
+    assert in_percent(paired(first, second), sign=True) == "+10.0 (2 of 4)"
+
+
+@pytest.mark.parametrize("second", [{}, {(1, "0"): 0.1}, {(0, "1"): 0.1}, {(0, "0"): NAN}])
 def test_none_shared(second: dict[tuple[int, str], float]) -> None:
-    assert paired({(0, "0"): 0.1}, second) is None
+    assert paired({(0, "0"): 0.1}, second).n == 0

@@ -2,7 +2,7 @@
 
 import json
 import math
-import re
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from src.settings import NOT_THE_EXPERIMENT
 from src.study.lines import GRID
 from src.study.plan import ENDED
 from src.tracking.search import Recorded, Records
-from src.train.identity import STATES
+from src.train.identity import STATES, overrides_of
 
 CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")
 BY_HOP = ("sensitivity_by_hop", "walk_weight_by_hop")
@@ -42,13 +42,17 @@ OF_SOME = ("test_roc_auc", "repulsion", "size", "task_range", "chance")  # colum
 
 @dataclass
 class Film:
-    """States of one cell in the plane: `points` (layers, n, 2), and the class of each node."""
+    """States of one cell in the plane: `points` (layers, n, 2), and the class of each node.
+
+    Those of a run that `diverged` are the states before.
+    """
 
     dataset: str
     line: str
     depth: int
     points: np.ndarray[Any, Any]
     y: np.ndarray[Any, Any]
+    diverged: bool = False
 
     @property
     def extent(self) -> float:
@@ -64,7 +68,7 @@ class Report:
         study: its name.
         cells: one row a cell; energy, quotient and rank are those of the last layer, none of a diverged run.
         curves: measures by layer of each cell, by run id and measure; of a diverged run those of the state before.
-        films: of the cells that kept their states.
+        films: of the cells that kept their states, of `films_asked` cells that were to.
         by_hop: curves by hop distance of the cells that recorded them, as `curves`.
         unfilmed: what was typed for the cells that should have kept their states but had been run before, without.
     """
@@ -75,6 +79,7 @@ class Report:
     films: list[Film] = field(default_factory=list)
     by_hop: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     unfilmed: list[str] = field(default_factory=list)
+    films_asked: int = 0
 
 
 def read_report(records: Records, study: str) -> Report:
@@ -84,7 +89,7 @@ def read_report(records: Records, study: str) -> Report:
     without a result keeps its row, with the outcome of its last try, or `missing`.
 
     Raises:
-        UserError: there is no such study, its list of cells is gone, or the store does not answer.
+        UserError: there is no such study, the list of cells of a line cannot be read, or the store does not answer.
     """
     studies = records.runs("tags.kind = 'study'")
     parents = [run for run in studies if run.tags["study"] == study]
@@ -94,40 +99,74 @@ def read_report(records: Records, study: str) -> Report:
         raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, python -m src.study")
     results: dict[tuple[str, str], Recorded] = {}
     tries: dict[tuple[str, str], Recorded] = {}
-    for run in records.runs("tags.config_hash != ''"):
-        (results if run.tags.get("outcome") in ENDED else tries)[run.identity] = run
+    for tried in records.runs("tags.config_hash != ''"):
+        (results if tried.tags.get("outcome") in ENDED else tries)[tried.identity] = tried
     latest = {(parent.tags["dataset"], parent.tags["line"]): parent for parent in parents}
     parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
-    rows, films, unfilmed = [], [], []
-    curves: dict[tuple[str, str], list[float]] = {}
-    by_hop: dict[tuple[str, str], list[float]] = {}
+    found = Report(study, pd.DataFrame())
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for parent in parents:
-            path = records.file(parent.run_id, GRID, Path(folder))
-            for entry in json.loads(path.read_text()) if path else []:
+        for parent, entries in _grids(records, study, parents, Path(folder)):
+            for entry in entries:
                 identity = entry["config_hash"], entry["data_hash"]
-                found = results.get(identity)
-                rows.append(_row(study, parent, entry, found, tries.get(identity)))
-                for measure in (*CURVES, *BY_HOP):
-                    if found and measure in found.metrics:
-                        kept = by_hop if measure in BY_HOP else curves
-                        kept[found.run_id, measure] = records.curve(found.run_id, measure)
-                if not (found and entry["film"]):
-                    continue
-                states = records.file(found.run_id, STATES, Path(folder))
-                if states is None:
-                    unfilmed.append(_experiment(found.tags["command_line"]))
-                else:
-                    with np.load(states) as content:
-                        where = parent.tags["dataset"], parent.tags["line"], entry["depth"]
-                        films.append(Film(*where, content["points"].astype(np.float32), content["y"]))
-    if not rows:
-        raise UserError(f"the study {study} in {records.uri} has lost its list of cells: run it again, make study")
+                run = results.get(identity)
+                rows.append(_row(study, parent, entry, run, tries.get(identity)))
+                if run:
+                    _add_curves(found, records, run)
+                if entry["film"]:
+                    _add_film(found, records, parent, entry["depth"], run, Path(folder))
     cells = pd.DataFrame(rows)
     cells = cells.drop(columns=[name for name in OF_SOME if cells[name].isna().all()])
-    if (cells["rewiring"] == "none").all():
-        cells = cells.drop(columns="rewiring")
-    return Report(study, cells, curves, films, by_hop, unfilmed)
+    found.cells = cells.drop(columns="rewiring") if (cells["rewiring"] == "none").all() else cells
+    return found
+
+
+Grid = list[dict[str, Any]]
+
+
+def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) -> list[tuple[Recorded, Grid]]:
+    """Every line with its list of cells; raises UserError that names all lines whose list cannot be read."""
+    found: list[tuple[Recorded, Grid]] = []
+    lost = []
+    for parent in parents:
+        path = records.file(parent.run_id, GRID, folder)
+        try:
+            grid = json.loads(path.read_text()) if path else None
+        except ValueError:  # no JSON, or no text
+            grid = None
+        if grid:
+            found.append((parent, grid))
+        else:
+            lost.append(f"{parent.tags['line']} on {parent.tags['dataset']}")
+    if lost:
+        what = "the list of cells" if len(lost) == 1 else "the lists of cells"
+        raise UserError(
+            f"the report of {study} would lack lines: {what} of {', '.join(lost)} cannot be read (artifact {GRID});"
+            f" the command that ran the study writes {'it' if len(lost) == 1 else 'them'} again and trains nothing that"
+            " is recorded"
+        )
+    return found
+
+
+def _add_curves(report: Report, records: Records, run: Recorded) -> None:
+    for measure in (*CURVES, *BY_HOP):
+        if measure in run.metrics:
+            curves = report.by_hop if measure in BY_HOP else report.curves
+            curves[run.run_id, measure] = records.curve(run.run_id, measure)
+
+
+def _add_film(
+    report: Report, records: Records, parent: Recorded, depth: int, run: Recorded | None, folder: Path
+) -> None:
+    """The film of a cell that was to keep its states, or what there is of it."""
+    report.films_asked += 1
+    states = records.file(run.run_id, STATES, folder) if run else None
+    if run and states is None:
+        report.unfilmed.append(_experiment(run.tags))
+    elif run and states:
+        with np.load(states) as content:
+            where, diverged = (parent.tags["dataset"], parent.tags["line"], depth), run.tags["outcome"] == "diverged"
+            report.films.append(Film(*where, content["points"].astype(np.float32), content["y"], diverged))
 
 
 def _row(
@@ -157,7 +196,7 @@ def _row(
         "verdict": run.tags.get("verdict", "unknown") if run else None,
         "evidence": run.tags.get("evidence") if run else None,
         "recipe": tags.get("recipe"),
-        "typed": _experiment(tags["command_line"]) if "command_line" in tags else None,
+        "typed": _experiment(tags) if known else None,
         "code_hash": tags.get("code_hash"),
         "git_commit": tags.get("git_commit"),
         "data_hash": entry["data_hash"],
@@ -171,7 +210,7 @@ def _size(params: Mapping[str, str]) -> float:
     return float(params.get("dataset.radius", params.get("dataset.size", math.nan)))
 
 
-def _experiment(typed: str) -> str:
+def _experiment(tags: Mapping[str, str]) -> str:
     """What was typed, without what is measured and where it is recorded: a report is shown around, paths are not."""
-    typed = re.sub(r"\bmeasures=\[.*?\]", "", typed)
-    return " ".join(word for word in typed.split() if word.split("=")[0].split(".")[0] not in NOT_THE_EXPERIMENT)
+    left_out = (*NOT_THE_EXPERIMENT, "measures")
+    return shlex.join(text for text in overrides_of(tags) if text.split("=")[0].split(".")[0] not in left_out)

@@ -14,9 +14,9 @@ from plotly.offline import get_plotlyjs
 
 from src.measures.diagnosis import VERDICTS
 from src.report.cells import CURVES, Film, Report
-from src.report.figures import LABELS, layer_quartiles, recorded
+from src.report.figures import LABELS, layer_band, recorded
 from src.report.table import metric, protocol, score, scores, verdicts
-from src.statistics import counted, over_runs
+from src.statistics import counted, n_of_m, over_runs
 from src.study.lines import COLORS, line_looks
 
 HERE = Path(__file__).parent
@@ -33,7 +33,8 @@ def page(report: Report) -> str:
     return environment.get_template("page.html").render(
         study=report.study,
         plotly=_trusted(get_plotlyjs()),
-        films=[f"{film.line}, {film.dataset}, {film.depth} layers" for film in films],
+        films=[_caption(film) for film in films],
+        films_missing=n_of_m(len(films), report.films_asked),
         layers=max((len(film.points) - 1 for film in films), default=0),
         film_data=_trusted(json.dumps({"films": [_film(film) for film in films], "colors": COLORS})),
         film_script=_trusted((HERE / "film.js").read_text()),
@@ -44,6 +45,11 @@ def page(report: Report) -> str:
 def _trusted(text: str) -> Markup:
     """Text of our own that goes into the page as it is; everything else is escaped."""
     return Markup(text)  # noqa: S704
+
+
+def _caption(film: Film) -> str:
+    ended = ", diverged: the states before" if film.diverged else ""
+    return f"{film.line}, {film.dataset}, {film.depth} layers{ended}"
 
 
 def _film(film: Film) -> dict[str, Any]:
@@ -86,15 +92,17 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
     measures = {main: None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
     for name in measures.values():
         for line, group in cells.groupby("line", sort=False):
+            own = [depth for depth in depths if (group["depth"] == depth).any()]
             if name is None:
-                summaries = {depth: over_runs(found) for depth in depths if (found := scores(group, depth))}
-                x, y = list(summaries), [100 * summary.mean for summary in summaries.values()]
-                error = {"array": [100 * s.half if s.n > 2 else 0 for s in summaries.values()], "thickness": 1}
+                points = [over_runs(scores(group, depth)) for depth in own]
+                y, missing = [100 * point.mean for point in points], [point.missing for point in points]
+                error = {"array": [100 * s.half if s.has_interval else 0 for s in points], "thickness": 1}
             else:
-                column = group.dropna(subset=[name]).groupby("depth")[name].median() if name in group else pd.Series()
-                x, y, error = column.index.to_numpy(), column.to_numpy(), None
+                column = group[name].where(np.isfinite(group[name])).groupby(group["depth"])
+                y, error = column.median().tolist(), None
+                missing = [n_of_m(*pair) for pair in zip(column.count(), column.size(), strict=True)]
             style = {"line": _stroke(looks[str(line)]), "error_y": error, "visible": name is None}
-            figure.add_trace(Scatter(x=x, y=y, name=str(line), mode="lines+markers", **style))
+            figure.add_trace(_curve(str(line), own, y, missing, style))
     lines = len(dict.fromkeys(cells["line"]))
     buttons = [
         {
@@ -113,6 +121,12 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
     return figure
 
 
+def _curve(line: str, x: list[int], y: list[float], missing: list[str], style: dict[str, Any]) -> Scatter:
+    """A line through points, with `2 of 3` beside those that runs are missing from."""
+    mode = "lines+markers+text" if any(missing) else "lines+markers"
+    return Scatter(x=x, y=y, name=line, mode=mode, text=missing, textposition="top right", **style)
+
+
 def _stroke(look: tuple[str, str]) -> dict[str, str]:
     """Colour and dashes in Plotly's words."""
     color, dash = look
@@ -126,12 +140,15 @@ def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figu
     owners: list[int] = []
     for index, (name, depth) in enumerate(choices):
         for line, group in cells[cells["depth"] == depth].groupby("line", sort=False):
-            quartiles = layer_quartiles(report, group, name)
-            if quartiles is None:
+            found = layer_band(report, group, name)
+            if not len(found.runs):
                 continue
             owners.append(index)
-            style = {"line": _stroke(looks[str(line)]), "visible": index == 0, "mode": "lines+markers"}
-            figure.add_trace(Scatter(y=quartiles[1], name=str(line), marker_size=4, **style))
+            missing = [n_of_m(int(runs), len(group)) for runs in found.runs]
+            changes = [text if not k or text != missing[k - 1] else "" for k, text in enumerate(missing)]
+            style = {"line": _stroke(looks[str(line)]), "visible": index == 0, "marker_size": 4}
+            layers = list(range(len(missing)))
+            figure.add_trace(_curve(str(line), layers, found.quartiles[1].tolist(), changes, style))
     buttons = [
         {
             "label": f"{LABELS[name]}, depth {depth}",

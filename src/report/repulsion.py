@@ -5,9 +5,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from src.report.cells import Report
+from src.report.drawing import Missing
 from src.report.table import by_run, metric
 from src.statistics import over_runs, paired
 from src.study.lines import line_looks
+from src.text import for_figure
 
 Scores = dict[tuple[int, str], float]
 GENERATED = "csbm"  # graphs of this name differ in homophily alone: their points are joined
@@ -23,14 +25,15 @@ def is_repulsion_study(cells: pd.DataFrame) -> bool:
 def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
     """For every graph the repulsion with the best mean validation accuracy, and what that choice gives on test data.
 
-    A repulsion under which a run diverged is not chosen.
+    A repulsion under which a run is missing is not chosen, and counted in `left_out`.
 
     Args:
         cells: of a study whose lines differ in `repulsion`.
 
     Returns:
         One row a graph: dataset, homophily, best, val, test, test_without (repulsion 0; NaN if it was not run), all
-        means over runs, and `ties`: the repulsions that are not worse than the best by a paired 95 % interval.
+        means over runs, `ties`: the repulsions that are not worse than the best by a paired 95 % interval, and
+        `left_out`: how many were not looked at.
     """
     rows = []
     for dataset, group in cells.groupby("dataset", sort=False):
@@ -38,6 +41,7 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
         if whole.empty:
             continue
         column, _ = metric(whole)
+        left_out = group["repulsion"].nunique() - whole["repulsion"].nunique()
         val = {beta: by_run(part, "val_acc") for beta, part in whole.groupby("repulsion")}
         test = {beta: part[column].mean() for beta, part in whole.groupby("repulsion")}
         best = max(val, key=lambda beta: over_runs(val[beta]).mean)
@@ -50,6 +54,7 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
                 "val": over_runs(val[best]).mean,
                 "test": test[best],
                 "test_without": test.get(0.0, np.nan),
+                "left_out": left_out,
             }
         )
     return pd.DataFrame(rows)
@@ -57,17 +62,22 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
 
 def repulsion_figure(report: Report) -> Figure:
     """Left: mean validation score against repulsion, a line a graph. Right: the best repulsion against homophily."""
-    cells = report.cells.dropna(subset=["val_acc"])
+    cells, marks = report.cells, Missing()
     found = best_repulsion(report.cells)
     figure = Figure(figsize=(12.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     looks = line_looks(found.sort_values("homophily")["dataset"])
     for dataset, (color, dash) in looks.items():
         group = cells[cells["dataset"] == dataset]
-        points = [(beta, over_runs(by_run(part, "val_acc"))) for beta, part in group.groupby("repulsion")]
-        x, means, halves = np.array([(b, 100 * s.mean, 100 * s.half if s.n > 2 else 0) for b, s in points]).T
+        points = {beta: over_runs(by_run(part, "val_acc")) for beta, part in group.groupby("repulsion")}
+        there = [(b, 100 * s.mean, 100 * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
+        x, means, halves = np.array(there).T
         homophily = float(group["homophily"].median())
-        left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=f"{dataset} (homophily {homophily:.2f})")
+        name = for_figure(f"{dataset} (homophily {homophily:.2f})")
+        left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=name)
+        every = list(points.values())
+        runs, asked = [s.runs for s in every], [s.asked for s in every]
+        marks.mark(left, points, [100 * s.mean for s in every], runs, asked, (color, dash))
         left.fill_between(x, means - halves, means + halves, color=color, alpha=0.12, lw=0)
     left.set(xlabel="repulsion", ylabel="validation accuracy, %")
     generated = found[found["dataset"].str.startswith(GENERATED)].sort_values("homophily")
@@ -77,14 +87,19 @@ def repulsion_figure(report: Report) -> Figure:
         right.plot([row["homophily"]] * 2, [min(row["ties"]), max(row["ties"])], "-", color=color, lw=3, alpha=0.3)
         right.plot(row["homophily"], row["best"], "o", color=color, ms=7)
         if not row["dataset"].startswith(GENERATED):
-            right.annotate(row["dataset"], (row["homophily"], row["best"]), xytext=(6, 6), textcoords="offset points")
+            right.annotate(
+                for_figure(row["dataset"]), (row["homophily"], row["best"]), xytext=(6, 6), textcoords="offset points"
+            )
     right.set(xlabel="edge homophily, measured", ylabel="best repulsion on validation data", xlim=(0, 1))
     for axes in (left, right):
         axes.grid(alpha=0.25)
-    figure.legend(loc="outside right upper", fontsize=9, title="mean, 95 % interval", alignment="left")
+    title = "mean, 95 % interval"
+    if marks.any:
+        title += f"\n{marks.NOTE}\nnot chosen with a run missing: {found['left_out'].sum()}"
+    figure.legend(loc="outside right upper", fontsize=9, title=title, alignment="left")
     return figure
 
 
 def _as_good(best: Scores, other: Scores) -> bool:
     difference = paired(best, other)
-    return difference is not None and difference.n > 2 and difference.high >= 0
+    return difference.has_interval and difference.high >= 0

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from src.report.table import Rows, accuracy, by_run, markdown_table, metric
-from src.statistics import over_runs, paired
+from src.report.table import Rows, by_run, markdown_table, metric
+from src.statistics import in_percent, over_runs, paired
+from src.text import for_markdown
 
 CONTROL = "random"
 
@@ -16,7 +17,8 @@ def has_rewirings(cells: pd.DataFrame) -> bool:
 def rewiring_tables(cells: pd.DataFrame) -> str:
     """The table of every dataset."""
     parts = [
-        f"## {dataset}: rewirings, test score and paired differences in %\n\n{markdown_table(rewiring_rows(group))}"
+        f"## {for_markdown(str(dataset))}: rewirings, test score and paired differences in %\n\n"
+        + markdown_table(rewiring_rows(group))
         for dataset, group in cells.groupby("dataset", sort=False)
     ]
     return "\n\n".join(parts)
@@ -34,11 +36,10 @@ def rewiring_rows(cells: pd.DataFrame) -> Rows:
     rows = [["line", "depth", f"test {name}", "- none", f"- {CONTROL} edges"]]
     for (line, depth), group in cells.groupby(["line", "depth"], sort=False):
         alike = cells[cells["model"] == group["model"].iloc[0]]
-        values = _scores(group, column)
-        text = accuracy(over_runs(values)) if values else "-"
+        values = by_run(group, column)
         rewired = group["rewiring"].iloc[0]
         others = [_difference(values, alike, base, int(depth), column, rewired) for base in ("none", CONTROL)]
-        rows.append([str(line), str(depth), text, *others])
+        rows.append([for_markdown(str(line)), str(depth), in_percent(over_runs(values)), *others])
     return rows
 
 
@@ -53,9 +54,4 @@ def _difference(
     same = first[first["depth"] == depth]
     if same.empty and first["depth"].nunique() > 1:
         return "-"
-    found = paired(_scores(first if same.empty else same, column), values)
-    return accuracy(found, sign=True) if found else "-"
-
-
-def _scores(cells: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
-    return by_run(cells.dropna(subset=[column]), column)
+    return in_percent(paired(by_run(first if same.empty else same, column), values), sign=True)

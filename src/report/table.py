@@ -1,6 +1,6 @@
 """The lines of a study as Markdown: depth across, lines down, published values beside ours."""
 
-import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,10 +8,12 @@ import pandas as pd
 
 from src.config import CONF
 from src.report.cells import LAST
-from src.statistics import Summary, counted, over_runs, paired
+from src.statistics import counted, in_percent, n_of_m, over_runs, paired, summarize
+from src.text import for_markdown
 from src.yaml_files import read_mapping
 
 Rows = list[list[str]]
+DIFFER = "settings that differ by depth (typed, in cells.csv)"
 # typed settings that a table tells
 SHOWN = ("dataset", "model", "depth", "seed", "split", "split_seed", "p_drop", "recipe", "none")
 
@@ -19,12 +21,12 @@ SHOWN = ("dataset", "model", "depth", "seed", "split", "split_seed", "p_drop", "
 def markdown(cells: pd.DataFrame, first: str = "") -> str:
     """All tables of a study, one section a dataset, after those that come `first`."""
     published = read_mapping(CONF / "published.yaml")
-    parts = [f"# Study {cells['study'].iloc[0]}", first]
+    parts = [f"# Study {for_markdown(cells['study'].iloc[0])}", first]
     for dataset, group in cells.groupby("dataset", sort=False):
         entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]
         parts += [
-            f"## {dataset}",
-            protocol(group),
+            f"## {for_markdown(str(dataset))}",
+            for_markdown(protocol(group)),
             f"Test {metric(group)[1]} in %:",
             markdown_table(accuracy_rows(group, entries)),
         ]
@@ -53,7 +55,7 @@ def accuracy_rows(cells: pd.DataFrame, entries: list[dict[str, Any]]) -> Rows:
     for line, group in cells.groupby("line", sort=False):
         entry = next((entry for entry in entries if _matches(entry, group)), {})
         values = [score(group, depth) for depth in depths]
-        rows.append([str(line), *values, *([str(entry.get("best", "-"))] if tuned else [])])
+        rows.append([for_markdown(str(line)), *values, *([str(entry.get("best", "-"))] if tuned else [])])
         if "values" in entry:
             quoted = [str(entry["values"].get(int(depth), "-")) for depth in depths]
             rows.append([f"*published* [{entry['source']}]", *quoted, *(["-"] if tuned else [])])
@@ -72,7 +74,7 @@ def difference_rows(cells: pd.DataFrame) -> Rows:
         if base == line:
             continue
         values = [paired(scores(groups[base], depth), scores(group, depth)) for depth in depths]
-        rows.append([f"{line} - {base}", *(accuracy(value, sign=True) if value else "-" for value in values)])
+        rows.append([for_markdown(f"{line} - {base}"), *(in_percent(value, sign=True) for value in values)])
     return rows
 
 
@@ -82,7 +84,7 @@ def depth_rows(cells: pd.DataFrame) -> Rows:
     rows = [[f"{first} layers", *map(str, deeper)]]
     for line, group in cells.groupby("line", sort=False):
         values = [paired(scores(group, first), scores(group, depth)) for depth in deeper]
-        rows.append([str(line), *(accuracy(value, sign=True) if value else "-" for value in values)])
+        rows.append([for_markdown(str(line)), *(in_percent(value, sign=True) for value in values)])
     return rows
 
 
@@ -91,7 +93,8 @@ def verdict_rows(cells: pd.DataFrame) -> Rows:
     depths = sorted(cells["depth"].unique())
     rows = [["line", *map(str, depths)]]
     for line, group in cells.groupby("line", sort=False):
-        rows.append([str(line), *(counted(verdicts(group[group["depth"] == depth])) for depth in depths)])
+        values = [counted(verdicts(group[group["depth"] == depth])) for depth in depths]
+        rows.append([for_markdown(str(line)), *values])
     return rows
 
 
@@ -100,8 +103,8 @@ def state_rows(cells: pd.DataFrame) -> Rows:
     depths = sorted(cells["depth"].unique())
     rows = [["line: energy / Rayleigh quotient / rank", *map(str, depths)]]
     for line, group in cells.groupby("line", sort=False):
-        found = group.groupby("depth")[list(LAST)].median()
-        rows.append([str(line), *(_medians(found.loc[depth]) if depth in found.index else "-" for depth in depths)])
+        values = [_medians(group[group["depth"] == depth][list(LAST)]) for depth in depths]
+        rows.append([for_markdown(str(line)), *values])
     return rows
 
 
@@ -110,18 +113,27 @@ def seconds_rows(cells: pd.DataFrame) -> Rows:
     depths = sorted(cells["depth"].unique())
     rows = [["line", *map(str, depths)]]
     for line, group in cells.groupby("line", sort=False):
-        means = group.groupby("depth")["seconds"].mean().reindex(depths)
-        rows.append([str(line), *("-" if math.isnan(mean) else _seconds(mean) for mean in means)])
+        values = [_seconds(group[group["depth"] == depth]["seconds"].tolist()) for depth in depths]
+        rows.append([for_markdown(str(line)), *values])
     return rows
 
 
-def _seconds(value: float) -> str:
+def _seconds(values: list[float]) -> str:
     """Whole ones; of less than one the first digit, since 0 would be wrong."""
-    return f"{value:.0f}" if value >= 1 else f"{value:.1g}"
+    found = summarize(values)
+    mean = "-" if not found.n else f"{found.mean:.0f}" if found.mean >= 1 else f"{found.mean:.1g}"
+    return f"{mean} ({found.missing})" if found.missing else mean
 
 
-def _medians(values: pd.Series) -> str:
-    return "-" if values.isna().all() else " / ".join(f"{value:.2g}" for value in values)
+def _medians(cells: pd.DataFrame) -> str:
+    """`0.5 / 0.25 / 3 (2 of 3)`; where the columns miss different runs, each with its own count."""
+    counts = [n_of_m(int(cells[name].notna().sum()), len(cells)) for name in cells]
+    if cells.isna().all(axis=None):
+        return f"- ({counts[0]})" if counts[0] else "-"
+    values = [f"{cells[name].median():.2g}" for name in cells]
+    if len(set(counts)) > 1:
+        return " / ".join(f"{value} ({count})" if count else value for value, count in zip(values, counts, strict=True))
+    return " / ".join(values) + (f" ({counts[0]})" if counts[0] else "")
 
 
 def metric(cells: pd.DataFrame) -> tuple[str, str]:
@@ -131,10 +143,8 @@ def metric(cells: pd.DataFrame) -> tuple[str, str]:
 
 
 def scores(cells: pd.DataFrame, depth: int) -> dict[tuple[int, str], float]:
-    """(seed, split) -> test score of the cells at this depth that have one."""
-    column, _ = metric(cells)
-    part = cells[(cells["depth"] == depth) & cells[column].notna()]
-    return by_run(part, column)
+    """(seed, split) -> test score of the cells at this depth; NaN of those without one."""
+    return by_run(cells[cells["depth"] == depth], metric(cells)[0])
 
 
 def by_run(cells: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
@@ -144,10 +154,7 @@ def by_run(cells: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
 
 def score(cells: pd.DataFrame, depth: int) -> str:
     """`81.9 +- 0.2`, with how many of the cells it rests on where some have no score; `-` where none has."""
-    values, asked = scores(cells, depth), int((cells["depth"] == depth).sum())
-    if not values:
-        return "-"
-    return accuracy(over_runs(values)) + (f" ({len(values)} of {asked})" if len(values) < asked else "")
+    return in_percent(over_runs(scores(cells, depth)))
 
 
 def verdicts(cells: pd.DataFrame) -> list[str]:
@@ -155,15 +162,9 @@ def verdicts(cells: pd.DataFrame) -> list[str]:
     return [v if isinstance(v, str) else o for v, o in zip(cells["verdict"], cells["outcome"], strict=True)]
 
 
-def accuracy(summary: Summary, sign: bool = False) -> str:
-    """`81.9 +- 0.2`, in %; of one or two values, whose spread says nothing, the mean alone."""
-    mean = f"{100 * summary.mean:+.1f}" if sign else f"{100 * summary.mean:.1f}"
-    return mean if summary.n < 3 else f"{mean} +- {100 * summary.half:.1f}"
-
-
 def markdown_table(rows: Rows) -> str:
-    """Rows, the first of them the head, as a Markdown table."""
-    head, *body = [f"| {' | '.join(text.replace('|', '&#124;') for text in row)} |" for row in rows]
+    """Rows, the first of them the head, as a Markdown table. Text of the user's in them is escaped already."""
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
 
 
@@ -184,7 +185,7 @@ def protocol(cells: pd.DataFrame) -> str:
         f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}; {runs}. Mean +- half the 95 %"
         f" t-interval over {over}. The tested state is the one that is best on {_monitored(cells)} data; the test set"
         " is read once. Settings: "
-        f"{_recipes(cells)}. The same at every depth, not tuned by depth."
+        f"{_recipes(cells)}. {_by_depth(cells)}"
         + (" Not all runs of a model are of the same code: see code_hash." if code else "")
         + " Every run: cells.csv."
     )
@@ -196,7 +197,9 @@ def _range(seeds: Sequence[int]) -> str:
 
 def _monitored(cells: pd.DataFrame) -> str:
     """`validation`, but for tasks whose protocol selects by training accuracy."""
-    kinds = {"training" if "monitor=train_acc" in words.split() else "validation" for words in cells["typed"].dropna()}
+    kinds = {
+        "training" if "monitor=train_acc" in shlex.split(words) else "validation" for words in cells["typed"].dropna()
+    }
     return " or ".join(sorted(kinds, reverse=True)) or "validation"
 
 
@@ -204,11 +207,29 @@ def _recipes(cells: pd.DataFrame) -> str:
     """`GCN: published/cora-gcn; residual GCN: defaults with epochs=60`."""
     found = []
     for line, group in cells.groupby("line", sort=False):
-        names = [name if name != "none" else "defaults" for name in dict.fromkeys(group["recipe"].dropna())]
+        names = [_recipe(name) for name in dict.fromkeys(group["recipe"].dropna())]
         typed = dict.fromkeys(text for words in group["typed"].dropna() for text in _changes(words))
         changed = f" with {', '.join(typed)}" if typed else ""
         found.append(f"{line}: {' and '.join(names) or 'not run yet'}{changed}")
     return "; ".join(found)
+
+
+def _recipe(name: str) -> str:
+    return "defaults" if name == "none" else f"{name} (found by a sweep)" if name.startswith("tuned/") else name
+
+
+def _by_depth(cells: pd.DataFrame) -> str:
+    """Which lines have the same recipe and typed settings at all of their depths: the records say no more than that."""
+    said: dict[str, list[str]] = {"the same settings at every depth": [], "run at one depth": [], DIFFER: []}
+    same, once, differ = said.values()
+    for line, group in cells.dropna(subset=["typed"]).groupby("line", sort=False):
+        found = group.assign(typed=[tuple(_changes(text)) for text in group["typed"]])
+        settings = [frozenset(zip(part["recipe"], part["typed"], strict=True)) for _, part in found.groupby("depth")]
+        (once if len(settings) == 1 else same if len(set(settings)) == 1 else differ).append(str(line))
+    sentences = {words: lines for words, lines in said.items() if lines}
+    if len(sentences) == 1:
+        return f"Each line: {next(iter(sentences))}."
+    return " ".join(f"{', '.join(lines)}: {words}." for words, lines in sentences.items())
 
 
 def _sources(entries: list[dict[str, Any]], sources: Mapping[str, Mapping[str, str]]) -> str:
@@ -225,4 +246,4 @@ def _matches(entry: Mapping[str, Any], cells: pd.DataFrame) -> bool:
 
 def _changes(typed: str) -> list[str]:
     """What was typed, `key=value`, besides what the table shows."""
-    return [text for text in typed.split() if text.partition("=")[0] not in SHOWN]
+    return [text for text in shlex.split(typed) if text.partition("=")[0] not in SHOWN]

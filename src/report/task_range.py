@@ -5,6 +5,7 @@ away in each, and depth grows with it.
 """
 
 import math
+import shlex
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
@@ -17,14 +18,15 @@ from matplotlib.ticker import MaxNLocator
 
 from src.config import CONF
 from src.report.cells import Report
-from src.report.figures import MARKERS, QUARTILES, legend
-from src.report.table import Rows, accuracy, by_run, markdown_table
-from src.statistics import over_runs, paired
+from src.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, legend
+from src.report.table import Rows, by_run, markdown_table
+from src.statistics import in_percent, n_of_m, over_runs, paired
 from src.study.lines import line_looks
+from src.text import for_figure, for_markdown
 from src.yaml_files import read_mapping
 
 PARTS = {"train_acc": "training", "test_acc": "test"}
-WALKS = "walks of P alone"
+WALKS, WALKS_LOOK = "walks of P alone", ("black", ":")
 
 
 def is_range_study(cells: pd.DataFrame) -> bool:
@@ -39,7 +41,10 @@ def range_tables(report: Report) -> str:
     for task, cells in _tasks(report):
         known = [entry for entry in published["tasks"] if entry["task"] == task]
         for column, name in PARTS.items():
-            parts += [f"## {task}: {name} accuracy in % by size", markdown_table(size_rows(cells, column, known))]
+            parts += [
+                f"## {for_markdown(task)}: {name} accuracy in % by size",
+                markdown_table(size_rows(cells, column, known)),
+            ]
         sources = dict.fromkeys(entry["source"] for entry in known if entry["model"] in set(cells["model"]))
         parts += [
             f"- [{s}]: {published['sources'][s]['title']}; {published['sources'][s]['protocol']}." for s in sources
@@ -59,7 +64,8 @@ def size_rows(cells: pd.DataFrame, column: str, published: list[dict[str, Any]])
     sizes = sorted(cells["size"].unique())
     rows = [["line", *(f"{size:g}" for size in sizes)]]
     for line, group in cells.groupby("line", sort=False):
-        rows.append([str(line), *(_score(group[group["size"] == size], column) for size in sizes)])
+        values = [in_percent(over_runs(by_run(group[group["size"] == size], column))) for size in sizes]
+        rows.append([for_markdown(str(line)), *values])
         own = group["rewiring"].iloc[0] if "rewiring" in group else "none"
         for entry in published:
             if (entry["model"], entry["rewiring"]) == (group["model"].iloc[0], own) and column in entry:
@@ -81,13 +87,17 @@ def gain_rows(cells: pd.DataFrame) -> Rows:
         same = alike[_without_rewiring(alike).isin(_without_rewiring(group).dropna())]
         plain = (alike if same.empty else same)["line"].iloc[0]
         pairs = [paired(*(_by_run(cells, name, size, "test_acc") for name in (plain, str(line)))) for size in sizes]
-        rows.append([f"{line} - {plain}", *(accuracy(pair, sign=True) if pair else "-" for pair in pairs)])
+        rows.append([for_markdown(f"{line} - {plain}"), *(in_percent(pair, sign=True) for pair in pairs)])
     return rows
 
 
 def _without_rewiring(cells: pd.DataFrame) -> pd.Series:
     """What was typed for each cell but for its rewiring."""
-    return cells["typed"].str.replace(r"\brewiring\b\S*", "", regex=True).str.split().str.join(" ")
+
+    def without(typed: str) -> str:
+        return shlex.join(text for text in shlex.split(typed) if not text.startswith(("rewiring=", "rewiring.")))
+
+    return cells["typed"].map(without, na_action="ignore")
 
 
 def factor_rows(report: Report, cells: pd.DataFrame) -> Rows:
@@ -98,10 +108,12 @@ def factor_rows(report: Report, cells: pd.DataFrame) -> Rows:
         found = []
         for size in sizes:
             part = group[group["size"] == size]
-            curves = [hop_quartiles(report, part, name) for name in ("sensitivity_by_hop", "walk_weight_by_hop")]
-            found.append(" / ".join(_number(per_hop(curve[1], part)) for curve in curves if curve is not None) or "-")
+            bands = [hop_band(report, part, name) for name in ("sensitivity_by_hop", "walk_weight_by_hop")]
+            factors = " / ".join(_number(per_hop(one.quartiles[1], part)) for one in bands if len(one.runs))
+            missing = n_of_m(min(bands[0].runs, default=0), len(part)) if factors else ""
+            found.append(f"{factors} ({missing})" if missing else factors or "-")
         if set(found) != {"-"}:
-            rows.append([str(line), *found])
+            rows.append([for_markdown(str(line)), *found])
     return rows
 
 
@@ -115,10 +127,9 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3g}"
 
 
-def hop_quartiles(report: Report, cells: pd.DataFrame, name: str) -> np.ndarray[Any, Any] | None:
-    """Quartiles (3, hops) of a curve by hop over the cells; None if there is none."""
-    found = [curve for run_id in cells["run_id"].dropna() if (curve := report.by_hop.get((run_id, name)))]
-    return np.quantile(np.array(found), QUARTILES, axis=0) if found else None
+def hop_band(report: Report, cells: pd.DataFrame, name: str) -> Band:
+    """Quartiles of a curve by hop over the cells."""
+    return band([report.by_hop.get((run_id, name), []) for run_id in cells["run_id"].dropna()])
 
 
 def range_figure(report: Report) -> Figure:
@@ -126,20 +137,28 @@ def range_figure(report: Report) -> Figure:
     tasks = _tasks(report)
     columns = max(cells["model"].nunique() for _, cells in tasks)
     figure = Figure(figsize=(2.6 + 3.1 * columns, 6.6 * len(tasks)), layout="constrained")
-    looks, seen = line_looks(report.cells["line"]), dict[str, None]()
+    looks, seen, marks = line_looks(report.cells["line"]), dict[str, None](), Missing()
     rows = iter(figure.subplots(2 * len(tasks), columns, squeeze=False, sharey=True))
     for task, cells in tasks:
         chance = 100 * cells.groupby("size")["chance"].median()
         for column, name in PARTS.items():
             for axes, model, part in _panels(next(rows), cells, "model"):
                 for line, group in part.groupby("line", sort=False):
-                    _accuracy_line(axes, group.dropna(subset=[column]), column, looks[str(line)], seen)
+                    sized = dict(list(group.groupby("size")))
+                    points = {size: over_runs(by_run(some, column)) for size, some in sized.items()}
+                    verdicts = {size: common_verdict(some) for size, some in sized.items()}
+                    draw_means(axes, points, verdicts, looks[str(line)], seen, marks)
                 axes.plot(chance.index, chance, ":", color="grey", lw=1.2)
                 axes.annotate("guessing", (chance.index[0], chance.iloc[0]), fontsize=9, color="grey", va="bottom")
-                axes.set(title=f"{task}: {model}", xlabel="size", ylim=(0, 103), xticks=sorted(cells["size"].unique()))
+                axes.set(
+                    title=for_figure(f"{task}: {model}"),
+                    xlabel="size",
+                    ylim=(0, 103),
+                    xticks=sorted(cells["size"].unique()),
+                )
                 axes.set_ylabel(f"{name} accuracy, %")
                 axes.grid(alpha=0.25)
-    legend(figure, looks, seen, "mean, 95 % interval")
+    legend(figure, looks, seen, "mean, 95 % interval", marks)
     return figure
 
 
@@ -148,18 +167,23 @@ def sensitivity_figure(report: Report) -> Figure:
     rows = [(task, model, part) for task, cells in _tasks(report) for model, part in cells.groupby("model", sort=False)]
     columns = max(part["size"].nunique() for _, _, part in rows)
     figure = Figure(figsize=(2.5 + 3.2 * columns, 3.1 * len(rows)), layout="constrained")
-    looks = line_looks(report.cells["line"])
+    looks, marks = line_looks(report.cells["line"]), Missing()
     for panels, (task, model, cells) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for axes, size, part in _panels(panels, cells.sort_values("size", kind="stable"), "size"):
             for line, group in part.groupby("line", sort=False):
-                _hop_line(axes, hop_quartiles(report, group, "sensitivity_by_hop"), *looks[str(line)])
+                x, shares, found = _shares(hop_band(report, group, "sensitivity_by_hop"))
+                draw_band(axes, x, shares, looks[str(line)], "")
+                marks.mark_changes(axes, found, shares[1], len(group), looks[str(line)])
             plain = part[part["rewiring"] == "none"] if "rewiring" in part else part
-            _hop_line(axes, hop_quartiles(report, plain, "walk_weight_by_hop"), "black", ":")
+            x, shares, _ = _shares(hop_band(report, plain, "walk_weight_by_hop"))
+            draw_band(axes, x, shares, WALKS_LOOK, "")
             axes.axvline(part["task_range"].iloc[0], color="grey", lw=0.8)
-            axes.set(title=f"{task} {size:g}: {model}", xlabel="hop", ylabel="of that at hop 0", yscale="log")
+            axes.set(
+                title=for_figure(f"{task} {size:g}: {model}"), xlabel="hop", ylabel="of that at hop 0", yscale="log"
+            )
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.25)
-    legend(figure, {**looks, WALKS: ("black", ":")}, {}, "median, quartiles")
+    legend(figure, {**looks, WALKS: WALKS_LOOK}, {}, "median, quartiles", marks)
     return figure
 
 
@@ -178,33 +202,12 @@ def _panels(row: Any, cells: pd.DataFrame, column: str) -> Iterator[tuple[Axes, 
 
 
 def _by_run(cells: pd.DataFrame, line: str, size: float, column: str) -> dict[tuple[int, str], float]:
-    part = cells[(cells["line"] == line) & (cells["size"] == size)].dropna(subset=[column])
-    return by_run(part, column)
+    return by_run(cells[(cells["line"] == line) & (cells["size"] == size)], column)
 
 
-def _score(cells: pd.DataFrame, column: str) -> str:
-    values = by_run(cells.dropna(subset=[column]), column)
-    return accuracy(over_runs(values)) if values else "-"
-
-
-def _accuracy_line(axes: Axes, cells: pd.DataFrame, column: str, look: tuple[str, str], seen: dict[str, None]) -> None:
-    color, dash = look
-    points = {size: over_runs(by_run(part, column)) for size, part in cells.groupby("size")}
-    means = [100 * point.mean for point in points.values()]
-    halves = [100 * point.half if point.n > 2 else 0.0 for point in points.values()]
-    axes.plot(list(points), means, dash, color=color, lw=1.6)
-    low, high = (np.clip(np.add(means, [sign * half for half in halves]), 0, 100) for sign in (-1, 1))
-    axes.fill_between(list(points), low, high, color=color, alpha=0.12, lw=0)
-    for (size, part), mean in zip(cells.groupby("size"), means, strict=True):
-        verdict = part["verdict"].mode().iloc[0]
-        axes.plot(size, mean, MARKERS.get(verdict, "P"), color=color, ms=7, mec="white", mew=0.7)
-        seen.setdefault(verdict)
-
-
-def _hop_line(axes: Axes, quartiles: np.ndarray[Any, Any] | None, color: str, dash: str) -> None:
-    if quartiles is None or not quartiles[1][0] > 0:
-        return
-    low, middle, high = np.where(quartiles > 0, quartiles, np.nan) / quartiles[1][0]
-    hops = np.arange(len(middle))
-    axes.plot(hops, middle, dash, color=color, lw=1.6)
-    axes.fill_between(hops, low, high, color=color, alpha=0.12, lw=0)
+def _shares(found: Band) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Band]:
+    """Hops, quartiles as shares of the median at hop 0, and the band; nothing where that median is 0."""
+    if not len(found.runs) or not found.quartiles[1][0] > 0:
+        found = band([])
+        return np.arange(0), found.quartiles, found
+    return np.arange(len(found.runs)), found.quartiles / found.quartiles[1][0], found

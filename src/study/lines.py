@@ -3,9 +3,9 @@
 import hashlib
 import json
 import math
-import re
 import statistics
-from collections import Counter, defaultdict
+import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 
 from src.config import ROOT
 from src.errors import UserError
-from src.files import write_json
-from src.statistics import counted, over_runs
+from src.files import lock_of, write_json
+from src.statistics import Summary, counted, over_runs, summarize
 from src.study.grid import Cell
 from src.study.plan import Plan
+from src.text import file_name, printable, slug
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Recorded, Records
 
@@ -58,16 +59,16 @@ class Line:
     @property
     def slug(self) -> str:
         """Dataset and label as a file name."""
-        return file_name(f"{self.dataset} {self.label}")
+        return slug(f"{self.dataset} {self.label}")
 
     def file(self, study: str) -> Path:
         """Where its summary is written: `results/STUDY/lines/DATASET-LABEL.json`."""
-        return RESULTS / study / "lines" / f"{self.slug}.json"
+        return results_folder(study) / "lines" / f"{self.slug}.json"
 
 
-def file_name(label: str) -> str:
-    """A label in lower case, with dashes for all that is no letter or digit."""
-    return re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
+def results_folder(study: str) -> Path:
+    """Where the lines and the report of a study are written: `results/STUDY`; `lock_of` it is held while they are."""
+    return RESULTS / file_name(study)
 
 
 def lines_of(cells: Iterable[Cell]) -> list[Line]:
@@ -82,12 +83,14 @@ def lines_of(cells: Iterable[Cell]) -> list[Line]:
     names = Counter(line.slug for line in lines.values())
     for line in lines.values():
         if names[line.slug] > 1:
-            raise UserError(f"two lines would write the file {line.slug}.json: rename '{line.label}'")
+            raise UserError(f"two lines would write the file {line.slug}.json: rename '{printable(line.label)}'")
     return list(lines.values())
 
 
 def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, str], keep_others: bool) -> list[Line]:
     """Every line with a parent run. One that holds the results of this very grid already stays; else it is made anew.
+
+    A parent that stays and has lost its list of cells gets it again.
 
     MLflow keeps both values if a metric is written twice for the same depth, so a parent that is out of date goes to
     the bin. The cells never do: those that were below it move to the new one.
@@ -111,6 +114,8 @@ def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, 
         same = previous is not None and previous.tags.get("content") == _content(line, plan)
         if previous and complete and same and previous.status == "FINISHED":
             line.parent = previous.run_id
+            if not _lists(records, previous, grid):  # its artifacts were lost
+                records.text(previous.run_id, grid, GRID)
             continue
         reusable = previous is not None and not previous.metrics
         outdated += [previous] if previous and not reusable else []
@@ -136,7 +141,8 @@ def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, 
         records.delete(run.run_id)
     gone = [label for _, label in old] if not keep_others else []
     if gone:
-        print(f"study {study} had other lines, {', '.join(gone)}: its record is now of this grid (runs stay)")
+        names = printable(", ".join(gone))
+        print(f"study {study} had other lines, {names}: its record is now of this grid (runs stay)")
     _adopt(records, plan, lines)
     return lines
 
@@ -167,6 +173,13 @@ def _row(cell: Cell, plan: Plan) -> dict[str, Any]:
     }
 
 
+def _lists(records: Records, parent: Recorded, grid: str) -> bool:
+    """Whether the list of cells that a parent run keeps is there and is this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = records.file(parent.run_id, GRID, Path(folder))
+        return path is not None and path.read_text() == grid
+
+
 def _content(line: Line, plan: Plan) -> str:
     """Hash of a line's cells and of the runs that they have: what its parent shows is of these."""
     found = [[_row(cell, plan), plan.done[cell.hash].run_id if cell.hash in plan.done else ""] for cell in line.cells]
@@ -193,14 +206,16 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
     for line in lines:
         points = by_depth(line, plan)
         if complete:
-            write_json(line.file(study), points)
+            with lock_of(results_folder(study)):  # a report replaces this folder
+                write_json(line.file(study), points)
         if line.tracked is None:
             continue
         if not complete:
             line.tracked.abandon("KILLED", "interrupted")
             continue
         for depth, values in points.items():
-            line.tracked.log({name: value for name, value in values.items() if "_by_depth" in name}, depth)
+            metrics = {name: value for name, value in values.items() if "_by_depth" in name}
+            line.tracked.log(metrics | {"cells_by_depth": values["cells"]}, depth)
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
         line.tracked.flush()  # the tag says that all is there
         line.tracked.tag({"content": _content(line, plan), "verdicts": verdicts})
@@ -210,30 +225,44 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
 def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
     """Depth -> metrics of the parent run: means of accuracies, medians of energy and rank, and the verdicts.
 
-    A diverged cell has no accuracy, and the states it left are those before: it counts in `cells` and `verdicts` alone.
+    `cells` counts all cells of a depth. Where some have no value of a metric, `METRIC_by_depth_runs` counts those that
+    have one: a diverged cell has no accuracy, and its states are those before; one that failed has nothing.
     """
-    found: dict[int, list[tuple[Cell, Recorded]]] = defaultdict(list)
-    for cell in line.cells:
-        if cell.hash in plan.done:
-            found[cell.depth].append((cell, plan.done[cell.hash]))
-    points: dict[int, dict[str, Any]] = {}
-    for depth, pairs in sorted(found.items()):
-        runs = [run for _, run in pairs]
-        point: dict[str, Any] = {"cells": len(runs)}
-        for name, metric in MEANS.items():
-            values = {(cell.seed, cell.split): run.metrics[metric] for cell, run in pairs if metric in run.metrics}
-            if not values:
-                continue
-            summary = over_runs(values)
-            point[name] = summary.mean
-            if metric.startswith("test") and summary.n > 1:
-                point |= {f"{name}_low": max(0.0, summary.low), f"{name}_high": min(1.0, summary.high)}
-        for name, metric in MEDIANS.items():
-            held = [run.metrics.get(metric, math.nan) for run in runs if run.tags["outcome"] == "finished"]
-            last = [value for value in held if math.isfinite(value)]
-            if last:
-                point[name] = statistics.median(last)
-        point["seconds_by_depth"] = statistics.fmean(run.training_seconds for run in runs)
-        point["verdicts"] = counted(run.tags.get("verdict", run.tags["outcome"]) for run in runs)
-        points[depth] = point
-    return points
+    depths = sorted({cell.depth for cell in line.cells})
+    return {depth: _point([cell for cell in line.cells if cell.depth == depth], plan) for depth in depths}
+
+
+def _point(cells: list[Cell], plan: Plan) -> dict[str, Any]:
+    """What is recorded of the cells of one line and depth."""
+    runs = [plan.done.get(cell.hash) for cell in cells]
+    finished = [run if run and run.tags["outcome"] == "finished" else None for run in runs]
+    point: dict[str, Any] = {"cells": len(cells)}
+
+    def put(name: str, value: float, summary: Summary) -> None:
+        if summary.n:
+            point[name] = value
+        if summary.n and summary.missing:
+            point[f"{name}_runs"] = summary.runs
+
+    for name, metric in MEANS.items():
+        values = [_metric(run, metric) for run in runs]
+        summary = over_runs({(cell.seed, cell.split): value for cell, value in zip(cells, values, strict=True)})
+        put(name, summary.mean, summary)
+        if metric.startswith("test") and summary.has_interval:
+            point |= {f"{name}_low": max(0.0, summary.low), f"{name}_high": min(1.0, summary.high)}
+    for name, metric in MEDIANS.items():
+        values = [_metric(run, metric) for run in finished]
+        present = [value for value in values if not math.isnan(value)]
+        put(name, statistics.median(present or [math.nan]), summarize(values))
+    seconds = summarize([run.training_seconds if run else math.nan for run in runs])
+    put("seconds_by_depth", seconds.mean, seconds)
+    point["verdicts"] = counted(
+        run.tags.get("verdict", run.tags["outcome"]) if run else "without a result" for run in runs
+    )
+    return point
+
+
+def _metric(run: Recorded | None, name: str) -> float:
+    """A finite metric of a run, else NaN."""
+    value = run.metrics.get(name, math.nan) if run else math.nan
+    return value if math.isfinite(value) else math.nan

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from src.statistics import n_of_m
 from src.study.lines import Line, by_depth, lines_of
 from src.study.plan import Plan
+from src.text import printable
 from src.tracking.search import Records
 from src.tracking.ui import how_to_compare
 
@@ -28,7 +30,7 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
         rows.append(f"  about {duration(seconds)} with jobs={jobs}")
     if plan.other_code:
         rows.append(f"  {len(plan.other_code)} of them were run with other code: reuse=same_code runs these again")
-    return "\n".join(rows)
+    return "\n".join(map(printable, rows))
 
 
 def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> str:
@@ -45,17 +47,18 @@ def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> s
         rows.append(f"  {len(plan.other_code)} cells were run with other code: reuse=same_code runs these again")
     rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id, name)}")
     rows.append(f"  as a report       python -m src.report study={name}")
-    return "\n".join(rows)
+    return "\n".join(map(printable, rows))
 
 
 def _score(point: dict[str, Any], name: str) -> str:
-    if name not in point:
-        return "none"
-    mean = f"{100 * point[name]:.1f}"
-    if point["cells"] < 3 or f"{name}_low" not in point:  # the spread of one or two says nothing
-        return mean
-    low, high = (100 * point[f"{name}_{end}"] for end in ("low", "high"))
-    return f"{mean} ({low:.1f} to {high:.1f})"
+    """`81.9 (81.7 to 82.1, 9 of 10)`: the mean, its interval where it has one, and how many runs where not all."""
+    runs = point.get(f"{name}_runs", point["cells"] if name in point else 0)
+    found = []
+    if f"{name}_low" in point:
+        found.append(" to ".join(f"{100 * point[f'{name}_{end}']:.1f}" for end in ("low", "high")))
+    found += [missing] if (missing := n_of_m(runs, point["cells"])) else []
+    mean = f"{100 * point[name]:.1f}" if name in point else "none"
+    return f"{mean} ({', '.join(found)})" if found else mean
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """After the search: the best setting on fresh seeds beside what it started from, tested once, written as a recipe."""
 
 import datetime
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from optuna.trial import TrialState
 from src.config import CONF
 from src.files import write_text
 from src.settings import NOT_THE_EXPERIMENT
-from src.statistics import Summary, over_runs, paired
+from src.statistics import Summary, in_percent, over_runs, paired
 from src.study.grid import AXES, Cell
 from src.study.plan import make_plan
 from src.study.run import run_study
@@ -59,15 +60,15 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
     metric = "test_roc_auc" if search.config.dataset.metric == "roc_auc" else "test_acc"
     found: dict[str, dict[tuple[int, str], float]] = {START: {}, TUNED: {}}
     for cell in cells:
-        if metric in plan.done[cell.hash].metrics:
-            found[cell.line][cell.seed, cell.split] = plan.done[cell.hash].metrics[metric]
-    lost = {word: len(points) - len(found[line]) for line, word in WORDS.items()}
+        found[cell.line][cell.seed, cell.split] = plan.done[cell.hash].metrics.get(metric, math.nan)
+    start, best_found = over_runs(found[START]), over_runs(found[TUNED])
+    lost = {WORDS[line]: one.asked - one.runs for line, one in ((START, start), (TUNED, best_found))}
     diverged = [f"{count} of {len(points)} runs diverged {word}" for word, count in lost.items() if count]
-    if not found[START] or not found[TUNED]:
+    if not start.n or not best_found.n:
         print(f"nothing can be compared: {', '.join(diverged)}; no recipe is written")
         return True
     change = paired(found[START], found[TUNED])
-    verdict = ", ".join([compared(over_runs(found[START]), over_runs(found[TUNED]), change, metric), *diverged])
+    verdict = ", ".join([compared(start, best_found, change, metric), *diverged])
     whole = sum(trial.state == TrialState.COMPLETE for trial in ended(study))
     header = [
         f"Found by the sweep {name} on validation data alone: {len(ended(study))} trials, {whole} of them whole, of",
@@ -100,14 +101,14 @@ def rounded(value: Value, knob: Knob) -> Value:
     return short if knob.holds(short) else value
 
 
-def compared(start: Summary, tuned: Summary, change: Summary | None, metric: str) -> str:
+def compared(start: Summary, tuned: Summary, change: Summary, metric: str) -> str:
     """`test accuracy 85.2 +- 0.5 % tuned, 84.9 +- 0.4 % before; paired +0.3 +- 0.4: no difference can be seen`."""
     name = "ROC-AUC" if metric == "test_roc_auc" else "accuracy"
-    text = f"test {name} {_percent(tuned)} tuned, {_percent(start)} before"
-    if change is None or change.n < 2:
+    text = f"test {name} {in_percent(tuned, unit=' %')} tuned, {in_percent(start, unit=' %')} before"
+    if not change.has_interval:
         return text
     seen = "no difference can be seen" if change.low <= 0 <= change.high else "better" if change.mean > 0 else "worse"
-    return f"{text}; paired {100 * change.mean:+.1f} +- {100 * change.half:.1f}: {seen}"
+    return f"{text}; paired {in_percent(change, sign=True)}: {seen}"
 
 
 def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
@@ -140,11 +141,6 @@ def write_recipe(file: Path, header: list[str], values: Mapping[str, Any]) -> No
     """A yaml of conf/recipe with its provenance as comments."""
     comments = "".join(f"# {line}\n" for line in header)
     write_text(file, f"# @package _global_\n{comments}{yaml.safe_dump(dict(values), sort_keys=False)}")
-
-
-def _percent(values: Summary) -> str:
-    spread = f" +- {100 * values.half:.1f}" if values.n > 2 else ""
-    return f"{100 * values.mean:.1f}{spread} %"
 
 
 def _places(search: Search) -> str:

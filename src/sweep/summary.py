@@ -1,5 +1,6 @@
 """What a sweep prints: the best trials while it goes on, and at the end what was found, in plain words."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from src.study.summary import duration
 from src.sweep.search import Search
 from src.sweep.storage import POINT, REASON, counts, ended
 from src.sweep.trial import Task
+from src.text import printable
 
 SHOWN = 5  # of the best trials
 
@@ -47,7 +49,7 @@ class Board:
         left = max(0, self.trials - over) * sum(self.seconds) / max(1, len(self.seconds)) / self.workers
         head = f"{over}/{self.trials} trials" + (f", about {duration(left)} left" if left else "")
         text = f"trial {done.task.number} ({written(done.task.params)}): {done.outcome}, {done.sentence}"
-        line = Text(f"[{head}] {text} ({duration(done.seconds)})")
+        line = Text(printable(f"[{head}] {text} ({duration(done.seconds)})"))
         if self.live:
             self.live.update(Group(self._table(), line), refresh=True)
         else:
@@ -60,7 +62,7 @@ class Board:
         for trial in ranked(self.study, self.search)[:SHOWN]:
             values = (*trial.values, *(trial.params[key] for key in self.search.knobs))
             shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
-            table.add_row(str(trial.number), *shown)
+            table.add_row(str(trial.number), *(Text(printable(text)) for text in shown))
         return table
 
 
@@ -78,14 +80,15 @@ def written(params: Mapping[str, Any]) -> str:
 
 
 def difference(search: Search, first: FrozenTrial, second: FrozenTrial) -> Summary | None:
-    """Summary of second - first in the first objective, paired by seed and split; None for less than two pairs."""
+    """Summary of second - first in the first objective, paired by seed and split; None without an interval."""
     found: list[dict[tuple[int, str], float]] = []
     for trial in (first, second):
         scores = [trial.user_attrs.get(f"{POINT} {k}") for k in range(len(search.points()))]
         places = [(point["seed"], str(list(point.values())[1:])) for point in search.points()]
-        found.append({place: one[search.objectives[0]] for place, one in zip(places, scores, strict=True) if one})
+        values = [one[search.objectives[0]] if one else math.nan for one in scores]
+        found.append(dict(zip(places, values, strict=True)))
     summary = paired(*found)
-    return summary if summary and summary.n > 1 else None
+    return summary if summary.has_interval else None
 
 
 def summary(study: optuna.Study, search: Search, shares: Mapping[str, float], link: str) -> str:
@@ -118,7 +121,7 @@ def summary(study: optuna.Study, search: Search, shares: Mapping[str, float], li
         said = ", ".join(f"{key} {100 * share:.0f} %" for key, share in shares.items())
         rows.append(f"  what mattered: {said} of the variance between whole trials")
     rows.append(f"  to see it      {link}")
-    return "\n".join(rows)
+    return "\n".join(map(printable, rows))
 
 
 def _against_start(best: list[FrozenTrial], search: Search, name: str) -> list[str]:
@@ -130,9 +133,10 @@ def _against_start(best: list[FrozenTrial], search: Search, name: str) -> list[s
     rows = [f"  started from {name} {start.values[0]:.4f}: {written(start.params)}"]
     found = difference(search, start, best[0])
     if found:
+        of = f", {found.missing}" if found.missing else ""
         rows.append(
-            f"  difference {found.mean:+.4f} +- {found.half:.4f} (95 %, paired) on the trainings that it was chosen by,"
-            " so it flatters; fresh seeds tell"
+            f"  difference {found.mean:+.4f} +- {found.half:.4f} (95 %, paired{of}) on the trainings that it was chosen"
+            " by, so it flatters; fresh seeds tell"
         )
         close = [one for other in best[1:] if (one := difference(search, other, best[0])) and abs(one.mean) <= one.half]
         rows.append(f"  {len(close)} other trials cannot be told from the best on these trainings")

@@ -92,6 +92,11 @@ class Records:
                 return None
             return Path(self.client.download_artifacts(run_id, name, str(folder)))
 
+    def text(self, run_id: str, content: str, name: str) -> None:
+        """Store a text artifact with a run that has ended."""
+        with self._answering():
+            self.client.log_text(run_id, content, name)
+
     def tag(self, run_id: str, key: str, value: str) -> None:
         """Set one tag."""
         with self._answering():

@@ -3,8 +3,12 @@
 import ast
 import functools
 import hashlib
+import json
 import os
+import re
+import shlex
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,12 @@ from src.config import CONF, ROOT
 from src.errors import UserError
 from src.program import program
 from src.settings import config_hash, flatten, loader_name, rewiring_name
+from src.text import file_name
 
 CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+OVERRIDES, TAG_LENGTH = "overrides", 5000  # characters in a tag: MLflow cuts those beyond 8000
 COMPUTING = (  # files of src that the numbers of a run come from; data has a hash of its own
     "graph/*.py", "measures/*.py", "models/*.py", "ops/*.py",
     "train/build.py", "train/callbacks.py", "train/fit.py", "train/gradients.py", "train/member.py",
@@ -42,7 +48,7 @@ def run_name(settings: dict[str, Any]) -> str:
 
 def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
     """One folder for each experiment: same settings, same folder."""
-    return (root or CHECKPOINTS) / f"{run_name(settings)}-{config_hash(settings)[:8]}"
+    return (root or CHECKPOINTS) / f"{file_name(run_name(settings))}-{config_hash(settings)[:8]}"
 
 
 def at_work(settings: dict[str, Any]) -> bool:
@@ -81,13 +87,15 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
 def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
     """What a run is, for filtering in the UI and for finding finished runs again.
 
-    `recipe` names the file whose values were used, `command_line` the settings that were typed.
+    `recipe` names the file whose values were used, `overrides` lists the settings that were typed as JSON, and
+    `command_line` is the same for people. `overrides_of` reads them back.
     """
     recipes = {source for source in origin.values() if source.startswith("recipe ")}
     name, model, rewiring = settings["dataset"]["name"], model_name(settings), rewiring_name(settings)
     loader = loader_name(settings)
     flat = flatten(settings) | {"model": model, "dataset": name, "rewiring": rewiring, "loader": loader}
-    typed = sorted(f"{key}={flat[key]}" for key, source in origin.items() if source == "command line" and key in flat)
+    typed = [key for key, source in origin.items() if source == "command line" and key in flat]
+    overrides = sorted(f"{key}={_in_hydra(flat[key])}" for key in typed)
     return {
         "dataset": name,
         "model": model,
@@ -97,10 +105,35 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
         "seed": str(settings["seed"]),
         "split": settings["split"],
         "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
-        "command_line": " ".join(typed) or "none",
+        "command_line": shlex.join(overrides) or "none",
+        **_override_tags(overrides),
         "git_commit": _git_commit(),
         "outcome": "running",
     }
+
+
+def overrides_of(tags: Mapping[str, str]) -> list[str]:
+    """The settings that were typed for a recorded run, as `key=value` each.
+
+    Of a run from before they were recorded as a list, what stands in `command_line`: a setting begins where a key does.
+    """
+    parts = sorted((key for key in tags if key.startswith(OVERRIDES)), key=lambda key: (len(key), key))
+    if parts:
+        return list(map(str, json.loads("".join(tags[key] for key in parts))))
+    typed = tags.get("command_line", "none")
+    return re.split(r" (?=[\w.]+=)", typed) if typed != "none" else []
+
+
+def _override_tags(overrides: list[str]) -> dict[str, str]:
+    """The list as JSON, in as many tags as MLflow's limit makes of it: `overrides`, `overrides.1`, ..."""
+    text = json.dumps(overrides)
+    parts = [text[start : start + TAG_LENGTH] for start in range(0, len(text), TAG_LENGTH)]
+    return {f"{OVERRIDES}.{number}" if number else OVERRIDES: part for number, part in enumerate(parts)}
+
+
+def _in_hydra(value: Any) -> str:
+    """A value as Hydra's overrides write it: a list without spaces; all others as they are printed."""
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def identity_of(settings: dict[str, Any], data_hash: str) -> dict[str, str]:

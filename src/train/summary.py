@@ -1,9 +1,11 @@
 """The short result that a run prints, or several together."""
 
+import math
 from collections.abc import Sequence
 
 from src.measures.diagnosis import shown
-from src.statistics import counted, summarize
+from src.statistics import counted, in_percent, summarize
+from src.text import printable
 from src.tracking.ui import how_to_see
 from src.train.result import Result
 from src.train.signals import in_words
@@ -31,25 +33,26 @@ def summary(result: Result) -> str:
     lines.append(f"  verdict           {result.diagnosis.verdict}: {result.diagnosis.evidence}")
     lines.append(f"  recorded          {result.uri}, run {result.run_id}")
     lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def spread(results: Sequence[Result]) -> str:
     """Mean test score of several runs, their time, and where they are recorded."""
     seconds = sum(result.scores["epochs_run"] * result.scores["seconds_per_epoch"] for result in results)
     recorded = f"  recorded          {results[0].uri}, experiment {results[0].experiment_id}"
-    return f"{spread_of(results)}, {seconds:.1f} s of training\n{recorded}"
+    return f"{spread_of(results)}, {seconds:.1f} s of training\n{printable(recorded)}"
 
 
 def spread_of(results: Sequence[Result]) -> str:
-    """`10 runs: test accuracy 76.5 +- 4.7 %, 8 healthy, 2 over-fitted`: mean, half its 95 % interval, verdicts."""
+    """`10 runs: test accuracy 76.5 +- 4.7 % (9 of 10), 8 healthy, 1 over-fitted, 1 diverged`.
+
+    These are the mean, half its 95 % interval, how many runs were tested where not all were, and the verdicts.
+    """
     score = "none was tested"
     for name, words in {"test_roc_auc": "test ROC-AUC", "test_acc": "test accuracy"}.items():
-        values = [result.scores[name] for result in results if name in result.scores]
-        if values:
-            mean = summarize(values)
-            half = f" +- {100 * mean.half:.1f}" if mean.n > 1 else ""
-            score = f"{words} {100 * mean.mean:.1f}{half} %"
+        mean = summarize([result.scores.get(name, math.nan) for result in results])
+        if mean.n:
+            score = f"{words} {in_percent(mean, unit=' %')}"
             break
     return f"{len(results)} runs: {score}, {counted(result.diagnosis.verdict for result in results)}"
 

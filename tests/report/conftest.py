@@ -93,8 +93,8 @@ def report(recorded: Store) -> Report:
 
 @pytest.fixture
 def store(recorded: Store, tmp_path: Path) -> Store:
-    """A copy of the records, to change."""
-    return Store(Path(shutil.copy(recorded.path, tmp_path / "copy.db")))
+    """A copy of the records, to change, beside the same artifacts."""
+    return Store(Path(shutil.copy(recorded.path, recorded.path.with_name(f"{tmp_path.name}.db"))))
 
 
 @pytest.fixture(scope="session")
@@ -102,14 +102,14 @@ def written(recorded: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """The folder in which the results lie and the paths that writing the report returned. Do not write into it."""
     folder = tmp_path_factory.mktemp("written") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("src.report.write.RESULTS", folder)
+        patch.setattr("src.study.lines.RESULTS", folder)
         return folder, write_report(recorded.records, STUDY)
 
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where reports are written."""
-    monkeypatch.setattr("src.report.write.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("src.study.lines.RESULTS", tmp_path / "results")
     return tmp_path / "results"
 
 

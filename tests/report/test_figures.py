@@ -15,13 +15,13 @@ from matplotlib.lines import Line2D
 
 from src.measures.diagnosis import VERDICTS
 from src.report.cells import CURVES, Film, Report
+from src.report.drawing import MARKERS
 from src.report.figures import (
     FRAMES,
-    MARKERS,
     accuracy_figure,
     depth_figure,
     film_figure,
-    layer_quartiles,
+    layer_band,
     layers_figure,
     recorded,
 )
@@ -134,10 +134,10 @@ def test_one_diverged_run_does_not_hide_the_others(frame: Frame) -> None:
     cells = frame("GCN", 2, [0.5, 0.5, None])
     curves = [[4.0, 3.0, 1.0], [4.0, 5.0, 3.0], [4.0, math.inf, math.nan]]
     held = {(run_id, "effective_rank"): curve for run_id, curve in zip(cells["run_id"], curves, strict=True)}
-    quartiles = layer_quartiles(Report("hand", cells, held), cells, "effective_rank")
-    assert quartiles is not None
-    assert quartiles.tolist() == [[4, 3.5, 1.5], [4, 4, 2], [4, 4.5, 2.5]]
-    assert layer_quartiles(Report("hand", cells, held), cells, "dirichlet_energy") is None
+    found = layer_band(Report("hand", cells, held), cells, "effective_rank")
+    assert found.quartiles.tolist() == [[4, 3.5, 1.5], [4, 4, 2], [4, 4.5, 2.5]]
+    assert found.runs.tolist() == [2, 2, 2]
+    assert len(layer_band(Report("hand", cells, held), cells, "dirichlet_energy").runs) == 0
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [math.inf, 1.0, 2.0], [math.nan] * 3])

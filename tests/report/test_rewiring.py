@@ -43,7 +43,7 @@ def test_of_several_depths_the_same_one_counts(cells: pd.DataFrame, frame: Any) 
 def test_a_diverged_run_is_left_out_of_its_pair(cells: pd.DataFrame) -> None:
     cells.loc[(cells["line"] == "GCN + FoSR") & (cells["seed"] == 2), "test_acc"] = np.nan
     row = next(row for row in rewiring_rows(cells) if row[0] == "GCN + FoSR")
-    assert row[2:] == ["70.0", "+15.0", "+5.0"]
+    assert row[2:] == ["70.0 (2 of 3)", "+15.0 (2 of 3)", "+5.0 (2 of 3)"]
 
 
 def test_only_studies_with_and_without_are_compared(cells: pd.DataFrame) -> None:

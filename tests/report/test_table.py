@@ -1,5 +1,6 @@
 """Markdown tables: our means and intervals, what is published beside them, differences, verdicts."""
 
+import html
 import math
 import statistics
 from typing import Any
@@ -15,12 +16,12 @@ from src.report.table import (
     depth_rows,
     difference_rows,
     markdown,
-    markdown_table,
     protocol,
     seconds_rows,
     state_rows,
     verdict_rows,
 )
+from src.text import for_markdown, printable
 from tests.report.conftest import LINES, Frame, Store
 
 PUBLISHED: dict[str, Any] = yaml.safe_load((CONF / "published.yaml").read_text())
@@ -61,7 +62,7 @@ def test_one_run_has_no_interval_and_none_has_no_number(frame: Frame) -> None:
     parts = [frame("GCN", 2, [0.8125]), frame("GCN", 4, [None, None]), frame("GCN", 8, [None, 0.25])]
     parts.append(frame("GCNII", 2, [0.5]))
     rows = accuracy_rows(pd.concat(parts), [])
-    assert rows[1:] == [["GCN", "81.2", "-", "25.0 (1 of 2)"], ["GCNII", "50.0", "-", "-"]]
+    assert rows[1:] == [["GCN", "81.2", "- (0 of 2)", "25.0 (1 of 2)"], ["GCNII", "50.0", "-", "-"]]
 
 
 def test_published_values_stand_below_lines_of_their_kind(frame: Frame) -> None:
@@ -124,19 +125,19 @@ def test_differences_are_taken_from_the_first_line_of_the_same_model(frame: Fram
 
 def test_a_line_that_was_not_run_yet_has_no_difference_to_its_model(frame: Frame) -> None:
     cells = pd.concat([frame("GCN", 2, [0.5]), frame("GAT", 2, [None], model=float("nan"), outcome="missing")])
-    assert difference_rows(cells)[1:] == [["GAT - GCN", "-"]]
+    assert difference_rows(cells)[1:] == [["GAT - GCN", "- (0 of 1)"]]
 
 
 def test_differences_are_paired_by_seed(frame: Frame) -> None:
     first, second = [0.8, 0.9, 0.815, 0.81], [0.82, None, 0.805, 0.9]
     cells = pd.concat([frame("GCN", 2, list(first)), frame("GCN + X", 2, second)])
     mean, half = interval([0.82 - 0.80, 0.805 - 0.815, 0.9 - 0.81])
-    assert difference_rows(cells)[1] == ["GCN + X - GCN", f"{100 * mean:+.1f} +- {100 * half:.1f}"]
+    assert difference_rows(cells)[1] == ["GCN + X - GCN", f"{100 * mean:+.1f} +- {100 * half:.1f} (3 of 4)"]
 
 
 def test_lines_without_a_common_run_have_no_difference(frame: Frame) -> None:
     cells = pd.concat([frame("GCN", 2, [0.5, None]), frame("GCNII", 2, [None, 0.5])])
-    assert difference_rows(cells)[1] == ["GCNII - GCN", "-"]
+    assert difference_rows(cells)[1] == ["GCNII - GCN", "- (0 of 2)"]
 
 
 def test_each_depth_is_compared_with_the_shallowest_over_the_runs_that_both_have(frame: Frame) -> None:
@@ -145,7 +146,7 @@ def test_each_depth_is_compared_with_the_shallowest_over_the_runs_that_both_have
     other = frame("GCNII", 8, [0.9])
     assert depth_rows(pd.concat([*parts, other])) == [
         ["2 layers", "4", "8"],
-        ["GCN", f"{100 * mean:+.1f} +- {100 * half:.1f}", "+10.0"],
+        ["GCN", f"{100 * mean:+.1f} +- {100 * half:.1f}", "+10.0 (1 of 2)"],
         ["GCNII", "-", "-"],
     ]
 
@@ -168,9 +169,17 @@ def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
     )
     nothing = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank", "seconds"), math.nan)
     both = pd.concat([cells, frame("GCN", 4, [None], **nothing)])
-    assert state_rows(both)[1] == ["GCN", "2e-09 / 0.2 / 2.5", "-"]
-    assert seconds_rows(both)[1] == ["GCN", "3", "-"]
+    assert state_rows(both)[1] == ["GCN", "2e-09 / 0.2 / 2.5", "- (0 of 1)"]
+    assert seconds_rows(both)[1] == ["GCN", "3", "- (0 of 1)"]
     assert seconds_rows(cells.assign(seconds=[0.1, 0.4, 0.7]))[1] == ["GCN", "0.4"]
+
+
+def test_medians_and_seconds_say_how_many_runs_they_are_of(frame: Frame) -> None:
+    cells = frame("GCN", 2, [0.8, 0.8, None]).assign(seconds=[1.0, 3.0, math.nan])
+    lost = {name: [0.5, 0.5, math.nan] for name in ("dirichlet_energy", "rayleigh_quotient")}
+    assert state_rows(cells.assign(**lost, effective_rank=[3.0, 3.0, math.nan]))[1][1] == "0.5 / 0.5 / 3 (2 of 3)"
+    assert state_rows(cells.assign(**lost))[1][1] == "0.5 (2 of 3) / 0.5 (2 of 3) / 3"
+    assert seconds_rows(cells)[1][1] == "2 (2 of 3)"
 
 
 def test_protocol_counts_every_cell(frame: Frame) -> None:
@@ -229,19 +238,20 @@ def test_whole_text_is_valid_markdown(report: Report) -> None:
     for table in found:
         assert set(map(len, table)) == {3}
         assert table[0][1:] == ["2", "4"]
-        assert set(table[1][1]) == {"-"}
+        assert table[1][1][0] == "-"
     assert text.startswith("# Study small\n\n## csbm\n\n24 cells, 18 finished, 6 diverged;")
     assert "\n\n\n" not in text
 
 
 def test_whole_text_holds_the_means_of_the_runs(recorded: Store, report: Report) -> None:
     rows = {row[0]: row[1:] for row in tables(markdown(report.cells))[0]}
+    shown = {line: for_markdown(line) for line in LINES}
     for line in LINES:
         for column, depth in enumerate((2, 4)):
             runs = [recorded.cell(line, depth, seed).metrics.get("test_acc") for seed in (0, 1, 2)]
             values = [value for value in runs if value is not None]
             mean, half = interval(values) if values else (0.0, 0.0)
-            assert rows[line][column] == (f"{100 * mean:.1f} +- {100 * half:.1f}" if values else "-")
+            assert rows[shown[line]][column] == (f"{100 * mean:.1f} +- {100 * half:.1f}" if values else "- (0 of 3)")
 
 
 def test_sources_of_what_is_published_are_named(frame: Frame) -> None:
@@ -251,9 +261,29 @@ def test_sources_of_what_is_published_are_named(frame: Frame) -> None:
     assert "[gcnii]" not in text
 
 
-def test_a_bar_in_a_label_is_no_column() -> None:
-    (table,) = tables(markdown_table([["line", "2"], ["a|b", "-"]]))
-    assert [len(row) for row in table] == [2, 2, 2]
+@pytest.mark.parametrize("label", ["a|b", "a\nb", "[x](http://x)", "<script>", "`code`", "*a* _b_", "a\x1b[31m"])
+def test_a_label_is_text_in_every_table(frame: Frame, label: str) -> None:
+    cells = [frame(name, depth, [0.5] * 3, dataset=label) for name in ("GCN", label) for depth in (2, 4)]
+    text = markdown(pd.concat(cells))
+    for table in tables(text):
+        assert {len(row) for row in table} == {2 if table[0][0] == "2 layers" else 3}
+    assert label not in text
+    assert f"\n## {for_markdown(label)}\n" in text
+    assert html.unescape(for_markdown(label)) == printable(label)
+
+
+def test_a_table_says_which_lines_have_the_same_settings_at_every_depth(frame: Frame) -> None:
+    one = frame("A", 2, [0.5], typed="lr=0.1 depth=2")
+    same = [frame("B", depth, [0.5], typed=f"lr=0.1 depth={depth}") for depth in (2, 4)]
+    other = [frame("C", depth, [0.5], typed=f"lr=0.{depth}") for depth in (2, 4)]
+    recipes = [frame("D", depth, [0.5], recipe=f"tuned/x{depth}") for depth in (2, 4)]
+    never = frame("E", 2, [None], typed=None, outcome="missing")
+    text = protocol(pd.concat([one, *same, *other, *recipes, never]))
+    differ = "settings that differ by depth (typed, in cells.csv)"
+    assert f" B: the same settings at every depth. A: run at one depth. C, D: {differ}. Every run" in text
+    assert "D: tuned/x2 (found by a sweep) and tuned/x4 (found by a sweep)" in text
+    assert " Each line: run at one depth. Every run" in protocol(one)
+    assert "not tuned" not in text
 
 
 @pytest.mark.parametrize("entry", PUBLISHED["entries"], ids=lambda e: f"{e['dataset']}-{e['model']}-{e['drop_edge']}")

@@ -113,6 +113,6 @@ def test_sensitivity_is_drawn_as_a_share_of_hop_0_with_the_walks(report: Report)
 
 def test_what_has_no_result_is_left_out(report: Report) -> None:
     report.cells.loc[report.cells["line"] == "GCN + FA", ["train_acc", "test_acc"]] = np.nan
-    assert "| GCN + FA | - | - |" in range_tables(report)
+    assert "| GCN + FA | - (0 of 3) | - (0 of 3) |" in range_tables(report)
     training, _ = range_figure(report).axes
     assert len([line for line in training.lines if len(xy(line)) == 2]) == 2  # GCN and guessing

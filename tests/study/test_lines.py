@@ -50,6 +50,7 @@ def test_curves_are_those_of_the_cells(study: Study) -> None:
             "train_acc_by_depth": statistics.fmean(metrics["best_train_acc"] for metrics in runs),
             "dirichlet_energy_by_depth": statistics.median(metrics["dirichlet_energy"] for metrics in runs),
             "effective_rank_by_depth": statistics.median(metrics["effective_rank"] for metrics in runs),
+            "cells_by_depth": 3,
             "seconds_by_depth": statistics.fmean(m["epochs_run"] * m["seconds_per_epoch"] for m in runs),
         }
         expected += [(name, depth, pytest.approx(value)) for name, value in values.items()]
@@ -156,17 +157,19 @@ def test_cells_whose_parent_is_gone_are_adopted(study: Study) -> None:
     assert {run.tags[PARENT] for run in study.finished().values()} == {study.parents()["GCN"].run_id}
 
 
-def test_diverged_cells_count_as_cells_alone(study: Study, recorded: Make) -> None:
-    cells = study.cells("depth=2", "seed=range(3)", lines=ONE)
+def test_runs_that_are_missing_from_a_mean_are_counted(study: Study, recorded: Make) -> None:
+    cells = study.cells("depth=2", "seed=range(4)", lines=ONE)
     data = load(cells[0].settings["dataset"])[1]
     good: dict[str, Any] = {"test_acc": 0.8, "dirichlet_energy": 0.5, "effective_rank": 3.0}
     bad = {"dirichlet_energy": math.nan, "effective_rank": math.inf}
     runs = [recorded(cells[0], data, metrics=good, verdict="healthy")]
-    runs += [recorded(cell, data, metrics=bad, outcome="diverged", verdict="diverged") for cell in cells[1:]]
+    runs += [recorded(cell, data, metrics=bad, outcome="diverged", verdict="diverged") for cell in cells[1:3]]
     (line,) = lines_of(cells)
     assert by_depth(line, make_plan(cells, runs, same_code=False)) == {
-        2: {"cells": 3, "test_acc_by_depth": 0.8, "dirichlet_energy_by_depth": 0.5, "effective_rank_by_depth": 3.0,
-            "seconds_by_depth": 0.0, "verdicts": "2 diverged, 1 healthy"}
+        2: {"cells": 4, "test_acc_by_depth": 0.8, "test_acc_by_depth_runs": 1, "dirichlet_energy_by_depth": 0.5,
+            "dirichlet_energy_by_depth_runs": 1, "effective_rank_by_depth": 3.0, "effective_rank_by_depth_runs": 1,
+            "seconds_by_depth": 0.0, "seconds_by_depth_runs": 3,
+            "verdicts": "2 diverged, 1 healthy, 1 without a result"}
     }  # fmt: skip
 
 

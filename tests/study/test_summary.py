@@ -66,8 +66,8 @@ def test_results(study: Study, recorded: Make) -> None:
     assert lines[1:7] == [
         "  csbm GCN",
         "    depth    2: 85.0                 2 healthy",
-        "    depth    4: 50.0                 1 healthy",
-        "    depth    8: none                 2 diverged",
+        "    depth    4: 50.0 (1 of 2)        1 healthy, 1 without a result",
+        "    depth    8: none (0 of 2)        2 diverged",
         "  1 cells failed: the same command tries them again",
         "  5 cells were run with other code: reuse=same_code runs these again",
     ]

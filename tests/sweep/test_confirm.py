@@ -1,5 +1,6 @@
 """After a search: the best on fresh seeds beside the start, and the recipe that is written of it."""
 
+import math
 import re
 import shutil
 from typing import Any
@@ -196,9 +197,8 @@ def test_a_comparison_in_words(changes: list[float], words: str) -> None:
     text = compared(scores, scores, summarize(changes), "test_acc")
     assert text.startswith("test accuracy 82.0 +- 5.0 % tuned, 82.0 +- 5.0 % before; ")
     assert text.endswith(words)
-    assert (
-        compared(summarize([0.8]), summarize([0.7]), None, "test_roc_auc") == "test ROC-AUC 70.0 % tuned, 80.0 % before"
-    )
+    few = compared(summarize([0.8, math.nan]), summarize([0.7, 0.7]), summarize([-0.1, math.nan]), "test_roc_auc")
+    assert few == "test ROC-AUC 70.0 % tuned, 80.0 % (1 of 2) before"
 
 
 def test_a_rewiring_is_typed_beside_the_recipe(sweep: Sweep) -> None:

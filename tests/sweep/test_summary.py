@@ -102,17 +102,17 @@ def test_a_trade_off(sweep: Sweep) -> None:
     ]
 
 
-def test_a_difference_needs_two_trainings_of_both(sweep: Sweep) -> None:
-    search = sweep.search(seeds=3)
+def test_a_difference_needs_three_trainings_of_both(sweep: Sweep) -> None:
+    search = sweep.search(seeds=4)
     study = sweep.study(search)
     add(study, search, [0.6], START, **trainings(0.6))
-    add(study, search, [0.7], OTHER, **trainings(0.7, 0.7))
-    add(study, search, [0.7], OTHER, **trainings(0.8, 0.9))
+    add(study, search, [0.7], OTHER, **trainings(0.7, 0.7, 0.7))
+    add(study, search, [0.7], OTHER, **trainings(0.8, 0.9, 0.85))
     first, second, third = study.get_trials()
     assert difference(search, first, second) is None
     found = difference(search, second, third)
     assert found is not None
-    assert found.n == 2
+    assert (found.n, found.missing) == (3, "3 of 4")
     assert found.mean == pytest.approx(0.15)
 
 
