@@ -28,9 +28,9 @@ class ACMP(Flow):
     `symmetric`      :math:`a_{ij} / \sqrt{s_i s_j} - \beta / \sqrt{d_i d_j}`         as P is normalised
     ===============  ===============================================================  ==========================
 
-    :math:`\alpha` and :math:`\delta` are learned per channel, between 0 and twice their initial values, so that a step
-    that suits the graph at the start is not far off later. Without repulsion and well, with `mean` and attention, this
-    is `Diffusion`.
+    :math:`\alpha` and :math:`\delta` are learned per channel, between 0 and twice their initial values. The states that
+    the encoder makes have no bound: a step that suits them at the start may be too long later (`Flow.check`). Without
+    repulsion and well, with `mean` and attention, this is `Diffusion`.
 
     `form: released` has the force of the authors' code instead of the sum above:
     :math:`\sum_j (a_{ij} - \beta) x_j - x_i` over neighbours and i itself, a the column-normalised A + I (or attention,

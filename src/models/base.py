@@ -159,6 +159,10 @@ class NodeClassifier(pl.LightningModule):
         """What only the architecture knows after a pass, recorded once at the end of a run; names as in MLflow."""
         return {}
 
+    def divergence(self) -> str:
+        """Why a pass broke and what would have held, in words; nothing where the architecture does not know."""
+        return ""
+
     # Lightning -------------------------------------------------------------------------------------------------------
 
     def training_step(self, graph: Graph, batch: int = 0) -> Tensor:

@@ -1,5 +1,6 @@
 """Depth as time: an architecture that is a differential equation on the graph, integrated by torchdiffeq."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,10 @@ from src.graph.graph import Graph
 from src.models.attention import DotAttention
 from src.models.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from src.models.linear import Linear
-from src.models.stability import gershgorin, refuse_growth, refuse_step
+from src.models.stability import REACH, fastest_rate, gershgorin, refuse_growth, refuse_step, round_down
 
 Velocity = Callable[[Tensor], Tensor]
+PASSES = 8  # of training, whose dropout masks are looked at before it
 MAX_STEPS = 1000  # of an adaptive solver from one state to the next
 CANNOT_PROCEED = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")  # torchdiffeq's words
 
@@ -70,6 +72,8 @@ class Flow(NodeClassifier):
         self.decoder = Linear(settings.hidden, settings.out_channels)
         self.calls = self.evaluations = 0
         self.broke_at: float | None = None
+        self.broke_from = 0.0
+        self.stable_step: float | None = None
 
     @property
     def time(self) -> float:
@@ -99,7 +103,7 @@ class Flow(NodeClassifier):
 
         state = self._integrate(velocity, learned, state, seen)
         self.evaluations = self.calls - before
-        self._remember_break(torch.stack(largest))
+        self._remember_break(operator, torch.stack(largest).tolist())
         h, scale = self.relu_drop(state)
         return self.decoder(h, scale)
 
@@ -143,15 +147,45 @@ class Flow(NodeClassifier):
             for weight in self.parameters():
                 weight.grad = torch.full_like(weight, torch.nan)
 
-    def _remember_break(self, largest: Tensor) -> None:
-        finite = largest.isfinite()
-        if self.broke_at is None and finite[0] and not finite[-1]:
-            self.broke_at = float(finite.long().argmin()) * self.step_size
+    def _remember_break(self, operator: Adjacency, largest: list[float]) -> None:
+        """Of the first pass whose states overflow: when they did, how large they began, and the step that had held.
+
+        Args:
+            operator: L of that pass.
+            largest: the largest number of each state, from x(0) to x(T).
+        """
+        if self.broke_at is not None or not math.isfinite(largest[0]) or math.isfinite(largest[-1]):
+            return
+        broken = next(number for number, size in enumerate(largest) if not math.isfinite(size))
+        self.broke_at, self.broke_from = broken * self.step_size, largest[0]
+        if self.solver != "dopri5":
+            with torch.no_grad():
+                longest = self._longest_step(operator, largest[0])
+            self.stable_step = longest if longest < self.step_size else None
 
     def findings(self) -> dict[str, float]:
-        """Time integrated, evaluations of the equation in one pass and, if states ever overflowed, when they did."""
+        """Time integrated, evaluations of the equation in one pass and, if states ever overflowed, what is known of it.
+
+        `broke_at_time` is when they did, `broke_from_max_abs` the largest number that they began with, and
+        `stable_step_size` the longest step that would have held that pass, if that is shorter than the one used.
+        """
         found = {"time": self.time, "function_evaluations": float(self.evaluations)}
-        return found if self.broke_at is None else found | {"broke_at_time": self.broke_at}
+        if self.broke_at is not None:
+            found |= {"broke_at_time": self.broke_at, "broke_from_max_abs": self.broke_from}
+        return found if self.stable_step is None else found | {"stable_step_size": self.stable_step}
+
+    def divergence(self) -> str:
+        """When states overflowed, and which step would have held them."""
+        if self.broke_at is None:
+            return ""
+        when = f"states overflowed at t={self.broke_at:g}"
+        if self.stable_step is None:
+            return when
+        return (
+            f"{when}: training had enlarged them to |x|={self.broke_from:.3g} at t=0, where {self.solver} needs"
+            f" model.step_size={round_down(self.stable_step)} or less, not {self.step_size:g}; where training enlarges"
+            " them further only model.solver=dopri5 follows, which takes longer"
+        )
 
     # Stability -------------------------------------------------------------------------------------------------------
 
@@ -163,9 +197,27 @@ class Flow(NodeClassifier):
         """How fast, at most, modes of dx/dt = L x decay and grow, per node."""
         return gershgorin(operator)
 
+    def _longest_step(self, operator: Adjacency, start: float) -> float:
+        """The longest fixed step within the solver's reach, with the present weights and |x(0)| up to `start`."""
+        alpha, delta = self.rates()
+        decay, growth = (alpha * bound for bound in self.bounds(operator))
+        rate = fastest_rate(decay, growth, start, delta)
+        return REACH[self.solver] / rate if rate else math.inf
+
+    def _largest_start(self, graph: Graph) -> float:
+        """The largest number of x(0), also in the first passes of training: dropout enlarges what it keeps."""
+        found = [self.encoder(graph.x)]
+        for step in range(PASSES if self.p_dropout else 0):
+            self.masks.restart(step)
+            found.append(self.encoder(*self.drop(graph.x)))
+        return max(float(x0.abs().max()) for x0 in found)
+
     @torch.no_grad()
     def check(self, graph: Graph) -> None:
         """Refuse what may overflow on this graph with the initial weights; adaptive solvers find their own step.
+
+        Weights grow in training, without a bound that is known before it: a run that is not refused may overflow later,
+        and then says which step would have held (`divergence`).
 
         Raises:
             UserError: as `refuse_step` and `refuse_growth`; or DropEdge is to scale the weights of the equation; or a
@@ -184,7 +236,8 @@ class Flow(NodeClassifier):
         alpha, delta = self.rates()
         decay, growth = (alpha * bound for bound in self.bounds(self.freeze(x0, graph.adjacency)))
         if self.solver != "dopri5":
-            refuse_step(decay, growth, x0, delta, self.solver, self.step_size, graph.adjacency, self.milder)
+            start = self._largest_start(graph)
+            refuse_step(decay, growth, start, delta, self.solver, self.step_size, graph.adjacency, self.milder)
         if delta == 0:
             refuse_growth(growth, self.time)
 

@@ -27,37 +27,38 @@ def gershgorin(operator: Adjacency) -> tuple[Tensor, Tensor]:
     return decay.clamp_min(0), growth.clamp_min(0)
 
 
-def fastest_rates(decay: Tensor, growth: Tensor, x0: Tensor, delta: float) -> Tensor:
-    r"""How fast, at most, a state of :math:`dx/dt = L x + \delta x (1 - x^2)` changes at each node, shape (n,).
+def fastest_rate(decay: Tensor, growth: Tensor, start: float, delta: float) -> float:
+    r"""How fast, at most, a state of :math:`dx/dt = L x + \delta x (1 - x^2)` changes at any node.
 
     Growth g is held where :math:`x^2 = 1 + \max g / \delta`, and a state may begin further out. At amplitude X the
     slope of the well is :math:`\delta (3 X^2 - 1)`, on top of the decay. Without a well (delta 0) the decay alone.
 
     Args:
         decay, growth: bounds of L per node, shape (n,).
-        x0: initial states, (n, f).
+        start: the largest :math:`|x|` of the initial states.
         delta: strength of the well.
     """
+    fastest = float(decay.max())
     if delta == 0:
-        return decay
-    amplitude = max(1 + float(growth.max()) / delta, float(x0.abs().max()) ** 2)
-    return decay + delta * (3 * amplitude - 1)
+        return fastest
+    amplitude = max(1 + float(growth.max()) / delta, start**2)
+    return fastest + delta * (3 * amplitude - 1)
 
 
 def refuse_step(
     decay: Tensor,
     growth: Tensor,
-    x0: Tensor,
+    start: float,
     delta: float,
     solver: str,
     step_size: float,
     adjacency: Adjacency,
     milder: str,
 ) -> None:
-    """Refuse a fixed step that, times the fastest rate, is beyond the method's reach.
+    """Refuse a fixed step that, times the fastest rate at the start of training, is beyond the method's reach.
 
     Args:
-        decay, growth, x0, delta: as in `fastest_rates`.
+        decay, growth, start, delta: as in `fastest_rate`.
         solver: a key of `REACH`.
         step_size: of one step.
         adjacency: the graph, to name the node by its neighbours.
@@ -66,14 +67,13 @@ def refuse_step(
     Raises:
         UserError: it is.
     """
-    rate = fastest_rates(decay, growth, x0, delta)
-    node, fastest = int((decay + growth).argmax()), float(rate.max())
+    node, fastest = int((decay + growth).argmax()), fastest_rate(decay, growth, start, delta)
     if step_size * fastest > REACH[solver]:
         raise UserError(
             f"{solver} with model.step_size={step_size:g} may overflow on this graph: states change at a "
             f"rate of up to {fastest:.3g} per unit of time, most at node {node} with {int(adjacency.degree[node])} "
-            f"neighbours; use model.step_size={_round_down(REACH[solver] / fastest)} or less (more depth for the same "
-            f"time){milder}; {ANYWAY}"
+            f"neighbours; use model.step_size={round_down(REACH[solver] / fastest)} or less (more depth for the same "
+            f"time){milder}; this holds for the weights at the start, training may enlarge the states; {ANYWAY}"
         )
 
 
@@ -91,7 +91,7 @@ def refuse_growth(growth: Tensor, time: float) -> None:
         )
 
 
-def _round_down(value: float) -> str:
+def round_down(value: float) -> str:
     """Two significant digits, not more than the value."""
     text = f"{value:.2g}"
     return text if float(text) <= value else f"{float(text) * 0.95:.2g}"

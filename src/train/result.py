@@ -115,9 +115,8 @@ def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: l
     if batches.task_range is not None and batches.task_range > model.settings.depth:
         far = f"the answer stands {batches.task_range} hops away, the network has depth {model.settings.depth}"
         result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {far}")
-    if best.diverged and "broke_at_time" in result.scores:
-        evidence = f"{result.diagnosis.evidence}; states overflowed at t={result.scores['broke_at_time']:g}"
-        result.diagnosis = replace(result.diagnosis, evidence=evidence)
+    if best.diverged and (why := model.divergence()):
+        result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {why}")
 
 
 def record(

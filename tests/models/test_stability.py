@@ -191,3 +191,54 @@ def test_an_accepted_step_holds_states_that_begin_far_from_the_well(solver: str,
     accepted = make("acmp mean", suggested(make("acmp mean", 50.0, solver=solver), graph), solver=solver)
     accepted.check(graph)
     assert largest(accepted, graph) < 1000
+
+
+def with_dropout(step_size: float, dropout: float, solver: str = "rk4") -> ACMP:
+    torch.manual_seed(1)
+    settings = Settings(4, 2, 20, hidden=8, dropout=dropout)
+    return ACMP(settings, step_size=step_size, solver=solver, stability_check="on")
+
+
+@STEP
+def test_a_step_is_refused_for_states_as_large_as_dropout_makes_them(solver: str) -> None:
+    graph = ring(1.0)
+    evaluated, trained = (suggested(with_dropout(50.0, dropout, solver), graph) for dropout in (0.0, 0.5))
+    assert trained < 0.7 * evaluated
+    with_dropout(evaluated, 0.0, solver).check(graph)
+    with pytest.raises(UserError, match="this holds for the weights at the start"):
+        with_dropout(evaluated, 0.5, solver).check(graph)
+    model = with_dropout(evaluated, 0.5, solver)
+    model.eval().check(graph)
+
+
+def training_pass(model: ACMP, graph: Graph) -> Tensor:
+    model.masks.restart(3)
+    with torch.no_grad():
+        return model(graph.x, graph.adjacency)
+
+
+@STEP
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_pass_that_overflows_names_a_step_that_holds_it(dropout: float, solver: str) -> None:
+    graph = ring(1.0)
+    model = with_dropout(0.05, dropout, solver)
+    model.check(graph)
+    assert training_pass(model, graph).isfinite().all() and model.divergence() == ""
+    model.encoder.weight.data.mul_(20)  # as training may
+    assert not training_pass(model, graph).isfinite().all()
+    found = model.findings()
+    assert found["broke_from_max_abs"] > 6 and found["stable_step_size"] < 0.05
+    named = re.search(rf"{solver} needs model\.step_size=(\S+) or less, not 0\.05", model.divergence())
+    assert named is not None and 0.9 * found["stable_step_size"] <= float(named[1]) <= found["stable_step_size"]
+    again = with_dropout(float(named[1]), dropout, solver)
+    again.load_state_dict(model.state_dict())
+    assert training_pass(again, graph).isfinite().all() and again.divergence() == ""
+
+
+def test_an_overflow_that_no_step_would_hold_names_none() -> None:
+    torch.manual_seed(1)
+    knobs: dict[str, Any] = {"repulsion": 3.0, "well": "off", "step_size": 0.5, "stability_check": "off"}
+    model = ACMP(Settings(4, 2, 400, hidden=8), **knobs)
+    assert not training_pass(model, ring()).isfinite().all()
+    assert model.divergence() == f"states overflowed at t={model.findings()['broke_at_time']:g}"
+    assert "stable_step_size" not in model.findings()

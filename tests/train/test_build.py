@@ -16,7 +16,7 @@ N, CLASSES = 12, 2
 def star() -> Graph:
     """Node 0 and eleven others, three features."""
     spokes = torch.stack([torch.zeros(N - 1, dtype=torch.long), torch.arange(1, N)])
-    x = torch.randn(N, 3, generator=torch.Generator().manual_seed(0))
+    x = 0.3 * torch.randn(N, 3, generator=torch.Generator().manual_seed(0))
     adjacency = gcn_adjacency(torch.cat([spokes, spokes.flip(0)], 1), N)
     return Graph(x, adjacency, torch.arange(N) % CLASSES, *torch.arange(N).split(4))
 

@@ -9,7 +9,8 @@ from mlflow.tracking import MlflowClient
 
 from src.data.prepare import load
 from src.data.rewire import rewire
-from src.settings import flatten
+from src.errors import UserError
+from src.settings import compose_settings, flatten
 from src.train.build import build_model
 from src.train.gradients import training_gradient_norms
 from src.train.identity import checkpoint_folder
@@ -99,6 +100,26 @@ def test_edges_are_dropped_from_the_graph_of_the_first_layers(settings: Compose)
     assert last["base_edges"] == last["rewiring/edges_before"] == everywhere["base_edges"] - 50
     assert 0 < last["active_edges"] < last["base_edges"]
     assert 0 < everywhere["active_edges"] < everywhere["base_edges"]
+
+
+def test_a_run_whose_states_outgrow_the_step_says_which_would_have_held(settings: Compose) -> None:
+    typed = [
+        "dataset=digits",
+        "model=acmp",
+        "depth=4",
+        "epochs=50",
+        "progress=false",
+        "trainer.threads=1",
+        "measures=[]",
+    ]
+    tracking = settings()["tracking"]
+    with pytest.raises(UserError, match="this holds for the weights at the start"):
+        run(compose_settings(typed) | {"tracking": tracking})
+    result = run(compose_settings([*typed, "dropout=0"]) | {"tracking": tracking})
+    assert result.outcome == "diverged" and 30 < result.scores["epochs_run"] < 50
+    assert 0.1 < result.scores["stable_step_size"] < 0.25 and result.scores["broke_from_max_abs"] > 2
+    assert "training had enlarged them to |x|=" in result.diagnosis.evidence
+    assert "rk4 needs model.step_size=0.1" in result.diagnosis.evidence
 
 
 def test_a_virtual_node_is_measured_and_scored_nowhere(settings: Compose) -> None:
