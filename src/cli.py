@@ -4,8 +4,10 @@ import difflib
 import errno
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Mapping
+from typing import TextIO
 
 import hydra
 import yaml
@@ -18,7 +20,9 @@ from src.compose import register
 from src.config import CONF, allowed_values
 from src.errors import UserError, full_disk, lacks_memory
 from src.text import printable
+from src.train.signals import STOPPED, interruptible
 
+PIPE = 141  # exit code of a command that ends because nobody reads its output, as shells give it after SIGPIPE
 DISK = {
     errno.ENOSPC: "the disk is full: free some space and start again",
     errno.EDQUOT: "your share of the disk is used up: free some space and start again",
@@ -37,14 +41,15 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
     """Compose the config and run `task` on it, for every job of a multirun; ends the process.
 
     A failing job of a multirun does not stop the others, but a value of the wrong type stops it before any job.
-    The exit code is 1 if anything failed, 130 after Ctrl-C.
+    The exit code is 1 if anything failed, 130 after Ctrl-C or SIGTERM.
     """
     failed, here = False, os.getpid()
 
     def job(config: DictConfig) -> None:
         nonlocal failed
         try:
-            task(config)
+            with interruptible():
+                task(config)
         except Exception as error:
             sentence = explain(error)
             if sentence is None:
@@ -63,18 +68,54 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
 
 
 def guarded(task: Callable[[], None]) -> None:
-    """Run a command: a person's mistake ends in one sentence and exit code 1, Ctrl-C in exit code 130."""
+    """Run a command: a person's mistake ends in one sentence and exit code 1, Ctrl-C and SIGTERM in exit code 130.
+
+    Where nobody reads the output any more, as after `| true`, a command that has done its work ends as usual, and one
+    that has not ends with exit code 141.
+    """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines of its own
     try:
-        task()
-    except KeyboardInterrupt:
-        sys.exit(130)
+        try:
+            with interruptible():
+                task()
+        finally:
+            _flush_output()
+    except KeyboardInterrupt as interrupted:
+        print(f"\n{str(interrupted) or 'interrupted: start the same command again to go on'}", file=sys.stderr)
+        sys.exit(STOPPED)
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        _drop_output(sys.stdout, sys.stderr)
+        sys.exit(PIPE)
     except Exception as error:
         sentence = explain(error)
         if sentence is None:
             raise
         print(f"error: {printable(sentence)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _flush_output() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output(sys.stdout)
+
+
+def _drop_output(*streams: TextIO) -> None:
+    """Else Python complains at its end of what is still in the buffer."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output or standard error is a pipe whose reader has ended."""
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        poll.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def explain(error: Exception) -> str | None:

@@ -17,6 +17,10 @@ class ResumeError(UserError):
     """A checkpoint that cannot be gone on with: the run may be started anew."""
 
 
+class TakenError(UserError):
+    """Another command trains the same run, or has just done so."""
+
+
 class ChecksumError(ValueError):
     """The bytes of a file are not those that were written."""
 

@@ -23,9 +23,9 @@ import joblib
 
 from src.cli import explain
 from src.errors import UserError
+from src.train.signals import SIGNALS, deaf, hearing, interruptible, once
 
 WATCH_SECONDS = 1.0
-CTRL_C = {signal.SIGINT}
 AT_DASK = "each worker that did it was killed, for want of memory perhaps; the same command tries again"
 KILLED = "a process was killed, for want of memory perhaps; the same command tries again, with fewer jobs if you say so"
 T = TypeVar("T")
@@ -74,26 +74,33 @@ class Workers:
 
 
 class Stop:
-    """Ctrl-C once: no new task begins, those at work save what they can and end. Twice: at once.
+    """Ctrl-C or SIGTERM: no new task begins, those at work save what they can and end. Again, a second later: at once.
 
-    The processes of this machine hear Ctrl-C themselves; a Dask cluster finishes the tasks that it has begun.
+    The processes of this machine are told; a Dask cluster finishes the tasks that it has begun.
     """
 
     def __init__(self, what: str) -> None:
         self.what, self.requested = what, False
 
     def __enter__(self) -> "Stop":
-        self._before = signal.signal(signal.SIGINT, self._heard)
+        self._hearing = hearing(once(self._heard, self._tell))
+        self._hearing.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        self._hearing.__exit__(None, None, None)
 
-    def _heard(self, *_: object) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        print(f"\nstopping: {self.what} (Ctrl-C again ends at once)", file=sys.stderr)
+    def _heard(self) -> None:
+        self._tell()
+        if not self.requested:
+            self.requested = True
+            print(f"\nstopping: {self.what} (Ctrl-C again ends at once)", file=sys.stderr)
+
+    def _tell(self) -> None:
+        """A terminal sends Ctrl-C to every process of a command, `kill` and batch systems send SIGTERM to this one."""
+        for process in multiprocessing.active_children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid or 0, signal.SIGTERM)
 
 
 def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Iterator[Ended[T]]:
@@ -132,7 +139,7 @@ def _side_by_side(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop
     parent = None if workers.client else os.getpid()
 
     def begin(task: T, slot: int) -> None:
-        with _deaf():  # a process that Ctrl-C reaches before it has begun would die of it
+        with _blocked():  # a process that Ctrl-C reaches before it has begun would die of it
             at_work[pools[slot].submit(_call, work, task, workers.threads, parent)] = task, slot
 
     def renew(slot: int) -> None:
@@ -189,25 +196,24 @@ def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str,
     try:
         if parent is not None:
             end_with(parent)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, CTRL_C)
-        ended = work(task, threads)
+            deaf()
+        with interruptible():
+            if parent is not None:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            ended = work(task, threads)
     except KeyboardInterrupt:
         ended = "interrupted", "the same command goes on with it"
         if parent is not None:
             time.sleep(WATCH_SECONDS)  # else another task may be handed out before Ctrl-C is heard there too
     except Exception as error:
         ended = "failed", explain(error) or f"{type(error).__name__}: {error}"
-    finally:
-        if parent is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a mask is this thread's alone: libraries start others
     return *ended, time.perf_counter() - start
 
 
 @contextlib.contextmanager
-def _deaf() -> Iterator[None]:
+def _blocked() -> Iterator[None]:
     """Threads and processes that are started inside do not hear Ctrl-C; this one hears it at the end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, CTRL_C)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ import os
 import pickle
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -31,6 +32,13 @@ LIST = Path("src") / "data" / "raw_files.tsv"  # in a copy of the program
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_ctrl_c() -> None:
+    """A script that starts the tests in the background has their shell ignore SIGINT, which programs inherit."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -209,7 +209,12 @@ def test_guarded_lets_a_task_end(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("own_environment")
 @pytest.mark.parametrize(
     ("error", "code", "words"),
-    [(UserError("do this"), 1, "error: do this\n"), (KeyboardInterrupt(), 130, ""), (SystemExit(3), 3, "")],
+    [
+        (UserError("do this"), 1, "error: do this\n"),
+        (KeyboardInterrupt(), 130, "\ninterrupted: start the same command again to go on\n"),
+        (KeyboardInterrupt("1 of 2 is done"), 130, "\n1 of 2 is done\n"),
+        (SystemExit(3), 3, ""),
+    ],
 )
 def test_guarded_ends_with_a_code(
     capsys: pytest.CaptureFixture[str], error: BaseException, code: int, words: str

@@ -14,6 +14,7 @@ import pytest
 
 from src.errors import UserError
 from src.parallel import Stop, Workers, connect, execute, local
+from src.train import signals
 
 
 def square(number: int, threads: int) -> tuple[str, str]:
@@ -45,8 +46,7 @@ def wait_a_moment(number: int, threads: int) -> tuple[str, str]:
     return "finished", ""
 
 
-def wait_for_ctrl_c(number: int, threads: int) -> tuple[str, str]:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def wait_long(number: int, threads: int) -> tuple[str, str]:
     time.sleep(60)
     return "finished", ""
 
@@ -139,24 +139,28 @@ def test_tasks_are_taken_when_a_worker_is_free() -> None:
     assert len(list(done)) == 3
 
 
-def test_after_a_stop_no_task_begins() -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_after_a_stop_no_task_begins(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "AGAIN", 0.0)
+    before = signal.getsignal(number)
     with Stop("those at work end") as stop:
         done = execute(range(3), square, local(1), stop)
         next(done)
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         assert stop.requested
         assert list(done) == []
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
-def test_a_task_that_hears_ctrl_c_is_interrupted_and_stops_the_rest() -> None:
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_a_stop_of_this_process_alone_interrupts_the_tasks_at_work(number: int, jobs: int) -> None:
+    threading.Timer(0.3 if jobs == 1 else 3.0, os.kill, (os.getpid(), number)).start()
     with Stop("") as stop:
-        (done,) = execute(range(2), wait_for_ctrl_c, local(1), stop)
-    assert (done.task, done.outcome) == (0, "interrupted")
+        done = list(execute(range(4), wait_long, local(jobs), stop))
+    assert [(one.task, one.outcome) for one in done] == [(task, "interrupted") for task in range(jobs)]
     assert stop.requested
 
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from src.address import MASK, Address
-from src.cli import explain
+from src.cli import explain, guarded
 from src.config import CONF
 from src.data.raw_files import DATA, UNKNOWN, RawFile, listed, unknown_files, verify
 from src.errors import UnavailableError, UserError
@@ -201,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    guarded(main)

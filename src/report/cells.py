@@ -15,8 +15,7 @@ import pandas as pd
 from src.errors import UserError
 from src.settings import NOT_THE_EXPERIMENT
 from src.study.lines import GRID
-from src.study.plan import ENDED
-from src.tracking.search import Recorded, Records
+from src.tracking.search import ENDED, Recorded, Records
 from src.train.identity import STATES, overrides_of
 
 CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")

@@ -7,10 +7,8 @@ from src.data.metric import check_metric
 from src.data.prepare import load
 from src.data.rewire import rewired_hash
 from src.study.grid import Cell
-from src.tracking.search import Recorded
+from src.tracking.search import ENDED, Recorded
 from src.train.identity import code_hash
-
-ENDED = ("finished", "diverged")  # outcomes that are results; anything else is run again
 
 
 @dataclass

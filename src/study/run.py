@@ -1,6 +1,5 @@
 """One study from start to end: plan, parents, cells, curves by depth, in a straight line."""
 
-import sys
 from collections.abc import Sequence
 
 import torch
@@ -15,13 +14,15 @@ from src.study.estimate import estimate
 from src.study.grid import Cell
 from src.study.groups import group
 from src.study.lines import Line, close_parents, line_colors, open_parents
-from src.study.plan import Plan, make_plan
+from src.study.others import close_dead, refuse_twice, wait_for_others
+from src.study.plan import make_plan
 from src.study.summary import duration, listing, results
-from src.study.work import Job, work
+from src.study.work import TAKEN, Job, work
 from src.text import file_name, printable
 from src.tracking.search import PARENT, Records
 from src.train.fit import quiet_libraries
-from src.train.identity import CHECKPOINTS, at_work, run_name
+from src.train.identity import CHECKPOINTS, run_name
+from src.train.signals import holding
 
 
 def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
@@ -50,40 +51,56 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
     if config.dry:
         return True
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    lines: list[Line] = []
+    interrupted = False
     try:
         with FileLock(CHECKPOINTS / f"study-{file_name(name)}.lock", blocking=False):
-            _close_abandoned(records, plan)
-            lines = open_parents(records, name, plan, colors, keep_others=config.only is not None)
-            interrupted = False
-            if plan.todo:
-                try:
-                    interrupted = _run_cells(name, plan, lines, workers, costs, config.replicas)
-                except BaseException:
+            refuse_twice(records, name)
+            try:
+                close_dead(records, plan)
+                with holding():
+                    lines = open_parents(records, name, plan, colors, keep_others=config.only is not None)
+                todo = plan.todo
+                while todo and not interrupted:
+                    interrupted, taken = _run_cells(name, todo, lines, workers, costs, config)
+                    if not interrupted:
+                        wait_for_others(records, plan, [cell for cell in todo if cell.hash in taken])
+                    plan = make_plan(cells, records.runs(), config.reuse == "same_code")
+                    todo = [cell for cell in plan.todo if cell.hash in taken]
+            except BaseException:
+                with holding():
                     close_parents(name, lines, plan, complete=False)
-                    raise
-                plan = make_plan(cells, records.runs(), config.reuse == "same_code")
-            close_parents(name, lines, plan, complete=not interrupted)
+                raise
+            with holding():
+                close_parents(name, lines, plan, complete=not interrupted)
     except Timeout:
         raise UserError(f"the study {name} is running already: wait for it, or name this one, name=...") from None
     if interrupted:
-        count = f"{len(plan.done)} of {len(cells)} cells"
-        print(f"interrupted, {count} are done: the same command goes on", file=sys.stderr)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(
+            f"interrupted, {len(plan.done)} of {len(cells)} cells are done: the same command goes on"
+        )
     print(results(name, lines, plan, records))
     return not plan.todo
 
 
 def _run_cells(
-    name: str, plan: Plan, lines: Sequence[Line], workers: Workers, costs: dict[str, float], replicas: str | int
-) -> bool:
-    """Run what is left to do and show it; returns whether it was interrupted."""
+    name: str,
+    cells: Sequence[Cell],
+    lines: Sequence[Line],
+    workers: Workers,
+    costs: dict[str, float],
+    config: DictConfig,
+) -> tuple[bool, set[str]]:
+    """Run cells and show it; returns whether it was interrupted, and the hashes of cells that other commands have."""
     parents = {line.key: line.parent for line in lines}
     jobs = [
-        Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]}) for cell in plan.todo
+        Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]}, config.reuse)
+        for cell in cells
     ]
-    queue = group(jobs, replicas, workers.count)
+    taken: set[str] = set()
+    queue = group(jobs, config.replicas, workers.count)
     console = Console(stderr=True)
-    ended, spent, total = 0, 0.0, sum(costs.values())
+    ended, spent, total = 0, 0.0, sum(costs[cell.hash] for cell in cells)
     left = total
     bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), console=console)
     with Stop(workers.stopping("cells at work save a checkpoint and end")) as stop, bar:
@@ -94,6 +111,8 @@ def _run_cells(
                 ended += len(done.task)
                 left -= sum(costs[job.cell.hash] for job in done.task)
                 spent += done.seconds
+            if done.outcome == TAKEN:
+                taken |= {job.cell.hash for job in done.task}
             pace = spent / (total - left) / workers.count if spent else 0.0
             text = f"{ended}/{len(jobs)} cells" + (f", about {duration(left * pace)} left" if left > 0 else "")
             bar.update(task, completed=total - left, description=f"{name}: {text}")
@@ -101,13 +120,4 @@ def _run_cells(
             what = f"{run_name(cell.settings)}{more} ({cell.line}): {done.outcome}, {done.sentence}"
             line = printable(f"[{text}] {what} ({duration(done.seconds)})")
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return stop.requested
-
-
-def _close_abandoned(records: Records, plan: Plan) -> None:
-    """Runs of cells to do that count as running though no process is at them were killed."""
-    todo = {(cell.hash, plan.data[cell.hash]): cell for cell in plan.todo}
-    for run in records.runs("attributes.status = 'RUNNING'"):
-        cell = todo.get(run.identity)
-        if cell and run.tags.get("study") and not at_work(cell.settings):
-            records.close(run.run_id, "interrupted")
+    return stop.requested, taken

@@ -1,20 +1,29 @@
 """One cell, or several as replicas, in whatever process they are given to."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.errors import ReplicasError, ResumeError
+from src.errors import ReplicasError, ResumeError, TakenError
 from src.study.grid import Cell
-from src.train.identity import LAST, checkpoint_folder
+from src.train.identity import LAST, checkpoint_folder, run_name
+
+TAKEN = "taken"  # outcome of a cell that another command trains or has trained
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell and what its run is labelled with."""
+    """A cell to be run.
+
+    Attributes:
+        labels: tags of its run.
+        reuse: whose results count as its own, `any_code` or `same_code`.
+    """
 
     cell: Cell
     labels: dict[str, str]
+    reuse: str = "any_code"
 
 
 def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
@@ -22,7 +31,7 @@ def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
 
     Returns:
         The outcome and, of one, accuracy and verdict, of several, the mean accuracy and how many there are of each
-        outcome.
+        outcome. It is `taken` where another command has a cell.
     """
     from src.train.replicas import run_replicas
     from src.train.run import run
@@ -32,17 +41,24 @@ def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
     if len(jobs) > 1:
         labels = [job.labels for job in jobs]
         try:
-            results = list(run_replicas(settings, [job.cell.origin for job in jobs], labels, restart=True))
+            results = list(run_replicas(settings, [job.cell.origin for job in jobs], labels, jobs[0].reuse))
         except ReplicasError:
             half = len(jobs) // 2
-            (outcome, first), (_, second) = work(jobs[:half], threads), work(jobs[half:], threads)
-            return outcome, f"{first}; {second}"
+            (outcome, first), (other, second) = work(jobs[:half], threads), work(jobs[half:], threads)
+            return TAKEN if TAKEN in (outcome, other) else outcome, f"{first}; {second}"
+        if missing := len(jobs) - len(results):
+            others = f"other commands have {missing} of {len(jobs)}"
+            return TAKEN, f"{spread_of(results)}; {others}" if results else others
         return results[0].outcome, spread_of(results)
     (job,), (one,) = jobs, settings
     try:
-        result = run(one, job.cell.origin, job.labels)
-    except ResumeError:
-        result = run(one | {"ckpt": None}, job.cell.origin, job.labels)
+        try:
+            result = run(one, job.cell.origin, job.labels, job.reuse)
+        except ResumeError as error:
+            print(f"{run_name(one)} begins afresh: {error}", file=sys.stderr)
+            result = run(one | {"ckpt": None}, job.cell.origin, job.labels, job.reuse)
+    except TakenError as error:
+        return TAKEN, str(error)
     return result.outcome, outcome_line(result)
 
 

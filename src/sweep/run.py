@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,8 +85,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
         tracked.finish("KILLED" if interrupted else "FINISHED", "interrupted" if interrupted else "finished")
     print(summary(study, search, shares, how_to_see(records.uri, records.experiment_id, tracked.run_id)))
     if interrupted:
-        print(f"interrupted after {len(ended(study))} of {trials} trials: the same command goes on", file=sys.stderr)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"interrupted after {len(ended(study))} of {trials} trials: the same command goes on")
     if trouble:
         raise UserError(f"{trouble}; {len(ended(study))} of {trials} trials are done, the same command goes on")
     elsewhere = sum(map(counts, study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))))
@@ -219,7 +217,8 @@ def _record(study: optuna.Study, search: Search, tracked: TrackedRun, shares: di
             if trial.number not in known:
                 tracked.log({f"best/{name}": best, f"value/{name}": value}, trial.number)
     for key, share in shares.items():
-        tracked.log({f"importance/{key}": share}, len(complete))
+        if len(complete) not in tracked.steps(f"importance/{key}"):  # nothing new since the last start
+            tracked.log({f"importance/{key}": share}, len(complete))
     for file, picture, page in figures(study, search, shares):
         tracked.figure(picture, f"{file}.png", tight=True)  # Optuna writes beyond its axes
         tracked.text(page, f"{file}.html")

@@ -15,10 +15,12 @@ from src.address import Address, recordable
 from src.database import first_line
 from src.errors import ResumeError, UserError, full_disk
 from src.tracking.outbox import Outbox
+from src.tracking.owner import OWNER, owner
 from src.tracking.store import open_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from mlflow.tracking import MlflowClient
 
 LAST_SECONDS = 30.0  # for which the end of a run insists on a store that fails
 ABANDON_SECONDS = 10.0
@@ -60,15 +62,17 @@ class TrackedRun:
         self._outbox = Outbox(self._send, Address.of(self.uri).hide, self.uri)
         with self._answering():
             if run_id is None:
-                run = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+                run = self.client.create_run(self.experiment_id, run_name=name, tags={**tags, OWNER: owner()})
                 self.run_id = str(run.info.run_id)
                 values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in params.items()]
                 for start in range(0, len(values), PARAM_BATCH):
                     self.client.log_batch(self.run_id, params=values[start : start + PARAM_BATCH])
             else:
                 self.run_id = run_id
+                _must_be_there(self.client, self.uri, run_id)
+                known = [RunTag(key, str(value)) for key, value in {**tags, OWNER: owner()}.items()]
+                self.client.log_batch(run_id, tags=known)  # before the status: it would be the run of a dead process
                 self.client.update_run(run_id, status="RUNNING")
-                self.client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def last_step(self, metric: str) -> int:
         """The last step of a metric that the store already holds, -1 if none."""
@@ -155,8 +159,6 @@ class TrackedRun:
         except Exception as error:  # a server's rubbish raises whatever its reader does
             if isinstance(error, UserError) or full_disk(error):
                 raise
-            if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                raise ResumeError(f"the run to go on with is not in {self.uri}: start it without ckpt") from None
             told = Address.of(self.uri).hide(first_line(error))
             again = "once it does, start the same command again"
             if self._checkpoint and self._checkpoint.is_file():
@@ -165,3 +167,21 @@ class TrackedRun:
                     " sends them (a study goes on by itself)"
                 )
             raise UserError(f"the tracking store {self.uri} does not take the run: {told}; {again}") from None
+
+
+def check_run(uri: str, experiment: str, run_id: str) -> None:
+    """Raise ResumeError if a run that is to be gone on with is not in the store, or was deleted."""
+    client, _ = open_store(uri, experiment)
+    _must_be_there(client, recordable(uri), run_id)
+
+
+def _must_be_there(client: "MlflowClient", uri: str, run_id: str) -> None:
+    try:
+        stage = client.get_run(run_id).info.lifecycle_stage
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            told = Address.of(uri).hide(first_line(error))
+            raise UserError(f"the tracking store {uri} does not answer: {told}") from None
+        raise ResumeError(f"the run to go on with is not in {uri}: start it without ckpt") from None
+    if stage == "deleted":
+        raise ResumeError(f"the run to go on with was deleted in MLflow, {run_id}: start it without ckpt")

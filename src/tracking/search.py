@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1.79e308
 PAGE = 1000  # runs in one answer
+ENDED = ("finished", "diverged")  # outcomes that are results
 PARENT = "mlflow.parentRunId"  # MLflow's own tag: its UI folds a run below this one
 
 
@@ -78,6 +79,17 @@ class Records:
                 token = page.token
                 if not token:
                     return found
+
+    def run(self, run_id: str) -> Recorded | None:
+        """The run of an id; None if there is none, or it was deleted."""
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            told = Address.of(self.uri).hide(first_line(error))
+            raise UserError(f"the tracking store {self.uri} does not answer: {told}") from None
+        return _recorded(run) if run.info.lifecycle_stage == "active" else None
 
     def curve(self, run_id: str, metric: str) -> list[float]:
         """A metric's values in the order of their steps."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from src.address import TRACKING, Address
+from src.cli import guarded
 from src.config import ROOT
 from src.errors import UserError
 from src.tracking.sqlite import ARTIFACTS
@@ -115,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    guarded(main)

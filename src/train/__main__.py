@@ -52,8 +52,7 @@ def task(config: DictConfig) -> None:
             results.append(result)
         print(spread(results))
     except KeyboardInterrupt as interrupted:
-        print(f"\n{str(interrupted) or interruption(checkpoint_folder(settings) / LAST)}", file=sys.stderr)
-        raise
+        raise KeyboardInterrupt(str(interrupted) or interruption(checkpoint_folder(settings) / LAST)) from None
 
 
 def prepare() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from src.errors import UserError
 from src.graph.batches import Batches
-from src.train.signals import treat_alike
+from src.train.signals import heed_sigterm, once
 
 EPOCH_METRICS = ("train_loss", "train_acc", "val_loss", "val_acc", "val_roc_auc")
 
@@ -226,21 +226,19 @@ class EpochBar(Callback):
 
 
 class Saver(Checkpoint):
-    """Writes a checkpoint every `every` epochs, at the end, and at the end of an epoch in which Ctrl-C was pressed.
-
-    Under a temporary name first: a kill never leaves a torn file.
-    """
+    """Writes a checkpoint every `every` epochs, at the end, and at the end of an epoch in which Ctrl-C was pressed."""
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
         self.asked = False
+        self.handler = once(self.interrupt)
 
     def interrupt(self) -> None:
         """End after this epoch."""
         self.asked = True
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
-        treat_alike()
+        heed_sigterm(self.handler)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         interrupted = trainer.strategy.broadcast(self.asked)  # process 0 hears a signal at any moment, also after this
@@ -253,7 +251,4 @@ class Saver(Checkpoint):
         self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
-        part = self.path.with_suffix(".part")
-        trainer.save_checkpoint(part)  # of several processes all take part, and the first writes
-        if trainer.is_global_zero:
-            part.replace(self.path)
+        trainer.save_checkpoint(self.path)  # of several processes all take part, and the first writes

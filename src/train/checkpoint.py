@@ -1,11 +1,25 @@
-"""Reading back what `Saver` wrote: only a checkpoint of the same settings and data is gone on with."""
+"""Checkpoints: written with a checksum, and read only where that matches and settings, data and code are the same."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
-import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from src.errors import ResumeError
+from src.errors import ChecksumError, DamagedError, ResumeError
+from src.files import load_torch, save_torch, unreadable, verify_checksum
+from src.train.identity import LAST
+
+
+class CheckpointFile(TorchCheckpointIO):
+    """How Lightning writes and reads checkpoints: atomically and with a checksum."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        save_torch(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: Any = None) -> dict[str, Any]:
+        content: dict[str, Any] = load_torch(Path(path), map_location=map_location)
+        return content
 
 
 def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
@@ -16,18 +30,45 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
         identity: `config_hash`, `data_hash` and `code_hash` of the run that wants to go on.
 
     Raises:
-        ResumeError: it cannot be read, was written by something else, or belongs to other settings, data or code.
+        ResumeError: it is damaged, was written by something else, or belongs to other settings, data or code.
+        UserError: the file cannot be read.
     """
     try:
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        content: dict[str, Any] = load_torch(path, map_location="cpu")
         saved = content["callbacks"]["Recorder"]
         found = {key: saved[key] for key in identity}
-    except Exception as error:  # torn, no archive, other content: UnpicklingError, OSError, RuntimeError, KeyError, ...
-        raise ResumeError(
-            f"{path} is not a checkpoint to go on with ({type(error).__name__}): start the run without ckpt"
-        ) from None
+    except (KeyError, TypeError):
+        raise ResumeError(f"{path} is not a checkpoint of a run: start the run without ckpt") from None
+    except Exception as error:  # torn, no archive: UnpicklingError, OSError, RuntimeError, ...
+        damage = unreadable(path, error)
+        if isinstance(damage, DamagedError):
+            raise ResumeError(f"{damage}: start the run without ckpt") from None
+        raise damage from None
     if found != identity:
         names = {"config_hash": "settings", "data_hash": "data", "code_hash": "code"}
         what = next(words for key, words in names.items() if found.get(key) != identity.get(key))
         raise ResumeError(f"{path} belongs to a run with other {what}: give the same, or start without ckpt")
     return content
+
+
+def without_damaged(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings, without `ckpt=last` where that checkpoint is damaged: such a run begins afresh and says so.
+
+    Args:
+        folder: of the run's checkpoints.
+
+    Raises:
+        UserError: the file is there and cannot be read.
+    """
+    path = folder / LAST
+    if settings["ckpt"] != "last" or not path.is_file():
+        return settings
+    try:
+        verify_checksum(path)
+    except (ChecksumError, OSError) as error:
+        damage = unreadable(path, error)
+        if not isinstance(damage, DamagedError):
+            raise damage from None
+        print(f"{damage}: the run begins afresh", file=sys.stderr)
+        return settings | {"ckpt": None}
+    return settings

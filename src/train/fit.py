@@ -16,12 +16,13 @@ from pytorch_lightning.trainer.states import TrainerStatus
 from src.graph.batches import Batches
 from src.models.base import NodeClassifier
 from src.train.callbacks import BestState, EpochBar, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
+from src.train.checkpoint import CheckpointFile
 from src.train.device import batches_on, may_capture
 from src.train.gradients import training_gradient_norms
 from src.train.identity import LAST
 from src.train.memory import suit_heap
 from src.train.ranks import Team, backend_of
-from src.train.signals import hearing, interruption, once
+from src.train.signals import hearing, interruption
 from src.train.together import Agreement
 
 
@@ -44,12 +45,14 @@ class Fit:
                 written; once more after a second, at once.
         """
         try:
-            with hearing(once(self.saver.interrupt)):
+            with hearing(self.saver.handler):
                 self.trainer.fit(model, self.loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
             if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
                 raise
             raise KeyboardInterrupt(interruption(self.saver.path, len(self.recorder.history))) from None
+        if self.saver.asked:  # after the last epoch
+            raise KeyboardInterrupt(interruption(self.saver.path, len(self.recorder.history)))
 
     def ended(self, content: dict[str, Any]) -> bool:
         """Whether the training of a checkpoint had come to its end."""
@@ -104,7 +107,8 @@ def make_fit(
         devices=devices,
         num_nodes=settings["trainer"]["num_nodes"],
         strategy=team.strategy(backend_of(settings["trainer"])) if team else "auto",
-        plugins=None if team else [LightningEnvironment()],  # else Lightning takes the tasks of a SLURM job for its own
+        # without a team: else Lightning takes the tasks of a SLURM job for its own
+        plugins=[CheckpointFile(), *([] if team else [LightningEnvironment()])],
         use_distributed_sampler=False,  # the batches are shared out already
         max_epochs=settings["epochs"],
         callbacks=callbacks,

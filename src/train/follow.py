@@ -29,6 +29,7 @@ def follow(settings: dict[str, Any], place: Place, announce: Callable[[], int] |
         UserError: data or checkpoint are not on this machine, or another process has ended.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # process 0 hears Ctrl-C and says when it is over
+    from src.train.checkpoint import without_damaged
     from src.train.device import on_what_is_here
     from src.train.fit import make_fit, quiet_libraries
     from src.train.identity import checkpoint_folder
@@ -41,6 +42,7 @@ def follow(settings: dict[str, Any], place: Place, announce: Callable[[], int] |
     use_threads(settings["trainer"])
     folder = checkpoint_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
+    settings = without_damaged(settings, folder)
     with team_of(place, settings, announce) as team:
         assert team is not None, "a run of one process has no follower"
         found = prepare(settings, folder, team)

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from src.config import CONF, ROOT
 from src.errors import UserError
 from src.program import program
@@ -49,20 +47,6 @@ def run_name(settings: dict[str, Any]) -> str:
 def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
     """One folder for each experiment: same settings, same folder."""
     return (root or CHECKPOINTS) / f"{file_name(run_name(settings))}-{config_hash(settings)[:8]}"
-
-
-def at_work(settings: dict[str, Any]) -> bool:
-    """Whether some process of this machine is training with these settings now."""
-    folder = checkpoint_folder(settings)
-    if not folder.is_dir():
-        return False
-    lock = FileLock(folder / LOCK, blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    lock.release()
-    return False
 
 
 def resumable(ckpt: str | None, folder: Path) -> Path | None:

@@ -4,9 +4,10 @@ Every one of them is recorded, stopped, tested and measured as a run by itself, 
 would end: from then on it costs nothing.
 """
 
+import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from itertools import groupby
 from types import SimpleNamespace
@@ -19,20 +20,22 @@ from torch import Tensor
 from src.data.metric import check_metric
 from src.data.prepare import load
 from src.data.rewire import rewire
-from src.errors import ResumeError, UserError
+from src.errors import ResumeError, TakenError, UserError
 from src.graph.batches import OneGraph
 from src.models.replicas import Replicas
 from src.replicas import obstacle
+from src.tracking.run import check_run
 from src.train.build import build_model
 from src.train.callbacks import EpochBar
-from src.train.checkpoint import read_checkpoint
+from src.train.checkpoint import read_checkpoint, without_damaged
+from src.train.claim import open_claimed
 from src.train.fit import quiet_libraries
 from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable, run_name
 from src.train.member import Member
 from src.train.memory import check_memory, keep_freed_blocks
 from src.train.prepared import use_threads
-from src.train.result import Result, describe, open_run
-from src.train.signals import hearing, holding, interruption, once
+from src.train.result import Result, describe, run_of
+from src.train.signals import hearing, holding, interruptible, interruption, once
 
 Labels = dict[str, str]
 
@@ -41,7 +44,7 @@ def run_replicas(
     settings: Sequence[dict[str, Any]],
     origins: Sequence[dict[str, str]],
     labels: Sequence[Labels] | None = None,
-    restart: bool = False,
+    reuse: str | None = None,
 ) -> Iterator[Result]:
     """Train them together; each result as it is recorded.
 
@@ -49,7 +52,8 @@ def run_replicas(
         settings: of each run by itself; they differ in seed and split alone. With `ckpt=last` those that were
             interrupted go on, and those that have finished are left out.
         origins, labels: of each, as for `src.train.run.run`.
-        restart: begin anew where a checkpoint cannot be gone on with, instead of refusing.
+        reuse: of a study's cells, as for `src.train.run.run`: those that another command is at are left out, and those
+            whose checkpoint cannot be gone on with begin afresh.
 
     Raises:
         UserError: they cannot be trained together, or as for `src.train.run.run`.
@@ -62,19 +66,21 @@ def run_replicas(
     if all(one["ckpt"] == "last" for one in settings):
         rows = [row for row in rows if not _finished(row[0])] or rows
     with ExitStack() as locks:
-        for one, *_ in rows:
-            folder = checkpoint_folder(one)
+        free = []
+        for row in rows:
+            folder = checkpoint_folder(row[0])
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 locks.enter_context(FileLock(folder / LOCK, blocking=False))
+                free.append(row)
             except Timeout:
-                raise UserError(
-                    f"{run_name(one)} is being trained already with the same settings: wait for it"
-                ) from None
-        members = sorted(_members(rows, restart), key=lambda member: -member.epochs)
+                if reuse is None:
+                    name = run_name(row[0])
+                    raise TakenError(f"{name} is being trained already with the same settings: wait for it") from None
+        members = sorted(_members(free, reuse), key=lambda member: -member.epochs)
         groups = [list(alike) for _, alike in groupby(members, key=lambda member: member.epochs)]
         for number, alike in enumerate(groups):  # each of one age: one step number for Adam
-            asked = yield from _train(alike, len(rows))
+            asked = yield from _train(alike, len(free), reuse)
             if asked and number + 1 < len(groups):  # they wait where they were
                 waiting = groups[number + 1][0]
                 raise KeyboardInterrupt(interruption(waiting.folder / LAST, waiting.epochs))
@@ -95,8 +101,10 @@ def _finished(settings: dict[str, Any]) -> bool:
     return (folder / FINAL).is_file() and not (folder / LAST).is_file()
 
 
-def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], restart: bool) -> list[Member]:
+def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], reuse: str | None) -> list[Member]:
     """Each with its split of the one graph, its network and the checkpoint that it goes on with."""
+    if not rows:
+        return []
     first = rows[0][0]
     dataset, data_hash = load(first["dataset"])
     for one, *_ in rows:
@@ -112,36 +120,43 @@ def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], restart: boo
         identity = identity_of(one, rewired.data_hash)
         folder, content = checkpoint_folder(one), None
         try:
-            path = resumable(one["ckpt"], folder)
+            path = resumable(without_damaged(one, folder)["ckpt"], folder)
             content = read_checkpoint(path, identity) if path else None
-        except ResumeError:
-            if not restart:
+            if content:
+                check_run(one["tracking"]["uri"], one["tracking"]["experiment"], run_of(content))
+        except ResumeError as error:
+            if reuse is None:
                 raise
+            content = None
+            print(f"{run_name(one)} begins afresh: {error}", file=sys.stderr)
         members.append(Member(one, origin, labels, folder, identity, model, own, rewired.effect, content))
     return members
 
 
-def _train(members: list[Member], count: int) -> Generator[Result, None, bool]:
+def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Result, None, bool]:
     """Runs of one age, from their first step together to the end of the last of them; returns whether an end was asked
     for."""
     at_work: list[Member] = []
     try:
-        with holding():  # a run that was created is closed, whatever comes
-            for member in members:
-                tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
-                member.begin(open_run(member.settings, member.origin, tags, member.content))
-                at_work.append(member)
-        for member in members:
-            (member.folder / FINAL).unlink(missing_ok=True)
-            describe(member.tracked, member.settings, member.origin)
-        for member in [one for one in members if one.ended]:  # all that was left is to record it
-            result = member.finish(member.model.state_dict())
+        with interruptible():
+            with holding():  # a run that was created is closed, whatever comes
+                for member in members:
+                    tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
+                    with suppress(TakenError):
+                        member.begin(open_claimed(member.settings, member.origin, tags, member.content, reuse))
+                        at_work.append(member)
+            for member in at_work:
+                describe(member.tracked, member.settings, member.origin)
+        for member in [one for one in at_work if one.ended]:  # all that was left is to record it
+            with interruptible():
+                result = member.finish(member.model.state_dict())
             at_work.remove(member)
             yield result
         return (yield from _epochs(at_work)) if at_work else False
     except (KeyboardInterrupt, GeneratorExit):  # or whoever reads the results has given up
-        for member in at_work:
-            member.tracked.abandon("KILLED", "interrupted")
+        with holding():
+            for member in at_work:
+                member.tracked.abandon("KILLED", "interrupted")
         raise
     except Exception as error:
         for member in at_work:

@@ -57,9 +57,14 @@ def open_run(
         run_name(settings),
         flatten(settings),
         tags(settings, origin) | more,
-        run_id=content["callbacks"]["Recorder"]["run_id"] if content else None,
+        run_id=run_of(content) if content else None,
         checkpoint=checkpoint_folder(settings) / LAST,
     )
+
+
+def run_of(content: dict[str, Any]) -> str:
+    """Id of the run that a checkpoint belongs to."""
+    return str(content["callbacks"]["Recorder"]["run_id"])
 
 
 def describe(tracked: TrackedRun, settings: dict[str, Any], origin: dict[str, str]) -> None:

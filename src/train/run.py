@@ -7,30 +7,39 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from src.errors import UserError
+from src.errors import TakenError
 from src.graph.cluster import ClusterBatches
 from src.graph.large import LargeGraph
+from src.train.checkpoint import without_damaged
+from src.train.claim import open_claimed
 from src.train.device import on_what_is_here
 from src.train.fit import make_fit, quiet_libraries
-from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder, run_name
+from src.train.identity import LAST, LOCK, checkpoint_folder, run_name
 from src.train.place import place_of
 from src.train.prepared import prepare, use_threads
 from src.train.ranks import Team, team_of
-from src.train.result import Result, describe, evaluate, open_run, record
-from src.train.signals import holding
+from src.train.result import Result, describe, evaluate, record
+from src.train.signals import holding, interruptible
 
 
-def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: dict[str, str] | None = None) -> Result:
+def run(
+    settings: dict[str, Any],
+    origin: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+    reuse: str | None = None,
+) -> Result:
     """Train, test once and record.
 
     Args:
         settings: the resolved config as plain types (`src.settings.plain`), with `tracking.uri` filled in.
         origin: where each value came from, recorded as it is.
         labels: further tags of the run.
+        reuse: of a study's cell: `any_code`, or `same_code` if results of other code do not count. Such a run leaves
+            the cell to a command that is at it already or has just ended it.
 
     Raises:
-        UserError: data or the tracking store cannot be used, a run with the same settings is at work already, or there
-            is nothing to resume (`ResumeError`: there is, but it does not belong here).
+        UserError: data or the tracking store cannot be used, a run with the same settings is at work already
+            (`TakenError`), or there is nothing to resume (`ResumeError`: there is, but it does not belong here).
         KeyboardInterrupt: after the run has been closed as interrupted.
     """
     quiet_libraries()
@@ -40,14 +49,21 @@ def run(settings: dict[str, Any], origin: dict[str, str] | None = None, labels: 
     folder = checkpoint_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, blocking=False), team_of(place, settings) as team:
-            return _run(settings, origin or {}, labels or {}, folder, team)
+        with FileLock(folder / LOCK, blocking=False):
+            settings = without_damaged(settings, folder)
+            with team_of(place, settings) as team:
+                return _run(settings, origin or {}, labels or {}, folder, team, reuse)
     except Timeout:
-        raise UserError(f"{run_name(settings)} is being trained already with the same settings: wait for it") from None
+        raise TakenError(f"{run_name(settings)} is being trained already with the same settings: wait for it") from None
 
 
 def _run(
-    settings: dict[str, Any], origin: dict[str, str], labels: dict[str, str], folder: Path, team: Team | None
+    settings: dict[str, Any],
+    origin: dict[str, str],
+    labels: dict[str, str],
+    folder: Path,
+    team: Team | None,
+    reuse: str | None,
 ) -> Result:
     found = prepare(settings, folder, team)
     model, batches, content, graph = found.model, found.batches, found.content, found.batches.probe
@@ -58,23 +74,24 @@ def _run(
         )
     tracked = None
     try:
-        with holding():  # a run that was created is closed, whatever comes
-            tracked = open_run(settings, origin, more, content)
-        result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
-        (folder / FINAL).unlink(missing_ok=True)
-        describe(tracked, settings, origin)
-        fit = make_fit(settings, model, batches, tracked, folder, found.identity, team=team)
-        if not (content and fit.restore(model, content)):
-            with team.hearing() if team else nullcontext():
-                fit.run(model, found.checkpoint)
-        if team:
-            team.dismiss()
-        result.scores |= found.rewired.effect
-        evaluate(fit, model, batches, settings["measures"], result)
-        record(model, graph, settings, tracked, result, folder)
+        with interruptible():
+            with holding():  # a run that was created is closed, whatever comes
+                tracked = open_claimed(settings, origin, more, content, reuse)
+            result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
+            describe(tracked, settings, origin)
+            fit = make_fit(settings, model, batches, tracked, folder, found.identity, team=team)
+            if not (content and fit.restore(model, content)):
+                with team.hearing() if team else nullcontext():
+                    fit.run(model, found.checkpoint)
+            if team:
+                team.dismiss()
+            result.scores |= found.rewired.effect
+            evaluate(fit, model, batches, settings["measures"], result)
+            record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:
         if tracked:
-            tracked.abandon("KILLED", "interrupted")
+            with holding():
+                tracked.abandon("KILLED", "interrupted")
         raise
     except Exception as error:
         if tracked:

@@ -1,6 +1,9 @@
-"""Ctrl-C and SIGTERM: what is at work ends where it can be gone on with."""
+"""Ctrl-C and SIGTERM: a command stops in order, says so in one sentence and can be started again."""
 
+import contextlib
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,15 +13,22 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 1.0  # seconds: what comes sooner is the same request, `timeout` sends its signal twice
+STOPPED = 130  # exit code after either signal
+Handler = Callable[[int, Any], None]
 
 
-def once(request: Callable[[], None]) -> Callable[[int, Any], None]:
-    """A handler that passes a request on; one more, a second later or after that, ends at once."""
+def once(request: Callable[[], None], at_once: Callable[[], None] = lambda: None) -> Handler:
+    """A handler that passes a request on; one more, a second later or after that, ends at once.
+
+    Args:
+        at_once: called before that.
+    """
     first: list[float] = []
 
     def handler(number: int, frame: Any) -> None:
         first.append(time.monotonic())
         if first[-1] - first[0] > AGAIN:
+            at_once()
             raise KeyboardInterrupt
         request()
 
@@ -26,12 +36,16 @@ def once(request: Callable[[], None]) -> Callable[[int, Any], None]:
 
 
 @contextmanager
-def hearing(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM call the handler. Only the main thread hears them."""
+def hearing(handler: Handler) -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM call the handler. Only the main thread hears them.
+
+    SIGINT stays ignored where it is, as in a command that a script has put into the background.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
@@ -43,16 +57,60 @@ def hearing(handler: Callable[[int, Any], None]) -> Iterator[None]:
 def holding() -> Iterator[None]:
     """What happens inside is done whole: a signal meanwhile is heard at the end."""
     heard: list[int] = []
-    with hearing(lambda number, _: heard.append(number)):
-        yield
-    if heard:
-        signal.raise_signal(heard[0])
+    try:
+        with hearing(lambda number, _: heard.append(number)):
+            yield
+    finally:
+        if heard:
+            signal.raise_signal(heard[0])
 
 
-def treat_alike() -> None:
-    """Let SIGTERM do what Ctrl-C does from now on: what Lightning does at it leaves no checkpoint."""
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM raise KeyboardInterrupt, also where a library makes another error of it.
+
+    Extension modules that are interrupted while they are imported, such as Matplotlib's, raise an ImportError.
+    """
+    first: list[float] = []
+
+    def handler(number: int, frame: Any) -> None:
+        first.append(time.monotonic())
+        if len(first) == 1 or first[-1] - first[0] > AGAIN:
+            raise KeyboardInterrupt
+
+    try:
+        with hearing(handler):
+            yield
+    except Exception as error:
+        if first:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def deaf() -> None:
+    """From now on nothing happens at Ctrl-C and SIGTERM; unlike SIGINT that is ignored, `hearing` changes that."""
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: None)
+
+
+def end_at_once() -> None:
+    """From now on Ctrl-C and SIGTERM end this process with one sentence: for the imports before a command begins."""
+
+    def handler(number: int, frame: Any) -> None:
+        with contextlib.suppress(Exception):
+            print("\ninterrupted: start the same command again", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+        os._exit(STOPPED)
+
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def heed_sigterm(handler: Handler) -> None:
+    """Let SIGTERM call the handler again: Lightning installs its own when a fit begins, which leaves no checkpoint."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, handler)
 
 
 def interruption(checkpoint: Path, epochs: int | None = None) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 from omegaconf import OmegaConf
 

@@ -5,7 +5,10 @@ from filelock import FileLock
 
 from src.errors import UserError
 from src.study import plan
+from src.study.grid import Cell
 from src.study.run import run_study
+from src.tracking.close import close
+from src.tracking.owner import OWNER, owner
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT
 from src.train.identity import LAST, LOCK, checkpoint_folder
@@ -73,21 +76,75 @@ def test_a_cell_that_fails_is_told_and_tried_again(
     assert len(study.finished()) == 2
 
 
-def test_runs_that_a_killed_study_left_open_are_closed(study: Study) -> None:
-    (cell, other) = study.cells("depth=2", lines=ONE)
-    data = study.plan([cell]).data[cell.hash]
+def left_open(study: Study, cell: Cell, owner: str) -> str:
+    """Id of a cell's run that counts as running, recorded by a process of that `owner` tag."""
+    known = {"config_hash": cell.hash, "data_hash": study.plan([cell]).data[cell.hash], "outcome": "running"}
+    run_id = TrackedRun(study.uri, "depthlab", "left", {}, known).run_id
+    study.records.tag(run_id, OWNER, owner)
+    return run_id
 
-    def left(config_hash: str, **tags: str) -> str:
-        known = {"config_hash": config_hash, "data_hash": data, "outcome": "running"}
-        return TrackedRun(study.uri, "depthlab", "left", {}, known | tags).run_id
 
-    killed = left(cell.hash, study="small")
-    by_hand, elsewhere = left(cell.hash), left(other.hash, study="small")
+def a_dead_process() -> str:
+    host, pid, start = owner().split()
+    return f"{host} {pid} {float(start) - 1000:.0f}"
+
+
+def test_runs_that_a_killed_command_left_open_are_closed(study: Study) -> None:
+    cell, other = study.cells("depth=2", lines=ONE)
+    killed = left_open(study, cell, a_dead_process())
+    by_hand, elsewhere = left_open(study, cell, a_dead_process()), left_open(study, other, a_dead_process())
     assert study.run([cell])
     status = {run.run_id: (run.status, run.tags["outcome"]) for run in study.records.runs()}
-    assert status[killed] == ("KILLED", "interrupted")
-    assert status[by_hand] == ("RUNNING", "running")  # somebody else's `python -m src.train`
+    assert status[killed] == status[by_hand] == ("KILLED", "interrupted")
     assert status[elsewhere] == ("RUNNING", "running")  # no cell of this study
+    assert len(study.finished()) == 1
+
+
+@pytest.mark.parametrize(("process", "said"), [("node7/4 12 1", "process 12 on node7"), ("", "an unknown process")])
+def test_a_run_whose_process_cannot_be_seen_is_waited_for_until_a_person_closes_it(
+    study: Study, capsys: Capture, monkeypatch: pytest.MonkeyPatch, process: str, said: str
+) -> None:
+    cells = study.cells("depth=2", "seed=0,1", lines=ONE)
+    other = left_open(study, cells[0], process)
+
+    def closed_meanwhile(_: float) -> None:
+        assert len(study.finished()) == 1  # what nobody is at was done first
+        assert study.records.client.get_run(other).info.status == "RUNNING"
+        close(study.records, other)
+
+    monkeypatch.setattr("src.study.others.time.sleep", closed_meanwhile)
+    assert study.run(cells)
+    errors = capsys.readouterr().err
+    assert f"taken, {said} trains it" in errors
+    assert f"({said}); if that process is dead, close its run with python -m src.tracking.close {other} " in errors
+    assert len(study.finished()) == 2
+    assert len(study.records.runs("tags.outcome = 'running'")) == 0
+
+
+def test_a_result_that_another_command_records_meanwhile_is_used(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = study.cells("depth=2", "seed=0,1", lines=ONE)
+    other = left_open(study, cells[0], "node7/4 12 1")
+
+    def finished_meanwhile(_: float) -> None:
+        study.records.tag(other, "outcome", "finished")
+        study.records.client.set_terminated(other, "FINISHED")
+
+    monkeypatch.setattr("src.study.others.time.sleep", finished_meanwhile)
+    assert study.run(cells)
+    assert other in study.finished()
+    assert len(study.finished()) == 2
+
+
+def test_a_study_of_this_name_in_another_clone_is_left_alone(study: Study) -> None:
+    tags = {"kind": "study", "study": "small", "dataset": "csbm", "line": "GCN"}
+    parent = TrackedRun(study.uri, "depthlab", "small: csbm GCN", {}, tags).run_id
+    cells = study.cells("depth=2", "seed=0", lines=ONE)
+    study.records.tag(parent, OWNER, "node7/4 12 1")
+    with pytest.raises(UserError, match=f"running already .process 12 on node7.: wait .* src.tracking.close {parent}"):
+        study.run(cells)
+    assert study.records.client.get_run(parent).info.status == "RUNNING"
+    study.records.tag(parent, OWNER, a_dead_process())
+    assert study.run(cells)
 
 
 def test_the_second_study_of_a_name_is_refused(study: Study) -> None:
@@ -106,17 +163,23 @@ def test_an_error_of_the_cluster_comes_before_anything_is_recorded(study: Study)
     assert study.records.runs() == []
 
 
-def test_a_run_that_is_at_work_is_left_alone(study: Study) -> None:
+def test_a_cell_that_another_study_of_this_clone_trains_is_waited_for(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (cell,) = study.cells("depth=2", "seed=0", lines=ONE)
     folder = checkpoint_folder(cell.settings)
     folder.mkdir(parents=True)
-    tags = {"config_hash": cell.hash, "data_hash": study.plan([cell]).data[cell.hash], "study": "another"}
-    other = TrackedRun(study.uri, "depthlab", "left", {}, tags).run_id
-    with FileLock(folder / LOCK):  # another study's process holds it
-        assert not study.run([cell])
-    assert study.records.client.get_run(other).info.status == "RUNNING"
+    lock = FileLock(folder / LOCK)
+    lock.acquire()
+    other = left_open(study, cell, "node7/4 12 1")
+
+    def ended_meanwhile(_: float) -> None:
+        lock.release()
+        study.records.close(other, "interrupted")
+
+    monkeypatch.setattr("src.study.others.time.sleep", ended_meanwhile)
     assert study.run([cell])
-    assert study.records.client.get_run(other).info.status == "KILLED"
+    assert len(study.finished()) == 1
 
 
 def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,9 +193,8 @@ def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch
         evaluate(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr("src.train.run.evaluate", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted, 1 of 3 cells are done: the same command goes on$"):
         study.run(cells)
-    assert "interrupted, 1 of 3 cells are done: the same command goes on" in capsys.readouterr().err
     assert not (study.folder / "results").exists()  # what it holds so far is no result
     (parent,) = study.records.runs("tags.kind = 'study'")
     assert (parent.status, parent.tags["outcome"], parent.metrics) == ("KILLED", "interrupted", {})

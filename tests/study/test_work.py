@@ -114,3 +114,25 @@ def test_a_film_cell_keeps_its_states(study: Study, tmp_path: Path) -> None:
     execute_here(study.cells("depth=2", "seed=0,1", lines=ONE, film={"seed": 1}))
     kept = [study.records.file(run.run_id, STATES, tmp_path) is not None for run in study.records.runs()]
     assert kept == [False, True]
+
+
+@pytest.mark.parametrize("replicas", [False, True])
+def test_a_cell_whose_run_was_deleted_begins_afresh(
+    study: Study, monkeypatch: pytest.MonkeyPatch, replicas: bool
+) -> None:
+    cells = study.cells("depth=2", "seed=0,1", lines=ONE)
+    jobs = tuple(Job(cell, {"study": "small"}) for cell in cells)
+    groups = [jobs] if replicas else [(job,) for job in jobs]
+
+    def full(*_: object) -> None:
+        raise OSError("full")
+
+    with monkeypatch.context() as scope:
+        for module in ("run", "member"):
+            scope.setattr(f"src.train.{module}.evaluate", full)
+        assert {one.outcome for one in execute(groups, work, local(1), Stop(""))} == {"failed"}
+    assert all((checkpoint_folder(cell.settings) / LAST).is_file() for cell in cells)
+    for run in study.records.runs():
+        study.records.delete(run.run_id)
+    assert {one.outcome for one in execute(groups, work, local(1), Stop(""))} == {"finished"}
+    assert {run.tags["config_hash"] for run in study.finished().values()} == {cell.hash for cell in cells}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import optuna
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 

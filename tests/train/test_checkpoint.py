@@ -10,9 +10,10 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from src.errors import UserError
+from src.errors import ResumeError, UserError
+from src.files import load_torch, save_torch
 from src.train.checkpoint import read_checkpoint
-from src.train.identity import FINAL, LAST, checkpoint_folder
+from src.train.identity import FINAL, LAST, LOCK, checkpoint_folder
 from src.train.run import run
 
 Compose = Callable[..., dict[str, Any]]
@@ -92,17 +93,58 @@ def test_a_checkpoint_that_was_moved(settings: Compose, monkeypatch: pytest.Monk
 def test_what_is_no_checkpoint(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "a.ckpt"
     if content is None:
-        torch.save({"state_dict": {}}, path)
+        save_torch({"state_dict": {}}, path)
     else:
         path.write_bytes(content)
-    with pytest.raises(UserError, match="is not a checkpoint to go on with"):
+    with pytest.raises(ResumeError, match=r"is (damaged \(it|not a checkpoint of).*: start the run without ckpt$"):
         read_checkpoint(path, IDENTITY)
 
 
 @pytest.mark.parametrize(("key", "what"), [("config_hash", "settings"), ("data_hash", "data")])
 def test_other_settings_and_other_data(tmp_path: Path, key: str, what: str) -> None:
     path = tmp_path / "a.ckpt"
-    torch.save({"callbacks": {"Recorder": IDENTITY | {"run_id": "r"}}}, path)
+    save_torch({"callbacks": {"Recorder": IDENTITY | {"run_id": "r"}}}, path)
     assert read_checkpoint(path, IDENTITY)["callbacks"]["Recorder"]["run_id"] == "r"
     with pytest.raises(UserError, match=f"other {what}"):
         read_checkpoint(path, IDENTITY | {key: "x"})
+
+
+def test_a_damaged_checkpoint_is_named_and_the_run_begins_afresh(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = settings("depth=2", "epochs=3")
+    interrupted(chosen, monkeypatch, "src.train.run.evaluate")
+    last = checkpoint_folder(chosen) / LAST
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    with pytest.raises(ResumeError, match=r"last.ckpt is damaged \(its checksum does not match\): start the"):
+        run(chosen | {"ckpt": str(last)})
+    result = run(chosen | {"ckpt": "last"})
+    assert f"{last} is damaged (its checksum does not match): the run begins afresh\n" in capsys.readouterr().err
+    assert result.outcome == "finished"
+    assert len(MlflowClient(chosen["tracking"]["uri"]).search_runs(["1"])) == 2
+
+
+def test_the_final_checkpoint_stays_until_the_next_one_is_whole(
+    settings: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings("depth=2", "epochs=3")
+    first = run(chosen)
+    final = checkpoint_folder(chosen) / FINAL
+    interrupted(chosen, monkeypatch, "src.train.run.evaluate")
+    assert load_torch(final)["run_id"] == first.run_id
+    assert load_torch(final)["run_id"] != run(chosen | {"ckpt": "last"}).run_id
+    assert load_torch(final)["run_id"] != first.run_id
+    assert sorted(path.name for path in final.parent.iterdir()) == [FINAL, LOCK]
+
+
+def test_a_run_that_was_deleted_is_not_gone_on_with(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings("depth=2", "epochs=3")
+    interrupted(chosen, monkeypatch, "src.train.run.evaluate")
+    client = MlflowClient(chosen["tracking"]["uri"])
+    (before,) = client.search_runs(["1"])
+    client.delete_run(before.info.run_id)
+    with pytest.raises(ResumeError, match=f"deleted in MLflow, {before.info.run_id}: start it without ckpt$"):
+        run(chosen | {"ckpt": "last"})
+    assert run(chosen).outcome == "finished"

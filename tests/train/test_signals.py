@@ -13,7 +13,7 @@ from src.tracking.run import TrackedRun
 from src.train import signals
 from src.train.identity import LAST, checkpoint_folder
 from src.train.run import run
-from src.train.signals import hearing, holding, in_words, interruption, once, treat_alike
+from src.train.signals import hearing, heed_sigterm, holding, in_words, interruptible, interruption, once
 from tests.train.conftest import Compose
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
@@ -59,13 +59,43 @@ def test_what_is_held_is_done_whole() -> None:
     assert done == [1]
 
 
-def test_sigterm_becomes_what_ctrl_c_is() -> None:
+def test_what_fails_while_it_is_held_still_hears_of_a_signal() -> None:
+    with pytest.raises(KeyboardInterrupt), holding():
+        send(signal.SIGINT)
+        raise ValueError
+
+
+def test_sigterm_is_heeded_whatever_lightning_installs() -> None:
     asked: list[int] = []
-    with hearing(lambda *_: None):
-        signal.signal(signal.SIGINT, once(lambda: asked.append(1)))
-        treat_alike()
+    handler = once(lambda: asked.append(1))
+    with hearing(handler):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        heed_sigterm(handler)
         send(signal.SIGTERM)
     assert asked == [1]
+
+
+@BOTH
+def test_an_interruption_stays_one_where_a_library_makes_another_error_of_it(number: int) -> None:
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        try:
+            send(number, times=3)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+    with pytest.raises(ImportError), interruptible():
+        raise ImportError
+
+
+def test_sigint_that_a_shell_ignores_stays_ignored_and_sigterm_is_heard() -> None:
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with hearing(lambda number, _: asked.append(number)):
+            send(signal.SIGINT)
+            send(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert asked == [signal.SIGTERM]
 
 
 def in_epoch(epoch: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:

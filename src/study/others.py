@@ -1,0 +1,57 @@
+"""What a study does about runs of other commands: it closes those of dead ones and waits for the others."""
+
+import sys
+import time
+from collections.abc import Sequence
+
+from src.errors import UserError
+from src.study.grid import Cell
+from src.study.plan import Plan
+from src.tracking.owner import OWNER, how_to_close, in_words, is_dead, owner
+from src.tracking.search import Recorded, Records
+
+LOOK_SECONDS = 2.0  # between two looks at the runs of other commands
+
+
+def close_dead(records: Records, plan: Plan) -> None:
+    """Close the runs of cells to do that count as running though their process has died."""
+    for run in running(records, plan, plan.todo):
+        if is_dead(run.tags.get(OWNER, "")):
+            records.close(run.run_id, "interrupted")
+
+
+def running(records: Records, plan: Plan, cells: Sequence[Cell]) -> list[Recorded]:
+    """Runs of these cells that count as running, whoever records them."""
+    wanted = {(cell.hash, plan.data[cell.hash]) for cell in cells}
+    return [run for run in records.runs("attributes.status = 'RUNNING'") if run.identity in wanted]
+
+
+def refuse_twice(records: Records, study: str) -> None:
+    """Raise UserError if a command on another host, or in another clone, is at a study of this name."""
+    for run in records.runs(f"tags.kind = 'study' and tags.study = '{study}' and attributes.status = 'RUNNING'"):
+        process = run.tags.get(OWNER, "")
+        if process and process != owner() and not is_dead(process):
+            close = how_to_close(records.uri, run.run_id)
+            raise UserError(
+                f"the study {study} is running already ({in_words(process)}): wait for it, name this one, name=...,"
+                f" or, if that process is dead, close its record with {close}"
+            )
+
+
+def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> None:
+    """Wait until no other command trains one of these cells any more."""
+    shown = False
+    while cells:
+        alive = [run for run in running(records, plan, cells) if not is_dead(run.tags.get(OWNER, ""))]
+        if not alive:
+            return
+        if not shown:
+            shown = True
+            first = alive[0]
+            who = in_words(first.tags.get(OWNER, ""))
+            print(
+                f"waiting for {len(alive)} cells that other commands train, such as {first.name} ({who});"
+                f" if that process is dead, close its run with {how_to_close(records.uri, first.run_id)}",
+                file=sys.stderr,
+            )
+        time.sleep(LOOK_SECONDS)

@@ -1,0 +1,43 @@
+"""`python -m src.tracking.close RUN_ID`: close a run whose process was killed on another machine."""
+
+import argparse
+
+from src.cli import guarded
+from src.errors import UserError
+from src.tracking.owner import OWNER, in_words, is_alive
+from src.tracking.search import Records
+from src.tracking.store import check_store, store_uri
+
+
+def close(records: Records, run_id: str) -> None:
+    """Close a run as interrupted.
+
+    Raises:
+        UserError: there is no such run, it has ended, or its process is alive on this machine.
+    """
+    run = records.run(run_id)
+    if run is None:
+        raise UserError(f"there is no run {run_id} in {records.uri}")
+    if run.status != "RUNNING":
+        raise UserError(f"the run {run_id} has ended already, with status {run.status}")
+    process = run.tags.get(OWNER, "")
+    if is_alive(process):
+        raise UserError(f"the run {run_id} is at work: end {in_words(process)} first")
+    records.close(run_id, "interrupted")
+
+
+def main() -> None:
+    """Read the command line and close the run."""
+    parser = argparse.ArgumentParser(prog="python -m src.tracking.close", description=__doc__)
+    parser.add_argument("run_id", help="as a study or MLflow shows it")
+    parser.add_argument("--uri", help="the tracking store; mlflow.db at the project root if left out")
+    parser.add_argument("--experiment", default="depthlab", help="that the run is in")
+    options = parser.parse_args()
+    uri = store_uri(options.uri)
+    check_store(uri)
+    close(Records(uri, options.experiment, create=False), options.run_id)
+    print(f"the run {options.run_id} is closed")
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,114 @@
+"""Which of several commands trains a cell: each looks before it begins and once more when its run is recorded."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from src.errors import TakenError
+from src.tracking.owner import OWNER, in_words, is_dead
+from src.tracking.run import TrackedRun
+from src.tracking.search import ENDED, Recorded, Records
+from src.train.result import open_run
+
+TURN = "turn"  # tag of a run: its number in line; empty while it is chosen
+FIRST = "0"  # turn of a run that asks nobody
+WAIT, PATIENCE = 0.05, 30.0  # seconds between two looks at a command that chooses its turn, and in all
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a command needs to see whether another one trains the same cell or has a result of it.
+
+    MLflow has no atomic claim. Commands draw numbers as in a bakery (Lamport, A new solution of Dijkstra's concurrent
+    programming problem, 1974): a run is recorded first, then gets a number larger than all that are seen, and the
+    smallest goes on; equal numbers are ordered by run id.
+
+    Attributes:
+        records: of the experiment.
+        identity: `config_hash`, `data_hash` and `code_hash` of the run.
+        same_code: whether runs with other code do not count.
+    """
+
+    records: Records
+    identity: dict[str, str]
+    same_code: bool
+
+    def others(self, run_id: str = "") -> list[Recorded]:
+        """Other runs of this cell that may be at work, and its latest result."""
+        keys = ("config_hash", "data_hash")
+        runs = self.records.runs(" and ".join(f"tags.{key} = '{self.identity[key]}'" for key in keys))
+        at_work = [run for run in runs if run.status == "RUNNING" and not is_dead(run.tags.get(OWNER, ""))]
+        ended = [run for run in runs if run.status != "RUNNING" and run.tags.get("outcome") in ENDED]
+        code = self.identity["code_hash"]
+        found = [run for run in at_work + ended[-1:] if run.run_id != run_id]
+        return [run for run in found if not self.same_code or run.tags.get("code_hash") == code]
+
+    def check(self) -> None:
+        """Raise TakenError if another command is at this cell or has a result of it."""
+        for run in self.others():
+            raise TakenError(taken(run))
+
+    def confirm(self, tracked: TrackedRun) -> None:
+        """Go on with a run that was recorded with an empty turn.
+
+        Raises:
+            TakenError: another command was earlier; the run is withdrawn.
+        """
+        turns = [int(run.tags.get(TURN) or FIRST) for run in self.others(tracked.run_id)]
+        mine = max(turns, default=0) + 1
+        tracked.tag({TURN: str(mine)})
+        tracked.flush()
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            others = self.others(tracked.run_id)
+            choosing = [run for run in others if run.status == "RUNNING" and run.tags.get(TURN) == ""]
+            for run in others:
+                late = run in choosing and time.monotonic() > deadline
+                before = run not in choosing and (int(run.tags.get(TURN) or FIRST), run.run_id) < (mine, tracked.run_id)
+                if late or before or run.status != "RUNNING":
+                    tracked.abandon("KILLED", "interrupted")
+                    if not tracked.resumed:
+                        self.records.delete(tracked.run_id)
+                    raise TakenError(taken(run))
+            if not choosing:
+                return
+            time.sleep(WAIT)
+
+
+def taken(run: Recorded) -> str:
+    """What to say of a cell that another command has."""
+    if run.status == "RUNNING":
+        return f"{in_words(run.tags.get(OWNER, ''))} trains it"
+    return "another command has trained it"
+
+
+def open_claimed(
+    settings: dict[str, Any],
+    origin: dict[str, str],
+    more: dict[str, str],
+    content: dict[str, Any] | None,
+    reuse: str | None,
+) -> TrackedRun:
+    """Begin to record a run, as `src.train.result.open_run`, unless another command has the cell.
+
+    Args:
+        more: further tags; those of `src.train.identity.identity_of` are among them.
+        reuse: `any_code` or `same_code` for a study's cell; None for a run that is wanted whatever others do.
+
+    Raises:
+        TakenError: another command trains this cell, or has trained it.
+    """
+    if reuse is None:
+        return open_run(settings, origin, more | {TURN: FIRST}, content)
+    tracking = settings["tracking"]
+    claim = Claim(Records(tracking["uri"], tracking["experiment"]), more, reuse == "same_code")
+    claim.check()
+    tracked = open_run(settings, origin, more | {TURN: ""}, content)
+    try:
+        claim.confirm(tracked)
+    except TakenError:
+        raise
+    except Exception:
+        tracked.abandon("FAILED", "failed")
+        raise
+    return tracked
