@@ -11,16 +11,19 @@ from typing import TextIO
 
 import hydra
 import yaml
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 
 from src.compose import register
-from src.config import CONF, allowed_values
+from src.config import CONF, MAX_RUNS, allowed_values
 from src.errors import UserError, full_disk, lacks_memory
+from src.overrides import ambiguous, check_sweep, unreadable
 from src.text import printable
 from src.train.signals import STOPPED, interruptible
+from src.yaml_files import read_mapping
 
 PIPE = 141  # exit code of a command that ends because nobody reads its output, as shells give it after SIGPIPE
 DISK = {
@@ -63,7 +66,15 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
         sys.argv.remove(flag)
         sys.argv.insert(1, flag)
     register()
-    guarded(hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job))
+
+    def start() -> None:
+        arguments, _ = get_args_parser().parse_known_args()
+        if arguments.multirun:  # Hydra lists every combination before the first job
+            usual = read_mapping(CONF / f"{config_name}.yaml").get("max_runs")
+            check_sweep(arguments.overrides, usual if type(usual) is int else MAX_RUNS)
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
+
+    guarded(start)
     sys.exit(1 if failed else 0)
 
 
@@ -136,7 +147,7 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         return f"cannot read {error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
     if str(error).startswith("Ambiguous value for argument"):
-        return "a setting has several values: add -m to run them one after another, or use python -m src.study"
+        return ambiguous(str(error).split("'")[1])
     if isinstance(error, MissingConfigException):
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         if name.startswith("submitit_") and not any(option.startswith("submitit_") for option in error.options or []):
@@ -146,7 +157,7 @@ def explain(error: Exception) -> str | None:
     if type(error).__module__.startswith("submitit."):  # killed, or at its time limit
         return f"a job came to no end, {str(error).splitlines()[0]}: give its settings again with ckpt=last"
     if isinstance(error, OverrideParseException):
-        return f"cannot read '{error.override}': write key=value"
+        return unreadable(str(error.override))
     where = re.match(r"In '(.+?)': ", str(error)) if isinstance(error, HydraException) else None
     if where and isinstance(error.__context__, Exception):  # in a file: of these Hydra tells no cause
         return f"conf/{where[1]}.yaml: {explain(error.__context__) or ' '.join(str(error).split())}"

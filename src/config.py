@@ -10,6 +10,7 @@ from src.limits import Limit
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
+MAX_RUNS = 10_000  # that a command may plan where no configuration says it
 OWN_KNOBS = ("model", "dataset", "rewiring", "loader")  # groups whose options bring settings, and limits, of their own
 
 
@@ -34,12 +35,12 @@ class TrackingConfig:
 @dataclass
 class TrainerConfig:
     accelerator: str = knob(["cpu", "gpu"])
-    threads: int | None = knob("[1, inf)")
+    threads: int | None = knob("[1, 4096]")
     precision: str = knob(["float32", "bf16"])
     capture: bool = knob()
     strategy: str = knob(["single", "ddp"])
-    devices: int = knob("[1, inf)")
-    num_nodes: int = knob("[1, inf)")
+    devices: int = knob("[1, 1024]")
+    num_nodes: int = knob("[1, 65536]")
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Config:
     dataset: Any = knob()
     rewiring: Any = knob()
     loader: Any = knob()
-    depth: int = knob("[1, inf)")
+    depth: int = knob("[1, 100000]")
     seed: int = knob("[0, 4294967295]")
     split: Any = knob()
     split_seed: int = knob("[0, 4294967295]")
@@ -58,15 +59,16 @@ class Config:
     drop_edge: DropEdgeConfig = field(default_factory=DropEdgeConfig)
     dropout: float = knob("[0, 1)")
     norm: str = knob(["none", "batch", "layer", "pair"])
-    hidden: int = knob("[1, inf)")
+    hidden: int = knob("[1, 1000000]")
     lr: float = knob("(0, inf)")
     weight_decay: float = knob("[0, inf)")
     weight_decay_linear: float = knob("[0, inf)")
-    epochs: int = knob("[1, inf)")
+    epochs: int = knob("[1, 100000000]")
     patience: int = knob("[1, inf)")
     memory: str = knob(["auto", "full", "checkpoint"])
     replicas: int = knob("[1, inf)")
     replicate: str = knob(["auto", "seed", "split"])
+    max_runs: int = knob("[1, inf)")
     monitor: str = knob(["val_loss", "val_acc", "val_roc_auc", "train_acc"])
     measures: list[str] = knob()
     ckpt: str | None = knob()
@@ -82,12 +84,13 @@ class StudyConfig:
 
     study: Any = knob()
     name: str | None = knob()
-    jobs: int | None = knob("[1, inf)")
+    jobs: int | None = knob("[1, 1024]")
     backend: str = knob(["processes", "dask"])
     scheduler: str | None = knob()
     only: list[str] | None = knob()
     replicas: Any = knob()
     reuse: str = knob(["any_code", "same_code"])
+    max_runs: int = knob("[1, inf)")
     dry: bool = knob()
 
 
@@ -104,8 +107,9 @@ class SweepConfig:
     sampler: str = knob(["tpe", "gp", "random", "grid"])
     sampler_seed: int = knob("[0, 4294967295]")
     pruner: str = knob(["median", "hyperband", "none"])
+    max_runs: int = knob("[1, inf)")
     storage: str | None = knob()
-    jobs: int | None = knob("[1, inf)")
+    jobs: int | None = knob("[1, 1024]")
     backend: str = knob(["processes", "dask"])
     scheduler: str | None = knob()
     dry: bool = knob()
@@ -133,6 +137,9 @@ def _schema_limits(schema: type, prefix: str = "") -> dict[str, tuple[Any, Limit
 KNOBS = _schema_limits(Config)
 STUDY_KNOBS = _schema_limits(StudyConfig)
 SWEEP_KNOBS = _schema_limits(SweepConfig)
+# settings that hold a word
+WORDS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if kind in (str, str | None)}
+WORDS |= {"dataset.path"}
 
 
 def allowed_values(key: str) -> str:

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 Limit = str | list[Any] | None
+DROP_STEPS = 256  # probabilities of dropout and DropEdge are multiples of 1/256, see src/ops/masks.py
 
 
 def within(value: Any, limit: Limit) -> bool:
@@ -15,6 +16,18 @@ def within(value: Any, limit: Limit) -> bool:
         return False
     opening, low, high, closing = _interval(limit)
     return (value >= low if opening == "[" else value > low) and (value <= high if closing == "]" else value < high)
+
+
+def drops_as_said(probability: float) -> bool:
+    """Whether a probability of dropping is 0 or is not rounded to 0 or 1."""
+    return probability == 0 or 0 < round(probability * DROP_STEPS) < DROP_STEPS
+
+
+def nearest_drop(probability: float) -> float:
+    """The probability itself, or the nearest that `drops_as_said`."""
+    if drops_as_said(probability):
+        return probability
+    return 0.0 if probability < 0.5 else 1 - 1 / DROP_STEPS
 
 
 def is_limit(limit: Any) -> bool:

@@ -20,6 +20,7 @@ from src.yaml_files import read_mapping
 # they do not change what is asked
 NOT_THE_EXPERIMENT = (
     "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
+    "max_runs",
 )  # fmt: skip
 KEPT = ("dataset", "rewiring")  # groups that shape what is kept on disk: other settings keep the hash of what is typed
 

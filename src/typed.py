@@ -7,11 +7,9 @@ import re
 from collections.abc import Sequence
 
 from src.address import VARIABLES, masked, recordable
-from src.config import KNOBS, STUDY_KNOBS, SWEEP_KNOBS
+from src.config import KNOBS, STUDY_KNOBS, SWEEP_KNOBS, WORDS
 from src.errors import UserError
 
-WORDS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if kind in (str, str | None)}
-WORDS |= {"dataset.path"}
 LISTS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if "list[str]" in str(kind)}
 NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|nan)|true|false"
 

@@ -6,10 +6,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, allowed_values
 from src.errors import UserError
-from src.limits import Limit, within
+from src.limits import DROP_STEPS, Limit, drops_as_said, within
 from src.options import check_values, read_option
+from src.overrides import check_runs
 from src.replicas import obstacle, replica_settings
 
+DROPPING = ("p_drop", "dropout")
 METRICS = ("accuracy", "roc_auc")
 
 
@@ -37,6 +39,10 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
         if key not in KNOBS:
             raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")
     check_limits(config, KNOBS)
+    for key in DROPPING:
+        if not drops_as_said(config[key]):
+            half, got = 2 * DROP_STEPS, f"masks have steps of 1/{DROP_STEPS}, got {config[key]}"
+            raise UserError(f"{key} must be 0 or above 1/{half} and below {half - 1}/{half}, {got}")
     for key, options in LISTED.items():
         for value in OmegaConf.select(config, key):
             if value not in options:
@@ -47,6 +53,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     if config.loader.name == "cluster":
         _check_cluster(config, choices)
     if config.replicas > 1:
+        check_runs([config.replicas], config.max_runs, f"replicas={config.replicas}")
         if problem := obstacle(config):
             raise UserError(problem)
         replica_settings(dict(config))

@@ -20,7 +20,7 @@ from src.errors import UnavailableError, UserError
 from src.settings import compose_settings
 
 PROCESS = [
-    ("depth=abc", "error: depth must be a whole number in [1, inf), got abc"),
+    ("depth=abc", "error: depth must be a whole number in [1, 100000], got abc"),
     ("depth==", "error: cannot read 'depth==': write key=value"),
     ("dpeth=3", "error: there is no setting dpeth: did you mean depth"),
     ("model=foo", "error: there is no model foo: choose one of acmp, adgn, appnp, "),
@@ -41,8 +41,8 @@ def test_bad_input_ends_in_one_sentence(typed: str, sentence: str) -> None:
 
 
 EXPLAINED = [
-    (["depth=1.5"], "depth must be a whole number in [1, inf), got 1.5"),
-    (["depth=null"], "depth must be a whole number in [1, inf), got null"),
+    (["depth=1.5"], "depth must be a whole number in [1, 100000], got 1.5"),
+    (["depth=null"], "depth must be a whole number in [1, 100000], got null"),
     (["p_drop=abc"], "p_drop must be a number in [0, 1), got abc"),
     (["progress=maybe"], "progress must be true or false, got maybe"),
     (["ckpt=[1]"], "ckpt must be a word or null, got [1]"),
@@ -78,7 +78,7 @@ def test_explain_a_value_of_the_wrong_type_in_a_file(conf: Path) -> None:
     config.write_text(re.sub("^depth: .*$", "depth: eight", config.read_text(), flags=re.MULTILINE))
     with pytest.raises(HydraException) as error:
         compose_settings([])
-    assert explain(error.value) == "conf/config.yaml: depth must be a whole number in [1, inf), got eight"
+    assert explain(error.value) == "conf/config.yaml: depth must be a whole number in [1, 100000], got eight"
 
 
 def test_explain_a_setting_of_a_file_that_there_is_not(conf: Path) -> None:

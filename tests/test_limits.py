@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from src.limits import Limit, is_limit, within
+from src.limits import DROP_STEPS, Limit, drops_as_said, is_limit, nearest_drop, within
+from src.ops.masks import LEVELS, draw_threshold
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,16 @@ def test_not_within(value: Any, limit: Limit) -> None:
 )  # fmt: skip
 def test_is_limit(limit: Any, fits: bool) -> None:
     assert is_limit(limit) is fits
+
+
+@pytest.mark.parametrize("probability", [0.0, 1e-300, 0.001, 1 / 512, 0.002, 1 / 256, 0.5, 0.998, 511 / 512, 0.999])
+def test_a_probability_is_refused_where_its_masks_would_drop_nothing_or_all(probability: float) -> None:
+    assert DROP_STEPS == LEVELS
+    said = drops_as_said(probability)
+    assert said == (probability == 0 or 0 < round(probability * LEVELS) < LEVELS)
+    near = nearest_drop(probability)
+    assert drops_as_said(near) and abs(near - probability) <= 1 / LEVELS
+    if near > 0:
+        assert draw_threshold(near) == draw_threshold(probability)
+    else:
+        assert draw_threshold(probability)[1] == 1.0  # keeps all

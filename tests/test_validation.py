@@ -12,7 +12,7 @@ from src.validation import validate
 
 CLUSTER = ["dataset=sbm_large", "loader=cluster"]
 BAD = [
-    (["depth=0"], "depth must be a whole number in [1, inf), got 0"),
+    (["depth=0"], "depth must be a whole number in [1, 100000], got 0"),
     (["seed=-1"], "seed must be a whole number in [0, 4294967295], got -1"),
     (["seed=4294967296"], "seed must be a whole number in [0, 4294967295], got 4294967296"),
     (["p_drop=1.5"], "p_drop must be a number in [0, 1), got 1.5"),
@@ -20,15 +20,21 @@ BAD = [
     (["p_drop=-0.1"], "p_drop must be a number in [0, 1), got -0.1"),
     (["p_drop=nan"], "p_drop must be a number in [0, 1), got nan"),
     (["dropout=1"], "dropout must be a number in [0, 1), got 1.0"),
+    (["p_drop=0.001"], "p_drop must be 0 or above 1/512 and below 511/512, masks have steps of 1/256, got 0.001"),
+    (["p_drop=1e-300"], "p_drop must be 0 or above 1/512 and below 511/512, masks have steps of 1/256, got 1e-300"),
+    (["dropout=0.001953125"], "dropout must be 0 or above 1/512 and below 511/512, masks have steps of 1/256, got 0.0"),
+    (["dropout=0.999"], "dropout must be 0 or above 1/512 and below 511/512, masks have steps of 1/256, got 0.999"),
+    (["replicas=1000000"], "replicas=1000000 has 1,000,000 runs, at most 10,000 are allowed: give fewer values, or"),
+    (["trainer.threads=100000"], "trainer.threads must be a whole number or null in [1, 4096], got 100000"),
     (["lr=0"], "lr must be a number in (0, inf), got 0.0"),
     (["lr=inf"], "lr must be a number in (0, inf), got inf"),
     (["weight_decay=-1"], "weight_decay must be a number in [0, inf), got -1.0"),
     (["norm=foo"], "norm must be one of none, batch, layer, pair, got foo"),
     (["drop_edge.mode=foo"], "drop_edge.mode must be one of renormalize, rescale, got foo"),
-    (["trainer.threads=0"], "trainer.threads must be a whole number or null in [1, inf), got 0"),
+    (["trainer.threads=0"], "trainer.threads must be a whole number or null in [1, 4096], got 0"),
     (["trainer.accelerator=tpu"], "trainer.accelerator must be one of cpu, gpu, got tpu"),
     (["trainer.precision=foo"], "trainer.precision must be one of float32, bf16, got foo"),
-    (["trainer.devices=0"], "trainer.devices must be a whole number in [1, inf), got 0"),
+    (["trainer.devices=0"], "trainer.devices must be a whole number in [1, 1024], got 0"),
     (["trainer.devices=2"], "trainer.devices=2 needs trainer=ddp: otherwise one process trains on one device"),
     (["trainer.num_nodes=2"], "trainer.num_nodes=2 needs trainer=ddp"),
     (["trainer.capture=true"], "trainer.capture=true needs trainer=gpu"),
@@ -147,7 +153,8 @@ def test_bad_value(typed: list[str], sentence: str) -> None:
     [
         {"depth": 1, "seed": 0, "p_drop": 0.0, "dropout": 0.0, "weight_decay": 0.0, "model.alpha": 0,
          "model.theta": 1e-9, "measures": [], "trainer.threads": 1},
-        {"seed": 4294967295, "p_drop": 0.999, "model.alpha": 1, "trainer.threads": None, "split": "random"},
+        {"seed": 4294967295, "p_drop": 0.998, "dropout": 0.002, "model.alpha": 1,
+         "trainer.threads": None, "split": "random"},
     ],
     ids=["lower", "upper"],
 )  # fmt: skip

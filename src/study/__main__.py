@@ -40,7 +40,7 @@ def main() -> None:
     content = checked(config.study)
     if not content["lines"] and not any(_key(override) == "model" for override in other):
         raise UserError("the study has no lines: type the models, model=gcn,gcnii, or write them into its yaml")
-    cells = expand(content["lines"], content["grid"], content["film"], other, content["graphs"])
+    cells = expand(content["lines"], content["grid"], content["film"], other, content["graphs"], config.max_runs)
     if config.only is not None:
         labels = list(dict.fromkeys(cell.line for cell in cells))
         unknown = sorted(set(config.only).difference(labels))

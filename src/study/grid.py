@@ -1,6 +1,7 @@
 """From lines and swept settings to cells, each of them the settings of one run. Imports nothing heavy."""
 
 import itertools
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from src.config import MAX_RUNS
 from src.errors import UserError
+from src.overrides import check_distinct, check_runs, count_values
 from src.settings import compose_config, config_hash, plain, provenance
 from src.validation import validate
 
@@ -58,6 +61,7 @@ def expand(
     film: Mapping[str, Any],
     typed: Sequence[str],
     graphs: Mapping[str, str | list[str]] | None = None,
+    max_runs: int = MAX_RUNS,
 ) -> list[Cell]:
     """All cells of a study, seed by seed, so that a study that is interrupted has something of every line.
 
@@ -71,13 +75,14 @@ def expand(
         graphs: label -> dataset and its settings, and what varies within a line there, whatever `grid` says of that:
             `dataset=texas split=range(10)`. Of a list of such texts the label has the cells of all, each once:
             fewer seeds, say, where a depth is dear.
+        max_runs: how many cells are allowed.
 
     Raises:
-        UserError: a setting is not allowed, is set twice, or there is nothing to run.
+        UserError: a setting is not allowed, is set twice, or there is nothing or too much to run.
         hydra.errors.HydraException: a setting cannot be read.
     """
-    by_hand = values_of(typed)
-    swept = values_of(_overrides(grid)) | by_hand
+    by_hand = values_of(typed, max_runs)
+    swept = values_of(_overrides(grid), max_runs) | by_hand
     if "model" in swept:
         lines = {}
     several = {label: [text] if isinstance(text, str) else text for label, text in (graphs or {}).items()}
@@ -99,6 +104,10 @@ def expand(
     axes = {key: swept.pop(key) for key in AXES if key in swept}
     fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1 and key != "model"]
     varied = {key: values for key, values in swept.items() if len(values) > 1 or key == "model"}
+    each = [len(values) for values in varied.values()]
+    axes_of = [{**axes, **_own_axes(graph, place, by_hand)} for graph, place in places]
+    points = sum(math.prod(map(len, there.values())) for there in axes_of)
+    check_runs([len(lines) or 1, *each, points], max_runs, "this study")
     if not lines:
         lines = dict(_line(varied, values) for values in itertools.product(*varied.values()))
     else:
@@ -111,7 +120,7 @@ def expand(
     earlier: dict[str, set[str]] = {}  # cells of a label from texts before
     for graph, place in places:
         here = _split(graph, place, AXES)
-        there = axes | {key: values for key, values in here.items() if key in AXES and key not in by_hand}
+        there = axes | _own_axes(graph, place, by_hand)
         where = [f"{key}={values[0]}" for key, values in here.items() if key not in AXES]
         point = _film(film, there)
         found = [
@@ -125,6 +134,12 @@ def expand(
             earlier.setdefault(graph, set()).update(cell.hash for cell in found)
     _check_distinct(cells)
     return sorted(cells, key=lambda cell: (cell.seed, *_number_or_word(cell.split)))
+
+
+def _own_axes(graph: str, place: str, by_hand: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The axes that a graph sets itself, but for those that are typed."""
+    here = _split(graph, place, AXES)
+    return {key: values for key, values in here.items() if key in AXES and key not in by_hand}
 
 
 def _split(label: str, text: str, several: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -191,13 +206,19 @@ def _overrides(grid: Mapping[str, Any]) -> list[str]:
     return [f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}" for key, value in grid.items()]
 
 
-def values_of(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """Setting -> its values as typed; the last of two settings of the same name counts."""
+def values_of(overrides: Sequence[str], max_runs: int = MAX_RUNS) -> dict[str, list[str]]:
+    """Setting -> its values as typed; the last of two settings of the same name counts.
+
+    Raises:
+        UserError: one cannot be used here, has no value, more than `max_runs` values, or a value twice.
+    """
     values: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         if override.is_delete() or override.is_add() or override.package:
             raise UserError(f"cannot read '{override.input_line}': write key=value")
         swept = override.is_sweep_override()
+        check_runs([count_values(override)], max_runs, f"'{override.input_line}'")
+        check_distinct(override)
         found = list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
         if not found:
             raise UserError(f"'{override.input_line}' holds no value: give one at least")

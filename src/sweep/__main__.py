@@ -19,6 +19,7 @@ from src.compose import compose
 from src.config import CONF, SWEEP_KNOBS
 from src.data.raw import check
 from src.errors import UserError
+from src.overrides import check_runs
 from src.settings import compose_config
 from src.study.grid import values_of
 from src.sweep.search import Search, make_search
@@ -85,10 +86,14 @@ def composed(typed: list[str]) -> tuple[str, Search, DictConfig]:
     knobs, rest = read_space({str(key): value for key, value in content.items()}, other)
     splits = _splits(axes)
     first = [f"{key}={value}" for key, value in splits[0].items()] if splits else []
+    trainings = config.trials * (config.seeds or 1) + 2 * (config.fresh or 0)
+    check_runs([trainings, max(1, len(splits))], config.max_runs, "this sweep")
     search = make_search(knobs, [*rest, *first], config.objective, config.seeds, splits)
     if len(search.objectives) > 1 or config.sampler == "gp":
         config.pruner = "none"  # Optuna prunes by one objective alone; its Gaussian process learns from whole trials
     if config.sampler == "grid":
+        sizes = [len(knob.choices) for knob in search.knobs.values()]
+        check_runs([*sizes, len(search.splits), len(search.seeds)], config.max_runs, "this sweep")
         grid(search.knobs)
     rewired = "" if search.choices["rewiring"] == "none" else f"-{search.choices['rewiring']}"
     name = config.study_name or f"{search.pair}-d{search.config.depth}{rewired}"

@@ -9,11 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config import OWN_KNOBS
 from src.errors import UserError
+from src.limits import nearest_drop
 from src.settings import NOT_THE_EXPERIMENT, compose_config, config_hash, plain, provenance
 from src.study.grid import AXES
 from src.sweep.space import Knob, Value
 from src.text import file_name
-from src.validation import validate
+from src.validation import DROPPING, validate
 
 DIRECTIONS: dict[str, Literal["minimize", "maximize"]] = {
     "val_acc": "maximize",
@@ -77,6 +78,8 @@ class Search:
         config = self.config.copy()
         for key, value in {**params, **point}.items():
             OmegaConf.update(config, key, value)
+        for key in DROPPING:  # of an interval from 0 on some values would drop nothing
+            config[key] = nearest_drop(config[key])
         validate(config, self.choices)
         return plain(config)
 

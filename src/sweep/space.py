@@ -10,8 +10,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, QuotedString, RangeSweep
 
 from src.errors import UserError
+from src.overrides import count_values
 
 HOW = "interval(0.1, 0.5), int(interval(1, 8)), tag(log, interval(0.001, 0.1)), or values, 0.1,0.2"
+MAX_VALUES = 10_000  # of one knob, listed
 Value = float | int | str | bool
 
 
@@ -108,6 +110,8 @@ def _parse(text: str) -> Override:
 
 def _knob(override: Override) -> Knob:
     key, value = override.key_or_group, override.value()
+    if count_values(override) > MAX_VALUES:
+        raise UserError(f"{key} has more than {MAX_VALUES:,} values: give an interval, interval(0, 1)")
     if isinstance(value, RangeSweep):
         values: list[Any] = list(value.range())
     elif isinstance(value, ChoiceSweep):

@@ -1,0 +1,102 @@
+"""Overrides as they are typed: how many values one has, and how one is quoted. Imports nothing heavy."""
+
+import math
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString, RangeSweep
+
+from src.config import WORDS
+from src.errors import UserError
+
+
+def count_values(override: Override) -> float:
+    """How many values a sweep has, without listing them; infinite for a range that does not end."""
+    sweep = override.value()
+    if isinstance(sweep, ChoiceSweep):
+        return len(sweep.list)
+    if not isinstance(sweep, RangeSweep):
+        return 1
+    assert sweep.start is not None and sweep.stop is not None
+    try:
+        start, stop, step = float(sweep.start), float(sweep.stop), float(sweep.step)
+    except OverflowError:
+        return math.inf
+    if step == 0 or not all(map(math.isfinite, (start, stop, step))):
+        return math.inf
+    return max(0, math.ceil((stop - start) / step))
+
+
+def check_runs(counts: Iterable[float], max_runs: int, plans: str) -> None:
+    """Refuse a command that plans too many runs.
+
+    Args:
+        counts: the runs are their product.
+        max_runs: how many are allowed.
+        plans: who plans them, such as `this study`.
+
+    Raises:
+        UserError: there are more.
+    """
+    counts = list(counts)
+    runs = math.inf if math.inf in counts else math.prod(counts)
+    if runs > max_runs:
+        number = f"{runs:,.0f}" if runs < 1e15 else "endlessly many"
+        beyond = f", or type max_runs={runs:.0f}" if runs < 1e9 else ""
+        raise UserError(f"{plans} has {number} runs, at most {max_runs:,} are allowed: give fewer values{beyond}")
+
+
+def check_sweep(typed: Sequence[str], usual: int) -> None:
+    """Refuse a multirun (`-m`) of too many runs, or with a value twice.
+
+    Args:
+        typed: the overrides.
+        usual: how many runs are allowed if no `max_runs` is typed.
+
+    Raises:
+        UserError: there are more, or a value is given twice.
+    """
+    overrides = OverridesParser.create().parse_overrides(list(typed))
+    allowed = [override.value() for override in overrides if override.key_or_group == "max_runs"]
+    limit = next((value for value in reversed(allowed) if type(value) is int), usual)
+    swept = {override.key_or_group: override for override in overrides if override.is_sweep_override()}
+    check_runs([count_values(override) for override in swept.values()], limit, "this command")
+    for override in swept.values():
+        check_distinct(override)
+
+
+def check_distinct(override: Override) -> None:
+    """Raise UserError if an override lists a value twice."""
+    sweep = override.value()
+    listed = sweep.list if isinstance(sweep, ChoiceSweep) else []
+    values = [Override._get_value_element_as_str(value) for value in listed]
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise UserError(f"{override.key_or_group} has the value {twice} twice: leave one out")
+
+
+def quoted(key: str, value: str) -> str:
+    """`key=value` as it is typed in a shell, so that Hydra reads the value as this text, whatever it holds."""
+    quote = Quote.single if '"' in value and "'" not in value else Quote.double
+    text = value.replace("${", "\\${")  # no interpolation
+    return shlex.quote(f"{key}={QuotedString(text, quote).with_quotes()}")
+
+
+def unreadable(override: str) -> str:
+    """What is wrong with an override that Hydra cannot read, and what to type instead."""
+    found = re.fullmatch(r"\+{0,2}([\w.]+)=(.*)", override, re.DOTALL)
+    if not found:
+        return f"cannot read {override!r}: write key=value, and quote a value with spaces"
+    if found[1] not in WORDS and not found[1].startswith("dataset."):
+        return f"cannot read {override!r}: write key=value"
+    return f"cannot read {override!r}: quote what is one text, {quoted(found[1], found[2])}"
+
+
+def ambiguous(override: str) -> str:
+    """What to do with several values where one is needed."""
+    key, _, value = override.partition("=")
+    if key.lstrip("+") in WORDS:
+        return f"{key} has several values: if it is one text with a comma, type {quoted(key, value)}"
+    return f"{key} has several values: add -m to run them one after another, or use python -m src.study"
