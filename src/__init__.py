@@ -1,8 +1,13 @@
-"""depthlab. It sees to it that Ctrl-C during the imports of `python -m src.train` and the like ends in one sentence."""
+"""Sets what libraries read from the environment while they are imported, before any of them is."""
 
-import sys
+import getpass
+import os
+from pathlib import Path
 
-if sys.argv[:1] == ["-m"]:  # Python is looking for the module of a command; a second of imports follows
-    from src.train.signals import end_at_once
-
-    end_at_once()
+os.environ["MPLBACKEND"] = "Agg"  # figures are saved, never shown: the backend of a notebook may not even be installed
+if os.path.expanduser("~") == "~":  # noqa: PTH111, no HOME and no entry in the password file, as in a container
+    os.environ["HOME"] = str(Path(__file__).resolve().parents[1] / ".home")
+try:
+    getpass.getuser()
+except (KeyError, OSError):
+    os.environ["USER"] = f"uid{os.getuid()}"

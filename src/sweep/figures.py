@@ -49,7 +49,6 @@ def _picture(study: optuna.Study, name: str, how: dict[str, Any]) -> Figure:
     draw: Callable[..., Any] = getattr(pictures, name)
     with warnings.catch_warnings(), matplotlib.rc_context():  # Optuna sets a style for the whole process
         warnings.simplefilter("ignore")
-        pyplot.switch_backend("agg")
         axes = draw(study, **how)
         first = axes.flat[0] if hasattr(axes, "flat") else axes
         figure: Figure = first.figure

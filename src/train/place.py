@@ -65,21 +65,35 @@ def place_of(trainer: Mapping[str, Any], environment: Mapping[str, str] = os.env
 
 
 def _started(environment: Mapping[str, str]) -> Place | None:
-    """What torchrun or srun say of this process; None if neither started several."""
+    """What torchrun or srun say of this process; None if neither started several.
+
+    Raises:
+        UserError: a batch job has several tasks, but srun did not start this one; or a variable is no number.
+    """
+
+    def number(key: str) -> int:
+        value = environment.get(key, "nothing")
+        if not value.isdigit():
+            raise UserError(f"{key} must be a whole number, got {value}: start the processes with torchrun or srun")
+        return int(value)
+
     if "TORCHELASTIC_RUN_ID" in environment:
-        number, count, local, node = (
-            int(environment[key]) for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "GROUP_RANK")
-        )
-        port = int(environment["MASTER_PORT"])
-        return Place(number, count, local, node, environment["MASTER_ADDR"], port, "torchrun")
-    if int(environment.get("SLURM_NTASKS", 1)) > 1 and "SLURM_PROCID" in environment:
+        own, count, local, node = map(number, ("RANK", "WORLD_SIZE", "LOCAL_RANK", "GROUP_RANK"))
+        address = environment.get("MASTER_ADDR", "127.0.0.1")
+        return Place(own, count, local, node, address, number("MASTER_PORT"), "torchrun")
+    step = "SLURM_STEP_ID" in environment and "SLURM_STEP_NUM_TASKS" in environment  # set by srun alone
+    if step and number("SLURM_STEP_NUM_TASKS") > 1:
         from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
-        number, count, local, node = (
-            int(environment[f"SLURM_{key}"]) for key in ("PROCID", "NTASKS", "LOCALID", "NODEID")
+        keys = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_NODEID")
+        own, count, local, node = map(number, keys)
+        nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_NODELIST", "127.0.0.1")
+        # the same in all processes, another in another job or step
+        port = 15000 + (number("SLURM_JOB_ID") + 997 * number("SLURM_STEP_ID")) % 10000
+        return Place(own, count, local, node, SLURMEnvironment.resolve_root_node_address(nodes), port, "srun")
+    if not step and "SLURM_PROCID" in environment and number("SLURM_NTASKS") > 1:
+        raise UserError(
+            f"this SLURM job has {environment['SLURM_NTASKS']} tasks, and trainer=ddp is not started by srun: write"
+            " `srun python -m src.train ...`, or give the job one task"
         )
-        address = SLURMEnvironment.resolve_root_node_address(environment["SLURM_NODELIST"])
-        job, step = int(environment["SLURM_JOB_ID"]), int(environment.get("SLURM_STEP_ID", 0))
-        port = 15000 + (job + 997 * step) % 10000  # the same in all processes, another in another job or step
-        return Place(number, count, local, node, address, port, "srun")
     return None
