@@ -9,6 +9,7 @@ from torch import Tensor
 
 from src.data.dataset import Dataset
 from src.data.raw import prepared_file
+from src.errors import UserError
 from src.files import cached, read_prepared, write_prepared
 from src.graph.cluster import ClusterBatches
 from src.graph.large import LargeGraph
@@ -30,7 +31,8 @@ def cluster_batches(
         folder: where prepared files lie.
 
     Raises:
-        UserError: there is no such split, the graph cannot be cut like that, or a kept partition is corrupt.
+        UserError: there is no such split, the graph cannot be cut like that, a kept partition is corrupt, or
+            batch norm is asked for and a batch may hold one node.
     """
     loader, split = settings["loader"], (settings["split"], settings["split_seed"])
     neighbours = Neighbours.of(dataset.edge_index, dataset.num_nodes)
@@ -38,7 +40,13 @@ def cluster_batches(
     scratch = prepared_file(settings["dataset"], folder).parent
     large = LargeGraph(dataset.x, neighbours, dataset.y, *dataset.parts(*split), scratch=scratch)
     evaluated = large if settings["dataset"].get("mapped") else dataset.graph(*split)
-    return ClusterBatches(large, assignment, loader["batch_parts"], settings["seed"], evaluated)
+    batches = ClusterBatches(large, assignment, loader["batch_parts"], settings["seed"], evaluated)
+    if settings["norm"] == "batch" and (node := batches.lonely_node) is not None:
+        raise UserError(
+            f"norm=batch needs two nodes in every batch, and node {node}, a part of its own without neighbours, may be"
+            " one: use fewer loader.parts, a larger loader.batch_parts, or norm=layer"
+        )
+    return batches
 
 
 def kept_partition(

@@ -65,6 +65,21 @@ class ClusterBatches:
         for parts in self._dealt(self.seed * 1_000_003 + self.epoch):
             yield self._batch(parts) if self.place is None else self._shared(parts, *self.place)
 
+    @property
+    def fewest(self) -> int:
+        """How many parts the smallest batch has."""
+        return min(len(self.members) // self.count, self.batch_parts)
+
+    @property
+    def lonely_node(self) -> int | None:
+        """A node that may be all of a batch, with no other in its part and no neighbour; None if there is none."""
+        if self.fewest > 1:
+            return None
+        for part, trained in zip(self.members, self.trained.tolist(), strict=True):
+            if trained and len(part) == len(self.large.neighbours.around(part)) == 1:
+                return int(part)
+        return None
+
     def share(self, number: int, count: int) -> "ClusterBatches":
         """The share of one of `count` processes: every count-th part of each batch, with a halo of its own.
 
@@ -74,10 +89,9 @@ class ClusterBatches:
         Raises:
             UserError: a batch has fewer parts than there are processes.
         """
-        fewest = min(len(self.members) // self.count, self.batch_parts)
-        if fewest < count:
+        if self.fewest < count:
             raise UserError(
-                f"some batches have {fewest} parts, too few for {count} processes: raise loader.parts or"
+                f"some batches have {self.fewest} parts, too few for {count} processes: raise loader.parts or"
                 " loader.batch_parts, or lower trainer.devices"
             )
         mine = copy(self)

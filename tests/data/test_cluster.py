@@ -1,6 +1,7 @@
 """From a dataset to batches of parts that are found once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,27 @@ def test_a_run_gets_them(project: Path) -> None:
     found = rewire(dataset, fingerprint, settings)
     assert isinstance(found.batches, ClusterBatches) and found.data_hash == fingerprint
     assert found.graph is found.batches.probe
+
+
+def isolated(nodes: int = 60) -> Dataset:
+    """Nodes without edges, a third of them in each part of the split."""
+    node = torch.arange(nodes)
+    parts = [(node % 3 == part)[None] for part in range(3)]
+    return Dataset(torch.randn(nodes, 5), torch.empty(2, 0, dtype=torch.long), (node // 3) % 2, *parts)
+
+
+def test_batch_norm_where_a_batch_may_be_one_node_is_refused(tmp_path: Path) -> None:
+    def cut(dataset: Dataset, parts: int, batch_parts: int, norm: str) -> ClusterBatches:
+        typed = [f"loader.parts={parts}", f"loader.batch_parts={batch_parts}", f"norm={norm}", "model=gcn"]
+        settings = compose_settings(["dataset=csbm", "loader=cluster", *typed])
+        return cluster_batches(dataset, str(dataset.edge_index.shape), settings, tmp_path)
+
+    with pytest.raises(UserError, match=r"norm=batch needs two nodes in every batch, and node \d+, a part of its own"):
+        cut(isolated(), 60, 1, "batch")
+    assert min(graph.x.shape[0] for graph in cut(isolated(), 60, 1, "layer")) == 1
+    assert min(graph.x.shape[0] for graph in cut(isolated(), 60, 2, "batch")) > 1
+    assert min(graph.x.shape[0] for graph in cut(isolated(), 10, 1, "batch")) > 1
+    around = torch.stack([torch.arange(60), (torch.arange(60) + 1) % 60])
+    ring = torch.cat([around, around.flip(0)], 1)
+    ring = ring[:, (ring[0] * 60 + ring[1]).argsort()]
+    assert min(graph.x.shape[0] for graph in cut(replace(isolated(), edge_index=ring), 60, 1, "batch")) > 1
