@@ -17,7 +17,9 @@ PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")  # PyG rea
 def read_planetoid(files: list[Path]) -> Dataset:
     """Cora, Citeseer or Pubmed with the public split, by PyG's own reader of the format.
 
-    Some nodes of Citeseer stand in no raw file; they keep their place with zero features, no edges and class -1.
+    15 nodes of Citeseer have neither features nor a class in the raw files; they keep their place with zero features,
+    class -1 and their 16 edges. 124 nodes of Citeseer have an edge to themselves in the raw files. The official loaders
+    keep these edges, so that such a node counts itself twice in A + I; PyG's reader drops them.
 
     Args:
         files: the eight files. Seven are pickles, which can run code: each must be the known raw file of its name.

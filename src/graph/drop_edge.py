@@ -17,6 +17,10 @@ MODES = ("renormalize", "rescale")
 class DropEdge:
     """Drops each undirected edge, both directions together, with probability `p`; self-loops stay.
 
+    The authors' code keeps a fixed number of the stored entries, each direction of an edge by itself, which makes the
+    operator asymmetric; here the two directions go together, each edge by itself, so that the sample is again the graph
+    of undirected edges that the normalisation is meant for.
+
     The pattern keeps its shape and dropped entries become zeros, so an adjacency costs one vectorised pass and never
     a new sort.
 

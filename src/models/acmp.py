@@ -34,7 +34,8 @@ class ACMP(Flow):
 
     `form: released` has the force of the authors' code instead of the sum above:
     :math:`\sum_j (a_{ij} - \beta) x_j - x_i` over neighbours and i itself, a the column-normalised A + I (or attention,
-    0 for i itself). It lacks :math:`\beta d_i x_i`, so beta also damps. Their source term is not part of it.
+    0 for i itself). It lacks :math:`\beta d_i x_i`, so beta also damps. Their source term is not part of it. Their
+    attention is also over i itself; here it is over neighbours in both forms, as the sum of the paper's equation is.
 
     Args:
         settings: what every architecture is told.

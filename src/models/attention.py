@@ -37,7 +37,7 @@ class DotAttention(nn.Module):
     .. math:: a_{ij} = \frac{1}{H} \sum_h \mathrm{softmax}_{j \in N(i)}
         \frac{(W_Q^h x_i)^\top W_K^h x_j}{\sqrt{d_k}}
 
-    Neighbours alone: no self-loop, no dropped edge.
+    Neighbours alone: no self-loop, no dropped edge. (The released code of ACMP has self-loops among them.)
 
     Args:
         channels: f, of the states.

@@ -17,7 +17,8 @@ class FAGCN(NodeClassifier):
         a_{ij} = \tanh\big( g_l^\top [h_i^{(l-1)}, h_j^{(l-1)}] \big), \qquad \mathrm{logits} = h^{(L)} W_2 + b_2
 
     No self-loops; d counts neighbours. No weight matrix in a layer, only g. PyG's
-    `FAConv(add_self_loops=False)`. Dropout acts on X, on h(0) and before the last product.
+    `FAConv(add_self_loops=False)`. Dropout acts on X, on h(0) and before the last product. The authors' code has a bias
+    in the gate, which the paper's equation has not, and dropout of :math:`a_{ij}`; here edges are dropped by DropEdge.
 
     Args:
         settings: what every architecture is told.

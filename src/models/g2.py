@@ -20,6 +20,7 @@ class G2(NodeClassifier):
 
     Channel-wise: where neighbours have become alike :math:`\tau` is 0 and the state stays. The paper's exponent p is 2
     here: :math:`|a - b|^2` needs two sparse products and no message per edge. Dropout acts on X and before the decoder.
+    The convolutions of the authors' code have biases; as in the equation, and in `GCN`, these have none.
 
     Args:
         settings: what every architecture is told.

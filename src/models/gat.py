@@ -21,7 +21,9 @@ class GAT(NodeClassifier):
         \big( u_h^\top W^h x_i + v_h^\top W^h x_j \big)
 
     with slope 0.2; the heads stand side by side in hidden layers, the last layer has one head and no elu. PyG's
-    `GATConv`, without the paper's dropout on the weights: DropEdge (`p_drop`) is that. State 0 is X.
+    `GATConv`, without the paper's dropout on the weights :math:`a^h_{ij}`. DropEdge (`p_drop`) is another thing: it
+    takes both directions of an edge away, for all heads, and before the softmax, so that the weights that are left sum
+    to one again; the paper drops single weights after it, self-loops too, and enlarges the rest. State 0 is X.
 
     Args:
         settings: what every architecture is told.

@@ -30,7 +30,8 @@ def borf(
     part :math:`\pi(p, q) d(p, q)` of the transport cost is largest, until `added` are; then the `removed` edges of
     largest curvature go. Edges of equal curvature come in random order. The authors' code takes the largest part even
     if p and q are joined, and then adds nothing; here an edge gives the next part, or the turn, so that every batch is
-    full. Where nothing is to be moved between nodes that are not joined, as on a path, nothing can be added.
+    full. It also adds a pair in one direction alone; here an edge has both, so that P stays symmetric. Where nothing is
+    to be moved between nodes that are not joined, as on a path, nothing can be added.
 
     After the first batch only edges are computed again that have an end next to a change. An edge takes a
     transportation problem of d_u x d_v: some milliseconds, so that a graph of 5,000 edges takes seconds and one of a

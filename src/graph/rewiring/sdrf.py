@@ -37,6 +37,10 @@ def sdrf(
     The improvements x are found in closed form and the curvature of only those edges is computed again that a change
     can reach: a step takes O(d_i d_j) time and memory, and some d^2 for each of the edges near the new one, d a degree.
 
+    The 4-cycles are those of the paper's definition (`balanced_forman`). The authors' code counts every neighbour of i
+    or j that the other does not share, whether or not it lies on a 4-cycle, because the way over the edge i-j itself
+    counts as one: it adds other edges.
+
     Args:
         edge_index: (2, m), both directions of every undirected edge, sorted, no loops.
         num_nodes: n.
