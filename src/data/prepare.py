@@ -24,7 +24,7 @@ from src.data.mapped import keep_mapped, save_mapped
 from src.data.own import reading
 from src.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
 from src.errors import DamagedError, UserError
-from src.files import cached, lock_of, md5, write_json
+from src.files import atomic_write, cached, lock_of, md5, write_json
 from src.graph.bottleneck import bottleneck_statistics
 from src.graph.statistics import DIGITS, graph_statistics, topology
 from src.settings import plain
@@ -85,12 +85,12 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
         statistics = dict(graph_statistics(dataset.x, dataset.edge_index, dataset.y))
         edge_index = dataset.edge_index
     statistics |= bottleneck_statistics(edge_index, dataset.num_nodes)
-    with lock_of(path):  # a run that starts now waits
+    with lock_of(path), atomic_write(path.with_suffix(".json")) as part:  # a run that starts now waits
+        write_json(part, statistics, DIGITS)  # first, so that a full disk leaves both files as they were
         if config.get("mapped"):
             save_mapped(dataset, path, fingerprint)
         else:
             dataset.save(path, fingerprint)
-        write_json(path.with_suffix(".json"), statistics, DIGITS)
     return path
 
 

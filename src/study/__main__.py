@@ -105,7 +105,7 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
     choice = choice if not changed else f"{choice}-custom" if named else "custom"
     check_limits(config, STUDY_KNOBS)
     check_replicas(config.replicas)
-    if changed and config.name and (CONF / "study" / f"{config.name}.yaml").is_file():
+    if changed and config.name in {path.stem for path in (CONF / "study").glob("*.yaml")}:
         raise UserError(f"name={config.name} is that of conf/study/{config.name}.yaml: give a changed grid another")
     config.name = config.name or choice
     if not re.fullmatch(r"\w[\w.+-]*", config.name):  # it names a folder and is part of MLflow's filters

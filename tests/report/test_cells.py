@@ -53,6 +53,10 @@ def test_where_it_was_recorded_is_not_shown_around(recorded: Store, report: Repo
     assert not report.cells["typed"].str.contains("tracking|sqlite").any()
     before = "depth=2 measures=['dirichlet_energy', 'max_abs'] model.alpha=0.2 progress=False"
     assert _experiment({"command_line": before}) == "depth=2 model.alpha=0.2"
+    artifacts = "depth=2 tracking.artifacts=['config', 'figures']"
+    assert _experiment({"command_line": artifacts}) == "depth=2"
+    assert _experiment({"overrides": '["depth=2", "tracking.artifacts=[config,figures]"]'}) == "depth=2"
+    assert _experiment({"overrides": '["dataset.path=/a b/\'c"]'}) == "'dataset.path=/a b/'\"'\"'c'"
 
 
 def test_scores_are_of_a_training_that_ran(report: Report) -> None:

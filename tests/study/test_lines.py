@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from scipy import stats
 
 from src.data.prepare import load
 from src.errors import UserError
+from src.report.cells import read_report
 from src.study.lines import GRID, by_depth, lines_of
 from src.study.plan import make_plan
 from src.tracking.search import PARENT, Recorded
@@ -136,6 +138,30 @@ def test_a_line_that_left_the_study_leaves_the_records(study: Study) -> None:
     assert study.run(study.cells("seed=0", lines=ONE))
     assert set(study.parents()) == {"GCN"}
     assert len(study.finished()) == 4  # its cells stay
+
+
+def test_a_study_that_lost_its_lists_of_cells_writes_them_again(study: Study, tmp_path: Path) -> None:
+    assert study.run(study.cells("seed=0", "depth=2", lines=ONE))
+    parent, runs = study.parents()["GCN"], set(study.finished())
+    shutil.rmtree(study.folder / "mlartifacts")
+    with pytest.raises(UserError, match=r"the report of small would lack lines: the list of cells of GCN on csbm"):
+        read_report(study.records, "small")
+    assert study.run(study.cells("seed=0", "depth=2"))  # with one line more
+    assert study.parents()["GCN"] == parent
+    assert runs < set(study.finished())
+    assert set(read_report(study.records, "small").cells["line"]) == {"GCN", "GCNII"}
+
+
+def test_labels_of_any_length_and_kind_are_written(study: Study) -> None:
+    paths = [f"GCN /data/{'x' * 240}/{name}.npz" for name in "ab"]
+    labels = [*paths, "y" * 300, "../../z", "a\x1b[31m"]
+    lines = {label: f"model=gcn lr=0.0{k + 1}" for k, label in enumerate(labels)}
+    cells = study.cells("seed=0", "depth=2", "epochs=1", lines=lines)
+    assert study.run(cells)
+    files = [line.file("small") for line in lines_of(cells)]
+    assert len(set(files)) == len(labels)
+    assert all(path.is_file() and path.parent == study.folder / "results" / "small" / "lines" for path in files)
+    assert list(read_report(study.records, "small").cells["line"]) == labels
 
 
 def test_another_study_shares_the_cells_not_the_parents(study: Study) -> None:

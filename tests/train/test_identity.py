@@ -1,6 +1,7 @@
 """Names, folders and tags of runs."""
 
 import inspect
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from src.errors import UserError
 from src.settings import compose_settings
 from src.train import identity
 from src.train.fit import make_fit
-from src.train.identity import COMPUTING, checkpoint_folder, resumable, run_name, tags
+from src.train.identity import COMPUTING, checkpoint_folder, overrides_of, resumable, run_name, tags
 from src.train.member import Member
 from src.train.prepared import prepare
 from src.train.replicas import run_replicas
@@ -51,6 +52,42 @@ def test_tags() -> None:
     assert (found["rewiring"], found["command_line"]) == ("random", "rewiring.num_edges=7 rewiring=random")
     found = tags(compose_settings(["loader=cluster"]), {"loader": "command line"})
     assert (found["loader"], found["command_line"]) == ("cluster", "loader=cluster")
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a" * 300, "a\nb", ".."])
+def test_a_dataset_of_any_name_has_its_run_folder_below_the_checkpoints(name: str, tmp_path: Path) -> None:
+    settings = compose_settings(["dataset=csbm"])
+    settings["dataset"]["name"] = name
+    folder = checkpoint_folder(settings, tmp_path)
+    assert folder.parent == tmp_path and ".." not in folder.parts
+    (folder / "last.ckpt.part").parent.mkdir()
+
+
+def test_what_was_typed_is_read_back_as_a_list() -> None:
+    typed = ["tracking.artifacts=[config,figures]", "measures=[dirichlet_energy,max_abs]", "lr=0.02"]
+    long = f"dataset.path=/data/a b='c' d=1/{'x' * 12000}.npz"
+    settings = compose_settings([*typed, "dataset=npz", "dataset.path=x"])
+    settings["dataset"]["path"] = long.partition("=")[2]
+    origin = dict.fromkeys(["tracking.artifacts", "measures", "lr", "dataset.path"], "command line")
+    found = tags(settings, origin)
+    assert overrides_of(found) == sorted([*typed, long])
+    assert all(len(found[key]) <= 8000 for key in found if key.startswith("overrides"))
+    assert shlex.split(found["command_line"]) == sorted([*typed, long])
+
+
+@pytest.mark.parametrize(
+    ("command_line", "typed"),
+    [
+        ("none", []),
+        ("lr=0.02", ["lr=0.02"]),
+        (
+            "depth=2 measures=['dirichlet_energy', 'max_abs'] tracking.artifacts=['config', 'figures']",
+            ["depth=2", "measures=['dirichlet_energy', 'max_abs']", "tracking.artifacts=['config', 'figures']"],
+        ),
+    ],
+)
+def test_runs_from_before_the_list_are_read(command_line: str, typed: list[str]) -> None:
+    assert overrides_of({"command_line": command_line}) == typed
 
 
 def _repository(folder: Path) -> str:
