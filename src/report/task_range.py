@@ -6,7 +6,7 @@ away in each, and depth grows with it.
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -45,7 +45,8 @@ def range_tables(report: Report) -> str:
                 f"## {for_markdown(task)}: {name} accuracy in % by size",
                 markdown_table(size_rows(cells, column, known)),
             ]
-        sources = dict.fromkeys(entry["source"] for entry in known if entry["model"] in set(cells["model"]))
+        lines = [group for _, group in cells.groupby("line", sort=False)]
+        sources = dict.fromkeys(entry["source"] for entry in known if any(_matches(entry, line) for line in lines))
         parts += [
             f"- [{s}]: {published['sources'][s]['title']}; {published['sources'][s]['protocol']}." for s in sources
         ]
@@ -66,13 +67,19 @@ def size_rows(cells: pd.DataFrame, column: str, published: list[dict[str, Any]])
     for line, group in cells.groupby("line", sort=False):
         values = [in_percent(over_runs(by_run(group[group["size"] == size], column))) for size in sizes]
         rows.append([for_markdown(str(line)), *values])
-        own = group["rewiring"].iloc[0] if "rewiring" in group else "none"
         for entry in published:
-            if (entry["model"], entry["rewiring"]) == (group["model"].iloc[0], own) and column in entry:
+            if column in entry and _matches(entry, group):
                 quoted = [str(entry[column].get(int(size), "-")) for size in sizes]
                 rows.append([f"*published* [{entry['source']}]", *quoted])
     chance = cells.groupby("size")["chance"].median()
     return [*rows, ["guessing", *(f"{100 * chance[size]:.1f}" for size in sizes)]]
+
+
+def _matches(entry: Mapping[str, Any], line: pd.DataFrame) -> bool:
+    """Whether a line is the published network: same model and rewiring, and typed what makes it that network."""
+    first = line.iloc[0]
+    same = (entry["model"], entry["rewiring"]) == (first["model"], first.get("rewiring", "none"))
+    return same and entry["typed"] in str(first["typed"]).split()
 
 
 def gain_rows(cells: pd.DataFrame) -> Rows:
