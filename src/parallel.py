@@ -4,16 +4,13 @@ Processes hear Ctrl-C only while they are at a task, and end with the process th
 """
 
 import contextlib
-import importlib
-import logging
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -237,50 +234,3 @@ def local(jobs: int | None) -> Workers:
     cores = int(joblib.cpu_count())
     count = jobs or cores
     return Workers(count, max(1, cores // count))
-
-
-def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
-    """The workers of the Dask cluster at this address.
-
-    Args:
-        stores: setting -> its file or address, that every worker has to reach.
-
-    Raises:
-        UserError: no scheduler answers, it has no workers, they have several threads, do not find the program or cannot
-            reach a store.
-    """
-    if not scheduler:
-        raise UserError("backend=dask needs the address of a scheduler: scheduler=tcp://HOST:8786")
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise UserError("backend=dask needs a package that is not installed: pip install -e '.[cluster]'") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what ends a task is said here, in one sentence
-    try:
-        client = Client(scheduler, timeout=10)
-    except (OSError, ValueError) as error:
-        raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from None
-    threads = client.nthreads()
-    hosts = set(client.run(socket.gethostname).values())
-    here = [key for key, store in stores.items() if store.startswith("sqlite") or "://" not in store]
-
-    def finds_program() -> bool:  # nested: sent as code, not by a name that is not found there
-        try:
-            importlib.import_module("src.parallel")
-        except ImportError:
-            return False
-        return True
-
-    problem = ""
-    if not threads:
-        problem = f"the Dask scheduler {scheduler} has no workers: start some, `dask worker {scheduler}`"
-    elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
-        problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
-    elif not (client.run_on_scheduler(finds_program) and all(client.run(finds_program).values())):
-        problem = "Dask does not find the program: start `PYTHONPATH=. dask scheduler` and its workers in this folder"
-    elif here and hosts - {socket.gethostname()}:
-        problem = f"Dask workers on other machines cannot reach {here[0]}={stores[here[0]]}: give a server's address"
-    if problem:
-        client.close()
-        raise UserError(problem)
-    return Workers(len(threads), 1, client)

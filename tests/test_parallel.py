@@ -5,15 +5,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from src.errors import UserError
-from src.parallel import Stop, Workers, connect, execute, local
+from src.parallel import Stop, Workers, execute, local
 from src.train import signals
 
 
@@ -162,86 +160,3 @@ def test_a_stop_of_this_process_alone_interrupts_the_tasks_at_work(number: int, 
         done = list(execute(range(4), wait_long, local(jobs), stop))
     assert [(one.task, one.outcome) for one in done] == [(task, "interrupted") for task in range(jobs)]
     assert stop.requested
-
-
-def test_dask_needs_a_scheduler() -> None:
-    with pytest.raises(UserError, match=r"^backend=dask needs the address of a scheduler: scheduler=tcp://"):
-        connect(None, {})
-
-
-def test_dask_with_nothing_listening() -> None:
-    with pytest.raises(UserError, match=r"^no Dask scheduler answers at tcp://127\.0\.0\.1:9: ") as error:
-        connect("tcp://127.0.0.1:9", {})
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("workers", "sentence"), [(0, "has no workers: start some"), (1, "must have one thread: start it with")]
-)
-def test_dask_workers_that_cannot_be_used(workers: int, sentence: str) -> None:
-    from distributed import LocalCluster
-
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster,
-        pytest.raises(UserError, match=sentence),
-    ):
-        connect(cluster.scheduler_address, {})
-
-
-def test_dask_has_to_find_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed import Client, LocalCluster
-
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
-        with monkeypatch.context() as elsewhere:
-            elsewhere.setattr("importlib.import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
-            with pytest.raises(UserError, match=r"^Dask does not find the program: start `PYTHONPATH=\. dask"):
-                connect(cluster.scheduler_address, {})
-        connect(cluster.scheduler_address, {})
-        Client.current().close()
-
-
-def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed import Client, LocalCluster
-
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
-        address = cluster.scheduler_address
-        monkeypatch.setattr(Client, "run", lambda *_: {"a": "another machine"})
-        with pytest.raises(
-            UserError, match=r"on other machines cannot reach tracking\.uri=sqlite:///a\.db: give a server"
-        ):
-            connect(address, {"tracking.uri": "sqlite:///a.db"})
-        assert connect(address, {"tracking.uri": "http://there:5000"}).count == 1
-        Client.current().close()
-
-
-def test_the_task_that_kills_dask_workers_has_failed_and_no_other() -> None:
-    """A stand-in for the cluster: a real one takes seconds to start each worker anew."""
-    from distributed import KilledWorker
-
-    class Cluster(Executor):
-        def submit(self, call: Any, work: Any, task: Any, *more: Any) -> "Future[Any]":  # type: ignore[override]
-            future: Future[Any] = Future()
-            if task == 2:
-                future.set_exception(KilledWorker("task", SimpleNamespace(address="tcp://there"), 3))
-            else:
-                future.set_result(call(work, task, *more))
-            return future
-
-    workers = Workers(2, 1, SimpleNamespace(get_executor=lambda pure: Cluster()))
-    done = {one.task: one for one in execute(range(5), square, workers, Stop(""))}
-    assert {number for number, one in done.items() if one.outcome == "finished"} == {0, 1, 3, 4}
-    assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "each worker that did it was killed")
-
-
-def test_a_dask_scheduler_that_goes_away_ends_in_one_sentence() -> None:
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
-        workers = connect(cluster.scheduler_address, {})
-        assert workers.stopping("tasks end").startswith("the cluster finishes")
-        assert local(1).stopping("tasks end") == "tasks end"
-        done = execute(range(2), wait_a_moment, workers, Stop(""))
-        threading.Timer(1.0, cluster.close).start()
-        with pytest.raises(UserError, match=r"^the Dask cluster failed \(.*\): start the same command again$"):
-            list(done)
-        workers.client.close()

@@ -8,8 +8,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from src.dask_cluster import connect
 from src.errors import UserError
-from src.parallel import Stop, Workers, connect, execute, local
+from src.parallel import Stop, Workers, execute, local
 from src.study.estimate import estimate
 from src.study.grid import Cell
 from src.study.groups import group

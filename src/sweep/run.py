@@ -12,10 +12,11 @@ from optuna.trial import TrialState
 
 from src.address import STORAGE, recordable
 from src.config import ROOT
+from src.dask_cluster import connect
 from src.data.prepare import load
 from src.data.rewire import rewire
 from src.errors import UserError
-from src.parallel import Stop, Workers, connect, execute, local
+from src.parallel import Stop, Workers, execute, local
 from src.sweep.confirm import confirm
 from src.sweep.figures import figures, importances
 from src.sweep.search import Search

@@ -187,7 +187,7 @@ def test_dask_alone(study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     more = [*CSBM, "model=gcn", "depth=2", "seed=0", "epochs=3", f"tracking.uri={study.uri}"]
     assert called(monkeypatch, *more, "backend=dask") == 1
     *_, line = capsys.readouterr().err.splitlines()
-    assert line == "error: backend=dask needs the address of a scheduler: scheduler=tcp://HOST:8786"
+    assert line == "error: backend=dask needs the address of a scheduler: scheduler=tcp://127.0.0.1:8786"
 
 
 def test_wrong_input_of_the_process() -> None:

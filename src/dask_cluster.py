@@ -1,0 +1,91 @@
+"""The workers of a Dask cluster, checked before anything is sent to them. Imports nothing heavy."""
+
+import importlib
+import ipaddress
+import logging
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from src.errors import UserError
+from src.parallel import Workers
+
+
+def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
+    """The workers of the Dask cluster at this address: on this machine alone, or encrypted.
+
+    Whoever reaches a scheduler or a worker that asks for no certificate can run code there. Certificates are Dask's own
+    settings, below `distributed.comm.tls`.
+
+    Args:
+        stores: setting -> its file or address, that every worker has to reach.
+
+    Raises:
+        UserError: no scheduler answers, it or a worker is open to a network, it has no workers, they have several
+            threads, do not find the program or cannot reach a store.
+    """
+    if not scheduler:
+        raise UserError("backend=dask needs the address of a scheduler: scheduler=tcp://127.0.0.1:8786")
+    if not _is_private(scheduler):
+        raise UserError(
+            f"scheduler={scheduler} is another machine without encryption, where anyone on the network can run code:"
+            " use tls://HOST:8786 and certificates, as docs/scaling.md shows"
+        )
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise UserError("backend=dask needs a package that is not installed: pip install -e '.[cluster]'") from None
+    for name in ("distributed", "distributed.client"):  # each has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what ends a task is said here, in one sentence
+    try:
+        client = Client(scheduler, timeout=10)
+    except (TypeError, RuntimeError) as error:  # Dask's own: a certificate is missing, or tcp:// where one is required
+        raise UserError(
+            f"scheduler={scheduler} needs tls:// and certificates, as docs/scaling.md shows: {error}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from None
+    threads = client.nthreads()
+    info = client.scheduler_info(n_workers=-1)
+    processes = [info["address"], *info["workers"], *(worker["nanny"] for worker in info["workers"].values())]
+    opened = [address for address in processes if address and not _is_private(address)]
+    hosts = set(client.run(socket.gethostname).values())
+    here = [key for key, store in stores.items() if store.startswith("sqlite") or "://" not in store]
+
+    def finds_program() -> bool:  # nested: sent as code, not by a name that is not found there
+        try:
+            importlib.import_module("src.dask_cluster")
+        except ImportError:
+            return False
+        return True
+
+    problem = ""
+    if opened:
+        problem = (
+            f"the Dask process at {opened[0]} is open to the network without encryption: start scheduler and workers"
+            " with --host 127.0.0.1, or with certificates, as docs/scaling.md shows"
+        )
+    elif not threads:
+        problem = f"the Dask scheduler {scheduler} has no workers: start some, `dask worker {scheduler}`"
+    elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
+        problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
+    elif not (client.run_on_scheduler(finds_program) and all(client.run(finds_program).values())):
+        problem = "Dask does not find the program: start `PYTHONPATH=. dask scheduler` and its workers in this folder"
+    elif here and hosts - {socket.gethostname()}:
+        problem = f"Dask workers on other machines cannot reach {here[0]}={stores[here[0]]}: give a server's address"
+    if problem:
+        client.close()
+        raise UserError(problem)
+    return Workers(len(threads), 1, client)
+
+
+def _is_private(address: str) -> bool:
+    """Whether a Dask address is encrypted, or reached from this machine alone."""
+    protocol, _, rest = address.rpartition("://")
+    host = urlsplit(f"//{rest}").hostname or ""
+    if protocol in ("tls", "inproc") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
