@@ -19,14 +19,15 @@ from src.errors import UserError
 from src.parallel import Stop, Workers, execute, local
 from src.sweep.confirm import confirm
 from src.sweep.figures import figures, importances
+from src.sweep.prune import make_pruner
 from src.sweep.search import Search
 from src.sweep.space import Value, grid
 from src.sweep.storage import (
+    FIXED,
     REASON,
     RUN,
     Owner,
     ask,
-    counts,
     ended,
     enqueue,
     open_storage,
@@ -36,7 +37,7 @@ from src.sweep.storage import (
     release,
 )
 from src.sweep.summary import Board, summary
-from src.sweep.trial import Task, make_pruner, tell_failed, work
+from src.sweep.trial import Task, tell_failed, work
 from src.text import file_name
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
@@ -44,6 +45,12 @@ from src.tracking.ui import how_to_see
 from src.train.build import build_model
 from src.train.fit import quiet_libraries
 from src.train.identity import CHECKPOINTS
+
+LEARNING = ("tpe", "gp")  # samplers that draw the next values from the results so far
+AT_ONCE = (
+    "{count} trials run at the same time, and which ends first decides what the next one tries and which are pruned:"
+    " the same command may search differently another time; with one worker (jobs=1) it does not"
+)
 
 
 def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
@@ -68,6 +75,8 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     study = open_study(open_storage(address), name, search.directions, content, pruner)
     stores = {"tracking.uri": records.uri, "storage": address}
     workers = connect(config.scheduler, stores) if config.backend == "dask" else local(config.jobs)
+    if workers.count > 1 and (config.sampler in LEARNING or config.pruner != "none"):
+        print(AT_ONCE.format(count=workers.count))
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     with owning(study, CHECKPOINTS) as owner:
         trials = _prepare(study, search, config, owner, records)
@@ -89,7 +98,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
         raise KeyboardInterrupt(f"interrupted after {len(ended(study))} of {trials} trials: the same command goes on")
     if trouble:
         raise UserError(f"{trouble}; {len(ended(study))} of {trials} trials are done, the same command goes on")
-    elsewhere = sum(map(counts, study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))))
+    elsewhere = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
     if elsewhere:
         print(f"{elsewhere} trials are at work elsewhere: the command that ends last tests the best")
         return True
@@ -116,12 +125,8 @@ def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Own
         every = grid(search.knobs)
         trials = min(trials, len(every))
         first += [params for params in every if params != search.start]
-    with owner.turn:  # all of them at the first start; later what was lost when that, or a giving back, was killed
-        known = [
-            trial.system_attrs.get("fixed_params", trial.params)
-            for trial in study.get_trials(deepcopy=False)
-            if counts(trial)
-        ]
+    with owner.turn:  # all of them at the first start; later what was lost when that was killed
+        known = [trial.system_attrs.get(FIXED, trial.params) for trial in study.get_trials(deepcopy=False)]
         for params in first:
             if params not in known:
                 enqueue(study, params)
@@ -129,17 +134,13 @@ def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Own
 
 
 def _close_abandoned(study: optuna.Study, records: Records) -> None:
-    """Runs that count as running though their trials have ended are of processes that were killed."""
-    over = {str(trial.number) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
+    """Close runs that count as running though nobody is at their trials: their processes were killed."""
+    at_work = {str(trial.number) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     running = f"attributes.status = 'RUNNING' and tags.kind = 'trial' and tags.sweep = '{study.study_name}'"
     for run in records.runs(running):
-        if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags["trial"] in over:
+        if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags["trial"] not in at_work:
             with contextlib.suppress(UserError):  # its own command was faster
                 records.close(run.run_id, "interrupted")
-    back = {str(trial.number) for trial in study.get_trials(deepcopy=False) if not counts(trial)}
-    for run in records.runs(f"tags.outcome = 'finished' and tags.sweep = '{study.study_name}'"):
-        if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags.get("trial") in back:
-            records.tag(run.run_id, "outcome", "interrupted")  # killed between its record and its trial's end
 
 
 def _parent(study: optuna.Study, records: Records, search: Search, config: DictConfig) -> TrackedRun:
@@ -190,8 +191,8 @@ def _run_trials(
                 study.tell(trial.number, state=TrialState.PRUNED if len(search.objectives) == 1 else TrialState.FAIL)
                 continue
             yield Task(
-                address, study.study_name, config.pruner, trial.number, trial._trial_id, tuple(search.objectives),
-                params, settings, tracked.run_id,
+                address, study.study_name, config.pruner, trial.number, trial._trial_id, owner.address,
+                tuple(search.objectives), params, settings, tracked.run_id,
             )  # fmt: skip
 
     trouble: list[str] = []
@@ -200,7 +201,7 @@ def _run_trials(
         Board(study, search, trials, workers.count) as board,
     ):
         for done in execute(tasks(), work, workers, stop):
-            if done.outcome == "failed" and not tell_failed(study, done.task.trial_id, done.sentence):
+            if done.outcome == "failed" and not tell_failed(study, done.task, done.sentence):
                 trouble.append(done.sentence)
             board.show(done)
     return stop.requested, trouble[0] if trouble else ""

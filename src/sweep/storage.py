@@ -1,7 +1,8 @@
 """Where a sweep's trials are kept: a journal file or a database, shared by any number of processes.
 
-A trial belongs to the command that asked for it. One whose command was killed is given back: it counts no longer, and
-its settings wait, with the trainings that it had finished, for whoever asks next.
+A trial belongs to the command that asked for it. One whose command was interrupted or killed waits again, under its
+own number and with its values, reports and finished trainings, and is the first that is asked for: numbers, seeds and
+what samplers and pruners see do not depend on interruptions.
 """
 
 import logging
@@ -34,7 +35,8 @@ ALIVE_SECONDS, DEAD_SECONDS = 30.0, 300.0  # between signs of life, and without 
 UNOWNED_SECONDS = 10.0  # between asking for a trial and saying whose it is, on a slow network
 CREATE_TRIES, CREATE_SECONDS = 20, 0.2  # while another command makes the tables
 FIRST = b'{"op_code":'  # of a journal
-OWNER, GIVEN_BACK, REASON, POINT, RUN = "owner", "given_back", "reason", "training", "run_id"
+OWNER, REASON, POINT, PRUNED, RUN = "owner", "reason", "training", "pruned", "run_id"
+FIXED = "fixed_params"  # Optuna's own name for values that are given, which `enqueue_trial` writes too
 
 
 class _Lock:
@@ -147,14 +149,9 @@ def distribution(knob: Knob) -> BaseDistribution:
     return FloatDistribution(knob.low, knob.high, log=knob.log)
 
 
-def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of those that were asked for; one that was given back is not."""
-    return GIVEN_BACK not in trial.user_attrs
-
-
 def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that count and have come to an end, whichever."""
-    return [trial for trial in study.get_trials(deepcopy=False) if counts(trial) and trial.state.is_finished()]
+    """The trials that have come to an end, whichever."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
 
 
 def ask(
@@ -166,42 +163,59 @@ def ask(
         sampler: number of a trial -> Optuna's sampler: no two trials draw the same numbers, whoever asks for them.
     """
     recover(study, owner)
-    if sum(map(counts, study.get_trials(deepcopy=False, states=_STARTED))) >= trials:
+    if len(study.get_trials(deepcopy=False, states=_STARTED)) >= trials:
         return None
     with owner.turn:
         trial = study.ask()
         trial.set_user_attr(OWNER, owner.address)
-    before = [one for one in study.get_trials(deepcopy=False) if one.number < trial.number and counts(one)]
-    if len(before) >= trials:  # another machine asked for the last one at the same moment
-        _give_up(study, trial.number, trial._trial_id, "was not needed")
+    if trial.number >= trials:  # another machine asked for the last one at the same moment
+        give_back(study, trial._trial_id, owner.address)
         return None
     study.sampler = sampler(trial.number)
-    for key, knob in space.items():
-        trial._suggest(key, distribution(knob))
-    return trial
+    return _with_values(study, trial, {key: distribution(knob) for key, knob in space.items()})
 
 
 _STARTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
-def enqueue(study: optuna.Study, params: Mapping[str, Any], attributes: Mapping[str, Any] | None = None) -> None:
+def _with_values(study: optuna.Study, trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> optuna.Trial:
+    """Draw the values of a trial that has none; all are stored in one step, so a kill does not leave half of them."""
+    frozen, sampler = study._storage.get_trial(trial._trial_id), study.sampler
+    if FIXED not in frozen.system_attrs:
+        drawn = sampler.sample_relative(study, frozen, sampler.infer_relative_search_space(study, frozen))
+        for key in space:
+            if key not in drawn:
+                drawn[key] = sampler.sample_independent(study, frozen, key, space[key])
+        study._storage.set_trial_system_attr(trial._trial_id, FIXED, drawn)
+    trial = optuna.Trial(study, trial._trial_id)
+    for key, kind in space.items():
+        trial._suggest(key, kind)
+    return trial
+
+
+def enqueue(study: optuna.Study, params: Mapping[str, Any]) -> None:
     """Let these values be those of a trial to come."""
-    study.enqueue_trial(dict(params), user_attrs=dict(attributes or {}))
+    study.enqueue_trial(dict(params))
 
 
-def give_back(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
-    """End a trial that nobody is at any more; its values wait for whoever asks next, with the trainings it finished."""
-    if _give_up(study, trial.number, trial._trial_id, reason):
-        done = {key: value for key, value in trial.user_attrs.items() if key.startswith(POINT)}
-        enqueue(study, trial.system_attrs.get("fixed_params", {}) | trial.params, done)
+def is_owned(trial: FrozenTrial, owner: Mapping[str, str] | None) -> bool:
+    """Whether a trial is at work, and belongs to the command of this address."""
+    return trial.state == TrialState.RUNNING and trial.user_attrs.get(OWNER) == owner
 
 
-def _give_up(study: optuna.Study, number: int, trial_id: int, reason: str) -> bool:
-    """Returns whether it was this process that ended the trial."""
+def give_back(study: optuna.Study, trial_id: int, owner: Mapping[str, str] | None) -> bool:
+    """Let a trial wait for whoever asks next; returns False if it is not this owner's any more.
+
+    Args:
+        owner: address of the command that it belongs to.
+    """
+    storage = study._storage
+    if not is_owned(storage.get_trial(trial_id), owner):
+        return False
     try:
-        study._storage.set_trial_user_attr(trial_id, GIVEN_BACK, reason)
-        study.tell(number, state=TrialState.FAIL)
-    except (UpdateFinishedTrialError, ValueError):
+        storage.set_trial_user_attr(trial_id, OWNER, None)  # first: whoever asks for it says at once that it is theirs
+        storage.set_trial_state_values(trial_id, TrialState.WAITING)
+    except UpdateFinishedTrialError:
         return False
     return True
 
@@ -212,15 +226,14 @@ def recover(study: optuna.Study, owner: "Owner") -> list[FrozenTrial]:
         running = study.get_trials(states=(TrialState.RUNNING,))
         dead = [trial for trial in running if not _is_alive(study, trial)]
         for trial in dead:
-            give_back(study, trial, "was killed")
+            give_back(study, trial._trial_id, trial.user_attrs.get(OWNER))
     return dead
 
 
 def release(study: optuna.Study, owner: "Owner") -> None:
     """Give back what this command still owns at its end: a process that was stopped before it had begun."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if trial.user_attrs.get(OWNER) == owner.address:
-            give_back(study, trial, "was interrupted")
+        give_back(study, trial._trial_id, owner.address)
 
 
 def _is_alive(study: optuna.Study, trial: FrozenTrial) -> bool:

@@ -16,7 +16,7 @@ from src.parallel import Ended
 from src.statistics import Summary, paired
 from src.study.summary import duration
 from src.sweep.search import Search
-from src.sweep.storage import POINT, REASON, counts, ended
+from src.sweep.storage import POINT, REASON, ended
 from src.sweep.trial import Task
 from src.text import printable
 
@@ -148,4 +148,4 @@ def _pruned(trial: FrozenTrial) -> bool:
 
 
 def _failed(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.FAIL and counts(trial)
+    return trial.state == TrialState.FAIL

@@ -1,6 +1,5 @@
 """One trial: the trainings of one setting, pruned where it falls behind. The test set is never read."""
 
-import copy
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,29 +9,25 @@ from statistics import fmean
 from typing import Any
 
 import optuna
-import pytorch_lightning as pl
 import torch
 import yaml
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
-from pytorch_lightning.callbacks import Callback
 
 from src.data.prepare import load
 from src.data.rewire import rewire
 from src.errors import UserError
 from src.measures.layers import layer_measures
 from src.settings import flatten
-from src.sweep.storage import POINT, REASON, RUN, counts, give_back, open_storage
+from src.sweep.prune import Judge, Watch, make_pruner
+from src.sweep.storage import POINT, REASON, RUN, give_back, is_owned, open_storage
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT, Records
 from src.train.build import build_model
 from src.train.device import on_what_is_here
-from src.train.fit import Fit, make_fit, quiet_libraries
+from src.train.fit import make_fit, quiet_libraries
 from src.train.memory import decide_memory
 from src.train.signals import holding
-
-REPORT_EVERY = 20  # epochs: looking at the other trials costs some milliseconds
-STARTUP_TRIALS, WARMUP_EPOCHS = 8, 60  # of the median pruner: what falls behind that early may still win
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,7 @@ class Task:
         storage, study: where it is kept.
         pruner: name in conf/sweep.yaml.
         number, trial_id: of the trial, Optuna's own.
+        owner: address of the command that it belongs to.
         objectives: what is asked of each training.
         params: values of the knobs.
         settings: of each of its trainings.
@@ -54,20 +50,11 @@ class Task:
     pruner: str
     number: int
     trial_id: int
+    owner: dict[str, str] | None
     objectives: tuple[str, ...]
     params: dict[str, Any]
     settings: list[dict[str, Any]]
     parent: str
-
-
-class _LatestMedian(optuna.pruners.MedianPruner):
-    """Optuna's pruner compares a trial's best report ever; of running means the latest says how it stands."""
-
-    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
-        latest = copy.copy(trial)
-        step = trial.last_step
-        latest.intermediate_values = {} if step is None else {step: trial.intermediate_values[step]}
-        return super().prune(study, latest)
 
 
 class _EndingError(Exception):
@@ -84,13 +71,8 @@ class _EndingError(Exception):
         self.outcome = outcome
 
 
-def make_pruner(name: str, epochs: int, trainings: int) -> optuna.pruners.BasePruner:
-    """Optuna's pruner of a name in conf/sweep.yaml, for trials of so many trainings."""
-    if name == "median":
-        return _LatestMedian(STARTUP_TRIALS, WARMUP_EPOCHS, n_min_trials=STARTUP_TRIALS // 2)
-    if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=WARMUP_EPOCHS, max_resource=(epochs + 1) * trainings)
-    return optuna.pruners.NopPruner()
+class _TakenOverError(Exception):
+    """Another machine held this trial's command for dead, and has the trial now."""
 
 
 def work(task: Task, threads: int) -> tuple[str, str]:
@@ -109,8 +91,13 @@ def work(task: Task, threads: int) -> tuple[str, str]:
     tracking = task.settings[0]["tracking"]
     own = f"tags.kind = 'trial' and tags.sweep = '{task.study}' and tags.trial = '{task.number}'"
     records = Records(tracking["uri"], tracking["experiment"])
-    for run in records.runs(own):  # of a process that was killed at this trial
-        if run.tags.get(PARENT) == task.parent:
+    begun = None  # the run of this trial's last start, which holds the curves of its finished trainings
+    for run in records.runs(own):
+        if run.tags.get(PARENT) != task.parent:
+            continue
+        if run.run_id == before.user_attrs.get(RUN):
+            begun = run.run_id
+        else:  # of a process that was killed before the trial knew its run
             records.delete(run.run_id)
     tags = {"kind": "trial", "sweep": task.study, "trial": str(task.number), PARENT: task.parent, "outcome": "running"}
     name = f"{task.study}: trial {task.number}"
@@ -118,11 +105,12 @@ def work(task: Task, threads: int) -> tuple[str, str]:
     tracked = None
     try:
         with holding():  # a run that was created is closed, whatever comes
-            tracked = TrackedRun(tracking["uri"], tracking["experiment"], name, flatten(task.settings[0]), tags)
+            tracked = TrackedRun(tracking["uri"], tracking["experiment"], name, flatten(task.settings[0]), tags, begun)
             trial.set_user_attr(RUN, tracked.run_id)
         if "config" in tracking["artifacts"]:
             tracked.text(yaml.safe_dump(task.settings, sort_keys=False), "config.yaml")
         outcome, sentence, values = _trainings(task, trial, tracked)
+        _check_owned(task, trial)
         for objective, value in zip(task.objectives, values, strict=False):
             tracked.log({f"mean/{objective}": value})
         tracked.tag({"reason": sentence})
@@ -130,9 +118,9 @@ def work(task: Task, threads: int) -> tuple[str, str]:
     except KeyboardInterrupt:
         if tracked:
             tracked.abandon("KILLED", "interrupted")
-        give_back(study, storage.get_trial(task.trial_id), "was interrupted")
+        give_back(study, task.trial_id, task.owner)
         raise
-    except UpdateFinishedTrialError:  # another machine held this one for dead
+    except (UpdateFinishedTrialError, _TakenOverError):
         if tracked:
             tracked.abandon("KILLED", "interrupted")
         return taken_over
@@ -140,9 +128,9 @@ def work(task: Task, threads: int) -> tuple[str, str]:
         if tracked:
             tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
         if isinstance(error, UserError | OSError):  # of the store or the disk, not of these settings
-            give_back(study, storage.get_trial(task.trial_id), str(error))
+            give_back(study, task.trial_id, task.owner)
         else:
-            tell_failed(study, task.trial_id, f"{type(error).__name__}: {error}")
+            tell_failed(study, task, f"{type(error).__name__}: {error}")
         raise
     try:
         if outcome == "finished":
@@ -172,40 +160,49 @@ def label(settings: Mapping[str, Any]) -> str:
     return f"split{place}-s{settings['seed']}"
 
 
-def tell_failed(study: optuna.Study, trial_id: int, reason: str) -> bool:
+def tell_failed(study: optuna.Study, task: Task, reason: str) -> bool:
     """Close a trial that a defect, or a killed process, has ended; returns False if it was given back instead."""
-    frozen = study._storage.get_trial(trial_id)
-    if frozen.state == TrialState.RUNNING:
-        study._storage.set_trial_user_attr(trial_id, REASON, reason)
+    frozen = study._storage.get_trial(task.trial_id)
+    if is_owned(frozen, task.owner):
+        study._storage.set_trial_user_attr(task.trial_id, REASON, reason)
         study.tell(frozen.number, state=TrialState.FAIL)
-    return counts(study._storage.get_trial(trial_id))
+        return True
+    return frozen.state.is_finished()
+
+
+def _check_owned(task: Task, trial: optuna.Trial) -> None:
+    if not is_owned(trial.storage.get_trial(task.trial_id), task.owner):
+        raise _TakenOverError
 
 
 def _trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tuple[str, str, list[float]]:
     """One training after the other; returns outcome, sentence and the means of the objectives."""
     found: list[Mapping[str, float]] = []
+    judge = Judge(trial)
     single = len(task.objectives) == 1  # Optuna prunes by one objective alone
     for k, settings in enumerate(task.settings):
+        training = f"training {k + 1} of {len(task.settings)}"
         scores = trial.user_attrs.get(f"{POINT} {k}")
         if scores is None:
-            watch = _Watch(trial, task, found, k) if single else None
+            before = [one[task.objectives[0]] for one in found]
+            watch = Watch(judge, task.objectives[0], before, k * (settings["epochs"] + 1), training) if single else None
             try:
                 scores = train(settings, task.objectives, tracked, label(settings), watch)
             except _EndingError as ending:
-                return ending.outcome, f"training {k + 1} of {len(task.settings)}, {ending}", []
+                return ending.outcome, f"{training}, {ending}" if ending.outcome != "pruned" else str(ending), []
+            _check_owned(task, trial)
             trial.set_user_attr(f"{POINT} {k}", scores)
         found.append(scores)
         if single and k + 1 < len(task.settings):
             value = fmean(one[task.objectives[0]] for one in found)
-            trial.report(value, (k + 1) * (settings["epochs"] + 1))
-            if trial.should_prune():
-                return "pruned", f"after training {k + 1} of {len(task.settings)} at {value:.4g}", []
+            if pruned := judge.prunes(value, (k + 1) * (settings["epochs"] + 1), f"after {training} at {value:.4g}"):
+                return "pruned", pruned, []
     values = [fmean(one[name] for one in found) for name in task.objectives]
     return "finished", _said(task.objectives, values), values
 
 
 def train(
-    settings: dict[str, Any], objectives: Sequence[str], tracked: TrackedRun, label: str, watch: "_Watch | None" = None
+    settings: dict[str, Any], objectives: Sequence[str], tracked: TrackedRun, label: str, watch: Watch | None = None
 ) -> dict[str, float]:
     """Train once; returns the scores of the selected epoch, on validation data, and what else is an objective.
 
@@ -248,35 +245,22 @@ def train(
 
 
 class _Curves:
-    """What the recorder of a training writes to: the trial's run, under the training's name."""
+    """What the recorder of a training writes to: the trial's run, under the training's name.
+
+    A training that was interrupted is done again from its start: the steps that the run holds already are not sent.
+    """
 
     def __init__(self, tracked: TrackedRun, label: str) -> None:
         self.tracked, self.label = tracked, label
         self.run_id, self.name = tracked.run_id, f"{tracked.name} {label}"
+        self._known: dict[str, int] = {}
 
     def last_step(self, metric: str) -> int:
         return -1  # each training is recorded from its start
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        self.tracked.log({f"{self.label}/{name}": value for name, value in metrics.items()}, step)
-
-
-class _Watch(Callback):
-    """Reports the mean of the trainings so far, with that of the best epoch of this one, and ends what is behind."""
-
-    def __init__(self, trial: optuna.Trial, task: Task, before: Sequence[Mapping[str, float]], k: int) -> None:
-        self.trial, self.objective = trial, task.objectives[0]
-        self.before = [one[self.objective] for one in before]
-        self.first = k * (task.settings[k]["epochs"] + 1)
-        self.behind = ""
-        self.fit: Fit
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        epoch = trainer.current_epoch + 1
-        if epoch % REPORT_EVERY or self.fit.best.diverged:
-            return
-        value = fmean([*self.before, self.fit.recorder.history[self.fit.best.epoch][self.objective]])
-        self.trial.report(value if math.isfinite(value) else math.nan, self.first + epoch)
-        if self.trial.should_prune():
-            self.behind = f"at epoch {epoch} at {value:.4g}"
-            trainer.should_stop = True
+        named = {f"{self.label}/{name}": value for name, value in metrics.items()}
+        if self.tracked.resumed:
+            for name in named.keys() - self._known.keys():
+                self._known[name] = self.tracked.last_step(name)
+        self.tracked.log({name: value for name, value in named.items() if step > self._known.get(name, -1)}, step)

@@ -18,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from src.data.prepare import load
+from src.sweep.prune import make_pruner
 from src.sweep.run import run_sweep
 from src.sweep.search import Search, make_search
 from src.sweep.space import read_space
-from src.sweep.storage import counts, distribution, open_storage, open_study
-from src.sweep.trial import Task, make_pruner
+from src.sweep.storage import OWNER, distribution, open_storage, open_study
+from src.sweep.trial import Task
 from src.tracking.search import Recorded, Records
 from tests.conftest import Start
 
@@ -88,17 +89,17 @@ class Sweep:
         """What a worker is handed for a trial of that study."""
         settings = [search.settings(trial.params, point) for point in search.points()]
         return Task(
-            self.journal, "small", pruner, trial.number, trial._trial_id, tuple(search.objectives), trial.params,
-            settings, "the parent",
+            self.journal, "small", pruner, trial.number, trial._trial_id, trial.user_attrs.get(OWNER),
+            tuple(search.objectives), trial.params, settings, "the parent",
         )  # fmt: skip
 
     def run(self, search: Search, **config: Any) -> bool:
         """The sweep `small`, its trials one after another in this process."""
         return run_sweep("small", search, options(**{"storage": self.journal} | config))
 
-    def trials(self, search: Search) -> list[FrozenTrial]:
-        """Those that count."""
-        return [trial for trial in self.study(search).get_trials() if counts(trial)]
+    def trials(self, search: Search, storage: str | None = None) -> list[FrozenTrial]:
+        """All of them, by number."""
+        return self.study(search, storage=storage).get_trials()
 
     def parent(self) -> Recorded:
         """The sweep's own run."""

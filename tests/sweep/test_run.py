@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from src.errors import UserError
 from src.sweep import run as module
 from src.sweep import trial as trials
+from src.sweep.prune import Judge
 from src.sweep.search import Search
 from src.sweep.storage import ask, enqueue, owning
 from src.tracking.search import PARENT
@@ -152,6 +153,78 @@ def test_ctrl_c_and_on(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(calls) == 7  # that of the given-back trial which was finished is not done again
     assert [trial.state for trial in sweep.trials(search)] == [TrialState.COMPLETE] * 3
     assert not sweep.records.runs("attributes.status = 'RUNNING'")
+
+
+INTERRUPTED = (2, 8, 13)  # of the reports of all trials
+Kept = list[tuple[int, TrialState, dict[str, Any], Any, dict[int, float]]]
+
+
+def kept(sweep: Sweep, search: Search, storage: str) -> Kept:
+    """Everything that samplers and pruners see of the trials of a sweep."""
+    return [
+        (trial.number, trial.state, trial.params, trial.values, trial.intermediate_values)
+        for trial in sweep.trials(search, storage)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "pruner", "where"),
+    [
+        ("tpe", "median", "before"),
+        ("tpe", "hyperband", "after"),
+        ("random", "median", "after"),
+        ("gp", "none", "before"),
+        ("grid", "median", "before"),
+    ],
+)
+def test_an_interrupted_sweep_is_the_uninterrupted_one(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, sampler: str, pruner: str, where: str
+) -> None:
+    """Trials, values, reports and ends are equal, wherever in a training or between two it is interrupted."""
+    monkeypatch.setattr("src.sweep.prune.REPORT_EVERY", 2)
+    monkeypatch.setattr("src.sweep.prune.WARMUP_EPOCHS", 4)
+    search = sweep.search("epochs=6", seeds=2, knobs=GRID if sampler == "grid" else None)
+
+    def searched(storage: str) -> Kept:
+        study = sweep.study(search, storage=storage)
+        for k in range(10 if sampler != "grid" else 0):  # before so many have ended, tpe and gp sample at random
+            score = 0.4 + 0.02 * k
+            add(
+                study, search, [score], {"p_drop": 0.05 * k, "dropout": 0.1 + 0.05 * k}, dict.fromkeys(range(14), score)
+            )
+        while True:
+            try:
+                assert sweep.run(search, trials=13, sampler=sampler, pruner=pruner, storage=storage)
+                return kept(sweep, search, storage)
+            except KeyboardInterrupt:
+                continue
+
+    plain = searched(str(sweep.folder / "plain.journal"))
+    real, calls = Judge.prunes, list[int]()
+
+    def prunes(self: Judge, value: float, step: int, at: str) -> str:
+        calls.append(step)
+        if where == "before" and len(calls) in INTERRUPTED:
+            raise KeyboardInterrupt
+        decision = real(self, value, step, at)
+        if len(calls) in INTERRUPTED:
+            raise KeyboardInterrupt
+        return decision
+
+    monkeypatch.setattr(Judge, "prunes", prunes)
+    assert searched(str(sweep.folder / "interrupted.journal")) == plain
+    assert len(calls) > INTERRUPTED[-1]
+    assert len({tuple(trial[2].values()) for trial in plain}) == len(plain)
+
+
+def test_several_workers_are_said_to_search_differently_each_time(
+    sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "execute", lambda *_: iter(()))
+    for sampler, pruner, said in (("tpe", "none", True), ("random", "median", True), ("random", "none", False)):
+        sweep.run(sweep.search(), jobs=2, sampler=sampler, pruner=pruner)
+        words = "2 trials run at the same time, and which ends first decides what the next one tries"
+        assert (words in capsys.readouterr().out) == said
 
 
 def test_a_trial_that_was_asked_for_but_not_begun_is_given_back(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

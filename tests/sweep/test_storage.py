@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -18,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.config import ROOT
 from src.errors import UserError
 from src.sweep import storage
-from src.sweep.storage import Owner, ask, counts, enqueue, open_storage, open_study, owning, recover
+from src.sweep.storage import Owner, ask, enqueue, give_back, open_storage, open_study, owning, recover
 from tests.sweep.conftest import Sweep, search_of
 
 SEARCH = search_of()
@@ -117,7 +118,7 @@ def test_a_resumed_sweep_draws_nothing_twice(sweep: Sweep) -> None:
     assert len({tuple(trial.params.values()) for trial in started(sweep)}) == 9
 
 
-def test_a_trial_of_a_killed_command_is_given_back_once(sweep: Sweep) -> None:
+def test_a_trial_of_a_killed_command_is_asked_for_again_under_its_number(sweep: Sweep) -> None:
     sweep.study(SEARCH)
     assert another(sweep, 1, "killed").wait(TIMEOUT) == -signal.SIGKILL
     with living(sweep) as (study, owner):
@@ -126,12 +127,57 @@ def test_a_trial_of_a_killed_command_is_given_back_once(sweep: Sweep) -> None:
         assert recover(study, owner) == []
         again = ask(study, SEARCH.knobs, 1, draw, owner)
         assert again is not None
-        assert (again.number, again.params) == (1, dead.params)
+        assert (again.number, again.params) == (0, dead.params)
         assert again.user_attrs["training 0"] == {"val_acc": 0.7}  # not trained again
-        assert "run_id" not in again.user_attrs
         assert ask(study, SEARCH.knobs, 1, draw, owner) is None
-        (first, second) = study.get_trials()
-        assert (first.state, counts(first), counts(second)) == (TrialState.FAIL, False, True)
+        assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING]
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite", "postgresql"])
+def test_a_trial_that_was_given_back_is_the_next_one(sweep: Sweep, kind: str, request: pytest.FixtureRequest) -> None:
+    """With all that it had, in every kind of storage; and no one gives back what is another's by now."""
+    kinds = {"journal": sweep.journal, "sqlite": f"sqlite:///{sweep.folder / 'trials.db'}"}
+    study = sweep.study(SEARCH, storage=kinds.get(kind) or request.getfixturevalue("database"))
+    with owning(study, sweep.folder / "locks") as owner, owning(study, sweep.folder / "locks") as other:
+        first = ask(study, SEARCH.knobs, 4, draw, owner)
+        assert first is not None and ask(study, SEARCH.knobs, 4, draw, owner) is not None
+        first.report(0.5, 20)
+        first.set_user_attr("training 0", {"val_acc": 0.5})
+        assert not give_back(study, first._trial_id, other.address)
+        assert give_back(study, first._trial_id, owner.address)
+        again = ask(study, SEARCH.knobs, 4, draw, other)
+        assert again is not None
+        assert (again.number, again.params, again.user_attrs["training 0"]) == (0, first.params, {"val_acc": 0.5})
+        assert study.get_trials()[0].intermediate_values == {20: 0.5}
+        assert not give_back(study, first._trial_id, owner.address)
+        third = ask(study, SEARCH.knobs, 4, draw, owner)
+        assert third is not None and third.number == 2
+
+
+def test_values_are_drawn_again_where_a_kill_came_before_all_were_stored(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = sweep.study(SEARCH)
+    with living(sweep) as (plain, owner):
+        real, killed = type(plain._storage).set_trial_param, list[int]()
+
+        def set_trial_param(*given: Any) -> None:
+            killed.append(1)
+            if len(killed) in (1, 3):  # before the first value and, later, before the second
+                raise KeyboardInterrupt
+            real(*given)
+
+        monkeypatch.setattr(type(plain._storage), "set_trial_param", set_trial_param)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                ask(study, SEARCH.knobs, 1, draw, owner)
+            study._storage.set_trial_state_values(study.get_trials()[0]._trial_id, TrialState.WAITING)
+        trial = ask(study, SEARCH.knobs, 1, draw, owner)
+        assert trial is not None
+        expected = optuna.create_study(sampler=draw(0)).ask(
+            {key: storage.distribution(knob) for key, knob in SEARCH.knobs.items()}
+        )
+        assert (trial.number, trial.params) == (0, expected.params)
 
 
 def test_two_commands_recover_at_the_same_time(sweep: Sweep) -> None:

@@ -80,7 +80,7 @@ def test_trials_that_failed_were_pruned_or_given_back(sweep: Sweep) -> None:
     add(study, search, [], OTHER, state=TrialState.FAIL)
     enqueue(study, OTHER)
     study.ask()
-    give_back(study, study.get_trials()[-1], "was interrupted")
+    assert give_back(study, study.get_trials()[-1]._trial_id, None)
     assert said(sweep, study, search) == [
         "sweep small: 3 trials, 1 pruned, 2 failed",
         "  trial 1 failed: a process was killed",

@@ -10,9 +10,10 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from src.sweep import trial as module
+from src.sweep.prune import STARTUP_TRIALS, Judge
 from src.sweep.search import Search
-from src.sweep.storage import counts, distribution, give_back
-from src.sweep.trial import make_pruner, tell_failed, work
+from src.sweep.storage import distribution, give_back
+from src.sweep.trial import tell_failed, work
 from src.tracking.search import PARENT
 from src.train.run import run
 from tests.sweep.conftest import Sweep, add
@@ -97,7 +98,6 @@ def test_a_trial_that_diverges(sweep: Sweep, begin: Begin, objective: Any, state
     assert sentence.startswith("training 1 of 2, at epoch ")
     assert last(study).state.name == state
     assert last(study).user_attrs["reason"] == sentence
-    assert counts(last(study))
     assert sweep.children()["0"].tags["outcome"] == "diverged"
 
 
@@ -121,7 +121,7 @@ def test_a_setting_that_the_network_refuses(sweep: Sweep, begin: Begin) -> None:
 
 def better(study: optuna.Study, search: Search, steps: list[int]) -> None:
     """As many trials with the best score as the median pruner waits for."""
-    for _ in range(module.STARTUP_TRIALS):
+    for _ in range(STARTUP_TRIALS):
         add(study, search, [1.0], BETTER, dict.fromkeys(steps, 1.0))
 
 
@@ -148,28 +148,10 @@ def test_a_trial_that_is_behind_is_pruned_between_trainings(sweep: Sweep, begin:
     assert [key for key in last(study).user_attrs if key.startswith("training")] == ["training 0", "training 1"]
 
 
-def test_a_good_beginning_does_not_save_a_trial_that_falls_behind(sweep: Sweep) -> None:
-    """What is reported is a running mean: its best moment says nothing."""
-    search = sweep.search(seeds=3)
-    study = sweep.study(search, "median")
-    better(study, search, [100, 200])
-    trial = study.ask()
-    trial.report(1.1, 100)
-    assert not trial.should_prune()
-    trial.report(0.9, 200)
-    assert trial.should_prune()
-
-
 def test_several_objectives_are_never_pruned(sweep: Sweep, begin: Begin) -> None:
     study, task = begin(sweep.search("epochs=60", "lr=1e-6", objective=["val_acc", "seconds"]), "median")
     assert work(task, 1)[0] == "finished"
     assert last(study).intermediate_values == {}
-
-
-def test_pruners_by_name() -> None:
-    assert isinstance(make_pruner("median", 100, 3), optuna.pruners.MedianPruner)
-    assert isinstance(make_pruner("hyperband", 100, 3), optuna.pruners.HyperbandPruner)
-    assert isinstance(make_pruner("none", 100, 3), optuna.pruners.NopPruner)
 
 
 def test_finished_trainings_are_not_trained_again(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,13 +183,37 @@ def test_ctrl_c_gives_the_trial_back(sweep: Sweep, begin: Begin, monkeypatch: py
     monkeypatch.setattr(module, "train", train)
     with pytest.raises(KeyboardInterrupt):
         work(task, 1)
-    first, second = study.get_trials()
-    assert (first.state, counts(first)) == (TrialState.FAIL, False)
-    assert (second.state, counts(second)) == (TrialState.WAITING, True)
-    assert second.system_attrs["fixed_params"] == search.start
-    assert second.user_attrs == {"training 0": first.user_attrs["training 0"]}
+    (trial,) = study.get_trials()
+    assert (trial.state, trial.params) == (TrialState.WAITING, search.start)
+    assert "training 0" in trial.user_attrs
     run = sweep.children()["0"]
     assert (run.status, run.tags["outcome"]) == ("KILLED", "interrupted")
+
+
+def test_a_trial_that_is_begun_again_goes_on_with_its_run(
+    sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The curves of the trainings that it had finished stay, and no step of the other is there twice."""
+    study, task = begin(sweep.search("epochs=40", "patience=40", seeds=2), "median")
+    real = Judge.prunes
+
+    def prunes(self: Judge, value: float, step: int, where: str) -> str:
+        if step == 81:  # the last of the second training
+            raise KeyboardInterrupt
+        return real(self, value, step, where)
+
+    monkeypatch.setattr(Judge, "prunes", prunes)
+    with pytest.raises(KeyboardInterrupt):
+        work(task, 1)
+    monkeypatch.undo()
+    before = sweep.children()["0"].run_id
+    study.ask()
+    assert work(task, 1)[0] == "finished"
+    run = sweep.children()["0"]
+    assert (run.run_id, run.status, run.tags["outcome"]) == (before, "FINISHED", "finished")
+    for seed in range(2):
+        history = sweep.records.client.get_metric_history(before, f"split0-s{seed}/val_acc")
+        assert sorted(point.step for point in history) == list(range(40))
 
 
 def test_a_defect_ends_the_trial_and_is_told(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,10 +223,9 @@ def test_a_defect_ends_the_trial_and_is_told(sweep: Sweep, begin: Begin, monkeyp
         work(task, 1)
     assert last(study).state == TrialState.FAIL
     assert last(study).user_attrs["reason"] == "ZeroDivisionError: division by zero"
-    assert counts(last(study))
     run = sweep.children()["0"]
     assert (run.status, run.tags["error"]) == ("FAILED", "ZeroDivisionError: division by zero")
-    tell_failed(study, 0, "another reason")  # too late
+    assert tell_failed(study, task, "another reason")  # too late
     assert last(study).user_attrs["reason"] == "ZeroDivisionError: division by zero"
 
 
@@ -249,12 +254,13 @@ def test_a_trial_that_another_machine_took_over_is_left_to_it(
 
     def train(*given: Any) -> dict[str, float]:
         scores = real(*given)
-        give_back(study, last(study), "was killed")  # held for dead
+        assert give_back(study, task.trial_id, task.owner)  # held for dead
         return scores
 
     monkeypatch.setattr(module, "train", train)
     assert work(task, 1)[0] == "taken over"
-    assert [(trial.state.name, counts(trial)) for trial in study.get_trials()] == [("FAIL", False), ("WAITING", True)]
+    assert [trial.state for trial in study.get_trials()] == [TrialState.WAITING]
+    assert not tell_failed(study, task, "a process was killed")
     assert not sweep.records.runs("attributes.status = 'RUNNING'")
 
 
