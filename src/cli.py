@@ -20,7 +20,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 from src.compose import register
 from src.config import CONF, MAX_RUNS, allowed_values
 from src.errors import UserError, full_disk, lacks_memory
-from src.overrides import ambiguous, check_sweep, unreadable
+from src.limits import shown
+from src.overrides import ambiguous, check_options, check_sweep, unreadable
 from src.text import printable
 from src.train.signals import STOPPED, interruptible
 from src.yaml_files import read_mapping
@@ -69,6 +70,7 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
 
     def start() -> None:
         arguments, _ = get_args_parser().parse_known_args()
+        check_options(arguments.overrides)
         if arguments.multirun:  # Hydra lists every combination before the first job
             usual = read_mapping(CONF / f"{config_name}.yaml").get("max_runs")
             check_sweep(arguments.overrides, usual if type(usual) is int else MAX_RUNS)
@@ -149,11 +151,16 @@ def explain(error: Exception) -> str | None:
     if str(error).startswith("Ambiguous value for argument"):
         return ambiguous(str(error).split("'")[1])
     if isinstance(error, MissingConfigException):
-        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        if not error.missing_cfg_file or not error.options:
+            what = f"no config {error.missing_cfg_file}" if error.missing_cfg_file else "no such folder of configs"
+            return f"there is {what}: leave --config-name, --config-path and --config-dir out, or correct them"
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if "/.." in error.missing_cfg_file:
+            group, _, name = error.missing_cfg_file.partition("/")
         if name.startswith("submitit_") and not any(option.startswith("submitit_") for option in error.options or []):
             return f"{group}={name} needs a package that is not installed: pip install -e '.[cluster]'"
         options = ", ".join(option for option in error.options or [] if "/" not in option)
-        return f"there is no {group or 'config'} {name}: choose one of {options}"
+        return f"there is no {group or 'config'} {shown(name)}: choose one of {options}"
     if type(error).__module__.startswith("submitit."):  # killed, or at its time limit
         return f"a job came to no end, {str(error).splitlines()[0]}: give its settings again with ckpt=last"
     if isinstance(error, OverrideParseException):
@@ -188,9 +195,9 @@ def _value(error: Exception) -> str:
     """What stood behind '=' in "Error merging override depth=abc", or in a file: "Value 'abc' of type ..."."""
     text = str(error).partition("\n")[0]
     if text.startswith("Error merging override") and "=" in text:
-        return text.split("=", 1)[1]
+        return shown(text.split("=", 1)[1])
     found = re.search(r"Value '(.*)' of type", str(error))
-    return found[1] if found else ""
+    return shown(found[1]) if found else ""
 
 
 def _unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:

@@ -12,11 +12,15 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
 from src.config import CONF, Config, StudyConfig, SweepConfig
+from src.overrides import check_options
 from src.yaml_files import read_mapping
 
 
 class YamlFiles(FileConfigSource):
     """A folder of configs, each of them a yaml file that holds a mapping."""
+
+    def is_config(self, config_path: str) -> bool:
+        return ".." not in Path(config_path).parts and bool(super().is_config(config_path))
 
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
@@ -41,6 +45,7 @@ def compose(name: str, overrides: list[str]) -> tuple[DictConfig, dict[str, str]
         hydra.errors.HydraException: an override cannot be read or applied.
     """
     register()
+    check_options(overrides)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose_by_hydra(name, overrides=overrides, return_hydra_config=True)
     choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}

@@ -11,6 +11,7 @@ from src.limits import Limit
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 MAX_RUNS = 10_000  # that a command may plan where no configuration says it
+GROUPS = ("model", "dataset", "rewiring", "loader", "trainer", "recipe")  # folders of conf/ with options of a run
 OWN_KNOBS = ("model", "dataset", "rewiring", "loader")  # groups whose options bring settings, and limits, of their own
 
 
@@ -64,7 +65,7 @@ class Config:
     weight_decay: float = knob("[0, inf)")
     weight_decay_linear: float = knob("[0, inf)")
     epochs: int = knob("[1, 100000000]")
-    patience: int = knob("[1, inf)")
+    patience: int = knob("[1, 1000000000]")
     memory: str = knob(["auto", "full", "checkpoint"])
     replicas: int = knob("[1, inf)")
     replicate: str = knob(["auto", "seed", "split"])
@@ -72,7 +73,7 @@ class Config:
     monitor: str = knob(["val_loss", "val_acc", "val_roc_auc", "train_acc"])
     measures: list[str] = knob()
     ckpt: str | None = knob()
-    checkpoint_every: int = knob("[1, inf)")
+    checkpoint_every: int = knob("[1, 1000000000]")
     progress: bool = knob()
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

@@ -4,6 +4,10 @@ import math
 import re
 from typing import Any
 
+from src.errors import UserError
+
+MAX_TEXT = 4096  # characters of a setting; no path is longer
+MAX_SHOWN = 60  # of them in a sentence
 Limit = str | list[Any] | None
 DROP_STEPS = 256  # probabilities of dropout and DropEdge are multiples of 1/256, see src/ops/masks.py
 
@@ -16,6 +20,20 @@ def within(value: Any, limit: Limit) -> bool:
         return False
     opening, low, high, closing = _interval(limit)
     return (value >= low if opening == "[" else value > low) and (value <= high if closing == "]" else value < high)
+
+
+def check_text(key: str, value: Any) -> None:
+    """Raise UserError for a text that is not one line of printable characters, or is too long."""
+    if isinstance(value, str) and not value.isprintable():
+        raise UserError(f"{key} must be one line of printable characters, got {value[:MAX_SHOWN]!r}")
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise UserError(f"{key} must have at most {MAX_TEXT:,} characters, got {len(value):,}")
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a sentence: what is long is cut off."""
+    text = str(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def drops_as_said(probability: float) -> bool:

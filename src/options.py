@@ -10,7 +10,7 @@ from typing import Any
 
 from src.config import CONF
 from src.errors import UserError
-from src.limits import Limit, is_limit, within
+from src.limits import Limit, check_text, is_limit, shown, within
 from src.yaml_files import kind, read_mapping
 
 FIXED = ("_target_", "name", "files", "path_files", "splits", "mapped")  # another value is another yaml
@@ -112,9 +112,9 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
     for key in option.keys() - values.keys() - {"limits"}:
         raise UserError(f"{prefix}.{key} cannot be removed: set it")
     for key, value in values.items():
-        if key == "limits":
+        if key == "limits" and value == option.get(key):
             continue
-        if key not in option:
+        if key not in option or key == "limits":
             raise UserError(f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, option))}")
         if key in FIXED and value != option[key]:
             raise UserError(f"{prefix}.{key} cannot be changed: write a yaml of its own in conf/{prefix}")
@@ -122,8 +122,10 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
             if not isinstance(value, dict):
                 raise UserError(f"{prefix}.{key} holds settings of its own: set one of them")
             check_values(f"{prefix}.{key}", value, option[key], limits)
-        elif allowed := _refusal(key, value, option[key], limits.get(key)):
-            raise UserError(f"{prefix}.{key} must be {allowed}, got {value}")
+            continue
+        check_text(f"{prefix}.{key}", value)
+        if allowed := _refusal(key, value, option[key], limits.get(key)):
+            raise UserError(f"{prefix}.{key} must be {allowed}, got {shown(value)}")
 
 
 def _refusal(key: str, value: Any, default: Any, limit: Limit) -> str | None:

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Iterable, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString, RangeSweep
 
-from src.config import WORDS
+from src.config import CONF, GROUPS, WORDS
 from src.errors import UserError
+from src.limits import shown
 
 
 def count_values(override: Override) -> float:
@@ -65,6 +66,24 @@ def check_sweep(typed: Sequence[str], usual: int) -> None:
     check_runs([count_values(override) for override in swept.values()], limit, "this command")
     for override in swept.values():
         check_distinct(override)
+
+
+def check_options(typed: Sequence[str]) -> None:
+    """Refuse an option of a group that is no name: a path, a number, a list or nothing.
+
+    Raises:
+        UserError: the first.
+    """
+    for override in OverridesParser.create().parse_overrides(list(typed)):
+        group, sweep = override.key_or_group, override.value()
+        if group not in GROUPS or override.is_delete():
+            continue
+        for value in sweep.list if isinstance(sweep, ChoiceSweep) else [sweep]:
+            name = value.text if isinstance(value, QuotedString) else value
+            if isinstance(name, Glob | RangeSweep) or (isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name)):
+                continue
+            known = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+            raise UserError(f"there is no {group} {shown(name)}: choose one of {known}")
 
 
 def check_distinct(override: Override) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
             if type(value) is int and (target, key) in _floats(group):
                 content[group][key] = float(value)
     content["split"] = str(content["split"])
+    for part, key in ((content, "ckpt"), (content["dataset"], "path")):
+        if isinstance(path := part.get(key), str):
+            part[key] = os.path.expanduser(path)  # noqa: PTH111, leaves an unknown user's ~ as it is
     return content
 
 

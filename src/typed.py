@@ -3,6 +3,7 @@
 Imports nothing heavy.
 """
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -42,6 +43,8 @@ def _for_hydra(word: str) -> str:
         return word
     if name == "storage" and "://" not in address:
         raise UserError("storage must be a file or an address such as postgresql+psycopg://HOST/DB")
+    if re.match(r"sqlite(\+\w+)?:///~", address):
+        address = f"{address[: address.index('~')]}{os.path.expanduser(address[address.index('~') :])}"  # noqa: PTH111
     return f"{key}={_quoted(recordable(address, name))}"
 
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from src.config import CONF, KNOBS, LISTED, OWN_KNOBS, allowed_values
+from src.config import CONF, GROUPS, KNOBS, LISTED, OWN_KNOBS, allowed_values
 from src.errors import UserError
-from src.limits import DROP_STEPS, Limit, drops_as_said, within
+from src.limits import DROP_STEPS, Limit, check_text, drops_as_said, shown, within
 from src.options import check_values, read_option
 from src.overrides import check_runs
 from src.replicas import obstacle, replica_settings
@@ -25,7 +25,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     Raises:
         UserError: the first setting that is not allowed, with what would be.
     """
-    for group in (*OWN_KNOBS, "trainer", "recipe"):
+    for group in GROUPS:
         chosen = choices.get(group)
         if chosen is None or not (CONF / group / f"{chosen}.yaml").is_file() or "/" in chosen:
             available = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
@@ -46,7 +46,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     for key, options in LISTED.items():
         for value in OmegaConf.select(config, key):
             if value not in options:
-                raise UserError(f"{key} must be a list of {', '.join(options)}, got {value}")
+                raise UserError(f"{key} must be a list of {', '.join(options)}, got {shown(value)}")
     for group in OWN_KNOBS:
         check_values(group, OmegaConf.to_container(config[group], resolve=True), read_option(group, choices[group]))
     _check_dataset(config)
@@ -67,7 +67,9 @@ def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> Non
         if value is None and kind in (int, float, bool, str, list[str]):
             raise UserError(f"{key} cannot be removed: set it")
         if value is not None and limit is not None and not within(value, limit):
-            raise UserError(f"{key} must be {allowed_values(key)}, got {value}")
+            raise UserError(f"{key} must be {allowed_values(key)}, got {shown(value)}")
+        for text in value if isinstance(value, ListConfig) else [value]:
+            check_text(key, text)
 
 
 def _names(config: DictConfig, prefix: str = "") -> list[str]:
@@ -84,7 +86,7 @@ def _names(config: DictConfig, prefix: str = "") -> list[str]:
 
 def _check_dataset(config: DictConfig) -> None:
     if config.dataset.metric not in METRICS:
-        raise UserError(f"dataset.metric must be one of {', '.join(METRICS)}, got {config.dataset.metric}")
+        raise UserError(f"dataset.metric must be one of {', '.join(METRICS)}, got {shown(config.dataset.metric)}")
     splits, split = config.dataset.splits, config.split
     known = [str(name) for name in range(splits)] if isinstance(splits, int) else list(splits)
     if isinstance(splits, int) and splits == 0:  # a user's own file says how many it holds

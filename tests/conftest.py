@@ -144,7 +144,16 @@ def use_root(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of conf/ that everything reads that is composed and checked here."""
     copy = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
-    for module in ("cli", "compose", "options", "settings", "validation", "study.__main__", "sweep.__main__"):
+    for module in (
+        "cli",
+        "compose",
+        "options",
+        "overrides",
+        "settings",
+        "validation",
+        "study.__main__",
+        "sweep.__main__",
+    ):
         monkeypatch.setattr(f"src.{module}.CONF", copy)
     return copy
 

@@ -170,6 +170,28 @@ def test_main_after_ctrl_c(command: Command) -> None:
     assert command(task) == 130
 
 
+def test_a_multirun_of_too_many_runs_is_refused_before_it_is_listed(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(lambda config: None, "seed=range(0,1000000000)", "-m") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: this command has 1,000,000,000 runs, at most 10,000 are allowed: give fewer values")
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [(["--config-path", "/nowhere"], "there is no such folder of configs: leave --config-name, --config-path and"),
+     (["--config-name", "nothing"], "there is no config nothing: leave --config-name, --config-path and --config-dir"),
+     (["recipe=../dataset/cora"], "there is no recipe ../dataset/cora: choose one of none, published, tuned"),
+     (["dataset.path=a,b"], "dataset.path has several values: if it is one text with a comma, type 'dataset.path=")],
+)  # fmt: skip
+def test_what_hydra_looks_for_elsewhere(
+    command: Command, capsys: pytest.CaptureFixture[str], typed: list[str], sentence: str
+) -> None:
+    assert command(lambda config: None, *typed) == 1
+    assert capsys.readouterr().err.startswith(f"error: {sentence}")
+
+
 def test_main_shows_a_defect(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     def task(config: DictConfig) -> None:
         raise ZeroDivisionError

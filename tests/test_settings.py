@@ -72,6 +72,15 @@ def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
     assert plain(config) == {"model": {}, "dataset": {"a": 1}, "rewiring": {}, "loader": {}, "split": "3", "b": 3}
 
 
+def test_home_is_expanded_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    typed = ["dataset=npz", "dataset.path='~/g.npz'", "ckpt='~/last.ckpt'"]
+    settings = compose_settings(typed)
+    assert (settings["dataset"]["path"], settings["ckpt"]) == ("/home/me/g.npz", "/home/me/last.ckpt")
+    assert config_hash(settings) == config_hash(compose_settings(["dataset=npz", "dataset.path=/home/me/g.npz"]))
+    assert compose_settings(["dataset=npz", "dataset.path='~nobody-here/g'"])["dataset"]["path"] == "~nobody-here/g"
+
+
 @pytest.mark.parametrize(
     ("options", "key", "whole"),
     [("dataset=csbm", "dataset.degree", 7), ("dataset=sbm_large", "dataset.degree", 20),

@@ -69,7 +69,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     records = Records(tracking.uri, tracking.experiment)
     address = config.storage or os.environ.get(STORAGE) or str(ROOT / "sweeps" / f"{file_name(name)}.journal")
     # absolute, for the workers of a cluster have folders of their own
-    address = recordable(address, "storage") if "://" in address else str(Path(address).absolute())
+    address = recordable(address, "storage") if "://" in address else str(Path(os.path.expanduser(address)).absolute())  # noqa: PTH111
     content = search.content() | {"data": checked(search)}
     pruner = make_pruner(config.pruner, search.config.epochs, len(search.points()))
     study = open_study(open_storage(address), name, search.directions, content, pruner)
