@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from src.address import sqlite_address
+from src.database import first_line
 from src.errors import UserError
 from src.files import atomic_write
 
@@ -25,9 +26,11 @@ def create(path: Path) -> None:
     """Make the database under a temporary name and move it into place; hold its lock.
 
     Raises:
-        sqlalchemy.exc.SQLAlchemyError: the disk is full, or the folder cannot be written.
+        UserError: the disk is full, or the folder cannot be written.
     """
+    from mlflow.exceptions import MlflowException
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.exc import SQLAlchemyError
 
     with atomic_write(path) as part:
         _remove_journals(part)
@@ -35,6 +38,11 @@ def create(path: Path) -> None:
             with no_stray_folder(part):
                 store = SqlAlchemyStore(sqlite_address(part), artifacts_of(path))
             store.engine.dispose()
+        except (SQLAlchemyError, MlflowException) as error:
+            reason = first_line(error)
+            raise UserError(
+                f"cannot create the database {path}: {reason}; the disk may be full: free some space and start again"
+            ) from None
         finally:
             _remove_journals(part)
         _remove_journals(path)  # those of an earlier file that was deleted: SQLite would apply them to the new one

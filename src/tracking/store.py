@@ -64,6 +64,7 @@ def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowC
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it prints the address with its password
     from filelock import FileLock
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
@@ -133,9 +134,10 @@ def _check_server(address: Address) -> None:
             " one) or leave tracking.uri out to record in mlflow.db"
         ) from None
     if answer.status_code in (401, 403):
+        said = address.hide(" ".join(answer.text.split())[:100])
         raise UserError(
-            f"the server at {address} refuses ({answer.status_code}): give credentials as MLFLOW_TRACKING_USERNAME and"
-            " MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            f"the server at {address} refuses ({answer.status_code} {said}): give credentials as"
+            " MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
     try:
         experiments = answer.status_code == 200 and isinstance(answer.json(), dict)
