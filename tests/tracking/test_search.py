@@ -105,6 +105,7 @@ def test_training_seconds(records: Records, start: Start) -> None:
 def test_file(records: Records, start: Start, tmp_path: Path) -> None:
     run = start()
     run.text("[1, 2]", "grid.json")
+    run.flush()
     (tmp_path / "copies").mkdir()
     copy = records.file(run.run_id, "grid.json", tmp_path / "copies")
     assert copy is not None
