@@ -89,7 +89,7 @@ BAD = [
     (["rewiring=random", "rewiring.layers=first"], "rewiring.layers must be one of all, last, got first"),
     (["rewiring=random", "rewiring.seed=-1"], "rewiring.seed must be a whole number in [0, 4294967295], got -1"),
     (["+loader.parts=3"], "there is no setting loader.parts: choose one of loader.name"),
-    (["loader=cluster", "loader.parts=0"], "loader.parts must be a whole number in [1, inf), got 0"),
+    (["loader=cluster", "loader.parts=0"], "loader.parts must be a whole number in [1, 1000000], got 0"),
     (["loader=cluster", "loader.parts=2.5"], "loader.parts must be a whole number, got 2.5"),
     (["loader=cluster", "loader.parts=4"], "loader.batch_parts must be at most loader.parts=4, got 5"),
     (["loader=cluster", "dataset=ring_transfer"], "loader=cluster is for one graph, ring_transfer has many"),
@@ -108,10 +108,14 @@ BAD = [
     (["dataset.normalize_features=3"], "dataset.normalize_features must be true or false, got 3"),
     (["dataset=csbm", "dataset.homophily=1.1"], "dataset.homophily must be a number in [0, 1], got 1.1"),
     (["dataset=csbm", "dataset.nodes=40.5"], "dataset.nodes must be a whole number, got 40.5"),
-    (["dataset=csbm", "dataset.nodes=39"], "dataset.nodes must be a whole number in [40, inf), got 39"),
+    (["model=gat", "model.heads=1000000000"], "model.heads must be a whole number in [1, 1024], got 1000000000"),
+    (["dataset=csbm", "dataset.nodes=39"], "dataset.nodes must be a whole number in [40, 100000000], got 39"),
     (["dataset=tree_neighbors_match", "dataset.radius=0"], "dataset.radius must be a whole number in [2, 10], got 0"),
     (["dataset=tree_neighbors_match", "dataset.radius=2.5"], "dataset.radius must be a whole number, got 2.5"),
-    (["dataset=tree_neighbors_match", "dataset.batch_size=0"], "dataset.batch_size must be a whole number in [1, inf)"),
+    (
+        ["dataset=tree_neighbors_match", "dataset.batch_size=0"],
+        "dataset.batch_size must be a whole number in [1, 1000000]",
+    ),
     (
         ["dataset=tree_neighbors_match", "dataset.graphs=1000000000"],
         "dataset.graphs must be a whole number in [1, 500000]",
@@ -134,7 +138,10 @@ BAD = [
     (["dataset=crossed_ring_transfer", "dataset.size=4"], "dataset.size must be a whole number in [5, 200], got 4"),
     (["dataset=clique_path_transfer", "dataset.size=3"], "dataset.size must be a whole number in [4, 200], got 3"),
     (["dataset=ring_transfer", "split=random"], "split must be 0 for dataset=ring_transfer, got random"),
-    (["dataset=ring_transfer", "dataset.batch_size=a"], "dataset.batch_size must be a whole number in [1, inf), got a"),
+    (
+        ["dataset=ring_transfer", "dataset.batch_size=a"],
+        "dataset.batch_size must be a whole number in [1, 1000000], got a",
+    ),
     (["dataset=digits", "dataset.neighbors=1797"], "dataset.neighbors must be a whole number in [1, 1796], got 1797"),
 ]
 

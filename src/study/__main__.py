@@ -18,6 +18,7 @@ from src.compose import compose
 from src.config import CONF, STUDY_KNOBS
 from src.data.raw import check
 from src.errors import UserError
+from src.limits import check_text
 from src.replicas import check_replicas
 from src.settings import NOT_THE_EXPERIMENT
 from src.study.grid import AXES, expand
@@ -79,9 +80,15 @@ def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
             texts = text if part == "graphs" and isinstance(text, list) and text else [text]
             if not isinstance(label, str) or not all(isinstance(one, str) for one in texts):
                 raise UserError(f"{part} of a study must be LABEL: settings as they are typed, got {label}: {text}")
+            if not label:
+                raise UserError(f"{part} of a study must be LABEL: settings, got an empty label")
+            check_text(f"the label of {part} of a study", label)
     for key in content["film"]:
         if key not in (*AXES, "lines"):
             raise UserError(f"film of a study has no {key}: choose from {', '.join(AXES)}, lines")
+        value, several = content["film"][key], key == "lines"
+        if not isinstance(value, list if several else int | str):
+            raise UserError(f"{key} of film must be {'a list of labels' if several else 'one value'}, got {value}")
     for label in content["film"].get("lines", []):
         if label not in content["lines"]:
             raise UserError(f"film names no line of the study: {label}, choose from {', '.join(content['lines'])}")

@@ -3,6 +3,7 @@
 import logging
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from src.address import TRACKING, Address, recordable, sqlite_address
 from src.config import ROOT
@@ -33,6 +34,12 @@ def check_store(uri: str) -> None:
     """
     address = Address.of(uri)
     if address.is_server:
+        try:
+            host = urlsplit(address.secret).hostname if urlsplit(address.secret).port != 0 else None
+        except ValueError:
+            host = None
+        if not host:
+            raise UserError(f"tracking.uri must be an address such as http://HOST:5000, got {address}")
         _check_server(address)
     elif (path := address.file) is not None:
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):

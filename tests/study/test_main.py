@@ -154,8 +154,8 @@ def called(monkeypatch: pytest.MonkeyPatch, *typed: str) -> Any:
 
 WRONG = [
     (["study=foo"], f"there is no study foo: choose one of {STUDIES}"),
-    (["jobs=0"], "jobs must be a whole number or null in [1, inf), got 0"),
-    (["jobs=x"], "jobs must be a whole number or null in [1, inf), got x"),
+    (["jobs=0"], "jobs must be a whole number or null in [1, 1024], got 0"),
+    (["jobs=x"], "jobs must be a whole number or null in [1, 1024], got x"),
     (["backend=foo"], "backend must be one of processes, dask, got foo"),
     (["reuse=x"], "reuse must be one of any_code, same_code, got x"),
     (["dry=maybe"], "dry must be true or false, got maybe"),
@@ -166,7 +166,7 @@ WRONG = [
     (["tracking.uri=http://127.0.0.1:9"], "no MLflow server answers at http://127.0.0.1:9: start it"),
     (["tracking.uri=nonsense"], "tracking.uri must begin with sqlite:///"),
     (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
-    (["depth=0"], "depth must be a whole number in [1, inf), got 0"),
+    (["depth=0"], "depth must be a whole number in [1, 100000], got 0"),
     (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be a file, or a folder"),
 ]
 
@@ -241,6 +241,10 @@ BAD_STUDIES: list[tuple[dict[str, Any], str]] = [
     ({"graphs": {"cora": []}}, "graphs of a study must be LABEL: settings as they are typed, got cora: []"),
     ({"lines": {"GCN": ["model=gcn"]}}, "lines of a study must be LABEL: settings as they are typed, got GCN: ['"),
     ({"film": {"layer": 3}}, "film of a study has no layer: choose from depth, seed, split, split_seed, lines"),
+    ({"lines": {"GCN": "model=gcn"}, "film": {"lines": 3}}, "lines of film must be a list of labels, got 3"),
+    ({"lines": {"GCN": "model=gcn"}, "film": {"depth": [1]}}, "depth of film must be one value, got [1]"),
+    ({"lines": {"": "model=gcn"}}, "lines of a study must be LABEL: settings, got an empty label"),
+    ({"lines": {"a\nb": "model=gcn"}}, "the label of lines of a study must be one line of printable characters"),
     ({"lines": {"GCN": "model=gcn"}, "film": {"lines": ["MLP"]}}, "film names no line of the study: MLP, choose from"),
 ]
 

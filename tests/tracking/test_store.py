@@ -78,6 +78,13 @@ def test_check_store_of_a_server_that_does_not_answer(uri: str) -> None:
         check_store(uri)
 
 
+@pytest.mark.parametrize("uri", ["http://[::1", "http://", "http://there:99999", "https://there:x"])
+def test_check_store_of_an_address_that_is_none(uri: str) -> None:
+    with pytest.raises(UserError) as error:
+        check_store(uri)
+    assert str(error.value) == f"tracking.uri must be an address such as http://HOST:5000, got {uri}"
+
+
 @pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "ftp://there", "databricks"])
 def test_check_store_of_an_unknown_kind(uri: str) -> None:
     with pytest.raises(UserError, match=rf"^tracking\.uri must begin with sqlite:///, .*, got {uri}$"):
