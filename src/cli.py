@@ -4,10 +4,10 @@ import difflib
 import errno
 import os
 import re
-import select
 import sys
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any, TextIO
 
 import hydra
 import yaml
@@ -23,10 +23,9 @@ from src.errors import UserError, full_disk, lacks_memory
 from src.limits import shown
 from src.overrides import ambiguous, check_options, check_sweep, unreadable
 from src.text import printable
-from src.train.signals import STOPPED, interruptible
+from src.train.signals import INTERRUPTED, STOPPED, interruptible
 from src.yaml_files import read_mapping
 
-PIPE = 141  # exit code of a command that ends because nobody reads its output, as shells give it after SIGPIPE
 DISK = {
     errno.ENOSPC: "the disk is full: free some space and start again",
     errno.EDQUOT: "your share of the disk is used up: free some space and start again",
@@ -83,24 +82,23 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
 def guarded(task: Callable[[], None]) -> None:
     """Run a command: a person's mistake ends in one sentence and exit code 1, Ctrl-C and SIGTERM in exit code 130.
 
-    Where nobody reads the output any more, as after `| true`, a command that has done its work ends as usual, and one
-    that has not ends with exit code 141.
+    Where nobody reads the output any more, as after `| true`, the command goes on without it.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines of its own
-    try:
+    with redirect_stdout(_Output(sys.stdout)), redirect_stderr(_Output(sys.stderr)):
         try:
-            with interruptible():
-                task()
+            _ended(task)
         finally:
-            _flush_output()
+            sys.stdout.flush()
+
+
+def _ended(task: Callable[[], None]) -> None:
+    try:
+        with interruptible():
+            task()
     except KeyboardInterrupt as interrupted:
-        print(f"\n{str(interrupted) or 'interrupted: start the same command again to go on'}", file=sys.stderr)
+        print(f"\n{str(interrupted) or INTERRUPTED}", file=sys.stderr)
         sys.exit(STOPPED)
-    except BrokenPipeError:
-        if not _nobody_reads():
-            raise
-        _drop_output(sys.stdout, sys.stderr)
-        sys.exit(PIPE)
     except Exception as error:
         sentence = explain(error)
         if sentence is None:
@@ -109,26 +107,32 @@ def guarded(task: Callable[[], None]) -> None:
         sys.exit(1)
 
 
-def _flush_output() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_output(sys.stdout)
+class _Output:
+    """A stream that may be a pipe: where nobody reads it any more, as after `| true`, the rest is dropped."""
 
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
-def _drop_output(*streams: TextIO) -> None:
-    """Else Python complains at its end of what is still in the buffer."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        os.dup2(nowhere, stream.fileno())
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._drop()
+            return len(text)
 
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._drop()
 
-def _nobody_reads() -> bool:
-    """Whether standard output or standard error is a pipe whose reader has ended."""
-    poll = select.poll()
-    for stream in (sys.stdout, sys.stderr):
-        poll.register(stream.fileno(), 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
+    def _drop(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def explain(error: Exception) -> str | None:

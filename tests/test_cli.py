@@ -233,7 +233,7 @@ def test_guarded_lets_a_task_end(capsys: pytest.CaptureFixture[str]) -> None:
     ("error", "code", "words"),
     [
         (UserError("do this"), 1, "error: do this\n"),
-        (KeyboardInterrupt(), 130, "\ninterrupted: start the same command again to go on\n"),
+        (KeyboardInterrupt(), 130, "\ninterrupted: start the same command again\n"),
         (KeyboardInterrupt("1 of 2 is done"), 130, "\n1 of 2 is done\n"),
         (SystemExit(3), 3, ""),
     ],
@@ -264,3 +264,22 @@ def test_a_launcher_that_is_not_installed() -> None:
     assert explain(missing) == sentence
     mistyped = MissingConfigException("", "hydra/launcher/submitit_slrm", ["basic", "submitit_local"])
     assert explain(mistyped) == "there is no hydra/launcher submitit_slrm: choose one of basic, submitit_local"
+
+
+def test_a_command_goes_on_where_nobody_reads_its_output(
+    own_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done: list[int] = []
+
+    def task() -> None:
+        print("a line", flush=True)
+        print("another, which stays in the buffer")
+        done.append(1)
+
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        monkeypatch.setattr("sys.stderr", pipe)
+        guarded(task)
+    assert done == [1]

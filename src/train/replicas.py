@@ -4,6 +4,7 @@ Every one of them is recorded, stopped, tested and measured as a run by itself, 
 would end: from then on it costs nothing.
 """
 
+import resource
 import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -17,9 +18,11 @@ from filelock import FileLock, Timeout
 from hydra.utils import get_class
 from torch import Tensor
 
+from src.data.dataset import Dataset
+from src.data.graph_set import GraphSet
 from src.data.metric import check_metric
 from src.data.prepare import load
-from src.data.rewire import rewire
+from src.data.rewire import Rewired, rewire
 from src.errors import ResumeError, TakenError, UserError
 from src.graph.batches import OneGraph
 from src.models.replicas import Replicas
@@ -38,6 +41,7 @@ from src.train.result import Result, describe, run_of
 from src.train.signals import hearing, holding, interruptible, interruption, once
 
 Labels = dict[str, str]
+SPARE = 100  # open files of a process besides the locks of its runs
 
 
 def run_replicas(
@@ -65,6 +69,13 @@ def run_replicas(
     rows = list(zip(settings, origins, labels or [{} for _ in settings], strict=True))
     if all(one["ckpt"] == "last" for one in settings):
         rows = [row for row in rows if not _finished(row[0])] or rows
+    first = rows[0][0]
+    _check_files(len(rows))
+    dataset, data_hash = load(first["dataset"])
+    for one, *_ in rows:
+        check_metric(dataset, one)
+    rewired = rewire(dataset, data_hash, first)
+    check_memory(first, rewired.graph, dataset.num_classes, len(rows))  # before thousands of folders are made
     with ExitStack() as locks:
         free = []
         for row in rows:
@@ -77,7 +88,7 @@ def run_replicas(
                 if reuse is None:
                     name = run_name(row[0])
                     raise TakenError(f"{name} is being trained already with the same settings: wait for it") from None
-        members = sorted(_members(free, reuse), key=lambda member: -member.epochs)
+        members = sorted(_members(free, reuse, dataset, rewired), key=lambda member: -member.epochs)
         groups = [list(alike) for _, alike in groupby(members, key=lambda member: member.epochs)]
         for number, alike in enumerate(groups):  # each of one age: one step number for Adam
             asked = yield from _train(alike, len(free), reuse)
@@ -101,17 +112,24 @@ def _finished(settings: dict[str, Any]) -> bool:
     return (folder / FINAL).is_file() and not (folder / LAST).is_file()
 
 
-def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], reuse: str | None) -> list[Member]:
+def _check_files(count: int) -> None:
+    """Raise UserError where so many locks, one for each run, cannot be held at once."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if count + SPARE > limit:
+        raise UserError(
+            f"{count} runs at once need {count} open files, the limit is {limit}: use fewer replicas, or raise the"
+            " limit (ulimit -n)"
+        )
+
+
+def _members(
+    rows: Sequence[tuple[dict[str, Any], Labels, Labels]],
+    reuse: str | None,
+    dataset: Dataset | GraphSet,
+    rewired: Rewired,
+) -> list[Member]:
     """Each with its split of the one graph, its network and the checkpoint that it goes on with."""
-    if not rows:
-        return []
-    first = rows[0][0]
-    dataset, data_hash = load(first["dataset"])
-    for one, *_ in rows:
-        check_metric(dataset, one)
-    rewired = rewire(dataset, data_hash, first)
     graph = rewired.graph
-    check_memory(first, graph, dataset.num_classes, len(rows))
     members = []
     for one, origin, labels in rows:
         train, val, test = dataset.parts(one["split"], one["split_seed"])

@@ -13,6 +13,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 1.0  # seconds: what comes sooner is the same request, `timeout` sends its signal twice
+INTERRUPTED = "interrupted: start the same command again"
 STOPPED = 130  # exit code after either signal
 Handler = Callable[[int, Any], None]
 
@@ -98,7 +99,7 @@ def end_at_once() -> None:
 
     def handler(number: int, frame: Any) -> None:
         with contextlib.suppress(Exception):
-            print("\ninterrupted: start the same command again", file=sys.stderr, flush=True)
+            print(f"\n{INTERRUPTED}", file=sys.stderr, flush=True)
             sys.stdout.flush()
         os._exit(STOPPED)
 

@@ -1,6 +1,7 @@
 """Several runs at once in this process: each is the run that it would be by itself."""
 
 import os
+import resource
 import shutil
 import signal
 from collections.abc import Callable
@@ -207,3 +208,11 @@ def test_replicas_that_do_not_fit_into_the_memory_are_refused(
     monkeypatch.setattr("src.train.memory.free_memory", lambda: 1e5)
     with pytest.raises(UserError, match=r"^3 replicas need at least 0\.0 GB of memory, 0\.0 GB are free: use fewer"):
         together(pair(settings, "model=gcn")[0])
+
+
+def test_more_runs_than_open_files_are_refused_before_a_folder_is_made(settings: Compose) -> None:
+    chosen = settings("model=gcn", "depth=2", "epochs=2")
+    many = [chosen | {"seed": seed} for seed in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])]
+    with pytest.raises(UserError, match=r"^\d+ runs at once need \d+ open files, the limit is \d+: use fewer replicas"):
+        next(iter(run_replicas(many, [{}] * len(many))))
+    assert not checkpoint_folder(chosen).parent.exists()
