@@ -32,6 +32,13 @@ def test_settings_of_a_training() -> None:
     assert search.settings({}, {})["p_drop"] == 0.0  # the search itself has not changed
 
 
+def test_a_probability_that_would_drop_nothing_is_recorded_as_none() -> None:
+    """An interval from 0 on has such values: `p_drop=0.0005` alone is refused."""
+    search = search_of()
+    assert search.settings({"p_drop": 0.0005}, {})["p_drop"] == 0.0
+    assert search.settings({"dropout": 0.9999}, {})["dropout"] == 255 / 256
+
+
 def test_what_stands_for_a_knob_follows_it() -> None:
     search = search_of("weight_decay=interval(0, 0.1)")
     assert search.start["weight_decay"] == 5e-4
