@@ -191,6 +191,13 @@ def test_prepare_writes_statistics(project: Path, dataset_config: Read) -> None:
     assert statistics["resistance"]["edges"] == 0.966667  # of 29 / 30 as many digits as every machine finds
 
 
+def test_a_statistic_without_a_value_is_null(project: Path, dataset_config: Read, arrays: dict[str, Any]) -> None:
+    np.savez(project / "own.npz", **arrays | {"edges": np.zeros((0, 2), np.int64)})
+    path = prepare(dataset_config("npz", path=str(project / "own.npz")))
+    statistics = json.loads(path.with_suffix(".json").read_text(), parse_constant=pytest.fail)
+    assert statistics["edges"] == 0 and statistics["edge_homophily"] is None
+
+
 def test_nothing_is_unpickled_before_it_is_verified(project: Path, dataset_config: Read) -> None:
     marker = project / "executed"
 

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ def test_a_graph_without_edges(tmp_path: Path) -> None:
     replace(WIRING, edge_index=EDGES[:, :0]).save(tmp_path / "a.pt", "x")
     loaded = Wiring.load(tmp_path / "a.pt", "x")
     assert loaded is not None and loaded.edge_index.shape == (2, 0)
+
+
+def test_an_effect_without_a_value_is_null_as_json(tmp_path: Path) -> None:
+    replace(WIRING, effect={"homophily_added": math.nan}).save(tmp_path / "a.pt", "x")
+    assert json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail) == {"homophily_added": None}
+    loaded = Wiring.load(tmp_path / "a.pt", "x")
+    assert loaded is not None and math.isnan(loaded.effect["homophily_added"])
 
 
 def test_no_file_or_one_of_something_else(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
