@@ -29,14 +29,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` for a file or folder, which is moved to `path` once it is complete and on disk.
 
     The temporary name is always the same, so a file that a killed process left is removed by the next one. Only one
-    process at a time may write: hold `lock_of(path)` where another could. A folder that is replaced stays whole,
-    under `path` or, after a kill at the wrong moment, as `path.old`, which the next call moves back.
+    process at a time may write: hold `lock_of(path)` where another could. A folder that is replaced stays whole, under
+    its name or, after a kill at the wrong moment, as the folder `.NAME.old`, which the next call moves back.
 
     Raises:
         OSError: the file cannot be written; a full disk is reported with the path, which torch and streams leave out.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, old = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.old")
+    part, old = path.with_name(f"{path.name}.part"), path.with_name(f".{path.name}.old")
     _remove(part)
     if old.is_dir() and not path.exists():
         old.replace(path)
@@ -48,7 +48,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             path.replace(old)
         part.replace(path)
         _sync(path.parent)
-        if old.is_dir():  # a file of that name is somebody else's
+        if old.is_dir():
             _remove(old)
     except Exception as error:
         if full := full_disk(error):

@@ -114,11 +114,21 @@ def test_a_folder_is_replaced_and_the_old_one_survives_a_kill_between_the_two_mo
             part.mkdir()
             (part / "file").write_text(content)
     assert (tmp_path / "a" / "file").read_text() == "second"
-    (tmp_path / "a").replace(tmp_path / "a.old")  # where a kill may leave it
+    (tmp_path / "a").replace(tmp_path / ".a.old")  # where a kill may leave it
     with pytest.raises(KeyError), atomic_write(tmp_path / "a") as part:
         raise KeyError
     assert (tmp_path / "a" / "file").read_text() == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_or_folder_that_is_named_old_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.old").write_text("a user's copy")
+    (tmp_path / "b.old").mkdir()
+    for _ in range(2):
+        write_text(tmp_path / "a", "new")
+        with atomic_write(tmp_path / "b") as part:
+            part.mkdir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.old", "b", "b.old"]
 
 
 def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
