@@ -1,6 +1,7 @@
 """Hydra composes the files of conf/, read by the program's one reader. Imports nothing heavy."""
 
 from pathlib import Path
+from typing import Any
 
 from hydra import compose as compose_by_hydra
 from hydra import initialize_config_dir
@@ -11,7 +12,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import CONF, Config, StudyConfig, SweepConfig
+from src.config import CONF, LIKE, Config, StudyConfig, SweepConfig
 from src.overrides import check_options
 from src.yaml_files import read_mapping
 
@@ -30,11 +31,33 @@ class YamlFiles(FileConfigSource):
 
 
 def register() -> None:
-    """Make our reader known to Hydra, and the schemas with which config.yaml, study.yaml and sweep.yaml begin."""
+    """Make known to Hydra what conf/ refers to: our reader, schemas, the group `like` and functions in values."""
+    store = ConfigStore.instance().store
     for name, schema in {"schema": Config, "study_schema": StudyConfig, "sweep_schema": SweepConfig}.items():
-        ConfigStore.instance().store(name=name, node=schema)
+        store(name=name, node=schema)
+    store(group="like", name="none", node={}, package="_global_")
+    for path in (CONF / "dataset").glob("*.yaml"):
+        taken = {key: f"${{dataset_setting:{path.stem},{key}}}" for key in LIKE}
+        store(group="like", name=path.stem, node={"dataset": taken}, package="_global_")
+    for function in (dataset_setting, monitor_of, recipe_dataset):
+        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
     Plugins.instance()  # registers Hydra's own reader first
     SourcesRegistry.instance().types[YamlFiles.scheme()] = YamlFiles
+
+
+def dataset_setting(name: str, key: str) -> Any:
+    """A setting in conf/dataset/NAME.yaml, or None."""
+    return read_mapping(CONF / "dataset" / f"{name}.yaml").get(key)
+
+
+def monitor_of(metric: str | None) -> str:
+    """The metric that selects the tested state, by the metric of the dataset."""
+    return "val_roc_auc" if metric == "roc_auc" else "val_loss"
+
+
+def recipe_dataset(like: str, dataset: str) -> str:
+    """The dataset whose recipe is taken."""
+    return dataset if like == "none" else like
 
 
 def compose(name: str, overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:

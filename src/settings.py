@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.compose import compose
-from src.config import CONF, OWN_KNOBS
+from src.config import CONF, LIKE, OWN_KNOBS
 from src.errors import UserError
 from src.options import is_option
 from src.validation import validate
@@ -119,7 +119,7 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> dict[str, str]:
-    """For every setting `command line`, `recipe NAME`, the option of its group (`model gcnii`), or `default`.
+    """For every setting `command line`, `recipe NAME`, `like NAME`, its group's option (`model gcnii`), or `default`.
 
     A default that stands for another setting (`${weight_decay}`) has that one's origin.
     """
@@ -138,11 +138,30 @@ def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list
         reference = re.fullmatch(r"\$\{(.+)\}", str(defaults.get(key, "")))
         if reference:
             return origin(reference[1])
-        group = key.split(".")[0]
+        group, _, name = key.partition(".")
+        if group == "dataset" and name in LIKE and choices.get("like", "none") != "none":
+            return f"like {choices['like']}"
         return f"{group} {choices.get(group)}" if group in groups else "default"
 
-    chosen = {group: "command line" for group in (*sorted(groups), "recipe") if group in typed}
+    chosen = {group: "command line" for group in (*sorted(groups), "recipe", "like") if group in typed}
     return chosen | {key: origin(key) for key in flatten(content)}
+
+
+def untuned(content: dict[str, Any], origin: dict[str, str]) -> str | None:
+    """What to say of a graph of the user's own for which nobody chose anything.
+
+    Args:
+        origin: as `provenance` gives it.
+    """
+    dataset = content["dataset"]
+    chosen = any(source.startswith("recipe ") for source in origin.values())
+    if "path" not in dataset or chosen or not origin.get("dataset.normalize_features", "").startswith("dataset "):
+        return None
+    return (
+        f"dataset={dataset['name']} has no recipe, and its features are used as they are: like=NAME takes recipe,"
+        " normalisation and metric from a named dataset, such as like=cornell; dataset.normalize_features=true divides"
+        " the features of each node by their sum"
+    )
 
 
 def compose_config(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:

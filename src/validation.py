@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from src.config import CONF, GROUPS, KNOBS, LISTED, OWN_KNOBS, allowed_values
+from src.config import CONF, GROUPS, KNOBS, LIKE, LISTED, OWN_KNOBS, allowed_values
 from src.errors import UserError
 from src.limits import DROP_STEPS, Limit, check_text, drops_as_said, shown, within
 from src.options import check_values, read_option
@@ -31,10 +31,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
             available = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
             what = f"{group} cannot be removed" if chosen is None else f"there is no {group} {chosen}"
             raise UserError(f"{what}: choose one of {available}")
-    pair = f"{choices['dataset']}-{choices['model']}"
-    if choices["recipe"] == "tuned" and not (CONF / "recipe" / "tuned" / f"{pair}.yaml").is_file():
-        how = f"find one, `python -m src.sweep model={choices['model']} dataset={choices['dataset']}`"
-        raise UserError(f"there is no tuned recipe for {pair}: {how}, or leave recipe out")
+    _check_recipe(config, choices)
     for key in _names(config):
         if key not in KNOBS:
             raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")
@@ -58,6 +55,32 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
             raise UserError(problem)
         replica_settings(dict(config))
     _check_trainer(config)
+
+
+def has_own_path(config: DictConfig, choices: dict[str, str]) -> bool:
+    """Whether dataset.path is another than in the dataset's yaml, so that the dataset's name stands for any graph."""
+    return bool(config.dataset.get("path") != read_option("dataset", choices["dataset"]).get("path"))
+
+
+def _check_recipe(config: DictConfig, choices: dict[str, str]) -> None:
+    """Whether there are such values, and whether they are of this graph."""
+    dataset, like = choices["dataset"], choices.get("like", "none")
+    if like != "none":
+        if "path" not in config.dataset:
+            raise UserError(f"like={like} is for a graph of your own, dataset={dataset} has its settings: leave it out")
+        if any(key not in read_option("dataset", like) for key in LIKE):
+            raise UserError(f"like={like} has no {' and '.join(LIKE)} to take: name a dataset of one graph")
+    if choices["recipe"] != "tuned":
+        return
+    if like == "none" and has_own_path(config, choices):
+        raise UserError(
+            f"recipe=tuned is for a named dataset, and dataset={dataset} may be any graph: write conf/dataset/NAME.yaml"
+            " with this path to keep a recipe for it, or add like=NAME to take that of another dataset"
+        )
+    pair = f"{dataset if like == 'none' else like}-{choices['model']}"
+    if not (CONF / "recipe" / "tuned" / f"{pair}.yaml").is_file():
+        how = f"find one, `python -m src.sweep model={choices['model']} dataset={choices['dataset']}`"
+        raise UserError(f"there is no tuned recipe for {pair}: {how}, or leave recipe out")
 
 
 def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from src.settings import compose_settings, config_hash, loader_name, plain, provenance, rewiring_name
+from src.settings import (
+    compose_config,
+    compose_settings,
+    config_hash,
+    flatten,
+    loader_name,
+    plain,
+    provenance,
+    rewiring_name,
+    untuned,
+)  # fmt: skip
 
 
 def test_provenance() -> None:
@@ -35,6 +45,50 @@ def test_provenance_without_a_recipe(recipe: Any) -> None:
         "loader None",
         "trainer None",
     }
+
+
+OWN = ["dataset=npz", "dataset.path=own.npz"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "values"),
+    [([], {"dataset.normalize_features": (False, "dataset npz"), "dataset.metric": ("accuracy", "dataset npz"),
+           "depth": (8, "default")}),
+     (["like=cornell"], {"dataset.normalize_features": (True, "like cornell"),
+                         "depth": (16, "recipe published/cornell-gcnii"), "dataset.name": ("npz", "dataset npz")}),
+     (["like=cornell", "dataset.normalize_features=false", "depth=3"],
+      {"dataset.normalize_features": (False, "command line"), "depth": (3, "command line"),
+       "weight_decay": (1e-3, "recipe published/cornell-gcnii")}),
+     (["like=wisconsin", "recipe=tuned"], {"depth": (8, "recipe tuned/wisconsin-gcnii")}),
+     (["like=minesweeper"], {"dataset.metric": ("roc_auc", "like minesweeper"), "monitor": ("val_roc_auc", "default")}),
+     (["dataset.metric=roc_auc"], {"monitor": ("val_roc_auc", "default")}),
+     (["dataset.metric=roc_auc", "monitor=val_loss"], {"monitor": ("val_loss", "command line")})],
+)  # fmt: skip
+def test_a_graph_of_ones_own_takes_the_settings_of_a_named_one(typed: list[str], values: dict[str, Any]) -> None:
+    config, choices = compose_config([*OWN, *typed])
+    content = plain(config)
+    origin = provenance(content, choices, [*OWN, *typed])
+    assert {key: (flatten(content)[key], origin[key]) for key in values} == values
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [(OWN, True), ([*OWN, "dataset.metric=roc_auc"], True), (["dataset=folder", "dataset.path=own"], True),
+     ([*OWN, "like=cornell"], False), ([*OWN, "dataset.normalize_features=false"], False),
+     (["dataset=cora", "recipe=none"], False), (["dataset=csbm"], False), (["dataset=ring_transfer"], False)],
+)  # fmt: skip
+def test_a_graph_for_which_nothing_was_chosen_is_told_so(typed: list[str], said: bool) -> None:
+    config, choices = compose_config(typed)
+    content = plain(config)
+    notice = untuned(content, provenance(content, choices, typed))
+    assert (notice is not None) == said
+    name = content["dataset"]["name"]
+    assert notice is None or notice.startswith(f"dataset={name} has no recipe, and its features are used as they are: ")
+
+
+@pytest.mark.parametrize(("dataset", "monitor"), [("minesweeper", "val_roc_auc"), ("texas", "val_loss")])
+def test_the_tested_state_is_selected_by_the_metric_of_the_dataset(dataset: str, monitor: str) -> None:
+    assert compose_settings([f"dataset={dataset}", "recipe=none"])["monitor"] == monitor
 
 
 def test_config_hash() -> None:

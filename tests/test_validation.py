@@ -63,6 +63,16 @@ BAD = [
     (["dataset=sbm_large", "dataset.mapped=false"], "dataset.mapped cannot be changed"),
     (["dataset=npz", "dataset.path=a.npz", "split=random"], "split must be the number of a split in a.npz, got random"),
     (["dataset=npz", "dataset.path=a.npz", "dataset.metric=x"], "dataset.metric must be one of accuracy, roc_auc"),
+    (
+        ["dataset=npz", "dataset.path=a.npz", "recipe=tuned"],
+        "recipe=tuned is for a named dataset, and dataset=npz may be any graph: write conf/dataset/NAME.yaml with this",
+    ),
+    (["dataset=npz", "dataset.path=a", "like=cornell", "recipe=tuned"], "there is no tuned recipe for cornell-gcnii: "),
+    (
+        ["dataset=npz", "dataset.path=a", "like=ring_transfer"],
+        "like=ring_transfer has no normalize_features and metric",
+    ),
+    (["like=cornell"], "like=cornell is for a graph of your own, dataset=cora has its settings: leave it out"),
     (["+dataset.path=a.npz"], "there is no setting dataset.path: choose one of dataset.name, dataset.files"),
     (["model.alpha=2"], "model.alpha must be a number in [0, 1], got 2"),
     (["model.alpha=null"], "model.alpha must be a number in [0, 1], got None"),

@@ -20,7 +20,7 @@ from src.data.raw import check
 from src.errors import UserError
 from src.limits import check_text
 from src.replicas import check_replicas
-from src.settings import NOT_THE_EXPERIMENT
+from src.settings import NOT_THE_EXPERIMENT, untuned
 from src.study.grid import AXES, expand
 from src.tracking.store import check_store, store_uri
 from src.typed import for_hydra
@@ -52,6 +52,8 @@ def main() -> None:
     check_store(uri)
     for settings in {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}.values():
         check(settings)
+    for notice in sorted({notice for cell in cells if (notice := untuned(cell.settings, cell.origin))}):
+        print(notice, file=sys.stderr)
     for cell in cells:
         cell.settings["tracking"]["uri"] = uri
         if not any(_key(override) == "tracking.artifacts" for override in other):

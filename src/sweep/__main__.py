@@ -20,7 +20,7 @@ from src.config import CONF, SWEEP_KNOBS
 from src.data.raw import check
 from src.errors import UserError
 from src.overrides import check_runs
-from src.settings import compose_config
+from src.settings import compose_config, untuned
 from src.study.grid import values_of
 from src.sweep.search import Search, make_search
 from src.sweep.space import grid, read_space
@@ -42,7 +42,11 @@ def main() -> None:
     uri = store_uri(search.config.tracking.uri)
     check_store(uri)
     search.config.tracking.uri = uri
-    check(search.settings(search.start, search.points()[0])["dataset"])
+    first = search.points()[0]
+    settings = search.settings(search.start, first)
+    check(settings["dataset"])
+    if notice := untuned(settings, search.origin(search.start, first)):
+        print(notice, file=sys.stderr)
     print(listing(name, search, config))
     if config.dry:
         return

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from optuna.trial import TrialState
 
 from src.config import CONF
 from src.files import write_text
-from src.settings import NOT_THE_EXPERIMENT
+from src.settings import NOT_THE_EXPERIMENT, flatten
 from src.statistics import Summary, in_percent, over_runs, paired
 from src.study.grid import AXES, Cell
 from src.study.plan import make_plan
@@ -23,6 +24,7 @@ from src.sweep.space import Knob, Value
 from src.sweep.storage import ended
 from src.sweep.summary import ranked, written
 from src.tracking.search import Records
+from src.validation import has_own_path
 
 TUNED, START = "tuned", "start"
 WORDS = {TUNED: "tuned", START: "before"}
@@ -69,6 +71,13 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         return True
     change = paired(found[START], found[TUNED])
     verdict = ", ".join([compared(start, best_found, change, metric), *diverged])
+    graph = [f"dataset={search.config.dataset.name}", *graph_settings(search, tuned)]
+    command = shlex.join(["python", "-m", "src.train", f"model={search.choices['model']}", *graph])
+    if has_own_path(search.config, search.choices):
+        values = shlex.join(f"{key}={value}" for key, value in flatten(recipe(search, tuned)).items())
+        print(f"{verdict}\nno recipe is written, dataset={search.config.dataset.name} may be any graph:")
+        print(f"{command} {values}")
+        return True
     whole = sum(trial.state == TrialState.COMPLETE for trial in ended(study))
     header = [
         f"Found by the sweep {name} on validation data alone: {len(ended(study))} trials, {whole} of them whole, of",
@@ -84,14 +93,13 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         file.replace(file.with_suffix(".yaml.old"))
         print(f"what {file.name} held before is now in {file.name}.old")
     write_recipe(file, header, recipe(search, tuned))
-    graph = " ".join([f"dataset={search.config.dataset.name}", *graph_settings(search, tuned)])
-    print(f"{verdict}\nwritten to {file}: python -m src.train model={search.choices['model']} {graph} recipe=tuned")
+    print(f"{verdict}\nwritten to {file}: {command} recipe=tuned")
     return True
 
 
 def graph_settings(search: Search, tuned: Mapping[str, Value]) -> list[str]:
     """What has to be typed beside the recipe: settings of the dataset, the rewiring, the loader, and what was found."""
-    typed = [text for text in search.typed if text.startswith(("dataset.", "rewiring", "loader"))]
+    typed = [text for text in search.typed if text.startswith(("dataset.", "like=", "rewiring", "loader"))]
     return typed + [f"{key}={value}" for key, value in tuned.items() if key.startswith("rewiring.")]
 
 
@@ -122,7 +130,7 @@ def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
     kept = {"depth": config.depth}
     for key, source in origin.items():
         group = key.split(".")[0]
-        chosen = key in ("model", "trainer", "recipe")
+        chosen = key in ("model", "trainer", "recipe", "like")
         if (
             chosen
             or group in (*NOT_THE_EXPERIMENT, *AXES, "dataset", "rewiring", "loader")

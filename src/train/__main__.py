@@ -3,12 +3,12 @@
 import sys
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.cli import guarded, main
 from src.data.raw import check
 from src.replicas import replica_origin, replica_settings
-from src.settings import plain, provenance
+from src.settings import plain, provenance, untuned
 from src.text import printable
 from src.tracking.store import check_store, store_uri
 from src.train.follow import follow
@@ -34,6 +34,8 @@ def task(config: DictConfig) -> None:
         return
     check_store(settings["tracking"]["uri"])
     origin = provenance(settings, choices, list(hydra.overrides.task))
+    if not OmegaConf.select(hydra, "job.num") and (notice := untuned(settings, origin)):  # of several jobs the first
+        print(notice, file=sys.stderr)
     if settings["replicas"] == 1:
         resumable(settings["ckpt"], checkpoint_folder(settings))
 

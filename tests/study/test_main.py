@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from omegaconf import OmegaConf
@@ -181,6 +182,16 @@ def test_wrong_input_is_one_sentence(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {sentence}")
     assert study.records.runs() == []
+
+
+def test_a_graph_for_which_nothing_was_chosen_is_told_so_once(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arrays: dict[str, Any]
+) -> None:
+    np.savez(study.folder / "own.npz", **arrays)
+    own = ["dataset=npz", f"dataset.path={study.folder / 'own.npz'}", "depth=2,4", "seed=0,1", "dry=true"]
+    for like, said in (([], 1), (["like=cornell"], 0)):
+        assert called(monkeypatch, *own, *like, "model=gcn,gcnii", f"tracking.uri={study.uri}") == 0
+        assert capsys.readouterr().err.count("dataset=npz has no recipe") == said
 
 
 def test_dask_alone(study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

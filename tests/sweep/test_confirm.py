@@ -2,20 +2,22 @@
 
 import math
 import re
+import shlex
 import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from omegaconf import DictConfig
 
 from src.config import CONF
-from src.settings import compose_config
+from src.settings import compose_config, plain
 from src.statistics import summarize
 from src.sweep.confirm import compared, confirm, graph_settings, recipe, rounded
-from src.sweep.search import FRESH, Search
-from src.sweep.space import Knob
-from tests.sweep.conftest import Sweep, add, options
+from src.sweep.search import FRESH, Search, make_search
+from src.sweep.space import Knob, read_space
+from tests.sweep.conftest import KNOBS, ONE, Sweep, add, options
 
 BEST = {"p_drop": 0.123456, "dropout": 0.1, "weight_decay": 0.0123456}
 Capture = pytest.CaptureFixture[str]
@@ -45,7 +47,7 @@ def composed(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Any:
     def compose(*typed: str) -> DictConfig:
         own = shutil.ignore_patterns("tuned")
         place = shutil.copytree(CONF, sweep.folder / "conf", dirs_exist_ok=True, ignore=own)
-        for module in ("src.settings", "src.validation"):
+        for module in ("src.settings", "src.validation", "src.compose", "src.options"):
             monkeypatch.setattr(f"{module}.CONF", place)
         return compose_config(list(typed))[0]
 
@@ -163,9 +165,9 @@ def test_a_recipe_of_another_sweep_is_kept(sweep: Sweep, capsys: Capture) -> Non
 
 
 def test_a_value_is_rounded_within_its_range(sweep: Sweep, composed: Any) -> None:
-    search = searched(sweep, "dropout=interval(0.9, 0.9999)", best={"dropout": 0.9998})
+    search = searched(sweep, "dropout=interval(0.9, 0.9976)", best={"dropout": 0.99755})
     assert confirmed(sweep, search, fresh=2)
-    assert composed("model=gcn", "dataset=csbm", "recipe=tuned").dropout < 1
+    assert composed("model=gcn", "dataset=csbm", "recipe=tuned").dropout == 0.99755  # 0.998 is outside
 
 
 def test_a_recipe_keeps_what_was_typed_and_nothing_of_the_machinery(sweep: Sweep) -> None:
@@ -209,3 +211,22 @@ def test_a_rewiring_is_typed_beside_the_recipe(sweep: Sweep) -> None:
     ]  # fmt: skip
     assert "rewiring" not in recipe(search, tuned) and "dataset" not in recipe(search, tuned)
     assert recipe(search, tuned)["dropout"] == search.start["dropout"]
+
+
+def test_a_graph_that_only_the_command_line_names_gets_no_recipe(
+    sweep: Sweep, arrays: dict[str, Any], capsys: Capture
+) -> None:
+    np.savez(sweep.folder / "own graph.npz", **arrays)
+    path = f"dataset.path={sweep.folder}/own graph.npz"
+    typed = ["model=gcn", "dataset=npz", path, "like=cornell", "hidden=16", "trainer.threads=1", "epochs=3", "depth=2"]
+    knobs, rest = read_space(KNOBS, [*typed, f"tracking.uri={sweep.uri}"])
+    search = make_search(knobs, rest, None, 1, (ONE,))
+    add(sweep.study(search), search, [0.7], {"p_drop": 0.123456, "dropout": 0.1})
+    assert confirmed(sweep, search, fresh=2) is True
+    assert not (sweep.folder / "conf").exists()
+    said, command = capsys.readouterr().out.splitlines()[-2:]
+    assert said == "no recipe is written, dataset=npz may be any graph:"
+    words = shlex.split(command.removeprefix("python -m src.train "))
+    again = plain(compose_config(words)[0])
+    assert (again["p_drop"], again["dropout"], again["hidden"]) == (0.123, 0.1, 16)
+    assert again["dataset"]["normalize_features"] is True

@@ -101,6 +101,7 @@ def test_every_dataset_trains_from_the_command_line(
     for name, typed in needs.items():
         alone = train(*small, f"dataset={name}", *typed)
         assert alone.returncode == 0, alone.stderr
+        assert alone.stderr.count(f"dataset={name} has no recipe, and its features are used") == ("path" in typed[0])
     runs = client(workshop).search_runs(["1"])
     assert sorted(run.data.tags["dataset"] for run in runs) == names
     assert {run.data.tags["outcome"] for run in runs} == {"finished"}
