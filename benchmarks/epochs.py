@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from benchmarks.steps import our_step
+from src.address import sqlite_address
 from src.data.prepare import load
 from src.data.rewire import make_batches
 from src.settings import compose_settings
@@ -52,7 +53,7 @@ def epoch_overhead(depth: int, epochs: int) -> tuple[float, float, float]:
     bare_eval.eval()
     interleaved = Interleaved(our_step(bare, graph), lambda: bare_eval(graph.x, graph.adjacency))
     with tempfile.TemporaryDirectory() as folder:
-        tracked = TrackedRun(f"sqlite:///{folder}/mlflow.db", "bench", "bench", {}, {})
+        tracked = TrackedRun(sqlite_address(Path(folder, "mlflow.db")), "bench", "bench", {}, {})
         fit = make_fit(settings, model, batches, tracked, Path(folder), {}, [interleaved])
         fit.run(model)
         tracked.finish("FINISHED", "finished")

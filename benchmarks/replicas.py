@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks.steps import our_step
 from benchmarks.timing import alternate
+from src.address import sqlite_address
 from src.data.prepare import load
 from src.data.rewire import make_batches
 from src.graph.graph import Graph
@@ -80,7 +81,7 @@ def runs(several: list[dict[str, Any]], folder: Path) -> tuple[list[float], list
     """Wall seconds, and results, of whole runs one after another and together."""
     seconds, results = [], []
     for name in ("alone", "together"):
-        tracking = several[0]["tracking"] | {"uri": f"sqlite:///{folder}/{name}.db", "artifacts": ["config"]}
+        tracking = several[0]["tracking"] | {"uri": sqlite_address(Path(folder, f"{name}.db")), "artifacts": ["config"]}
         chosen = [one | {"tracking": tracking, "progress": False} for one in several]
         run(chosen[0] | {"epochs": 1})  # makes the database
         start = time.perf_counter()

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.peers import peer_of
+from src.address import sqlite_address
 from src.config import CONF, ROOT
 from src.data.prepare import load
 from src.data.rewire import make_batches
@@ -76,7 +77,7 @@ def plain_run(cell: Cell) -> tuple[int, float]:
 
 def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
     """Wall seconds of `python -m src.study` from start to end, its epochs, and the mean test accuracy."""
-    uri = f"sqlite:///{folder}/jobs{jobs}.db"
+    uri = sqlite_address(Path(folder, f"jobs{jobs}.db"))
     command = [sys.executable, "-m", "src.study", "name=bench", f"jobs={jobs}", f"seed={seeds}"]
     start = time.perf_counter()
     subprocess.run([*command, f"tracking.uri={uri}"], cwd=ROOT, check=True, capture_output=True)

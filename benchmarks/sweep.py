@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from src.address import sqlite_address
 from src.config import ROOT
 from src.sweep.__main__ import composed
 from src.sweep.run import run_sweep
@@ -29,7 +30,7 @@ def swept(folder: Path, name: str, *typed: str) -> tuple[float, float, list[dict
     import optuna
 
     journal = str(folder / f"{name}.journal")
-    uri = f"tracking.uri=sqlite:///{folder}/{name}.db"
+    uri = f"tracking.uri='{sqlite_address(Path(folder, name + '.db'))}'"
     _, search, config = composed([*TYPED, *typed, f"study_name={name}", f"storage={journal}", uri])
     start = time.perf_counter()
     run_sweep(name, search, config)
@@ -40,7 +41,7 @@ def swept(folder: Path, name: str, *typed: str) -> tuple[float, float, list[dict
 
 def direct(folder: Path, params: list[dict[str, float]]) -> float:
     """Wall seconds of the same trainings, one after the other."""
-    uri = f"tracking.uri=sqlite:///{folder}/direct.db"
+    uri = f"tracking.uri='{sqlite_address(Path(folder, 'direct.db'))}'"
     _, search, _ = composed([*DEEP, *TYPED, "seeds=1", uri])
     start = time.perf_counter()
     for values in params:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any, TextIO
 
 import hydra
@@ -144,7 +145,8 @@ def explain(error: Exception) -> str | None:
         return f"{str(refused.filename)[:60]}... is too long for a file's name or path: shorten it"
     if isinstance(refused, OSError) and refused.errno in DISK:
         place = refused.filename2 or refused.filename or "a file"
-        return f"cannot write {place}, {DISK[refused.errno]}"
+        verb = "read" if Path(str(place)).is_file() and not os.access(place, os.R_OK) else "write"
+        return f"cannot {verb} {place}, {DISK[refused.errno]}"
     smaller = "make hidden, depth or the graph smaller"
     if lacks_memory(error):
         return f"there is not enough memory for this graph and network: {smaller}"

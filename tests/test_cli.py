@@ -283,3 +283,12 @@ def test_a_command_goes_on_where_nobody_reads_its_output(
         monkeypatch.setattr("sys.stderr", pipe)
         guarded(task)
     assert done == [1]
+
+
+def test_a_file_that_may_not_be_read_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.yaml"
+    path.touch()
+    error = PermissionError(errno.EACCES, "Permission denied", str(path))
+    assert explain(error) == f"cannot write {path}, it is not permitted: change its permissions"
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert explain(error) == f"cannot read {path}, it is not permitted: change its permissions"
