@@ -33,7 +33,7 @@ def prepare_launch(typed: Sequence[str]) -> None:
     check_store(uri)
     if launcher == ELSEWHERE and uri.startswith("sqlite"):
         raise UserError(
-            f"jobs on other machines cannot share {uri}: give the address of a server, tracking.uri=http://HOST:5000"
+            f"jobs on other machines cannot share {uri}: give the address of a server, tracking.uri=https://HOST:5000"
         )
     open_store(uri, experiment)
 

@@ -43,7 +43,7 @@ def test_a_launcher_needs_several_jobs() -> None:
 @pytest.mark.usefixtures("submitit")
 def test_jobs_on_other_machines_need_a_server(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    with pytest.raises(UserError, match=r"^jobs on other machines cannot share sqlite:///.*tracking\.uri=http://HOST"):
+    with pytest.raises(UserError, match=r"^jobs on other machines cannot share sqlite:///.*tracking\.uri=https://HOST"):
         prepare_launch(("-m", "hydra/launcher=submitit_slurm", "depth=2,4", f"tracking.uri={uri}"))
     assert list(tmp_path.iterdir()) == []
 
