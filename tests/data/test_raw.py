@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from src.data.raw import check, prepared_file, raw_hashes, raw_paths
+from src.data.raw import check, mapped_folder, prepared_file, raw_hashes, raw_paths
 from src.data.raw_files import git_blob
+from src.data.rewire import effect_file
 from src.errors import UserError
 from src.files import sha256
 
@@ -73,6 +74,18 @@ def test_own_file(tmp_path: Path, dataset_config: Read, use_root: Callable[[Path
     check(config)
     assert raw_paths(config) == [own]
     assert raw_hashes(config) == {"own.npz": sha256(own)}
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", "a" * 300])
+def test_no_name_of_a_dataset_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    config = {"name": name}
+    for path in (prepared_file(config, tmp_path), mapped_folder(config, "0123456789", tmp_path).parent):
+        assert path.parent == tmp_path and ".." not in path.parts
+    settings = {"dataset": config, "rewiring": {"_target_": "src.graph.rewiring.random.random"}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("src.data.rewire.rewiring_name", lambda _: "random")
+        path = effect_file(settings, tmp_path)
+    assert path.parent == tmp_path / "rewired" and len(path.name) < 255
 
 
 def test_prepared_file(project: Path, tmp_path: Path, dataset_config: Read) -> None:

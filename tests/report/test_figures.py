@@ -140,6 +140,44 @@ def test_one_diverged_run_does_not_hide_the_others(frame: Frame) -> None:
     assert len(layer_band(Report("hand", cells, held), cells, "dirichlet_energy").runs) == 0
 
 
+def test_missing_runs_are_counted_beside_points_and_explained_in_the_legend(frame: Frame) -> None:
+    parts = [frame("GCN", 2, [0.8] * 3), frame("GCN", 4, [0.8, 0.8, None]), frame("GCN", 8, [None] * 3)]
+    cells = pd.concat([*parts, frame("MLP", 8, [None] * 3)], ignore_index=True)
+    cells.loc[cells["outcome"] == "diverged", ["dirichlet_energy", "rayleigh_quotient", "effective_rank"]] = math.nan
+    curves = {(f"GCN-4-{seed}", name): [1.0] * 5 for seed in (0, 1) for name in CURVES}
+    curves["GCN-4-0", "effective_rank"] = [1.0, 1.0, 1.0, math.nan, math.nan]
+    found = Report("hand", cells, curves)
+    for figure, marks in (
+        (accuracy_figure(found), [["2 of 3", "0 of 3", "0 of 3"]]),
+        (depth_figure(found), [["2 of 3", "0 of 3", "0 of 3"]] * 3),
+        (layers_figure(found, "cora", 4), [["2 of 3"], ["2 of 3"], ["2 of 3", "1 of 3"], ["2 of 3"], ["2 of 3"]]),
+    ):
+        png(figure)
+        assert [[text.get_text() for text in axes.texts] for axes in figure.axes[: len(marks)]] == marks
+        assert "2 of 3: runs with a value" in figure.legends[0].get_title().get_text()
+
+
+def test_nothing_is_marked_where_every_run_has_a_value(frame: Frame) -> None:
+    cells = frame("GCN", 2, [0.8, 0.7, 0.6])
+    figure = accuracy_figure(Report("hand", cells))
+    assert not figure.axes[0].texts
+    assert figure.legends[0].get_title().get_text() == "mean, 95 % interval"
+
+
+def test_two_runs_have_a_point_and_no_interval(frame: Frame) -> None:
+    (axes,) = accuracy_figure(Report("hand", frame("GCN", 2, [0.8, 0.6, None]))).axes
+    (band,) = axes.collections
+    assert np.unique(np.asarray(band.get_paths()[0].vertices)[:, 1]).tolist() == [70.0]
+
+
+def test_a_film_that_is_missing_or_of_a_diverged_run_is_said() -> None:
+    film = Film("cora", "GCN", 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3, diverged=True)
+    figure = film_figure([film], asked=2)
+    assert figure.get_suptitle() == "1 of 2 networks: the others have no states"
+    assert figure.axes[0].texts[0].get_text() == "GCN\ncora\n(diverged)"
+    assert not film_figure([film], asked=1).get_suptitle()
+
+
 @pytest.mark.parametrize("values", [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [math.inf, 1.0, 2.0], [math.nan] * 3])
 def test_zeros_and_what_is_not_finite_can_be_drawn(frame: Frame, values: list[float]) -> None:
     measures = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank"), values)
