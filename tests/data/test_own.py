@@ -44,10 +44,10 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def config(project: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A dataset with a reader that opens a second file beside the first."""
-    (project / "src").mkdir()
-    (project / "src" / "tables.py").write_text(READER)
-    monkeypatch.syspath_prepend(str(project / "src"))
-    monkeypatch.setattr("src.data.prepare.ROOT", project / "src")
+    (project / "readers").mkdir()
+    (project / "readers" / "tables.py").write_text(READER)
+    monkeypatch.syspath_prepend(str(project / "readers"))
+    monkeypatch.setattr("src.data.prepare.ROOT", project / "readers")
     sys.modules.pop("tables", None)
     return {"name": "tables", "_target_": "tables.read_tables", "path": str(folder), "normalize_features": False}
 
