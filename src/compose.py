@@ -5,7 +5,7 @@ from typing import Any
 
 from hydra import compose as compose_by_hydra
 from hydra import initialize_config_dir
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -17,8 +17,11 @@ from src.overrides import check_options
 from src.yaml_files import read_mapping
 
 
-class YamlFiles(FileConfigSource):
-    """A folder of configs, each of them a yaml file that holds a mapping."""
+class FileConfigSource(file_config_source.FileConfigSource):
+    """A folder of configs, each of them a yaml file that holds a mapping.
+
+    It has the name of Hydra's: a job that a launcher starts registers Hydra's once more, which by its name is there.
+    """
 
     def is_config(self, config_path: str) -> bool:
         return ".." not in Path(config_path).parts and bool(super().is_config(config_path))
@@ -42,7 +45,7 @@ def register() -> None:
     for function in (dataset_setting, monitor_of, recipe_dataset):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
     Plugins.instance()  # registers Hydra's own reader first
-    SourcesRegistry.instance().types[YamlFiles.scheme()] = YamlFiles
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
 
 
 def dataset_setting(name: str, key: str) -> Any:

@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.sources_registry import SourcesRegistry
 
+from src.compose import FileConfigSource
 from src.config import CONF, OWN_KNOBS
 from src.errors import UserError
 from src.options import check_values, read_option
@@ -106,3 +109,11 @@ def test_a_value_has_the_type_of_its_default(default: Any, value: Any, sentence:
 @pytest.mark.parametrize(("default", "value"), [(1.0, 2), (float("inf"), 3.0), (1.0, -1e300), (None, "x"), ([1], [])])
 def test_a_value_of_the_same_type_is_allowed(default: Any, value: Any) -> None:
     check_values("g", {"key": value}, {"key": default})
+
+
+def test_hydra_may_register_its_own_reader_again() -> None:
+    """As it does in a job that a launcher starts."""
+    compose_settings([])
+    registry = SourcesRegistry.instance()
+    registry.register(file_config_source.FileConfigSource)
+    assert registry.resolve("file") is FileConfigSource
