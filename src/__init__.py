@@ -1,7 +1,8 @@
-"""Sets what libraries read from the environment while they are imported, before any of them is."""
+"""Sets what libraries read from the environment, and how Ctrl-C ends a command, before any of them is imported."""
 
 import getpass
 import os
+import sys
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"  # figures are saved, never shown: the backend of a notebook may not even be installed
@@ -11,3 +12,8 @@ try:
     getpass.getuser()
 except (KeyError, OSError):
     os.environ["USER"] = f"uid{os.getuid()}"
+
+if sys.argv[:1] == ["-m"]:  # Python is looking for the module of a command; seconds of imports follow
+    from src.train.signals import end_at_once
+
+    end_at_once()

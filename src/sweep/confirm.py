@@ -90,7 +90,7 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
     ]
     file = CONF / "recipe" / "tuned" / f"{search.pair}.yaml"
     if file.exists() and f"the sweep {name} on" not in file.read_text():
-        file.replace(file.with_suffix(".yaml.old"))
+        write_text(file.with_suffix(".yaml.old"), file.read_text(encoding="utf-8"))
         print(f"what {file.name} held before is now in {file.name}.old")
     write_recipe(file, header, recipe(search, tuned))
     print(f"{verdict}\nwritten to {file}: {command} recipe=tuned")
