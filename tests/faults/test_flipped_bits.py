@@ -1,4 +1,4 @@
-"""A flipped bit in a prepared file is noticed, and the file is made again as it was."""
+"""A flipped bit in a prepared file is noticed, and the file made again as it was; in a checkpoint it is noticed."""
 
 import random
 from collections.abc import Callable
@@ -12,8 +12,11 @@ import torch
 from src.data.cluster import kept_partition
 from src.data.prepare import load, prepare
 from src.data.rewire import kept_wiring
+from src.errors import ResumeError
+from src.files import save_torch
 from src.graph.neighbours import Neighbours
 from src.settings import compose_settings
+from src.train.checkpoint import read_checkpoint
 
 Tally = Callable[[str, bool], None]
 TRIES = 40
@@ -90,3 +93,17 @@ def test_partition(project: Path, tally: Tally) -> None:
     for _ in range(TRIES):
         flipped(path, generator)
         tally("a flipped bit in a partition", torch.equal(cut(), whole) and path.read_bytes() == written)
+
+
+def test_checkpoint(tmp_path: Path, tally: Tally) -> None:
+    path, identity, generator = tmp_path / "last.ckpt", {"config_hash": "a"}, random.Random("checkpoint")
+    save_torch({"callbacks": {"Recorder": identity}, "state_dict": {"weight": torch.arange(1000.0)}}, path)
+    assert torch.equal(read_checkpoint(path, identity)["state_dict"]["weight"], torch.arange(1000.0))
+    for _ in range(TRIES):
+        before = flipped(path, generator)
+        try:
+            read_checkpoint(path, identity)
+            tally("a flipped bit in a checkpoint", False)
+        except ResumeError as error:
+            tally("a flipped bit in a checkpoint", "is damaged (its checksum does not match)" in str(error))
+        path.write_bytes(before)
