@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from src.data.raw_files import stays_below
 from src.errors import UserError
 
 LIMIT = 1000  # files in a folder: more are most likely not one dataset, and each is hashed at every start
@@ -19,10 +20,13 @@ def own_files(config: dict[str, Any]) -> dict[str, Path]:
         config: of a dataset with `path`; `path_files` names the files of a folder that count, without it all do.
 
     Raises:
-        UserError: a file is missing, or there are too many.
+        UserError: a file is missing, `path_files` names one outside the folder, or there are too many.
     """
     path, names = Path(config["path"]), config.get("path_files")
     if names:
+        outside = [name for name in names if not stays_below(name)]
+        if outside:
+            raise UserError(f"path_files of {config['name']} must name files below dataset.path, got {outside[0]}")
         if not path.is_dir():
             raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(names)}")
         absent = [name for name in names if not (path / name).is_file()]

@@ -111,6 +111,7 @@ def test_another_missing_file_is_not_blamed_on_the_hash(config: dict[str, Any]) 
     [({"path": "nowhere"}, "nowhere is missing: dataset.path must be a file, or a folder if its reader takes several"),
      ({"path": "nowhere", "path_files": ["a", "b"]}, "nowhere is missing: dataset.path must be a folder with a, b"),
      ({"path_files": ["edges.csv", "b"]}, "b is missing: the folder must hold edges.csv, b"),
+     ({"path_files": ["../b"]}, "path_files of tables must name files below dataset.path, got ../b"),
      ({"path": "empty"}, "empty holds no file: dataset.path must be a file, or a folder with the files of the dataset"),
      ({"path": "full"}, f"full holds more than {LIMIT:,} files: dataset.path must be a folder of the dataset alone")],
 )  # fmt: skip
