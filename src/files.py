@@ -122,13 +122,19 @@ def append_checksum(path: Path) -> None:
 
 def verify_checksum(path: Path) -> None:
     """Raise ChecksumError unless the last line is the checksum of all bytes before it."""
-    size = path.stat().st_size - LINE
+    if not has_checksum(path):
+        raise ChecksumError("it has no checksum")
     with path.open("rb") as file:
-        if size < 0:
-            raise ChecksumError("it has no checksum")
-        digest = _digest(file, size)
+        digest = _digest(file, path.stat().st_size - LINE)
         if file.read() != MARK + digest + b"\n":
             raise ChecksumError("its checksum does not match")
+
+
+def has_checksum(path: Path) -> bool:
+    """Whether the last line is a checksum: files of earlier versions have none."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LINE))
+        return file.read(len(MARK)) == MARK
 
 
 def sha256(path: Path) -> str:
@@ -198,7 +204,7 @@ def write_prepared(content: dict[str, Any], path: Path, fingerprint: str, format
 
 
 def read_prepared(path: Path, fingerprint: str, format: int, make: Callable[[dict[str, Any]], Made]) -> Made | None:
-    """What `make` makes of a prepared file, or None if there is none or it was made from something else.
+    """What `make` makes of a prepared file, or None if there is none, or one of something else or an earlier version.
 
     Raises:
         UserError: the file is there and cannot be read (DamagedError: its bytes are not those that were written).
@@ -206,6 +212,8 @@ def read_prepared(path: Path, fingerprint: str, format: int, make: Callable[[dic
     if not path.is_file():
         return None
     try:
+        if not has_checksum(path):
+            return None
         content = load_torch(path)
         found = (content.pop("fingerprint"), content.pop("format"))
         made = make(content)

@@ -13,10 +13,11 @@ from filelock import FileLock, Timeout
 
 from src import files
 from src.cli import explain
-from src.errors import DamagedError, UserError
+from src.errors import ChecksumError, DamagedError, UserError
 from src.files import (
     atomic_write,
     cached,
+    load_torch,
     lock_of,
     read_prepared,
     save_torch,
@@ -92,13 +93,26 @@ def test_what_is_being_replaced_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_made_again_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.pt").write_bytes(b"half")
+    write_prepared({"a": 2}, tmp_path / "a.pt", "x", 1)
+    content = (tmp_path / "a.pt").read_bytes()
+    (tmp_path / "a.pt").write_bytes(b"?" + content[1:])
     made = cached(lambda: read_prepared(tmp_path / "a.pt", "x", 1, dict), lambda: {"a": 1}, tmp_path / "a.pt")
     assert made == {"a": 1}
-    assert capsys.readouterr().err == f"{tmp_path / 'a.pt'} is damaged (it has no checksum): it is made again\n"
+    reason = "its checksum does not match"
+    assert capsys.readouterr().err == f"{tmp_path / 'a.pt'} is damaged ({reason}): it is made again\n"
 
 
-@pytest.mark.parametrize("place", [0, 100, 0.5, -90, -80, -40, -1])
+def test_a_prepared_file_of_an_earlier_version_is_made_again_without_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"a": 2, "fingerprint": "x", "format": 1}, tmp_path / "a.pt")
+    made = cached(lambda: read_prepared(tmp_path / "a.pt", "x", 1, dict), lambda: {"a": 1}, tmp_path / "a.pt")
+    assert made == {"a": 1} and capsys.readouterr().err == ""
+    with pytest.raises(ChecksumError, match="it has no checksum"):
+        load_torch(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("place", [0, 100, 0.5, -90, -64, -40, -1])
 def test_a_single_flipped_bit_is_noticed(tmp_path: Path, place: float) -> None:
     write_prepared({"a": torch.arange(1000)}, tmp_path / "a.pt", "x", 1)
     content = bytearray((tmp_path / "a.pt").read_bytes())

@@ -40,13 +40,14 @@ def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> 
         for name, array in arrays.items():
             _save(part / f"{name}.npy", array)
         hashes = {name: sha256(part / f"{name}.npy") for name in arrays}
-        write_json(part / CONTENTS, {"fingerprint": fingerprint, "format": FORMAT, "arrays": hashes})
+        write_json(part / CONTENTS, {"fingerprint": fingerprint, "format": FORMAT, "sha256": hashes})
 
 
 def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
-    """The dataset with tensors that are read from disk as they are needed, or None if it was made from something else.
+    """The dataset with tensors that are read from disk as they are needed.
 
-    Every file is read once to compare its hash: about a second for a million nodes with 64 features.
+    None if the folder is not there, or is of something else or of an earlier version. Every file is read once to
+    compare its hash: about a second for a million nodes with 64 features.
 
     Raises:
         UserError: the folder is there and cannot be read (DamagedError: a file is missing or not as it was written).
@@ -55,12 +56,13 @@ def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
         return None
     try:
         contents = json.loads((folder / CONTENTS).read_text())
-        if (contents["fingerprint"], contents["format"]) != (fingerprint, FORMAT):
+        hashes = contents.get("sha256")  # None: written by an earlier version
+        if hashes is None or (contents["fingerprint"], contents["format"]) != (fingerprint, FORMAT):
             return None
-        for name, expected in contents["arrays"].items():
+        for name, expected in hashes.items():
             if sha256(folder / f"{name}.npy") != expected:
                 raise ChecksumError(f"the checksum of {name}.npy does not match")
-        tensors = {name: torch.from_numpy(open_array(folder / f"{name}.npy")) for name in contents["arrays"]}
+        tensors = {name: torch.from_numpy(open_array(folder / f"{name}.npy")) for name in hashes}
         return Dataset(**tensors)
     except Exception as error:  # a missing file, no JSON, another array, ...
         raise unreadable(folder, error) from None

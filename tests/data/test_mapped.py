@@ -1,6 +1,7 @@
 """A dataset on disk: whole or not there, read as it is needed, found again by what it was made from."""
 
 import errno
+import json
 import os
 import re
 from dataclasses import fields, replace
@@ -68,6 +69,17 @@ def test_a_damaged_folder_is_made_again(
     assert torch.equal(keep_mapped(small, folder, "made so").x, small().x)
     assert re.fullmatch(rf"{folder} is damaged \(.+\): it is made again\n", capsys.readouterr().err)
     assert load_mapped(folder, "made so") is not None
+
+
+def test_a_folder_of_an_earlier_version_is_made_again_without_a_word(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = json.loads((folder / "contents.json").read_text())
+    shapes = {name: [[7, 5], "float32"] for name in contents.pop("sha256")}
+    (folder / "contents.json").write_text(json.dumps(contents | {"arrays": shapes}))
+    assert load_mapped(folder, "made so") is None
+    assert torch.equal(keep_mapped(small, folder, "made so").x, small().x)
+    assert capsys.readouterr().err == "" and load_mapped(folder, "made so") is not None
 
 
 def test_an_array_of_another_shape_is_damage(folder: Path) -> None:
