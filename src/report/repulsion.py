@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from src.measures.diagnosis import shown
 from src.report.cells import Report
 from src.report.drawing import Missing
 from src.report.table import by_run, metric
@@ -25,15 +26,15 @@ def is_repulsion_study(cells: pd.DataFrame) -> bool:
 def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
     """For every graph the repulsion with the best mean validation accuracy, and what that choice gives on test data.
 
-    A repulsion under which a run is missing is not chosen, and counted in `left_out`.
+    A repulsion under which a run is missing is not chosen.
 
     Args:
         cells: of a study whose lines differ in `repulsion`.
 
     Returns:
-        One row a graph: dataset, homophily, best, val, test, test_without (repulsion 0; NaN if it was not run), all
-        means over runs, `ties`: the repulsions that are not worse than the best by a paired 95 % interval, and
-        `left_out`: how many were not looked at.
+        One row a graph that has such a repulsion: dataset, homophily, best, `ties`: the repulsions that are not worse
+        than the best by a paired 95 % interval, and val, test, test_without (repulsion 0; NaN if it was not run), all
+        means over runs.
     """
     rows = []
     for dataset, group in cells.groupby("dataset", sort=False):
@@ -41,7 +42,6 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
         if whole.empty:
             continue
         column, _ = metric(whole)
-        left_out = group["repulsion"].nunique() - whole["repulsion"].nunique()
         val = {beta: by_run(part, "val_acc") for beta, part in whole.groupby("repulsion")}
         test = {beta: part[column].mean() for beta, part in whole.groupby("repulsion")}
         best = max(val, key=lambda beta: over_runs(val[beta]).mean)
@@ -54,10 +54,9 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
                 "val": over_runs(val[best]).mean,
                 "test": test[best],
                 "test_without": test.get(0.0, np.nan),
-                "left_out": left_out,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["dataset", "homophily", "best", "ties", "val", "test", "test_without"])
 
 
 def repulsion_figure(report: Report) -> Figure:
@@ -66,14 +65,14 @@ def repulsion_figure(report: Report) -> Figure:
     found = best_repulsion(report.cells)
     figure = Figure(figsize=(12.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    looks = line_looks(found.sort_values("homophily")["dataset"])
+    homophily = cells.groupby("dataset")["homophily"].median().sort_values()
+    looks = line_looks(homophily.index)
     for dataset, (color, dash) in looks.items():
         group = cells[cells["dataset"] == dataset]
         points = {beta: over_runs(by_run(part, "val_acc")) for beta, part in group.groupby("repulsion")}
         there = [(b, 100 * s.mean, 100 * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
-        x, means, halves = np.array(there).T
-        homophily = float(group["homophily"].median())
-        name = for_figure(f"{dataset} (homophily {homophily:.2f})")
+        x, means, halves = np.array(there).reshape(-1, 3).T
+        name = for_figure(f"{dataset} (homophily {shown(homophily[dataset], '.2f')})")
         left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=name)
         every = list(points.values())
         runs, asked = [s.runs for s in every], [s.asked for s in every]
@@ -95,7 +94,8 @@ def repulsion_figure(report: Report) -> Figure:
         axes.grid(alpha=0.25)
     title = "mean, 95 % interval"
     if marks.any:
-        title += f"\n{marks.NOTE}\nnot chosen with a run missing: {found['left_out'].sum()}"
+        left_out = cells["val_acc"].isna().groupby([cells["dataset"], cells["repulsion"]]).any().sum()
+        title += f"\n{marks.NOTE}\nnot chosen with a run missing: {left_out}"
     figure.legend(loc="outside right upper", fontsize=9, title=title, alignment="left")
     return figure
 

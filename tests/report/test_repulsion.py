@@ -47,6 +47,15 @@ def test_a_repulsion_that_diverged_once_is_not_drawn_as_the_best(cells: pd.DataF
     assert at == {(0.9, 0.0), (0.1, 0.0)}
 
 
+def test_graphs_without_a_best_repulsion_are_drawn_with_their_missing_runs(cells: pd.DataFrame) -> None:
+    cells.loc[cells["seed"] == 2, "val_acc"] = np.nan
+    cells.loc[cells["dataset"] == "texas", "val_acc"] = np.nan
+    left, right = repulsion_figure(Report("hand", cells)).axes
+    assert sorted(text.get_text() for text in left.texts) == ["0 of 3", "0 of 3", "2 of 3", "2 of 3"]
+    assert [line.get_label() for line in left.lines] == ["texas (homophily 0.10)", "csbm 0.9 (homophily 0.90)"]
+    assert best_repulsion(cells).empty and not [line for line in right.lines if np.size(line.get_xdata())]
+
+
 def test_a_line_for_every_graph_and_a_point_at_its_homophily(cells: pd.DataFrame) -> None:
     left, right = repulsion_figure(Report("hand", cells)).axes
     drawn = {line.get_label(): line for line in left.lines}
