@@ -92,14 +92,18 @@ def move_artifacts(path: Path) -> None:
                     f"the artifacts of {path} are in {folder}, not beside it: move or copy them to"
                     f" {path.parent / ARTIFACTS} and start again"
                 )
+            changed = 0
             for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-                database.execute(
+                changed = database.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608, names of the line above
                     f" WHERE {column} = ? OR substr({column}, 1, ?) = ?",
                     (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
-                )
+                ).rowcount
             database.commit()
-            print(f"{path} was moved or copied: its artifacts are those in {path.parent / ARTIFACTS}", file=sys.stderr)
+            if changed:  # runs, the last table; without any there are no artifacts to speak of
+                print(
+                    f"{path} was moved or copied: its artifacts are those in {path.parent / ARTIFACTS}", file=sys.stderr
+                )
 
 
 @contextlib.contextmanager
