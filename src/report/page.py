@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,12 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
 
 
 def _curve(line: str, x: list[int], y: list[float], missing: list[str], style: dict[str, Any]) -> Scatter:
-    """A line through points, with `2 of 3` beside those that runs are missing from."""
+    """A line through points, with `2 of 3` beside those that runs are missing from.
+
+    Plotly draws nothing at a point without a value: its `0 of 3` stands in the legend.
+    """
+    hidden = [f"{text} at {at}" for at, height, text in zip(x, y, missing, strict=True) if text and math.isnan(height)]
+    line += f" ({', '.join(hidden)})" if hidden else ""
     mode = "lines+markers+text" if any(missing) else "lines+markers"
     return Scatter(x=x, y=y, name=line, mode=mode, text=missing, textposition="top right", **style)
 
@@ -141,14 +147,13 @@ def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figu
     for index, (name, depth) in enumerate(choices):
         for line, group in cells[cells["depth"] == depth].groupby("line", sort=False):
             found = layer_band(report, group, name)
-            if not len(found.runs):
-                continue
             owners.append(index)
-            missing = [n_of_m(int(runs), len(group)) for runs in found.runs]
+            medians = found.quartiles[1].tolist() or [math.nan]
+            missing = [n_of_m(int(runs), len(group)) for runs in found.runs] or [n_of_m(0, len(group))]
             changes = [text if not k or text != missing[k - 1] else "" for k, text in enumerate(missing)]
             style = {"line": _stroke(looks[str(line)]), "visible": index == 0, "marker_size": 4}
             layers = list(range(len(missing)))
-            figure.add_trace(_curve(str(line), layers, found.quartiles[1].tolist(), changes, style))
+            figure.add_trace(_curve(str(line), layers, medians, changes, style))
     buttons = [
         {
             "label": f"{LABELS[name]}, depth {depth}",

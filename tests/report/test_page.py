@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -153,6 +154,13 @@ def test_page_without_films_and_results(frame: Frame) -> None:
     assert parsed.texts["small"] == ["1 missing", "1 missing"]
 
 
+def test_a_point_without_a_value_is_counted_in_the_legend(frame: Frame) -> None:
+    parts = [frame("GCN", 2, [0.5, 0.6]), frame("GCN", 4, [None, 0.6]), frame("GCN", 8, [None, None])]
+    text = page(Report("hand", pd.concat(parts)))
+    names = set(re.findall(r'"name":"(GCN[^"]*)"', text))
+    assert names == {"GCN (0 of 2 at 8)", "GCN", "GCN (0 of 2 at 0)"}  # against depth, seconds, by layer
+
+
 def test_page_opens_without_errors_or_requests(findings: dict[str, Any]) -> None:
     assert findings["errors"] == []
     assert findings["resources"] == []
@@ -162,7 +170,7 @@ def test_charts_are_drawn_with_the_means(findings: dict[str, Any], recorded: Sto
     assert len(findings["charts"]) == 2
     assert min(findings["charts"]) >= len(LINES) - 1  # a line without any accuracy is not drawn
     drawn = dict(zip(LINES, findings["accuracies"], strict=True))
-    assert drawn.pop(DIVERGED) == []
+    assert drawn.pop(DIVERGED) == [None] * len(DEPTHS)
     for line, values in drawn.items():
         runs = [[recorded.cell(line, d, seed).metrics["test_acc"] for seed in (0, 1, 2)] for d in DEPTHS]
         assert values == pytest.approx([100 * np.mean(accuracies) for accuracies in runs])
@@ -172,14 +180,17 @@ def test_menus_switch_measure_and_depth(findings: dict[str, Any]) -> None:
     by_depth, by_layer = findings["menus"]
     names = ["test accuracy, %", "Dirichlet energy", "Rayleigh quotient", "effective rank", "seconds"]
     scales = ["linear", "log", "log", "log", "linear"]
-    assert by_depth == [[name, name, scale, list(LINES)] for name, scale in zip(names, scales, strict=True)]
+    hidden = f"{DIVERGED} (0 of 3 at 2, 0 of 3 at 4)"
+    counted = [hidden if line == DIVERGED else line for line in LINES]
+    shown = [*[counted] * 4, list(LINES)]  # a diverged run has seconds, and states by layer before it diverged
+    assert by_depth == [[name, name, scale, lines] for name, scale, lines in zip(names, scales, shown, strict=True)]
     assert [choice[0] for choice in by_layer] == [
         f"{name}, depth {depth}" for name in [*names[1:4], "gradient norm, epoch 1"] for depth in reversed(DEPTHS)
     ]
     for label, title, scale, lines in by_layer:
         assert label.startswith(f"{title}, depth")
         assert scale == "log"
-        assert lines == list(LINES)
+        assert [line.removesuffix(" (0 of 3 at 0)") for line in lines] == list(LINES)
 
 
 def test_slider_shows_another_layer(findings: dict[str, Any]) -> None:
