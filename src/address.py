@@ -155,7 +155,7 @@ def masked(text: str) -> str:
     if not _is_file(text):
         before, at, rest = body.rpartition("@")
         user, colon, _ = before.partition(":")
-        plain = re.fullmatch(r"[\w.+%-]*", user) and not start.lower().startswith("http")
+        plain = start and not start.lower().startswith("http") and re.fullmatch(r"[\w.+%-]*", user)
         body = f"{user if plain else MASK}{f':{MASK}' if colon and plain else ''}@{rest}" if at else rest
     path, mark, options = body.partition("?")
     if mark:
@@ -173,8 +173,8 @@ def _option(text: str) -> str:
 
 
 def _body(text: str) -> str:
-    """What stands behind `scheme://`, also where a slash was forgotten."""
-    return re.sub(r"^[A-Za-z][\w+.-]+:/*", "", text, count=1)
+    """What stands behind `scheme://`; all of an address without one, where `user:` would be taken for a scheme."""
+    return re.sub(r"^[A-Za-z][\w+.-]*:///*", "", text, count=1)
 
 
 def _is_sqlite(text: str) -> bool:

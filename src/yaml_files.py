@@ -1,5 +1,7 @@
 """The one reader of yaml files: OmegaConf's rules, limits, the file named in errors. Imports nothing heavy."""
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,16 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"cannot read {name}: {error.strerror}") from None
     if len(text) > MAX_BYTES:
         raise UserError(f"{name} is too large: a yaml file may have {MAX_BYTES:,} bytes")
+    return copy.deepcopy(_parse(text, name))
+
+
+@functools.lru_cache(maxsize=256)
+def _parse(text: bytes, name: str) -> Any:
+    """The content of a text; cached, since a study of a thousand cells reads the same few files for each of them.
+
+    Raises:
+        UserError: as `read_yaml`.
+    """
     try:
         loader = get_yaml_loader()(text.decode())
         root = loader.get_single_node()

@@ -94,3 +94,12 @@ def test_no_other_reader_is_used() -> None:
         for path in set((ROOT / folder).rglob("*.py")) - own:
             text = path.read_text()
             assert "safe_load" not in text and "OmegaConf.load" not in text and "yaml.load" not in text, path
+
+
+def test_what_was_read_can_be_changed_and_the_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("a: [1]")
+    read_mapping(file)["a"].append(2)
+    assert read_mapping(file) == {"a": [1]}
+    file.write_text("a: [3]")
+    assert read_mapping(file) == {"a": [3]}
