@@ -4,9 +4,11 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString, RangeSweep
+from hydra.errors import HydraException
 
 from src.config import CONF, GROUPS, WORDS
 from src.errors import UserError
@@ -98,9 +100,33 @@ def check_distinct(override: Override) -> None:
 
 def quoted(key: str, value: str) -> str:
     """`key=value` as it is typed in a shell, so that Hydra reads the value as this text, whatever it holds."""
+    return shlex.quote(f"{key}={_quoted(value)}")
+
+
+def override_of(key: str, value: Any) -> str:
+    """`key=value` as Hydra reads it back; a text is quoted only where it would be read as something else."""
+    if isinstance(value, list):
+        return f"{key}=[{','.join(map(_quoted_if_needed, value))}]"
+    if isinstance(value, str):
+        return f"{key}={_quoted_if_needed(value, numbers=key not in WORDS)}"
+    return f"{key}={'null' if value is None else value}"
+
+
+def _quoted_if_needed(value: str, numbers: bool = False) -> str:
+    """A text for Hydra; `numbers` that stand for themselves, such as those of splits, are not quoted."""
+    if "${" in value:
+        return _quoted(value)
+    try:
+        found = OverridesParser.create().parse_override(f"key={value}").value()
+    except HydraException:
+        return _quoted(value)
+    return value if found == value or (numbers and type(found) is int) else _quoted(value)
+
+
+def _quoted(value: str) -> str:
     quote = Quote.single if '"' in value and "'" not in value else Quote.double
     text = value.replace("${", "\\${")  # no interpolation
-    return shlex.quote(f"{key}={QuotedString(text, quote).with_quotes()}")
+    return QuotedString(text, quote).with_quotes()
 
 
 def unreadable(override: str) -> str:

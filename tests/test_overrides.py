@@ -1,6 +1,7 @@
 """How many values an override has, and how one is quoted."""
 
 import math
+import os
 import re
 import shlex
 
@@ -10,7 +11,16 @@ from hydra.core.override_parser.types import Override
 
 from src.config import CONF, MAX_RUNS
 from src.errors import UserError
-from src.overrides import ambiguous, check_distinct, check_runs, check_sweep, count_values, quoted, unreadable
+from src.overrides import (
+    ambiguous,
+    check_distinct,
+    check_runs,
+    check_sweep,
+    count_values,
+    override_of,
+    quoted,
+    unreadable,
+)
 from src.settings import compose_settings
 from src.yaml_files import read_mapping
 
@@ -79,7 +89,20 @@ VALUES = [
 @pytest.mark.parametrize("value", VALUES)
 def test_what_is_quoted_is_read_as_it_is(value: str) -> None:
     (word,) = shlex.split(quoted("dataset.path", value))
-    assert compose_settings(["dataset=npz", word])["dataset"]["path"] == value
+    assert compose_settings(["dataset=npz", word])["dataset"]["path"] == os.path.expanduser(value)  # noqa: PTH111
+
+
+@pytest.mark.parametrize("value", [*VALUES, "/data/g.npz"])
+def test_what_was_typed_is_written_as_it_is_read(value: str) -> None:
+    written = override_of("dataset.path", value)
+    assert compose_settings(["dataset=npz", written])["dataset"]["path"] == os.path.expanduser(value)  # noqa: PTH111
+
+
+def test_other_values_are_written_as_they_are_read() -> None:
+    assert override_of("ckpt", None) == "ckpt=null"
+    assert override_of("split", "3") == "split=3"
+    assert override_of("tracking.experiment", "2026_11_29") == 'tracking.experiment="2026_11_29"'
+    assert override_of("tracking.artifacts", ["config", "figures"]) == "tracking.artifacts=[config,figures]"
 
 
 @pytest.mark.parametrize("text", ["dataset.path=données/g.npz", "ckpt=/x/epoch=3.ckpt", "+dataset.path=g(1).npz"])

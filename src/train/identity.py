@@ -14,6 +14,7 @@ from typing import Any
 
 from src.config import CONF, ROOT
 from src.errors import UserError
+from src.overrides import override_of
 from src.program import program
 from src.settings import config_hash, flatten, loader_name, rewiring_name
 from src.text import file_name
@@ -79,7 +80,7 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
     loader = loader_name(settings)
     flat = flatten(settings) | {"model": model, "dataset": name, "rewiring": rewiring, "loader": loader}
     typed = [key for key, source in origin.items() if source == "command line" and key in flat]
-    overrides = sorted(f"{key}={_in_hydra(flat[key])}" for key in typed)
+    overrides = sorted(override_of(key, flat[key]) for key in typed)
     return {
         "dataset": name,
         "model": model,
@@ -113,11 +114,6 @@ def _override_tags(overrides: list[str]) -> dict[str, str]:
     text = json.dumps(overrides)
     parts = [text[start : start + TAG_LENGTH] for start in range(0, len(text), TAG_LENGTH)]
     return {f"{OVERRIDES}.{number}" if number else OVERRIDES: part for number, part in enumerate(parts)}
-
-
-def _in_hydra(value: Any) -> str:
-    """A value as Hydra's overrides write it: a list without spaces; all others as they are printed."""
-    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 def identity_of(settings: dict[str, Any], data_hash: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.config import ROOT
 from src.errors import UserError
@@ -70,9 +71,11 @@ def test_what_was_typed_is_read_back_as_a_list() -> None:
     settings["dataset"]["path"] = long.partition("=")[2]
     origin = dict.fromkeys(["tracking.artifacts", "measures", "lr", "dataset.path"], "command line")
     found = tags(settings, origin)
-    assert overrides_of(found) == sorted([*typed, long])
+    assert overrides_of(found)[1:] == sorted(typed)
+    path = OverridesParser.create().parse_override(overrides_of(found)[0])
+    assert (path.key_or_group, path.value()) == ("dataset.path", settings["dataset"]["path"])
     assert all(len(found[key]) <= 8000 for key in found if key.startswith("overrides"))
-    assert shlex.split(found["command_line"]) == sorted([*typed, long])
+    assert shlex.split(found["command_line"]) == overrides_of(found)
 
 
 @pytest.mark.parametrize(
