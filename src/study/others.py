@@ -4,11 +4,14 @@ import sys
 import time
 from collections.abc import Sequence
 
+from filelock import FileLock, Timeout
+
 from src.errors import UserError
 from src.study.grid import Cell
 from src.study.plan import Plan
 from src.tracking.owner import OWNER, how_to_close, in_words, is_dead, owner
 from src.tracking.search import Recorded, Records
+from src.train.identity import LOCK, checkpoint_folder
 
 LOOK_SECONDS = 2.0  # between two looks at the runs of other commands
 
@@ -39,13 +42,13 @@ def refuse_twice(records: Records, study: str) -> None:
 
 
 def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> None:
-    """Wait until no other command trains one of these cells any more."""
+    """Wait until no other command trains one of these cells any more, whichever store it records in."""
     shown = False
     while cells:
         alive = [run for run in running(records, plan, cells) if not is_dead(run.tags.get(OWNER, ""))]
-        if not alive:
+        if not alive and not any(map(_is_locked, cells)):
             return
-        if not shown:
+        if alive and not shown:
             shown = True
             first = alive[0]
             who = in_words(first.tags.get(OWNER, ""))
@@ -55,3 +58,12 @@ def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> None
                 file=sys.stderr,
             )
         time.sleep(LOOK_SECONDS)
+
+
+def _is_locked(cell: Cell) -> bool:
+    """Whether a command of this clone is at a cell: it may have no run yet, or record in another store."""
+    try:
+        with FileLock(checkpoint_folder(cell.settings) / LOCK, blocking=False):
+            return False
+    except Timeout:
+        return True

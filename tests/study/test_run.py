@@ -182,6 +182,28 @@ def test_a_cell_that_another_study_of_this_clone_trains_is_waited_for(
     assert len(study.finished()) == 1
 
 
+def test_a_cell_of_another_store_that_this_clone_trains_is_tried_again_when_it_has_ended(
+    study: Study, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell,) = study.cells("depth=2", "seed=0", lines=ONE)
+    folder = checkpoint_folder(cell.settings)
+    folder.mkdir(parents=True)
+    lock = FileLock(folder / LOCK)
+    lock.acquire()
+    looks: list[float] = []
+
+    def ended_at_the_third_look(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            lock.release()
+
+    monkeypatch.setattr("src.study.others.time.sleep", ended_at_the_third_look)
+    assert study.run([cell])
+    assert len(looks) == 3
+    assert capsys.readouterr().err.count("is being trained already") == 1
+    assert len(study.finished()) == 1
+
+
 def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = study.cells("depth=2", "seed=0,1,2", lines=ONE)
     calls: list[int] = []
