@@ -12,21 +12,27 @@ EPOCHS = 5
 RECORDED: dict[str, list[dict[str, Any]]] = json.loads(GOLDEN.read_text())
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For all runs: a new store takes longer than a run."""
+    return tmp_path_factory.mktemp("golden")
+
+
 def test_every_run_is_recorded() -> None:
     assert RECORDED.keys() == RUNS.keys()
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name != "resumed"])
-def test_first_epochs(name: str, tmp_path: Path) -> None:
-    runs = record(name, tmp_path, f"epochs={EPOCHS}", "measures=[]")
+def test_first_epochs(name: str, folder: Path) -> None:
+    runs = record(name, folder, f"epochs={EPOCHS}", "measures=[]")
     assert len(runs) == len(RECORDED[name])
     for found, expected in zip(runs, RECORDED[name], strict=True):
         for metric, values in expected["epochs"].items():
             assert found["epochs"][metric] == pytest.approx(values[:EPOCHS], rel=1e-3), metric
 
 
-def test_a_resumed_run_is_as_recorded(tmp_path: Path) -> None:
-    (found,), (expected,) = record("resumed", tmp_path), RECORDED["resumed"]
+def test_a_resumed_run_is_as_recorded(folder: Path) -> None:
+    (found,), (expected,) = record("resumed", folder), RECORDED["resumed"]
     first = {name: values[:EPOCHS] for name, values in expected["epochs"].items()}
     assert {name: values[:EPOCHS] for name, values in found["epochs"].items()} == {
         name: pytest.approx(values, rel=1e-3) for name, values in first.items()
