@@ -14,7 +14,7 @@ class UnavailableError(UserError):
 
 
 class ResumeError(UserError):
-    """A checkpoint that cannot be gone on with: the run may be started anew."""
+    """A checkpoint from which training cannot continue; the run can be started again."""
 
 
 class TakenError(UserError):
@@ -34,7 +34,7 @@ class ReplicasError(UserError):
 
 
 def full_disk(error: BaseException | None) -> OSError | None:
-    """What an error comes from, if that is a disk without room: `torch.save` raises one of its own on top of it."""
+    """The OSError of a full disk behind an error, if there is one: `torch.save` raises another on top of it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return error
@@ -43,6 +43,6 @@ def full_disk(error: BaseException | None) -> OSError | None:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error is for want of memory, the processor's; torch raises a RuntimeError."""
-    told = ("can't allocate memory", "Storage size calculation overflowed")
-    return isinstance(error, MemoryError) or any(text in str(error) for text in told)
+    """Whether an error says that main memory is short; torch raises a RuntimeError."""
+    phrases = ("can't allocate memory", "Storage size calculation overflowed")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in phrases)

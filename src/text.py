@@ -13,7 +13,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins wit
 
 
 def file_name(text: str) -> str:
-    """A name for a file or folder that lies where it is put: one part of a path, never a path.
+    """A name for a file or folder, without slashes, so that it cannot lead to another folder.
 
     A text of printable characters that begins with no dot and is short enough is its own name. Of any other the
     offending characters become dashes, the rest is shortened, and a hash of the whole text makes it unique.
@@ -25,32 +25,32 @@ def file_name(text: str) -> str:
 
 
 def slug(text: str) -> str:
-    """A file name in lower case, with dashes for all that is no letter or digit of ASCII; a long one as `file_name`."""
+    """A file name in lower case, with dashes for all but ASCII letters and digits; shortened as by `file_name`."""
     short = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return short if short and len(short) <= LIMIT else _with_hash(short, text)
 
 
 def printable(text: str) -> str:
-    """With control characters and line breaks as `\\x1b`: they would move a terminal's cursor or forge a line."""
+    """The text with control characters and line breaks escaped, as `\\x1b`: raw, they move the cursor of a terminal."""
     return "".join(char.encode("unicode_escape").decode() if _is_control(char) else char for char in text)
 
 
 def for_markdown(text: str) -> str:
-    """With HTML's entities for what Markdown would take for markup, and on one line.
+    """The text on one line, with HTML entities for what Markdown takes for markup.
 
-    An underscore within a word is none.
+    Markdown ignores an underscore within a word, so it is not escaped.
     """
     escaped = "".join(MARKUP.get(char, char) for char in printable(text))
     return re.sub(r"(?<!\w)_|_(?!\w)", "&#95;", escaped)
 
 
 def for_csv(value: object) -> object:
-    """With an apostrophe before what a spreadsheet would take for a formula; numbers stay."""
+    """The value, with an apostrophe before a text that a spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def for_figure(text: str) -> str:
-    """For Matplotlib, which takes what stands between two `$` for a formula and leaves labels with `_` out."""
+    """The text for Matplotlib, which reads a formula between two `$` and leaves out labels that begin with `_`."""
     escaped = printable(text).replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
 
@@ -61,7 +61,7 @@ def _is_control(char: str) -> bool:
     return kind.startswith("C") or kind in ("Zl", "Zp")
 
 
-def _with_hash(text: str, whole: str) -> str:
-    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+def _with_hash(text: str, original: str) -> str:
+    digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     short = text.encode("utf-8", "ignore")[: LIMIT - len(digest) - 1].decode("utf-8", "ignore")
     return f"{short}-{digest}" if short else digest

@@ -111,11 +111,11 @@ def fetch(names: Iterable[str], sources: Iterable[Source]) -> str:
                 missing = [file for file in missing if not file.path.is_file()]
             used += [source.name] if len(missing) < before else []
     if missing:
-        rest = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+        rest, them = (f" and {len(missing) - 1} more are", "them") if len(missing) > 1 else (" is", "it")
         raise UnavailableError(
-            f"data/{missing[0].name}{rest} missing, and no source has them or can be reached"
-            f" ({', '.join(source.name for source in sources)}): copy them into data/, set {MIRROR} to a folder or"
-            " address that has them, or use dataset=digits"
+            f"data/{missing[0].name}{rest} missing, and no source has {them} or can be reached"
+            f" ({', '.join(source.name for source in sources)}): copy {them} into data/, set {MIRROR} to a folder or"
+            f" address that has {them}, or use dataset=digits"
         )
     return ", ".join(used) or "already there"
 

@@ -417,4 +417,4 @@ def test_main_with_nothing_reachable(
     (bare / "data" / X).unlink()
     assert _main(monkeypatch, closed) == 3
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert line.startswith(f"error: data/{X} is missing, and no source has them or can be reached ({closed}): copy")
+    assert line.startswith(f"error: data/{X} is missing, and no source has it or can be reached ({closed}): copy")
