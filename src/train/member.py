@@ -61,9 +61,9 @@ class Member:
         """How many are done, of those in the checkpoint if there is one."""
         return len(self.content["callbacks"]["Recorder"]["history"]) if self.content else 0
 
-    def begin(self, tracked: TrackedRun) -> None:
-        """Record from here on; takes over what a checkpoint holds."""
-        self.tracked = tracked
+    def begin(self) -> None:
+        """Record in `tracked` from here on; takes over what a checkpoint holds."""
+        tracked = self.tracked
         self.result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
         self.best = BestState(self.settings["monitor"], self.settings["patience"])
         self.recorder = Recorder(tracked, self.identity)

@@ -161,9 +161,10 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
                 for member in members:
                     tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
                     with suppress(TakenError):
-                        member.begin(open_claimed(member.settings, member.origin, tags, member.content, reuse))
+                        member.tracked = open_claimed(member.settings, member.origin, tags, member.content, reuse)
                         at_work.append(member)
             for member in at_work:
+                member.begin()
                 describe(member.tracked, member.settings, member.origin)
         for member in [one for one in at_work if one.ended]:  # all that was left is to record it
             with interruptible():

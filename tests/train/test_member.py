@@ -53,7 +53,8 @@ def test_it_stops_where_it_would_by_itself(
     member: Member, losses: list[float], best: int, seen: int, diverged: bool
 ) -> None:
     sent: list[int] = []
-    member.begin(tracked(sent))
+    member.tracked = tracked(sent)
+    member.begin()
     assert not member.ended and member.epochs == 0
     see(member, losses)
     assert member.ended and member.best.epoch == best and member.best.diverged == diverged
@@ -63,7 +64,8 @@ def test_it_stops_where_it_would_by_itself(
 
 
 def test_it_goes_on_from_its_checkpoint(member: Member) -> None:
-    member.begin(tracked([]))
+    member.tracked = tracked([])
+    member.begin()
     replicas = Replicas([member.model], [member.graph])
     replicas.train(0)
     see(member, [3.0, 2.0])
@@ -73,7 +75,8 @@ def test_it_goes_on_from_its_checkpoint(member: Member) -> None:
     again = Member(member.settings, {}, {}, member.folder, member.identity, member.model, member.batches, {}, content)
     assert again.epochs == 2
     sent: list[int] = []
-    again.begin(tracked(sent))
+    again.tracked = tracked(sent)
+    again.begin()
     assert (again.best.best, again.best.epoch, again.seconds) == (-2.0, 1, 1.0)
     see(again, [2.5, 2.5], first=2)
     assert again.ended and sent == [0, 1, 2, 3]  # what the store had not got, and then what is new

@@ -175,6 +175,19 @@ def test_whoever_stops_reading_results_leaves_no_run_open(settings: Compose) -> 
     assert outcomes == ["finished", "interrupted", "interrupted"]
 
 
+def test_an_error_before_the_first_epoch_leaves_no_run_open(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no gradient")
+
+    several, _ = pair(settings, "model=gcn", "epochs=3")
+    monkeypatch.setattr("src.train.member.training_gradient_norms", fail)
+    with pytest.raises(ValueError, match="no gradient"):
+        together(several)
+    client = MlflowClient(several[0]["tracking"]["uri"])
+    runs = client.search_runs([client.get_experiment_by_name("depthlab").experiment_id])
+    assert [one.info.status for one in runs] == ["FAILED"] * 3
+
+
 def test_what_has_finished_is_left_out_when_the_rest_goes_on(
     settings: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
