@@ -16,7 +16,7 @@ from src.database import first_line
 from src.errors import ResumeError, UserError, full_disk
 from src.tracking.outbox import Outbox
 from src.tracking.owner import OWNER, owner
-from src.tracking.store import open_store
+from src.tracking.store import no_answer, open_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -180,8 +180,7 @@ def _must_be_there(client: "MlflowClient", uri: str, run_id: str) -> None:
         stage = client.get_run(run_id).info.lifecycle_stage
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            told = Address.of(uri).hide(first_line(error))
-            raise UserError(f"the tracking store {uri} does not answer: {told}") from None
+            raise no_answer(uri, error) from None
         raise ResumeError(f"the run to go on with is not in {uri}: start it without ckpt") from None
     if stage == "deleted":
         raise ResumeError(f"the run to go on with was deleted in MLflow, {run_id}: start it without ckpt")

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
-from src.address import Address, recordable
-from src.database import first_line
-from src.errors import UserError
-from src.tracking.store import open_store
+from src.address import recordable
+from src.tracking.store import no_answer, open_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -87,8 +85,7 @@ class Records:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            told = Address.of(self.uri).hide(first_line(error))
-            raise UserError(f"the tracking store {self.uri} does not answer: {told}") from None
+            raise no_answer(self.uri, error) from None
         return _recorded(run) if run.info.lifecycle_stage == "active" else None
 
     def curve(self, run_id: str, metric: str) -> list[float]:
@@ -130,8 +127,7 @@ class Records:
         try:
             yield
         except MlflowException as error:
-            told = Address.of(self.uri).hide(first_line(error))
-            raise UserError(f"the tracking store {self.uri} does not answer: {told}") from None
+            raise no_answer(self.uri, error) from None
 
 
 def _recorded(run: "Run") -> Recorded:

@@ -110,6 +110,11 @@ def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowC
         raise
 
 
+def no_answer(uri: str, error: Exception) -> UserError:
+    """The error to raise where a store that was open fails."""
+    return UserError(f"the tracking store {uri} does not answer: {Address.of(uri).hide(first_line(error))}")
+
+
 def refusal(address: Address, error: Exception) -> str:
     """The sentence for what MLflow raises."""
     if "out-of-date database schema" in str(error):

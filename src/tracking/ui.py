@@ -95,15 +95,12 @@ def main() -> None:
     usual = os.environ.get("MLFLOW_EXPERIMENT_NAME", "depthlab")
     parser.add_argument("--experiment", default=usual, help="experiment that the link opens")
     options = parser.parse_args()
-    try:
-        port, uri = free_port(options.port), store_uri(options.uri)
-        address = Address.of(uri)
-        if address.is_server:
-            raise UserError(f"{address} is a server already: open {address.link}")
-        check_store(uri)
-        _, experiment_id = open_store(uri, options.experiment)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    port, uri = free_port(options.port), store_uri(options.uri)
+    address = Address.of(uri)
+    if address.is_server:
+        raise UserError(f"{address} is a server already: open {address.link}")
+    check_store(uri)
+    _, experiment_id = open_store(uri, options.experiment)
     print("starting MLflow, about ten seconds; Ctrl-C ends it. Charts of all runs:", flush=True)
     print(f"  {chart_link(port, experiment_id)}", flush=True)
     print(

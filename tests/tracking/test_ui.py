@@ -106,7 +106,7 @@ def test_main_on_a_taken_port(taken: int) -> None:
 def test_main_with_a_store_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["--port", str(_unused()), "--uri", f"sqlite:///{tmp_path}/missing/records.db"]
     monkeypatch.setattr(sys, "argv", ["ui", *arguments])
-    with pytest.raises(SystemExit, match=r"^error: cannot write a database in "):
+    with pytest.raises(UserError, match=r"^cannot write a database in "):
         ui.main()
 
 
