@@ -87,6 +87,8 @@ def move_artifacts(path: Path) -> None:
         locations = {str(found) for (found,) in database.execute("SELECT artifact_location FROM experiments")}
         for old in {_root(location) for location in locations} - {new, ""}:
             folder = Path(unquote(urlsplit(old).path))
+            if folder.resolve() == (path.parent / ARTIFACTS).resolve():  # the same, named through a link
+                continue
             if folder.exists() and not (path.parent / ARTIFACTS).exists():
                 raise UserError(
                     f"the artifacts of {path} are in {folder}, not beside it: move or copy them to"

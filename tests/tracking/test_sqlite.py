@@ -129,6 +129,20 @@ def test_project_that_was_renamed(
     assert capsys.readouterr().err == ""
 
 
+def test_project_that_is_reached_through_a_link_was_not_moved(
+    tmp_path: Path, database: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = database("real")
+    run = TrackedRun(sqlite_address(real), "mine", "first", {}, {})
+    run.text("1", "file.txt")
+    run.finish("FINISHED", "finished")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    linked = Records(sqlite_address(tmp_path / "link" / "mlflow.db"), "mine")
+    assert linked.file(run.run_id, "file.txt", tmp_path) is not None
+    assert "moved" not in capsys.readouterr().err
+    assert str(tmp_path / "real") in linked.client.get_run(run.run_id).info.artifact_uri
+
+
 def test_database_that_left_its_artifacts_behind(tmp_path: Path, database: Callable[[str], Path]) -> None:
     old = database("old")
     run = TrackedRun(sqlite_address(old), "mine", "first", {}, {})
