@@ -29,7 +29,6 @@ from src.sweep.storage import (
     Owner,
     ask,
     ended,
-    enqueue,
     open_storage,
     open_study,
     owning,
@@ -129,7 +128,7 @@ def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Own
         known = [trial.system_attrs.get(FIXED, trial.params) for trial in study.get_trials(deepcopy=False)]
         for params in first:
             if params not in known:
-                enqueue(study, params)
+                study.enqueue_trial(params)
     return trials
 
 

@@ -193,11 +193,6 @@ def _with_values(study: optuna.Study, trial: optuna.Trial, space: Mapping[str, B
     return trial
 
 
-def enqueue(study: optuna.Study, params: Mapping[str, Any]) -> None:
-    """Let these values be those of a trial to come."""
-    study.enqueue_trial(dict(params))
-
-
 def is_owned(trial: FrozenTrial, owner: Mapping[str, str] | None) -> bool:
     """Whether a trial is at work, and belongs to the command of this address."""
     return trial.state == TrialState.RUNNING and trial.user_attrs.get(OWNER) == owner

@@ -13,7 +13,7 @@ from src.sweep import run as module
 from src.sweep import trial as trials
 from src.sweep.prune import Judge
 from src.sweep.search import Search
-from src.sweep.storage import ask, enqueue, owning
+from src.sweep.storage import ask, owning
 from src.tracking.search import PARENT
 from src.train.build import build_model
 from tests.sweep.conftest import Sweep, add
@@ -109,8 +109,8 @@ def test_a_grid_is_every_combination_once(sweep: Sweep, capsys: Capture) -> None
 def test_a_grid_whose_beginning_was_killed_is_whole_all_the_same(sweep: Sweep) -> None:
     search = sweep.search(knobs=GRID)
     study = sweep.study(search)
-    enqueue(study, search.start)  # of six: killed here
-    enqueue(study, {"p_drop": 0.5, "dropout": 0.7})
+    study.enqueue_trial(search.start)  # of six: killed here
+    study.enqueue_trial({"p_drop": 0.5, "dropout": 0.7})
     assert sweep.run(search, trials=40, sampler="grid")
     assert Counter(params(sweep, search)) == Counter((a, b) for a in (0.0, 0.5) for b in (0.2, 0.5, 0.7))
 

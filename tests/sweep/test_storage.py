@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.config import ROOT
 from src.errors import UserError
 from src.sweep import storage
-from src.sweep.storage import Owner, ask, enqueue, give_back, open_storage, open_study, owning, recover
+from src.sweep.storage import Owner, ask, give_back, open_storage, open_study, owning, recover
 from tests.sweep.conftest import Sweep, search_of
 
 SEARCH = search_of()
@@ -208,7 +208,7 @@ def test_a_trial_that_was_asked_for_but_not_yet_owned_is_given_back(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with living(sweep) as (study, owner):
-        enqueue(study, SEARCH.start)
+        study.enqueue_trial(SEARCH.start)
         study.ask()  # killed here: it has neither an owner nor values
         assert recover(study, owner) == []  # another machine may be about to say that it is its own
         monkeypatch.setattr("src.sweep.storage.UNOWNED_SECONDS", 0.0)

@@ -11,7 +11,7 @@ from rich.console import Console
 from src.parallel import Ended
 from src.sweep.figures import importances
 from src.sweep.search import Search
-from src.sweep.storage import enqueue, give_back
+from src.sweep.storage import give_back
 from src.sweep.summary import Board, difference, ranked, summary, written
 from tests.sweep.conftest import Sweep, add
 
@@ -78,7 +78,7 @@ def test_trials_that_failed_were_pruned_or_given_back(sweep: Sweep) -> None:
     add(study, search, [], START, state=TrialState.PRUNED, reason="behind")
     add(study, search, [], OTHER, state=TrialState.FAIL, reason="a process was killed")
     add(study, search, [], OTHER, state=TrialState.FAIL)
-    enqueue(study, OTHER)
+    study.enqueue_trial(OTHER)
     study.ask()
     assert give_back(study, study.get_trials()[-1]._trial_id, None)
     assert said(sweep, study, search) == [
