@@ -22,6 +22,7 @@ Made = TypeVar("Made")
 NOT_THE_CONTENT = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
 MARK = b"\nsha256 "  # begins the line that `append_checksum` adds
 LINE = len(MARK) + 64 + 1
+END, LEN_END = b"PK\x05\x06", 22  # begins the last record of a zip file without a comment, and its bytes
 
 
 @contextmanager
@@ -122,19 +123,20 @@ def append_checksum(path: Path) -> None:
 
 def verify_checksum(path: Path) -> None:
     """Raise ChecksumError unless the last line is the checksum of all bytes before it."""
-    if not has_checksum(path):
+    size = path.stat().st_size - LINE
+    if size < 0 or is_older(path):
         raise ChecksumError("it has no checksum")
     with path.open("rb") as file:
-        digest = _digest(file, path.stat().st_size - LINE)
+        digest = _digest(file, size)
         if file.read() != MARK + digest + b"\n":
             raise ChecksumError("its checksum does not match")
 
 
-def has_checksum(path: Path) -> bool:
-    """Whether the last line is a checksum: files of earlier versions have none."""
+def is_older(path: Path) -> bool:
+    """Whether a file ends as `torch.save` ends it: earlier versions wrote no checksum behind that."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LINE))
-        return file.read(len(MARK)) == MARK
+        file.seek(max(0, path.stat().st_size - LEN_END))
+        return file.read(len(END)) == END
 
 
 def sha256(path: Path) -> str:
@@ -212,7 +214,7 @@ def read_prepared(path: Path, fingerprint: str, format: int, make: Callable[[dic
     if not path.is_file():
         return None
     try:
-        if not has_checksum(path):
+        if is_older(path):
             return None
         content = load_torch(path)
         found = (content.pop("fingerprint"), content.pop("format"))
