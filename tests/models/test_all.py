@@ -30,6 +30,7 @@ from src.train.build import build_model
 from src.train.gradients import training_gradient_norms
 
 N, FEATURES, CLASSES, LONELY = 18, 6, 3, 17
+SHORTER = {"acmp": ["model.step_size=0.1"]}  # what dropout adds to the states of this graph needs it
 NEEDS = {  # choices that cannot stand alone
     "model.form=released": ["model.normalization=sum", "model.step_size=0.05"],
     "model.normalization=sum": ["model.step_size=0.05"],
@@ -45,13 +46,13 @@ def choices() -> dict[str, Choice]:
     for path in sorted((CONF / "model").glob("*.yaml")):
         knobs = yaml.safe_load(path.read_text())
         limits = knobs.pop("limits", {})
-        found[path.stem] = (f"model={path.stem}",)
+        plainly = found[path.stem] = (f"model={path.stem}", *SHORTER.get(path.stem, []))
         for key, default in knobs.items():
             options = [not default] if isinstance(default, bool) else limits.get(key)
             for option in options if isinstance(options, list) else []:
                 if option != default:
                     typed = f"model.{key}={str(option).lower()}"
-                    found[f"{path.stem} {typed[6:]}"] = (f"model={path.stem}", typed, *NEEDS.get(typed, []))
+                    found[f"{path.stem} {typed[6:]}"] = (*plainly, typed, *NEEDS.get(typed, []))
     return found
 
 
