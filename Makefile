@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-data: setup ## bring the raw files and verify them (DATASET=pubmed: those of one dataset; DEPTHLAB_MIRROR: see README)
+data: setup ## fetch and verify the raw files (DATASET=pubmed: those of one dataset; DEPTHLAB_MIRROR: see README)
 	@$(BIN)/python -m src.data.fetch $(if $(DATASET),--dataset $(DATASET))
 
 train: setup ## train one network, GCNII with 64 layers on Cora (ARGS="model=gcn depth=8" changes it)

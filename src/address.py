@@ -60,8 +60,8 @@ class Address:
         known = os.environ.get(variable, "")
         if MASK in known or masked(known) != recorded:
             raise UserError(
-                f"{setting}={recorded} stands for an address with a password, which is never recorded: type the"
-                f" address, or set it as {variable}"
+                f"{setting}={recorded} hides a password, which is never recorded: type the full"
+                f" address, or set {variable} to it"
             )
         return cls(known, setting)
 

@@ -142,7 +142,7 @@ def explain(error: Exception) -> str | None:
         return str(error)
     refused = full_disk(error) or error
     if isinstance(refused, OSError) and refused.errno == errno.ENAMETOOLONG:
-        return f"{str(refused.filename)[:60]}... is too long for a file's name or path: shorten it"
+        return f"{str(refused.filename)[:60]}... is too long for a file name or path: shorten it"
     if isinstance(refused, OSError) and refused.errno in DISK:
         place = refused.filename2 or refused.filename or "a file"
         verb = "read" if Path(str(place)).is_file() and not os.access(place, os.R_OK) else "write"
@@ -158,8 +158,8 @@ def explain(error: Exception) -> str | None:
         return ambiguous(str(error).split("'")[1])
     if isinstance(error, MissingConfigException):
         if not error.missing_cfg_file or not error.options:
-            what = f"no config {error.missing_cfg_file}" if error.missing_cfg_file else "no such folder of configs"
-            return f"there is {what}: leave --config-name, --config-path and --config-dir out, or correct them"
+            what = f"no config {error.missing_cfg_file}" if error.missing_cfg_file else "no such config folder"
+            return f"there is {what}: correct --config-name, --config-path and --config-dir, or omit them"
         group, _, name = error.missing_cfg_file.rpartition("/")
         if "/.." in error.missing_cfg_file:
             group, _, name = error.missing_cfg_file.partition("/")

@@ -28,8 +28,8 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
         raise UserError("backend=dask needs the address of a scheduler: scheduler=tcp://127.0.0.1:8786")
     if not _is_private(scheduler):
         raise UserError(
-            f"scheduler={scheduler} is another machine without encryption, where anyone on the network can run code:"
-            " use tls://HOST:8786 and certificates, as docs/scaling.md shows"
+            f"scheduler={scheduler} is on another machine and not encrypted, so anyone on the network can run code on"
+            " it: use tls://HOST:8786 and certificates, as docs/scaling.md shows"
         )
     try:
         from distributed import Client
@@ -66,13 +66,13 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
             " with --host 127.0.0.1, or with certificates, as docs/scaling.md shows"
         )
     elif not threads:
-        problem = f"the Dask scheduler {scheduler} has no workers: start some, `dask worker {scheduler}`"
+        problem = f"the Dask scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`"
     elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
         problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
     elif not (client.run_on_scheduler(finds_program) and all(client.run(finds_program).values())):
-        problem = "Dask does not find the program: start `PYTHONPATH=. dask scheduler` and its workers in this folder"
+        problem = "Dask cannot import the program: start `PYTHONPATH=. dask scheduler` and its workers in this folder"
     elif here and hosts - {socket.gethostname()}:
-        problem = f"Dask workers on other machines cannot reach {here[0]}={stores[here[0]]}: give a server's address"
+        problem = f"Dask workers on other machines cannot reach {here[0]}={stores[here[0]]}: use a server's address"
     if problem:
         client.close()
         raise UserError(problem)

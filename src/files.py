@@ -177,7 +177,7 @@ def cached(load: Callable[[], Made | None], make: Callable[[], Made], path: Path
             try:
                 content = load()
             except DamagedError as damage:
-                print(f"{damage}: it is made again", file=sys.stderr)
+                print(f"{damage}: it is created again", file=sys.stderr)
             if content is None:
                 content = make()
     return content
@@ -193,7 +193,7 @@ def unreadable(path: Path, error: Exception, damage: str = "") -> Exception:
     if lacks_memory(error):
         return error
     if isinstance(error, OSError) and error.errno in NOT_THE_CONTENT:
-        return UserError(f"{path} cannot be read ({error.strerror}), it may be whole: mend that and start again")
+        return UserError(f"{path} cannot be read ({error.strerror}) but may be intact: fix this and start again")
     if damage:
         return UserError(f"{path} {damage}")
     reason = str(error) if isinstance(error, ChecksumError) else type(error).__name__

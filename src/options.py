@@ -26,7 +26,7 @@ def _matches(pattern: str) -> Callable[[Any], bool]:
 
 # settings that the program itself reads: what they must be, in words and as a test
 FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "_target_": ("MODULE.NAME of what it is made by", _matches(r"[^\W\d]\w*(\.[^\W\d]\w*)+")),
+    "_target_": ("MODULE.NAME of a class or function", _matches(r"[^\W\d]\w*(\.[^\W\d]\w*)+")),
     "name": ("a word of letters, digits and . _ + -", _matches(r"\w[\w.+-]*")),
     "files": ("a list of paths below data/", _are_words),
     "path_files": ("a list of file names", _are_words),
@@ -61,7 +61,7 @@ def read_option(group: str, name: str) -> dict[str, Any]:
     """
     content = read_mapping(CONF / group / f"{name}.yaml")
     if problem := _problem(group, content):
-        raise UserError(f"conf/{group}/{name}.yaml {problem}: mend it, or choose another {group}")
+        raise UserError(f"conf/{group}/{name}.yaml {problem}: correct it, or choose another {group}")
     return content
 
 
@@ -117,10 +117,10 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
         if key not in option or key == "limits":
             raise UserError(f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, option))}")
         if key in FIXED and value != option[key]:
-            raise UserError(f"{prefix}.{key} cannot be changed: write a yaml of its own in conf/{prefix}")
+            raise UserError(f"{prefix}.{key} cannot be changed: write a new yaml file in conf/{prefix}")
         if isinstance(option[key], dict):
             if not isinstance(value, dict):
-                raise UserError(f"{prefix}.{key} holds settings of its own: set one of them")
+                raise UserError(f"{prefix}.{key} is a group of settings: set one of them")
             check_values(f"{prefix}.{key}", value, option[key], limits)
             continue
         check_text(f"{prefix}.{key}", value)

@@ -136,12 +136,12 @@ def unreadable(override: str) -> str:
         return f"cannot read {override!r}: write key=value, and quote a value with spaces"
     if found[1] not in WORDS and not found[1].startswith("dataset."):
         return f"cannot read {override!r}: write key=value"
-    return f"cannot read {override!r}: quote what is one text, {quoted(found[1], found[2])}"
+    return f"cannot read {override!r}: quote a value with special characters, {quoted(found[1], found[2])}"
 
 
 def ambiguous(override: str) -> str:
     """What to do with several values where one is needed."""
     key, _, value = override.partition("=")
     if key.lstrip("+") in WORDS:
-        return f"{key} has several values: if it is one text with a comma, type {quoted(key, value)}"
+        return f"{key} has several values: if it is one string with a comma, type {quoted(key, value)}"
     return f"{key} has several values: add -m to run them one after another, or use python -m src.study"

@@ -39,7 +39,7 @@ def _for_hydra(word: str) -> str:
         return f"{key}={_as_words(value)}"
     if len(several := re.split(r",(?=[\w+.-]+://)", address)) > 1:
         if any(masked(one) != one for one in several):
-            raise UserError(f"{name} is given several addresses, of which one holds a password: give one")
+            raise UserError(f"{name} has more than one address, and one holds a password: give a single address")
         return word
     if name == "storage" and "://" not in address:
         raise UserError("storage must be a file or an address such as postgresql+psycopg://HOST/DB")

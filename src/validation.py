@@ -38,7 +38,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     check_limits(config, KNOBS)
     for key in DROPPING:
         if not drops_as_said(config[key]):
-            half, got = 2 * DROP_STEPS, f"masks have steps of 1/{DROP_STEPS}, got {config[key]}"
+            half, got = 2 * DROP_STEPS, f"because masks have steps of 1/{DROP_STEPS}, got {config[key]}"
             raise UserError(f"{key} must be 0 or above 1/{half} and below {half - 1}/{half}, {got}")
     for key, options in LISTED.items():
         for value in OmegaConf.select(config, key):
@@ -67,9 +67,9 @@ def _check_recipe(config: DictConfig, choices: dict[str, str]) -> None:
     dataset, like = choices["dataset"], choices.get("like", "none")
     if like != "none":
         if "path" not in config.dataset:
-            raise UserError(f"like={like} is for a graph of your own, dataset={dataset} has its settings: leave it out")
+            raise UserError(f"like={like} is only for a graph of your own, not for dataset={dataset}: leave like out")
         if any(key not in read_option("dataset", like) for key in LIKE):
-            raise UserError(f"like={like} has no {' and '.join(LIKE)} to take: name a dataset of one graph")
+            raise UserError(f"like={like} has no {' and '.join(LIKE)} to use: choose a dataset with one graph")
     if choices["recipe"] != "tuned":
         return
     if like == "none" and has_own_path(config, choices):
@@ -79,7 +79,7 @@ def _check_recipe(config: DictConfig, choices: dict[str, str]) -> None:
         )
     pair = f"{dataset if like == 'none' else like}-{choices['model']}"
     if not (CONF / "recipe" / "tuned" / f"{pair}.yaml").is_file():
-        how = f"find one, `python -m src.sweep model={choices['model']} dataset={choices['dataset']}`"
+        how = f"find one with `python -m src.sweep model={choices['model']} dataset={choices['dataset']}`"
         raise UserError(f"there is no tuned recipe for {pair}: {how}, or leave recipe out")
 
 

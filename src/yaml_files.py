@@ -52,7 +52,7 @@ def _parse(text: bytes, name: str) -> Any:
         _measure(root, {}, name)
         return loader.construct_document(root)
     except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not a text in UTF-8: byte {error.start + 1} cannot be read") from None
+        raise UserError(f"{name} is not UTF-8 text: byte {error.start + 1} cannot be read") from None
     except RecursionError:
         raise UserError(_too_deep(name)) from None
     except yaml.MarkedYAMLError as error:

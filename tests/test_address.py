@@ -68,13 +68,13 @@ def test_a_password_stays_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv(TRACKING, raising=False)
     monkeypatch.delenv(STORAGE, raising=False)
     assert recordable("http://h") == "http://h"
-    with pytest.raises(UserError, match=r"stands for an address with a password.*MLFLOW_TRACKING_URI"):
+    with pytest.raises(UserError, match=r"hides a password.*MLFLOW_TRACKING_URI"):
         Address.of("http://***@h")
     monkeypatch.setenv(TRACKING, "")  # monkeypatch undoes what is set next
     assert recordable("http://me:word@h") == "http://***@h"
     assert Address.of("http://***@h").secret == "http://me:word@h"
     assert recordable("http://***@h") == "http://***@h"
-    with pytest.raises(UserError, match=r"stands for an address with a password"):
+    with pytest.raises(UserError, match=r"hides a password"):
         Address.of("http://***@other")
     with pytest.raises(UserError, match=r"OPTUNA_STORAGE"):
         Address.of("http://***@h", "storage")

@@ -180,10 +180,10 @@ def test_a_multirun_of_too_many_runs_is_refused_before_it_is_listed(
 
 @pytest.mark.parametrize(
     ("typed", "sentence"),
-    [(["--config-path", "/nowhere"], "there is no such folder of configs: leave --config-name, --config-path and"),
-     (["--config-name", "nothing"], "there is no config nothing: leave --config-name, --config-path and --config-dir"),
+    [(["--config-path", "/nowhere"], "there is no such config folder: correct --config-name, --config-path and"),
+     (["--config-name", "nothing"], "there is no config nothing: correct --config-name, --config-path and"),
      (["recipe=../dataset/cora"], "there is no recipe ../dataset/cora: choose one of none, published, tuned"),
-     (["dataset.path=a,b"], "dataset.path has several values: if it is one text with a comma, type 'dataset.path=")],
+     (["dataset.path=a,b"], "dataset.path has several values: if it is one string with a comma, type 'dataset.path=")],
 )  # fmt: skip
 def test_what_hydra_looks_for_elsewhere(
     command: Command, capsys: pytest.CaptureFixture[str], typed: list[str], sentence: str

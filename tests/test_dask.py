@@ -40,7 +40,7 @@ def test_another_machine_without_encryption_is_refused(address: str) -> None:
     with pytest.raises(UserError) as error:
         connect(address, {})
     assert str(error.value) == (
-        f"scheduler={address} is another machine without encryption, where anyone on the network can run code: use"
+        f"scheduler={address} is on another machine and not encrypted, so anyone on the network can run code on it: use"
         " tls://HOST:8786 and certificates, as docs/scaling.md shows"
     )
 
@@ -172,7 +172,7 @@ def test_dask_has_to_find_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         with monkeypatch.context() as elsewhere:
             elsewhere.setattr("importlib.import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
-            with pytest.raises(UserError, match=r"^Dask does not find the program: start `PYTHONPATH=\. dask"):
+            with pytest.raises(UserError, match=r"^Dask cannot import the program: start `PYTHONPATH=\. dask"):
                 connect(cluster.scheduler_address, {})
         connect(cluster.scheduler_address, {})
         Client.current().close()

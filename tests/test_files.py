@@ -99,7 +99,7 @@ def test_a_damaged_file_is_made_again_and_said(tmp_path: Path, capsys: pytest.Ca
     made = cached(lambda: read_prepared(tmp_path / "a.pt", "x", 1, dict), lambda: {"a": 1}, tmp_path / "a.pt")
     assert made == {"a": 1}
     reason = "its checksum does not match"
-    assert capsys.readouterr().err == f"{tmp_path / 'a.pt'} is damaged ({reason}): it is made again\n"
+    assert capsys.readouterr().err == f"{tmp_path / 'a.pt'} is damaged ({reason}): it is created again\n"
 
 
 def test_a_prepared_file_of_an_earlier_version_is_made_again_without_a_word(
@@ -174,8 +174,8 @@ def test_json_holds_null_for_what_is_no_number(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
-    [(PermissionError(errno.EACCES, "Permission denied"), "a.pt cannot be read (Permission denied), it may be whole: "),
-     (OSError(errno.EMFILE, "Too many open files"), "a.pt cannot be read (Too many open files), it may be whole: "),
+    [(PermissionError(errno.EACCES, "Permission denied"), "a.pt cannot be read (Permission denied) but may be"),
+     (OSError(errno.EMFILE, "Too many open files"), "a.pt cannot be read (Too many open files) but may be intact: "),
      (MemoryError(), "there is not enough memory"),
      (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "there is not enough memory")],
 )  # fmt: skip

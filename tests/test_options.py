@@ -18,9 +18,9 @@ DATASET = "name: x\n_target_: src.data.csbm.make_csbm\nsplits: 1\nsplit: 0\nmetr
 BAD = [
     ("model", "", "must hold settings as key: value, among them _target_"),
     ("model", "foo: 1", "must hold settings as key: value, among them _target_"),
-    ("model", "_target_: 3", "is wrong: _target_ must be MODULE.NAME of what it is made by, got 3"),
+    ("model", "_target_: 3", "is wrong: _target_ must be MODULE.NAME of a class or function, got 3"),
     ("model", "_target_: GCN", "is wrong: _target_ must be MODULE.NAME"),
-    ("model", "_target_: null", "is wrong: _target_ must be MODULE.NAME of what it is made by, got nothing"),
+    ("model", "_target_: null", "is wrong: _target_ must be MODULE.NAME of a class or function, got nothing"),
     ("model", MODEL + "limits: 3", "is wrong: limits must be a mapping of settings to intervals"),
     ("model", MODEL + "limits: [a]", "is wrong: limits must be a mapping of settings to intervals"),
     ("model", MODEL + "alpha: 1\nlimits: {alpha: 3}", "is wrong: limits.alpha must be an interval such as"),
@@ -54,7 +54,7 @@ def test_an_option_that_cannot_be_used_is_named(conf: Path, group: str, content:
         compose_settings([f"{group}=own"])
     assert str(error.value).startswith(f"conf/{group}/own.yaml ")
     assert sentence in str(error.value)
-    assert str(error.value).endswith(f": mend it, or choose another {group}")
+    assert str(error.value).endswith(f": correct it, or choose another {group}")
 
 
 @pytest.mark.parametrize("content", [b"- a", b"just a word", b"\xff\xfe", b"a: &a [*a]", b"a: [", b"3: x"])
@@ -95,7 +95,7 @@ VALUES: list[tuple[Any, Any, str]] = [
     (True, 1, "g.key must be true or false, got 1"),
     ("a", 3, "g.key must be a word, got 3"),
     ([1], 3, "g.key must be a list, got 3"),
-    ({"a": 1}, 3, "g.key holds settings of its own: set one of them"),
+    ({"a": 1}, 3, "g.key is a group of settings: set one of them"),
 ]
 
 

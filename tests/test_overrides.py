@@ -109,7 +109,7 @@ def test_other_values_are_written_as_they_are_read() -> None:
 def test_the_sentence_shows_the_quoted_value(text: str) -> None:
     sentence = unreadable(text)
     key, _, value = text.lstrip("+").partition("=")
-    suggested = re.fullmatch(r"cannot read .*: quote what is one text, (.*)", sentence)
+    suggested = re.fullmatch(r"cannot read .*: quote a value with special characters, (.*)", sentence)
     assert suggested
     override = OverridesParser.create().parse_override(shlex.split(suggested[1])[0])
     assert (override.key_or_group, override.value()) == (key, value)
@@ -122,5 +122,5 @@ def test_other_sentences() -> None:
         "depth has several values: add -m to run them one after another, or use python -m src.study"
     )
     assert ambiguous("dataset.path=a,b.npz") == (
-        "dataset.path has several values: if it is one text with a comma, type 'dataset.path=\"a,b.npz\"'"
+        "dataset.path has several values: if it is one string with a comma, type 'dataset.path=\"a,b.npz\"'"
     )

@@ -59,7 +59,7 @@ def test_addresses_reach_hydra_masked(typed: str, variable: str, secret: str, se
 
 def test_several_addresses() -> None:
     assert for_hydra(["tracking.uri=http://a,http://b"]) == ["tracking.uri=http://a,http://b"]
-    with pytest.raises(UserError, match=r"^tracking\.uri is given several addresses, .*: give one$"):
+    with pytest.raises(UserError, match=r"^tracking\.uri has more than one address, .*: give a single address$"):
         for_hydra(["tracking.uri=http://a,http://me:word@b"])
 
 

@@ -19,7 +19,7 @@ BAD = {
     "deep": (b"a: " + b"[" * 100 + b"]" * 100, "is nested too deeply"),
     "very deep": (b"[" * 100_000, "is nested too deeply"),
     "itself": (b"a: &a [*a]", "line 1: a value contains itself"),
-    "bytes": (b"a: \xff\xfe\x00\x81", "is not a text in UTF-8: byte 4 cannot be read"),
+    "bytes": (b"a: \xff\xfe\x00\x81", "is not UTF-8 text: byte 4 cannot be read"),
     "control": (b"a: \x00b", "unacceptable character #x0000"),
     "large": (b"#" * (MAX_BYTES + 1), "is too large: a yaml file may have 1,048,576 bytes"),
     "unclosed": (b"a: [1,\nb: 2", "line 2: expected ',' or ']'"),

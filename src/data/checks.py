@@ -60,7 +60,7 @@ def unreadable_array(name: str, error: Exception, damage: str) -> Exception:
     """
     if isinstance(error, ValueError) and any(words in str(error) for words in OBJECTS):
         return UserError(
-            f"{name} holds Python objects (dtype=object), as NumPy makes them of None or of rows of unequal length:"
+            f"{name} holds Python objects (dtype=object), which NumPy creates from None or rows of unequal length:"
             " save numbers instead, for instance array.astype(np.float32)"
         )
     return unreadable(Path(name), error, damage)
@@ -72,7 +72,7 @@ def _check_features(name: str, x: np.ndarray) -> None:
     if 0 in x.shape:
         raise UserError(
             f"{name} must hold one or more nodes with one or more features each, got shape {x.shape}:"
-            " nodes without features may all have a single one, np.ones((nodes, 1))"
+            " for nodes without features save np.ones((nodes, 1))"
         )
     for start in range(0, len(x), ROWS):
         with np.errstate(over="ignore"):
@@ -87,13 +87,15 @@ def _check_classes(name: str, y: np.ndarray, nodes: int, x_name: str) -> None:
     if y.shape != (nodes,) or y.dtype.kind not in INTEGERS:
         raise UserError(f"{name} must hold integers of shape ({nodes},), one for each row of {x_name}, got {_kind(y)}")
     if y.min() < -1:
-        raise UserError(f"{name} must hold classes 0, 1, ..., or -1 for none, got {y.min()}")
+        raise UserError(f"{name} must hold classes 0, 1, ..., or -1 for a node without a class, got {y.min()}")
     classes = np.unique(y[y >= 0])
     gaps = np.flatnonzero(classes != np.arange(len(classes)))
     if len(gaps):
-        raise UserError(f"{name} has no node of class {gaps[0]}, but of {classes[-1]}: number the classes from 0 on")
+        raise UserError(
+            f"{name} has nodes of class {classes[-1]} but none of class {gaps[0]}: number classes from 0 without gaps"
+        )
     if len(classes) < 2:
-        raise UserError(f"{name} must hold two or more classes, got {len(classes)}: there is nothing to tell apart")
+        raise UserError(f"{name} must hold two or more classes, got {len(classes)}: there is nothing to classify")
 
 
 def _mask(name: str, array: np.ndarray, nodes: int, x_name: str) -> np.ndarray:

@@ -43,8 +43,8 @@ def cluster_batches(
     batches = ClusterBatches(large, assignment, loader["batch_parts"], settings["seed"], evaluated)
     if settings["norm"] == "batch" and (node := batches.lonely_node) is not None:
         raise UserError(
-            f"norm=batch needs two nodes in every batch, and node {node}, a part of its own without neighbours, may be"
-            " one: use fewer loader.parts, a larger loader.batch_parts, or norm=layer"
+            f"norm=batch needs two nodes in every batch, but a batch may hold node {node}, a part without neighbours,"
+            " alone: use fewer loader.parts, a larger loader.batch_parts, or norm=layer"
         )
     return batches
 

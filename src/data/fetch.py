@@ -68,7 +68,7 @@ def mirror(root: str) -> Source:
             raise UserError(f"{MIRROR} must be a folder or an http(s) address, got {address}")
     elif not Path(root).expanduser().is_dir():
         shown = MASK if "@" in root else root  # of an address without its scheme
-        raise UserError(f"{MIRROR} names {shown}, which is no folder: mend or unset it")
+        raise UserError(f"{MIRROR} names {shown}, which is not a folder: correct or unset it")
     else:
         root = str(Path(root).expanduser())
 
@@ -136,7 +136,7 @@ def _bring(file: RawFile, source: Source, bar: Progress) -> bool:
                             break
                 if not file.matches(part):
                     raise UserError(
-                        f"{file.name} from {source.name} does not match src/data/raw_files.tsv: it is not taken"
+                        f"{file.name} from {source.name} does not match src/data/raw_files.tsv: it is not used"
                     )
         return True
     return False
@@ -178,7 +178,7 @@ def files_of(dataset: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m src.data.fetch", description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", help="bring the files of this dataset")
+    parser.add_argument("--dataset", help="fetch the files of this dataset")
     options = parser.parse_args()
     try:
         names = [name for dataset in ([options.dataset] if options.dataset else DATASETS) for name in files_of(dataset)]
@@ -187,7 +187,7 @@ def main() -> None:
         print(f"data: {len(names)} raw files are verified ({origin})")
         if others := unknown_files():
             more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-            print(f"data: {', '.join(others[:NAMED])}{more}: no raw file of a named dataset, left alone, unseen by DVC")
+            print(f"data: {', '.join(others[:NAMED])}{more}: not listed in raw_files.tsv, left as is, ignored by DVC")
     except UnavailableError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(UNAVAILABLE)

@@ -33,5 +33,5 @@ def _opened(path: Path) -> np.ndarray:
     try:
         return open_array(path)
     except Exception as error:  # an archive, no header, a torn one, objects, fewer bytes than the header says, ...
-        damage = "is not a whole NumPy array: write it again with numpy.save"
+        damage = "is not a complete NumPy array: write it again with numpy.save"
         raise unreadable_array(path.name, error, damage) from None

@@ -55,7 +55,7 @@ class GraphSet:
             raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
         train, val, test = (mask[int(split)].nonzero().view(-1) for mask in (self.train, self.val, self.test))
         if 0 in (train.numel(), val.numel(), test.numel()):
-            raise UserError("a part of the split holds no graph: there are too few for the number of classes")
+            raise UserError("a part of the split has no graph: the dataset has too few graphs for its classes")
         return train, val, test
 
     def batches(

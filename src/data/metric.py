@@ -26,6 +26,6 @@ def check_metric(dataset: Dataset | GraphSet, settings: dict[str, Any]) -> None:
         if len(classes) == 1:
             which = f"split=random split_seed={seed}" if split == "random" else f"split={split}"
             raise UserError(
-                f"ROC-AUC is undefined on the {name} part of {which}, which has class {classes[0]} alone:"
+                f"ROC-AUC is undefined on the {name} part of {which}, which has only class {classes[0]}:"
                 " use a split with both classes in every part, or dataset.metric=accuracy"
             )

@@ -42,7 +42,7 @@ def own_files(config: dict[str, Any]) -> dict[str, Path]:
         files[file.relative_to(path).as_posix()] = file
         if len(files) > LIMIT:
             raise UserError(
-                f"{path} holds more than {LIMIT:,} files: dataset.path must be a folder of the dataset alone"
+                f"{path} holds more than {LIMIT:,} files: dataset.path must be a folder that holds only the dataset"
             )
     if not files:
         raise UserError(f"{path} holds no file: dataset.path must be a file, or a folder with the files of the dataset")
@@ -80,8 +80,8 @@ def reading(config: dict[str, Any], files: Mapping[str, Path]) -> Iterator[list[
                 raise
             reason = str(error).replace(f"{folder}{os.sep}", "")
             raise UserError(
-                f"{place}: its reader opens a file that is not among those of the data hash ({reason}): name it in the"
-                " dataset's yaml, or give the folder that holds all files as dataset.path"
+                f"{place}: its reader opens a file that the data hash does not cover ({reason}): name it in the"
+                " dataset's yaml, or set dataset.path to the folder that holds all files"
             ) from None
 
 

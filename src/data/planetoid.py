@@ -32,7 +32,7 @@ def read_planetoid(files: list[Path]) -> Dataset:
         raise UserError(f"a Planetoid dataset needs ind.{name}.{{{','.join(PARTS)}}} in one folder")
     for known, path in zip(listed(f"planetoid/{file.name}" for file in files), files, strict=True):
         if not known.matches(path):
-            raise UserError(f"{path.name} is not the known raw file of this name, and a pickle: it is not read")
+            raise UserError(f"{path.name} is a pickle whose hash is not in raw_files.tsv, so it is not read")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the pickles name modules of old NumPy and SciPy

@@ -73,7 +73,7 @@ def known_files() -> dict[str, RawFile]:
     for number, line in enumerate(lines, start=2):
         columns = line.split("\t")
         if header != HEADER or len(columns) != 5 or not stays_below(columns[0]):
-            raise UserError(f"{LIST}, line {number} is no raw file: restore it with `git checkout {LIST.name}`")
+            raise UserError(f"line {number} of {LIST} is not valid: restore the file with `git checkout {LIST.name}`")
         files[columns[0]] = RawFile(*columns)
     return files
 
@@ -122,7 +122,7 @@ def add(paths: Iterable[Path]) -> None:
     files = known_files()
     for path in paths:
         if not path.is_file() or not path.resolve().is_relative_to(DATA.resolve()):
-            raise UserError(f"{path} is no file in data/: copy it there first")
+            raise UserError(f"{path} is not a file in data/: copy it there first")
         name = path.resolve().relative_to(DATA.resolve()).as_posix()
         if not stays_below(name):
             raise UserError(f"{path} has a backslash or colon in its name: rename it")

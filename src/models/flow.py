@@ -183,8 +183,8 @@ class Flow(NodeClassifier):
             return when
         return (
             f"{when}: training had enlarged them to |x|={self.broke_from:.3g} at t=0, where {self.solver} needs"
-            f" model.step_size={round_down(self.stable_step)} or less, not {self.step_size:g}; where training enlarges"
-            " them further only model.solver=dopri5 follows, which takes longer"
+            f" model.step_size={round_down(self.stable_step)} or less, not {self.step_size:g}; if training enlarges"
+            " them further, use model.solver=dopri5, which takes longer"
         )
 
     # Stability -------------------------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) 
     if lost:
         what = "the list of cells" if len(lost) == 1 else "the lists of cells"
         raise UserError(
-            f"the report of {study} would lack lines: {what} of {', '.join(lost)} cannot be read (artifact {GRID});"
+            f"the report of {study} would be incomplete: {what} of {', '.join(lost)} cannot be read (artifact {GRID});"
             f" the command that ran the study writes {'it' if len(lost) == 1 else 'them'} again and trains nothing that"
             " is recorded"
         )

@@ -43,7 +43,8 @@ def write_report(records: Records, study: str) -> list[Path]:
     for typed in report.unfilmed:
         again = f'python -m src.train {typed} "tracking.artifacts=[config,figures,model,states]"'
         print(
-            f"not in the film, since a run of before counts, which kept no states: {printable(again)}", file=sys.stderr
+            f"not in the animation, because an earlier run without states is reused; to add it: {printable(again)}",
+            file=sys.stderr,
         )
     return [folder / name for name in names]
 

@@ -142,7 +142,7 @@ def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, 
     gone = [label for _, label in old] if not keep_others else []
     if gone:
         names = printable(", ".join(gone))
-        print(f"study {study} had other lines, {names}: its record is now of this grid (runs stay)")
+        print(f"study {study} had other lines before, {names}: its record now has this grid (their runs stay)")
     _adopt(records, plan, lines)
     return lines
 

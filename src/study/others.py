@@ -36,8 +36,8 @@ def refuse_twice(records: Records, study: str) -> None:
         if process and process != owner() and not is_dead(process):
             close = how_to_close(records.uri, run.run_id)
             raise UserError(
-                f"the study {study} is running already ({in_words(process)}): wait for it, name this one, name=...,"
-                f" or, if that process is dead, close its record with {close}"
+                f"the study {study} is running already ({in_words(process)}): wait for it, give this one another"
+                f" name=..., or, if that process is dead, close its record with {close}"
             )
 
 

@@ -75,7 +75,9 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
             with holding():
                 close_parents(name, lines, plan, complete=not interrupted)
     except Timeout:
-        raise UserError(f"the study {name} is running already: wait for it, or name this one, name=...") from None
+        raise UserError(
+            f"the study {name} is running already: wait for it, or give this one another name=..."
+        ) from None
     if interrupted:
         raise KeyboardInterrupt(
             f"interrupted, {len(plan.done)} of {len(cells)} cells are done: the same command goes on"

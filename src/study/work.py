@@ -47,7 +47,7 @@ def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
             (outcome, first), (other, second) = work(jobs[:half], threads), work(jobs[half:], threads)
             return TAKEN if TAKEN in (outcome, other) else outcome, f"{first}; {second}"
         if missing := len(jobs) - len(results):
-            others = f"other commands have {missing} of {len(jobs)}"
+            others = f"other commands have taken {missing} of {len(jobs)}"
             return TAKEN, f"{spread_of(results)}; {others}" if results else others
         return results[0].outcome, spread_of(results)
     (job,), (one,) = jobs, settings

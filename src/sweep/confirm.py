@@ -75,7 +75,9 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
     command = shlex.join(["python", "-m", "src.train", f"model={search.choices['model']}", *graph])
     if has_own_path(search.config, search.choices):
         values = shlex.join(f"{key}={value}" for key, value in flatten(recipe(search, tuned)).items())
-        print(f"{verdict}\nno recipe is written, dataset={search.config.dataset.name} may be any graph:")
+        print(
+            f"{verdict}\nno recipe is written, since dataset={search.config.dataset.name} may be any graph; train with:"
+        )
         print(f"{command} {values}")
         return True
     whole = sum(trial.state == TrialState.COMPLETE for trial in ended(study))

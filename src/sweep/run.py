@@ -47,8 +47,8 @@ from src.train.identity import CHECKPOINTS
 
 LEARNING = ("tpe", "gp")  # samplers that draw the next values from the results so far
 AT_ONCE = (
-    "{count} trials run at the same time, and which ends first decides what the next one tries and which are pruned:"
-    " the same command may search differently another time; with one worker (jobs=1) it does not"
+    "{count} trials run at the same time, and the order in which they end decides what the next one tries and which are"
+    " pruned: the same command may run other trials next time; with one worker (jobs=1) it repeats them"
 )
 
 

@@ -82,7 +82,7 @@ def open_storage(address: str) -> Any:
                 raise ValueError(f"a journal does not begin with {first!r}")
         return optuna.storages.JournalStorage(JournalFileBackend(str(path), _Lock(path)))  # type: ignore[arg-type]
     except (ValueError, KeyError):
-        raise UserError(f"{address} is not a journal of trials: name another, storage=FILE.journal") from None
+        raise UserError(f"{address} is not an Optuna journal: set another one with storage=FILE.journal") from None
 
 
 def _open_database(address: Address) -> Any:

@@ -22,16 +22,16 @@ def close(records: Records, run_id: str) -> None:
         raise UserError(f"the run {run_id} has ended already, with status {run.status}")
     process = run.tags.get(OWNER, "")
     if is_alive(process):
-        raise UserError(f"the run {run_id} is at work: end {in_words(process)} first")
+        raise UserError(f"the run {run_id} is still running: stop {in_words(process)} first")
     records.close(run_id, "interrupted")
 
 
 def main() -> None:
     """Read the command line and close the run."""
     parser = argparse.ArgumentParser(prog="python -m src.tracking.close", description=__doc__)
-    parser.add_argument("run_id", help="as a study or MLflow shows it")
-    parser.add_argument("--uri", help="the tracking store; mlflow.db at the project root if left out")
-    parser.add_argument("--experiment", default="depthlab", help="that the run is in")
+    parser.add_argument("run_id", help="ID of the run, as a study or MLflow shows it")
+    parser.add_argument("--uri", help="tracking store (default: mlflow.db at the project root)")
+    parser.add_argument("--experiment", default="depthlab", help="experiment of the run")
     options = parser.parse_args()
     uri = store_uri(options.uri)
     check_store(uri)

@@ -163,14 +163,14 @@ class TrackedRun:
             again = "once it does, start the same command again"
             if self._checkpoint and self._checkpoint.is_file():
                 again = (
-                    f"its records are in {self._checkpoint}; once the store takes them, the same command with ckpt=last"
-                    " sends them (a study goes on by itself)"
+                    f"its records are in {self._checkpoint}; once the store takes them, start the same command with"
+                    " ckpt=last to send them (a study needs no ckpt)"
                 )
-            raise UserError(f"the tracking store {self.uri} does not take the run: {told}; {again}") from None
+            raise UserError(f"the tracking store {self.uri} does not accept the run: {told}; {again}") from None
 
 
 def check_run(uri: str, experiment: str, run_id: str) -> None:
-    """Raise ResumeError if a run that is to be gone on with is not in the store, or was deleted."""
+    """Raise ResumeError if a run that is to be resumed is not in the store, or was deleted."""
     client, _ = open_store(uri, experiment)
     _must_be_there(client, recordable(uri), run_id)
 
@@ -181,6 +181,6 @@ def _must_be_there(client: "MlflowClient", uri: str, run_id: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise no_answer(uri, error) from None
-        raise ResumeError(f"the run to go on with is not in {uri}: start it without ckpt") from None
+        raise ResumeError(f"the run to resume is not in {uri}: start it without ckpt") from None
     if stage == "deleted":
-        raise ResumeError(f"the run to go on with was deleted in MLflow, {run_id}: start it without ckpt")
+        raise ResumeError(f"the run to resume, {run_id}, was deleted in MLflow: start it without ckpt")

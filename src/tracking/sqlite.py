@@ -69,7 +69,7 @@ def is_absent(path: Path) -> bool:
         what = ", ".join(sorted(others or tables)[:3])
         raise UserError(f"{path} is a database of another program (tables {what}): give another file, tracking.uri=")
     if used:
-        raise UserError(f"{path} lacks the version of its tables, so MLflow cannot open it: restore it from a copy")
+        raise UserError(f"{path} has no schema version, so MLflow cannot open it: restore it from a backup")
     raise UserError(
         f"{path} is an incomplete MLflow database without runs, left by a process that was killed while it created"
         " the file: delete it and start again"

@@ -157,8 +157,8 @@ def _check_server(address: Address) -> None:
         experiments = False
     if not experiments:
         raise UserError(
-            f"what answers at {address} is not a working MLflow server (status {answer.status_code}): correct"
-            " tracking.uri, or mend the server"
+            f"the server at {address} is not a working MLflow server (status {answer.status_code}): correct"
+            " tracking.uri, or repair the server"
         )
 
 

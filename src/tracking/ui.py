@@ -98,7 +98,7 @@ def main() -> None:
     port, uri = free_port(options.port), store_uri(options.uri)
     address = Address.of(uri)
     if address.is_server:
-        raise UserError(f"{address} is a server already: open {address.link}")
+        raise UserError(f"{address} is already a server: open {address.link}")
     check_store(uri)
     _, experiment_id = open_store(uri, options.experiment)
     print("starting MLflow, about ten seconds; Ctrl-C ends it. Charts of all runs:", flush=True)

@@ -92,7 +92,9 @@ class BestState(Callback):
             return
         score = self.sign * float(model.scores[self.monitor])
         if math.isnan(score):
-            raise UserError(f"monitor={self.monitor} is undefined on these nodes, so no state can be selected by it")
+            raise UserError(
+                f"monitor={self.monitor} is undefined on these nodes, so it cannot select a state: use monitor=val_loss"
+            )
         if score > self.best:
             self.best, self.epoch = score, trainer.current_epoch
             self._keep(model)

@@ -93,7 +93,7 @@ def _started(environment: Mapping[str, str]) -> Place | None:
         return Place(own, count, local, node, SLURMEnvironment.resolve_root_node_address(nodes), port, "srun")
     if not step and "SLURM_PROCID" in environment and number("SLURM_NTASKS") > 1:
         raise UserError(
-            f"this SLURM job has {environment['SLURM_NTASKS']} tasks, and trainer=ddp is not started by srun: write"
+            f"this SLURM job has {environment['SLURM_NTASKS']} tasks, but trainer=ddp is not started by srun: write"
             " `srun python -m src.train ...`, or give the job one task"
         )
     return None

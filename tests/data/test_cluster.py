@@ -75,7 +75,7 @@ def test_a_graph_is_cut_once_and_again_where_the_file_is_damaged(
     kept = list((project / "prepared" / "partitions").glob("sbm_large-6-*.pt"))
     assert len(kept) == 1
     kept[0].write_bytes(kept[0].read_bytes()[:100])
-    for said in (f"{kept[0]} is damaged (its checksum does not match): it is made again\n", ""):
+    for said in (f"{kept[0]} is damaged (its checksum does not match): it is created again\n", ""):
         again, _ = make(*LARGE)
         assert [part.tolist() for part in again.members] == [part.tolist() for part in first.members]
         assert capsys.readouterr().err == said
@@ -108,7 +108,7 @@ def test_batch_norm_where_a_batch_may_be_one_node_is_refused(tmp_path: Path) -> 
         settings = compose_settings(["dataset=csbm", "loader=cluster", *typed])
         return cluster_batches(dataset, str(dataset.edge_index.shape), settings, tmp_path)
 
-    with pytest.raises(UserError, match=r"norm=batch needs two nodes in every batch, and node \d+, a part of its own"):
+    with pytest.raises(UserError, match=r"norm=batch needs two nodes in every batch, but a batch may hold node \d+, a"):
         cut(isolated(), 60, 1, "batch")
     assert min(graph.x.shape[0] for graph in cut(isolated(), 60, 1, "layer")) == 1
     assert min(graph.x.shape[0] for graph in cut(isolated(), 60, 2, "batch")) > 1

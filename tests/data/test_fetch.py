@@ -235,7 +235,7 @@ def test_a_name_that_leads_out_of_data_is_refused(
         row = (EVIL, str((folder / EVIL).stat().st_size), listing.git_blob(folder / EVIL), UNKNOWN, UNKNOWN)
         with listing.LIST.open("a") as file:
             file.write("\t".join(row) + "\n")
-        with pytest.raises(UserError, match="is no raw file: restore it"):
+        with pytest.raises(UserError, match="is not valid: restore the file"):
             fetch([EVIL], [mirror(str(folder))])
     assert not (bare / "src" / "graph" / "__init__.py").exists()
 
@@ -261,7 +261,7 @@ def test_wrong_content_is_not_taken(bare: Path, serve: Serve, published: Path, s
         "remote": lambda: mirror(str(bare / "remote")),
         "upstream": lambda: upstream(serve(published)),
     }
-    with pytest.raises(UserError, match=rf"^{TEXAS} from .* does not match src/data/raw_files\.tsv: it is not taken$"):
+    with pytest.raises(UserError, match=rf"^{TEXAS} from .* does not match src/data/raw_files\.tsv: it is not used$"):
         fetch([TEXAS], [sources[source](), upstream(serve(published))])
     assert _found(bare) == {}
 
@@ -324,7 +324,7 @@ def test_a_corrupt_file_is_named_and_left_as_it_is(bare: Path, serve: Serve, pub
     [
         ("s3://user:secret@bucket/x", r"must be a folder or an http\(s\) address, got s3://user:\*\*\*@bucket/x$"),
         ("file:///tmp", r"must be a folder or an http\(s\) address, got file:///tmp$"),
-        ("user:secret@host/x", r"names \*\*\*, which is no folder: mend or unset it$"),
+        ("user:secret@host/x", r"names \*\*\*, which is not a folder: correct or unset it$"),
         ("http://user:sec@ret@host/x", r"=http://\*\*\*@host/x: in the user, password, .* write %40 for @"),
         ("/nowhere/at all", r"names /nowhere/at all, which is no folder"),
     ],
@@ -375,7 +375,7 @@ def test_main_with_everything_there(
         (bare / "data" / f"notes{number}").write_bytes(b"")
     assert _main(monkeypatch, closed) == 0
     assert capsys.readouterr().out.splitlines()[1] == (
-        "data: notes0, notes1, notes2, notes3, notes4 and 1 more: no raw file of a named dataset, left alone, unseen by"
+        "data: notes0, notes1, notes2, notes3, notes4 and 1 more: not listed in raw_files.tsv, left as is, ignored by"
         " DVC"
     )
 

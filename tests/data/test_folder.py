@@ -63,7 +63,7 @@ def test_splits_as_numbers_and_as_many_masks(tmp_path: Path, mine: Arrays, array
 def test_a_file_that_is_cut_short(tmp_path: Path, mine: Arrays) -> None:
     files = write(tmp_path, mine)
     files[0].write_bytes(files[0].read_bytes()[:-4])
-    with pytest.raises(UserError, match=r"x\.npy is not a whole NumPy array: write it again with numpy\.save$"):
+    with pytest.raises(UserError, match=r"x\.npy is not a complete NumPy array: write it again with numpy\.save$"):
         read_folder(files)
 
 
@@ -71,7 +71,7 @@ def test_a_file_that_is_cut_short(tmp_path: Path, mine: Arrays) -> None:
 def test_a_torn_header(tmp_path: Path, mine: Arrays, damage: Callable[[str], str]) -> None:
     files = write(tmp_path, mine)
     files[2].write_text(damage(files[2].read_text("latin1")), "latin1")
-    with pytest.raises(UserError, match=r"y\.npy is not a whole NumPy array: write it again with numpy\.save$"):
+    with pytest.raises(UserError, match=r"y\.npy is not a complete NumPy array: write it again with numpy\.save$"):
         read_folder(files)
 
 
@@ -79,7 +79,7 @@ def test_an_archive_is_not_an_array(tmp_path: Path, mine: Arrays) -> None:
     files = write(tmp_path, mine)
     np.savez(tmp_path / "y.npz", y=mine["y"])
     (tmp_path / "y.npz").replace(files[2])
-    with pytest.raises(UserError, match=r"y\.npy is not a whole NumPy array: write it again with numpy\.save$"):
+    with pytest.raises(UserError, match=r"y\.npy is not a complete NumPy array: write it again with numpy\.save$"):
         read_folder(files)
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("src.data.folder.open_array", refused)
-    with pytest.raises(UserError, match=r"x\.npy cannot be read \(Permission denied\), it may be whole: mend that"):
+    with pytest.raises(UserError, match=r"x\.npy cannot be read \(Permission denied\) but may be intact: fix this"):
         read_folder(write(tmp_path, mine))
 
 

@@ -53,5 +53,5 @@ def test_there_is_no_other_split() -> None:
 
 def test_an_empty_part_is_refused() -> None:
     graphs = GraphSet(**asdict(RING) | {"val": torch.zeros_like(RING.val)})
-    with pytest.raises(UserError, match=r"^a part of the split holds no graph"):
+    with pytest.raises(UserError, match=r"^a part of the split has no graph"):
         graphs.batches("0", batch_size=7)

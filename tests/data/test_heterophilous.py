@@ -63,7 +63,7 @@ def test_objects_are_not_unpickled(tmp_path: Path, arrays: Arrays) -> None:
             return Path.touch, (marker,)
 
     path = write(tmp_path, arrays | {"edges": np.array([[Code(), Code()]], dtype=object)})
-    refused(path, "edges holds Python objects (dtype=object), as NumPy makes them of None")
+    refused(path, "edges holds Python objects (dtype=object), which NumPy creates from None")
     assert not marker.exists()
     with np.load(path, allow_pickle=True) as archive:
         archive["edges"]
@@ -92,7 +92,7 @@ def test_what_may_not_be_read_is_not_called_damaged(
 
     path = write(tmp_path, arrays)
     monkeypatch.setattr(np, "load", denied)
-    refused(path, "own.npz cannot be read (Permission denied), it may be whole: mend that")
+    refused(path, "own.npz cannot be read (Permission denied) but may be intact: fix this")
 
 
 def test_graph_without_edges(tmp_path: Path, arrays: Arrays) -> None:

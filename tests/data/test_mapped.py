@@ -67,7 +67,7 @@ def test_a_damaged_folder_is_made_again(
     with pytest.raises(DamagedError, match=r"kept is damaged \(.+\)$"):
         load_mapped(folder, "made so")
     assert torch.equal(keep_mapped(small, folder, "made so").x, small().x)
-    assert re.fullmatch(rf"{folder} is damaged \(.+\): it is made again\n", capsys.readouterr().err)
+    assert re.fullmatch(rf"{folder} is damaged \(.+\): it is created again\n", capsys.readouterr().err)
     assert load_mapped(folder, "made so") is not None
 
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_not_called_corrupt(folder: Path, monkeypatch: Pa
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("src.data.mapped.sha256", refused)
-    with pytest.raises(UserError, match=rf"kept cannot be read \({os.strerror(number)}\), it may be whole: mend that"):
+    with pytest.raises(UserError, match=rf"kept cannot be read \({os.strerror(number)}\) but may be intact: fix this"):
         load_mapped(folder, "made so")
 
 

@@ -219,7 +219,7 @@ def test_a_damaged_prepared_file_is_made_again(
 ) -> None:
     path = prepare(dataset_config(name))
     path.write_bytes(path.read_bytes()[:size])
-    for said in (rf"{path} is damaged \(.+\): it is made again\n", ""):
+    for said in (rf"{path} is damaged \(.+\): it is created again\n", ""):
         found, _ = load(dataset_config(name))
         assert all(torch.equal(getattr(found, key), getattr(read(dataset_config(name)), key)) for key in ("x", "y"))
         assert re.fullmatch(said, capsys.readouterr().err)

@@ -36,14 +36,16 @@ def test_a_name_that_leads_elsewhere_is_in_no_list(project: Path, name: str) -> 
     assert not stays_below(name)
     with (project / "src" / "data" / "raw_files.tsv").open("a") as file:
         file.write("\t".join([name, *["1"] * 4]) + "\n")
-    with pytest.raises(UserError, match=r"raw_files\.tsv, line 19 is no raw file: restore it with `git checkout"):
+    with pytest.raises(
+        UserError, match=r"line 19 of .*raw_files\.tsv is not valid: restore the file with `git checkout"
+    ):
         known_files()
 
 
 @pytest.mark.parametrize("content", ["path\tbytes\nplanetoid/a\t1\n", f"{HEADER}\nplanetoid/a\t1\t2\n"])
 def test_a_list_of_another_form(project: Path, content: str) -> None:
     (project / "src" / "data" / "raw_files.tsv").write_text(content)
-    with pytest.raises(UserError, match="line 2 is no raw file"):
+    with pytest.raises(UserError, match=r"line 2 of .* is not valid"):
         known_files()
 
 
@@ -113,7 +115,7 @@ def test_only_files_in_data_are_added(project: Path) -> None:
     (project / "outside").write_bytes(b"")
     (project / "data" / "link").symlink_to(project / "outside")
     for path in (project / "outside", project / "data" / ".." / "outside", project / "data" / "link", project / "none"):
-        with pytest.raises(UserError, match=r"is no file in data/: copy it there first$"):
+        with pytest.raises(UserError, match=r"is not a file in data/: copy it there first$"):
             add([path])
 
 

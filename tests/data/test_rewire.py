@@ -160,7 +160,7 @@ def test_a_damaged_file_is_made_again(made: Made, tmp_path: Path, capsys: pytest
     first = made("rewiring=random")
     (kept,) = files(tmp_path)
     kept.write_bytes(kept.read_bytes()[:500])
-    for said in (f"{kept} is damaged (its checksum does not match): it is made again\n", ""):
+    for said in (f"{kept} is damaged (its checksum does not match): it is created again\n", ""):
         assert propagated(made("rewiring=random").graph) == propagated(first.graph)
         assert capsys.readouterr().err == said
 

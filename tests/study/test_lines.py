@@ -144,7 +144,7 @@ def test_a_study_that_lost_its_lists_of_cells_writes_them_again(study: Study, tm
     assert study.run(study.cells("seed=0", "depth=2", lines=ONE))
     parent, runs = study.parents()["GCN"], set(study.finished())
     shutil.rmtree(study.folder / "mlartifacts")
-    with pytest.raises(UserError, match=r"the report of small would lack lines: the list of cells of GCN on csbm"):
+    with pytest.raises(UserError, match=r"the report of small would be incomplete: the list of cells of GCN on csbm"):
         read_report(study.records, "small")
     assert study.run(study.cells("seed=0", "depth=2"))  # with one line more
     assert study.parents()["GCN"] == parent

@@ -151,7 +151,9 @@ def test_the_second_study_of_a_name_is_refused(study: Study) -> None:
     cells = study.cells("depth=2", "seed=0", lines=ONE)
     (study.folder / "checkpoints").mkdir()
     with FileLock(study.folder / "checkpoints" / "study-small.lock"):
-        with pytest.raises(UserError, match=r"^the study small is running already: wait for it, or name this one"):
+        with pytest.raises(
+            UserError, match=r"^the study small is running already: wait for it, or give this one another"
+        ):
             study.run(cells)
         assert study.records.runs() == []
         assert study.run(cells, name="another")

@@ -225,7 +225,7 @@ def test_a_graph_that_only_the_command_line_names_gets_no_recipe(
     assert confirmed(sweep, search, fresh=2) is True
     assert not (sweep.folder / "conf").exists()
     said, command = capsys.readouterr().out.splitlines()[-2:]
-    assert said == "no recipe is written, dataset=npz may be any graph:"
+    assert said == "no recipe is written, since dataset=npz may be any graph; train with:"
     words = shlex.split(command.removeprefix("python -m src.train "))
     again = plain(compose_config(words)[0])
     assert (again["p_drop"], again["dropout"], again["hidden"]) == (0.123, 0.1, 16)

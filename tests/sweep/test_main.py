@@ -187,7 +187,7 @@ WRONG = [
     (["split=0,12"], "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=csbm, got 12"),
     (["backend=dask"], "backend=dask needs the address of a scheduler: scheduler=tcp://127.0.0.1:8786"),
     (["storage=postgresql+psycopg://127.0.0.1:9/x"], "no database answers at storage=postgresql+psycopg://127.0.0.1"),
-    (["storage=LICENSE"], f"{ROOT / 'LICENSE'} is not a journal of trials: name another, storage=FILE.journal"),
+    (["storage=LICENSE"], f"{ROOT / 'LICENSE'} is not an Optuna journal: set another one with storage=FILE.journal"),
     (["storage=src"], f"cannot write {ROOT / 'src'}, a folder stands where a file is needed: move it away"),
     (["tracking.uri=nonsense"], "tracking.uri must begin with sqlite:///"),
     (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),

@@ -223,7 +223,7 @@ def test_several_workers_are_said_to_search_differently_each_time(
     monkeypatch.setattr(module, "execute", lambda *_: iter(()))
     for sampler, pruner, said in (("tpe", "none", True), ("random", "median", True), ("random", "none", False)):
         sweep.run(sweep.search(), jobs=2, sampler=sampler, pruner=pruner)
-        words = "2 trials run at the same time, and which ends first decides what the next one tries"
+        words = "2 trials run at the same time, and the order in which they end decides what the next one tries"
         assert (words in capsys.readouterr().out) == said
 
 

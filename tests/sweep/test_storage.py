@@ -265,7 +265,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, con
     file.write_bytes(content)
     with pytest.raises(UserError) as error:
         open_study(open_storage(str(file)), "small", ["maximize"], {}, optuna.pruners.NopPruner())
-    assert str(error.value) == f"{file} is not a journal of trials: name another, storage=FILE.journal"
+    assert str(error.value) == f"{file} is not an Optuna journal: set another one with storage=FILE.journal"
     assert file.read_bytes() == content
 
 

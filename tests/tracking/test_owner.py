@@ -56,7 +56,7 @@ def records(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> R
 def test_a_run_is_closed_unless_its_process_is_at_work(records: Records) -> None:
     run_id = TrackedRun(records.uri, "depthlab", "a run", {}, {}).run_id
     assert records.runs()[0].tags[OWNER] == owner()
-    with pytest.raises(UserError, match=f"^the run {run_id} is at work: end process .* first$"):
+    with pytest.raises(UserError, match=f"^the run {run_id} is still running: stop process .* first$"):
         close(records, run_id)
     records.tag(run_id, OWNER, "node7/1 1 1")
     close(records, run_id)

@@ -143,7 +143,7 @@ def test_flush_says_so_and_keeps_what_is_not_sent(
     run.log({"loss": 1.0})
     with monkeypatch.context() as patch:
         patch.setattr(run.client, "log_batch", _Failing(run.client.log_batch, set(range(999))))
-        sentence = f"^the tracking store {run.uri} does not take the run: the server; "
+        sentence = f"^the tracking store {run.uri} does not accept the run: the server; "
         with pytest.raises(UserError, match=f"{sentence}once it does, start the same command again$"):
             run.flush()
         (tmp_path / "last.ckpt").touch()
@@ -252,7 +252,7 @@ def test_every_refusal_is_one_sentence(
         raise error
 
     monkeypatch.setattr(run.client, method, failing)
-    with pytest.raises(UserError, match="does not take the run: the server; once it does, start the same"):
+    with pytest.raises(UserError, match="does not accept the run: the server; once it does, start the same"):
         call(run)
         run.flush()
 
@@ -262,7 +262,7 @@ def test_a_run_that_was_deleted_is_not_insisted_on(start: Callable[..., TrackedR
     run.client.delete_run(run.run_id)
     run.log({"loss": 1.0})
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"does not take the run: .*deleted"):
+    with pytest.raises(UserError, match=r"does not accept the run: .*deleted"):
         run.flush()
     assert time.monotonic() - began < module.LAST_SECONDS
 
@@ -303,5 +303,5 @@ def test_going_on_with_a_run(start: Callable[..., TrackedRun]) -> None:
 
 
 def test_going_on_with_a_run_that_is_not_there(start: Callable[..., TrackedRun]) -> None:
-    with pytest.raises(UserError, match=r"^the run to go on with is not in .*: start it without ckpt$"):
+    with pytest.raises(UserError, match=r"^the run to resume is not in .*: start it without ckpt$"):
         start(run_id="0" * 32)

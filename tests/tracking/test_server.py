@@ -66,8 +66,8 @@ def test_server_behind_a_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("mode", "sentence"),
     [
-        ("rubbish", r"^what answers at {uri} is not a working MLflow server \(status 200\): "),
-        ("away", r"^what answers at {uri} is not a working MLflow server \(status 503\): "),
+        ("rubbish", r"^the server at {uri} is not a working MLflow server \(status 200\): "),
+        ("away", r"^the server at {uri} is not a working MLflow server \(status 503\): "),
         ("never", r"^no MLflow server answers at {uri} in time: start it"),
     ],
 )

@@ -68,7 +68,7 @@ def test_database_of_another_program(tmp_path: Path, database: Callable[[str], P
 def test_database_without_its_version(database: Callable[[str], Path]) -> None:
     path = database("a")
     change(path, "DELETE FROM alembic_version")
-    with pytest.raises(UserError, match=r"lacks the version of its tables, .*: restore it from a copy$"):
+    with pytest.raises(UserError, match=r"has no schema version, .*: restore it from a backup$"):
         open_store(sqlite_address(path), "mine")
 
 
