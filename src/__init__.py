@@ -1,4 +1,4 @@
-"""Sets what libraries read from the environment, and how Ctrl-C ends a command, before any of them is imported."""
+"""Sets environment variables of libraries and the handling of Ctrl-C before any library is imported."""
 
 import getpass
 import os

@@ -26,14 +26,14 @@ SHORT = 4  # a secret of fewer characters is hidden only where it stands as a wo
 class Address:
     """The address of a server or database.
 
-    `str` and `repr` show it without its secrets, so that it can be printed and recorded.
+    `str` and `repr` mask its secrets, so that it can be printed and recorded.
 
     Args:
-        secret: as it is connected to, with its password if it has one.
-        setting: that holds it, for errors.
+        secret: the usable address, with its password if it has one.
+        setting: the setting that holds it, for errors.
 
     Raises:
-        UserError: what stands before the last `@` holds characters that have to be encoded.
+        UserError: the part before the last `@` has characters that must be percent-encoded.
     """
 
     secret: str = field(repr=False)
@@ -52,7 +52,7 @@ class Address:
         """The usable address of a text that may be masked.
 
         Raises:
-            UserError: it is masked, and the environment does not hold the address that it stands for.
+            UserError: the text is masked, and the environment does not hold the full address.
         """
         if MASK not in recorded:
             return cls(recorded, setting)
@@ -78,7 +78,7 @@ class Address:
 
     @property
     def is_server(self) -> bool:
-        """Whether it is that of a program that answers to HTTP."""
+        """Whether it is the address of an HTTP server."""
         return self.scheme in ("http", "https")
 
     @property
@@ -113,7 +113,7 @@ class Address:
 
     @property
     def link(self) -> str:
-        """The address of a server as it is opened in a browser: without credentials and options."""
+        """The address of a server for a browser, without credentials and options."""
         parts = urlsplit(self.secret)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 

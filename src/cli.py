@@ -81,9 +81,9 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
 
 
 def guarded(task: Callable[[], None]) -> None:
-    """Run a command: a person's mistake ends in one sentence and exit code 1, Ctrl-C and SIGTERM in exit code 130.
+    """Run a command: a user's mistake ends in one sentence and exit code 1, Ctrl-C and SIGTERM in exit code 130.
 
-    Where nobody reads the output any more, as after `| true`, the command goes on without it.
+    If the reader of its output is gone, as after `| true`, the command continues without output.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines of its own
     with redirect_stdout(_Output(sys.stdout)), redirect_stderr(_Output(sys.stderr)):
@@ -109,7 +109,7 @@ def _ended(task: Callable[[], None]) -> None:
 
 
 class _Output:
-    """A stream that may be a pipe: where nobody reads it any more, as after `| true`, the rest is dropped."""
+    """A stream that may be a pipe: output is dropped once the pipe's reader is gone, as after `| true`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

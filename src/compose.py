@@ -20,7 +20,7 @@ from src.yaml_files import read_mapping
 class FileConfigSource(file_config_source.FileConfigSource):
     """A folder of configs, each of them a yaml file that holds a mapping.
 
-    It has the name of Hydra's: a job that a launcher starts registers Hydra's once more, which by its name is there.
+    It has the same name as Hydra's class: in a launcher's job Hydra registers its class again, and skips known names.
     """
 
     def is_config(self, config_path: str) -> bool:
@@ -34,7 +34,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
 
 def register() -> None:
-    """Make known to Hydra what conf/ refers to: our reader, schemas, the group `like` and functions in values."""
+    """Register with Hydra what conf/ refers to: our reader, schemas, the group `like` and resolvers."""
     store = ConfigStore.instance().store
     for name, schema in {"schema": Config, "study_schema": StudyConfig, "sweep_schema": SweepConfig}.items():
         store(name=name, node=schema)

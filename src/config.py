@@ -10,9 +10,9 @@ from src.limits import Limit
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
-MAX_RUNS = 10_000  # that a command may plan where no configuration says it
+MAX_RUNS = 10_000  # limit on the runs of a command without a configuration of its own
 GROUPS = ("model", "dataset", "rewiring", "loader", "trainer", "recipe")  # folders of conf/ with options of a run
-LIKE = ("normalize_features", "metric")  # settings of a named dataset that like=NAME gives to a graph of one's own
+LIKE = ("normalize_features", "metric")  # settings that like=NAME copies from a named dataset to a user's graph
 OWN_KNOBS = ("model", "dataset", "rewiring", "loader")  # groups whose options bring settings, and limits, of their own
 
 

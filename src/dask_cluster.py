@@ -12,17 +12,17 @@ from src.parallel import Workers
 
 
 def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
-    """The workers of the Dask cluster at this address: on this machine alone, or encrypted.
+    """Connect to the Dask cluster at this address, which must be encrypted or on this machine only.
 
-    Whoever reaches a scheduler or a worker that asks for no certificate can run code there. Certificates are Dask's own
-    settings, below `distributed.comm.tls`.
+    Everyone who reaches a scheduler or worker without certificates can run code there. Dask's own settings below
+    `distributed.comm.tls` name the certificates.
 
     Args:
-        stores: setting -> its file or address, that every worker has to reach.
+        stores: setting -> its file or address, which every worker must reach.
 
     Raises:
-        UserError: no scheduler answers, it or a worker is open to a network, it has no workers, they have several
-            threads, do not find the program or cannot reach a store.
+        UserError: no scheduler answers, it or a worker is open to a network, it has no workers, or a worker has more
+            than one thread, cannot import the program or cannot reach a store.
     """
     if not scheduler:
         raise UserError("backend=dask needs the address of a scheduler: scheduler=tcp://127.0.0.1:8786")
@@ -35,8 +35,8 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
         from distributed import Client
     except ModuleNotFoundError:
         raise UserError("backend=dask needs a package that is not installed: pip install -e '.[cluster]'") from None
-    for name in ("distributed", "distributed.client"):  # each has a level of its own
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what ends a task is said here, in one sentence
+    for name in ("distributed", "distributed.client"):  # both have their own log level
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # this module reports failures, in one sentence
     try:
         client = Client(scheduler, timeout=10)
     except (TypeError, RuntimeError) as error:  # Dask's own: a certificate is missing, or tcp:// where one is required
@@ -52,7 +52,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     hosts = set(client.run(socket.gethostname).values())
     here = [key for key, store in stores.items() if store.startswith("sqlite") or "://" not in store]
 
-    def finds_program() -> bool:  # nested: sent as code, not by a name that is not found there
+    def finds_program() -> bool:  # nested, so that Dask sends its code: workers may not be able to import it
         try:
             importlib.import_module("src.dask_cluster")
         except ImportError:
@@ -80,7 +80,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
 
 
 def _is_private(address: str) -> bool:
-    """Whether a Dask address is encrypted, or reached from this machine alone."""
+    """Whether a Dask address is encrypted, or reachable from this machine only."""
     protocol, _, rest = address.rpartition("://")
     host = urlsplit(f"//{rest}").hostname or ""
     if protocol in ("tls", "inproc") or host == "localhost":

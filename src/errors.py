@@ -18,7 +18,7 @@ class ResumeError(UserError):
 
 
 class TakenError(UserError):
-    """Another command trains the same run, or has just done so."""
+    """Another command trains the same run, or has just finished it."""
 
 
 class ChecksumError(ValueError):
@@ -26,7 +26,7 @@ class ChecksumError(ValueError):
 
 
 class DamagedError(UserError):
-    """A file or folder of ours is not as it was written, and can be made again."""
+    """A file or folder that the program wrote is damaged; it can be created again."""
 
 
 class ReplicasError(UserError):

@@ -29,9 +29,9 @@ END, LEN_END = b"PK\x05\x06", 22  # begins the last record of a zip file without
 def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` for a file or folder, which is moved to `path` once it is complete and on disk.
 
-    The temporary name is always the same, so a file that a killed process left is removed by the next one. Only one
-    process at a time may write: hold `lock_of(path)` where another could. A folder that is replaced stays whole, under
-    its name or, after a kill at the wrong moment, as the folder `.NAME.old`, which the next call moves back.
+    The temporary name is always the same, so the next call removes a file that a killed process left. Only one process
+    at a time may write: hold `lock_of(path)` if another could. A folder that is replaced is never lost: if the process
+    is killed between the two moves, it is in `.NAME.old`, and the next call moves it back.
 
     Raises:
         OSError: the file cannot be written; a full disk is reported with the path, which torch and streams leave out.
@@ -158,15 +158,15 @@ def lock_of(path: Path) -> FileLock:
 
 
 def cached(load: Callable[[], Made | None], make: Callable[[], Made], path: Path) -> Made:
-    """What `load` returns, or `make` where that is None or damaged: of several processes one makes it, others wait.
+    """Load a file or folder, or create it if it is absent, out of date or damaged; one process creates it, others wait.
 
     Args:
-        load: None if the file is not there, or was made from something else; DamagedError if it has to be made again.
-        make: makes the content, saves it and returns it.
-        path: of the file or folder; the lock lies beside it.
+        load: returns the content, None if it is absent or out of date; raises DamagedError if it is damaged.
+        make: creates the content, saves it and returns it.
+        path: of the file or folder; the lock file is beside it.
 
     Raises:
-        UserError: it is there and cannot be read, also when no other process is writing it.
+        UserError: it exists and cannot be read, even under the lock.
     """
     try:
         content = load()
@@ -187,8 +187,8 @@ def unreadable(path: Path, error: Exception, damage: str = "") -> Exception:
     """The error to raise about a file or folder that cannot be read.
 
     Args:
-        damage: what to say of a damaged file of the user's, and what to do. Without it the file is one of ours, and
-            the error is a DamagedError.
+        damage: for a user's file, what is wrong if it is damaged, and what to do. Without it the program wrote the
+            file, and the error is a DamagedError.
     """
     if lacks_memory(error):
         return error

@@ -13,7 +13,7 @@ DROP_STEPS = 256  # probabilities of dropout and DropEdge are multiples of 1/256
 
 
 def within(value: Any, limit: Limit) -> bool:
-    """Whether a value is one of the list, or a number in the interval; a boolean is no number."""
+    """Whether a value is in the list or, as a number that is not a boolean, in the interval."""
     if isinstance(limit, list):
         return any(value == one and type(value) is type(one) for one in limit)
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
@@ -31,18 +31,18 @@ def check_text(key: str, value: Any) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in a sentence: what is long is cut off."""
+    """A value for an error message, cut off if it is long."""
     text = str(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def drops_as_said(probability: float) -> bool:
-    """Whether a probability of dropping is 0 or is not rounded to 0 or 1."""
+    """Whether a drop probability is 0, or is not rounded to 0 or 1."""
     return probability == 0 or 0 < round(probability * DROP_STEPS) < DROP_STEPS
 
 
 def nearest_drop(probability: float) -> float:
-    """The probability itself, or the nearest that `drops_as_said`."""
+    """The nearest drop probability that `drops_as_said` accepts."""
     if drops_as_said(probability):
         return probability
     return 0.0 if probability < 0.5 else 1 - 1 / DROP_STEPS

@@ -1,4 +1,4 @@
-"""What the yaml of an option (conf/model/gcn.yaml) must hold, and which values its settings may have.
+"""Checks of an option's yaml file (conf/model/gcn.yaml) and of the values of its settings.
 
 Imports nothing heavy.
 """
@@ -57,7 +57,7 @@ def read_option(group: str, name: str) -> dict[str, Any]:
     """The content of conf/GROUP/NAME.yaml.
 
     Raises:
-        UserError: it cannot be read, or the program could not use what it holds.
+        UserError: it cannot be read, or its content is not valid.
     """
     content = read_mapping(CONF / group / f"{name}.yaml")
     if problem := _problem(group, content):
@@ -66,7 +66,7 @@ def read_option(group: str, name: str) -> dict[str, Any]:
 
 
 def is_option(group: str, content: dict[str, Any]) -> bool:
-    """Whether the program could use what the yaml of an option of this group holds."""
+    """Whether this is valid content for the yaml of an option of this group."""
     return _problem(group, content) is None
 
 
@@ -95,7 +95,7 @@ def _names(content: dict[str, Any]) -> set[str]:
 
 
 def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[str, Limit] | None = None) -> None:
-    """Settings of a group against its yaml: the same type, within its limits.
+    """Check the settings of a group against its yaml: the same type, within its limits.
 
     Args:
         prefix: the group.

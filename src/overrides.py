@@ -1,4 +1,4 @@
-"""Overrides as they are typed: how many values one has, and how one is quoted. Imports nothing heavy."""
+"""Overrides on the command line: counting their values and quoting them. Imports nothing heavy."""
 
 import math
 import re
@@ -36,12 +36,12 @@ def check_runs(counts: Iterable[float], max_runs: int, plans: str) -> None:
     """Refuse a command that plans too many runs.
 
     Args:
-        counts: the runs are their product.
-        max_runs: how many are allowed.
-        plans: who plans them, such as `this study`.
+        counts: numbers of values; their product is the number of runs.
+        max_runs: how many runs are allowed.
+        plans: the subject of the error, such as `this study`.
 
     Raises:
-        UserError: there are more.
+        UserError: there are too many runs.
     """
     counts = list(counts)
     runs = math.inf if math.inf in counts else math.prod(counts)
@@ -71,7 +71,7 @@ def check_sweep(typed: Sequence[str], usual: int) -> None:
 
 
 def check_options(typed: Sequence[str]) -> None:
-    """Refuse an option of a group that is no name: a path, a number, a list or nothing.
+    """Refuse options of config groups that are not names: a path, a number, a list or nothing.
 
     Raises:
         UserError: the first.
@@ -99,12 +99,12 @@ def check_distinct(override: Override) -> None:
 
 
 def quoted(key: str, value: str) -> str:
-    """`key=value` as it is typed in a shell, so that Hydra reads the value as this text, whatever it holds."""
+    """`key=value` quoted for the shell and Hydra, so that Hydra reads the value as exactly this string."""
     return shlex.quote(f"{key}={_quoted(value)}")
 
 
 def override_of(key: str, value: Any) -> str:
-    """`key=value` as Hydra reads it back; a text is quoted only where it would be read as something else."""
+    """`key=value` in Hydra's syntax; a string is quoted only if Hydra would read it as something else."""
     if isinstance(value, list):
         return f"{key}=[{','.join(map(_quoted_if_needed, value))}]"
     if isinstance(value, str):
@@ -130,7 +130,7 @@ def _quoted(value: str) -> str:
 
 
 def unreadable(override: str) -> str:
-    """What is wrong with an override that Hydra cannot read, and what to type instead."""
+    """The error for an override that Hydra cannot read, with what to type instead."""
     found = re.fullmatch(r"\+{0,2}([\w.]+)=(.*)", override, re.DOTALL)
     if not found:
         return f"cannot read {override!r}: write key=value, and quote a value with spaces"
@@ -140,7 +140,7 @@ def unreadable(override: str) -> str:
 
 
 def ambiguous(override: str) -> str:
-    """What to do with several values where one is needed."""
+    """The error for more than one value where one is needed, with what to type instead."""
     key, _, value = override.partition("=")
     if key.lstrip("+") in WORDS:
         return f"{key} has several values: if it is one string with a comma, type {quoted(key, value)}"

@@ -71,9 +71,9 @@ class Workers:
 
 
 class Stop:
-    """Ctrl-C or SIGTERM: no new task begins, those at work save what they can and end. Again, a second later: at once.
+    """Ctrl-C or SIGTERM: no new task begins, running tasks save what they can and end. A second signal kills them.
 
-    The processes of this machine are told; a Dask cluster finishes the tasks that it has begun.
+    Processes of this machine receive the signal; a Dask cluster finishes the tasks that it has begun.
     """
 
     def __init__(self, what: str) -> None:
@@ -94,7 +94,7 @@ class Stop:
             print(f"\nstopping: {self.what} (Ctrl-C again ends at once)", file=sys.stderr)
 
     def _tell(self) -> None:
-        """A terminal sends Ctrl-C to every process of a command, `kill` and batch systems send SIGTERM to this one."""
+        """Pass SIGTERM on: a terminal sends Ctrl-C to every process, `kill` and batch systems signal only this one."""
         for process in multiprocessing.active_children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid or 0, signal.SIGTERM)
@@ -136,7 +136,7 @@ def _side_by_side(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop
     parent = None if workers.client else os.getpid()
 
     def begin(task: T, slot: int) -> None:
-        with _blocked():  # a process that Ctrl-C reaches before it has begun would die of it
+        with _blocked():  # Ctrl-C would kill a process that has not begun yet
             at_work[pools[slot].submit(_call, work, task, workers.threads, parent)] = task, slot
 
     def renew(slot: int) -> None:

@@ -71,7 +71,7 @@ def _floats(group: str) -> set[tuple[str, str]]:
 
 
 def _options(group: str) -> list[tuple[Path, dict[str, Any]]]:
-    """File and content of every option of a group; one that cannot be read is reported when it is chosen."""
+    """File and content of every option of a group; an unreadable one is reported only if it is chosen."""
     found = []
     for path in (CONF / group).glob("*.yaml"):
         with contextlib.suppress(UserError):
@@ -148,7 +148,7 @@ def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list
 
 
 def untuned(content: dict[str, Any], origin: dict[str, str]) -> str | None:
-    """What to say of a graph of the user's own for which nobody chose anything.
+    """The hint for a user's own graph that has neither a recipe nor settings for its features.
 
     Args:
         origin: as `provenance` gives it.

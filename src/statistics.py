@@ -1,6 +1,6 @@
 """Mean, spread and confidence over repeated runs; differences paired by seed and split.
 
-A run without a value is NaN. Nothing stands in for it: a summary says how many runs it rests on, of how many.
+A run without a value is NaN. It is not imputed: a summary says how many of the planned runs have a value.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import t
 
 CONFIDENCE = 0.95
-FEWEST = 3  # values that an interval is given for: the spread of one or two says nothing
+FEWEST = 3  # fewest values of an interval: the spread of one or two is meaningless
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Summary:
     r"""Statistics of the runs that have a value.
 
     Attributes:
-        n: how many values the mean is of: runs, or splits where there are several.
+        n: number of averaged values: runs, or splits if there is more than one.
         mean: their mean; NaN for n = 0.
         std: standard deviation with n - 1 in the denominator; NaN for n < 2.
         half: half the width of the 95 % interval of the mean, :math:`t_{0.975, n-1} \, s / \sqrt n` (Student 1908);
             NaN for n < 3.
         runs: how many runs have a value.
-        asked: how many runs were asked for.
+        asked: how many runs were planned.
     """
 
     n: int
@@ -51,28 +51,28 @@ class Summary:
 
     @property
     def missing(self) -> str:
-        """`2 of 3` where runs are missing, else nothing."""
+        """`2 of 3` if runs are missing, else empty."""
         return n_of_m(self.runs, self.asked)
 
 
 def n_of_m(runs: int, asked: int) -> str:
-    """`2 of 3` where fewer runs have a value than were asked for, else nothing."""
+    """`2 of 3` if fewer runs have a value than were planned, else empty."""
     return f"{runs} of {asked}" if runs < asked else ""
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Summary of one value a run; NaN where a run has none."""
+    """Summary of one value per run; NaN for a run without one."""
     present = [value for value in values if not math.isnan(value)]
     return _summary(present, len(present), len(values))
 
 
 def over_runs(values: Mapping[tuple[int, str], float]) -> Summary:
-    """Summary of values by (seed, split). Where there are several splits, of the means within each split.
+    """Summary of values by (seed, split); with more than one split, of the means within each split.
 
     Runs that share a split share its difficulty: counted one by one they would make the interval too narrow.
 
     Args:
-        values: of every run that was asked for; NaN where it has none.
+        values: of every planned run; NaN for a run without one.
     """
     splits: dict[str, list[float]] = defaultdict(list)
     for (_, split), value in values.items():
@@ -85,9 +85,9 @@ def over_runs(values: Mapping[tuple[int, str], float]) -> Summary:
 
 
 def paired(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, str], float]) -> Summary:
-    """Summary of second - first over the (seed, split) pairs that both were asked for; n = 0 if they share no value.
+    """Summary of second - first over the (seed, split) pairs planned for both; n = 0 if they share no value.
 
-    Pairing removes what a seed or split does to both lines alike, so the interval is that of the difference itself.
+    Pairing removes the effect of a seed or split that both lines share, so the interval is that of the difference.
     """
     shared = sorted(first.keys() & second.keys())
     return over_runs({key: second[key] - first[key] for key in shared})

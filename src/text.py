@@ -1,13 +1,13 @@
-"""Text of the user's, as it may be written into a file name, Markdown, CSV, a figure or a terminal.
+"""Escapes the user's text for file names, Markdown, CSV, figures and terminals.
 
-Labels, names, paths and settings are typed by people and may hold anything. Imports nothing heavy.
+Users type labels, names, paths and settings, which may have any character. Imports nothing heavy.
 """
 
 import hashlib
 import re
 import unicodedata
 
-LIMIT = 200  # bytes of a file name, of the 255 that a disk allows: endings such as `.json.part` come behind it
+LIMIT = 200  # bytes of a file name; a disk allows 255, and suffixes such as `.json.part` follow
 MARKUP = {char: f"&#{ord(char)};" for char in "\\|*~`<>[]$&"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins with one of these
 
@@ -15,8 +15,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins wit
 def file_name(text: str) -> str:
     """A name for a file or folder, without slashes, so that it cannot lead to another folder.
 
-    A text of printable characters that begins with no dot and is short enough is its own name. Of any other the
-    offending characters become dashes, the rest is shortened, and a hash of the whole text makes it unique.
+    A short text of printable characters without a leading dot is used as it is. In any other text dashes replace the
+    forbidden characters, the rest is shortened, and a hash of the full text makes the name unique.
     """
     safe = "".join("-" if char in "/\\" or _is_control(char) else char for char in text)
     if safe == text and text and not text.startswith(".") and len(text.encode()) <= LIMIT:

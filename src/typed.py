@@ -1,4 +1,4 @@
-"""What was typed, made ready for Hydra: addresses without their passwords, and names as they were typed.
+"""Prepares command-line overrides for Hydra: masks passwords in addresses and keeps names as they were typed.
 
 Imports nothing heavy.
 """
@@ -16,13 +16,13 @@ NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|
 
 
 def for_hydra(typed: Sequence[str]) -> list[str]:
-    """The words of a command line as Hydra is to see them.
+    """The overrides of a command line in the form that Hydra gets.
 
-    The address of `tracking.uri` and `storage` is masked and quoted, the usable one goes into the environment. A
-    number or truth value that is typed for a setting of words is quoted: `2026_11_29` stays a name.
+    The address of `tracking.uri` and `storage` is masked and quoted; the usable one goes into the environment. A number
+    or boolean for a setting of type string is quoted: `2026_11_29` stays a name.
 
     Raises:
-        UserError: an address cannot be used, or several are given of which one holds a password.
+        UserError: an address cannot be used, or there are several and one has a password.
     """
     return [_for_hydra(word) for word in typed]
 
@@ -49,7 +49,7 @@ def _for_hydra(word: str) -> str:
 
 
 def _as_words(value: str) -> str:
-    """A value, or several, of which numbers and truth values are quoted."""
+    """One or more values, with numbers and booleans quoted."""
     return re.sub(rf"(?<![^,\[])(\s*)({NUMBER})(\s*)(?![^,\]])", r"\1'\2'\3", value, flags=re.IGNORECASE)
 
 

@@ -58,12 +58,12 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
 
 
 def has_own_path(config: DictConfig, choices: dict[str, str]) -> bool:
-    """Whether dataset.path is another than in the dataset's yaml, so that the dataset's name stands for any graph."""
+    """Whether dataset.path differs from the dataset's yaml, so that the dataset's name does not identify the graph."""
     return bool(config.dataset.get("path") != read_option("dataset", choices["dataset"]).get("path"))
 
 
 def _check_recipe(config: DictConfig, choices: dict[str, str]) -> None:
-    """Whether there are such values, and whether they are of this graph."""
+    """Check that the recipe exists and belongs to this graph."""
     dataset, like = choices["dataset"], choices.get("like", "none")
     if like != "none":
         if "path" not in config.dataset:

@@ -12,7 +12,7 @@ from src.config import ROOT
 from src.errors import UserError
 
 MAX_BYTES = 1 << 20
-MAX_NODES = 100_000  # keys, values and lists, each counted as often as an alias repeats it
+MAX_NODES = 100_000  # keys, values and lists, counted once for each use of an alias
 MAX_DEPTH = 20  # of lists and mappings inside each other
 PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 
@@ -21,8 +21,8 @@ def read_yaml(path: Path) -> Any:
     """The content of a yaml file; `1e-1` is a number and a date is a word, as in Hydra.
 
     Raises:
-        UserError: there is no such file, it is no text or no yaml, or it is too large, also once its aliases
-            (`*name`) are expanded.
+        UserError: there is no such file, it is not text or not valid yaml, or it is too large, with its aliases
+            (`*name`) expanded.
     """
     name = said(path)
     if not path.is_file():
@@ -80,7 +80,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def kind(value: Any) -> str:
-    """What a value of a yaml file is, in words."""
+    """The kind of a yaml value, in words."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
@@ -90,15 +90,15 @@ def kind(value: Any) -> str:
 
 
 def said(path: Path) -> str:
-    """A path as it is named in a sentence: relative to the project where it lies inside."""
+    """A path for an error message: relative to the project if it is inside."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], name: str) -> tuple[int, int]:
-    """Size and height of the tree below a node, itself included, with aliases expanded.
+    """Size and height of the tree of a node, with aliases expanded.
 
     Args:
-        known: those of the nodes that were measured before, by `id`; None while a node is being measured.
+        known: size and height of measured nodes, by `id`; None while a node is being measured.
         name: of the file.
 
     Raises:

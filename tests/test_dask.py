@@ -185,7 +185,7 @@ def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -
         address = cluster.scheduler_address
         monkeypatch.setattr(Client, "run", lambda *_: {"a": "another machine"})
         with pytest.raises(
-            UserError, match=r"on other machines cannot reach tracking\.uri=sqlite:///a\.db: give a server"
+            UserError, match=r"on other machines cannot reach tracking\.uri=sqlite:///a\.db: use a server"
         ):
             connect(address, {"tracking.uri": "sqlite:///a.db"})
         assert connect(address, {"tracking.uri": "http://there:5000"}).count == 1

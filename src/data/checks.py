@@ -1,4 +1,4 @@
-"""The rules for a graph of one's own, the same for every format, and one sentence for each that is broken."""
+"""The rules for a user's own graph, the same for every format, with one error sentence for each rule."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +17,10 @@ NUMBERS, INTEGERS = "fiub", "iu"  # kinds of NumPy types
 
 
 def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int) -> Dataset:
-    """The dataset that six arrays hold, if they keep the rules.
+    """Make a dataset from six arrays, after checking them.
 
     Args:
-        arrays: by the names that the format gives them, which errors repeat, in this order:
+        arrays: name in the file format (used in errors) -> array, in this order:
             features: numbers (n, f), f >= 1, finite as float32;
             edges: integers, 0 <= node < n, an undirected edge in one direction or both;
             classes: integers (n,), 0, 1, ... without a gap, two or more, or -1 for a node without a class;
@@ -32,7 +32,7 @@ def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int) -> Dataset:
         With the edges as they are given; float32 features are not copied.
 
     Raises:
-        UserError: a rule is broken.
+        UserError: an array breaks a rule.
     """
     (x_name, x), (edges_name, edges), (y_name, y), *parts = arrays.items()
     _check_features(x_name, x)
@@ -56,7 +56,7 @@ def unreadable_array(name: str, error: Exception, damage: str) -> Exception:
 
     Args:
         name: of the file or array.
-        damage: what to say where it is not whole, and what to do.
+        damage: the sentence for an incomplete array, with what to do.
     """
     if isinstance(error, ValueError) and any(words in str(error) for words in OBJECTS):
         return UserError(

@@ -23,7 +23,7 @@ FORMAT = 1  # raised when the file of a partition, or the way to cut, changes it
 def cluster_batches(
     dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: Path | None = None
 ) -> ClusterBatches:
-    """What a run with `loader=cluster` trains on. A dataset that stays on disk is evaluated there, layer by layer.
+    """The data of a run with `loader=cluster`. A dataset that stays on disk is evaluated from there, layer by layer.
 
     Args:
         dataset, data_hash: as `src.data.prepare.load` gives them.

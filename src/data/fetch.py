@@ -1,12 +1,12 @@
-"""Bring the raw files: from a mirror of one's own if DEPTHLAB_MIRROR names one, else from upstream at a pinned commit.
+"""Fetch the raw files: from the mirror in DEPTHLAB_MIRROR if it is set, else from upstream at a pinned commit.
 
     python -m src.data.fetch                     the files of the datasets in dvc.yaml
     python -m src.data.fetch --dataset pubmed    those of one dataset
 
-A mirror is a folder or an http(s) address that holds the files as data/ does, or as a DVC remote does. Each file must
-match `raw_files.tsv` before it is moved into data/. A file that is there already is compared, and left as it is.
+A mirror is a folder or an http(s) address with the layout of data/ or of a DVC remote. Each file must match
+`raw_files.tsv` before it is moved into data/. A file that is already in data/ is verified, and never changed.
 
-Exit codes: 0 everything is there, 1 something has to be mended, 3 nothing could be reached.
+Exit codes: 0 all files are there, 1 the user must correct something, 3 no source could be reached.
 """
 
 import argparse
@@ -48,9 +48,9 @@ class Source:
     """Where raw files come from.
 
     Attributes:
-        name: as a sentence has it.
-        root: a folder, or an http(s) address, which may hold a password.
-        places: the paths in it where a file may lie, best first.
+        name: for messages.
+        root: a folder, or an http(s) address, which may have a password.
+        places: the possible paths of a file below `root`, best first.
     """
 
     name: str
@@ -89,10 +89,10 @@ def upstream(root: str = UPSTREAM) -> Source:
 
 
 def fetch(names: Iterable[str], sources: Iterable[Source]) -> str:
-    """Make these raw files be there and match; returns where the missing ones came from.
+    """Verify these raw files and fetch the missing ones; returns the sources that were used.
 
     Raises:
-        UserError: a file has other content, in data/ or in a source; it is left as it is, or not taken.
+        UserError: a file in data/ or in a source has other content; it is not changed, or not used.
         UnavailableError: no source that can be reached has the file.
     """
     files = listed(names)

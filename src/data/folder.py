@@ -1,4 +1,4 @@
-"""A large graph of one's own: a folder of NumPy arrays.
+"""A user's own large graph: a folder of NumPy arrays.
 
     x.npy                       features (n, f); float32 is not copied in memory
     edge_index.npy              edges (2, m)

@@ -10,13 +10,13 @@ PARTS = ("training", "validation", "test")
 
 
 def check_metric(dataset: Dataset | GraphSet, settings: dict[str, Any]) -> None:
-    """Refuse ROC-AUC on a split where all nodes of a part are of one class: there is no pair of classes to order.
+    """Refuse ROC-AUC on a split where all nodes of a part have the same class: ROC-AUC is undefined there.
 
     Args:
         settings: as for `src.train.run.run`.
 
     Raises:
-        UserError: a part is such, or as `Dataset.parts`.
+        UserError: a part has only one class, or as `Dataset.parts`.
     """
     if settings["dataset"]["metric"] != "roc_auc":
         return

@@ -1,4 +1,4 @@
-"""The files of a user's own dataset, and what a reader gets to see. Imports nothing heavy."""
+"""The files of a user's own dataset, and a folder that shows a reader only these. Imports nothing heavy."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ LIMIT = 1000  # files in a folder: more are most likely not one dataset, and eac
 
 
 def own_files(config: dict[str, Any]) -> dict[str, Path]:
-    """The files of `dataset.path`, by name: the file itself, or those in the folder, hidden ones left out.
+    """The files of `dataset.path`, by name: the file itself, or the files in the folder except hidden ones.
 
     Args:
-        config: of a dataset with `path`; `path_files` names the files of a folder that count, without it all do.
+        config: of a dataset with `path`; `path_files` names the files to use, by default all in the folder.
 
     Raises:
         UserError: a file is missing, `path_files` names one outside the folder, or there are too many.
@@ -51,16 +51,16 @@ def own_files(config: dict[str, Any]) -> dict[str, Path]:
 
 @contextmanager
 def reading(config: dict[str, Any], files: Mapping[str, Path]) -> Iterator[list[Path]]:
-    """What a reader is given: links to these files, alone in a folder.
+    """Links to these files in a temporary folder that holds nothing else.
 
-    The data hash covers exactly these files. A reader that opens another one beside them finds nothing there, so none
-    of its input can change without a change of the hash.
+    The data hash covers exactly these files. A reader cannot open other files beside them, so its input cannot change
+    without a change of the hash.
 
     Args:
         files: by name, as `src.data.raw.raw_files` has them; the links have the same names, in the same order.
 
     Raises:
-        UserError: that of the reader, with the dataset named; or the reader opens a file that is not there.
+        UserError: the reader's own error, with the path of the dataset; or the reader opens a file that is not there.
     """
     if not files:
         yield []

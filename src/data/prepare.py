@@ -110,7 +110,7 @@ def read(config: dict[str, Any]) -> Dataset | GraphSet:
 
 
 def _unchanged(config: dict[str, Any], fingerprint: str) -> Dataset | GraphSet:
-    """As `read`, of files that still have this data hash afterwards: a user may save them at any moment."""
+    """As `read`, but raises UserError if the user's files change while they are read."""
     dataset = read(config)
     if "path" in config and data_hash(config) != fingerprint:
         raise UserError(f"{config['path']} was changed while it was read: start again")
@@ -135,8 +135,7 @@ def _row_normalized(x: Tensor, name: str) -> Tensor:
     """Each row divided by its sum, rows of zeros left as they are.
 
     Raises:
-        UserError: a number is negative, so that a sum may be as small as one likes or of either sign, or a sum is not
-            finite.
+        UserError: a number is negative, so that a sum may be near zero or negative, or a sum is not finite.
     """
     total = x.sum(1, keepdim=True)
     for wrong, what in (((x < 0).any(1), "has negative features"), (~total.view(-1).isfinite(), "has no finite sum")):

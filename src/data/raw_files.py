@@ -79,7 +79,7 @@ def known_files() -> dict[str, RawFile]:
 
 
 def stays_below(name: str) -> bool:
-    """Whether a name with slashes leads to a file below the folder that it is joined to, on any system."""
+    """Whether a relative path stays inside the folder that it is joined to, on any operating system."""
     return not ({"", ".", ".."} & set(name.split("/")) or {"\\", ":", "\0"} & set(name))
 
 
@@ -106,7 +106,7 @@ def verify(files: Iterable[RawFile]) -> None:
 
 
 def unknown_files() -> list[str]:
-    """Files in the data folder that are neither in the list nor the usual litter of file managers and editors."""
+    """Files in the data folder that are not in the list, without temporary files of file managers and editors."""
     known = known_files()
     names = (path.relative_to(DATA) for path in sorted(DATA.rglob("*")) if path.is_file())
     others = [name for name in names if name.as_posix() not in known]
@@ -135,7 +135,7 @@ def ignored_by_dvc(names: Iterable[str]) -> str:
     """The content of .dvcignore: with it a stray file changes no hash that DVC records."""
     names = sorted(names)
     folders = sorted({parent.as_posix() for name in names for parent in PurePosixPath(name).parents} - {"."})
-    lines = ["# Written by src/data/raw_files.py: the litter of file managers and editors,", *JUNK]
+    lines = ["# Written by src/data/raw_files.py: temporary files of file managers and editors,", *JUNK]
     lines += ["# and everything in data/ but the files in src/data/raw_files.tsv.", "/data/*"]
     for folder in map(_escaped, folders):
         lines += [f"!/data/{folder}", f"/data/{folder}/*"]

@@ -72,7 +72,7 @@ class ClusterBatches:
 
     @property
     def lonely_node(self) -> int | None:
-        """A node that may be all of a batch, with no other in its part and no neighbour; None if there is none."""
+        """A node that may be alone in a batch: the only one of its part, without neighbours. None if there is none."""
         if self.fewest > 1:
             return None
         for part, trained in zip(self.members, self.trained.tolist(), strict=True):

@@ -160,7 +160,7 @@ class NodeClassifier(pl.LightningModule):
         return {}
 
     def divergence(self) -> str:
-        """Why a pass broke and what would have held, in words; nothing where the architecture does not know."""
+        """Why a pass diverged and which settings would be stable, in words; empty if the architecture does not know."""
         return ""
 
     # Lightning -------------------------------------------------------------------------------------------------------

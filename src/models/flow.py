@@ -175,7 +175,7 @@ class Flow(NodeClassifier):
         return found if self.stable_step is None else found | {"stable_step_size": self.stable_step}
 
     def divergence(self) -> str:
-        """When states overflowed, and which step would have held them."""
+        """When states overflowed, and which step would have been stable."""
         if self.broke_at is None:
             return ""
         when = f"states overflowed at t={self.broke_at:g}"
@@ -214,10 +214,10 @@ class Flow(NodeClassifier):
 
     @torch.no_grad()
     def check(self, graph: Graph) -> None:
-        """Refuse what may overflow on this graph with the initial weights; adaptive solvers find their own step.
+        """Refuse a fixed step with which states may overflow on this graph with the initial weights.
 
-        Weights grow in training, without a bound that is known before it: a run that is not refused may overflow later,
-        and then says which step would have held (`divergence`).
+        Adaptive solvers choose their own step. Weights grow in training, without a known bound: an accepted run may
+        still overflow later, and then reports the step that would have been stable (`divergence`).
 
         Raises:
             UserError: as `refuse_step` and `refuse_growth`; or DropEdge is to scale the weights of the equation; or a

@@ -55,17 +55,17 @@ def refuse_step(
     adjacency: Adjacency,
     milder: str,
 ) -> None:
-    """Refuse a fixed step that, times the fastest rate at the start of training, is beyond the method's reach.
+    """Refuse a fixed step outside the solver's stability region at the fastest rate at the start of training.
 
     Args:
         decay, growth, start, delta: as in `fastest_rate`.
         solver: a key of `REACH`.
-        step_size: of one step.
-        adjacency: the graph, to name the node by its neighbours.
-        milder: what else than a shorter step would do, in words.
+        step_size: h.
+        adjacency: the graph, to name the fastest node and its degree.
+        milder: an alternative to a shorter step, in words.
 
     Raises:
-        UserError: it is.
+        UserError: the step is too long.
     """
     node, fastest = int((decay + growth).argmax()), fastest_rate(decay, growth, start, delta)
     if step_size * fastest > REACH[solver]:

@@ -1,7 +1,7 @@
 """`python -m src.report study=cora`: a recorded study as tables, figures and one page, in results/STUDY.
 
-study=NAME             what was given to `python -m src.study`, study=NAME or name=NAME; `quick` if left out
-tracking.uri=URI       where it was recorded; MLFLOW_TRACKING_URI or mlflow.db at the project root if left out
+study=NAME             the study's name in `python -m src.study`, study=NAME or name=NAME (default: quick)
+tracking.uri=URI       where it is recorded (default: MLFLOW_TRACKING_URI, or mlflow.db at the project root)
 tracking.experiment=NAME
 """
 

@@ -43,7 +43,7 @@ OF_SOME = ("test_roc_auc", "repulsion", "size", "task_range", "chance")  # colum
 class Film:
     """States of one cell in the plane: `points` (layers, n, 2), and the class of each node.
 
-    Those of a run that `diverged` are the states before.
+    If the run `diverged`, they are the last finite states.
     """
 
     dataset: str
@@ -65,11 +65,11 @@ class Report:
 
     Attributes:
         study: its name.
-        cells: one row a cell; energy, quotient and rank are those of the last layer, none of a diverged run.
-        curves: measures by layer of each cell, by run id and measure; of a diverged run those of the state before.
-        films: of the cells that kept their states, of `films_asked` cells that were to.
+        cells: one row per cell; energy, quotient and rank are those of the last layer, empty for a diverged run.
+        curves: measures by layer of each cell, by run id and measure; of a diverged run those of its last finite state.
+        films: animations of the cells with recorded states; `films_asked` cells were to record them.
         by_hop: curves by hop distance of the cells that recorded them, as `curves`.
-        unfilmed: what was typed for the cells that should have kept their states but had been run before, without.
+        unfilmed: overrides of the cells that should have recorded states but reuse an earlier run without them.
     """
 
     study: str
@@ -84,8 +84,8 @@ class Report:
 def read_report(records: Records, study: str) -> Report:
     """Read a study back.
 
-    A cell is found by the hash of its settings and data, wherever and whenever it was run; the latest run counts. One
-    without a result keeps its row, with the outcome of its last try, or `missing`.
+    A cell's run is the latest one with the same hashes of settings and data, whichever command made it. A cell without
+    a result has a row with the outcome of its last run, or `missing`.
 
     Raises:
         UserError: there is no such study, the list of cells of a line cannot be read, or the store does not answer.
@@ -124,7 +124,7 @@ Grid = list[dict[str, Any]]
 
 
 def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) -> list[tuple[Recorded, Grid]]:
-    """Every line with its list of cells; raises UserError that names all lines whose list cannot be read."""
+    """Every line with its list of cells; raises UserError with the names of all lines whose list cannot be read."""
     found: list[tuple[Recorded, Grid]] = []
     lost = []
     for parent in parents:
@@ -157,7 +157,7 @@ def _add_curves(report: Report, records: Records, run: Recorded) -> None:
 def _add_film(
     report: Report, records: Records, parent: Recorded, depth: int, run: Recorded | None, folder: Path
 ) -> None:
-    """The film of a cell that was to keep its states, or what there is of it."""
+    """Add the animation of a cell that was to record its states, if it has them."""
     report.films_asked += 1
     states = records.file(run.run_id, STATES, folder) if run else None
     if run and states is None:

@@ -1,4 +1,4 @@
-"""What the figures of a report draw with: lines with intervals, bands of quartiles, marks where runs are missing."""
+"""Drawing functions for the figures: lines with intervals, bands of quartiles, labels at points with missing runs."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ class Band:
 
 
 def band(curves: Sequence[Sequence[float]]) -> Band:
-    """Quartiles of the values that are finite; curves of no length are those of runs without one."""
+    """Quartiles of the finite values; an empty curve is that of a run without one."""
     layers = [np.array(values) for values in zip(*filter(None, curves), strict=True)]
     finite = [values[np.isfinite(values)] for values in layers]
     quartiles = np.array([np.quantile(v, QUARTILES) if len(v) else [np.nan] * 3 for v in finite]).reshape(-1, 3).T
@@ -39,7 +39,7 @@ def band(curves: Sequence[Sequence[float]]) -> Band:
 
 
 class Missing:
-    """Writes `2 of 3` beside points that runs are missing from, and knows for the legend whether there were any."""
+    """Writes `2 of 3` beside points with missing runs; the legend explains it if there are any."""
 
     NOTE = "2 of 3: runs with a value,\nof those asked for"
 
@@ -50,7 +50,7 @@ class Missing:
     def mark(
         self, axes: Axes, x: Iterable[Any], y: Iterable[Any], runs: Iterable[int], asked: Iterable[int], look: Look
     ) -> None:
-        """Mark every point with fewer runs than were asked for; at the bottom where no run has a value."""
+        """Label every point with fewer runs than planned; at the bottom if no run has a value."""
         for place, height, there, all_ in zip(x, y, runs, asked, strict=True):
             text = n_of_m(int(there), int(all_))
             if not text:
@@ -66,12 +66,12 @@ class Missing:
                 axes.annotate(text, (place, 0), xycoords=where, xytext=(0, 2 + 9 * lines), ha="center", **style)
 
     def mark_changes(self, axes: Axes, found: Band, y: np.ndarray[Any, Any], asked: int, look: Look) -> None:
-        """Mark the first point of a curve over 0, 1, ..., and those from which on the number of runs is another.
+        """Label the first point of a curve over 0, 1, ..., and every point where the number of runs changes.
 
         Args:
-            found: says how many runs there are at each point.
+            found: the band, with the number of runs at each point.
             y: heights, (k,).
-            asked: how many runs were asked for.
+            asked: how many runs were planned.
         """
         runs = found.runs
         if not len(runs):  # none has a curve

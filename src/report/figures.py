@@ -92,10 +92,10 @@ def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
 
 
 def film_figure(films: list[Film], asked: int = 0) -> Figure:
-    """Some frames of the film: a row for each network, a column for each of some layers.
+    """Some frames of the animation: one row per network, one column for each of some layers.
 
     Args:
-        asked: how many networks were to be filmed; the title says where some are missing.
+        asked: how many networks were to be shown; the title says if some are missing.
     """
     figure = Figure(figsize=(2.0 * FRAMES, 2.15 * len(films)), layout="constrained")
     panels = iter(_panels(figure, len(films), FRAMES))
@@ -130,7 +130,8 @@ def recorded(report: Report) -> list[str]:
 def layer_band(report: Report, cells: pd.DataFrame, name: str) -> Band:
     """Quartiles of a measure by layer over the cells, without states that are not finite; k = 0 if there is none.
 
-    Diverged runs, which show the state before, count only where no other run is. Zeros become NaN: the axis is a log.
+    Diverged runs, which have their last finite state, count only if there is no other run. Zeros become NaN for the
+    logarithmic axis.
     """
     finished = cells[cells["outcome"] == "finished"]
     shown = cells if finished.empty else finished

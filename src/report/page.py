@@ -49,7 +49,7 @@ def _trusted(text: str) -> Markup:
 
 
 def _caption(film: Film) -> str:
-    ended = ", diverged: the states before" if film.diverged else ""
+    ended = ", diverged: the last finite states" if film.diverged else ""
     return f"{film.line}, {film.dataset}, {film.depth} layers{ended}"
 
 
@@ -123,9 +123,9 @@ def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> F
 
 
 def _curve(line: str, x: list[int], y: list[float], missing: list[str], style: dict[str, Any]) -> Scatter:
-    """A line through points, with `2 of 3` beside those that runs are missing from.
+    """A line through points, with `2 of 3` beside points with missing runs.
 
-    Plotly draws nothing at a point without a value: its `0 of 3` stands in the legend.
+    Plotly draws nothing at a point without a value: its `0 of 3` is in the legend.
     """
     hidden = [f"{text} at {at}" for at, height, text in zip(x, y, missing, strict=True) if text and math.isnan(height)]
     line += f" ({', '.join(hidden)})" if hidden else ""

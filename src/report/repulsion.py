@@ -24,9 +24,9 @@ def is_repulsion_study(cells: pd.DataFrame) -> bool:
 
 
 def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
-    """For every graph the repulsion with the best mean validation accuracy, and what that choice gives on test data.
+    """For every graph the repulsion with the best mean validation accuracy, and its test accuracy.
 
-    A repulsion under which a run is missing is not chosen.
+    A repulsion with a missing run is not chosen.
 
     Args:
         cells: of a study whose lines differ in `repulsion`.

@@ -126,7 +126,7 @@ def _seconds(values: list[float]) -> str:
 
 
 def _medians(cells: pd.DataFrame) -> str:
-    """`0.5 / 0.25 / 3 (2 of 3)`; where the columns miss different runs, each with its own count."""
+    """`0.5 / 0.25 / 3 (2 of 3)`; each value has its own count if the columns lack different runs."""
     counts = [n_of_m(int(cells[name].notna().sum()), len(cells)) for name in cells]
     if cells.isna().all(axis=None):
         return f"- ({counts[0]})" if counts[0] else "-"
@@ -163,7 +163,7 @@ def verdicts(cells: pd.DataFrame) -> list[str]:
 
 
 def markdown_table(rows: Rows) -> str:
-    """Rows, the first of them the head, as a Markdown table. Text of the user's in them is escaped already."""
+    """A Markdown table; the first row is the header. Text from the user must be escaped before."""
     head, *body = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
 
@@ -219,7 +219,7 @@ def _recipe(name: str) -> str:
 
 
 def _by_depth(cells: pd.DataFrame) -> str:
-    """Which lines have the same recipe and typed settings at all of their depths: the records say no more than that."""
+    """Which lines have the same recipe and overrides at all of their depths; the records do not tell more."""
     said: dict[str, list[str]] = {"the same settings at every depth": [], "run at one depth": [], DIFFER: []}
     same, once, differ = said.values()
     for line, group in cells.dropna(subset=["typed"]).groupby("line", sort=False):

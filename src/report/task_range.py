@@ -76,7 +76,7 @@ def size_rows(cells: pd.DataFrame, column: str, published: list[dict[str, Any]])
 
 
 def _matches(entry: Mapping[str, Any], line: pd.DataFrame) -> bool:
-    """Whether a line is the published network: same model and rewiring, and typed what makes it that network."""
+    """Whether a line is the published network: same model and rewiring, and the overrides that make it that network."""
     first = line.iloc[0]
     same = (entry["model"], entry["rewiring"]) == (first["model"], first.get("rewiring", "none"))
     return same and entry["typed"] in str(first["typed"]).split()

@@ -20,14 +20,14 @@ from src.text import for_csv, printable, slug
 from src.tracking.search import Records
 
 DPI = {"film": 100}  # thousands of points
-OWN = ("cells.csv", "tables.md", "report.html", "*.png")  # files of a report: an earlier one's are replaced
+OWN = ("cells.csv", "tables.md", "report.html", "*.png")  # files of a report: those of an earlier report are replaced
 
 
 def write_report(records: Records, study: str) -> list[Path]:
     """Write `cells.csv`, `tables.md`, the PNG figures and `report.html`; returns their paths.
 
-    All of them are written beside the folder, which is then exchanged: a report that fails leaves the earlier one as it
-    was. Other files in the folder stay.
+    They are written to a temporary folder, which then replaces the report's folder: a report that fails does not change
+    the earlier one. Other files in the folder stay.
 
     Raises:
         UserError: as `read_report`.

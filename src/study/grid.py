@@ -69,12 +69,12 @@ def expand(
         lines: label -> settings of that line alone, as typed for `src.train`.
         grid: setting -> its values as typed, such as `depth: 2,4,8`.
         film: values of `depth`, `seed` and `split` whose cells keep their states, and the labels of the `lines` that
-            do, else all; what is not said, or not in the grid, is the largest depth, the first seed, the first split.
+            do, else all; by default, or if not in the grid, the largest depth, the first seed and the first split.
         typed: settings from the command line: they win over `grid`, `model=...` over `lines`, `dataset=...` over
             `graphs`.
-        graphs: label -> dataset and its settings, and what varies within a line there, whatever `grid` says of that:
-            `dataset=texas split=range(10)`. Of a list of such texts the label has the cells of all, each once:
-            fewer seeds, say, where a depth is dear.
+        graphs: label -> dataset and its settings, with axes that replace those of `grid`:
+            `dataset=texas split=range(10)`. With a list of such strings the label has the cells of all of them, each
+            once: for example fewer seeds at an expensive depth.
         max_runs: how many cells are allowed.
 
     Raises:
@@ -137,7 +137,7 @@ def expand(
 
 
 def _own_axes(graph: str, place: str, by_hand: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """The axes that a graph sets itself, but for those that are typed."""
+    """The axes that a graph sets itself, except those on the command line."""
     here = _split(graph, place, AXES)
     return {key: values for key, values in here.items() if key in AXES and key not in by_hand}
 

@@ -67,7 +67,7 @@ class Line:
 
 
 def results_folder(study: str) -> Path:
-    """Where the lines and the report of a study are written: `results/STUDY`; `lock_of` it is held while they are."""
+    """The folder of a study's lines and report, `results/STUDY`; hold `lock_of` it to write there."""
     return RESULTS / file_name(study)
 
 
@@ -88,12 +88,12 @@ def lines_of(cells: Iterable[Cell]) -> list[Line]:
 
 
 def open_parents(records: Records, study: str, plan: Plan, colors: Mapping[str, str], keep_others: bool) -> list[Line]:
-    """Every line with a parent run. One that holds the results of this very grid already stays; else it is made anew.
+    """Open the parent run of every line; one with the results of this grid is reused, else it is created anew.
 
-    A parent that stays and has lost its list of cells gets it again.
+    A reused parent that has lost its list of cells gets it again.
 
-    MLflow keeps both values if a metric is written twice for the same depth, so a parent that is out of date goes to
-    the bin. The cells never do: those that were below it move to the new one.
+    MLflow keeps both values if a metric is written twice for one depth, so an outdated parent is deleted. The cells
+    below it are never deleted: they move to the new parent.
 
     Args:
         colors: of the lines, by label.
@@ -174,7 +174,7 @@ def _row(cell: Cell, plan: Plan) -> dict[str, Any]:
 
 
 def _lists(records: Records, parent: Recorded, grid: str) -> bool:
-    """Whether the list of cells that a parent run keeps is there and is this one."""
+    """Whether a parent run has a list of cells and it is this one."""
     with tempfile.TemporaryDirectory() as folder:
         path = records.file(parent.run_id, GRID, Path(folder))
         return path is not None and path.read_text() == grid
@@ -225,15 +225,15 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
 def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
     """Depth -> metrics of the parent run: means of accuracies, medians of energy and rank, and the verdicts.
 
-    `cells` counts all cells of a depth. Where some have no value of a metric, `METRIC_by_depth_runs` counts those that
-    have one: a diverged cell has no accuracy, and its states are those before; one that failed has nothing.
+    `cells` counts all cells of a depth. If some lack a value of a metric, `METRIC_by_depth_runs` counts those that have
+    one: a diverged cell has no accuracy, and its measures are of the last finite state; a failed cell has no values.
     """
     depths = sorted({cell.depth for cell in line.cells})
     return {depth: _point([cell for cell in line.cells if cell.depth == depth], plan) for depth in depths}
 
 
 def _point(cells: list[Cell], plan: Plan) -> dict[str, Any]:
-    """What is recorded of the cells of one line and depth."""
+    """The metrics of the cells of one line and depth."""
     runs = [plan.done.get(cell.hash) for cell in cells]
     finished = [run if run and run.tags["outcome"] == "finished" else None for run in runs]
     point: dict[str, Any] = {"cells": len(cells)}

@@ -1,4 +1,4 @@
-"""What a study does about runs of other commands: it closes those of dead ones and waits for the others."""
+"""Runs of other commands: a study closes the runs of dead commands and waits for the others."""
 
 import sys
 import time
@@ -13,24 +13,24 @@ from src.tracking.owner import OWNER, how_to_close, in_words, is_dead, owner
 from src.tracking.search import Recorded, Records
 from src.train.identity import LOCK, checkpoint_folder
 
-LOOK_SECONDS = 2.0  # between two looks at the runs of other commands
+LOOK_SECONDS = 2.0  # seconds between two checks of other commands' runs
 
 
 def close_dead(records: Records, plan: Plan) -> None:
-    """Close the runs of cells to do that count as running though their process has died."""
+    """Close runs of these cells that have status RUNNING although their process has died."""
     for run in running(records, plan, plan.todo):
         if is_dead(run.tags.get(OWNER, "")):
             records.close(run.run_id, "interrupted")
 
 
 def running(records: Records, plan: Plan, cells: Sequence[Cell]) -> list[Recorded]:
-    """Runs of these cells that count as running, whoever records them."""
+    """Runs of these cells with status RUNNING, of any command."""
     wanted = {(cell.hash, plan.data[cell.hash]) for cell in cells}
     return [run for run in records.runs("attributes.status = 'RUNNING'") if run.identity in wanted]
 
 
 def refuse_twice(records: Records, study: str) -> None:
-    """Raise UserError if a command on another host, or in another clone, is at a study of this name."""
+    """Raise UserError if a command on another host, or in another clone, runs a study of this name."""
     for run in records.runs(f"tags.kind = 'study' and tags.study = '{study}' and attributes.status = 'RUNNING'"):
         process = run.tags.get(OWNER, "")
         if process and process != owner() and not is_dead(process):

@@ -35,8 +35,8 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
 
     Args:
         cells: of the study.
-        runs: everything that is recorded, the oldest first: the latest run of a cell counts.
-        same_code: whether a run with other code counts as not done.
+        runs: all recorded runs, oldest first: the latest run of a cell counts.
+        same_code: whether only runs with the present code count as done.
 
     Raises:
         UserError: a dataset cannot be read, or its metric is undefined on a split of a cell.

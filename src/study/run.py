@@ -94,7 +94,7 @@ def _run_cells(
     costs: dict[str, float],
     config: DictConfig,
 ) -> tuple[bool, set[str]]:
-    """Run cells and show it; returns whether it was interrupted, and the hashes of cells that other commands have."""
+    """Run cells and print progress; returns whether it was interrupted, and the hashes of cells of other commands."""
     parents = {line.key: line.parent for line in lines}
     jobs = [
         Job(cell, {"study": name, "line": cell.line, PARENT: parents[cell.dataset, cell.line]}, config.reuse)

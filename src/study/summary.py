@@ -51,7 +51,7 @@ def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> s
 
 
 def _score(point: dict[str, Any], name: str) -> str:
-    """`81.9 (81.7 to 82.1, 9 of 10)`: the mean, its interval where it has one, and how many runs where not all."""
+    """`81.9 (81.7 to 82.1, 9 of 10)`: the mean, its interval if there is one, and the number of runs if some lack."""
     runs = point.get(f"{name}_runs", point["cells"] if name in point else 0)
     found = []
     if f"{name}_low" in point:

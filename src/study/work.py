@@ -18,7 +18,7 @@ class Job:
 
     Attributes:
         labels: tags of its run.
-        reuse: whose results count as its own, `any_code` or `same_code`.
+        reuse: which earlier results count, those of `any_code` or of `same_code`.
     """
 
     cell: Cell
@@ -27,11 +27,11 @@ class Job:
 
 
 def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
-    """Train cells, from their checkpoints if they were interrupted; in halves where they do not fit in memory at once.
+    """Train cells, from their checkpoints if they were interrupted; in halves if they do not fit in memory at once.
 
     Returns:
-        The outcome and, of one, accuracy and verdict, of several, the mean accuracy and how many there are of each
-        outcome. It is `taken` where another command has a cell.
+        The outcome, and a summary: accuracy and verdict of one cell, or the mean accuracy and the number of cells by
+        outcome. The outcome is `taken` if another command trains a cell.
     """
     from src.train.replicas import run_replicas
     from src.train.run import run

@@ -1,4 +1,4 @@
-"""Which trials are ended early: pruners by name, and what they are shown of a trial."""
+"""Pruning of trials: Optuna's pruners by name, and the values of a trial that they see."""
 
 import copy
 import math
@@ -14,11 +14,11 @@ from src.sweep.storage import PRUNED
 from src.train.fit import Fit
 
 REPORT_EVERY = 20  # epochs: looking at the other trials costs some milliseconds
-STARTUP_TRIALS, WARMUP_EPOCHS = 8, 60  # of the median pruner: what falls behind that early may still win
+STARTUP_TRIALS, WARMUP_EPOCHS = 8, 60  # of the median pruner: a trial that is behind so early may still win
 
 
 class _LatestMedian(optuna.pruners.MedianPruner):
-    """Optuna's pruner compares a trial's best report ever; of running means the latest says how it stands."""
+    """Compares a trial's latest report: Optuna's pruner compares the best one, which is wrong for running means."""
 
     def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
         latest = copy.copy(trial)
@@ -28,7 +28,7 @@ class _LatestMedian(optuna.pruners.MedianPruner):
 
 
 def make_pruner(name: str, epochs: int, trainings: int) -> optuna.pruners.BasePruner:
-    """Optuna's pruner of a name in conf/sweep.yaml, for trials of so many trainings."""
+    """Optuna's pruner by its name in conf/sweep.yaml, for trials with this number of trainings."""
     if name == "median":
         return _LatestMedian(STARTUP_TRIALS, WARMUP_EPOCHS, n_min_trials=STARTUP_TRIALS // 2)
     if name == "hyperband":
@@ -37,10 +37,10 @@ def make_pruner(name: str, epochs: int, trainings: int) -> optuna.pruners.BasePr
 
 
 class Judge:
-    """Reports values of a trial to its pruner. What was decided before an interruption is not decided again.
+    """Reports values of a trial to its pruner. Decisions from before an interruption are not repeated.
 
     Args:
-        trial: with the reports of its earlier starts, which end at the one that was being judged.
+        trial: with the reports from before an interruption.
     """
 
     def __init__(self, trial: optuna.Trial) -> None:
@@ -48,12 +48,12 @@ class Judge:
         self.known = trial.storage.get_trial(trial._trial_id).last_step or -1
 
     def prunes(self, value: float, step: int, where: str) -> str:
-        """Where the trial is pruned, or nothing if it goes on.
+        """The place where the trial is pruned, or an empty string if it continues.
 
         Args:
             value: of the objective so far.
             step: epochs so far, over all trainings.
-            where: to record, if it is pruned here.
+            where: the present place, to record if the trial is pruned here.
         """
         pruned = str(self.trial.user_attrs.get(PRUNED, ""))
         if pruned or step < self.known:
@@ -67,11 +67,11 @@ class Judge:
 
 
 class Watch(Callback):
-    """Reports the mean of the trainings so far, with that of the best epoch of this one, and ends what is behind.
+    """Reports the mean objective of the trainings so far, with the best epoch of this one, and ends a pruned training.
 
     Args:
-        objective: name of what is reported.
-        before: its values of the trainings before this one.
+        objective: name of the reported metric.
+        before: its values in the trainings before this one.
         first: step at which this training begins.
         training: `training 2 of 3`, to record where the trial is pruned.
     """

@@ -67,7 +67,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     tracking = search.config.tracking
     records = Records(tracking.uri, tracking.experiment)
     address = config.storage or os.environ.get(STORAGE) or str(ROOT / "sweeps" / f"{file_name(name)}.journal")
-    # absolute, for the workers of a cluster have folders of their own
+    # absolute, because workers of a cluster have other working directories
     address = recordable(address, "storage") if "://" in address else str(Path(os.path.expanduser(address)).absolute())  # noqa: PTH111
     content = search.content() | {"data": checked(search)}
     pruner = make_pruner(config.pruner, search.config.epochs, len(search.points()))
@@ -124,7 +124,7 @@ def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Own
         every = grid(search.knobs)
         trials = min(trials, len(every))
         first += [params for params in every if params != search.start]
-    with owner.turn:  # all of them at the first start; later what was lost when that was killed
+    with owner.turn:  # at the first start all of them; later those that a kill prevented
         known = [trial.system_attrs.get(FIXED, trial.params) for trial in study.get_trials(deepcopy=False)]
         for params in first:
             if params not in known:
@@ -133,7 +133,7 @@ def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Own
 
 
 def _close_abandoned(study: optuna.Study, records: Records) -> None:
-    """Close runs that count as running though nobody is at their trials: their processes were killed."""
+    """Close runs with status RUNNING whose trials no process trains: their processes were killed."""
     at_work = {str(trial.number) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
     running = f"attributes.status = 'RUNNING' and tags.kind = 'trial' and tags.sweep = '{study.study_name}'"
     for run in records.runs(running):

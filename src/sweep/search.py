@@ -78,7 +78,7 @@ class Search:
         config = self.config.copy()
         for key, value in {**params, **point}.items():
             OmegaConf.update(config, key, value)
-        for key in DROPPING:  # of an interval from 0 on some values would drop nothing
+        for key in DROPPING:  # some values of an interval from 0 would be rounded to 0
             config[key] = nearest_drop(config[key])
         validate(config, self.choices)
         return plain(config)

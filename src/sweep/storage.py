@@ -1,8 +1,8 @@
-"""Where a sweep's trials are kept: a journal file or a database, shared by any number of processes.
+"""The storage of a sweep's trials: a journal file or a database, shared by any number of processes.
 
-A trial belongs to the command that asked for it. One whose command was interrupted or killed waits again, under its
-own number and with its values, reports and finished trainings, and is the first that is asked for: numbers, seeds and
-what samplers and pruners see do not depend on interruptions.
+A trial belongs to the command that asked for it. If that command is interrupted or killed, the trial waits again, with
+its number, values, reports and finished trainings, and is the next one to be run: numbers, seeds and the data of
+samplers and pruners do not depend on interruptions.
 """
 
 import logging
@@ -36,7 +36,7 @@ UNOWNED_SECONDS = 10.0  # between asking for a trial and saying whose it is, on 
 CREATE_TRIES, CREATE_SECONDS = 20, 0.2  # while another command makes the tables
 FIRST = b'{"op_code":'  # of a journal
 OWNER, REASON, POINT, PRUNED, RUN = "owner", "reason", "training", "pruned", "run_id"
-FIXED = "fixed_params"  # Optuna's own name for values that are given, which `enqueue_trial` writes too
+FIXED = "fixed_params"  # Optuna's name for given values, as `enqueue_trial` writes it
 
 
 class _Lock:
@@ -150,7 +150,7 @@ def distribution(knob: Knob) -> BaseDistribution:
 
 
 def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that have come to an end, whichever."""
+    """The trials that have ended, with any result."""
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
 
 
@@ -194,12 +194,12 @@ def _with_values(study: optuna.Study, trial: optuna.Trial, space: Mapping[str, B
 
 
 def is_owned(trial: FrozenTrial, owner: Mapping[str, str] | None) -> bool:
-    """Whether a trial is at work, and belongs to the command of this address."""
+    """Whether a trial is running and belongs to the command of this address."""
     return trial.state == TrialState.RUNNING and trial.user_attrs.get(OWNER) == owner
 
 
 def give_back(study: optuna.Study, trial_id: int, owner: Mapping[str, str] | None) -> bool:
-    """Let a trial wait for whoever asks next; returns False if it is not this owner's any more.
+    """Let a trial wait for the next command; returns False if it no longer belongs to this owner.
 
     Args:
         owner: address of the command that it belongs to.
@@ -208,7 +208,7 @@ def give_back(study: optuna.Study, trial_id: int, owner: Mapping[str, str] | Non
     if not is_owned(storage.get_trial(trial_id), owner):
         return False
     try:
-        storage.set_trial_user_attr(trial_id, OWNER, None)  # first: whoever asks for it says at once that it is theirs
+        storage.set_trial_user_attr(trial_id, OWNER, None)  # first, because the next command sets its own owner at once
         storage.set_trial_state_values(trial_id, TrialState.WAITING)
     except UpdateFinishedTrialError:
         return False

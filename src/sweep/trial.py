@@ -32,15 +32,15 @@ from src.train.signals import holding
 
 @dataclass(frozen=True)
 class Task:
-    """A trial to be done.
+    """A trial to be run.
 
     Attributes:
-        storage, study: where it is kept.
+        storage, study: where it is stored.
         pruner: name in conf/sweep.yaml.
         number, trial_id: of the trial, Optuna's own.
         owner: address of the command that it belongs to.
-        objectives: what is asked of each training.
-        params: values of the knobs.
+        objectives: the metrics of each training to optimise.
+        params: values of the hyperparameters.
         settings: of each of its trainings.
         parent: run of the sweep in MLflow.
     """
@@ -63,7 +63,7 @@ class _EndingError(Exception):
     Args:
         outcome: `pruned`, `diverged`, `refused` (the network cannot work with these settings) or `undefined` (an
             objective is not a number).
-        sentence: where or why.
+        sentence: the place or the reason.
     """
 
     def __init__(self, outcome: str, sentence: str) -> None:
@@ -72,7 +72,7 @@ class _EndingError(Exception):
 
 
 class _TakenOverError(Exception):
-    """Another machine held this trial's command for dead, and has the trial now."""
+    """Another machine took this trial over, because its command seemed dead."""
 
 
 def work(task: Task, threads: int) -> tuple[str, str]:
@@ -91,13 +91,13 @@ def work(task: Task, threads: int) -> tuple[str, str]:
     tracking = task.settings[0]["tracking"]
     own = f"tags.kind = 'trial' and tags.sweep = '{task.study}' and tags.trial = '{task.number}'"
     records = Records(tracking["uri"], tracking["experiment"])
-    begun = None  # the run of this trial's last start, which holds the curves of its finished trainings
+    begun = None  # the run of this trial's last start has the curves of its finished trainings
     for run in records.runs(own):
         if run.tags.get(PARENT) != task.parent:
             continue
         if run.run_id == before.user_attrs.get(RUN):
             begun = run.run_id
-        else:  # of a process that was killed before the trial knew its run
+        else:  # of a process that was killed before it stored the run's id in the trial
             records.delete(run.run_id)
     tags = {"kind": "trial", "sweep": task.study, "trial": str(task.number), PARENT: task.parent, "outcome": "running"}
     name = f"{task.study}: trial {task.number}"
@@ -239,15 +239,15 @@ def train(
         )
         scores["dirichlet_energy"] = curves["dirichlet_energy"][-1]
     for name in objectives:
-        if math.isnan(scores[name]):  # Optuna takes no trial with it
+        if math.isnan(scores[name]):  # Optuna refuses NaN
             raise _EndingError("undefined", f"{name} is not a number")
     return scores
 
 
 class _Curves:
-    """What the recorder of a training writes to: the trial's run, under the training's name.
+    """Writes the curves of a training to the trial's run, under the training's name.
 
-    A training that was interrupted is done again from its start: the steps that the run holds already are not sent.
+    An interrupted training starts again from the beginning: steps that the run already has are not sent.
     """
 
     def __init__(self, tracked: TrackedRun, label: str) -> None:

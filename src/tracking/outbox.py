@@ -1,4 +1,4 @@
-"""What waits to be sent to the store: a thread sends it in order, so that training never waits for a server."""
+"""A queue of records for the store: a thread sends them in order, so that training never waits for a server."""
 
 import sys
 import threading
@@ -13,9 +13,9 @@ from mlflow.entities import Metric
 from src.database import first_line
 
 BATCH = 1000  # metrics in one request: MLflow's own limit
-FLUSH_SECONDS = 5.0  # for which metrics are collected
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # seconds from the end of a try that failed to the next; each is twice the last
-PAUSE_AT_END = 1.0  # while somebody waits for all to be sent
+FLUSH_SECONDS = 5.0  # seconds for which metrics are collected
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # seconds between two tries; each wait is twice the last
+PAUSE_AT_END = 1.0  # the longest, while `drain` waits
 FOREVER = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")  # refused again at every try
 
 
@@ -38,7 +38,7 @@ class Outbox:
         self._error: Exception | None = None
 
     def put(self, *items: Metric | Callable[[], Any]) -> None:
-        """Have these sent: metrics with the next batch, functions, which send something themselves, at once."""
+        """Send these: metrics with the next batch; functions, which send something themselves, at once."""
         with self._change:
             self._waiting.extend(items)
             self._hurry = self._hurry or any(not isinstance(item, Metric) for item in items)
@@ -56,7 +56,7 @@ class Outbox:
             patient: wait longer as long as nothing has failed: a large file takes its time.
 
         Raises:
-            Exception: the last of the store's; what could not be sent stays here.
+            Exception: the store's last error; unsent records stay in the queue.
         """
         end = time.monotonic() + seconds
         with self._change:
@@ -112,7 +112,7 @@ class Outbox:
                     self._send(metrics)
                 else:
                     first()
-            except Exception as error:  # a server's rubbish raises whatever its reader does
+            except Exception as error:  # an invalid answer of a server raises any error of its parser
                 self._failed(error)
                 return
             with self._change:

@@ -1,4 +1,4 @@
-"""Which process a run belongs to: only the death of that process makes a running run stale."""
+"""The process that a run belongs to: a run with status RUNNING is stale only if that process is dead."""
 
 import platform
 import shlex
@@ -17,12 +17,12 @@ def owner() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Whether the process of an `owner` tag is known to have ended; on another host that cannot be seen."""
+    """Whether the process of an `owner` tag is known to have ended; for another host the answer is no."""
     return _is_here(owner) and not is_alive(owner)
 
 
 def is_alive(owner: str) -> bool:
-    """Whether the process of an `owner` tag is at work on this host."""
+    """Whether the process of an `owner` tag is alive on this host."""
     if not _is_here(owner):
         return False
     _, pid, start = owner.split()
@@ -34,7 +34,7 @@ def is_alive(owner: str) -> bool:
 
 
 def in_words(owner: str) -> str:
-    """`process 123 on node7`, or `an unknown process` where a run has no such tag."""
+    """`process 123 on node7`, or `an unknown process` for a run without the tag."""
     host, _, process = owner.partition(" ")
     return f"process {process.split()[0]} on {host.partition('/')[0]}" if process else "an unknown process"
 
@@ -49,7 +49,7 @@ def _is_here(owner: str) -> bool:
 
 
 def _host() -> str:
-    """The machine's name and, on Linux, its process namespace: containers may share a name and not their processes."""
+    """The host name and, on Linux, the process namespace: containers with one name do not share processes."""
     try:
         return f"{platform.node()}/{Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.tracking import MlflowClient
 
-LAST_SECONDS = 30.0  # for which the end of a run insists on a store that fails
+LAST_SECONDS = 30.0  # seconds for which the end of a run retries a failing store
 ABANDON_SECONDS = 10.0
 ERROR_LENGTH = 500
 PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an artifact anyway
@@ -38,12 +38,12 @@ class TrackedRun:
         uri, experiment: where to record.
         name: the run's name.
         params: flat settings.
-        tags: what it is, for filtering.
-        run_id: go on with this run instead of starting one.
-        checkpoint: the file from which what was not sent can be sent by another process, for the error.
+        tags: for filtering.
+        run_id: resume this run instead of starting one.
+        checkpoint: the file with all records, which the error names if they cannot be sent.
 
     Raises:
-        UserError: here and in every method that waits: the store does not take it.
+        UserError: here and in every method that waits: the store does not accept the run.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class TrackedRun:
         self._outbox.put(lambda: self.client.log_artifact(self.run_id, str(path)))
 
     def flush(self) -> None:
-        """Wait until everything is sent; what is not taken is sent later."""
+        """Wait until everything is sent; records that the store does not accept are sent later."""
         with self._answering():
             self._outbox.drain(LAST_SECONDS)
 

@@ -54,7 +54,7 @@ class Records:
     """The runs of one experiment.
 
     Args:
-        create: database and experiment if they are not there yet.
+        create: create database and experiment if they do not exist.
 
     Raises:
         UserError: here and in every method: the store refuses.
@@ -79,7 +79,7 @@ class Records:
                     return found
 
     def run(self, run_id: str) -> Recorded | None:
-        """The run of an id; None if there is none, or it was deleted."""
+        """The run with an id; None if there is none, or it was deleted."""
         try:
             run = self.client.get_run(run_id)
         except MlflowException as error:

@@ -1,4 +1,4 @@
-"""An SQLite file that MLflow records in: created completely or not at all, examined before it is opened."""
+"""The SQLite file of MLflow: created completely or not at all, and checked before it is opened."""
 
 import contextlib
 import sqlite3
@@ -14,7 +14,7 @@ from src.files import atomic_write
 
 ARTIFACTS = "mlartifacts"  # the folder beside the database
 JOURNALS = ("-journal", "-wal", "-shm")  # files of SQLite's own beside a database
-WAIT_SECONDS = 60.0  # for another process that writes
+WAIT_SECONDS = 60.0  # seconds to wait for another process that writes
 
 
 def artifacts_of(path: Path) -> str:
@@ -23,7 +23,7 @@ def artifacts_of(path: Path) -> str:
 
 
 def create(path: Path) -> None:
-    """Make the database under a temporary name and move it into place; hold its lock.
+    """Create the database under a temporary name and move it to its path; the caller holds its lock.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written.
@@ -77,7 +77,7 @@ def is_absent(path: Path) -> bool:
 
 
 def move_artifacts(path: Path) -> None:
-    """Have the records name the artifacts beside the database, where the project's folder was renamed or copied.
+    """Correct the artifact paths in the records if the project's folder was renamed or copied.
 
     Raises:
         UserError: the artifacts are still in the old folder, and there are none beside the database.
@@ -110,7 +110,7 @@ def move_artifacts(path: Path) -> None:
 
 @contextlib.contextmanager
 def no_stray_folder(path: Path) -> Iterator[None]:
-    """MLflow creates the folder of an address before decoding it; inside, one that is created so is removed."""
+    """Remove the folder that MLflow creates inside this context from an address that is not decoded yet."""
     named = Path(sqlite_address(path).removeprefix("sqlite:///")).parent
     new = [folder for folder in (named, *named.parents) if not folder.exists()] if named != path.parent else []
     try:
@@ -122,7 +122,7 @@ def no_stray_folder(path: Path) -> Iterator[None]:
 
 
 def _root(location: str) -> str:
-    """The `file://.../mlartifacts` that a location lies in; empty where it is of another kind."""
+    """The `file://.../mlartifacts` that a location is in; empty for another kind of location."""
     root, found, rest = location.rpartition(f"/{ARTIFACTS}")
     return f"{root}{found}" if location.startswith("file:///") and found and (not rest or rest[0] == "/") else ""
 

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 DATABASE = ROOT / "mlflow.db"
-PROBE = "/api/2.0/mlflow/experiments/search"  # what a server is asked for to see that it is MLflow's
+PROBE = "/api/2.0/mlflow/experiments/search"  # a request that only an MLflow server answers
 
 
 def store_uri(uri: str | None) -> str:
-    """The address as it is recorded: that given, else MLFLOW_TRACKING_URI, else the SQLite file at the project root.
+    """The address to record: the given one, else MLFLOW_TRACKING_URI, else the SQLite file at the project root.
 
-    A password in it is masked; the environment holds the usable address, see `src.address`.
+    Its password is masked; the environment holds the usable address, see `src.address`.
     """
     return recordable(uri or os.environ.get(TRACKING) or sqlite_address(DATABASE))
 
 
 def check_store(uri: str) -> None:
-    """Say within seconds that a store cannot be used.
+    """Check within seconds that a store can be used.
 
     Raises:
         UserError: the scheme is unknown, no server or database answers or it refuses, or the file cannot be written.
@@ -62,10 +62,10 @@ def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowC
     Safe to call from several processes at once: a lock beside the SQLite file keeps two from creating it together.
 
     Args:
-        create: database and experiment if they are not there yet.
+        create: create database and experiment if they do not exist.
 
     Raises:
-        UserError: the store refuses, or something is not there and is not to be created.
+        UserError: the store refuses, or database or experiment do not exist and `create` is false.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -116,7 +116,7 @@ def no_answer(uri: str, error: Exception) -> UserError:
 
 
 def refusal(address: Address, error: Exception) -> str:
-    """The sentence for what MLflow raises."""
+    """The error message for an exception of MLflow."""
     if "out-of-date database schema" in str(error):
         return (
             f"the tracking store {address} was made by another version of MLflow: save a copy of it, then run"
@@ -126,7 +126,7 @@ def refusal(address: Address, error: Exception) -> str:
 
 
 def _check_server(address: Address) -> None:
-    """Ask as MLflow's own client does: with its proxies, certificates and credentials."""
+    """Check a server with the proxies, certificates and credentials of MLflow's own client."""
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request

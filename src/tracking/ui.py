@@ -51,13 +51,13 @@ def how_to_compare(uri: str, experiment_id: str, study: str) -> str:
 
 
 def server_command(port: int, artifacts: Path) -> list[str]:
-    """MLflow's server with one worker, bound to this machine; its address of the records is in the environment."""
+    """MLflow's server with one worker, open to this machine only; the address of the store is in the environment."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     return [*command, "--artifacts-destination", str(artifacts)]
 
 
 def server_environment(uri: str) -> dict[str, str]:
-    """The address of the records, which the list of processes would show everyone; no job runners, no telemetry.
+    """The address of the store, which the list of processes would show to everyone; no job runners, no telemetry.
 
     A SQLite file is named relative to its folder, where the server is started: MLflow would otherwise create a folder
     with the name of the encoded path.

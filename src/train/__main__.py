@@ -58,7 +58,7 @@ def task(config: DictConfig) -> None:
 
 
 def prepare() -> None:
-    """Make ready what was typed, and where its jobs record."""
+    """Prepare the overrides and the tracking store of the jobs."""
     sys.argv[1:] = for_hydra(sys.argv[1:])
     prepare_launch(sys.argv[1:])
 

@@ -157,10 +157,10 @@ class Recorder(Callback):
 class FirstEpoch(Callback):
     """Calls a function before the first training step and at the end of the first epoch; keeps both results.
 
-    They stay across a resume.
+    A resumed run keeps them.
 
     Attributes:
-        start: before the first step; empty where an older version began the run.
+        start: before the first step; empty if an older version began the run.
         result: after the first epoch.
     """
 
@@ -253,4 +253,4 @@ class Saver(Checkpoint):
         self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
-        trainer.save_checkpoint(self.path)  # of several processes all take part, and the first writes
+        trainer.save_checkpoint(self.path)  # all processes take part, and the first one writes

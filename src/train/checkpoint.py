@@ -1,4 +1,4 @@
-"""Checkpoints: written with a checksum, and read only where that matches and settings, data and code are the same."""
+"""Checkpoints: written with a checksum, and read only if it matches and settings, data and code are the same."""
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
 
     Args:
         path: a file that `Saver` wrote.
-        identity: `config_hash`, `data_hash` and `code_hash` of the run that wants to go on.
+        identity: `config_hash`, `data_hash` and `code_hash` of the resumed run.
 
     Raises:
         ResumeError: it is damaged, was written by something else, or belongs to other settings, data or code.
@@ -52,13 +52,13 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
 
 
 def without_damaged(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The settings, without `ckpt=last` where that checkpoint is damaged: such a run begins afresh and says so.
+    """The settings, without `ckpt=last` if that checkpoint is damaged: the run then starts over and says so.
 
     Args:
         folder: of the run's checkpoints.
 
     Raises:
-        UserError: the file is there and cannot be read.
+        UserError: the file exists and cannot be read.
     """
     path = folder / LAST
     if settings["ckpt"] != "last" or not path.is_file():

@@ -1,4 +1,4 @@
-"""Which of several commands trains a cell: each looks before it begins and once more when its run is recorded."""
+"""Lets only one command train a cell: each checks before it begins and again when its run is recorded."""
 
 import time
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from src.tracking.run import TrackedRun
 from src.tracking.search import ENDED, Recorded, Records
 from src.train.result import open_run
 
-TURN = "turn"  # tag of a run: its number in line; empty while it is chosen
-FIRST = "0"  # turn of a run that asks nobody
-WAIT, PATIENCE = 0.05, 30.0  # seconds between two looks at a command that chooses its turn, and in all
+TURN = "turn"  # tag of a run: its number in the queue; empty while it is chosen
+FIRST = "0"  # turn of a run that does not check for others
+WAIT, PATIENCE = 0.05, 30.0  # seconds between two checks of a command that chooses its turn, and the limit
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a command needs to see whether another one trains the same cell or has a result of it.
+    """Checks whether another command trains the same cell or has a result of it.
 
     MLflow has no atomic claim. Commands draw numbers as in a bakery (Lamport, A new solution of Dijkstra's concurrent
-    programming problem, 1974): a run is recorded first, then gets a number larger than all that are seen, and the
-    smallest goes on; equal numbers are ordered by run id.
+    programming problem, 1974): a run is recorded first, then gets a number larger than all others, and the
+    smallest number wins; equal numbers are ordered by run id.
 
     Attributes:
         records: of the experiment.
@@ -34,7 +34,7 @@ class Claim:
     same_code: bool
 
     def others(self, run_id: str = "") -> list[Recorded]:
-        """Other runs of this cell that may be at work, and its latest result."""
+        """Other runs of this cell that may be in progress, and its latest result."""
         keys = ("config_hash", "data_hash")
         runs = self.records.runs(" and ".join(f"tags.{key} = '{self.identity[key]}'" for key in keys))
         at_work = [run for run in runs if run.status == "RUNNING" and not is_dead(run.tags.get(OWNER, ""))]
@@ -44,15 +44,15 @@ class Claim:
         return [run for run in found if not self.same_code or run.tags.get("code_hash") == code]
 
     def check(self) -> None:
-        """Raise TakenError if another command is at this cell or has a result of it."""
+        """Raise TakenError if another command trains this cell or has a result of it."""
         for run in self.others():
             raise TakenError(taken(run))
 
     def confirm(self, tracked: TrackedRun) -> None:
-        """Go on with a run that was recorded with an empty turn.
+        """Confirm a run that was recorded with an empty turn.
 
         Raises:
-            TakenError: another command was earlier; the run is withdrawn.
+            TakenError: another command was earlier; the run is deleted.
         """
         turns = [int(run.tags.get(TURN) or FIRST) for run in self.others(tracked.run_id)]
         mine = max(turns, default=0) + 1
@@ -76,7 +76,7 @@ class Claim:
 
 
 def taken(run: Recorded) -> str:
-    """What to say of a cell that another command has."""
+    """The message about a cell that another command trains or has trained."""
     if run.status == "RUNNING":
         return f"{in_words(run.tags.get(OWNER, ''))} trains it"
     return "another command has trained it"
@@ -89,11 +89,11 @@ def open_claimed(
     content: dict[str, Any] | None,
     reuse: str | None,
 ) -> TrackedRun:
-    """Begin to record a run, as `src.train.result.open_run`, unless another command has the cell.
+    """Open a run with `src.train.result.open_run`, unless another command trains the cell.
 
     Args:
         more: further tags; those of `src.train.identity.identity_of` are among them.
-        reuse: `any_code` or `same_code` for a study's cell; None for a run that is wanted whatever others do.
+        reuse: `any_code` or `same_code` for a study's cell; None to train in any case.
 
     Raises:
         TakenError: another command trains this cell, or has trained it.

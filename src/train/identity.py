@@ -70,10 +70,10 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
 
 
 def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
-    """What a run is, for filtering in the UI and for finding finished runs again.
+    """Tags of a run, for filters in the UI and to look up finished runs.
 
-    `recipe` names the file whose values were used, `overrides` lists the settings that were typed as JSON, and
-    `command_line` is the same for people. `overrides_of` reads them back.
+    `recipe` names the file whose values were used, `overrides` lists the overrides as JSON, and `command_line` has them
+    on one line for people. `overrides_of` reads them back.
     """
     recipes = {source for source in origin.values() if source.startswith("recipe ")}
     name, model, rewiring = settings["dataset"]["name"], model_name(settings), rewiring_name(settings)
@@ -98,9 +98,9 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
 
 
 def overrides_of(tags: Mapping[str, str]) -> list[str]:
-    """The settings that were typed for a recorded run, as `key=value` each.
+    """The overrides of a recorded run, each as `key=value`.
 
-    Of a run from before they were recorded as a list, what stands in `command_line`: a setting begins where a key does.
+    Older runs have only `command_line`; it is split where a key begins.
     """
     parts = sorted((key for key in tags if key.startswith(OVERRIDES)), key=lambda key: (len(key), key))
     if parts:
@@ -110,7 +110,7 @@ def overrides_of(tags: Mapping[str, str]) -> list[str]:
 
 
 def _override_tags(overrides: list[str]) -> dict[str, str]:
-    """The list as JSON, in as many tags as MLflow's limit makes of it: `overrides`, `overrides.1`, ..."""
+    """The list as JSON, split by MLflow's limit into the tags `overrides`, `overrides.1`, ..."""
     text = json.dumps(overrides)
     parts = [text[start : start + TAG_LENGTH] for start in range(0, len(text), TAG_LENGTH)]
     return {f"{OVERRIDES}.{number}" if number else OVERRIDES: part for number, part in enumerate(parts)}
@@ -140,7 +140,7 @@ def code_hash(target: str) -> str:
 
 
 def _git_commit() -> str:
-    """The commit of the repository whose top folder is the project; a hook's variables may name another repository."""
+    """The commit of the project's repository; Git hooks set variables that may name another repository."""
     variables = {name: value for name, value in os.environ.items() if name not in REPOSITORY}
 
     def git(*command: str) -> str:

@@ -65,10 +65,10 @@ def place_of(trainer: Mapping[str, Any], environment: Mapping[str, str] = os.env
 
 
 def _started(environment: Mapping[str, str]) -> Place | None:
-    """What torchrun or srun say of this process; None if neither started several.
+    """Rank and world size from torchrun or srun; None if neither started more than one process.
 
     Raises:
-        UserError: a batch job has several tasks, but srun did not start this one; or a variable is no number.
+        UserError: a batch job has several tasks, but srun did not start this one; or a variable is not a number.
     """
 
     def number(key: str) -> int:

@@ -50,18 +50,18 @@ def run_replicas(
     labels: Sequence[Labels] | None = None,
     reuse: str | None = None,
 ) -> Iterator[Result]:
-    """Train them together; each result as it is recorded.
+    """Train runs together; yields each result once it is recorded.
 
     Args:
-        settings: of each run by itself; they differ in seed and split alone. With `ckpt=last` those that were
-            interrupted go on, and those that have finished are left out.
-        origins, labels: of each, as for `src.train.run.run`.
-        reuse: of a study's cells, as for `src.train.run.run`: those that another command is at are left out, and those
-            whose checkpoint cannot be gone on with begin afresh.
+        settings: of each run; they differ only in seed and split. With `ckpt=last` interrupted runs are resumed, and
+            finished ones are left out.
+        origins, labels: of each run, as for `src.train.run.run`.
+        reuse: of a study's cells, as for `src.train.run.run`: cells that another command trains are left out, and those
+            whose checkpoint cannot be resumed start over.
 
     Raises:
         UserError: they cannot be trained together, or as for `src.train.run.run`.
-        KeyboardInterrupt: after those at work have written their checkpoints and are closed as interrupted.
+        KeyboardInterrupt: after running runs have written their checkpoints and are closed as interrupted.
     """
     quiet_libraries()
     refuse(settings[0])
@@ -75,7 +75,7 @@ def run_replicas(
     for one, *_ in rows:
         check_metric(dataset, one)
     rewired = rewire(dataset, data_hash, first)
-    check_memory(first, rewired.graph, dataset.num_classes, len(rows))  # before thousands of folders are made
+    check_memory(first, rewired.graph, dataset.num_classes, len(rows))  # before thousands of folders are created
     with ExitStack() as locks:
         free = []
         for row in rows:
@@ -113,7 +113,7 @@ def _finished(settings: dict[str, Any]) -> bool:
 
 
 def _check_files(count: int) -> None:
-    """Raise UserError where so many locks, one for each run, cannot be held at once."""
+    """Raise UserError if so many locks, one per run, cannot be open at once."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if count + SPARE > limit:
         raise UserError(
@@ -157,7 +157,7 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
     at_work: list[Member] = []
     try:
         with interruptible():
-            with holding():  # a run that was created is closed, whatever comes
+            with holding():  # close a created run in any case
                 for member in members:
                     tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
                     with suppress(TakenError):
@@ -166,7 +166,7 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
             for member in at_work:
                 member.begin()
                 describe(member.tracked, member.settings, member.origin)
-        for member in [one for one in at_work if one.ended]:  # all that was left is to record it
+        for member in [one for one in at_work if one.ended]:  # it only had to be recorded
             with interruptible():
                 result = member.finish(member.model.state_dict())
             at_work.remove(member)

@@ -34,12 +34,12 @@ def run(
         settings: the resolved config as plain types (`src.settings.plain`), with `tracking.uri` filled in.
         origin: where each value came from, recorded as it is.
         labels: further tags of the run.
-        reuse: of a study's cell: `any_code`, or `same_code` if results of other code do not count. Such a run leaves
-            the cell to a command that is at it already or has just ended it.
+        reuse: of a study's cell: `any_code`, or `same_code` if results of other code do not count. Such a run raises
+            TakenError if another command trains the cell or has just finished it.
 
     Raises:
-        UserError: data or the tracking store cannot be used, a run with the same settings is at work already
-            (`TakenError`), or there is nothing to resume (`ResumeError`: there is, but it does not belong here).
+        UserError: data or the tracking store cannot be used, a run with the same settings is already running
+            (`TakenError`), or there is nothing to resume (`ResumeError`: the checkpoint is of another run).
         KeyboardInterrupt: after the run has been closed as interrupted.
     """
     quiet_libraries()
@@ -75,7 +75,7 @@ def _run(
     tracked = None
     try:
         with interruptible():
-            with holding():  # a run that was created is closed, whatever comes
+            with holding():  # close a created run in any case
                 tracked = open_claimed(settings, origin, more, content, reuse)
             result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
             describe(tracked, settings, origin)

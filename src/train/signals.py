@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a command stops in order, says so in one sentence and can be started again."""
+"""Ctrl-C and SIGTERM: a command stops cleanly, says so in one sentence and can be started again."""
 
 import contextlib
 import os
@@ -19,10 +19,10 @@ Handler = Callable[[int, Any], None]
 
 
 def once(request: Callable[[], None], at_once: Callable[[], None] = lambda: None) -> Handler:
-    """A handler that passes a request on; one more, a second later or after that, ends at once.
+    """A handler that calls `request`; another signal, a second or more later, ends the process at once.
 
     Args:
-        at_once: called before that.
+        at_once: called before the process ends at once.
     """
     first: list[float] = []
 
@@ -38,9 +38,9 @@ def once(request: Callable[[], None], at_once: Callable[[], None] = lambda: None
 
 @contextmanager
 def hearing(handler: Handler) -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM call the handler. Only the main thread hears them.
+    """Inside this context Ctrl-C and SIGTERM call the handler. Only the main thread receives them.
 
-    SIGINT stays ignored where it is, as in a command that a script has put into the background.
+    An ignored SIGINT stays ignored, as in a command that a script runs in the background.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -68,9 +68,9 @@ def holding() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Inside, Ctrl-C and SIGTERM raise KeyboardInterrupt, also where a library makes another error of it.
+    """Inside this context Ctrl-C and SIGTERM raise KeyboardInterrupt, even if a library turns it into another error.
 
-    Extension modules that are interrupted while they are imported, such as Matplotlib's, raise an ImportError.
+    Extension modules such as Matplotlib's raise ImportError if they are interrupted during their import.
     """
     first: list[float] = []
 
@@ -89,7 +89,7 @@ def interruptible() -> Iterator[None]:
 
 
 def deaf() -> None:
-    """From now on nothing happens at Ctrl-C and SIGTERM; unlike SIGINT that is ignored, `hearing` changes that."""
+    """From now on Ctrl-C and SIGTERM do nothing; unlike an ignored SIGINT, `hearing` replaces this handler."""
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
 
@@ -109,7 +109,7 @@ def end_at_once() -> None:
 
 
 def heed_sigterm(handler: Handler) -> None:
-    """Let SIGTERM call the handler again: Lightning installs its own when a fit begins, which leaves no checkpoint."""
+    """Install the handler of SIGTERM again: Lightning replaces it when a fit begins, and then writes no checkpoint."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
 

@@ -326,7 +326,7 @@ def test_a_corrupt_file_is_named_and_left_as_it_is(bare: Path, serve: Serve, pub
         ("file:///tmp", r"must be a folder or an http\(s\) address, got file:///tmp$"),
         ("user:secret@host/x", r"names \*\*\*, which is not a folder: correct or unset it$"),
         ("http://user:sec@ret@host/x", r"=http://\*\*\*@host/x: in the user, password, .* write %40 for @"),
-        ("/nowhere/at all", r"names /nowhere/at all, which is no folder"),
+        ("/nowhere/at all", r"names /nowhere/at all, which is not a folder"),
     ],
 )
 def test_a_mirror_that_is_none(root: str, sentence: str) -> None:

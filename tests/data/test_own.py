@@ -70,7 +70,7 @@ def test_a_file_beside_the_one_that_counts_is_out_of_reach(config: dict[str, Any
     said = "edges.csv: its reader opens a file that the data hash does not cover (nodes.csv not found.): name"
     with pytest.raises(UserError, match=re.escape(str(folder / said))):
         load(config)
-    with pytest.raises(UserError, match=re.escape(f"{folder}: its reader opens a file that is not among those")):
+    with pytest.raises(UserError, match=re.escape(f"{folder}: its reader opens a file that the data hash does")):
         load(config | {"path": str(folder), "path_files": ["edges.csv"]})
     assert load(config | {"path": str(folder), "path_files": ["edges.csv", "nodes.csv"]})[0].num_nodes == 12
 
@@ -113,7 +113,8 @@ def test_another_missing_file_is_not_blamed_on_the_hash(config: dict[str, Any]) 
      ({"path_files": ["edges.csv", "b"]}, "b is missing: the folder must hold edges.csv, b"),
      ({"path_files": ["../b"]}, "path_files of tables must name files below dataset.path, got ../b"),
      ({"path": "empty"}, "empty holds no file: dataset.path must be a file, or a folder with the files of the dataset"),
-     ({"path": "full"}, f"full holds more than {LIMIT:,} files: dataset.path must be a folder that holds only")],
+     ({"path": "full"},
+      f"full holds more than {LIMIT:,} files: dataset.path must be a folder that holds only the dataset")],
 )  # fmt: skip
 def test_what_is_missing_or_too_much(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str

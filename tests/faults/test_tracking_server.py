@@ -120,7 +120,7 @@ def test_server_that_does_not_come_back(
 ) -> None:
     breaking = break_at(mode, None)
     checkpoint = checkpoint_folder(settings(server)) / LAST
-    with pytest.raises(UserError, match=rf"its records are in {checkpoint}; .* the same command with ckpt=last sends"):
+    with pytest.raises(UserError, match=rf"its records are in {checkpoint}; .* the same command with ckpt=last to"):
         run(settings(server))
     assert len(breaking.times) == EPOCHS
     assert breaking.times[-1] - breaking.times[20] < 10, "training waited for the server"

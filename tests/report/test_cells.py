@@ -137,7 +137,7 @@ def test_a_line_whose_run_kept_no_states_is_named(
     assert (before.unfilmed, len(after.unfilmed)) == ([], 1)
     assert len(after.films) == len(others)
     write_report(store.records, STUDY)
-    again_ = f'kept no states: python -m src.train {after.unfilmed[0]} "tracking.artifacts=['
+    again_ = f'to add it: python -m src.train {after.unfilmed[0]} "tracking.artifacts=['
     assert again_ in capsys.readouterr().err
 
 

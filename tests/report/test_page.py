@@ -98,7 +98,7 @@ def test_labels_are_text_and_no_markup(html: str) -> None:
     parsed = Parsed(html)
     assert "b" not in parsed.texts
     assert DIVERGED in parsed.texts["td"]
-    assert f"{DIVERGED}, csbm, 4 layers, diverged: the states before" in parsed.texts["figcaption"]
+    assert f"{DIVERGED}, csbm, 4 layers, diverged: the last finite states" in parsed.texts["figcaption"]
     outside = "".join(html.split("<script")[0:1] + [part.partition("</script>")[2] for part in html.split("<script")])
     assert DIVERGED not in outside
 

@@ -147,7 +147,7 @@ def test_flush_says_so_and_keeps_what_is_not_sent(
         with pytest.raises(UserError, match=f"{sentence}once it does, start the same command again$"):
             run.flush()
         (tmp_path / "last.ckpt").touch()
-        with pytest.raises(UserError, match=f"{sentence}its records are in .*last.ckpt; .* with ckpt=last sends them"):
+        with pytest.raises(UserError, match=f"{sentence}its records are in .*last.ckpt; .* ckpt=last to send them"):
             run.flush()
     run.flush()
     assert history(run, "loss") == {0: 1.0}

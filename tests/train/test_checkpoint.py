@@ -145,6 +145,6 @@ def test_a_run_that_was_deleted_is_not_gone_on_with(settings: Compose, monkeypat
     client = MlflowClient(chosen["tracking"]["uri"])
     (before,) = client.search_runs(["1"])
     client.delete_run(before.info.run_id)
-    with pytest.raises(ResumeError, match=f"deleted in MLflow, {before.info.run_id}: start it without ckpt$"):
+    with pytest.raises(ResumeError, match=f"resume, {before.info.run_id}, was deleted in MLflow: start"):
         run(chosen | {"ckpt": "last"})
     assert run(chosen).outcome == "finished"

@@ -46,7 +46,7 @@ def test_srun() -> None:
 @pytest.mark.parametrize(
     ("trainer", "environment", "sentence"),
     [
-        (DDP, BATCH, r"^this SLURM job has 2 tasks, and trainer=ddp is not started by srun: write `srun python -m src"),
+        (DDP, BATCH, r"^this SLURM job has 2 tasks, but trainer=ddp is not started by srun: write `srun python -m src"),
         (DDP, BATCH | {"SLURM_NTASKS": "x"}, r"^SLURM_NTASKS must be a whole number, got x: start the processes with"),
         (DDP, TORCHRUN | {"RANK": ""}, r"^RANK must be a whole number, got : start the processes with torchrun or"),
         (DDP, TORCHRUN, r"^torchrun started 4 processes, trainer.devices=2 trainer.num_nodes=1 asks for 2: make them"),
