@@ -142,6 +142,7 @@ SWEEP_KNOBS = _schema_limits(SweepConfig)
 # settings that hold a word
 WORDS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if kind in (str, str | None)}
 WORDS |= {"dataset.path"}
+LISTS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if kind in (list[str], list[str] | None)}
 
 
 def allowed_values(key: str) -> str:

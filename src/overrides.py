@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
-from src.config import CONF, GROUPS, WORDS
+from src.config import CONF, GROUPS, LISTS, WORDS
 from src.errors import UserError
 from src.limits import shown
 
@@ -134,7 +134,7 @@ def unreadable(override: str) -> str:
     found = re.fullmatch(r"\+{0,2}([\w.]+)=(.*)", override, re.DOTALL)
     if not found:
         return f"cannot read {override!r}: write key=value, and quote a value with spaces"
-    if found[1] not in WORDS and not found[1].startswith("dataset."):
+    if found[1] not in {*WORDS, *GROUPS} and not found[1].startswith("dataset."):
         return f"cannot read {override!r}: write key=value"
     return f"cannot read {override!r}: quote a value with special characters, {quoted(found[1], found[2])}"
 
@@ -142,6 +142,8 @@ def unreadable(override: str) -> str:
 def ambiguous(override: str) -> str:
     """The error for more than one value where one is needed, with what to type instead."""
     key, _, value = override.partition("=")
+    if key.lstrip("+") in LISTS:
+        return f"{key} takes a list: type {shlex.quote(f'{key}=[{value}]')}"
     if key.lstrip("+") in WORDS:
         return f"{key} has several values: if it is one string with a comma, type {quoted(key, value)}"
     return f"{key} has several values: add -m to run them one after another, or use python -m src.study"

@@ -105,7 +105,9 @@ def test_other_values_are_written_as_they_are_read() -> None:
     assert override_of("tracking.artifacts", ["config", "figures"]) == "tracking.artifacts=[config,figures]"
 
 
-@pytest.mark.parametrize("text", ["dataset.path=données/g.npz", "ckpt=/x/epoch=3.ckpt", "+dataset.path=g(1).npz"])
+@pytest.mark.parametrize(
+    "text", ["dataset.path=données/g.npz", "ckpt=/x/epoch=3.ckpt", "+dataset.path=g(1).npz", "dataset=Téxas"]
+)
 def test_the_sentence_shows_the_quoted_value(text: str) -> None:
     sentence = unreadable(text)
     key, _, value = text.lstrip("+").partition("=")
@@ -120,6 +122,9 @@ def test_other_sentences() -> None:
     assert unreadable("file.npz") == "cannot read 'file.npz': write key=value, and quote a value with spaces"
     assert ambiguous("depth=2,4") == (
         "depth has several values: add -m to run them one after another, or use python -m src.study"
+    )
+    assert ambiguous("tracking.artifacts=config,figures") == (
+        "tracking.artifacts takes a list: type 'tracking.artifacts=[config,figures]'"
     )
     assert ambiguous("dataset.path=a,b.npz") == (
         "dataset.path has several values: if it is one string with a comma, type 'dataset.path=\"a,b.npz\"'"

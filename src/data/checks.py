@@ -39,7 +39,8 @@ def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int) -> Dataset:
     nodes = len(x)
     wanted = f"integers of shape {('(2, edges)', '(edges, 2)')[ends]}"
     if edges.ndim != 2 or edges.shape[ends] != 2:
-        raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}")
+        hint = ": transpose it" if edges.ndim == 2 and edges.shape[1 - ends] == 2 else ""
+        raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}{hint}")
     if edges.dtype.kind not in INTEGERS:
         raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}: convert it with .astype(np.int64)")
     _check_range(edges_name, edges, nodes, x_name)
@@ -61,7 +62,7 @@ def unreadable_array(name: str, error: Exception, damage: str) -> Exception:
     if isinstance(error, ValueError) and any(words in str(error) for words in OBJECTS):
         return UserError(
             f"{name} holds Python objects (dtype=object), which NumPy creates from None or rows of unequal length:"
-            " save numbers instead, for instance array.astype(np.float32)"
+            " save numbers instead, array.astype(np.float32) for features and array.astype(np.int64) for the others"
         )
     return unreadable(Path(name), error, damage)
 
@@ -85,7 +86,10 @@ def _check_features(name: str, x: np.ndarray) -> None:
 
 def _check_classes(name: str, y: np.ndarray, nodes: int, x_name: str) -> None:
     if y.shape != (nodes,) or y.dtype.kind not in INTEGERS:
-        raise UserError(f"{name} must hold integers of shape ({nodes},), one for each row of {x_name}, got {_kind(y)}")
+        hint = ": np.unique(labels, return_inverse=True)[1] numbers classes" if y.dtype.kind in "US" else ""
+        raise UserError(
+            f"{name} must hold integers of shape ({nodes},), one for each row of {x_name}, got {_kind(y)}{hint}"
+        )
     if y.min() < -1:
         raise UserError(f"{name} must hold classes 0, 1, ..., or -1 for a node without a class, got {y.min()}")
     classes = np.unique(y[y >= 0])
@@ -105,9 +109,10 @@ def _mask(name: str, array: np.ndarray, nodes: int, x_name: str) -> np.ndarray:
     if array.dtype == bool and array.ndim in (1, 2) and array.shape[-1] == nodes:
         return np.atleast_2d(np.asarray(array))
     if array.dtype.kind not in INTEGERS or array.ndim != 1:
+        hint = ": transpose it" if array.dtype == bool and array.ndim == 2 and len(array) == nodes else ""
         raise UserError(
             f"{name} must hold node numbers of shape (k,), or a mask of type bool and shape ({nodes},) or"
-            f" (splits, {nodes}), got {_kind(array)}"
+            f" (splits, {nodes}), got {_kind(array)}{hint}"
         )
     _check_range(name, array, nodes, x_name)
     mask = np.zeros((1, nodes), bool)

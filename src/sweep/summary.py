@@ -106,6 +106,8 @@ def summary(study: optuna.Study, search: Search, shares: Mapping[str, float], li
     rows += [
         f"  trial {trial.number} failed: {trial.user_attrs.get(REASON, 'unknown')}" for trial in over if _failed(trial)
     ]
+    if not over:
+        return f"sweep {printable(study.study_name)}: no trial has ended"
     if not best:
         return "\n".join([*rows, "  no trial came to its end: widen the space, or look at the reasons in MLflow"])
     name = search.objectives[0]

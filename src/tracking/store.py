@@ -2,6 +2,8 @@
 
 import logging
 import os
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -33,6 +35,7 @@ def check_store(uri: str) -> None:
         UserError: the scheme is unknown, no server or database answers or it refuses, or the file cannot be written.
     """
     address = Address.of(uri)
+    _check_place_of_mlflow(address)
     if address.is_server:
         try:
             host = urlsplit(address.secret).hostname if urlsplit(address.secret).port != 0 else None
@@ -81,6 +84,7 @@ def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowC
     if not experiment.isprintable():
         raise UserError(f"tracking.experiment must be one line of printable characters, got {experiment!r}")
     address = Address.of(uri)
+    _check_place_of_mlflow(address)
     try:
         if (path := address.file) is not None:
             from src.tracking import sqlite
@@ -108,6 +112,16 @@ def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowC
         if type(error).__module__.startswith("sqlalchemy"):
             raise UserError(f"{address} is not a usable database: {address.hide(first_line(error))}") from None
         raise
+
+
+def _check_place_of_mlflow(address: Address) -> None:
+    """Refuse a database where MLflow is installed below a folder with % in its name: Alembic reads it as a variable."""
+    package = find_spec("mlflow")
+    if not address.is_server and package and "%" in str(package.origin):
+        raise UserError(
+            f"MLflow cannot use a database while it is installed in {Path(str(package.origin)).parent}, a path with %:"
+            " rename the folder, or create the environment in another one"
+        )
 
 
 def no_answer(uri: str, error: Exception) -> UserError:
@@ -142,8 +156,8 @@ def _check_server(address: Address) -> None:
         told = address.hide(first_line(error))
         reason = "in time" if "timed out" in told.lower() else f"({told})" if "Max retries" not in told else ""
         raise UserError(
-            f"no MLflow server answers at {address}{' ' * bool(reason)}{reason}: start it (`make ui` starts a local"
-            " one) or leave tracking.uri out to record in mlflow.db"
+            f"no MLflow server answers at {address}{' ' * bool(reason)}{reason}: start it, or"
+            " record in mlflow.db: omit tracking.uri, and unset MLFLOW_TRACKING_URI"
         ) from None
     if answer.status_code in (401, 403):
         said = address.hide(" ".join(answer.text.split())[:100])

@@ -99,6 +99,8 @@ REFUSED = [
     ("edge_index", np.zeros((2, 5)), ": convert it with .astype(np.int64)"),
     ("edge_index", np.zeros((2, 0)), ": convert it with .astype(np.int64)"),
     ("edge_index", np.zeros((3, 5), int), "edges must hold integers of shape "),
+    ("y", np.array(["cat"] * 30), "got <U3 of shape (30,): np.unique(labels, return_inverse=True)[1] numbers classes"),
+    ("train", np.ones((30, 2), bool), "got bool of shape (30, 2): transpose it"),
     ("y", np.zeros(29, int), "y must hold integers of shape (30,), one for each row of x, got int64 of shape (29,)"),
     ("y", np.zeros(30), "y must hold integers of shape (30,), one for each row of x, got float64 of shape (30,)"),
     ("y", np.zeros((30, 1), int), "y must hold integers of shape (30,), one for each row of x, got int64 of shape"),

@@ -137,3 +137,8 @@ def test_a_board_in_lines_and_as_a_table(sweep: Sweep) -> None:
     assert out.startswith("[2/4 trials, about 60 s left] trial 2 (): finished, val_acc 0.8 (60 s)\n")
     rows = [line.replace("│", " ").split() for line in out.splitlines() if "│" in line]
     assert rows == [["1", "0.8", "32", "0.5", "batch"], ["0", "0.7", "8", "0.25", "none"]]  # in the columns' order
+
+
+def test_a_sweep_stopped_before_a_trial_ended(sweep: Sweep) -> None:
+    search = sweep.search(seeds=1)
+    assert said(sweep, sweep.study(search), search) == ["sweep small: no trial has ended"]

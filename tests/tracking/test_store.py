@@ -1,6 +1,7 @@
 """Where runs are recorded."""
 
 import shutil
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,12 @@ def test_address_and_experiment_of_the_environment(monkeypatch: pytest.MonkeyPat
     assert store_uri("http://here") == "http://here"
     assert compose_settings([])["tracking"]["experiment"] == "1e3"
     assert compose_settings(["tracking.experiment=mine"])["tracking"]["experiment"] == "mine"
+
+
+def test_mlflow_below_a_folder_with_a_percent_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = ModuleSpec("mlflow", None, origin="/home/me/a%20b/site-packages/mlflow/__init__.py")
+    monkeypatch.setattr("src.tracking.store.find_spec", lambda name: package)
+    for use in (check_store, lambda uri: open_store(uri, "mine")):
+        with pytest.raises(UserError, match=r"^MLflow cannot use a database while it is installed in /home/me/a%20b/"):
+            use(f"sqlite:///{tmp_path}/mlflow.db")
+    assert not list(tmp_path.iterdir())
