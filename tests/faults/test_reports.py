@@ -163,7 +163,7 @@ def test_a_report_that_is_killed_leaves_the_earlier_one(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, call)
         assert killed(lambda: write_report(RECORDS, STUDY))
-    left = earlier if earlier.exists() else earlier.with_name(f"{STUDY}.old")  # the next one moves it back
+    left = earlier if earlier.exists() else earlier.with_name(f".{STUDY}.old")  # the next one moves it back
     whole = content(left) == before
     write_report(RECORDS, STUDY)
     after = content(earlier)
