@@ -41,13 +41,17 @@ def refuse_twice(records: Records, study: str) -> None:
             )
 
 
-def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> None:
-    """Wait until no other command trains one of these cells any more, whichever store it records in."""
-    shown = False
+def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> bool:
+    """Wait until no other command trains one of these cells any more, whichever store it records in.
+
+    Returns:
+        Whether there was anything to wait for.
+    """
+    shown = waited = False
     while cells:
         alive = [run for run in running(records, plan, cells) if not is_dead(run.tags.get(OWNER, ""))]
         if not alive and not any(map(_is_locked, cells)):
-            return
+            break
         if alive and not shown:
             shown = True
             first = alive[0]
@@ -57,7 +61,9 @@ def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> None
                 f" if that process is dead, close its run with {how_to_close(records.uri, first.run_id)}",
                 file=sys.stderr,
             )
+        waited = True
         time.sleep(LOOK_SECONDS)
+    return waited
 
 
 def _is_locked(cell: Cell) -> bool:

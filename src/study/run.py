@@ -64,10 +64,11 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
                 todo = plan.todo
                 while todo and not interrupted:
                     interrupted, taken = _run_cells(name, todo, lines, workers, costs, config)
-                    if not interrupted:
-                        wait_for_others(records, plan, [cell for cell in todo if cell.hash in taken])
+                    others = [cell for cell in todo if cell.hash in taken]
+                    waited = not interrupted and wait_for_others(records, plan, others)
                     plan = make_plan(cells, records.runs(), config.reuse == "same_code")
-                    todo = [cell for cell in plan.todo if cell.hash in taken]
+                    # without a wait nothing changes: workers started after an edit of src compare another code hash
+                    todo = [cell for cell in plan.todo if cell.hash in taken] if waited else []
             except BaseException:
                 with holding():
                     close_parents(name, lines, plan, complete=False)

@@ -11,6 +11,7 @@ from src.tracking.close import close
 from src.tracking.owner import OWNER, owner
 from src.tracking.run import TrackedRun
 from src.tracking.search import PARENT
+from src.train import identity
 from src.train.identity import LAST, LOCK, checkpoint_folder
 from src.train.result import evaluate
 from tests.study.conftest import Study, options
@@ -52,12 +53,23 @@ def test_other_code_is_told_and_run_again_on_demand(
 ) -> None:
     cells = study.cells("seed=0", lines=ONE)
     assert study.run(cells)
-    monkeypatch.setattr(plan, "code_hash", lambda _: "of tomorrow")
+    for module in (plan, identity):
+        monkeypatch.setattr(module, "code_hash", lambda _: "of tomorrow")
     assert study.run(cells)
     assert len(study.finished()) == 2
     assert "2 cells were run with other code: reuse=same_code runs these again" in capsys.readouterr().out
     study.run(cells, reuse="same_code")
     assert len(study.finished()) == 4
+
+
+def test_a_study_ends_where_its_workers_have_other_code_than_its_plan(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = study.cells("seed=0", lines=ONE)
+    assert study.run(cells)
+    monkeypatch.setattr(plan, "code_hash", lambda _: "of tomorrow")
+    assert not study.run(cells, reuse="same_code")
+    assert len(study.finished()) == 2
 
 
 def test_a_cell_that_fails_is_told_and_tried_again(

@@ -37,7 +37,8 @@ def test_as_many_gpus_as_processes(settings: Compose, monkeypatch: pytest.Monkey
 
 
 def test_srun_may_show_each_process_a_gpu_of_its_own(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks = {"NTASKS": "4", "PROCID": "2", "LOCALID": "2", "NODEID": "0", "JOB_ID": "7", "NODELIST": "here"}
+    tasks = {"PROCID": "2", "LOCALID": "2", "NODEID": "0", "JOB_ID": "7", "NODELIST": "here"}
+    tasks |= {"STEP_ID": "0", "STEP_NUM_TASKS": "4"}
     for name, value in tasks.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

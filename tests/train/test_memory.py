@@ -185,14 +185,14 @@ def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
 def test_weights_are_counted_without_making_them(model: str, norm: str) -> None:
     graph = make_graph(50)
     for depth in (1, 4, 6, 11):
-        settings = settings_of(f"model={model}", f"depth={depth}")
+        settings = settings_of(f"model={model}", f"depth={depth}", "dropout=0")
         if norm != "none" and initialise(settings, 16, 3).has_norms:
             settings |= {"norm": norm}
         made = build_model(settings, graph, 3)
         assert weight_bytes(settings, graph, 3) == sum(parameter.nbytes for parameter in made.parameters())
 
 
-@pytest.mark.parametrize("typed", ["depth=64 hidden=1000000", "depth=10000000000 hidden=64"])
+@pytest.mark.parametrize("typed", ["depth=64 hidden=1000000", "depth=100000 hidden=512"])
 @pytest.mark.parametrize("model", ["gcnii", "gcn", "revgcn"])
 def test_what_can_never_fit_is_refused_before_anything_of_it_is_made(
     typed: str, model: str, free: Callable[[float], None]
