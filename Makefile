@@ -24,28 +24,28 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 data: setup ## fetch and verify the raw files (DATASET=pubmed: those of one dataset; DEPTHLAB_MIRROR: see README)
-	@$(BIN)/python -m src.data.fetch $(if $(DATASET),--dataset $(DATASET))
+	@$(BIN)/python -m src.fetch $(if $(DATASET),--dataset $(DATASET))
 
 train: setup ## train one network, GCNII with 64 layers on Cora (ARGS="model=gcn depth=8" changes it)
-	@$(BIN)/python -m src.data.fetch; code=$$?; \
+	@$(BIN)/python -m src.fetch; code=$$?; \
 	if [ $$code -eq 3 ] && [ -z "$(findstring dataset=,$(ARGS))" ]; then \
 		echo "no raw data can be had: training on the embedded graph, dataset=digits"; \
 		$(BIN)/python -m src.train dataset=digits $(ARGS); \
 	elif [ $$code -eq 0 ] || [ $$code -eq 3 ]; then $(BIN)/python -m src.train $(ARGS); else exit $$code; fi
 
 study: setup ## run a study along depth (ARGS="study=cora" one of conf/study; the default takes some minutes)
-	@$(BIN)/python -m src.data.fetch
+	@$(BIN)/python -m src.fetch
 	@$(BIN)/python -m src.study $(ARGS)
 
 sweep: setup ## search the knobs of a network (ARGS="model=gcnii dataset=cora depth=32 trials=40")
-	@$(BIN)/python -m src.data.fetch
+	@$(BIN)/python -m src.fetch
 	@$(BIN)/python -m src.sweep $(ARGS)
 
 report: setup ## write a study's tables, figures and page to results/ (ARGS="study=cora")
 	@$(BIN)/python -m src.report $(ARGS)
 
 test: setup ## run the tests (those on real data where it can be had)
-	@$(BIN)/python -m src.data.fetch; code=$$?; \
+	@$(BIN)/python -m src.fetch; code=$$?; \
 	if [ $$code -eq 3 ]; then echo "the tests on real data are skipped"; else exit $$code; fi
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
@@ -53,17 +53,17 @@ lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 ui: setup ## open the records: an MLflow server on 127.0.0.1 (PORT=5000)
-	@$(BIN)/python -m src.tracking.ui --port $(PORT) $(ARGS)
+	@$(BIN)/python -m src.ui --port $(PORT) $(ARGS)
 
 bench: setup ## time a step and an epoch beside PyG's own layers, some minutes
-	@$(BIN)/python -m src.data.fetch
+	@$(BIN)/python -m src.fetch
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 prepare: setup ## run the dataset stages of dvc.yaml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro prepare generate $(ARGS)
 
 repro: setup ## run what is out of date of dvc.yaml: prepare, the small study, its report
-	@$(BIN)/python -m src.data.fetch
+	@$(BIN)/python -m src.fetch
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro $(ARGS)
 
 clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts, sweeps), data and .venv stay

@@ -17,10 +17,10 @@ from rich.table import Table
 from benchmarks.epochs import epoch_overhead
 from benchmarks.steps import floor, ours, pyg
 from benchmarks.timing import alternate_processes
-from src.data.prepare import load
-from src.errors import UserError
-from src.settings import compose_settings
-from src.train.fit import quiet_libraries
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.training.fit import quiet_libraries
 
 NETWORKS = [("gcn", 2, 64), *(("gcnii", depth, 64) for depth in (2, 8, 64, 256, 1024)),
             *(("gcnii", 64, hidden) for hidden in (16, 32, 128, 256)), ("acmp", 16, 64)]  # fmt: skip

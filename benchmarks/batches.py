@@ -15,12 +15,12 @@ from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from benchmarks.timing import alternate
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.graph.batches import GraphBatches
-from src.ops import SparseFeatures
-from src.settings import compose_settings
-from src.train.fit import quiet_libraries
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.graph.batches import GraphBatches
+from depthlab.ops import SparseFeatures
+from depthlab.training.fit import quiet_libraries
 
 TASKS = {
     "ring of 10, 128 a batch": ["dataset=ring_transfer"],

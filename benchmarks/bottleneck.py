@@ -17,22 +17,22 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 
-from src.data.dataset import Dataset
-from src.data.prepare import load
-from src.errors import UserError
-from src.graph.adjacency import gcn_adjacency
-from src.graph.graph import Graph
-from src.graph.statistics import bottleneck_ratio
-from src.measures.curvature import balanced_forman
-from src.measures.laplacian import ConvergenceError
-from src.measures.resistance import effective_resistance, mean_resistance
-from src.measures.spectrum import largest_component_gap
-from src.models.base import NodeClassifier
-from src.ops import SparseFeatures
-from src.settings import compose_settings
-from src.train.build import build_model
-from src.train.fit import quiet_libraries
-from src.train.squashing import NODES, squashing_by_hop
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings
+from depthlab.data.dataset import Dataset
+from depthlab.data.prepare import load
+from depthlab.graph.adjacency import gcn_adjacency
+from depthlab.graph.graph import Graph
+from depthlab.graph.statistics import bottleneck_ratio
+from depthlab.measures.curvature import balanced_forman
+from depthlab.measures.laplacian import ConvergenceError
+from depthlab.measures.resistance import effective_resistance, mean_resistance
+from depthlab.measures.spectrum import largest_component_gap
+from depthlab.nn.base import NodeClassifier
+from depthlab.ops import SparseFeatures
+from depthlab.training.build import build_model
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.squashing import NODES, squashing_by_hop
 
 NODES_LARGE, EDGES_LARGE, FEATURES_LARGE = 100_000, 1_000_000, 100
 HIDDEN, HOPS = 64, 4

@@ -27,11 +27,11 @@ from rich.table import Table
 
 from benchmarks.fits import error, fit, left_out, shares
 from benchmarks.rewiring import memory
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.settings import compose_settings
-from src.train.build import build_model
-from src.train.memory import estimate_memory
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.training.build import build_model
+from depthlab.training.memory import estimate_memory
 
 MODELS, SIZES, DEGREES = ("gcn", "gcnii"), (1_000, 5_000, 20_000, 100_000), (4, 20)
 DEPTHS, WIDTHS = (2, 8, 32), (16, 64, 256)
@@ -178,7 +178,7 @@ def report(cells: list[Cell], console: Console) -> None:
             beyond = terms[large] @ fit(terms[~large], measured[~large])
             console.print(f"{max(SIZES):,} nodes predicted from the smaller graphs: {error(beyond, measured[large])}")
         if what == "megabytes":
-            console.print(f"src.train.memory: {error(np.array([cell.estimate for cell in own]), measured)}")
+            console.print(f"depthlab.training.memory: {error(np.array([cell.estimate for cell in own]), measured)}")
 
 
 def read(file: Path) -> list[Cell]:
@@ -212,7 +212,7 @@ def main() -> None:
     done = {cell.asked for cell in read(options.file)}
     missing = [] if options.read else [cell for cell in grid() if cell.asked not in done]
     context = get_context("forkserver")  # libraries are loaded once, and no measurement sees another's heap
-    context.set_forkserver_preload(["benchmarks.rewiring", "src.train.memory"])
+    context.set_forkserver_preload(["benchmarks.rewiring", "depthlab.training.memory"])
     with context.Pool(1, maxtasksperchild=1) as pool:
         for k, cell in enumerate(pool.imap(measure, missing), 1):
             append(options.file, [cell])

@@ -15,12 +15,12 @@ from rich.table import Table
 
 from benchmarks.fits import error, fit, left_out
 from benchmarks.steps import our_step
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.settings import compose_settings
-from src.train.build import build_model
-from src.train.fit import quiet_libraries
-from src.train.memory import keep_freed_blocks
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.training.build import build_model
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.memory import keep_freed_blocks
 
 DEPTHS = tuple(2**k for k in range(1, 11))
 

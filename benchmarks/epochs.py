@@ -10,13 +10,13 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from benchmarks.steps import our_step
-from src.address import sqlite_address
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.settings import compose_settings
-from src.tracking.run import TrackedRun
-from src.train.build import build_model
-from src.train.fit import make_fit
+from depthlab.address import sqlite_address
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.tracking.run import TrackedRun
+from depthlab.training.build import build_model
+from depthlab.training.fit import make_fit
 
 
 class Interleaved(Callback):

@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.rewiring import memory
-from src.data.prepare import load
-from src.data.rewire import rewire
-from src.settings import compose_settings
-from src.train.build import build_model
-from src.train.fit import quiet_libraries
-from src.train.memory import decide_memory, suit_heap
-from src.train.prepared import use_threads
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import rewire
+from depthlab.training.build import build_model
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.memory import decide_memory, suit_heap
+from depthlab.training.prepared import use_threads
 
 SIZES = (10_000, 100_000, 1_000_000)
 LOADERS = ("full", "cluster")

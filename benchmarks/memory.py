@@ -20,12 +20,12 @@ from rich.table import Table
 
 from benchmarks.rewiring import memory
 from benchmarks.steps import our_step
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.settings import compose_settings
-from src.train.build import build_model
-from src.train.fit import quiet_libraries
-from src.train.memory import estimate_memory, suit_heap
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.training.build import build_model
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.memory import estimate_memory, suit_heap
 
 DEPTHS = (16, 64, 256, 1024)
 FOLDER = Path("results/cost")

@@ -11,8 +11,8 @@ from torch_geometric.nn import GCN2Conv, GCNConv, MessagePassing
 from torch_geometric.utils import degree, scatter
 from torchdiffeq import odeint
 
-from src.graph.graph import Graph
-from src.ops import SparseFeatures, product
+from depthlab.graph.graph import Graph
+from depthlab.ops import SparseFeatures, product
 
 
 class PygGCN(nn.Module):

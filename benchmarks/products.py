@@ -1,9 +1,9 @@
-"""`python -m benchmarks.products`: sparse products `0.9 P H + R`, PyTorch's own beside that of `src.ops`.
+"""`python -m benchmarks.products`: sparse products `0.9 P H + R`, PyTorch's own beside that of `depthlab.ops`.
 
-PyTorch multiplies a CSR matrix by MKL, `addmm`, which `src.ops.product` does not ask in float32: it takes the kernel
-for embeddings. With a residual R, as in the forward pass of GCNII, and without one, as in its backward pass. Cora and a
-random graph of 100,000 nodes with 20 neighbours each; each pair alternates in one process, the states being another
-tensor at every call, as they are from layer to layer. Time nothing else meanwhile.
+PyTorch multiplies a CSR matrix by MKL, `addmm`, which `depthlab.ops.product` does not ask in float32: it takes the
+kernel for embeddings. With a residual R, as in the forward pass of GCNII, and without one, as in its backward pass.
+Cora and a random graph of 100,000 nodes with 20 neighbours each; each pair alternates in one process, the states being
+another tensor at every call, as they are from layer to layer. Time nothing else meanwhile.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.timing import alternate
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.graph.adjacency import gcn_adjacency
-from src.ops import product
-from src.settings import compose_settings
-from src.train.fit import quiet_libraries
-from src.train.memory import keep_freed_blocks
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.graph.adjacency import gcn_adjacency
+from depthlab.ops import product
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.memory import keep_freed_blocks
 
 CHANNELS = (7, 16, 64, 128, 256)
 STATES = 8  # of Cora, 64 channels: more than a core's own cache holds

@@ -19,21 +19,21 @@ from rich.table import Table
 
 from benchmarks.steps import our_step
 from benchmarks.timing import alternate
-from src.address import sqlite_address
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.graph.graph import Graph
-from src.models.base import NodeClassifier
-from src.models.replicas import Replicas
-from src.replicas import replica_settings
-from src.settings import compose_settings
-from src.train import identity
-from src.train.build import build_model
-from src.train.fit import quiet_libraries
-from src.train.memory import keep_freed_blocks
-from src.train.replicas import run_replicas
-from src.train.result import Result
-from src.train.run import run
+from depthlab.address import sqlite_address
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.graph.graph import Graph
+from depthlab.nn.base import NodeClassifier
+from depthlab.nn.replicas import Replicas
+from depthlab.training import identity
+from depthlab.training.build import build_model
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.memory import keep_freed_blocks
+from depthlab.training.replica_settings import replica_settings
+from depthlab.training.replicas import run_replicas
+from depthlab.training.result import Result
+from depthlab.training.run import run
 
 KINDS = {
     "Texas, GCNII-32, splits": ("dataset=texas", "model=gcnii", "depth=32"),

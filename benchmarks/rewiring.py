@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from src.config import CONF
-from src.data.prepare import load
-from src.errors import UserError
-from src.graph.rewiring.random_edges import random_edges
-from src.settings import compose_settings
-from src.yaml_files import read_mapping
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings
+from depthlab.config.yaml_files import read_mapping
+from depthlab.data.prepare import load
+from depthlab.folders import CONF
+from depthlab.graph.rewiring.random_edges import random_edges
 
 NODES, EDGES = 100_000, 1_000_000
 GRAPHS = ("cora", "large")

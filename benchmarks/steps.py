@@ -8,15 +8,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.peers import gcnii_floor, peer_of
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.graph.graph import Graph
-from src.models.base import NodeClassifier
-from src.ops import SparseFeatures
-from src.settings import compose_settings
-from src.train.build import build_model
-from src.train.fit import quiet_libraries
-from src.train.memory import keep_freed_blocks, suit_heap
+from depthlab.config.settings import compose_settings
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.graph.graph import Graph
+from depthlab.nn.base import NodeClassifier
+from depthlab.ops import SparseFeatures
+from depthlab.training.build import build_model
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.memory import keep_freed_blocks, suit_heap
 
 
 def our_step(model: NodeClassifier, graph: Graph) -> Callable[[], None]:

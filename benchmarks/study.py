@@ -20,17 +20,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.peers import peer_of
-from src.address import sqlite_address
-from src.config import CONF, ROOT
-from src.data.prepare import load
-from src.data.rewire import make_batches
-from src.graph.graph import Graph
-from src.ops import SparseFeatures
-from src.study.grid import Cell, expand
-from src.tracking.search import Records
-from src.train.fit import quiet_libraries
-from src.train.identity import model_name
-from src.yaml_files import read_mapping
+from depthlab.address import sqlite_address
+from depthlab.config.yaml_files import read_mapping
+from depthlab.data.prepare import load
+from depthlab.data.rewire import make_batches
+from depthlab.folders import CONF, ROOT
+from depthlab.graph.graph import Graph
+from depthlab.ops import SparseFeatures
+from depthlab.study.grid import Cell, expand
+from depthlab.tracking.search import Records
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.identity import model_name
 
 
 def peer(cell: Cell, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:

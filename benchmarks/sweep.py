@@ -1,8 +1,9 @@
 """`python -m benchmarks.sweep`: what a sweep costs beside its trainings, and what pruning saves.
 
 Overhead: trials of GCNII with 16 layers on Cora, one training each, nothing pruned, beside the same trainings called
-directly, `src.train.run.run` with its test, measures and records, in turns. Pruning: two sweeps of the same trials of a
-GCN with two layers, three trainings each, with and without. One process, some minutes; time nothing else meanwhile.
+directly, `depthlab.training.run.run` with its test, measures and records, in turns. Pruning: two sweeps of the same
+trials of a GCN with two layers, three trainings each, with and without. One process, some minutes; time
+nothing else meanwhile.
 """
 
 import argparse
@@ -13,13 +14,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from src.address import sqlite_address
-from src.config import ROOT
-from src.sweep.__main__ import composed
-from src.sweep.run import run_sweep
-from src.sweep.storage import open_storage
-from src.train.fit import quiet_libraries
-from src.train.run import run
+from depthlab.address import sqlite_address
+from depthlab.folders import ROOT
+from depthlab.sweep.command import composed
+from depthlab.sweep.run import run_sweep
+from depthlab.sweep.storage import open_storage
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.run import run
 
 DEEP, SHALLOW = ("model=gcnii", "depth=16"), ("model=gcn", "depth=2")
 TYPED = ("dataset=cora", "sampler=random", "epochs=1400", "fresh=0", "jobs=1", "progress=false")

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.steps import our_step, task
-from src.train.build import build_model
-from src.train.memory import keep_freed_blocks
+from depthlab.training.build import build_model
+from depthlab.training.memory import keep_freed_blocks
 
 KINDS = {
     "dense products": {"aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"},

@@ -19,14 +19,14 @@ import torch
 import yaml
 from scipy.sparse import csr_matrix
 
-from src.config import ROOT
-from src.data import raw
-from src.data import raw_files as listing
-from src.tracking.store import open_store
+from depthlab.data import raw
+from depthlab.data import raw_files as listing
+from depthlab.folders import ROOT
+from depthlab.tracking.store import open_store
 
 FEATURES, CLASSES, LABELLED, NODES = 10, 3, 6, 520  # PyG's reader takes the 500 nodes after the first 6 to validate
 FIRST_TEST = 510
-LIST = Path("src") / "data" / "raw_files.tsv"  # in a copy of the program
+LIST = Path("src") / "depthlab" / "data" / "raw_files.tsv"  # in a copy of the program
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -145,16 +145,10 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of conf/ that everything reads that is composed and checked here."""
     copy = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
     for module in (
-        "cli",
-        "compose",
-        "options",
-        "overrides",
-        "settings",
-        "validation",
-        "study.__main__",
-        "sweep.__main__",
-    ):
-        monkeypatch.setattr(f"src.{module}.CONF", copy)
+        "cli", "config.compose", "config.options", "config.overrides", "config.settings", "config.validation",
+        "study.command", "sweep.command",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"depthlab.{module}.CONF", copy)
     return copy
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from src.address import STORAGE, TRACKING, Address, masked, recordable, sqlite_address
-from src.errors import UserError
+from depthlab.address import STORAGE, TRACKING, Address, masked, recordable, sqlite_address
+from depthlab.config.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ import torch
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 
-from src.cli import explain, guarded, main
-from src.config import ROOT
-from src.errors import UnavailableError, UserError
-from src.settings import compose_settings
+from depthlab.cli import explain, guarded, main
+from depthlab.config.errors import UnavailableError, UserError
+from depthlab.config.settings import compose_settings
+from depthlab.folders import ROOT
 
 PROCESS = [
     ("depth=abc", "error: depth must be a whole number in [1, 100000], got abc"),

@@ -17,10 +17,10 @@ import psutil
 import pytest
 import yaml
 
-from src.config import ROOT
-from src.dask_cluster import connect
-from src.errors import UserError
-from src.parallel import Stop, Workers, execute, local
+from depthlab.config.errors import UserError
+from depthlab.dask_cluster import connect
+from depthlab.folders import ROOT
+from depthlab.parallel import Stop, Workers, execute, local
 from tests.test_parallel import square, wait_a_moment
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from src import database
-from src.address import Address
-from src.database import check_database, first_line, missing_driver, usable
-from src.errors import UserError
+from depthlab import database
+from depthlab.address import Address
+from depthlab.config.errors import UserError
+from depthlab.database import check_database, first_line, missing_driver, usable
 
 
 @pytest.fixture

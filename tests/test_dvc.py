@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from src.config import CONF, ROOT
-from src.files import finite, md5
-from src.graph.statistics import DIGITS
-from src.study.lines import Line
+from depthlab.files import finite, md5
+from depthlab.folders import CONF, ROOT
+from depthlab.graph.statistics import DIGITS
+from depthlab.study.lines import Line
 
 DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 QUICK: dict[str, Any] = yaml.safe_load((CONF / "study" / "quick.yaml").read_text())
@@ -135,7 +135,7 @@ def test_study_stages_are_the_lines_of_the_quick_study() -> None:
         ]
         written = Line(QUICK["grid"]["dataset"], label).file("quick").relative_to(ROOT).as_posix()
         assert outputs(stage) == [written]
-        assert {f"conf/model/{key}.yaml", f"src/models/{key}.py"} <= set(paths(stage, "deps"))
+        assert {f"conf/model/{key}.yaml", f"src/depthlab/nn/{key}.py"} <= set(paths(stage, "deps"))
 
 
 def test_report_stage_lists_what_a_report_of_the_quick_study_writes() -> None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
-from src import files
-from src.cli import explain
-from src.errors import ChecksumError, DamagedError, UserError
-from src.files import (
+from depthlab import files
+from depthlab.cli import explain
+from depthlab.config.errors import ChecksumError, DamagedError, UserError
+from depthlab.files import (
     atomic_write,
     cached,
     load_torch,

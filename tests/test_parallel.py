@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from src.errors import UserError
-from src.parallel import Stop, Workers, execute, local
-from src.train import signals
+from depthlab.config.errors import UserError
+from depthlab.parallel import Stop, Workers, execute, local
+from depthlab.training import signals
 
 
 def square(number: int, threads: int) -> tuple[str, str]:

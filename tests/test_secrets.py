@@ -61,13 +61,13 @@ def arguments_of_children(process: "subprocess.Popen[str]") -> list[str]:
                        "storage=postgresql://someone:p%40ss%2Fw0rd%3Fhush@127.0.0.1:9/x")),
         ("src.sweep", (*SMALL, "depth=2", "lr=interval(0.01,0.02)", "trials=2", "seeds=1", "fresh=1", "jobs=2")),
         ("src.report", ("study=unknown",)),
-        ("src.tracking.ui", ()),
+        ("src.ui", ()),
     ],
 )  # fmt: skip
 def test_no_password_anywhere(
     module: str, typed: tuple[str, ...], server: Server, workshop: Path, environment: dict[str, str]
 ) -> None:
-    address = (f"tracking.uri={server.address}",) if module != "src.tracking.ui" else ("--uri", server.address)
+    address = (f"tracking.uri={server.address}",) if module != "src.ui" else ("--uri", server.address)
     process = subprocess.Popen(
         [sys.executable, "-m", module, *typed, *address], cwd=workshop, env=environment, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

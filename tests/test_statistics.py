@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.statistics import Summary, in_percent, n_of_m, over_runs, paired, summarize
+from depthlab.statistics import Summary, in_percent, n_of_m, over_runs, paired, summarize
 
 VALUES = [0.812, 0.797, 0.821, 0.805, 0.779, 0.83]
 

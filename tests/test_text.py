@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from src.text import LIMIT, file_name, for_csv, for_figure, for_markdown, printable, slug
+from depthlab.text import LIMIT, file_name, for_csv, for_figure, for_markdown, printable, slug
 
 HOSTILE = [
     "../../x",

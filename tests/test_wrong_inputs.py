@@ -2,8 +2,8 @@
 
 import pytest
 
-from src.cli import explain
-from src.settings import compose_settings
+from depthlab.cli import explain
+from depthlab.config.settings import compose_settings
 
 LONG = "x" * 3000
 KINDS = {

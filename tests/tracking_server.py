@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from src.address import sqlite_address
+from depthlab.address import sqlite_address
 
 
 @dataclass

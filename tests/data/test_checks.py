@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.checks import checked_dataset
-from src.data.dataset import Dataset
-from src.data.folder import read_folder
-from src.data.heterophilous import ARRAYS, read_npz
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.checks import checked_dataset
+from depthlab.data.dataset import Dataset
+from depthlab.data.folder import read_folder
+from depthlab.data.heterophilous import ARRAYS, read_npz
 
 Arrays = dict[str, Any]
 Read = Callable[[Path, Arrays], Dataset]

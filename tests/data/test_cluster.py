@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from src.data import cluster as module
-from src.data.cluster import cluster_batches, kept_partition
-from src.data.dataset import Dataset
-from src.data.prepare import load
-from src.data.rewire import rewire
-from src.errors import UserError
-from src.graph.cluster import ClusterBatches
-from src.graph.graph import Graph
-from src.graph.large import LargeGraph
-from src.graph.neighbours import Neighbours
-from src.models.base import Settings
-from src.models.gcn import GCN
-from src.settings import compose_settings
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings
+from depthlab.data import cluster as module
+from depthlab.data.cluster import cluster_batches, kept_partition
+from depthlab.data.dataset import Dataset
+from depthlab.data.prepare import load
+from depthlab.data.rewire import rewire
+from depthlab.graph.cluster import ClusterBatches
+from depthlab.graph.graph import Graph
+from depthlab.graph.large import LargeGraph
+from depthlab.graph.neighbours import Neighbours
+from depthlab.nn.base import Settings
+from depthlab.nn.gcn import GCN
 
 SMALL = ["dataset.nodes=300", "dataset.degree=6", "loader=cluster", "loader.parts=6", "loader.batch_parts=2"]
 LARGE = [*SMALL, "dataset=sbm_large", "dataset.block_size=20", "dataset.features=8"]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from src.data.csbm import make_csbm
-from src.data.dataset import Dataset
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.csbm import make_csbm
+from depthlab.data.dataset import Dataset
 
 
 def edge_homophily(dataset: Dataset) -> float:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from src.data.dataset import Dataset
-from src.errors import DamagedError
-from src.files import load_torch, save_torch
-from src.ops import SparseFeatures
+from depthlab.config.errors import DamagedError
+from depthlab.data.dataset import Dataset
+from depthlab.files import load_torch, save_torch
+from depthlab.ops import SparseFeatures
 
 NODES, SPLITS = 24, 3
 
@@ -61,7 +61,7 @@ def test_stale_fingerprint(saved: Path) -> None:
 
 
 def test_older_format(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.data.dataset.FORMAT", 99)
+    monkeypatch.setattr("depthlab.data.dataset.FORMAT", 99)
     assert Dataset.load(saved, "made from this") is None
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from src.data.dataset import Dataset
-from src.data.digits import make_digits
-from src.data.prepare import read
+from depthlab.data.dataset import Dataset
+from depthlab.data.digits import make_digits
+from depthlab.data.prepare import read
 
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    config = {"_target_": "src.data.digits.make_digits", "neighbors": 10, "seed": 0, "normalize_features": False}
+    config = {"_target_": "depthlab.data.digits.make_digits", "neighbors": 10, "seed": 0, "normalize_features": False}
     dataset = read({"name": "digits"} | config)
     assert isinstance(dataset, Dataset)
     return dataset

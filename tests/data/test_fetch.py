@@ -17,16 +17,16 @@ from typing import Any
 import pytest
 import yaml
 
-from src.config import ROOT
-from src.data import fetch as module
-from src.data import raw_files as listing
-from src.data.fetch import DATASETS, SOURCES, fetch, files_of, mirror, upstream
-from src.data.raw_files import UNKNOWN, known_files
-from src.errors import UnavailableError, UserError
+from depthlab.config.errors import UnavailableError, UserError
+from depthlab.data import fetch as module
+from depthlab.data import raw_files as listing
+from depthlab.data.fetch import DATASETS, SOURCES, fetch, files_of, mirror, upstream
+from depthlab.data.raw_files import UNKNOWN, known_files
+from depthlab.folders import ROOT
 
 X, TEXAS = "planetoid/ind.cora.x", "heterophilous/texas.npz"
 CONTENT = {X: b"features of cora", "planetoid/ind.cora.graph": b"edges of cora", TEXAS: b"texas"}
-EVIL = "../src/graph/__init__.py"
+EVIL = "../src/depthlab/graph/__init__.py"
 
 
 class _Server(SimpleHTTPRequestHandler):
@@ -229,7 +229,7 @@ def test_a_name_that_leads_out_of_data_is_refused(
         fetch(CONTENT, [mirror(str(folder))])
     elif where == "dataset":
         _conf(tmp_path, monkeypatch, "own", [EVIL])
-        with pytest.raises(UserError, match=r"^data/\.\./src/graph/__init__\.py is not in src/data/raw_files\.tsv"):
+        with pytest.raises(UserError, match=r"^data/\.\./src/depthlab/graph/__init__\.py is not in raw_files\.tsv"):
             fetch(files_of("own"), [mirror(str(folder))])
     else:
         row = (EVIL, str((folder / EVIL).stat().st_size), listing.git_blob(folder / EVIL), UNKNOWN, UNKNOWN)
@@ -261,7 +261,7 @@ def test_wrong_content_is_not_taken(bare: Path, serve: Serve, published: Path, s
         "remote": lambda: mirror(str(bare / "remote")),
         "upstream": lambda: upstream(serve(published)),
     }
-    with pytest.raises(UserError, match=rf"^{TEXAS} from .* does not match src/data/raw_files\.tsv: it is not used$"):
+    with pytest.raises(UserError, match=rf"^{TEXAS} from .* does not match raw_files\.tsv: it is not used$"):
         fetch([TEXAS], [sources[source](), upstream(serve(published))])
     assert _found(bare) == {}
 

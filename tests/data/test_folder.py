@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.folder import read_folder
-from src.data.prepare import data_hash, load
-from src.data.raw import raw_paths
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.folder import read_folder
+from depthlab.data.prepare import data_hash, load
+from depthlab.data.raw import raw_paths
 from tests.conftest import bits
 
 Arrays = dict[str, Any]
@@ -89,7 +89,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(
     def refused(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("src.data.folder.open_array", refused)
+    monkeypatch.setattr("depthlab.data.folder.open_array", refused)
     with pytest.raises(UserError, match=r"x\.npy cannot be read \(Permission denied\) but may be intact: fix this"):
         read_folder(write(tmp_path, mine))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.data.dataset import Dataset
-from src.data.graph_set import GraphSet
-from src.data.transfer import make_ring_transfer
-from src.data.tree_neighbors_match import make_tree_neighbors_match
-from src.errors import DamagedError, UserError
+from depthlab.config.errors import DamagedError, UserError
+from depthlab.data.dataset import Dataset
+from depthlab.data.graph_set import GraphSet
+from depthlab.data.transfer import make_ring_transfer
+from depthlab.data.tree_neighbors_match import make_tree_neighbors_match
 
 RING = make_ring_transfer([], size=4, train_graphs=20, test_graphs=10)
 TREE = make_tree_neighbors_match([], radius=2)

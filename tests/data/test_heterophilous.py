@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.heterophilous import ARRAYS, read_npz
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.heterophilous import ARRAYS, read_npz
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from src.cli import explain
-from src.data.dataset import Dataset
-from src.data.mapped import _save, keep_mapped, load_mapped, open_array, save_mapped
-from src.data.sbm_large import make_sbm_large
-from src.errors import DamagedError, UserError
+from depthlab.cli import explain
+from depthlab.config.errors import DamagedError, UserError
+from depthlab.data.dataset import Dataset
+from depthlab.data.mapped import _save, keep_mapped, load_mapped, open_array, save_mapped
+from depthlab.data.sbm_large import make_sbm_large
 
 Patch = pytest.MonkeyPatch
 
@@ -106,7 +106,7 @@ def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
 @pytest.mark.parametrize("kind", [np.float32, np.int64, bool])
 @pytest.mark.parametrize("shape", [(5,), (7, 3), (2, 0), (10, 1)])
 def test_files_are_those_of_numpy(tmp_path: Path, kind: type, shape: tuple[int, ...], monkeypatch: Patch) -> None:
-    monkeypatch.setattr("src.data.mapped.ROWS", 3)
+    monkeypatch.setattr("depthlab.data.mapped.ROWS", 3)
     array: np.ndarray = np.ones(shape).cumsum().reshape(shape).astype(kind)
     np.save(tmp_path / "theirs.npy", array)
     for mine in (array, np.asfortranarray(array)):
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_not_called_corrupt(folder: Path, monkeypatch: Pa
     def refused(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("src.data.mapped.sha256", refused)
+    monkeypatch.setattr("depthlab.data.mapped.sha256", refused)
     with pytest.raises(UserError, match=rf"kept cannot be read \({os.strerror(number)}\) but may be intact: fix this"):
         load_mapped(folder, "made so")
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from src.data.dataset import Dataset
-from src.data.metric import check_metric
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.dataset import Dataset
+from depthlab.data.metric import check_metric
 
 NODES = 60
 
@@ -46,6 +46,6 @@ def test_both_classes_in_every_part_and_accuracy_are_accepted() -> None:
 
 def test_a_drawn_split_is_named_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = torch.arange(0, 20, 2), torch.arange(20, 30), torch.arange(30, 40)
-    monkeypatch.setattr("src.data.dataset.random_split", lambda *_: parts)
+    monkeypatch.setattr("depthlab.data.dataset.random_split", lambda *_: parts)
     with pytest.raises(UserError, match="training part of split=random split_seed=3, which has only class 0"):
         check_metric(alternating(), settings("random"))

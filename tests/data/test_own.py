@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.dataset import Dataset
-from src.data.own import LIMIT, own_files, reading
-from src.data.prepare import data_hash, load
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.dataset import Dataset
+from depthlab.data.own import LIMIT, own_files, reading
+from depthlab.data.prepare import data_hash, load
 
 READER = """
 import numpy as np, torch
-from src.data.dataset import Dataset
+from depthlab.data.dataset import Dataset
 
 def read_tables(files):
     by_name = {path.name: path for path in files}
@@ -47,7 +47,7 @@ def config(project: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     (project / "readers").mkdir()
     (project / "readers" / "tables.py").write_text(READER)
     monkeypatch.syspath_prepend(str(project / "readers"))
-    monkeypatch.setattr("src.data.prepare.ROOT", project / "readers")
+    monkeypatch.setattr("depthlab.data.prepare.ROOT", project / "readers")
     sys.modules.pop("tables", None)
     return {"name": "tables", "_target_": "tables.read_tables", "path": str(folder), "normalize_features": False}
 
@@ -132,7 +132,7 @@ def test_what_is_missing_or_too_much(
 def test_a_file_that_changes_while_it_is_read_is_not_recorded_under_the_old_hash(
     config: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    from src.data import prepare as module
+    from depthlab.data import prepare as module
 
     plain = module.read
 

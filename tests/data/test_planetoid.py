@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from src.data.planetoid import read_planetoid
-from src.data.prepare import read
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.planetoid import read_planetoid
+from depthlab.data.prepare import read
 from tests.conftest import write_planetoid
 
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
@@ -90,10 +90,10 @@ def test_nothing_unknown_is_unpickled(project: Path, tmp_path: Path, name: str) 
 
     write_planetoid(tmp_path / "own", name, absent=())
     (tmp_path / "own" / f"ind.{name}.graph").write_bytes(pickle.dumps(Code()))
-    sentence = "graph is a pickle whose hash is not" if name == "cora" else "is not in src/data/raw_files"
+    sentence = "graph is a pickle whose hash is not" if name == "cora" else "is not in src/depthlab/data/raw_files"
     with pytest.raises(UserError, match=sentence):
         read_planetoid(paths(tmp_path / "own", name))
-    config = {"_target_": "src.data.planetoid.read_planetoid", "path": str(tmp_path / "own")}
+    config = {"_target_": "depthlab.data.planetoid.read_planetoid", "path": str(tmp_path / "own")}
     with pytest.raises(UserError, match=sentence):
         read(config | {"name": "own", "normalize_features": False})
     assert not (tmp_path / "executed").exists()

@@ -15,11 +15,11 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
-from src.data import prepare as module
-from src.data.dataset import Dataset
-from src.data.graph_set import GraphSet
-from src.data.prepare import data_hash, load, prepare, read
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data import prepare as module
+from depthlab.data.dataset import Dataset
+from depthlab.data.graph_set import GraphSet
+from depthlab.data.prepare import data_hash, load, prepare, read
 
 Read = Callable[..., dict[str, Any]]
 X = "planetoid/ind.cora.x"

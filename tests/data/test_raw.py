@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from src.data.raw import check, mapped_folder, prepared_file, raw_hashes, raw_paths
-from src.data.raw_files import git_blob
-from src.data.rewire import effect_file
-from src.errors import UserError
-from src.files import sha256
+from depthlab.config.errors import UserError
+from depthlab.data.raw import check, mapped_folder, prepared_file, raw_hashes, raw_paths
+from depthlab.data.raw_files import git_blob
+from depthlab.data.rewire import effect_file
+from depthlab.files import sha256
 
 Read = Callable[..., dict[str, Any]]
 X = "planetoid/ind.cora.x"
@@ -46,7 +46,7 @@ def test_whole_data_folder_missing(project: Path, dataset_config: Read) -> None:
 def test_unlisted_file_is_not_read(project: Path, dataset_config: Read) -> None:
     path = project / "data" / "heterophilous" / "actor.npz"
     for ask in (raw_paths, raw_hashes, check):
-        with pytest.raises(UserError, match=r"^data/heterophilous/actor\.npz is not in src/data/raw_files\.tsv"):
+        with pytest.raises(UserError, match=r"^data/heterophilous/actor\.npz is not in raw_files\.tsv"):
             ask(dataset_config("actor"))
         path.write_bytes(b"from anywhere")
 
@@ -54,7 +54,7 @@ def test_unlisted_file_is_not_read(project: Path, dataset_config: Read) -> None:
 def test_names_that_lead_out_of_data_are_not_read(project: Path, dataset_config: Read) -> None:
     (project / "outside").write_bytes(b"")
     for name in ("../outside", str(project / "outside"), "planetoid/../../outside"):
-        with pytest.raises(UserError, match=r"is not in src/data/raw_files\.tsv"):
+        with pytest.raises(UserError, match=r"is not in raw_files\.tsv"):
             raw_paths(dataset_config("cora", files=[name]))
 
 
@@ -81,9 +81,9 @@ def test_no_name_of_a_dataset_leads_out_of_the_folder(tmp_path: Path, name: str)
     config = {"name": name}
     for path in (prepared_file(config, tmp_path), mapped_folder(config, "0123456789", tmp_path).parent):
         assert path.parent == tmp_path and ".." not in path.parts
-    settings = {"dataset": config, "rewiring": {"_target_": "src.graph.rewiring.random.random"}}
+    settings = {"dataset": config, "rewiring": {"_target_": "depthlab.graph.rewiring.random.random"}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("src.data.rewire.rewiring_name", lambda _: "random")
+        patch.setattr("depthlab.data.rewire.rewiring_name", lambda _: "random")
         path = effect_file(settings, tmp_path)
     assert path.parent == tmp_path / "rewired" and len(path.name) < 255
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from src.config import CONF, ROOT
-from src.data.raw_files import (
+from depthlab.config.errors import UserError
+from depthlab.data.raw_files import (
     HEADER,
     UNKNOWN,
     RawFile,
@@ -24,17 +24,28 @@ from src.data.raw_files import (
     unknown_files,
     verify,
 )
-from src.errors import UserError
+from depthlab.folders import CONF, ROOT
 
 CORA = "planetoid/ind.cora.x"
 ALGORITHMS = (("sha1", b"blob 4\0mine"), ("md5", b"mine"), ("sha256", b"mine"))
-OUTSIDE = ["../src/graph/__init__.py", "a/../../b", "/etc/passwd", "a//b", "./a", "a/.", "..", "", "a\\..\\b", "C:/a"]
+OUTSIDE = [
+    "../src/depthlab/graph/__init__.py",
+    "a/../../b",
+    "/etc/passwd",
+    "a//b",
+    "./a",
+    "a/.",
+    "..",
+    "",
+    "a\\..\\b",
+    "C:/a",
+]
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_name_that_leads_elsewhere_is_in_no_list(project: Path, name: str) -> None:
     assert not stays_below(name)
-    with (project / "src" / "data" / "raw_files.tsv").open("a") as file:
+    with (project / "src" / "depthlab" / "data" / "raw_files.tsv").open("a") as file:
         file.write("\t".join([name, *["1"] * 4]) + "\n")
     with pytest.raises(
         UserError, match=r"line 19 of .*raw_files\.tsv is not valid: restore the file with `git checkout"
@@ -44,7 +55,7 @@ def test_a_name_that_leads_elsewhere_is_in_no_list(project: Path, name: str) -> 
 
 @pytest.mark.parametrize("content", ["path\tbytes\nplanetoid/a\t1\n", f"{HEADER}\nplanetoid/a\t1\t2\n"])
 def test_a_list_of_another_form(project: Path, content: str) -> None:
-    (project / "src" / "data" / "raw_files.tsv").write_text(content)
+    (project / "src" / "depthlab" / "data" / "raw_files.tsv").write_text(content)
     with pytest.raises(UserError, match=r"line 2 of .* is not valid"):
         known_files()
 
@@ -82,7 +93,7 @@ def test_listed_and_verified(project: Path) -> None:
 
 
 def test_a_name_that_is_not_listed() -> None:
-    with pytest.raises(UserError, match=r"^data/mine/own is not in src/data/raw_files\.tsv, so it cannot be verified"):
+    with pytest.raises(UserError, match=r"^data/mine/own is not in raw_files\.tsv, so it cannot be verified"):
         listed([CORA, "mine/own"])
 
 
@@ -158,6 +169,6 @@ def test_stray_files_change_nothing_that_dvc_records(
         assert repo.status() == {}
         repo.reproduce()
         assert [path.read_text() for path in recorded] == before
-        for name in ("src/graph/.DS_Store", "src/data/._fetch.py"):
+        for name in ("src/depthlab/graph/.DS_Store", "src/depthlab/data/._fetch.py"):
             assert repo.dvcignore.is_ignored_file(str(dvc_project / name))
-        assert not repo.dvcignore.is_ignored_file(str(dvc_project / "src" / "data" / "fetch.py"))
+        assert not repo.dvcignore.is_ignored_file(str(dvc_project / "src" / "depthlab" / "data" / "fetch.py"))

@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 import torch
 
-from src.cli import main
-from src.config import CONF
-from src.data import rewire as module
-from src.data.csbm import make_csbm
-from src.data.dataset import Dataset
-from src.data.prepare import load
-from src.data.rewire import Rewired, kept_wiring, make_batches, rewire, rewired_hash
-from src.data.transfer import make_ring_transfer
-from src.data.wiring import Wiring
-from src.errors import UserError
-from src.graph.batches import GraphBatches, OneGraph, disjoint_copies
-from src.settings import compose_settings
-from src.train.build import build_model
+from depthlab.cli import main
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings
+from depthlab.data import rewire as module
+from depthlab.data.csbm import make_csbm
+from depthlab.data.dataset import Dataset
+from depthlab.data.prepare import load
+from depthlab.data.rewire import Rewired, kept_wiring, make_batches, rewire, rewired_hash
+from depthlab.data.transfer import make_ring_transfer
+from depthlab.data.wiring import Wiring
+from depthlab.folders import CONF
+from depthlab.graph.batches import GraphBatches, OneGraph, disjoint_copies
+from depthlab.training.build import build_model
 
 OPTIONS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml") if path.stem != "none")
 Made = Callable[..., Rewired]
@@ -203,7 +203,7 @@ def as_key(edge_index: torch.Tensor) -> str:
 
 def test_the_command(workshop: Path, environment: dict[str, str]) -> None:
     typed = "dataset=csbm", "dataset.nodes=60", "rewiring=random", "rewiring.num_edges=7"
-    command = [sys.executable, "-m", "src.data.rewire", *typed]
+    command = [sys.executable, "-m", "src.rewire", *typed]
     done = subprocess.run(command, cwd=workshop, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "rewired csbm, 7 edges added, 0 removed: prepared/rewired/csbm-random.json\n"

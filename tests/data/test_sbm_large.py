@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.data.sbm_large import make_sbm_large
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.sbm_large import make_sbm_large
 
 SMALL: dict[str, Any] = {"nodes": 600, "degree": 8.0, "classes": 3, "block_size": 50, "features": 8}
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.data.splits import fraction_masks, random_split
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.splits import fraction_masks, random_split
 
 SIZES = (900, 600, 300)  # of the classes
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from src.data.graph_set import GraphSet
-from src.data.transfer import make_clique_path_transfer, make_crossed_ring_transfer, make_ring_transfer
+from depthlab.data.graph_set import GraphSet
+from depthlab.data.transfer import make_clique_path_transfer, make_crossed_ring_transfer, make_ring_transfer
 
 MAKERS = [make_ring_transfer, make_crossed_ring_transfer, make_clique_path_transfer]
 EVERY = pytest.mark.parametrize("make", MAKERS)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.data.tree_neighbors_match import make_tree_neighbors_match
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.tree_neighbors_match import make_tree_neighbors_match
 
 KEYS = pytest.mark.parametrize("keys", ["ordered", "shuffled"])
 

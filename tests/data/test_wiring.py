@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from src.data import wiring as module
-from src.data.wiring import Wiring
-from src.errors import DamagedError
-from src.files import load_torch, save_torch
+from depthlab.config.errors import DamagedError
+from depthlab.data import wiring as module
+from depthlab.data.wiring import Wiring
+from depthlab.files import load_torch, save_torch
 
 EDGES = torch.tensor([[0, 1, 1, 2, 2, 4], [1, 0, 2, 1, 4, 2]])
 WIRING = Wiring(EDGES, 5, {"edges_added": 2, "homophily_added": 0.5})

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from src.data.cluster import kept_partition
-from src.data.prepare import load, prepare
-from src.data.rewire import kept_wiring
-from src.errors import ResumeError
-from src.files import save_torch
-from src.graph.neighbours import Neighbours
-from src.settings import compose_settings
-from src.train.checkpoint import read_checkpoint
+from depthlab.config.errors import ResumeError
+from depthlab.config.settings import compose_settings
+from depthlab.data.cluster import kept_partition
+from depthlab.data.prepare import load, prepare
+from depthlab.data.rewire import kept_wiring
+from depthlab.files import save_torch
+from depthlab.graph.neighbours import Neighbours
+from depthlab.training.checkpoint import read_checkpoint
 
 Tally = Callable[[str, bool], None]
 TRIES = 40

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from src.address import sqlite_address
-from src.errors import UserError
-from src.tracking.store import open_store
+from depthlab.address import sqlite_address
+from depthlab.config.errors import UserError
+from depthlab.tracking.store import open_store
 
 Tally = Callable[[str, bool], None]
 KILLS = 20
@@ -24,7 +24,9 @@ KILLS = 20
 def processes() -> multiprocessing.context.ForkServerContext:
     """Starts processes that have the libraries already, so that a kill falls into the creation."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store", "src.tracking.store"])
+    context.set_forkserver_preload(
+        ["mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store", "depthlab.tracking.store"]
+    )
     return context
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.files import load_torch
+from depthlab.files import load_torch
 from tests.faults.conftest import Tally
 
 CSBM = ["dataset=csbm", "dataset.nodes=60", "model=gcn", "depth=3", "epochs=2", "trainer.threads=1"]
@@ -18,7 +18,7 @@ COMMANDS = {
     "train": ["src.train", *WIDE],
     "study": ["src.study", *WIDE, "name=small", "jobs=1", "seed=0"],
     "sweep": ["src.sweep", *CSBM, "p_drop=interval(0, 0.5)", "trials=1", "seeds=1", "fresh=0", "jobs=1"],
-    "prepare": ["src.data.prepare", *CSBM[:2]],
+    "prepare": ["src.prepare", *CSBM[:2]],
 }
 
 

@@ -20,9 +20,9 @@ COMMANDS = {
     "study": ("src.study", *SMALL, "model=gcn", "depth=2", "seed=0,1", "jobs=2", "replicas=1", "name=kills"),
     "sweep": ("src.sweep", *SMALL, "model=gcn", "depth=2", "trials=2", "fresh=0", "jobs=1"),
     "report": ("src.report", "study=kills"),
-    "prepare": ("src.data.prepare", "dataset=digits"),
-    "rewire": ("src.data.rewire", *SMALL, "rewiring=random"),
-    "ui": ("src.tracking.ui", "--port", "0"),
+    "prepare": ("src.prepare", "dataset=digits"),
+    "rewire": ("src.rewire", *SMALL, "rewiring=random"),
+    "ui": ("src.ui", "--port", "0"),
 }
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 FIRST, LATER = (0.3, 1.3), (1.3, 6.0)  # seconds after the start
@@ -32,7 +32,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, opened_together: tuple[Path, list[int | None]]) -> Path:
     """A copy of the program with a store that has its tables, for all commands one after another."""
-    from src.config import ROOT
+    from depthlab.folders import ROOT
 
     root = tmp_path_factory.mktemp("kills")
     for folder in ("src", "conf"):

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from src.data.fetch import fetch, mirror
-from src.data.raw import raw_paths
-from src.data.raw_files import known_files
-from src.errors import UserError
+from depthlab.config.errors import UserError
+from depthlab.data.fetch import fetch, mirror
+from depthlab.data.raw import raw_paths
+from depthlab.data.raw_files import known_files
 from tests.faults.conftest import Tally
 
 FLIPS, KILLS = 100, 12
@@ -59,7 +59,7 @@ def test_killed_while_it_copies(
         path.write_bytes(random.Random(name).randbytes(4 << 20))
     write_list(workshop)
     shutil.move(workshop / "data", workshop / "mirror")
-    command = [sys.executable, "-m", "src.data.fetch"]
+    command = [sys.executable, "-m", "src.fetch"]
     surroundings = {**environment, "DEPTHLAB_MIRROR": str(workshop / "mirror")}
     for attempt in range(KILLS):
         shutil.rmtree(workshop / "data", ignore_errors=True)

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from src.report import write
-from src.report.cells import CURVES, Film, Report
-from src.report.write import write_report
+from depthlab.report import write
+from depthlab.report.cells import CURVES, Film, Report
+from depthlab.report.write import write_report
 from tests.faults.conftest import Tally
 
 STUDY = "small"
@@ -53,7 +53,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a report, with other files in it. Copy it."""
     results = tmp_path_factory.mktemp("written")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("src.study.lines.RESULTS", results)
+        patch.setattr("depthlab.study.lines.RESULTS", results)
         patch.setattr(write, "read_report", lambda *_: report(0.8))
         write_report(RECORDS, STUDY)
     for name, text in KEPT.items():
@@ -65,7 +65,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def earlier(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it; the next report has other numbers."""
-    monkeypatch.setattr("src.study.lines.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("depthlab.study.lines.RESULTS", tmp_path / "results")
     monkeypatch.setattr(write, "read_report", lambda *_: report(0.5))
     return Path(shutil.copytree(written, tmp_path / "results" / STUDY))
 

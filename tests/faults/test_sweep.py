@@ -8,7 +8,7 @@ import time
 import optuna
 import pytest
 
-from src.sweep.storage import open_storage
+from depthlab.sweep.storage import open_storage
 from tests.conftest import Start
 from tests.faults.conftest import Tally
 from tests.sweep.conftest import CSBM, Sweep

@@ -10,13 +10,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pytorch_lightning.callbacks import Callback
 
-from src.errors import UserError
-from src.settings import compose_settings
-from src.tracking import outbox
-from src.tracking import run as tracked_run
-from src.train.callbacks import Recorder
-from src.train.identity import LAST, checkpoint_folder
-from src.train.run import run
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings
+from depthlab.tracking import outbox
+from depthlab.tracking import run as tracked_run
+from depthlab.training.callbacks import Recorder
+from depthlab.training.identity import LAST, checkpoint_folder
+from depthlab.training.run import run
 from tests.tracking_server import Server, tracking_server
 
 Tally = Callable[[str, bool], None]
@@ -37,8 +37,8 @@ def server(
     monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.1)
     monkeypatch.setattr(tracked_run, "LAST_SECONDS", 4.0)
     monkeypatch.setattr(tracked_run, "ABANDON_SECONDS", 0.5)
-    monkeypatch.setattr("src.train.identity.CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr("src.data.raw.PREPARED", tmp_path / "prepared")
+    monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
     database = Path(shutil.copy(opened_together[0], tmp_path / "served.db"))
     with tracking_server(database, monkeypatch) as running:
         yield running

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src.tracking.search import Records
+from depthlab.tracking.search import Records
 from tests.faults.conftest import Tally
 
 TYPED = (

@@ -22,12 +22,12 @@ import torch
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from src.files import write_text
-from src.replicas import replica_settings
-from src.settings import compose_settings
-from src.tracking.run import TrackedRun
-from src.train.replicas import run_replicas
-from src.train.run import run
+from depthlab.config.settings import compose_settings
+from depthlab.files import write_text
+from depthlab.tracking.run import TrackedRun
+from depthlab.training.replica_settings import replica_settings
+from depthlab.training.replicas import run_replicas
+from depthlab.training.run import run
 
 GOLDEN = Path(__file__).with_name("golden.json")
 BY_EPOCH = ("train_loss", "train_acc", "val_loss", "val_acc")
@@ -90,8 +90,8 @@ def record(name: str, folder: Path, *overrides: str) -> list[dict[str, Any]]:
         overrides: change the settings of the run.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("src.train.identity.CHECKPOINTS", folder / "checkpoints")
-        patch.setattr("src.data.raw.PREPARED", folder / "prepared")
+        patch.setattr("depthlab.training.identity.CHECKPOINTS", folder / "checkpoints")
+        patch.setattr("depthlab.data.raw.PREPARED", folder / "prepared")
         settings = compose_settings([*RUNS[name], *overrides])
         settings["tracking"]["uri"] = f"sqlite:///{folder / 'mlflow.db'}"
         settings["tracking"]["experiment"] = name

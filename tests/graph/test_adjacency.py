@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
-from src.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 
 N = 10
 KINDS = pytest.mark.parametrize("kind", ["undirected", "directed"])

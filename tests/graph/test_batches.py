@@ -8,14 +8,14 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GCNConv
 
-from src.graph.adjacency import gcn_adjacency
-from src.graph.batches import GraphBatches, OneGraph, disjoint_copies
-from src.graph.graph import Graph
-from src.models.base import Settings
-from src.models.gcn import GCN
-from src.models.gin import GIN
-from src.ops import SparseFeatures
-from tests.models.test_gin import pyg_layers
+from depthlab.graph.adjacency import gcn_adjacency
+from depthlab.graph.batches import GraphBatches, OneGraph, disjoint_copies
+from depthlab.graph.graph import Graph
+from depthlab.nn.base import Settings
+from depthlab.nn.gcn import GCN
+from depthlab.nn.gin import GIN
+from depthlab.ops import SparseFeatures
+from tests.nn.test_gin import pyg_layers
 
 NODES, WIDTH, GRAPHS, ROOT = 5, 6, 23, 2
 UP = torch.tensor([[1, 2, 3, 4], [0, 0, 1, 1]])  # a small tree, from child to parent alone
@@ -125,7 +125,7 @@ def test_one_adjacency_serves_all_batches_of_a_size() -> None:
 
 
 def test_what_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.graph.batches.SAMPLE", 6)
+    monkeypatch.setattr("depthlab.graph.batches.SAMPLE", 6)
     batches = make(batch_size=4)
 
     def sizes(graphs: object) -> list[tuple[int, int, int]]:
@@ -142,9 +142,9 @@ def test_what_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_probe_is_of_validation_graphs_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = make()
     assert torch.equal(batches.probe.y[batches.probe.train], batches.y[PARTS[1][:4]])
-    monkeypatch.setattr("src.graph.batches.PROBE_NODES", 3 * NODES)
+    monkeypatch.setattr("depthlab.graph.batches.PROBE_NODES", 3 * NODES)
     assert len(make().probe.train) == 3
-    monkeypatch.setattr("src.graph.batches.PROBE_NODES", 1)
+    monkeypatch.setattr("depthlab.graph.batches.PROBE_NODES", 1)
     assert len(make().probe.train) == 1
 
 

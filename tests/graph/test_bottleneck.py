@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph import bottleneck
-from src.graph.bottleneck import bottleneck_statistics
-from src.measures.laplacian import ConvergenceError
-from src.measures.resistance import effective_resistance
+from depthlab.graph import bottleneck
+from depthlab.graph.bottleneck import bottleneck_statistics
+from depthlab.measures.laplacian import ConvergenceError
+from depthlab.measures.resistance import effective_resistance
 
 
 def cycle(n: int) -> Tensor:

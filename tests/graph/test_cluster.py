@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.errors import UserError
-from src.graph.cluster import ClusterBatches
-from src.graph.graph import Graph
-from src.graph.large import LargeGraph
-from src.graph.neighbours import Neighbours
+from depthlab.config.errors import UserError
+from depthlab.graph.cluster import ClusterBatches
+from depthlab.graph.graph import Graph
+from depthlab.graph.large import LargeGraph
+from depthlab.graph.neighbours import Neighbours
 
 NODES, PARTS = 60, 10
 

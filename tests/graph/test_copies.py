@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from src.graph.adjacency import gcn_adjacency
-from src.graph.batches import disjoint_copies
-from src.graph.copies import adjacency_copies, features_copies, graph_copies
-from src.graph.graph import Graph
-from src.ops import SparseFeatures
+from depthlab.graph.adjacency import gcn_adjacency
+from depthlab.graph.batches import disjoint_copies
+from depthlab.graph.copies import adjacency_copies, features_copies, graph_copies
+from depthlab.graph.graph import Graph
+from depthlab.ops import SparseFeatures
 
 N = 6
 EDGES = torch.tensor([[0, 1, 1, 3, 4, 2], [1, 0, 3, 1, 2, 4]])

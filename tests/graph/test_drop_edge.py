@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph.adjacency import Adjacency, gcn_adjacency
-from src.graph.drop_edge import MODES, DropEdge, LayerSamples, active_edges
-from src.ops import MaskSource
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.graph.drop_edge import MODES, DropEdge, LayerSamples, active_edges
+from depthlab.ops import MaskSource
 
 N = 14
 MODE = pytest.mark.parametrize("mode", MODES)

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph import bottleneck as module
-from src.graph.effect import effect, structure
-from src.measures.laplacian import ConvergenceError
+from depthlab.graph import bottleneck as module
+from depthlab.graph.effect import effect, structure
+from depthlab.measures.laplacian import ConvergenceError
 
 Y = torch.tensor([0, 0, 1, 1, -1])
 

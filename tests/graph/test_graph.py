@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph.adjacency import Adjacency, gcn_adjacency
-from src.graph.graph import Graph
-from src.ops import SparseFeatures
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.graph.graph import Graph
+from depthlab.ops import SparseFeatures
 
 PATH = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 ONE_WAY = torch.tensor([[0, 2, 3], [1, 1, 0]])

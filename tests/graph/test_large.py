@@ -5,20 +5,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.data.dataset import Dataset
-from src.data.prepare import read
-from src.graph.adjacency import gcn_adjacency
-from src.graph.large import LargeGraph
-from src.graph.neighbours import Neighbours
-from src.models.base import Settings
-from src.models.gcn import GCN
-from src.models.gin import GIN
+from depthlab.data.dataset import Dataset
+from depthlab.data.prepare import read
+from depthlab.graph.adjacency import gcn_adjacency
+from depthlab.graph.large import LargeGraph
+from depthlab.graph.neighbours import Neighbours
+from depthlab.nn.base import Settings
+from depthlab.nn.gcn import GCN
+from depthlab.nn.gin import GIN
 
 CORE = torch.arange(5, 60, 3)
 
 
 def small(scratch: Path) -> tuple[LargeGraph, Tensor]:
-    config = {"_target_": "src.data.csbm.make_csbm", "normalize_features": False, "nodes": 120, "degree": 4.0}
+    config = {"_target_": "depthlab.data.csbm.make_csbm", "normalize_features": False, "nodes": 120, "degree": 4.0}
     data = read(config | {"features": 6})
     assert isinstance(data, Dataset)
     neighbours = Neighbours.of(data.edge_index, data.num_nodes)

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph.adjacency import Adjacency, gcn_adjacency
-from src.graph.drop_edge import MODES, DropEdge, active_edges
-from src.graph.last_layer import LastLayer
-from src.ops import MaskSource
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.graph.drop_edge import MODES, DropEdge, active_edges
+from depthlab.graph.last_layer import LastLayer
+from depthlab.ops import MaskSource
 
 N = 12
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import coalesce, to_undirected
 
-from src.graph.adjacency import gcn_adjacency
-from src.graph.neighbours import Neighbours
+from depthlab.graph.adjacency import gcn_adjacency
+from depthlab.graph.neighbours import Neighbours
 
 NODES = 40
 

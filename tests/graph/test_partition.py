@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import coalesce, to_undirected
 
-from src.errors import UserError
-from src.graph.neighbours import Neighbours
-from src.graph.partition import metis
+from depthlab.config.errors import UserError
+from depthlab.graph.neighbours import Neighbours
+from depthlab.graph.partition import metis
 
 CLIQUES, SIZE = 4, 8
 

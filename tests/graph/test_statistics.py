@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph import statistics
-from src.graph.statistics import (
+from depthlab.graph import statistics
+from depthlab.graph.statistics import (
     adjusted_homophily,
     bottleneck_ratio,
     edge_homophily,
@@ -174,7 +174,7 @@ def test_a_directed_edge_counts_once_and_is_heard_one_way() -> None:
 
 
 def test_the_receptive_field_of_a_large_graph_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.graph.statistics.LARGE", 2)
+    monkeypatch.setattr("depthlab.graph.statistics.LARGE", 2)
     edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
     shape = topology(edges, 3)
     assert shape["receptive_field"] == {"skipped": "3 nodes, more than 2"}

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.measures import curvature
-from src.measures.curvature import balanced_forman
+from depthlab.measures import curvature
+from depthlab.measures.curvature import balanced_forman
 from tests.measures.conftest import barbell, binary_tree, clique, cycle, path, random_graph, star, undirected
 
 

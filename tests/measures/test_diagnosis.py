@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from src.measures.diagnosis import VERDICTS, Diagnosis, diagnose
-from src.settings import compose_settings
-from src.train.run import run
+from depthlab.config.settings import compose_settings
+from depthlab.measures.diagnosis import VERDICTS, Diagnosis, diagnose
+from depthlab.training.run import run
 
 NAN, INF = float("nan"), float("inf")
 LOGITS = 1e-9  # of any measure after layer L, which may be bounded by the number of classes: it decides nothing
@@ -206,7 +206,7 @@ def test_the_evidence_holds_the_numbers() -> None:
 
 @pytest.mark.parametrize(("depth", "expected"), [(2, "healthy"), (32, "over-smoothed")])
 def test_a_real_gcn(depth: int, expected: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.train.identity.CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
     typed = ["dataset=csbm", "dataset.nodes=200", "model=gcn", f"depth={depth}", "epochs=40", "progress=false"]
     settings = compose_settings([*typed, "trainer.threads=1", "tracking.artifacts=[]"])
     settings["tracking"]["uri"] = f"sqlite:///{tmp_path / 'mlflow.db'}"

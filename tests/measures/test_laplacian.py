@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.measures import laplacian as module
-from src.measures.laplacian import Blocks, ConvergenceError, factorable, laplacian, solver
+from depthlab.measures import laplacian as module
+from depthlab.measures.laplacian import Blocks, ConvergenceError, factorable, laplacian, solver
 from tests.measures.conftest import barbell, clique, cycle, path, random_graph
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.measures import MEASURES
-from src.measures.layers import Observer, gradient_norms, layer_measures
-from src.ops import SparseFeatures
+from depthlab.measures import MEASURES
+from depthlab.measures.layers import Observer, gradient_norms, layer_measures
+from depthlab.ops import SparseFeatures
 
 EDGES = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 

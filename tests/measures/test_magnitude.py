@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from src.measures import MEASURES
-from src.measures.magnitude import max_abs
+from depthlab.measures import MEASURES
+from depthlab.measures.magnitude import max_abs
 
 
 def test_the_largest_value_of_either_sign_in_any_node_and_channel() -> None:

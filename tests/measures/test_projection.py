@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.measures.projection import aligned, plane
+from depthlab.measures.projection import aligned, plane
 
 
 def states(*shape: int, seed: int = 0) -> Tensor:

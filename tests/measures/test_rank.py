@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.measures.rank import effective_rank, stable_rank
+from depthlab.measures.rank import effective_rank, stable_rank
 
 Rank = Callable[[Tensor], float]
 BOTH = pytest.mark.parametrize("rank", [effective_rank, stable_rank])

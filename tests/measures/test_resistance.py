@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.measures import laplacian, resistance
-from src.measures.resistance import commute_time, effective_resistance, mean_resistance
+from depthlab.measures import laplacian, resistance
+from depthlab.measures.resistance import commute_time, effective_resistance, mean_resistance
 from tests.measures.conftest import barbell, binary_tree, clique, cycle, path, random_graph, star, undirected
 
 NO_EDGES = torch.empty(2, 0, dtype=torch.long)

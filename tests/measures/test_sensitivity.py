@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.measures.layers import Observer
-from src.measures.sensitivity import hop_distance, sensitivity
-from src.ops import SparseFeatures
+from depthlab.measures.layers import Observer
+from depthlab.measures.sensitivity import hop_distance, sensitivity
+from depthlab.ops import SparseFeatures
 from tests.measures.conftest import binary_tree, cycle, path, random_graph
 
 EVERY = torch.arange(12)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.measures import Measure, smoothness
-from src.measures.smoothness import (
+from depthlab.measures import Measure, smoothness
+from depthlab.measures.smoothness import (
     dirichlet_energy,
     dirichlet_energy_normalized,
     mean_average_distance,

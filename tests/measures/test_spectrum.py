@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.measures import laplacian, spectrum
-from src.measures.laplacian import ConvergenceError
-from src.measures.spectrum import largest_component_gap, spectral_gap
+from depthlab.measures import laplacian, spectrum
+from depthlab.measures.laplacian import ConvergenceError
+from depthlab.measures.spectrum import largest_component_gap, spectral_gap
 from tests.measures.conftest import barbell, binary_tree, clique, cycle, path, random_graph, star, undirected
 
 NO_EDGES = torch.empty(2, 0, dtype=torch.long)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from src.errors import UserError
-from src.ops.capture import WARM_UP, CapturedAdam
+from depthlab.config.errors import UserError
+from depthlab.ops.capture import WARM_UP, CapturedAdam
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return replay
 
-    monkeypatch.setattr("src.ops.capture.cuda_graph", record)
+    monkeypatch.setattr("depthlab.ops.capture.cuda_graph", record)
     return log
 
 
@@ -68,7 +68,7 @@ def test_what_cannot_be_recorded_says_why_and_what_to_do(monkeypatch: pytest.Mon
         finally:
             raise RuntimeError("operation failed due to a previous error during capture")  # as torch.cuda.graph ends
 
-    monkeypatch.setattr("src.ops.capture.cuda_graph", record)
+    monkeypatch.setattr("depthlab.ops.capture.cuda_graph", record)
     sentence = (
         r"^a step cannot become a CUDA graph \(operation not permitted .* capturing\): use trainer\.capture=false$"
     )

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.ops import MaskSource, recomputing
+from depthlab.ops import MaskSource, recomputing
 
 CPU = torch.device("cpu")
 

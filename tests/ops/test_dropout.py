@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.ops import MaskSource, dropout, relu_dropout
-from src.ops.masks import draw_threshold
+from depthlab.ops import MaskSource, dropout, relu_dropout
+from depthlab.ops.masks import draw_threshold
 
 CPU = torch.device("cpu")
 Drop = Callable[[Tensor, float, MaskSource], tuple[Tensor, float]]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.ops import MaskSource, SparseFeatures, matmul
-from src.ops.masks import draw_threshold
+from depthlab.ops import MaskSource, SparseFeatures, matmul
+from depthlab.ops.masks import draw_threshold
 
 SHAPE = (11, 6)
 

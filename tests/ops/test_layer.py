@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph.adjacency import Adjacency, gcn_adjacency
-from src.ops import MaskSource, propagate, relu_dropout, residual_layers
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.ops import MaskSource, propagate, relu_dropout, residual_layers
 
 NODES, WIDTH, CHANNELS = 30, 6, 5
 

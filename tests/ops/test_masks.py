@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.ops import MaskSource
-from src.ops.masks import LEVELS, draw_threshold
+from depthlab.ops import MaskSource
+from depthlab.ops.masks import LEVELS, draw_threshold
 
 CPU = torch.device("cpu")
 SIZE = 1 << 20

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from src.ops.precision import autocast_device, full, full_precision
+from depthlab.ops.precision import autocast_device, full, full_precision
 
 
 @full_precision

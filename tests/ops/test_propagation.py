@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph.adjacency import Adjacency, gcn_adjacency
-from src.ops import edge_scores, product, propagate, propagation
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.ops import edge_scores, product, propagate, propagation
 
 N = 9
 DIRECTED = pytest.mark.parametrize("directed", [False, True])

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph.adjacency import Adjacency, gcn_adjacency
-from src.ops import reaction
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.ops import reaction
 
 N, CHANNELS = 9, 4
 DIRECTED = pytest.mark.parametrize("directed", [False, True])

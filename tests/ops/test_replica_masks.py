@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from src.ops import MaskSource
-from src.ops.replica_masks import ReplicaMasks
+from depthlab.ops import MaskSource
+from depthlab.ops.replica_masks import ReplicaMasks
 
 CPU = torch.device("cpu")
 

@@ -14,12 +14,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import CONF, ROOT
-from src.report.cells import Report, read_report
-from src.report.write import write_report
-from src.study.grid import expand
-from src.study.run import run_study
-from src.tracking.search import Recorded, Records
+from depthlab.folders import CONF, ROOT
+from depthlab.report.cells import Report, read_report
+from depthlab.report.write import write_report
+from depthlab.study.grid import expand
+from depthlab.study.run import run_study
+from depthlab.tracking.search import Recorded, Records
 
 STUDY, EXPERIMENT = "small", "depthlab"
 DIVERGED = "GCN + <b>&steps"  # a label that would be markup; its steps are so long that the loss is no number
@@ -76,9 +76,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     config = OmegaConf.load(CONF / "study.yaml")
     assert isinstance(config, DictConfig)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("src.study.run", "src.train.identity"):
+        for module in ("depthlab.study.run", "depthlab.training.identity"):
             patch.setattr(f"{module}.CHECKPOINTS", folder / "checkpoints")
-        patch.setattr("src.study.lines.RESULTS", folder / "results")
+        patch.setattr("depthlab.study.lines.RESULTS", folder / "results")
         patch.setattr("joblib.cpu_count", lambda: 1)  # so many threads would this process have
         config.jobs = 1
         assert run_study(STUDY, cells, config)
@@ -102,14 +102,14 @@ def written(recorded: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """The folder in which the results lie and the paths that writing the report returned. Do not write into it."""
     folder = tmp_path_factory.mktemp("written") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("src.study.lines.RESULTS", folder)
+        patch.setattr("depthlab.study.lines.RESULTS", folder)
         return folder, write_report(recorded.records, STUDY)
 
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where reports are written."""
-    monkeypatch.setattr("src.study.lines.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("depthlab.study.lines.RESULTS", tmp_path / "results")
     return tmp_path / "results"
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.errors import UserError
-from src.report.cells import CURVES, LAST, Report, _experiment, read_report
-from src.report.write import write_report
-from src.tracking.search import Recorded
+from depthlab.config.errors import UserError
+from depthlab.report.cells import CURVES, LAST, Report, _experiment, read_report
+from depthlab.report.write import write_report
+from depthlab.tracking.search import Recorded
 from tests.report.conftest import DEPTHS, DIVERGED, EPOCHS, EXPERIMENT, LINES, NODES, SEEDS, STUDY, Store
 
 ASKED = {  # columns that a reader of cells.csv counts on

@@ -13,10 +13,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from src.measures.diagnosis import VERDICTS
-from src.report.cells import CURVES, Film, Report
-from src.report.drawing import MARKERS
-from src.report.figures import (
+from depthlab.measures.diagnosis import VERDICTS
+from depthlab.report.cells import CURVES, Film, Report
+from depthlab.report.drawing import MARKERS
+from depthlab.report.figures import (
     FRAMES,
     accuracy_figure,
     depth_figure,
@@ -25,7 +25,7 @@ from src.report.figures import (
     layers_figure,
     recorded,
 )
-from src.study.lines import COLORS, line_colors
+from depthlab.study.lines import COLORS, line_colors
 from tests.report.conftest import DIVERGED, LINES, Frame, Store
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.measures.diagnosis import VERDICTS
-from src.report.cells import CURVES, Film, Report
-from src.report.page import BACKGROUNDS, page
+from depthlab.measures.diagnosis import VERDICTS
+from depthlab.report.cells import CURVES, Film, Report
+from depthlab.report.page import BACKGROUNDS, page
 from tests.report.conftest import DEPTHS, DIVERGED, LINES, NODES, Frame, Store
 
 HERE = Path(__file__).parent

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.report.cells import Report
-from src.report.repulsion import best_repulsion, repulsion_figure
+from depthlab.report.cells import Report
+from depthlab.report.repulsion import best_repulsion, repulsion_figure
 
 FLAT, RISING = {0.0: [0.8, 0.9, 0.7], 1.0: [0.79, 0.91, 0.69]}, {0.0: [0.5, 0.51, 0.49], 1.0: [0.8, 0.81, 0.79]}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.report.rewiring import has_rewirings, rewiring_rows
+from depthlab.report.rewiring import has_rewirings, rewiring_rows
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from src.config import CONF
-from src.report.cells import Report
-from src.report.table import (
+from depthlab.folders import CONF
+from depthlab.report.cells import Report
+from depthlab.report.table import (
     accuracy_rows,
     depth_rows,
     difference_rows,
@@ -21,7 +21,7 @@ from src.report.table import (
     state_rows,
     verdict_rows,
 )
-from src.text import for_markdown, printable
+from depthlab.text import for_markdown, printable
 from tests.report.conftest import LINES, Frame, Store
 
 PUBLISHED: dict[str, Any] = yaml.safe_load((CONF / "published.yaml").read_text())

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
 
-from src.report.cells import Report
-from src.report.task_range import (
+from depthlab.report.cells import Report
+from depthlab.report.task_range import (
     gain_rows,
     is_range_study,
     per_hop,

@@ -9,8 +9,8 @@ from matplotlib.collections import LineCollection
 from torch import Tensor
 from torch_geometric.utils import to_undirected
 
-from src.measures.curvature import balanced_forman
-from src.report.wiring import arcs, layout, wires, wiring_figure
+from depthlab.measures.curvature import balanced_forman
+from depthlab.report.wiring import arcs, layout, wires, wiring_figure
 from tests.conftest import Start
 
 PATH = [(0, 1), (1, 2), (2, 3), (3, 4)]
@@ -59,7 +59,7 @@ def test_nodes_stand_apart(edges: list[tuple[int, int]]) -> None:
 
 def test_the_command_writes_a_picture(launch: Start, workshop: Path) -> None:
     typed = ["dataset=clique_path_transfer", "dataset.size=8", "rewiring=sdrf", "rewiring.num_steps=2"]
-    process = launch("src.report.wiring", *typed)
+    process = launch("src.wiring", *typed)
     out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
     assert out == "results/wiring/clique_path_transfer-sdrf.png\n"
@@ -74,6 +74,6 @@ def test_the_command_writes_a_picture(launch: Start, workshop: Path) -> None:
     ],
 )
 def test_what_cannot_be_drawn_ends_in_a_sentence(launch: Start, typed: list[str], message: str) -> None:
-    process = launch("src.report.wiring", *typed)
+    process = launch("src.wiring", *typed)
     out, err = process.communicate(timeout=300)
     assert process.returncode != 0 and err.startswith(f"error: {message}") and not out

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from src.errors import UserError
-from src.report.cells import Report
-from src.report.table import markdown
-from src.report.write import write_report
+from depthlab.config.errors import UserError
+from depthlab.report.cells import Report
+from depthlab.report.table import markdown
+from depthlab.report.write import write_report
 from tests.report.conftest import DEPTHS, LINES, STUDY, Store
 
 FILES = ["cells.csv", "tables.md", "accuracy.png", "depth.png", "layers-csbm.png", "film.png", "report.html"]

@@ -11,10 +11,10 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from src.study.grid import Cell, expand
-from src.study.plan import Plan, make_plan
-from src.study.run import run_study
-from src.tracking.search import Recorded, Records
+from depthlab.study.grid import Cell, expand
+from depthlab.study.plan import Plan, make_plan
+from depthlab.study.run import run_study
+from depthlab.tracking.search import Recorded, Records
 from tests.conftest import Start
 
 LINES = {"GCN": "model=gcn", "GCNII": "model=gcnii"}
@@ -76,9 +76,9 @@ def study(
     here = tmp_path / "here"
     here.mkdir()
     shutil.copy(opened_together[0], here / "mlflow.db")
-    for module in ("src.study.run", "src.train.identity"):
+    for module in ("depthlab.study.run", "depthlab.training.identity"):
         monkeypatch.setattr(f"{module}.CHECKPOINTS", here / "checkpoints")
-    monkeypatch.setattr("src.study.lines.RESULTS", here / "results")
+    monkeypatch.setattr("depthlab.study.lines.RESULTS", here / "results")
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # threads that each cell gets
     yield Study(here)
     torch.set_num_threads(1)

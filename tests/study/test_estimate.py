@@ -5,15 +5,15 @@ from collections.abc import Callable
 import pytest
 from torch import Tensor
 
-from src.data.prepare import load
-from src.errors import UserError
-from src.graph.graph import Graph
-from src.models.gcn import GCN
-from src.study import estimate as estimate_module
-from src.study.estimate import OVERHEAD, STEPS, estimate
-from src.study.grid import Cell, expand
-from src.study.plan import make_plan
-from src.tracking.search import Recorded
+from depthlab.config.errors import UserError
+from depthlab.data.prepare import load
+from depthlab.graph.graph import Graph
+from depthlab.nn.gcn import GCN
+from depthlab.study import estimate as estimate_module
+from depthlab.study.estimate import OVERHEAD, STEPS, estimate
+from depthlab.study.grid import Cell, expand
+from depthlab.study.plan import make_plan
+from depthlab.tracking.search import Recorded
 from tests.study.conftest import Study
 
 Make = Callable[..., Recorded]
@@ -74,7 +74,7 @@ def test_a_long_epoch_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(GCN, "training_step", counted)
     (few,) = estimate(make_plan([cell], [], same_code=False)).values()
     assert len(steps) == STEPS + 1
-    monkeypatch.setattr("src.study.estimate.LONGEST", 1e-9)
+    monkeypatch.setattr("depthlab.study.estimate.LONGEST", 1e-9)
     (one,) = estimate(make_plan([cell], [], same_code=False)).values()
     assert len(steps) == STEPS + 2
     for seconds in (few, one):

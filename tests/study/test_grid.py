@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from src.cli import explain
-from src.config import CONF
-from src.errors import UserError
-from src.settings import compose_settings, config_hash
-from src.study.grid import Cell, expand
+from depthlab.cli import explain
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings, config_hash
+from depthlab.folders import CONF
+from depthlab.study.grid import Cell, expand
 
 TWO = {"GCN": "model=gcn", "GCN + DropEdge": "model=gcn p_drop=0.2"}
 Key = tuple[str, str, int, int, str]

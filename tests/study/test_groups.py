@@ -2,12 +2,12 @@
 
 import pytest
 
-from src.errors import UserError
-from src.replicas import check_replicas
-from src.study.grid import Cell
-from src.study.groups import group
-from src.study.work import Job
-from src.tracking.search import Records
+from depthlab.config.errors import UserError
+from depthlab.study.grid import Cell
+from depthlab.study.groups import group
+from depthlab.study.work import Job
+from depthlab.tracking.search import Records
+from depthlab.training.replica_settings import check_replicas
 from tests.study.conftest import Study
 
 
@@ -37,7 +37,7 @@ def test_what_cannot_be_trained_together_or_is_large_stays_alone(study: Study, m
     lines = {"GAT": "model=gat", "normed": "model=gcn norm=layer", "GCN": "model=gcn"}
     cells = study.cells("seed=0,1", "depth=2", lines=lines)
     assert sorted(len(found) for found in grouped(cells, "auto")) == [1, 1, 1, 1, 2]
-    monkeypatch.setattr("src.study.groups.STATE", 100)
+    monkeypatch.setattr("depthlab.study.groups.STATE", 100)
     assert [len(found) for found in grouped(cells, "auto")] == [1] * 6
     assert sorted(len(found) for found in grouped(cells, 2)) == [1, 1, 1, 1, 2]
 

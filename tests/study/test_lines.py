@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from src.data.prepare import load
-from src.errors import UserError
-from src.report.cells import read_report
-from src.study.lines import GRID, by_depth, lines_of
-from src.study.plan import make_plan
-from src.tracking.search import PARENT, Recorded
-from src.train.identity import STATES
+from depthlab.config.errors import UserError
+from depthlab.data.prepare import load
+from depthlab.report.cells import read_report
+from depthlab.study.lines import GRID, by_depth, lines_of
+from depthlab.study.plan import make_plan
+from depthlab.tracking.search import PARENT, Recorded
+from depthlab.training.identity import STATES
 from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}

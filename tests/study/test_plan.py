@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from src.data.prepare import load
-from src.errors import UserError
-from src.study.grid import Cell
-from src.study.plan import Plan, make_plan
-from src.tracking.search import Recorded
-from src.train.identity import code_hash
+from depthlab.config.errors import UserError
+from depthlab.data.prepare import load
+from depthlab.study.grid import Cell
+from depthlab.study.plan import Plan, make_plan
+from depthlab.tracking.search import Recorded
+from depthlab.training.identity import code_hash
 from tests.study.conftest import Study
 
 Make = Callable[..., Recorded]
@@ -66,7 +66,7 @@ def test_each_cell_finds_its_own_run(study: Study, data: str, recorded: Make) ->
 
 
 def test_other_code_counts_unless_it_must_not(cell: Cell, data: str, recorded: Make) -> None:
-    same = recorded(cell, data, code_hash=code_hash("src.models.gcn.GCN"))
+    same = recorded(cell, data, code_hash=code_hash("depthlab.nn.gcn.GCN"))
     other = recorded(cell, data, code_hash="of another day")
     for same_code in (False, True):
         plan = make_plan([cell], [same], same_code)
@@ -79,7 +79,7 @@ def test_other_code_counts_unless_it_must_not(cell: Cell, data: str, recorded: M
 
 
 def test_data_that_cannot_be_read(cell: Cell, study: Study) -> None:
-    cell.settings["dataset"] |= {"name": "npz", "_target_": "src.data.heterophilous.read_npz"}
+    cell.settings["dataset"] |= {"name": "npz", "_target_": "depthlab.data.heterophilous.read_npz"}
     cell.settings["dataset"]["path"] = str(study.folder / "gone.npz")
     with pytest.raises(UserError, match=r"gone\.npz"):
         make_plan([cell], [], same_code=False)
@@ -108,6 +108,6 @@ def test_a_split_on_which_the_metric_is_undefined_is_refused_before_any_run(
     make_plan(cells, [], same_code=False)
     val = dataset.val.clone()
     val[1] &= dataset.y == 0
-    monkeypatch.setattr("src.study.plan.load", lambda _: (replace(dataset, val=val), data_hash))
+    monkeypatch.setattr("depthlab.study.plan.load", lambda _: (replace(dataset, val=val), data_hash))
     with pytest.raises(UserError, match="ROC-AUC is undefined on the validation part of split=1"):
         make_plan(cells, [], same_code=False)

@@ -3,17 +3,17 @@
 import pytest
 from filelock import FileLock
 
-from src.errors import UserError
-from src.study import plan
-from src.study.grid import Cell
-from src.study.run import run_study
-from src.tracking.close import close
-from src.tracking.owner import OWNER, owner
-from src.tracking.run import TrackedRun
-from src.tracking.search import PARENT
-from src.train import identity
-from src.train.identity import LAST, LOCK, checkpoint_folder
-from src.train.result import evaluate
+from depthlab.config.errors import UserError
+from depthlab.study import plan
+from depthlab.study.grid import Cell
+from depthlab.study.run import run_study
+from depthlab.tracking.close import close
+from depthlab.tracking.owner import OWNER, owner
+from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.search import PARENT
+from depthlab.training import identity
+from depthlab.training.identity import LAST, LOCK, checkpoint_folder
+from depthlab.training.result import evaluate
 from tests.study.conftest import Study, options
 
 ONE = {"GCN": "model=gcn"}
@@ -124,11 +124,11 @@ def test_a_run_whose_process_cannot_be_seen_is_waited_for_until_a_person_closes_
         assert study.records.client.get_run(other).info.status == "RUNNING"
         close(study.records, other)
 
-    monkeypatch.setattr("src.study.others.time.sleep", closed_meanwhile)
+    monkeypatch.setattr("depthlab.study.others.time.sleep", closed_meanwhile)
     assert study.run(cells)
     errors = capsys.readouterr().err
     assert f"taken, {said} trains it" in errors
-    assert f"({said}); if that process is dead, close its run with python -m src.tracking.close {other} " in errors
+    assert f"({said}); if that process is dead, close its run with python -m src.close {other} " in errors
     assert len(study.finished()) == 2
     assert len(study.records.runs("tags.outcome = 'running'")) == 0
 
@@ -141,7 +141,7 @@ def test_a_result_that_another_command_records_meanwhile_is_used(study: Study, m
         study.records.tag(other, "outcome", "finished")
         study.records.client.set_terminated(other, "FINISHED")
 
-    monkeypatch.setattr("src.study.others.time.sleep", finished_meanwhile)
+    monkeypatch.setattr("depthlab.study.others.time.sleep", finished_meanwhile)
     assert study.run(cells)
     assert other in study.finished()
     assert len(study.finished()) == 2
@@ -152,7 +152,7 @@ def test_a_study_of_this_name_in_another_clone_is_left_alone(study: Study) -> No
     parent = TrackedRun(study.uri, "depthlab", "small: csbm GCN", {}, tags).run_id
     cells = study.cells("depth=2", "seed=0", lines=ONE)
     study.records.tag(parent, OWNER, "node7/4 12 1")
-    with pytest.raises(UserError, match=f"running already .process 12 on node7.: wait .* src.tracking.close {parent}"):
+    with pytest.raises(UserError, match=f"running already .process 12 on node7.: wait .* src.close {parent}"):
         study.run(cells)
     assert study.records.client.get_run(parent).info.status == "RUNNING"
     study.records.tag(parent, OWNER, a_dead_process())
@@ -191,7 +191,7 @@ def test_a_cell_that_another_study_of_this_clone_trains_is_waited_for(
         lock.release()
         study.records.close(other, "interrupted")
 
-    monkeypatch.setattr("src.study.others.time.sleep", ended_meanwhile)
+    monkeypatch.setattr("depthlab.study.others.time.sleep", ended_meanwhile)
     assert study.run([cell])
     assert len(study.finished()) == 1
 
@@ -211,7 +211,7 @@ def test_a_cell_of_another_store_that_this_clone_trains_is_tried_again_when_it_h
         if len(looks) == 3:
             lock.release()
 
-    monkeypatch.setattr("src.study.others.time.sleep", ended_at_the_third_look)
+    monkeypatch.setattr("depthlab.study.others.time.sleep", ended_at_the_third_look)
     assert study.run([cell])
     assert len(looks) == 3
     assert capsys.readouterr().err.count("is being trained already") == 1
@@ -228,7 +228,7 @@ def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch
             raise KeyboardInterrupt
         evaluate(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("src.train.run.evaluate", interrupted)
+    monkeypatch.setattr("depthlab.training.run.evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted, 1 of 3 cells are done: the same command goes on$"):
         study.run(cells)
     assert not (study.folder / "results").exists()  # what it holds so far is no result

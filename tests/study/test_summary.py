@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from src.data.prepare import load
-from src.study.lines import lines_of
-from src.study.plan import make_plan
-from src.study.summary import duration, listing, results
-from src.tracking.search import Recorded
+from depthlab.data.prepare import load
+from depthlab.study.lines import lines_of
+from depthlab.study.plan import make_plan
+from depthlab.study.summary import duration, listing, results
+from depthlab.tracking.search import Recorded
 from tests.study.conftest import Study
 
 Make = Callable[..., Recorded]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from src.errors import ReplicasError
-from src.parallel import Ended, Stop, execute, local
-from src.study.grid import Cell
-from src.study.work import Job, work
-from src.train.identity import LAST, STATES, checkpoint_folder
-from src.train.memory import check_memory
+from depthlab.config.errors import ReplicasError
+from depthlab.parallel import Ended, Stop, execute, local
+from depthlab.study.grid import Cell
+from depthlab.study.work import Job, work
+from depthlab.training.identity import LAST, STATES, checkpoint_folder
+from depthlab.training.memory import check_memory
 from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}
@@ -47,8 +47,8 @@ def test_a_diverged_cell_is_a_result(study: Study) -> None:
 def test_a_cell_that_fails_does_not_stop_the_others(study: Study) -> None:
     cells = study.cells("seed=0,1,2", "depth=2", lines=ONE)
     gone = str(study.folder / "gone.npz")
-    cells[0].settings["dataset"] = {"name": "npz", "_target_": "src.data.heterophilous.read_npz", "path": gone}
-    cells[1].settings["model"]["_target_"] = "src.models.gcn.Nothing"
+    cells[0].settings["dataset"] = {"name": "npz", "_target_": "depthlab.data.heterophilous.read_npz", "path": gone}
+    cells[1].settings["model"]["_target_"] = "depthlab.nn.gcn.Nothing"
     done = execute_here(cells)
     assert [one.outcome for one in done] == ["failed", "failed", "finished"]
     assert gone in done[0].sentence
@@ -64,7 +64,7 @@ def test_cells_that_do_not_fit_in_memory_at_once_are_trained_in_halves(
             raise ReplicasError("too many")
         check_memory(*of)
 
-    monkeypatch.setattr("src.train.replicas.check_memory", at_most_two)
+    monkeypatch.setattr("depthlab.training.replicas.check_memory", at_most_two)
     cells = study.cells("seed=range(5)", "depth=2", lines=ONE)
     outcome, sentence = work(tuple(Job(cell, {"study": "small"}) for cell in cells), 1)
     assert outcome == "finished" and sentence.count("test ") == 3

@@ -17,14 +17,14 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
-from src.data.prepare import load
-from src.sweep.prune import make_pruner
-from src.sweep.run import run_sweep
-from src.sweep.search import Search, make_search
-from src.sweep.space import read_space
-from src.sweep.storage import OWNER, distribution, open_storage, open_study
-from src.sweep.trial import Task
-from src.tracking.search import Recorded, Records
+from depthlab.data.prepare import load
+from depthlab.sweep.prune import make_pruner
+from depthlab.sweep.run import run_sweep
+from depthlab.sweep.search import Search, make_search
+from depthlab.sweep.space import read_space
+from depthlab.sweep.storage import OWNER, distribution, open_storage, open_study
+from depthlab.sweep.trial import Task
+from depthlab.tracking.search import Recorded, Records
 from tests.conftest import Start
 
 CSBM = ["dataset=csbm", "dataset.nodes=120", "hidden=16", "tracking.artifacts=[config]"]
@@ -139,10 +139,10 @@ def sweep(
     here = tmp_path / "here"
     here.mkdir()
     shutil.copy(opened_together[0], here / "mlflow.db")
-    for module in ("src.sweep.run", "src.study.run", "src.train.identity"):
+    for module in ("depthlab.sweep.run", "depthlab.study.run", "depthlab.training.identity"):
         monkeypatch.setattr(f"{module}.CHECKPOINTS", here / "checkpoints")
-    monkeypatch.setattr("src.study.lines.RESULTS", here / "results")
-    monkeypatch.setattr("src.sweep.confirm.CONF", here / "conf")
+    monkeypatch.setattr("depthlab.study.lines.RESULTS", here / "results")
+    monkeypatch.setattr("depthlab.sweep.confirm.CONF", here / "conf")
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # threads that each trial gets
     yield Sweep(here)
     torch.set_num_threads(1)

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from omegaconf import DictConfig
 
-from src.config import CONF
-from src.settings import compose_config, plain
-from src.statistics import summarize
-from src.sweep.confirm import compared, confirm, graph_settings, recipe, rounded
-from src.sweep.search import FRESH, Search, make_search
-from src.sweep.space import Knob, read_space
+from depthlab.config.settings import compose_config, plain
+from depthlab.folders import CONF
+from depthlab.statistics import summarize
+from depthlab.sweep.confirm import compared, confirm, graph_settings, recipe, rounded
+from depthlab.sweep.search import FRESH, Search, make_search
+from depthlab.sweep.space import Knob, read_space
 from tests.sweep.conftest import KNOBS, ONE, Sweep, add, options
 
 BEST = {"p_drop": 0.123456, "dropout": 0.1, "weight_decay": 0.0123456}
@@ -47,7 +47,12 @@ def composed(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Any:
     def compose(*typed: str) -> DictConfig:
         own = shutil.ignore_patterns("tuned")
         place = shutil.copytree(CONF, sweep.folder / "conf", dirs_exist_ok=True, ignore=own)
-        for module in ("src.settings", "src.validation", "src.compose", "src.options"):
+        for module in (
+            "depthlab.config.settings",
+            "depthlab.config.validation",
+            "depthlab.config.compose",
+            "depthlab.config.options",
+        ):
             monkeypatch.setattr(f"{module}.CONF", place)
         return compose_config(list(typed))[0]
 
@@ -139,7 +144,7 @@ def test_nothing_is_written_when_a_fresh_training_fails(
     sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = searched(sweep)
-    monkeypatch.setattr("src.sweep.confirm.run_study", lambda *_: False)
+    monkeypatch.setattr("depthlab.sweep.confirm.run_study", lambda *_: False)
     assert confirmed(sweep, search) is False
     out = capsys.readouterr().out
     assert out == "some of the fresh trainings failed: the same command tries them again; no recipe is written\n"

@@ -6,8 +6,8 @@ import pytest
 from matplotlib import pyplot, rcParams
 from optuna.trial import TrialState
 
-from src.sweep.figures import figures, importances
-from src.sweep.search import Search
+from depthlab.sweep.figures import figures, importances
+from depthlab.sweep.search import Search
 from tests.sweep.conftest import Sweep, add
 
 

@@ -3,7 +3,7 @@
 import optuna
 import pytest
 
-from src.sweep.prune import STARTUP_TRIALS, Judge, make_pruner
+from depthlab.sweep.prune import STARTUP_TRIALS, Judge, make_pruner
 from tests.sweep.conftest import Sweep, add
 
 

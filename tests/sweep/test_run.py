@@ -8,14 +8,14 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from src.errors import UserError
-from src.sweep import run as module
-from src.sweep import trial as trials
-from src.sweep.prune import Judge
-from src.sweep.search import Search
-from src.sweep.storage import ask, owning
-from src.tracking.search import PARENT
-from src.train.build import build_model
+from depthlab.config.errors import UserError
+from depthlab.sweep import run as module
+from depthlab.sweep import trial as trials
+from depthlab.sweep.prune import Judge
+from depthlab.sweep.search import Search
+from depthlab.sweep.storage import ask, owning
+from depthlab.tracking.search import PARENT
+from depthlab.training.build import build_model
 from tests.sweep.conftest import Sweep, add
 
 Capture = pytest.CaptureFixture[str]
@@ -181,8 +181,8 @@ def test_an_interrupted_sweep_is_the_uninterrupted_one(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, sampler: str, pruner: str, where: str
 ) -> None:
     """Trials, values, reports and ends are equal, wherever in a training or between two it is interrupted."""
-    monkeypatch.setattr("src.sweep.prune.REPORT_EVERY", 2)
-    monkeypatch.setattr("src.sweep.prune.WARMUP_EPOCHS", 4)
+    monkeypatch.setattr("depthlab.sweep.prune.REPORT_EVERY", 2)
+    monkeypatch.setattr("depthlab.sweep.prune.WARMUP_EPOCHS", 4)
     search = sweep.search("epochs=6", seeds=2, knobs=GRID if sampler == "grid" else None)
 
     def searched(storage: str) -> Kept:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from src.errors import UserError
+from depthlab.config.errors import UserError
 from tests.sweep.conftest import Sweep, search_of
 
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from src.errors import UserError
-from src.sweep.space import Knob, grid, read_knob, read_space
+from depthlab.config.errors import UserError
+from depthlab.sweep.space import Knob, grid, read_knob, read_space
 
 READ = {
     "interval(0, 0.3)": (Knob(low=0.0, high=0.3), "0 to 0.3"),

@@ -16,10 +16,10 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from src.config import ROOT
-from src.errors import UserError
-from src.sweep import storage
-from src.sweep.storage import Owner, ask, give_back, open_storage, open_study, owning, recover
+from depthlab.config.errors import UserError
+from depthlab.folders import ROOT
+from depthlab.sweep import storage
+from depthlab.sweep.storage import Owner, ask, give_back, open_storage, open_study, owning, recover
 from tests.sweep.conftest import Sweep, search_of
 
 SEARCH = search_of()
@@ -44,8 +44,8 @@ ANOTHER = """
 import os, sys
 from pathlib import Path
 import optuna
-from src.sweep.space import read_space
-from src.sweep.storage import ask, open_storage, owning
+from depthlab.sweep.space import read_space
+from depthlab.sweep.storage import ask, open_storage, owning
 
 journal, locks, trials, end = sys.argv[1:]
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -211,7 +211,7 @@ def test_a_trial_that_was_asked_for_but_not_yet_owned_is_given_back(
         study.enqueue_trial(SEARCH.start)
         study.ask()  # killed here: it has neither an owner nor values
         assert recover(study, owner) == []  # another machine may be about to say that it is its own
-        monkeypatch.setattr("src.sweep.storage.UNOWNED_SECONDS", 0.0)
+        monkeypatch.setattr("depthlab.sweep.storage.UNOWNED_SECONDS", 0.0)
         assert len(recover(study, owner)) == 1
         again = ask(study, SEARCH.knobs, 3, draw, owner)
         assert again is not None

@@ -8,11 +8,11 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
-from src.parallel import Ended
-from src.sweep.figures import importances
-from src.sweep.search import Search
-from src.sweep.storage import give_back
-from src.sweep.summary import Board, difference, ranked, summary, written
+from depthlab.parallel import Ended
+from depthlab.sweep.figures import importances
+from depthlab.sweep.search import Search
+from depthlab.sweep.storage import give_back
+from depthlab.sweep.summary import Board, difference, ranked, summary, written
 from tests.sweep.conftest import Sweep, add
 
 START = {"p_drop": 0.0, "dropout": 0.5}

@@ -9,13 +9,13 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from src.sweep import trial as module
-from src.sweep.prune import STARTUP_TRIALS, Judge
-from src.sweep.search import Search
-from src.sweep.storage import distribution, give_back
-from src.sweep.trial import tell_failed, work
-from src.tracking.search import PARENT
-from src.train.run import run
+from depthlab.sweep import trial as module
+from depthlab.sweep.prune import STARTUP_TRIALS, Judge
+from depthlab.sweep.search import Search
+from depthlab.sweep.storage import distribution, give_back
+from depthlab.sweep.trial import tell_failed, work
+from depthlab.tracking.search import PARENT
+from depthlab.training.run import run
 from tests.sweep.conftest import Sweep, add
 
 Begin = Callable[..., tuple[optuna.Study, Any]]
@@ -103,7 +103,7 @@ def test_a_trial_that_diverges(sweep: Sweep, begin: Begin, objective: Any, state
 
 def test_an_objective_that_is_not_a_number(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     study, task = begin(sweep.search("epochs=3", objective=["val_acc", "dirichlet_energy"]))
-    monkeypatch.setattr("src.sweep.trial.layer_measures", lambda *_: {"dirichlet_energy": [math.nan]})
+    monkeypatch.setattr("depthlab.sweep.trial.layer_measures", lambda *_: {"dirichlet_energy": [math.nan]})
     outcome, sentence = work(task, 1)
     assert (outcome, sentence.partition(", ")[2]) == ("undefined", "dirichlet_energy is not a number")
     assert last(study).state == TrialState.FAIL and last(study).user_attrs["reason"] == sentence
@@ -267,7 +267,7 @@ def test_a_trial_that_another_machine_took_over_is_left_to_it(
 def test_a_rewiring_that_cannot_be_is_a_pruned_trial(
     sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.data.raw.PREPARED", sweep.folder / "prepared")
+    monkeypatch.setattr("depthlab.data.raw.PREPARED", sweep.folder / "prepared")
     search = sweep.search("rewiring=random", "rewiring.num_edges=99999,100000", "rewiring.seed=5")
     study, task = begin(search)
     outcome, sentence = work(task, 1)

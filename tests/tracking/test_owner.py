@@ -7,12 +7,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from src.errors import UserError
-from src.tracking.close import close
-from src.tracking.owner import OWNER, how_to_close, in_words, is_alive, is_dead, owner
-from src.tracking.run import TrackedRun
-from src.tracking.search import Records
-from src.tracking.store import open_store
+from depthlab.config.errors import UserError
+from depthlab.tracking.close import close
+from depthlab.tracking.owner import OWNER, how_to_close, in_words, is_alive, is_dead, owner
+from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.search import Records
+from depthlab.tracking.store import open_store
 
 
 def test_this_process_is_alive() -> None:
@@ -67,4 +67,4 @@ def test_a_run_is_closed_unless_its_process_is_at_work(records: Records) -> None
     for gone in (run_id, "0" * 32, "nonsense"):
         with pytest.raises(UserError, match="there is no run"):
             close(records, gone)
-    assert how_to_close("sqlite:///m.db", "1") == "python -m src.tracking.close 1 --uri sqlite:///m.db"
+    assert how_to_close("sqlite:///m.db", "1") == "python -m src.close 1 --uri sqlite:///m.db"

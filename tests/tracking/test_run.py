@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from src.errors import UserError
-from src.tracking import outbox
-from src.tracking import run as module
-from src.tracking.run import TrackedRun
-from src.tracking.store import open_store
+from depthlab.config.errors import UserError
+from depthlab.tracking import outbox
+from depthlab.tracking import run as module
+from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.store import open_store
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from src.errors import UserError
-from src.tracking import search
-from src.tracking.run import TrackedRun
-from src.tracking.search import Records
+from depthlab.config.errors import UserError
+from depthlab.tracking import search
+from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.search import Records
 
 Start = Callable[..., TrackedRun]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import UserError
-from src.tracking import store
-from src.tracking.run import TrackedRun
-from src.tracking.search import Records
-from src.tracking.store import check_store, open_store, store_uri
+from depthlab.config.errors import UserError
+from depthlab.tracking import store
+from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.search import Records
+from depthlab.tracking.store import check_store, open_store, store_uri
 from tests.tracking_server import Server, tracking_server
 
 USER, PASSWORD = "me", "p@ss/w?rd"

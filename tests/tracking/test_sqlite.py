@@ -10,12 +10,12 @@ import pytest
 from mlflow.store.db import utils
 from sqlalchemy import create_engine
 
-from src.address import sqlite_address
-from src.errors import UserError
-from src.tracking.run import TrackedRun
-from src.tracking.search import Records
-from src.tracking.sqlite import is_absent
-from src.tracking.store import open_store
+from depthlab.address import sqlite_address
+from depthlab.config.errors import UserError
+from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.search import Records
+from depthlab.tracking.sqlite import is_absent
+from depthlab.tracking.store import open_store
 
 Opened = tuple[Path, list[int | None]]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from src.config import ROOT
-from src.errors import UserError
-from src.settings import compose_settings
-from src.tracking.store import check_store, open_store, store_uri
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings
+from depthlab.folders import ROOT
+from depthlab.tracking.store import check_store, open_store, store_uri
 
 Opened = tuple[Path, list[int | None]]
 
@@ -134,7 +134,7 @@ def test_address_and_experiment_of_the_environment(monkeypatch: pytest.MonkeyPat
 
 def test_mlflow_below_a_folder_with_a_percent_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = ModuleSpec("mlflow", None, origin="/home/me/a%20b/site-packages/mlflow/__init__.py")
-    monkeypatch.setattr("src.tracking.store.find_spec", lambda name: package)
+    monkeypatch.setattr("depthlab.tracking.store.find_spec", lambda name: package)
     for use in (check_store, lambda uri: open_store(uri, "mine")):
         with pytest.raises(UserError, match=r"^MLflow cannot use a database while it is installed in /home/me/a%20b/"):
             use(f"sqlite:///{tmp_path}/mlflow.db")

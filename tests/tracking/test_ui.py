@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from mlflow.cli import cli
 
-from src.config import ROOT
-from src.errors import UserError
-from src.tracking import ui
-from src.tracking.store import open_store, store_uri
-from src.tracking.ui import chart_link, free_port, how_to_compare, how_to_see, server_command, server_environment
+from depthlab.config.errors import UserError
+from depthlab.folders import ROOT
+from depthlab.tracking import ui
+from depthlab.tracking.store import open_store, store_uri
+from depthlab.tracking.ui import chart_link, free_port, how_to_compare, how_to_see, server_command, server_environment
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_free_port(taken: int) -> None:
 
 def test_main_on_a_taken_port(taken: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "src.tracking.ui", "--port", str(taken)],
+        [sys.executable, "-m", "src.ui", "--port", str(taken)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.errors import UserError
-from src.graph.rewiring import borf as module
-from src.graph.rewiring.borf import borf, seconds
-from src.graph.rewiring.ollivier_ricci import transport
+from depthlab.config.errors import UserError
+from depthlab.graph.rewiring import borf as module
+from depthlab.graph.rewiring.borf import borf, seconds
+from depthlab.graph.rewiring.ollivier_ricci import transport
 from tests.graph.rewiring.conftest import (
     assert_form,
     barbell,

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.graph.rewiring.curved_graph import CurvedGraph
-from src.measures.curvature import balanced_forman
+from depthlab.graph.rewiring.curved_graph import CurvedGraph
+from depthlab.measures.curvature import balanced_forman
 from tests.graph.rewiring.conftest import assert_form, clique, cycle, pairs, path, random_graph, seeded, undirected
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from src.graph.rewiring.edges import both_directions, edge_keys, free_pairs
+from depthlab.graph.rewiring.edges import both_directions, edge_keys, free_pairs
 from tests.graph.rewiring.conftest import assert_form, clique, pairs, path, random_graph, undirected
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.errors import UserError
-from src.graph.rewiring.fosr import best_pair, fosr
+from depthlab.config.errors import UserError
+from depthlab.graph.rewiring.fosr import best_pair, fosr
 from tests.graph.rewiring.conftest import (
     assert_form,
     barbell,

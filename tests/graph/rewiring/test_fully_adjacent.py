@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from src.errors import UserError
-from src.graph.rewiring import fully_adjacent as module
-from src.graph.rewiring.fully_adjacent import fully_adjacent
+from depthlab.config.errors import UserError
+from depthlab.graph.rewiring import fully_adjacent as module
+from depthlab.graph.rewiring.fully_adjacent import fully_adjacent
 from tests.graph.rewiring.conftest import assert_form, clique, path, seeded, undirected
 
 

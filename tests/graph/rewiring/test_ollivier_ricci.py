@@ -4,8 +4,8 @@ from scipy.optimize import linprog
 from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
 
-from src.graph.rewiring import ollivier_ricci as module
-from src.graph.rewiring.ollivier_ricci import transport
+from depthlab.graph.rewiring import ollivier_ricci as module
+from depthlab.graph.rewiring.ollivier_ricci import transport
 from tests.graph.rewiring.conftest import barbell, clique, cycle, dense, pairs, path, random_graph, undirected
 
 

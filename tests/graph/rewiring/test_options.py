@@ -9,8 +9,8 @@ import yaml
 from hydra.utils import get_method
 from torch import Tensor
 
-from src.config import CONF
-from src.limits import within
+from depthlab.config.limits import within
+from depthlab.folders import CONF
 from tests.graph.rewiring.conftest import assert_form, random_graph, seeded
 
 OPTIONS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml") if path.stem != "none")

@@ -4,9 +4,9 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from src.errors import UserError
-from src.graph.rewiring import ppr as module
-from src.graph.rewiring.ppr import exact_rows, ppr, pushed_rows
+from depthlab.config.errors import UserError
+from depthlab.graph.rewiring import ppr as module
+from depthlab.graph.rewiring.ppr import exact_rows, ppr, pushed_rows
 from tests.graph.rewiring.conftest import (
     assert_form,
     clique,

@@ -3,8 +3,8 @@ from collections import Counter
 import pytest
 import torch
 
-from src.errors import UserError
-from src.graph.rewiring.random_edges import random_edges
+from depthlab.config.errors import UserError
+from depthlab.graph.rewiring.random_edges import random_edges
 from tests.graph.rewiring.conftest import assert_form, clique, pairs, path, random_graph, seeded, undirected
 
 

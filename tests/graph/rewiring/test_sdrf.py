@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.errors import UserError
-from src.graph.rewiring.sdrf import candidates, sdrf
-from src.measures.curvature import balanced_forman
+from depthlab.config.errors import UserError
+from depthlab.graph.rewiring.sdrf import candidates, sdrf
+from depthlab.measures.curvature import balanced_forman
 from tests.graph.rewiring.conftest import (
     assert_form,
     barbell,

@@ -1,7 +1,7 @@
 import pytest
 from torch import Tensor
 
-from src.graph.rewiring.virtual_node import virtual_node
+from depthlab.graph.rewiring.virtual_node import virtual_node
 from tests.graph.rewiring.conftest import assert_form, pairs, path, random_graph, seeded, undirected
 
 

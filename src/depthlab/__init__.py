@@ -1,0 +1,1 @@
+"""See, measure and beat what happens to a graph neural network as it grows deeper."""

@@ -1,0 +1,206 @@
+"""Addresses of servers and databases: printed and recorded masked, usable only through `secret`.
+
+Imports nothing heavy. The usable form of an address with a password lives in an environment variable of this process
+alone, which the processes that it starts inherit: nothing that is written or sent holds it.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from depthlab.config.errors import UserError
+
+MASK = "***"
+TRACKING, STORAGE = "MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"  # the variables of the two programs themselves
+VARIABLES = {"tracking.uri": TRACKING, "storage": STORAGE}
+HARMLESS = (  # options in the query of an address that may be shown; of all others the value is masked
+    "application_name", "charset", "connect_timeout", "driver", "mode", "sslmode", "target_session_attrs", "timeout",
+    "uri",
+)  # fmt: skip
+SHORT = 4  # a secret of fewer characters is hidden only where it stands as a word
+
+
+@dataclass(frozen=True)
+class Address:
+    """The address of a server or database.
+
+    `str` and `repr` mask its secrets, so that it can be printed and recorded.
+
+    Args:
+        secret: the usable address, with its password if it has one.
+        setting: the setting that holds it, for errors.
+
+    Raises:
+        UserError: the part before the last `@` has characters that must be percent-encoded.
+    """
+
+    secret: str = field(repr=False)
+    setting: str = "tracking.uri"
+
+    def __post_init__(self) -> None:
+        before, at, _ = _body(self.secret).rpartition("@")
+        if at and not _is_file(self.secret) and re.search(r"[@/?#\[\]\s]", before):
+            raise UserError(
+                f"{self.setting}={self}: in the user, password, path and options of an address write"
+                " %40 for @, %2F for /, %3F for ?, %23 for #, %25 for %"
+            )
+
+    @classmethod
+    def of(cls, recorded: str, setting: str = "tracking.uri") -> "Address":
+        """The usable address of a text that may be masked.
+
+        Raises:
+            UserError: the text is masked, and the environment does not hold the full address.
+        """
+        if MASK not in recorded:
+            return cls(recorded, setting)
+        variable = VARIABLES[setting]
+        known = os.environ.get(variable, "")
+        if MASK in known or masked(known) != recorded:
+            raise UserError(
+                f"{setting}={recorded} hides a password, which is never recorded: type the full"
+                f" address, or set {variable} to it"
+            )
+        return cls(known, setting)
+
+    def __str__(self) -> str:
+        return masked(self.secret)
+
+    def __repr__(self) -> str:
+        return f"Address({str(self)!r})"
+
+    @property
+    def scheme(self) -> str:
+        """`http`, `sqlite`, `postgresql+psycopg`, ...; empty if there is none."""
+        return self.secret.partition("://")[0].lower() if "://" in self.secret else ""
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is the address of an HTTP server."""
+        return self.scheme in ("http", "https")
+
+    @property
+    def file(self) -> Path | None:
+        """Absolute path of an SQLite file; None for everything else.
+
+        Raises:
+            UserError: the address of an SQLite database names no file.
+        """
+        if not _is_sqlite(self.secret):
+            return None
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        sentence = f"{self.setting} must name a database file, sqlite:///PATH/mlflow.db, got {self}"
+        try:
+            url = make_url(self.secret)
+        except (ArgumentError, ValueError):
+            raise UserError(sentence) from None
+        name, is_uri = url.database or "", url.query.get("uri") == "true"
+        if is_uri and name.startswith("file:"):
+            name = unquote(urlsplit(name).path)
+        if not name or name == ":memory:" or url.host or url.username or "memory" in url.query.values():
+            raise UserError(sentence)
+        options = self.secret.partition("?")[2]
+        if not is_uri and options and {option.partition("=")[0] for option in options.split("&")} - {"timeout", "uri"}:
+            raise UserError(f"{sentence}: in a path write %3F for ? and %25 for %")
+        path = Path(name).absolute()
+        if path.is_dir():
+            raise UserError(sentence)
+        return path
+
+    @property
+    def link(self) -> str:
+        """The address of a server for a browser, without credentials and options."""
+        parts = urlsplit(self.secret)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+
+    def hide(self, text: str) -> str:
+        """A text, such as a library's error, with all secrets of this address masked."""
+        for secret in sorted(_secrets(self.secret), key=len, reverse=True):
+            shown = str(self) if secret == self.secret else MASK
+            pattern = re.escape(secret) if len(secret) >= SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
+            text = re.sub(pattern, lambda _, shown=shown: shown, text)  # type: ignore[misc]
+        return text
+
+
+def sqlite_address(path: Path) -> str:
+    """The address of an SQLite file, whatever characters its path holds."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(path.absolute())).render_as_string(hide_password=False)
+
+
+def recordable(text: str, setting: str = "tracking.uri") -> str:
+    """The masked form of an address, which settings hold; the usable one goes into the environment.
+
+    Raises:
+        UserError: as `Address`.
+    """
+    address = Address.of(text, setting)
+    if str(address) != address.secret:
+        os.environ[VARIABLES[setting]] = address.secret
+    return str(address)
+
+
+def masked(text: str) -> str:
+    """An address without its password, credentials for HTTP, and values of options that may be secrets.
+
+    Everything up to the last `@` counts as credentials: passwords that were not encoded hold `@` and `/` too.
+    """
+    start = text[: len(text) - len(_body(text))]
+    body = _body(text)
+    if not _is_file(text):
+        before, at, rest = body.rpartition("@")
+        user, colon, _ = before.partition(":")
+        plain = start and not start.lower().startswith("http") and re.fullmatch(r"[\w.+%-]*", user)
+        body = f"{user if plain else MASK}{f':{MASK}' if colon and plain else ''}@{rest}" if at else rest
+    path, mark, options = body.partition("?")
+    if mark:
+        options, mark_of_fragment, _ = options.partition("#")
+        shown = "&".join(map(_option, re.split("[&;]", options)))
+        return f"{start}{path}?{shown}" + (f"#{MASK}" if mark_of_fragment else "")
+    if start.lower().startswith("http") and "#" in path:
+        path = f"{path.partition('#')[0]}#{MASK}"
+    return start + path
+
+
+def _option(text: str) -> str:
+    key, equals, _ = text.partition("=")
+    return text if key.lower() in HARMLESS and MASK not in text else f"{key}={MASK}" if equals else MASK
+
+
+def _body(text: str) -> str:
+    """What stands behind `scheme://`; all of an address without one, where `user:` would be taken for a scheme."""
+    return re.sub(r"^[A-Za-z][\w+.-]*:///*", "", text, count=1)
+
+
+def _is_sqlite(text: str) -> bool:
+    return re.match(r"sqlite(\+\w+)?:", text, re.IGNORECASE) is not None
+
+
+def _is_file(text: str) -> bool:
+    """Whether what follows is the path of a file, in which `@` is a character like others."""
+    return re.match(r"sqlite(\+\w+)?:///", text, re.IGNORECASE) is not None
+
+
+def _secrets(text: str) -> set[str]:
+    """Every piece of an address that must not be shown, in the forms in which libraries repeat it."""
+    if masked(text) == text:
+        return set()
+    found = [text]
+    body = _body(text)
+    if not _is_file(text) and "@" in body:
+        before = body.rpartition("@")[0]
+        user, _, password = before.partition(":")
+        found.append(password)
+        if _body(masked(text)).startswith(MASK):  # the user may be a token
+            found += [before, user]
+    options = body.partition("?")[2].partition("#")[0]
+    for option in re.split("[&;]", options):
+        if _option(option) != option:
+            found.append(option.partition("=")[2] or option)
+    forms = {form for one in found for form in (one, unquote(one), quote(unquote(one), safe=" +"))}
+    return {form for form in forms if form and form != MASK}

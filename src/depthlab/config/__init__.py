@@ -1,0 +1,1 @@
+"""Settings: types, limits, files, overrides and the sentences of errors."""

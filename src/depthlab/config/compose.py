@@ -1,0 +1,81 @@
+"""Hydra composes the files of conf/, read by the program's one reader. Imports nothing heavy."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as compose_by_hydra
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
+
+from depthlab.config.overrides import check_options
+from depthlab.config.schema import LIKE, Config, StudyConfig, SweepConfig
+from depthlab.config.yaml_files import read_mapping
+from depthlab.folders import CONF
+
+
+class FileConfigSource(file_config_source.FileConfigSource):
+    """A folder of configs, each of them a yaml file that holds a mapping.
+
+    It has the same name as Hydra's class: in a launcher's job Hydra registers its class again, and skips known names.
+    """
+
+    def is_config(self, config_path: str) -> bool:
+        return ".." not in Path(config_path).parts and bool(super().is_config(config_path))
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        path = Path(self.path, self._normalize_file_name(config_path)).resolve()
+        content = OmegaConf.create(read_mapping(path))
+        header = self._get_header_dict(path.read_text(encoding="utf-8")[:512])
+        return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", content, header)
+
+
+def register() -> None:
+    """Register with Hydra what conf/ refers to: our reader, schemas, the group `like` and resolvers."""
+    store = ConfigStore.instance().store
+    for name, schema in {"schema": Config, "study_schema": StudyConfig, "sweep_schema": SweepConfig}.items():
+        store(name=name, node=schema)
+    store(group="like", name="none", node={}, package="_global_")
+    for path in (CONF / "dataset").glob("*.yaml"):
+        taken = {key: f"${{dataset_setting:{path.stem},{key}}}" for key in LIKE}
+        store(group="like", name=path.stem, node={"dataset": taken}, package="_global_")
+    for function in (dataset_setting, monitor_of, recipe_dataset):
+        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
+    Plugins.instance()  # registers Hydra's own reader first
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
+
+
+def dataset_setting(name: str, key: str) -> Any:
+    """A setting in conf/dataset/NAME.yaml, or None."""
+    return read_mapping(CONF / "dataset" / f"{name}.yaml").get(key)
+
+
+def monitor_of(metric: str | None) -> str:
+    """The metric that selects the tested state, by the metric of the dataset."""
+    return "val_roc_auc" if metric == "roc_auc" else "val_loss"
+
+
+def recipe_dataset(like: str, dataset: str) -> str:
+    """The dataset whose recipe is taken."""
+    return dataset if like == "none" else like
+
+
+def compose(name: str, overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
+    """Config `name` of conf/ with overrides, not validated, and the option that each config group has.
+
+    Raises:
+        UserError: a file cannot be read.
+        hydra.errors.HydraException: an override cannot be read or applied.
+    """
+    register()
+    check_options(overrides)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose_by_hydra(name, overrides=overrides, return_hydra_config=True)
+    choices = {key: str(value) for key, value in config.hydra.runtime.choices.items()}
+    OmegaConf.set_struct(config, False)
+    config.pop("hydra")
+    return config, choices

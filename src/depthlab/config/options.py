@@ -1,0 +1,151 @@
+"""Checks of an option's yaml file (conf/model/gcn.yaml) and of the values of its settings.
+
+Imports nothing heavy.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from depthlab.config.errors import UserError
+from depthlab.config.limits import Limit, check_text, is_limit, shown, within
+from depthlab.config.yaml_files import kind, read_mapping
+from depthlab.folders import CONF
+
+FIXED = ("_target_", "name", "files", "path_files", "splits", "mapped")  # another value is another yaml
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _matches(pattern: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value))
+
+
+# settings that the program itself reads: what they must be, in words and as a test
+FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "_target_": ("MODULE.NAME of a class or function", _matches(r"[^\W\d]\w*(\.[^\W\d]\w*)+")),
+    "name": ("a word of letters, digits and . _ + -", _matches(r"\w[\w.+-]*")),
+    "files": ("a list of paths below data/", _are_words),
+    "path_files": ("a list of file names", _are_words),
+    "splits": (
+        "a whole number, or a list of names",
+        lambda value: (type(value) is int and value >= 0) or (_are_words(value) and value != []),
+    ),
+    "metric": ("a word", _matches(r"\w+")),
+    "normalize_features": ("true or false", lambda value: type(value) is bool),
+    "mapped": ("true or false", lambda value: type(value) is bool),
+    "path": ("a path or null", lambda value: value is None or isinstance(value, str)),
+    "batch_size": ("a whole number above 0", lambda value: type(value) is int and value > 0),
+    "layers": ("all or last", lambda value: value in ("all", "last")),
+    "limits": (
+        'a mapping of settings to intervals such as "[0, 1)" or to lists',
+        lambda value: isinstance(value, dict),
+    ),
+}
+NEEDED = {
+    "model": ["_target_"],
+    "dataset": ["name", "_target_", "splits", "split", "metric"],
+    "rewiring": ["_target_"],
+    "loader": ["name"],
+}
+
+
+def read_option(group: str, name: str) -> dict[str, Any]:
+    """The content of conf/GROUP/NAME.yaml.
+
+    Raises:
+        UserError: it cannot be read, or its content is not valid.
+    """
+    content = read_mapping(CONF / group / f"{name}.yaml")
+    if problem := _problem(group, content):
+        raise UserError(f"conf/{group}/{name}.yaml {problem}: correct it, or choose another {group}")
+    return content
+
+
+def is_option(group: str, content: dict[str, Any]) -> bool:
+    """Whether this is valid content for the yaml of an option of this group."""
+    return _problem(group, content) is None
+
+
+def _problem(group: str, content: dict[str, Any]) -> str | None:
+    needed = [*NEEDED[group], *(["layers", "seed"] if group == "rewiring" and content.get("_target_") else [])]
+    for key in needed:
+        if key not in content:
+            return f"must hold settings as key: value, among them {key}"
+    for key, (form, fits) in FORMS.items():
+        unset = group == "rewiring" and key == "_target_" and content.get(key) is None
+        if key in content and not unset and not fits(content[key]):
+            return f"is wrong: {key} must be {form}, got {kind(content[key])}"
+    known = _names(content)
+    for key, limit in content.get("limits", {}).items():
+        if key not in known:
+            return f"is wrong: it limits {key}, which it does not set"
+        if not is_limit(limit):
+            return f'is wrong: limits.{key} must be an interval such as "[0, 1)" or a list, got {kind(limit)}'
+    return None
+
+
+def _names(content: dict[str, Any]) -> set[str]:
+    """Names of all settings, also of those inside of others."""
+    inner = [_names(value) for key, value in content.items() if isinstance(value, dict) and key != "limits"]
+    return set(content).union(*inner)
+
+
+def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[str, Limit] | None = None) -> None:
+    """Check the settings of a group against its yaml: the same type, within its limits.
+
+    Args:
+        prefix: the group.
+        values: as composed.
+        option: the content of the yaml.
+        limits: of all settings; those that the yaml holds if left out.
+
+    Raises:
+        UserError: the first that is not allowed.
+    """
+    limits = limits if limits is not None else option.get("limits", {})
+    if not isinstance(values, dict):
+        raise UserError(f"{prefix} must be the name of an option, got {kind(values)}")
+    for key in option.keys() - values.keys() - {"limits"}:
+        raise UserError(f"{prefix}.{key} cannot be removed: set it")
+    for key, value in values.items():
+        if key == "limits" and value == option.get(key):
+            continue
+        if key not in option or key == "limits":
+            raise UserError(f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, option))}")
+        if key in FIXED and value != option[key]:
+            raise UserError(f"{prefix}.{key} cannot be changed: write a new yaml file in conf/{prefix}")
+        if isinstance(option[key], dict):
+            if not isinstance(value, dict):
+                raise UserError(f"{prefix}.{key} is a group of settings: set one of them")
+            check_values(f"{prefix}.{key}", value, option[key], limits)
+            continue
+        check_text(f"{prefix}.{key}", value)
+        if allowed := _refusal(key, value, option[key], limits.get(key)):
+            raise UserError(f"{prefix}.{key} must be {allowed}, got {shown(value)}")
+
+
+def _refusal(key: str, value: Any, default: Any, limit: Limit) -> str | None:
+    """What a setting must be, if this value is not allowed."""
+    if isinstance(limit, list) and not within(value, limit):
+        return f"one of {', '.join(map(str, limit))}"
+    if isinstance(limit, str) and not within(value, limit):
+        return f"{'a whole number' if type(default) is int else 'a number'} in {limit}"
+    if type(default) is bool and type(value) is not bool:
+        return "true or false"
+    if type(default) is int and type(value) is not int:
+        return "a whole number"
+    if type(default) is float and (type(value) not in (int, float) or (limit is None and not math.isfinite(value))):
+        return "a number"
+    if isinstance(default, list) and not isinstance(value, list):
+        return "a list"
+    if (type(default) is str or key == "path") and value is not None and not isinstance(value, str):
+        return "a word"
+    return None
+
+
+def _own_keys(prefix: str, option: dict[str, Any]) -> list[str]:
+    return [f"{prefix}.{key}" for key in option if key not in ("limits", "_target_")] or ["none"]

@@ -1,0 +1,150 @@
+"""Overrides on the command line: counting their values and quoting them. Imports nothing heavy."""
+
+import math
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString, RangeSweep
+from hydra.errors import HydraException
+
+from depthlab.config.errors import UserError
+from depthlab.config.limits import shown
+from depthlab.config.schema import GROUPS, LISTS, WORDS
+from depthlab.folders import CONF
+
+
+def count_values(override: Override) -> float:
+    """How many values a sweep has, without listing them; infinite for a range that does not end."""
+    sweep = override.value()
+    if isinstance(sweep, ChoiceSweep):
+        return len(sweep.list)
+    if not isinstance(sweep, RangeSweep):
+        return 1
+    assert sweep.start is not None and sweep.stop is not None
+    try:
+        start, stop, step = float(sweep.start), float(sweep.stop), float(sweep.step)
+    except OverflowError:
+        return math.inf
+    if step == 0 or not all(map(math.isfinite, (start, stop, step))):
+        return math.inf
+    return max(0, math.ceil((stop - start) / step))
+
+
+def check_runs(counts: Iterable[float], max_runs: int, plans: str) -> None:
+    """Refuse a command that plans too many runs.
+
+    Args:
+        counts: numbers of values; their product is the number of runs.
+        max_runs: how many runs are allowed.
+        plans: the subject of the error, such as `this study`.
+
+    Raises:
+        UserError: there are too many runs.
+    """
+    counts = list(counts)
+    runs = math.inf if math.inf in counts else math.prod(counts)
+    if runs > max_runs:
+        number = f"{runs:,.0f}" if runs < 1e15 else "endlessly many"
+        beyond = f", or type max_runs={runs:.0f}" if runs < 1e9 else ""
+        raise UserError(f"{plans} has {number} runs, at most {max_runs:,} are allowed: give fewer values{beyond}")
+
+
+def check_sweep(typed: Sequence[str], usual: int) -> None:
+    """Refuse a multirun (`-m`) of too many runs, or with a value twice.
+
+    Args:
+        typed: the overrides.
+        usual: how many runs are allowed if no `max_runs` is typed.
+
+    Raises:
+        UserError: there are more, or a value is given twice.
+    """
+    overrides = OverridesParser.create().parse_overrides(list(typed))
+    allowed = [override.value() for override in overrides if override.key_or_group == "max_runs"]
+    limit = next((value for value in reversed(allowed) if type(value) is int), usual)
+    swept = {override.key_or_group: override for override in overrides if override.is_sweep_override()}
+    check_runs([count_values(override) for override in swept.values()], limit, "this command")
+    for override in swept.values():
+        check_distinct(override)
+
+
+def check_options(typed: Sequence[str]) -> None:
+    """Refuse options of config groups that are not names: a path, a number, a list or nothing.
+
+    Raises:
+        UserError: the first.
+    """
+    for override in OverridesParser.create().parse_overrides(list(typed)):
+        group, sweep = override.key_or_group, override.value()
+        if group not in GROUPS or override.is_delete():
+            continue
+        for value in sweep.list if isinstance(sweep, ChoiceSweep) else [sweep]:
+            name = value.text if isinstance(value, QuotedString) else value
+            if isinstance(name, Glob | RangeSweep) or (isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name)):
+                continue
+            known = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+            raise UserError(f"there is no {group} {shown(name)}: choose one of {known}")
+
+
+def check_distinct(override: Override) -> None:
+    """Raise UserError if an override lists a value twice."""
+    sweep = override.value()
+    listed = sweep.list if isinstance(sweep, ChoiceSweep) else []
+    values = [Override._get_value_element_as_str(value) for value in listed]
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise UserError(f"{override.key_or_group} has the value {twice} twice: leave one out")
+
+
+def quoted(key: str, value: str) -> str:
+    """`key=value` quoted for the shell and Hydra, so that Hydra reads the value as exactly this string."""
+    return shlex.quote(f"{key}={_quoted(value)}")
+
+
+def override_of(key: str, value: Any) -> str:
+    """`key=value` in Hydra's syntax; a string is quoted only if Hydra would read it as something else."""
+    if isinstance(value, list):
+        return f"{key}=[{','.join(map(_quoted_if_needed, value))}]"
+    if isinstance(value, str):
+        return f"{key}={_quoted_if_needed(value, numbers=key not in WORDS)}"
+    return f"{key}={'null' if value is None else value}"
+
+
+def _quoted_if_needed(value: str, numbers: bool = False) -> str:
+    """A text for Hydra; `numbers` that stand for themselves, such as those of splits, are not quoted."""
+    if "${" in value:
+        return _quoted(value)
+    try:
+        found = OverridesParser.create().parse_override(f"key={value}").value()
+    except HydraException:
+        return _quoted(value)
+    return value if found == value or (numbers and type(found) is int) else _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    quote = Quote.single if '"' in value and "'" not in value else Quote.double
+    text = value.replace("${", "\\${")  # no interpolation
+    return QuotedString(text, quote).with_quotes()
+
+
+def unreadable(override: str) -> str:
+    """The error for an override that Hydra cannot read, with what to type instead."""
+    found = re.fullmatch(r"\+{0,2}([\w.]+)=(.*)", override, re.DOTALL)
+    if not found:
+        return f"cannot read {override!r}: write key=value, and quote a value with spaces"
+    if found[1] not in {*WORDS, *GROUPS} and not found[1].startswith("dataset."):
+        return f"cannot read {override!r}: write key=value"
+    return f"cannot read {override!r}: quote a value with special characters, {quoted(found[1], found[2])}"
+
+
+def ambiguous(override: str) -> str:
+    """The error for more than one value where one is needed, with what to type instead."""
+    key, _, value = override.partition("=")
+    if key.lstrip("+") in LISTS:
+        return f"{key} takes a list: type {shlex.quote(f'{key}=[{value}]')}"
+    if key.lstrip("+") in WORDS:
+        return f"{key} has several values: if it is one string with a comma, type {quoted(key, value)}"
+    return f"{key} has several values: add -m to run them one after another, or use python -m src.study"

@@ -1,0 +1,177 @@
+"""From a composed config to plain settings: their hash, and where each value came from. Imports nothing heavy."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from depthlab.config.compose import compose
+from depthlab.config.errors import UserError
+from depthlab.config.options import is_option
+from depthlab.config.schema import LIKE, OWN_KNOBS
+from depthlab.config.validation import validate
+from depthlab.config.yaml_files import read_mapping
+from depthlab.folders import CONF
+
+# they do not change what is asked
+NOT_THE_EXPERIMENT = (
+    "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
+    "max_runs",
+)  # fmt: skip
+KEPT = ("dataset", "rewiring")  # groups that shape what is kept on disk: other settings keep the hash of what is typed
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain types, without the limits.
+
+    `dataset.degree=20` is 20.0 as its default is, so that the same graph has one hash and one copy on disk.
+    """
+    content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    for group in OWN_KNOBS:
+        content[group].pop("limits", None)
+    for group in KEPT:
+        target = content[group].get("_target_")
+        for key, value in content[group].items():
+            if type(value) is int and (target, key) in _floats(group):
+                content[group][key] = float(value)
+    content["split"] = str(content["split"])
+    for part, key in ((content, "ckpt"), (content["dataset"], "path")):
+        if isinstance(path := part.get(key), str):
+            part[key] = os.path.expanduser(path)  # noqa: PTH111, leaves an unknown user's ~ as it is
+    return content
+
+
+def rewiring_name(content: dict[str, Any]) -> str:
+    """Which of conf/rewiring the settings hold: `none`, `fosr`, ...; `none` where they do not speak of it."""
+    target = content.get("rewiring", {}).get("_target_")
+    return next(name for name, other in _rewirings().items() if other == target)
+
+
+def loader_name(content: dict[str, Any]) -> str:
+    """How a training step sees the graph: `full` or `cluster`; `full` where the settings do not speak of it."""
+    return str(content.get("loader", {}).get("name", "full"))
+
+
+@functools.cache
+def _rewirings() -> dict[str, str | None]:
+    """The function of every option of conf/rewiring."""
+    return {path.stem: option["_target_"] for path, option in _options("rewiring")}
+
+
+@functools.cache
+def _floats(group: str) -> set[tuple[str, str]]:
+    """`_target_` and name of the settings of a group's options that are floats by default."""
+    options = [option for _, option in _options(group)]
+    return {(option["_target_"], key) for option in options for key in option if isinstance(option[key], float)}
+
+
+def _options(group: str) -> list[tuple[Path, dict[str, Any]]]:
+    """File and content of every option of a group; an unreadable one is reported only if it is chosen."""
+    found = []
+    for path in (CONF / group).glob("*.yaml"):
+        with contextlib.suppress(UserError):
+            found.append((path, read_mapping(path)))
+    return [(path, option) for path, option in found if is_option(group, option)]
+
+
+def processes(trainer: dict[str, Any]) -> int:
+    """How many train one network together; 1 where the settings do not speak of it."""
+    return int(trainer.get("devices", 1) * trainer.get("num_nodes", 1))
+
+
+def config_hash(content: dict[str, Any]) -> str:
+    """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
+
+    Without a rewiring there is no mention of it, and none of a loader that is full: runs from before there were any
+    keep their hash. Of the trainer nothing counts but another precision, and in how many shares a batch is cut.
+    """
+    without = [
+        name
+        for name, plainly in (
+            ("rewiring", rewiring_name(content) == "none"),
+            ("loader", loader_name(content) == "full"),
+        )
+        if plainly
+    ]
+    relevant = {key: value for key, value in content.items() if key not in (*NOT_THE_EXPERIMENT, *without)}
+    trainer = content.get("trainer", {})
+    if trainer.get("precision", "float32") != "float32":
+        relevant["precision"] = trainer["precision"]
+    if processes(trainer) > 1:
+        relevant["processes"] = processes(trainer)
+    return hashlib.md5(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> dict[str, str]:
+    """For every setting `command line`, `recipe NAME`, `like NAME`, its group's option (`model gcnii`), or `default`.
+
+    A default that stands for another setting (`${weight_decay}`) has that one's origin.
+    """
+    recipe = choices.get("recipe@_global_") or ""
+    path = CONF / "recipe" / f"{recipe}.yaml"
+    from_recipe = flatten(read_mapping(path)) if path.is_file() else {}
+    defaults = flatten(read_mapping(CONF / "config.yaml"))
+    typed = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
+    groups = {*OWN_KNOBS, "trainer"}
+
+    def origin(key: str) -> str:
+        if key in typed or any(key.startswith(f"{name}.") for name in typed - groups):
+            return "command line"
+        if key in from_recipe:
+            return f"recipe {recipe}"
+        reference = re.fullmatch(r"\$\{(.+)\}", str(defaults.get(key, "")))
+        if reference:
+            return origin(reference[1])
+        group, _, name = key.partition(".")
+        if group == "dataset" and name in LIKE and choices.get("like", "none") != "none":
+            return f"like {choices['like']}"
+        return f"{group} {choices.get(group)}" if group in groups else "default"
+
+    chosen = {group: "command line" for group in (*sorted(groups), "recipe", "like") if group in typed}
+    return chosen | {key: origin(key) for key in flatten(content)}
+
+
+def untuned(content: dict[str, Any], origin: dict[str, str]) -> str | None:
+    """The hint for a user's own graph that has neither a recipe nor settings for its features.
+
+    Args:
+        origin: as `provenance` gives it.
+    """
+    dataset = content["dataset"]
+    chosen = any(source.startswith("recipe ") for source in origin.values())
+    if "path" not in dataset or chosen or not origin.get("dataset.normalize_features", "").startswith("dataset "):
+        return None
+    return (
+        f"dataset={dataset['name']} has no recipe, and its features are used as they are: like=NAME takes recipe,"
+        " normalisation and metric from a named dataset, such as like=cornell; dataset.normalize_features=true divides"
+        " the features of each node by their sum"
+    )
+
+
+def compose_config(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The config that `python -m src.train OVERRIDES` would use, validated, and the option of each config group."""
+    config, choices = compose("config", overrides)
+    validate(config, choices)
+    return config, choices
+
+
+def compose_settings(overrides: list[str]) -> dict[str, Any]:
+    """The same as plain settings, for programs and tests."""
+    return plain(compose_config(overrides)[0])

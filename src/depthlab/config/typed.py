@@ -1,0 +1,62 @@
+"""Prepares command-line overrides for Hydra: masks passwords in addresses and keeps names as they were typed.
+
+Imports nothing heavy.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+
+from depthlab.address import VARIABLES, masked, recordable
+from depthlab.config.errors import UserError
+from depthlab.config.schema import KNOBS, STUDY_KNOBS, SWEEP_KNOBS, WORDS
+
+LISTS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if "list[str]" in str(kind)}
+NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|nan)|true|false"
+
+
+def for_hydra(typed: Sequence[str]) -> list[str]:
+    """The overrides of a command line in the form that Hydra gets.
+
+    The address of `tracking.uri` and `storage` is masked and quoted; the usable one goes into the environment. A number
+    or boolean for a setting of type string is quoted: `2026_11_29` stays a name.
+
+    Raises:
+        UserError: an address cannot be used, or there are several and one has a password.
+    """
+    return [_for_hydra(word) for word in typed]
+
+
+def _for_hydra(word: str) -> str:
+    key, equals, value = word.partition("=")
+    name = key.lstrip("+~")
+    if not equals or name not in WORDS | LISTS:
+        return word
+    if name not in VARIABLES:
+        return f"{key}={_as_words(value)}"
+    address = _unquoted(value)
+    if address == "null" or not address or (name == "storage" and ":" not in address):
+        return f"{key}={_as_words(value)}"
+    if len(several := re.split(r",(?=[\w+.-]+://)", address)) > 1:
+        if any(masked(one) != one for one in several):
+            raise UserError(f"{name} has more than one address, and one holds a password: give a single address")
+        return word
+    if name == "storage" and "://" not in address:
+        raise UserError("storage must be a file or an address such as postgresql+psycopg://HOST/DB")
+    if re.match(r"sqlite(\+\w+)?:///~", address):
+        address = f"{address[: address.index('~')]}{os.path.expanduser(address[address.index('~') :])}"  # noqa: PTH111
+    return f"{key}={_quoted(recordable(address, name))}"
+
+
+def _as_words(value: str) -> str:
+    """One or more values, with numbers and booleans quoted."""
+    return re.sub(rf"(?<![^,\[])(\s*)({NUMBER})(\s*)(?![^,\]])", r"\1'\2'\3", value, flags=re.IGNORECASE)
+
+
+def _unquoted(value: str) -> str:
+    found = re.fullmatch(r"(['\"])(.*)\1", value, re.DOTALL)
+    return re.sub(rf"\\({found[1]})", r"\1", found[2]) if found else value
+
+
+def _quoted(value: str) -> str:
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"

@@ -1,0 +1,155 @@
+"""The rules for a user's own graph, the same for every format, with one error sentence for each rule."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthlab.config.errors import UserError
+from depthlab.data.dataset import Dataset
+from depthlab.files import unreadable
+
+ROWS = 1 << 16  # of features that are checked together: those of a large graph stay on disk
+OBJECTS = ("Object arrays cannot be loaded", "Python objects in dtype")  # NumPy has no type of error of its own for it
+NUMBERS, INTEGERS = "fiub", "iu"  # kinds of NumPy types
+
+
+def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int) -> Dataset:
+    """Make a dataset from six arrays, after checking them.
+
+    Args:
+        arrays: name in the file format (used in errors) -> array, in this order:
+            features: numbers (n, f), f >= 1, finite as float32;
+            edges: integers, 0 <= node < n, an undirected edge in one direction or both;
+            classes: integers (n,), 0, 1, ... without a gap, two or more, or -1 for a node without a class;
+            training, validation, test: bool (n,) or, for s splits, (s, n), or the node numbers (k,) of one split.
+              The parts of a split share no node, have one or more each, and only nodes with a class.
+        ends: the axis of the edges with the two ends: 0 for shape (2, m), 1 for (m, 2).
+
+    Returns:
+        With the edges as they are given; float32 features are not copied.
+
+    Raises:
+        UserError: an array breaks a rule.
+    """
+    (x_name, x), (edges_name, edges), (y_name, y), *parts = arrays.items()
+    _check_features(x_name, x)
+    nodes = len(x)
+    wanted = f"integers of shape {('(2, edges)', '(edges, 2)')[ends]}"
+    if edges.ndim != 2 or edges.shape[ends] != 2:
+        hint = ": transpose it" if edges.ndim == 2 and edges.shape[1 - ends] == 2 else ""
+        raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}{hint}")
+    if edges.dtype.kind not in INTEGERS:
+        raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}: convert it with .astype(np.int64)")
+    _check_range(edges_name, edges, nodes, x_name)
+    _check_classes(y_name, y, nodes, x_name)
+    masks = {name: _mask(name, array, nodes, x_name) for name, array in parts}
+    _check_split(masks, y, y_name)
+    features = torch.from_numpy(x if x.dtype == np.float32 else x.astype(np.float32))
+    train, val, test = (torch.from_numpy(mask) for mask in masks.values())
+    return Dataset(features, _long(edges if ends == 0 else edges.T), _long(y), train, val, test)
+
+
+def unreadable_array(name: str, error: Exception, damage: str) -> Exception:
+    """The error to raise about an array that NumPy does not read.
+
+    Args:
+        name: of the file or array.
+        damage: the sentence for an incomplete array, with what to do.
+    """
+    if isinstance(error, ValueError) and any(words in str(error) for words in OBJECTS):
+        return UserError(
+            f"{name} holds Python objects (dtype=object), which NumPy creates from None or rows of unequal length:"
+            " save numbers instead, array.astype(np.float32) for features and array.astype(np.int64) for the others"
+        )
+    return unreadable(Path(name), error, damage)
+
+
+def _check_features(name: str, x: np.ndarray) -> None:
+    if x.ndim != 2 or x.dtype.kind not in NUMBERS:
+        raise UserError(f"{name} must hold numbers of shape (nodes, features), got {_kind(x)}")
+    if 0 in x.shape:
+        raise UserError(
+            f"{name} must hold one or more nodes with one or more features each, got shape {x.shape}:"
+            " for nodes without features save np.ones((nodes, 1))"
+        )
+    for start in range(0, len(x), ROWS):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(x[start : start + ROWS].astype(np.float32, copy=False)).all()
+        if not finite:
+            raise UserError(
+                f"{name} must hold numbers that are finite as float32: replace NaN, infinity and all beyond 3e38"
+            )
+
+
+def _check_classes(name: str, y: np.ndarray, nodes: int, x_name: str) -> None:
+    if y.shape != (nodes,) or y.dtype.kind not in INTEGERS:
+        hint = ": np.unique(labels, return_inverse=True)[1] numbers classes" if y.dtype.kind in "US" else ""
+        raise UserError(
+            f"{name} must hold integers of shape ({nodes},), one for each row of {x_name}, got {_kind(y)}{hint}"
+        )
+    if y.min() < -1:
+        raise UserError(f"{name} must hold classes 0, 1, ..., or -1 for a node without a class, got {y.min()}")
+    classes = np.unique(y[y >= 0])
+    gaps = np.flatnonzero(classes != np.arange(len(classes)))
+    if len(gaps):
+        raise UserError(
+            f"{name} has nodes of class {classes[-1]} but none of class {gaps[0]}: number classes from 0 without gaps"
+        )
+    if len(classes) < 2:
+        raise UserError(f"{name} must hold two or more classes, got {len(classes)}: there is nothing to classify")
+
+
+def _mask(name: str, array: np.ndarray, nodes: int, x_name: str) -> np.ndarray:
+    """A part of the splits, in any of the three forms, as masks (s, n)."""
+    if not array.size:
+        raise UserError(f"{name} is empty: every part of a split needs a node")
+    if array.dtype == bool and array.ndim in (1, 2) and array.shape[-1] == nodes:
+        return np.atleast_2d(np.asarray(array))
+    if array.dtype.kind not in INTEGERS or array.ndim != 1:
+        hint = ": transpose it" if array.dtype == bool and array.ndim == 2 and len(array) == nodes else ""
+        raise UserError(
+            f"{name} must hold node numbers of shape (k,), or a mask of type bool and shape ({nodes},) or"
+            f" (splits, {nodes}), got {_kind(array)}{hint}"
+        )
+    _check_range(name, array, nodes, x_name)
+    mask = np.zeros((1, nodes), bool)
+    mask[0, array] = True
+    if mask.sum() < array.size:
+        raise UserError(f"{name} holds a node number twice: list each once, or convert a mask with .astype(bool)")
+    return mask
+
+
+def _check_split(masks: dict[str, np.ndarray], y: np.ndarray, y_name: str) -> None:
+    splits = {name: len(mask) for name, mask in masks.items()}
+    if len(set(splits.values())) > 1:
+        found = ", ".join(f"{count} in {name}" for name, count in splits.items())
+        raise UserError(f"{', '.join(masks)} must hold the same number of splits, got {found}")
+    for name, mask in masks.items():
+        empty = np.flatnonzero(~mask.any(1))
+        if len(empty):
+            raise UserError(f"{name} holds no node in split {empty[0]}: every part of a split needs one")
+        if (mask & (y == -1)).any():
+            raise UserError(f"{name} has nodes without a class (-1 in {y_name}): leave them out")
+    train, val, test = masks
+    for one, other in ((train, val), (train, test), (val, test)):
+        if (masks[one] & masks[other]).any():
+            raise UserError(f"{one} and {other} share nodes: a node may be in one part of a split only")
+
+
+def _check_range(name: str, numbers: np.ndarray, nodes: int, x_name: str) -> None:
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= nodes):
+        raise UserError(
+            f"{name} must hold node numbers from 0 to {nodes - 1}, got {numbers.min()} to {numbers.max()}:"
+            f" count from 0, as the rows of {x_name}"
+        )
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {array.shape}"
+
+
+def _long(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64))

@@ -1,0 +1,74 @@
+"""Mini-batches of a dataset that is one graph, cut into parts that are kept on disk."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from depthlab.config.errors import UserError
+from depthlab.data.dataset import Dataset
+from depthlab.data.raw import prepared_file
+from depthlab.files import cached, read_prepared, write_prepared
+from depthlab.graph.cluster import ClusterBatches
+from depthlab.graph.large import LargeGraph
+from depthlab.graph.neighbours import Neighbours
+from depthlab.graph.partition import metis
+from depthlab.text import file_name
+
+FORMAT = 1  # raised when the file of a partition, or the way to cut, changes its meaning
+
+
+def cluster_batches(
+    dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: Path | None = None
+) -> ClusterBatches:
+    """The data of a run with `loader=cluster`. A dataset that stays on disk is evaluated from there, layer by layer.
+
+    Args:
+        dataset, data_hash: as `depthlab.data.prepare.load` gives them.
+        settings: as for `depthlab.training.run.run`.
+        folder: where prepared files lie.
+
+    Raises:
+        UserError: there is no such split, the graph cannot be cut like that, a kept partition is corrupt, or
+            batch norm is asked for and a batch may hold one node.
+    """
+    loader, split = settings["loader"], (settings["split"], settings["split_seed"])
+    neighbours = Neighbours.of(dataset.edge_index, dataset.num_nodes)
+    assignment = kept_partition(neighbours, data_hash, settings["dataset"], loader["parts"], folder)
+    scratch = prepared_file(settings["dataset"], folder).parent
+    large = LargeGraph(dataset.x, neighbours, dataset.y, *dataset.parts(*split), scratch=scratch)
+    evaluated = large if settings["dataset"].get("mapped") else dataset.graph(*split)
+    batches = ClusterBatches(large, assignment, loader["batch_parts"], settings["seed"], evaluated)
+    if settings["norm"] == "batch" and (node := batches.lonely_node) is not None:
+        raise UserError(
+            f"norm=batch needs two nodes in every batch, but a batch may hold node {node}, a part without neighbours,"
+            " alone: use fewer loader.parts, a larger loader.batch_parts, or norm=layer"
+        )
+    return batches
+
+
+def kept_partition(
+    neighbours: Neighbours, data_hash: str, config: dict[str, Any], parts: int, folder: Path | None = None
+) -> Tensor:
+    """The part of every node, int64 (n,), found only where no file holds it: one process does, the others wait.
+
+    Raises:
+        UserError: as `depthlab.graph.partition.metis`, or the file is corrupt.
+    """
+    fingerprint = hashlib.md5(json.dumps([data_hash, parts]).encode()).hexdigest()
+    home = prepared_file(config, folder).parent / "partitions"
+    path = home / f"{file_name(config['name'])}-{parts}-{fingerprint[:8]}.pt"
+
+    def make() -> Tensor:
+        assignment = metis(neighbours, parts)
+        write_prepared({"assignment": assignment}, path, fingerprint, FORMAT)
+        return assignment
+
+    return cached(lambda: read_prepared(path, fingerprint, FORMAT, _assignment), make, path)
+
+
+def _assignment(content: dict[str, Any]) -> Tensor:
+    assignment: Tensor = content["assignment"]
+    return assignment

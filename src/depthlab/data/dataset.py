@@ -1,0 +1,89 @@
+"""A prepared dataset: plain tensors in one file that loads without unpickling, and the graph of one split."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from depthlab.config.errors import UserError
+from depthlab.data.splits import random_split
+from depthlab.files import read_prepared, write_prepared
+from depthlab.graph.adjacency import gcn_adjacency
+from depthlab.graph.graph import Graph
+from depthlab.ops import SparseFeatures
+
+SPARSE_BELOW = 0.1  # density of the features below which keeping them sparse is faster
+FORMAT = 2  # raised when the prepared file changes its meaning: older files are then prepared again
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One undirected graph with features, classes and one or more splits.
+
+    Attributes:
+        x: features, dense float32 (n, f).
+        edge_index: int64 (2, m), both directions of every undirected edge, sorted, no self-loops, no repetitions.
+        y: class of each node, int64 (n,); -1 where the raw files give none.
+        train, val, test: bool (s, n), one row per fixed split.
+    """
+
+    x: Tensor
+    edge_index: Tensor
+    y: Tensor
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+    @property
+    def num_nodes(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.y.max()) + 1
+
+    def graph(self, split: str, split_seed: int = 0) -> Graph:
+        """The graph with one split, as `parts` has it, in memory."""
+        parts = self.parts(split, split_seed)
+        return Graph(self.features(), gcn_adjacency(self.edge_index, self.num_nodes), self.y, *parts)
+
+    def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The node numbers of one split: `public` (the first), a number, or `random` drawn with `split_seed`.
+
+        Raises:
+            UserError: there is no such split, or a part of it is empty.
+        """
+        if split == "random":
+            train, val, test = random_split(self.y, split_seed)
+        else:
+            row = 0 if split == "public" else int(split)
+            if row >= len(self.train):
+                raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
+            train, val, test = (mask[row].nonzero().view(-1) for mask in (self.train, self.val, self.test))
+        if 0 in (train.numel(), val.numel(), test.numel()):
+            raise UserError("a part of the split holds no node: the graph is too small for its number of classes")
+        return train, val, test
+
+    def features(self) -> Tensor | SparseFeatures:
+        """X as the models read it: sparse where that is faster."""
+        if self.x.count_nonzero() >= SPARSE_BELOW * self.x.numel():
+            return self.x
+        csr = self.x.to_sparse_csr()
+        return SparseFeatures.from_csr(
+            csr.crow_indices(), csr.col_indices(), csr.values(), (self.num_nodes, self.x.shape[1])
+        )
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Write the file, whole or not at all."""
+        write_prepared(asdict(self) | {"x": self.x.to_sparse_coo().coalesce()}, path, fingerprint, FORMAT)
+
+    @staticmethod
+    def load(path: Path, fingerprint: str) -> "Dataset | None":
+        """The prepared dataset, or None if there is no file or it was made from something else.
+
+        Raises:
+            UserError: the file is there and cannot be read.
+        """
+        return read_prepared(
+            path, fingerprint, FORMAT, lambda content: Dataset(**content | {"x": content["x"].to_dense()})
+        )

@@ -1,0 +1,37 @@
+"""A user's own large graph: a folder of NumPy arrays.
+
+    x.npy                       features (n, f); float32 is not copied in memory
+    edge_index.npy              edges (2, m)
+    y.npy                       classes (n,)
+    train.npy val.npy test.npy  the split or splits
+
+What each may hold: `depthlab.data.checks.checked_dataset`. Self-loops and repeated edges are ignored.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from depthlab.data.checks import checked_dataset, unreadable_array
+from depthlab.data.dataset import Dataset
+from depthlab.data.mapped import open_array
+
+
+def read_folder(files: list[Path]) -> Dataset:
+    """The graph that lies in a folder, its features memory-mapped.
+
+    Args:
+        files: the six files, in the order above.
+
+    Raises:
+        UserError: a file cannot be read, or what it holds is not in the format.
+    """
+    return checked_dataset({path.name: _opened(path) for path in files}, ends=0)
+
+
+def _opened(path: Path) -> np.ndarray:
+    try:
+        return open_array(path)
+    except Exception as error:  # an archive, no header, a torn one, objects, fewer bytes than the header says, ...
+        damage = "is not a complete NumPy array: write it again with numpy.save"
+        raise unreadable_array(path.name, error, damage) from None

@@ -1,0 +1,90 @@
+"""Many graphs of one topology as plain tensors in one file, and the batches of one split."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from depthlab.config.errors import UserError
+from depthlab.data.dataset import FORMAT
+from depthlab.files import read_prepared, write_prepared
+from depthlab.graph.batches import GraphBatches
+
+
+@dataclass(frozen=True, eq=False)
+class GraphSet:
+    """Graphs that differ in features and in the class at the one node that is read out; edges are those of all.
+
+    Attributes:
+        x: features of each graph, float32 (g, n, f), or integers (g, n, k): the columns that hold a one in each row of
+            one-hot features, -1 for none.
+        width: number of features f.
+        edge_index: int64 (2, m), sorted by source, as messages go: a directed edge stands once. No self-loops.
+        root: the node that is read out.
+        task_range: hops from that node to the one that decides the class.
+        y: class of each graph, int64 (g,).
+        train, val, test: bool (s, g), one row per fixed split.
+    """
+
+    x: Tensor
+    width: int
+    edge_index: Tensor
+    root: int
+    task_range: int
+    y: Tensor
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+    @property
+    def num_nodes(self) -> int:
+        """Of one graph."""
+        return self.x.shape[1]
+
+    @property
+    def num_classes(self) -> int:
+        return int(self.y.max()) + 1
+
+    def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The numbers of the graphs of one split, as `Dataset.parts` has those of nodes; none is drawn.
+
+        Raises:
+            UserError: there is no such split, or a part of it is empty.
+        """
+        if int(split) >= len(self.train):
+            raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
+        train, val, test = (mask[int(split)].nonzero().view(-1) for mask in (self.train, self.val, self.test))
+        if 0 in (train.numel(), val.numel(), test.numel()):
+            raise UserError("a part of the split has no graph: the dataset has too few graphs for its classes")
+        return train, val, test
+
+    def batches(
+        self, split: str, batch_size: int, seed: int = 0, wiring: Tensor | None = None, last_of: int | None = None
+    ) -> GraphBatches:
+        """Mini-batches with one split, in an order drawn from `seed` and the epoch.
+
+        Args:
+            wiring: edges that every graph is propagated over instead of its own, also of new nodes.
+            last_of: depth of the network, if only its last layer propagates over these.
+
+        Raises:
+            UserError: as `parts`.
+        """
+        parts = self.parts(split)
+        return GraphBatches(
+            self.x, self.width, self.edge_index, self.root, self.y, parts, batch_size, seed, self.task_range,
+            wiring, last_of,
+        )  # fmt: skip
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Write the file, whole or not at all."""
+        write_prepared(asdict(self), path, fingerprint, FORMAT)
+
+    @staticmethod
+    def load(path: Path, fingerprint: str) -> "GraphSet | None":
+        """The prepared graphs, or None if there is no file or it was made from something else.
+
+        Raises:
+            UserError: the file is there and cannot be read.
+        """
+        return read_prepared(path, fingerprint, FORMAT, lambda content: GraphSet(**content))

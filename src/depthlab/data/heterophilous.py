@@ -1,0 +1,43 @@
+"""Reader of the npz format of heterophilous-graphs (Platonov et al. 2023), also the format for a graph of one's own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from depthlab.config.errors import UserError
+from depthlab.data.checks import checked_dataset, unreadable_array
+from depthlab.data.dataset import Dataset
+
+ARRAYS = ("node_features", "edges", "node_labels", "train_masks", "val_masks", "test_masks")
+
+
+def read_npz(files: list[Path]) -> Dataset:
+    """One npz file with the arrays `node_features` (n, f), `edges` (m, 2), `node_labels` (n,) and the three parts.
+
+    What each may hold: `depthlab.data.checks.checked_dataset`. Nothing is unpickled. Directed edges are read as
+    undirected, self-loops and repetitions are dropped.
+
+    Raises:
+        UserError: the file cannot be read, an array is missing, or what it holds is not in the format.
+    """
+    if len(files) != 1:
+        raise UserError(f"it must be one npz file, got {len(files)} files")
+    name = files[0].name
+    damage = "is not a readable npz file: write it again with numpy.savez"
+    try:
+        archive = np.load(files[0], allow_pickle=False)
+        missing = [array for array in ARRAYS if array not in archive.files]
+    except Exception as error:  # not a zip, torn, one array instead of an archive, ...
+        raise unreadable_array(name, error, damage) from None
+    with archive:
+        if missing:
+            raise UserError(f"{name} lacks {', '.join(missing)}: the format needs {', '.join(ARRAYS)}")
+        return checked_dataset({array: _read(archive, array, damage) for array in ARRAYS}, ends=1)
+
+
+def _read(archive: np.lib.npyio.NpzFile, name: str, damage: str) -> np.ndarray:
+    try:
+        found: np.ndarray = archive[name]
+    except Exception as error:  # objects, a torn archive, ...
+        raise unreadable_array(name, error, damage) from None
+    return found

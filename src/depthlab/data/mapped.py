@@ -1,0 +1,95 @@
+"""A dataset that stays on disk: a folder with one .npy file for each array, opened memory-mapped."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from depthlab.config.errors import ChecksumError
+from depthlab.data.dataset import FORMAT, Dataset
+from depthlab.data.graph_set import GraphSet
+from depthlab.files import atomic_write, cached, sha256, unreadable, write_json
+
+CONTENTS = "contents.json"  # fingerprint, format, and the SHA-256 of every array's file
+ROWS = 1 << 16  # of an array that are written together
+
+
+def open_array(path: Path) -> np.ndarray:
+    """A memory-mapped array; nothing in it is unpickled, and what is written to it never reaches the disk.
+
+    Raises:
+        Exception: there is no whole array in the file, most often a ValueError.
+    """
+    return np.lib.format.open_memmap(path, mode="c")  # torch warns about tensors that may not be written to
+
+
+def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> None:
+    """Write the folder, whole or not at all; one that was made from something else is replaced.
+
+    One process at a time may: `keep_mapped` sees to it, others hold `lock_of(folder)`.
+
+    Raises:
+        OSError: it cannot be written, or the disk is full.
+    """
+    assert isinstance(dataset, Dataset), "only one graph stays on disk"
+    arrays = {name: getattr(dataset, name).numpy() for name in Dataset.__dataclass_fields__}
+    with atomic_write(folder) as part:
+        part.mkdir()
+        for name, array in arrays.items():
+            _save(part / f"{name}.npy", array)
+        hashes = {name: sha256(part / f"{name}.npy") for name in arrays}
+        write_json(part / CONTENTS, {"fingerprint": fingerprint, "format": FORMAT, "sha256": hashes})
+
+
+def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
+    """The dataset with tensors that are read from disk as they are needed.
+
+    None if the folder is not there, or is of something else or of an earlier version. Every file is read once to
+    compare its hash: about a second for a million nodes with 64 features.
+
+    Raises:
+        UserError: the folder is there and cannot be read (DamagedError: a file is missing or not as it was written).
+    """
+    if not folder.is_dir():
+        return None
+    try:
+        contents = json.loads((folder / CONTENTS).read_text())
+        hashes = contents.get("sha256")  # None: written by an earlier version
+        if hashes is None or (contents["fingerprint"], contents["format"]) != (fingerprint, FORMAT):
+            return None
+        for name, expected in hashes.items():
+            if sha256(folder / f"{name}.npy") != expected:
+                raise ChecksumError(f"the checksum of {name}.npy does not match")
+        tensors = {name: torch.from_numpy(open_array(folder / f"{name}.npy")) for name in hashes}
+        return Dataset(**tensors)
+    except Exception as error:  # a missing file, no JSON, another array, ...
+        raise unreadable(folder, error) from None
+
+
+def keep_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprint: str) -> Dataset:
+    """The dataset of that folder, made only where it is not fresh: of several processes one makes it, others wait.
+
+    Args:
+        make: gives the dataset.
+    """
+
+    def write() -> Dataset:
+        save_mapped(make(), folder, fingerprint)
+        dataset = load_mapped(folder, fingerprint)
+        assert dataset is not None, "it was written a moment ago"
+        return dataset
+
+    return cached(lambda: load_mapped(folder, fingerprint), write, folder)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    """As `np.save`, but row by row whatever the order in memory, so that a row is read from one place; and an error of
+    the disk is the disk's own.
+    """
+    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(array), ROWS):
+            file.write(np.ascontiguousarray(array[start : start + ROWS]).data)

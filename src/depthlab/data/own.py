@@ -1,0 +1,92 @@
+"""The files of a user's own dataset, and a folder that shows a reader only these. Imports nothing heavy."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from depthlab.config.errors import UserError
+from depthlab.data.raw_files import stays_below
+
+LIMIT = 1000  # files in a folder: more are most likely not one dataset, and each is hashed at every start
+
+
+def own_files(config: dict[str, Any]) -> dict[str, Path]:
+    """The files of `dataset.path`, by name: the file itself, or the files in the folder except hidden ones.
+
+    Args:
+        config: of a dataset with `path`; `path_files` names the files to use, by default all in the folder.
+
+    Raises:
+        UserError: a file is missing, `path_files` names one outside the folder, or there are too many.
+    """
+    path, names = Path(config["path"]), config.get("path_files")
+    if names:
+        outside = [name for name in names if not stays_below(name)]
+        if outside:
+            raise UserError(f"path_files of {config['name']} must name files below dataset.path, got {outside[0]}")
+        if not path.is_dir():
+            raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(names)}")
+        absent = [name for name in names if not (path / name).is_file()]
+        if absent:
+            raise UserError(f"{path / absent[0]} is missing: the folder must hold {', '.join(names)}")
+        return {name: path / name for name in names}
+    if path.is_file():
+        return {path.name: path}
+    if not path.is_dir():
+        raise UserError(f"{path} is missing: dataset.path must be a file, or a folder if its reader takes several")
+    files = {}
+    for file in _visible(path):
+        files[file.relative_to(path).as_posix()] = file
+        if len(files) > LIMIT:
+            raise UserError(
+                f"{path} holds more than {LIMIT:,} files: dataset.path must be a folder that holds only the dataset"
+            )
+    if not files:
+        raise UserError(f"{path} holds no file: dataset.path must be a file, or a folder with the files of the dataset")
+    return dict(sorted(files.items()))
+
+
+@contextmanager
+def reading(config: dict[str, Any], files: Mapping[str, Path]) -> Iterator[list[Path]]:
+    """Links to these files in a temporary folder that holds nothing else.
+
+    The data hash covers exactly these files. A reader cannot open other files beside them, so its input cannot change
+    without a change of the hash.
+
+    Args:
+        files: by name, as `depthlab.data.raw.raw_files` has them; the links have the same names, in the same order.
+
+    Raises:
+        UserError: the reader's own error, with the path of the dataset; or the reader opens a file that is not there.
+    """
+    if not files:
+        yield []
+        return
+    place = config.get("path", config["name"])
+    with TemporaryDirectory(prefix="depthlab-") as folder:
+        links = [Path(folder, name) for name in files]
+        for link, file in zip(links, files.values(), strict=True):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file.absolute())
+        try:
+            yield links
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
+        except FileNotFoundError as error:
+            if folder not in str(error):
+                raise
+            reason = str(error).replace(f"{folder}{os.sep}", "")
+            raise UserError(
+                f"{place}: its reader opens a file that the data hash does not cover ({reason}): name it in the"
+                " dataset's yaml, or set dataset.path to the folder that holds all files"
+            ) from None
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(parent, name) for name in names if not name.startswith("."))
+        yield from (path for path in paths if path.is_file())

@@ -1,0 +1,159 @@
+"""Raw files to one safe prepared file and a JSON of graph statistics.
+
+python -m src.prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
+"""
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_method
+from omegaconf import DictConfig
+from torch import Tensor
+from torch_geometric.utils import remove_self_loops, to_undirected
+
+from depthlab.cli import main
+from depthlab.config.errors import DamagedError, UserError
+from depthlab.config.settings import plain
+from depthlab.config.validation import validate
+from depthlab.data.dataset import FORMAT, Dataset
+from depthlab.data.graph_set import GraphSet
+from depthlab.data.mapped import keep_mapped, save_mapped
+from depthlab.data.own import reading
+from depthlab.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
+from depthlab.files import atomic_write, cached, lock_of, md5, write_json
+from depthlab.folders import ROOT, SOURCE
+from depthlab.graph.bottleneck import bottleneck_statistics
+from depthlab.graph.statistics import DIGITS, graph_statistics, topology
+
+COMMON = (
+    "name", "_target_", "files", "path", "path_files", "splits", "split", "normalize_features", "batch_size", "mapped",
+    "metric",
+)  # fmt: skip
+
+
+def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
+    """The dataset of a config, from its prepared file where that is fresh, else prepared in passing.
+
+    Args:
+        config: a plain dict in the shape of `conf/dataset/*.yaml`.
+        folder: where prepared files lie.
+
+    Returns:
+        The dataset and its data hash, which covers every file that the reader sees and what shapes the graph.
+
+    Raises:
+        UserError: a raw file is missing, unverified or corrupt.
+    """
+    fingerprint = data_hash(config)
+    if config.get("mapped"):
+        return keep_mapped(
+            lambda: _unchanged(config, fingerprint), mapped_folder(config, fingerprint, folder), fingerprint
+        ), fingerprint
+    path = prepared_file(config, folder)
+    kind = GraphSet if "batch_size" in config else Dataset
+    if not config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
+        with suppress(DamagedError):  # such a file is replaced below
+            return kind.load(path, fingerprint) or _unchanged(config, fingerprint), fingerprint
+
+    def make() -> Dataset | GraphSet:
+        dataset = _unchanged(config, fingerprint)
+        dataset.save(path, fingerprint)
+        return dataset
+
+    return cached(lambda: kind.load(path, fingerprint), make, path), fingerprint
+
+
+def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
+    """Write `<name>.pt` and `<name>.json`, once both are made; returns the path of the first.
+
+    Of a dataset that stays on disk these are a folder of arrays and a file beside it, named after its settings' hash.
+    """
+    fingerprint = data_hash(config)
+    dataset = _unchanged(config, fingerprint)
+    path = mapped_folder(config, fingerprint, folder) if config.get("mapped") else prepared_file(config, folder)
+    if isinstance(dataset, GraphSet):
+        sizes = {"graphs": len(dataset.y), "classes": dataset.num_classes, "features": dataset.width}
+        statistics: dict[str, Any] = sizes | {"task_range": dataset.task_range}
+        statistics |= topology(dataset.edge_index, dataset.num_nodes)
+        edge_index = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
+    else:
+        statistics = dict(graph_statistics(dataset.x, dataset.edge_index, dataset.y))
+        edge_index = dataset.edge_index
+    statistics |= bottleneck_statistics(edge_index, dataset.num_nodes)
+    with lock_of(path), atomic_write(path.with_suffix(".json")) as part:  # a run that starts now waits
+        write_json(part, statistics, DIGITS)  # first, so that a full disk leaves both files as they were
+        if config.get("mapped"):
+            save_mapped(dataset, path, fingerprint)
+        else:
+            dataset.save(path, fingerprint)
+    return path
+
+
+def read(config: dict[str, Any]) -> Dataset | GraphSet:
+    """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised where asked.
+
+    Graphs of a task are taken as they are made: a tree's edges have one direction.
+    """
+    with reading(config, raw_files(config)) as files:
+        raw: Dataset | GraphSet = get_method(config["_target_"])(files, **_own_knobs(config))
+    if isinstance(raw, GraphSet):
+        return raw
+    edge_index, _ = remove_self_loops(raw.edge_index)
+    edge_index = to_undirected(edge_index, num_nodes=raw.num_nodes)  # sorted, each edge once
+    x = _row_normalized(raw.x, config["name"]) if config["normalize_features"] else raw.x
+    return Dataset(x, edge_index, raw.y, raw.train, raw.val, raw.test)
+
+
+def _unchanged(config: dict[str, Any], fingerprint: str) -> Dataset | GraphSet:
+    """As `read`, but raises UserError if the user's files change while they are read."""
+    dataset = read(config)
+    if "path" in config and data_hash(config) != fingerprint:
+        raise UserError(f"{config['path']} was changed while it was read: start again")
+    return dataset
+
+
+def data_hash(config: dict[str, Any]) -> str:
+    """Hash of everything that shapes the prepared graph; does not read the raw files of named datasets."""
+    raw = raw_hashes(config)
+    reader = SOURCE / (config["_target_"].rpartition(".")[0].replace(".", "/") + ".py")
+    normalized = config.get("normalize_features", False)
+    shaping = [FORMAT, raw, config["_target_"], md5(reader), _own_knobs(config), normalized]
+    return hashlib.md5(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+
+def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:
+    """What is handed to the reader: all settings that not every dataset has."""
+    return {key: value for key, value in config.items() if key not in COMMON}
+
+
+def _row_normalized(x: Tensor, name: str) -> Tensor:
+    """Each row divided by its sum, rows of zeros left as they are.
+
+    Raises:
+        UserError: a number is negative, so that a sum may be near zero or negative, or a sum is not finite.
+    """
+    total = x.sum(1, keepdim=True)
+    for wrong, what in (((x < 0).any(1), "has negative features"), (~total.view(-1).isfinite(), "has no finite sum")):
+        if wrong.any():
+            node = int(wrong.nonzero()[0])
+            raise UserError(
+                f"dataset.normalize_features=true divides the features of each node by their sum, but node {node} of"
+                f" {name} {what}: use dataset.normalize_features=false, and scale the features yourself"
+            )
+    return x / torch.where(total == 0, 1.0, total)
+
+
+def _task(config: DictConfig) -> None:
+    validate(config, dict(HydraConfig.get().runtime.choices))
+    path = prepare(plain(config)["dataset"])
+    print(f"prepared {path.relative_to(ROOT)} and {path.with_suffix('.json').name}")
+
+
+def command() -> None:
+    """Compose the config and run; ends the process."""
+    main(_task)

@@ -1,0 +1,155 @@
+"""The raw files of the named datasets and what each of them must hold: `raw_files.tsv`. Imports nothing heavy.
+
+    python -m src.trust data/mine/graph.npz     add a file that you trust
+
+The list is part of the program, so neither a mirror, nor a DVC remote, nor data.dvc decides what is read or written.
+"""
+
+import hashlib
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+from depthlab.config.errors import UserError
+from depthlab.files import md5, sha256, write_text
+from depthlab.folders import ROOT
+
+DATA = ROOT / "data"
+LIST = Path(__file__).with_name("raw_files.tsv")
+IGNORE = ROOT / ".dvcignore"
+HEADER = "path\tbytes\tgit_blob\tmd5\tsha256"
+UNKNOWN = "-"
+JUNK = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints", "__pycache__", "*~", ".*.sw?")
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A raw file, in the order of the list's columns.
+
+    Attributes:
+        name: path below the data folder.
+        size: bytes, as digits; "-" where unknown, as in `md5` and `sha256`.
+        git_blob: Git's hash of the content, the SHA-1 of "blob SIZE", a zero byte and the content.
+        md5: the hash under which DVC keeps the file.
+        sha256: of the content.
+    """
+
+    name: str
+    size: str
+    git_blob: str
+    md5: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies in the data folder."""
+        return DATA / self.name
+
+    def matches(self, path: Path) -> bool:
+        """Whether a file has this content: by SHA-256, or by Git's hash where the other is unknown."""
+        return git_blob(path) == self.git_blob if self.sha256 == UNKNOWN else sha256(path) == self.sha256
+
+
+def git_blob(path: Path) -> str:
+    """The hash under which Git keeps a file's content."""
+    found = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def known_files() -> dict[str, RawFile]:
+    """The list, by name.
+
+    Raises:
+        UserError: a line is malformed, or its name leads out of the data folder.
+    """
+    header, *lines = LIST.read_text(encoding="utf-8").splitlines() or [""]
+    files = {}
+    for number, line in enumerate(lines, start=2):
+        columns = line.split("\t")
+        if header != HEADER or len(columns) != 5 or not stays_below(columns[0]):
+            raise UserError(f"line {number} of {LIST} is not valid: restore the file with `git checkout {LIST.name}`")
+        files[columns[0]] = RawFile(*columns)
+    return files
+
+
+def stays_below(name: str) -> bool:
+    """Whether a relative path stays inside the folder that it is joined to, on any operating system."""
+    return not ({"", ".", ".."} & set(name.split("/")) or {"\\", ":", "\0"} & set(name))
+
+
+def listed(names: Iterable[str]) -> list[RawFile]:
+    """Entries of the list; raises UserError for a name that is not in it."""
+    names, known = list(names), known_files()
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UserError(
+            f"data/{unknown[0]} is not in {LIST.name}, so it cannot be verified: if you trust the file, add it"
+            f" with `python -m src.trust data/{unknown[0]}`"
+        )
+    return [known[name] for name in names]
+
+
+def verify(files: Iterable[RawFile]) -> None:
+    """Raise UserError that names those of these files, all of them in the data folder, whose content differs."""
+    wrong = [f"data/{file.name}" for file in files if not file.matches(file.path)]
+    if wrong:
+        what, them = ("is corrupt or was", "it") if len(wrong) == 1 else ("are corrupt or were", "them")
+        raise UserError(
+            f"{', '.join(wrong)} {what} edited (by the hash in {LIST.name}): delete {them} and run `make data`"
+        )
+
+
+def unknown_files() -> list[str]:
+    """Files in the data folder that are not in the list, without temporary files of file managers and editors."""
+    known = known_files()
+    names = (path.relative_to(DATA) for path in sorted(DATA.rglob("*")) if path.is_file())
+    others = [name for name in names if name.as_posix() not in known]
+    return [name.as_posix() for name in others if not any(fnmatch(part, junk) for part in name.parts for junk in JUNK)]
+
+
+def add(paths: Iterable[Path]) -> None:
+    """Add files of the data folder to the list, or change their hashes in it, and let DVC see them.
+
+    Raises:
+        UserError: a file is not there, or not in the data folder.
+    """
+    files = known_files()
+    for path in paths:
+        if not path.is_file() or not path.resolve().is_relative_to(DATA.resolve()):
+            raise UserError(f"{path} is not a file in data/: copy it there first")
+        name = path.resolve().relative_to(DATA.resolve()).as_posix()
+        if not stays_below(name):
+            raise UserError(f"{path} has a backslash or colon in its name: rename it")
+        files[name] = RawFile(name, str(path.stat().st_size), git_blob(path), md5(path), sha256(path))
+    write_text(LIST, "".join("\t".join(row) + "\n" for row in (HEADER.split("\t"), *map(astuple, files.values()))))
+    write_text(IGNORE, ignored_by_dvc(files))
+
+
+def ignored_by_dvc(names: Iterable[str]) -> str:
+    """The content of .dvcignore: with it a stray file changes no hash that DVC records."""
+    names = sorted(names)
+    folders = sorted({parent.as_posix() for name in names for parent in PurePosixPath(name).parents} - {"."})
+    lines = ["# Written by src/depthlab/data/raw_files.py: temporary files of file managers and editors,", *JUNK]
+    lines += ["# and everything in data/ but the files in src/depthlab/data/raw_files.tsv.", "/data/*"]
+    for folder in map(_escaped, folders):
+        lines += [f"!/data/{folder}", f"/data/{folder}/*"]
+    return "\n".join([*lines, *(f"!/data/{_escaped(name)}" for name in names), ""])
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"[*?\[\] ]", r"\\\g<0>", name)
+
+
+def command() -> None:
+    """Add the files named on the command line; ends the process."""
+    try:
+        add(map(Path, sys.argv[1:]))
+        print(f"{LIST.name} has {len(known_files())} files")
+    except UserError as error:
+        sys.exit(f"error: {error}")

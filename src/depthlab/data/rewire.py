@@ -1,0 +1,190 @@
+"""The graphs of a run: one split of a dataset, with the edges that `rewiring` makes of its own.
+
+python -m src.rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.yaml runs
+"""
+
+import ast
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_method
+from omegaconf import DictConfig
+from torch.nn import functional as F
+from torch_geometric.utils import to_undirected
+
+from depthlab.cli import main
+from depthlab.config.errors import UserError
+from depthlab.config.program import program, sources
+from depthlab.config.settings import loader_name, plain, rewiring_name
+from depthlab.config.validation import validate
+from depthlab.data.cluster import cluster_batches
+from depthlab.data.dataset import Dataset
+from depthlab.data.graph_set import GraphSet
+from depthlab.data.metric import check_metric
+from depthlab.data.prepare import load
+from depthlab.data.raw import prepared_file
+from depthlab.data.wiring import Wiring
+from depthlab.files import cached
+from depthlab.folders import ROOT
+from depthlab.graph.batches import Batches, OneGraph
+from depthlab.graph.effect import effect
+from depthlab.graph.graph import Graph
+from depthlab.text import file_name
+
+OURS = ("_target_", "seed", "layers")  # settings of every rewiring; the others are its function's own
+PACKAGES = ("depthlab.graph.rewiring", "depthlab.measures")  # what rewirings are made of
+ENTRIES, BYTES = 50_000_000, 100  # rewired edges of a batch, each in both directions, while they are normalised
+
+
+@dataclass(frozen=True, eq=False)
+class Rewired:
+    """What a run trains on.
+
+    Attributes:
+        batches: of one split, with the edges to propagate over.
+        data_hash: of the data and what made these edges of it.
+        effect: what the rewiring did, by names such as `rewiring/edges_added`; nothing without one.
+    """
+
+    batches: Batches
+    data_hash: str
+    effect: dict[str, float]
+
+    @property
+    def graph(self) -> Graph:
+        """What a network is built for, and measured on."""
+        return self.batches.probe
+
+
+def rewire(
+    dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
+) -> Rewired:
+    """The graphs of a run, with the edges that are kept from before where they are fresh.
+
+    New nodes have features of zero and class -1, and are in no part of the split, which is that of the data. Where the
+    rewiring is of the last layer alone, the others propagate over the data's own edges.
+
+    Args:
+        dataset, data_hash: as `depthlab.data.prepare.load` gives them.
+        settings: as for `depthlab.training.run.run`.
+        folder: where prepared files lie.
+
+    Raises:
+        UserError: the split is not there, the metric is undefined on a part of it, the graph cannot be rewired like
+            that, or a kept file is corrupt.
+    """
+    check_metric(dataset, settings)
+    if loader_name(settings) == "cluster":
+        assert isinstance(dataset, Dataset), "validation refuses it for many graphs"
+        return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})
+    if rewiring_name(settings) == "none":
+        return Rewired(make_batches(settings, dataset), data_hash, {})
+    wiring = kept_wiring(dataset, data_hash, settings, folder)
+    found = {f"rewiring/{name}": value for name, value in wiring.effect.items()}
+    return Rewired(make_batches(settings, dataset, wiring), rewired_hash(data_hash, settings), found)
+
+
+def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet, wiring: Wiring | None = None) -> Batches:
+    """What the run of these settings trains on and is evaluated with: one split of the dataset.
+
+    Args:
+        wiring: the edges to propagate over, if not the data's own.
+
+    Raises:
+        UserError: there is no such split, a part of it is empty, or a batch of rewired graphs would take gigabytes.
+    """
+    last = settings["depth"] if wiring and settings["rewiring"]["layers"] == "last" else None
+    if isinstance(dataset, GraphSet):
+        size, seed = settings["dataset"]["batch_size"], settings["seed"]
+        if wiring:
+            _refuse_batches(min(size, len(dataset.y)), dataset.num_nodes, wiring.edge_index.shape[1])
+        return dataset.batches(settings["split"], size, seed, wiring.edge_index if wiring else None, last)
+    graph = dataset.graph(settings["split"], settings["split_seed"])
+    if wiring:
+        x = graph.x
+        if wiring.num_nodes > dataset.num_nodes:
+            x = replace(dataset, x=F.pad(dataset.x, (0, 0, 0, wiring.num_nodes - dataset.num_nodes))).features()
+        graph = graph.rewired(x, wiring.edge_index, last)
+    return OneGraph(graph)
+
+
+def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
+    """A batch is one graph: what is refused of one of so many nodes is refused of it too."""
+    if graphs * entries > ENTRIES:
+        raise UserError(
+            f"{graphs:,} rewired graphs of {nodes:,} nodes have {graphs * entries:.1e} entries, some"
+            f" {graphs * entries * BYTES / 1e9:,.0f} GB: use dataset.batch_size={max(1, ENTRIES // entries)} or less"
+        )
+
+
+def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:
+    """Hash of everything that shapes the edges that a run propagates over: the data's own without a rewiring."""
+    if rewiring_name(settings) == "none":
+        return data_hash
+    shaping = {key: value for key, value in settings["rewiring"].items() if key != "layers"}
+    module = shaping["_target_"].rpartition(".")[0]
+    code = [ast.unparse(program(path)) for path in sources(module, PACKAGES)]
+    return hashlib.md5(json.dumps([data_hash, shaping, code], sort_keys=True).encode()).hexdigest()
+
+
+def kept_wiring(
+    dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
+) -> Wiring:
+    """The rewired edges, made only where no file holds them: of several processes one makes them, the others wait."""
+    fingerprint = rewired_hash(data_hash, settings)
+    path = effect_file(settings, folder).with_name(f"{_pair(settings)}-{fingerprint[:8]}.pt")
+
+    def make() -> Wiring:
+        wiring = make_wiring(dataset, settings["rewiring"])
+        wiring.save(path, fingerprint)
+        return wiring
+
+    return cached(lambda: Wiring.load(path, fingerprint), make, path)
+
+
+def make_wiring(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> Wiring:
+    """Apply a rewiring: what is random in it is drawn from its own `seed`. Edges of one direction get both before it.
+
+    Args:
+        rewiring: a plain dict in the shape of `conf/rewiring/*.yaml`.
+    """
+    generator = torch.Generator().manual_seed(rewiring["seed"])
+    knobs = {key: value for key, value in rewiring.items() if key not in OURS}
+    before, y = dataset.edge_index, dataset.y
+    if isinstance(dataset, GraphSet):  # of one of its graphs, whose nodes have no class of their own
+        before, y = to_undirected(before, num_nodes=dataset.num_nodes), torch.full((dataset.num_nodes,), -1)
+    edge_index = get_method(rewiring["_target_"])(before, dataset.num_nodes, generator, **knobs)
+    highest = int(edge_index.max()) if edge_index.numel() else -1
+    num_nodes = max(dataset.num_nodes, highest + 1)
+    return Wiring(edge_index, num_nodes, effect(before, edge_index, y, num_nodes))
+
+
+def effect_file(settings: dict[str, Any], folder: Path | None = None) -> Path:
+    """What the command writes: `prepared/rewired/cora-fosr.json`."""
+    return prepared_file(settings["dataset"], folder).parent / "rewired" / f"{_pair(settings)}.json"
+
+
+def _pair(settings: dict[str, Any]) -> str:
+    return f"{file_name(settings['dataset']['name'])}-{rewiring_name(settings)}"
+
+
+def _task(config: DictConfig) -> None:
+    validate(config, dict(HydraConfig.get().runtime.choices))
+    settings = plain(config)
+    if rewiring_name(settings) == "none":
+        raise UserError("rewiring=none changes nothing: choose another, such as rewiring=random")
+    wiring = kept_wiring(*load(settings["dataset"]), settings)
+    path = effect_file(settings)
+    wiring.write_effect(path)
+    changes = f"{wiring.effect['edges_added']} edges added, {wiring.effect['edges_removed']} removed"
+    print(f"rewired {settings['dataset']['name']}, {changes}: {path.relative_to(ROOT)}")
+
+
+def command() -> None:
+    """Compose the config and run; ends the process."""
+    main(_task)

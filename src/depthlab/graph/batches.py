@@ -1,0 +1,215 @@
+"""What an epoch is made of: one graph, or mini-batches of many graphs of one topology, each batch one `Graph`."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.graph.graph import Graph
+from depthlab.graph.large import LargeGraph
+from depthlab.ops import SparseFeatures
+
+PROBE_NODES = 4096  # of the batch that measures by layer look at: about as many as a citation graph has
+SAMPLE = 512  # training graphs at least, where there are as many, that are scored after every epoch
+PARTS = ("train", "val", "test")
+
+
+class Batches(Protocol):
+    """The training steps of an epoch, in order, and what is evaluated.
+
+    Attributes:
+        probe: what a network is built for, and what gradients and measures by layer are taken on.
+        labels: classes of all that is trained on, int64.
+        task_range: hops from where the answer is read to where it stands, where the data is a task with one.
+        validation: what is evaluated after every epoch, scored together.
+        whole: everything, for the test at the end.
+        sampler: the loader itself, whose `set_epoch` Lightning calls before every epoch, also after a resume.
+    """
+
+    @property
+    def probe(self) -> Graph: ...
+
+    @property
+    def labels(self) -> Tensor: ...
+
+    @property
+    def task_range(self) -> int | None: ...
+
+    @property
+    def validation(self) -> Iterable[Graph | LargeGraph]: ...
+
+    @property
+    def whole(self) -> Iterable[Graph | LargeGraph]: ...
+
+    @property
+    def sampler(self) -> "Batches": ...
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+    def __iter__(self) -> Iterator[Graph]: ...
+
+    def __len__(self) -> int: ...
+
+
+class OneGraph:
+    """Full-batch training: the whole graph, once an epoch."""
+
+    task_range: int | None = None
+
+    def __init__(self, graph: Graph) -> None:
+        self.probe = graph
+        self.labels = graph.y[graph.train]
+        self.validation = self.whole = (graph,)
+
+    @property
+    def sampler(self) -> "OneGraph":
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Every epoch is the same."""
+
+    def __iter__(self) -> Iterator[Graph]:
+        yield self.probe
+
+    def __len__(self) -> int:
+        return 1
+
+
+class GraphBatches:
+    """Mini-batches of many graphs of one topology, read out at one node each.
+
+    A batch of B graphs is one `Graph` of B * n nodes: the block-diagonal adjacency depends on B alone, so it is built
+    once for each B and shared by all batches, where collating afresh would sort and normalise the same edges at every
+    step. Classes are -1 but at read-out nodes, which are the nodes of the part that a batch was drawn for. The order of
+    the training graphs is drawn from seed and epoch alone, so that a resumed run sees the same batches.
+
+    Args:
+        x: float32 (g, n, f), or integers (g, n, k): the columns that hold a one in each row of one-hot features, -1
+            for none.
+        width: number of features f.
+        edge_index: (2, m) of one graph, as messages go; every node gets a self-loop.
+        root: the node of each graph that is read out.
+        y: class of each graph, int64 (g,).
+        parts: the graphs of the training, validation and test part.
+        batch_size: graphs a batch, >= 1.
+        seed: of the order.
+        task_range: as in `Batches`.
+        wiring: edges that every graph is propagated over instead of its own; nodes from n on are new.
+        last_of: depth of the network, if only its last layer propagates over these.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        width: int,
+        edge_index: Tensor,
+        root: int,
+        y: Tensor,
+        parts: tuple[Tensor, Tensor, Tensor],
+        batch_size: int,
+        seed: int = 0,
+        task_range: int | None = None,
+        wiring: Tensor | None = None,
+        last_of: int | None = None,
+    ) -> None:
+        self.x, self.width, self.edge_index, self.root, self.y = x, width, edge_index, root, y
+        self.parts = dict(zip(PARTS, parts, strict=True))
+        self.batch_size, self.seed, self.task_range = batch_size, seed, task_range
+        self.labels = y[self.parts["train"]]
+        self.sample = self._shuffled(0)[: max(SAMPLE, len(self.parts["val"]))]
+        self.epoch = 0
+        self.wiring, self.last_of = wiring, last_of
+        highest = int(wiring.max()) if wiring is not None and wiring.numel() else -1
+        self.new_nodes = max(0, highest + 1 - x.shape[1])
+        self._known: dict[int, _Copies] = {}
+        count = min(batch_size, max(1, PROBE_NODES // x.shape[1]))
+        self.probe = self.graph(self.parts["val"][:count], "train")  # graphs that no weight was fitted to
+
+    @property
+    def sampler(self) -> "GraphBatches":
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of that epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.parts["train"]) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Graph]:
+        for numbers in self._shuffled(self.seed * 1_000_003 + self.epoch).split(self.batch_size):
+            yield self.graph(numbers, "train")
+
+    def _shuffled(self, seed: int) -> Tensor:
+        train = self.parts["train"]
+        return train[torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))]
+
+    @property
+    def validation(self) -> Iterable[Graph]:
+        """The validation part, and a fixed sample of the training part about as large: all of it may be costly."""
+        return chain(self._batches("train", self.sample), self._batches("val", self.parts["val"]))
+
+    @property
+    def whole(self) -> Iterable[Graph]:
+        return chain.from_iterable(self._batches(part, numbers) for part, numbers in self.parts.items())
+
+    def _batches(self, part: str, numbers: Tensor) -> Iterator[Graph]:
+        return (self.graph(some, part) for some in numbers.split(self.batch_size))
+
+    def graph(self, numbers: Tensor, part: str) -> Graph:
+        """The graphs of these numbers side by side, as one whose read-out nodes are of that part."""
+        count, nodes = len(numbers), self.x.shape[1]
+        if count not in self._known:
+            with torch.inference_mode(False):  # what an evaluation builds first has to serve training too
+                self._known[count] = self._copies(count)
+        copies, new = self._known[count], count * self.new_nodes
+        roots, none = torch.arange(count) * nodes + self.root, torch.empty(0, dtype=torch.long)
+        y = torch.full((count * nodes + new,), -1)
+        y[roots] = self.y[numbers]
+        train, val, test = (roots if part == name else none for name in PARTS)
+        x = self._features(numbers, new)
+        return Graph(x, copies.adjacency, y, train, val, test, copies.original, new, copies.last, self.last_of or 0)
+
+    def _copies(self, count: int) -> "_Copies":
+        nodes, new = self.x.shape[1], self.new_nodes
+        own = disjoint_copies(self.edge_index, nodes, count)
+        if self.wiring is None:
+            return _Copies(gcn_adjacency(own, count * nodes))
+        wired = gcn_adjacency(disjoint_copies(self.wiring, nodes, count, new), count * (nodes + new))
+        if self.last_of is None:
+            return _Copies(wired, own)
+        return _Copies(gcn_adjacency(own, count * (nodes + new)), own, wired)
+
+    def _features(self, numbers: Tensor, new: int) -> Tensor | SparseFeatures:
+        rows = self.x[numbers].flatten(0, 1)
+        rows = torch.cat([rows, rows.new_full((new, rows.shape[1]), 0 if rows.is_floating_point() else -1)])
+        if rows.is_floating_point():
+            return rows
+        ones = rows >= 0
+        crow = torch.zeros(len(rows) + 1, dtype=torch.long)
+        crow[1:] = ones.sum(1).cumsum(0)
+        col = rows[ones].long()
+        return SparseFeatures.from_csr(crow, col, torch.ones(len(col)), (len(rows), self.width))
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """What a `Graph` of so many copies propagates over: as its fields of the same names."""
+
+    adjacency: Adjacency
+    original: Tensor | None = None
+    last: Adjacency | None = None
+
+
+def disjoint_copies(edge_index: Tensor, num_nodes: int, count: int, new: int = 0) -> Tensor:
+    """The edges of `count` copies of a graph, (2, count * m).
+
+    The nodes of copy i are numbered from i * num_nodes; those from `num_nodes` on, `new` of each copy, come last.
+    """
+    copy = torch.arange(count)[:, None]
+    place = torch.where(edge_index[:, None] < num_nodes, num_nodes * copy, num_nodes * (count - 1) + new * copy)
+    return (edge_index[:, None] + place).flatten(1)

@@ -1,0 +1,100 @@
+"""A graph with one split: the single batch that a full-batch training step sees."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.graph.last_layer import LastLayer
+from depthlab.ops import SparseFeatures
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """What a model trains on.
+
+    Attributes:
+        x: node features, (n, f), dense or sparse.
+        adjacency: the normalised adjacency that a network propagates over, in all of its layers unless there is a
+            `last`.
+        y: class of each node, int64 (n,); -1 for none.
+        train, val, test: the node numbers of one split.
+        original: where the graph was rewired, the edges that it had before, (2, m), else None.
+        new_nodes: how many nodes a rewiring has added; they come last.
+        weight: what the loss of a training node is multiplied by where a batch is shared out among processes; None: the
+            loss is the mean over the training nodes.
+        last, depth: where layer `depth` alone propagates over another graph, its adjacency, else None.
+    """
+
+    x: Tensor | SparseFeatures
+    adjacency: Adjacency
+    y: Tensor
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    original: Tensor | None = None
+    new_nodes: int = 0
+    last: Adjacency | None = None
+    depth: int = 0
+    weight: float | None = None
+
+    @property
+    def edge_index(self) -> Tensor:
+        """Edges of the data without self-loops, (2, m), each undirected edge in both directions.
+
+        Of a rewired graph those that it had before: smoothness is measured over the same pairs of nodes, whatever the
+        network propagates over, so that rewirings can be compared.
+        """
+        if self.original is not None:
+            return self.original
+        not_loop = ~self.adjacency.loops
+        return torch.stack([self.adjacency.col[not_loop], self.adjacency.row[not_loop]])
+
+    @property
+    def layers(self) -> Adjacency | LastLayer:
+        """What a network is given: says for every layer which adjacency it propagates over."""
+        return self.adjacency if self.last is None else LastLayer(self.adjacency, self.last, self.depth)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes of the data: a rewiring's own do not count."""
+        return self.y.numel() - self.new_nodes
+
+    def rewired(self, x: Tensor | SparseFeatures, edge_index: Tensor, last_of: int | None = None) -> "Graph":
+        """The same data, split and measures, with other edges to propagate over.
+
+        Args:
+            x: features of all nodes, (n + new, f): those of this graph and then of new ones, which get class -1 and
+                are in no part of the split.
+            edge_index: (2, m'), both directions of every undirected edge.
+            last_of: depth of the network, if only its last layer propagates over these edges.
+        """
+        nodes, edges = x.shape[0], self.edge_index
+        new = nodes - self.num_nodes
+        y = torch.cat([self.y, self.y.new_full((new,), -1)])
+        graph = replace(self, x=x, adjacency=gcn_adjacency(edge_index, nodes), y=y, original=edges, new_nodes=new)
+        if last_of is None:
+            return graph
+        return replace(graph, adjacency=gcn_adjacency(edges, nodes), last=graph.adjacency, depth=last_of)
+
+    @property
+    def undirected_edges(self) -> Tensor:
+        """Edges without self-loops, (2, m), each in both directions, also those that messages pass in one alone."""
+        edges = self.edge_index
+        if self.original is None and self.adjacency.symmetric:
+            return edges
+        return torch.cat([edges, edges.flip(0)], 1).unique(dim=1)
+
+    def to(self, device: torch.device | str, **_: Any) -> "Graph":
+        """The graph on a device: itself if it is there already, else a copy."""
+        if self.y.device == torch.device(device):
+            return self
+        y, train, val, test = (part.to(device) for part in (self.y, self.train, self.val, self.test))
+        original = None if self.original is None else self.original.to(device)
+        last = None if self.last is None else self.last.to(device)
+        adjacency = self.adjacency.to(device)
+        return Graph(
+            self.x.to(device), adjacency, y, train, val, test, original, self.new_nodes, last, self.depth, self.weight
+        )

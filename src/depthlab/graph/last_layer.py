@@ -1,0 +1,32 @@
+"""Another graph for the last layer alone, as the fully-adjacent layer (+FA) has it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from depthlab.graph.adjacency import Adjacency
+
+
+class ByLayer(Protocol):
+    """What says which adjacency a layer propagates over."""
+
+    def at(self, layer: int) -> Adjacency: ...
+
+
+@dataclass(frozen=True)
+class LastLayer:
+    """The adjacency of a network whose last layer propagates over another graph (Alon & Yahav 2021,
+    https://arxiv.org/abs/2006.05205).
+
+    Attributes:
+        first: of layers 1..depth-1, or a sample of it.
+        last: of layer `depth`; on the same nodes.
+        depth: number of layers.
+    """
+
+    first: ByLayer
+    last: Adjacency
+    depth: int
+
+    def at(self, layer: int) -> Adjacency:
+        """The adjacency that layer `layer` propagates over."""
+        return self.last if layer == self.depth else self.first.at(layer)

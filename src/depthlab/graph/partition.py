@@ -1,0 +1,30 @@
+"""A graph cut into parts with few edges between them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthlab.config.errors import UserError
+from depthlab.graph.neighbours import Neighbours
+
+
+def metis(neighbours: Neighbours, parts: int) -> Tensor:
+    """The part of every node, int64 (n,), by METIS (Karypis & Kumar 1998): parts of about one size, few edges cut.
+
+    The same graph is cut in the same way again.
+
+    Args:
+        neighbours: of an undirected graph.
+        parts: how many, in 1..n; on very small graphs METIS leaves some empty.
+
+    Raises:
+        UserError: pymetis is not installed, or there are fewer nodes than parts.
+    """
+    if parts > neighbours.num_nodes:
+        raise UserError(f"loader.parts must be at most the {neighbours.num_nodes} nodes of the graph, got {parts}")
+    try:
+        import pymetis
+    except ImportError:
+        raise UserError("loader=cluster needs METIS: `pip install pymetis`, or leave loader=cluster out") from None
+    rows = pymetis.CSRAdjacency(neighbours.crow.numpy(), neighbours.col.numpy())
+    return torch.from_numpy(np.asarray(pymetis.part_graph(parts, rows).vertex_part, dtype=np.int64))

@@ -1,0 +1,271 @@
+"""Depth as time: an architecture that is a differential equation on the graph, integrated by torchdiffeq."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchdiffeq import odeint, odeint_adjoint
+
+from depthlab.config.errors import UserError
+from depthlab.graph.adjacency import Adjacency
+from depthlab.graph.graph import Graph
+from depthlab.nn.attention import DotAttention
+from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
+from depthlab.nn.linear import Linear
+from depthlab.nn.stability import REACH, fastest_rate, gershgorin, refuse_growth, refuse_step, round_down
+
+Velocity = Callable[[Tensor], Tensor]
+PASSES = 8  # of training, whose dropout masks are looked at before it
+MAX_STEPS = 1000  # of an adaptive solver from one state to the next
+CANNOT_PROCEED = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")  # torchdiffeq's words
+
+
+class Flow(NodeClassifier):
+    r"""Base of the continuous architectures: encoder, :math:`dx/dt = v(x)` from x(0) for the time T, decoder.
+
+    .. math:: x(0) = X W_{\mathrm{in}} + b, \qquad \mathrm{logits} = \mathrm{relu}(x(T)) W_{\mathrm{out}} + b', \qquad
+        T = \mathrm{depth} \cdot \mathrm{step\_size}
+
+    State l is x(l * step_size). A fixed-step solver makes one step from each state to the next, an adaptive one as many
+    as its tolerances need. Dropout acts on X and before the decoder, never inside the equation; a DropEdge sample holds
+    for the whole time, also with `drop_edge.per_layer`. A subclass defines `freeze` and `velocity`.
+
+    Args:
+        settings: what every architecture is told.
+        weights: of neighbours, fixed at t = 0: `gcn` (entries of P) or `attention` (`DotAttention` of x(0)).
+        heads: of the attention.
+        solver: `euler`, `rk4` (fixed steps) or `dopri5` (adaptive).
+        step_size: time between two states, > 0.
+        rtol, atol: tolerances of `dopri5`.
+        adjoint: gradients by integrating backwards in time (Chen et al. 2018): two states a layer are kept instead of
+            those of every stage, for about twice the work; gradients have the error of the solver.
+        stability_check: `on` refuses what overflows on the graph at the start (`check`).
+
+    Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
+    """
+
+    can_capture = False  # the solver looks at every step whether states are finite
+    milder = ""  # what else than a shorter step would hold, in words
+
+    def __init__(
+        self,
+        settings: Settings,
+        weights: str = "gcn",
+        heads: int = 4,
+        solver: str = "rk4",
+        step_size: float = 0.25,
+        rtol: float = 1e-3,
+        atol: float = 1e-5,
+        adjoint: bool = False,
+        stability_check: str = "on",
+    ) -> None:
+        super().__init__(settings)
+        self.attention = DotAttention(settings.hidden, heads) if weights == "attention" else None
+        self.solver, self.step_size, self.adjoint = solver, step_size, adjoint
+        self.options: dict[str, Any] = {"rtol": rtol, "atol": atol, "method": solver}
+        if solver == "dopri5":
+            self.options["options"] = {"max_num_steps": MAX_STEPS}
+        self.checked = stability_check == "on"
+        self.encoder = Linear(settings.in_channels, settings.hidden)
+        self.decoder = Linear(settings.hidden, settings.out_channels)
+        self.calls = self.evaluations = 0
+        self.broke_at: float | None = None
+        self.broke_from = 0.0
+        self.stable_step: float | None = None
+
+    @property
+    def time(self) -> float:
+        """T, when the decoder reads the states."""
+        return self.settings.depth * self.step_size
+
+    def freeze(self, x0: Tensor, adjacency: Adjacency) -> Adjacency:
+        """The operator L whose product L x drives the states, fixed at t = 0."""
+        raise NotImplementedError("a flow defines its operator")  # pragma: no cover
+
+    def velocity(self, operator: Adjacency) -> tuple[Velocity, tuple[Tensor, ...]]:
+        """The equation with that operator, x -> dx/dt, and what is learned in it besides the operator's values."""
+        raise NotImplementedError("a flow defines its velocity")  # pragma: no cover
+
+    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
+        h, scale = self.drop(x)
+        state = self.encoder(h, scale)
+        operator = self.freeze(state, adjacency.at(1))
+        velocity, learned = self.velocity(operator)
+        if operator.learned is not None:
+            learned = (*learned, operator.learned)
+        before, largest = self.calls, list[Tensor]()
+
+        def seen(state: Tensor) -> None:
+            observe(len(largest), state)
+            largest.append(state.detach().abs().amax())  # a tenth of the time of torch.linalg.vector_norm(state, inf)
+
+        state = self._integrate(velocity, learned, state, seen)
+        self.evaluations = self.calls - before
+        self._remember_break(operator, torch.stack(largest).tolist())
+        h, scale = self.relu_drop(state)
+        return self.decoder(h, scale)
+
+    def _integrate(
+        self, velocity: Velocity, learned: tuple[Tensor, ...], state: Tensor, seen: Callable[[Tensor], None]
+    ) -> Tensor:
+        """The state at T; every state from x(0) on is shown to `seen`."""
+        if self.solver == "dopri5" or self.adjoint:
+            seen(state)
+            for _ in range(self.settings.depth):
+                state = self._advance(velocity, learned, state)
+                seen(state)
+            return state
+        grid = torch.arange(self.settings.depth + 1, dtype=state.dtype, device=state.device) * self.step_size
+        equation = _Equation(self, velocity, seen)
+        fixed = {**self.options, "options": {"grid_constructor": lambda *_: grid}}
+        state = odeint(equation, state, grid[[0, -1]], **fixed)[-1]  # one call: a call a layer copies every state
+        seen(state)
+        return state
+
+    def _advance(self, velocity: Velocity, learned: tuple[Tensor, ...], state: Tensor) -> Tensor:
+        """The state one `step_size` later; not a number where an adaptive solver cannot proceed."""
+        equation = _Equation(self, velocity)
+        span = state.new_tensor([0.0, self.step_size])
+        try:
+            if self.adjoint:
+                return odeint_adjoint(equation, state, span, adjoint_params=learned, **self.options)[-1]
+            return odeint(equation, state, span, **self.options)[-1]
+        except AssertionError as error:
+            if not stuck(error):
+                raise
+            return torch.full_like(state, torch.nan).requires_grad_(state.requires_grad)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, but an adjoint that cannot proceed backwards gives gradients that are not numbers."""
+        try:
+            super().backward(loss, *args, **kwargs)
+        except AssertionError as error:
+            if not stuck(error):
+                raise
+            for weight in self.parameters():
+                weight.grad = torch.full_like(weight, torch.nan)
+
+    def _remember_break(self, operator: Adjacency, largest: list[float]) -> None:
+        """Of the first pass whose states overflow: when they did, how large they began, and the step that had held.
+
+        Args:
+            operator: L of that pass.
+            largest: the largest number of each state, from x(0) to x(T).
+        """
+        if self.broke_at is not None or not math.isfinite(largest[0]) or math.isfinite(largest[-1]):
+            return
+        broken = next(number for number, size in enumerate(largest) if not math.isfinite(size))
+        self.broke_at, self.broke_from = broken * self.step_size, largest[0]
+        if self.solver != "dopri5":
+            with torch.no_grad():
+                longest = self._longest_step(operator, largest[0])
+            self.stable_step = longest if longest < self.step_size else None
+
+    def findings(self) -> dict[str, float]:
+        """Time integrated, evaluations of the equation in one pass and, if states ever overflowed, what is known of it.
+
+        `broke_at_time` is when they did, `broke_from_max_abs` the largest number that they began with, and
+        `stable_step_size` the longest step that would have held that pass, if that is shorter than the one used.
+        """
+        found = {"time": self.time, "function_evaluations": float(self.evaluations)}
+        if self.broke_at is not None:
+            found |= {"broke_at_time": self.broke_at, "broke_from_max_abs": self.broke_from}
+        return found if self.stable_step is None else found | {"stable_step_size": self.stable_step}
+
+    def divergence(self) -> str:
+        """When states overflowed, and which step would have been stable."""
+        if self.broke_at is None:
+            return ""
+        when = f"states overflowed at t={self.broke_at:g}"
+        if self.stable_step is None:
+            return when
+        return (
+            f"{when}: training had enlarged them to |x|={self.broke_from:.3g} at t=0, where {self.solver} needs"
+            f" model.step_size={round_down(self.stable_step)} or less, not {self.step_size:g}; if training enlarges"
+            " them further, use model.solver=dopri5, which takes longer"
+        )
+
+    # Stability -------------------------------------------------------------------------------------------------------
+
+    def rates(self) -> tuple[float, float]:
+        """alpha, the largest factor of L x, and delta, the strength of the well, as they are now."""
+        return 1.0, 0.0
+
+    def bounds(self, operator: Adjacency) -> tuple[Tensor, Tensor]:
+        """How fast, at most, modes of dx/dt = L x decay and grow, per node."""
+        return gershgorin(operator)
+
+    def _longest_step(self, operator: Adjacency, start: float) -> float:
+        """The longest fixed step within the solver's reach, with the present weights and |x(0)| up to `start`."""
+        alpha, delta = self.rates()
+        decay, growth = (alpha * bound for bound in self.bounds(operator))
+        rate = fastest_rate(decay, growth, start, delta)
+        return REACH[self.solver] / rate if rate else math.inf
+
+    def _largest_start(self, graph: Graph) -> float:
+        """The largest number of x(0), also in the first passes of training: dropout enlarges what it keeps."""
+        found = [self.encoder(graph.x)]
+        for step in range(PASSES if self.p_dropout else 0):
+            self.masks.restart(step)
+            found.append(self.encoder(*self.drop(graph.x)))
+        return max(float(x0.abs().max()) for x0 in found)
+
+    @torch.no_grad()
+    def check(self, graph: Graph) -> None:
+        """Refuse a fixed step with which states may overflow on this graph with the initial weights.
+
+        Adaptive solvers choose their own step. Weights grow in training, without a known bound: an accepted run may
+        still overflow later, and then reports the step that would have been stable (`divergence`).
+
+        Raises:
+            UserError: as `refuse_step` and `refuse_growth`; or DropEdge is to scale the weights of the equation; or a
+                layer is to have a graph of its own: the equation has one operator for all of its time.
+        """
+        if graph.last is not None:
+            name = type(self).__name__
+            raise UserError(
+                f"rewiring.layers=last has no place in {name}, one equation on one graph: use rewiring.layers=all"
+            )
+        if self.settings.drop_edge.p > 0 and self.settings.drop_edge.mode == "rescale":
+            raise UserError("drop_edge.mode=rescale makes attraction outweigh x itself: use drop_edge.mode=renormalize")
+        if not self.checked:
+            return
+        x0 = self.encoder(graph.x)
+        alpha, delta = self.rates()
+        decay, growth = (alpha * bound for bound in self.bounds(self.freeze(x0, graph.adjacency)))
+        if self.solver != "dopri5":
+            start = self._largest_start(graph)
+            refuse_step(decay, growth, start, delta, self.solver, self.step_size, graph.adjacency, self.milder)
+        if delta == 0:
+            refuse_growth(growth, self.time)
+
+
+class _Equation:
+    """dx/dt as torchdiffeq calls it: counts its calls and shows the state at the beginning of every fixed step."""
+
+    def __init__(self, flow: Flow, velocity: Velocity, seen: Callable[[Tensor], None] = lambda state: None) -> None:
+        self.flow, self.velocity, self.seen = flow, velocity, seen
+
+    def __call__(self, _: Tensor, x: Tensor) -> Tensor:
+        self.flow.calls += 1
+        return self.velocity(x)
+
+    def callback_step(self, _t: Tensor, x: Tensor, _dt: Tensor) -> None:
+        self.seen(x)
+
+
+def generator(weights: Tensor, adjacency: Adjacency) -> Adjacency:
+    r"""L with :math:`(L x)_i = \sum_{j \ne i} w_{ij} (x_j - x_i)`: the weights, minus their row sums on the diagonal.
+
+    Args:
+        weights: w for every stored entry, 0 on self-loops; shape (entries,).
+        adjacency: has the pattern.
+    """
+    return adjacency.weighted(torch.where(adjacency.loops, -adjacency.row_sums(weights)[adjacency.row], weights))
+
+
+def stuck(error: AssertionError) -> bool:
+    """Whether it is torchdiffeq's word for a solver that cannot proceed, forwards or, with `adjoint`, backwards."""
+    return str(error).startswith(CANNOT_PROCEED)

@@ -1,0 +1,148 @@
+"""Layers `h <- dropout(relu((scale * P h + residual) M))` in a row, as one node of the autograd graph."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from depthlab.ops.dropout import relu_dropout, select
+from depthlab.ops.masks import MaskSource, draw_threshold
+from depthlab.ops.precision import autocast_device
+from depthlab.ops.propagation import Propagator, product, propagate
+
+
+def residual_layers(
+    operators: Sequence[Propagator],
+    x: Tensor,
+    residual: Tensor,
+    weights: Tensor,
+    *,
+    scale: float,
+    dropout: float,
+    masks: MaskSource,
+    every: int = 1,
+) -> tuple[Tensor, float]:
+    r"""`h <- dropout(relu((scale * P_l h + residual) M_l))` for every l, beginning with x.
+
+    One node of the autograd graph for all layers: what a layer needs for the moment lies in buffers that stay in the
+    processor's cache from one layer to the next, and nothing is kept for the backward pass but one state a layer, all
+    in one block: of it
+    :math:`(scale \cdot P h + residual)` is made once more for a tenth of a layer's time, and relu and dropout let pass
+    what is not zero in the state after them.
+
+    Args:
+        operators: P_l as CSR, shape (n, n), one for each layer.
+        x: states, shape (n, f), or (r, n / r, f) of r replicas, whose operators are block-diagonal.
+        residual: added to the propagated states, of the shape of x.
+        weights: M_l, shape (layers, f, c), or (r, layers, f, c); f = c if there are several layers.
+        scale: a constant factor of the propagation, which holds what a dropout leaves pending too.
+        dropout: probability in [0, 1).
+        masks: the source of random lanes.
+        every: keep the state before every so many layers and make those between once more in the backward pass.
+
+    Returns:
+        `(state, scale)` as `depthlab.ops.dropout` gives them, the state of shape (n, c), or (r, n / r, c).
+    """
+    if autocast_device(x):  # products with weights are in fewer bits, and every state is kept
+        pending = 1.0
+        for operator, weight in zip(operators, weights.unbind(-3), strict=True):
+            x, pending = relu_dropout(propagate(operator, x, scale=scale, residual=residual) @ weight, dropout, masks)
+        return x, pending
+    threshold, pending = draw_threshold(dropout) if dropout > 0.0 else (None, 1.0)
+    every = every if torch.is_grad_enabled() else 0
+    return _Layers.apply(operators, x, residual, weights, scale, threshold, masks, every), pending
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """The layers of a pass; what the arguments of `residual_layers` are not said about are buffers."""
+
+    operators: Sequence[Propagator]
+    residual: Tensor
+    weights: Sequence[Tensor]
+    scale: float
+    threshold: float | None
+    masks: MaskSource
+    support: Tensor
+    lanes: Tensor
+
+    def propagate(self, number: int, h: Tensor) -> Tensor:
+        """scale * P h + residual, which the next call may write over; graphs of replicas stand side by side."""
+        residual, support = self.residual.flatten(0, -2), self.support.flatten(0, -2)
+        return product(self.operators[number].matrix, h.flatten(0, -2), self.scale, residual, support).view(h.shape)
+
+    def layer(self, number: int, h: Tensor, out: Tensor) -> Tensor:
+        """The next state, written to `out`."""
+        multiply(self.propagate(number, h), self.weights[number], out)
+        if self.threshold is not None:
+            lanes = self.lanes.copy_(self.masks.lanes(tuple(out.shape), out.device))
+            select.grad_input(out, lanes, self.threshold, grad_input=out)
+        return out.relu_()
+
+
+def multiply(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """`a b` for matrices, or for a batch of them."""
+    return torch.mm(a, b, out=out) if a.dim() == 2 else torch.bmm(a, b, out=out)
+
+
+class _Layers(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        operators: Sequence[Propagator],
+        x: Tensor,
+        residual: Tensor,
+        weights: Tensor,
+        scale: float,
+        threshold: float | None,
+        masks: MaskSource,
+        every: int,
+    ) -> Tensor:
+        depth, shape = len(operators), (*x.shape[:-1], weights.shape[-1])
+        last = (depth - 1) // every * every if every else depth  # the backward pass begins there: all of it is kept
+        numbers = [n for n in range(1, depth + 1) if n > last or (every and n % every == 0)]
+        kept = dict(zip(numbers, x.new_empty(len(numbers), *shape).unbind(0), strict=True))  # one block has no holes
+        buffers = [x.new_empty(shape) for _ in range(2)] if len(numbers) < depth else []
+        lanes = x.new_empty(shape if threshold is not None else 0)
+        stack = _Stack(operators, residual, weights.unbind(-3), scale, threshold, masks, torch.empty_like(x), lanes)
+        h, places = x, {}
+        for number in range(depth):
+            if every > 1 and number % every == 0:
+                places[number] = masks.place()
+            h = stack.layer(number, h, kept[number + 1] if number + 1 in kept else buffers[number % 2])
+        if every:
+            ctx.stack, ctx.every, ctx.places, ctx.kept = (operators, scale, threshold, masks), every, places, [0, *kept]
+            ctx.save_for_backward(residual, weights, x, *kept.values())
+        return h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        residual, weights, *kept = ctx.saved_tensors
+        operators, scale, threshold, masks = ctx.stack
+        states = dict(zip(ctx.kept, kept, strict=True))
+        (grad,), x, depth = grads, states[0], len(operators)
+        passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), tuple[Tensor, ...]()
+        of_support, back, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
+        stacked = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
+        of_weights, by_layer = stacked.movedim(0, -3), stacked.unbind(0)
+        maps = weights.unbind(-3)
+        stack = _Stack(operators, residual, maps, scale, threshold, masks, torch.empty_like(x), lanes)
+        for first in reversed(range(0, depth, ctx.every)):
+            numbers = range(first, min(first + ctx.every, depth))
+            if first + 1 not in states:
+                spare = spare or grad.new_empty(ctx.every - 1, *grad.shape).unbind(0)
+                with masks.replay(ctx.places[first]):
+                    for number, out in zip(numbers[:-1], spare, strict=True):
+                        states[number + 1] = stack.layer(number, states[number], out)
+            for number in reversed(numbers):
+                select.grad_input(grad, states[number + 1], 0.0, grad_input=passed)  # > 0 iff relu and mask let it pass
+                multiply(stack.propagate(number, states[number]).mT, passed, by_layer[number])
+                multiply(passed, maps[number].mT, of_support)
+                of_residual += of_support
+                flat, buffer = of_support.flatten(0, -2), back.flatten(0, -2)
+                grad = product(operators[number].transpose, flat, scale, buffer=buffer).view(x.shape)
+        return None, grad, of_residual, of_weights, None, None, None, None

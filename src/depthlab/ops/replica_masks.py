@@ -1,0 +1,45 @@
+"""The random lanes of replicas: each draws from a stream of its own."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthlab.ops.masks import MaskSource
+
+
+class ReplicaMasks:
+    """As many `MaskSource`s as there are replicas, asked together.
+
+    What replica k is given is what its own source gives it when it is trained alone.
+
+    Args:
+        seeds: of the replicas.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.sources = [MaskSource(seed) for seed in seeds]
+
+    def restart(self, step: int) -> None:
+        """Begin the streams that belong to this training step."""
+        for source in self.sources:
+            source.restart(step)
+
+    def lanes(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Independent lanes, int8 of the given shape; as many rows of it for each replica, one replica after another.
+
+        Args:
+            shape: (r m, ...): (r, n, f) for states, (r e,) for entries.
+        """
+        each = (shape[0] // len(self.sources), *shape[1:])
+        if device.type != "cpu":
+            return torch.cat([source.lanes(each, device) for source in self.sources])
+        size = math.prod(each)
+        words = np.stack([source.words(-(-size // 8)) for source in self.sources])
+        return torch.from_numpy(words.view(np.int8)[:, :size]).reshape(shape)
+
+    def keep(self, replicas: Sequence[int]) -> None:
+        """Go on with these alone."""
+        self.sources = [self.sources[k] for k in replicas]

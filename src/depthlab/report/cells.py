@@ -1,0 +1,215 @@
+"""One tidy row for each cell of a study, and its curves by layer, as MLflow holds them."""
+
+import json
+import math
+import shlex
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from depthlab.config.errors import UserError
+from depthlab.config.settings import NOT_THE_EXPERIMENT
+from depthlab.study.lines import GRID
+from depthlab.tracking.search import ENDED, Recorded, Records
+from depthlab.training.identity import STATES, overrides_of
+
+CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")
+BY_HOP = ("sensitivity_by_hop", "walk_weight_by_hop")
+LAST = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")  # of the last layer's state
+SCORES = {  # column -> metric
+    "train_acc": "best_train_acc",
+    "val_acc": "best_val_acc",
+    "test_acc": "test_acc",
+    "test_roc_auc": "test_roc_auc",
+    "dirichlet_energy": "dirichlet_energy",
+    "rayleigh_quotient": "rayleigh_quotient",
+    "effective_rank": "effective_rank",
+    "chance": "chance",
+    "task_range": "task_range",
+    "best_epoch": "best_epoch",
+    "epochs_run": "epochs_run",
+}
+
+
+OF_SOME = ("test_roc_auc", "repulsion", "size", "task_range", "chance")  # columns left out where no cell has a value
+
+
+@dataclass
+class Film:
+    """States of one cell in the plane: `points` (layers, n, 2), and the class of each node.
+
+    If the run `diverged`, they are the last finite states.
+    """
+
+    dataset: str
+    line: str
+    depth: int
+    points: np.ndarray[Any, Any]
+    y: np.ndarray[Any, Any]
+    diverged: bool = False
+
+    @property
+    def extent(self) -> float:
+        """The largest coordinate: half the width of a frame that shows every point."""
+        return float(np.abs(self.points).max()) or 1.0
+
+
+@dataclass
+class Report:
+    """What the tables, the figures and the page are made from.
+
+    Attributes:
+        study: its name.
+        cells: one row per cell; energy, quotient and rank are those of the last layer, empty for a diverged run.
+        curves: measures by layer of each cell, by run id and measure; of a diverged run those of its last finite state.
+        films: animations of the cells with recorded states; `films_asked` cells were to record them.
+        by_hop: curves by hop distance of the cells that recorded them, as `curves`.
+        unfilmed: overrides of the cells that should have recorded states but reuse an earlier run without them.
+    """
+
+    study: str
+    cells: pd.DataFrame
+    curves: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    films: list[Film] = field(default_factory=list)
+    by_hop: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    unfilmed: list[str] = field(default_factory=list)
+    films_asked: int = 0
+
+
+def read_report(records: Records, study: str) -> Report:
+    """Read a study back.
+
+    A cell's run is the latest one with the same hashes of settings and data, whichever command made it. A cell without
+    a result has a row with the outcome of its last run, or `missing`.
+
+    Raises:
+        UserError: there is no such study, the list of cells of a line cannot be read, or the store does not answer.
+    """
+    studies = records.runs("tags.kind = 'study'")
+    parents = [run for run in studies if run.tags["study"] == study]
+    if not parents:
+        known = sorted({run.tags["study"] for run in studies})
+        names = f"choose one of {', '.join(known)}" if known else "there is none yet"
+        raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, python -m src.study")
+    results: dict[tuple[str, str], Recorded] = {}
+    tries: dict[tuple[str, str], Recorded] = {}
+    for tried in records.runs("tags.config_hash != ''"):
+        (results if tried.tags.get("outcome") in ENDED else tries)[tried.identity] = tried
+    latest = {(parent.tags["dataset"], parent.tags["line"]): parent for parent in parents}
+    parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
+    found = Report(study, pd.DataFrame())
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for parent, entries in _grids(records, study, parents, Path(folder)):
+            for entry in entries:
+                identity = entry["config_hash"], entry["data_hash"]
+                run = results.get(identity)
+                rows.append(_row(study, parent, entry, run, tries.get(identity)))
+                if run:
+                    _add_curves(found, records, run)
+                if entry["film"]:
+                    _add_film(found, records, parent, entry["depth"], run, Path(folder))
+    cells = pd.DataFrame(rows)
+    cells = cells.drop(columns=[name for name in OF_SOME if cells[name].isna().all()])
+    found.cells = cells.drop(columns="rewiring") if (cells["rewiring"] == "none").all() else cells
+    return found
+
+
+Grid = list[dict[str, Any]]
+
+
+def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) -> list[tuple[Recorded, Grid]]:
+    """Every line with its list of cells; raises UserError with the names of all lines whose list cannot be read."""
+    found: list[tuple[Recorded, Grid]] = []
+    lost = []
+    for parent in parents:
+        path = records.file(parent.run_id, GRID, folder)
+        try:
+            grid = json.loads(path.read_text()) if path else None
+        except ValueError:  # no JSON, or no text
+            grid = None
+        if grid:
+            found.append((parent, grid))
+        else:
+            lost.append(f"{parent.tags['line']} on {parent.tags['dataset']}")
+    if lost:
+        what = "the list of cells" if len(lost) == 1 else "the lists of cells"
+        raise UserError(
+            f"the report of {study} would be incomplete: {what} of {', '.join(lost)} cannot be read (artifact {GRID});"
+            f" the command that ran the study writes {'it' if len(lost) == 1 else 'them'} again and trains nothing that"
+            " is recorded"
+        )
+    return found
+
+
+def _add_curves(report: Report, records: Records, run: Recorded) -> None:
+    for measure in (*CURVES, *BY_HOP):
+        if measure in run.metrics:
+            curves = report.by_hop if measure in BY_HOP else report.curves
+            curves[run.run_id, measure] = records.curve(run.run_id, measure)
+
+
+def _add_film(
+    report: Report, records: Records, parent: Recorded, depth: int, run: Recorded | None, folder: Path
+) -> None:
+    """Add the animation of a cell that was to record its states, if it has them."""
+    report.films_asked += 1
+    states = records.file(run.run_id, STATES, folder) if run else None
+    if run and states is None:
+        report.unfilmed.append(_experiment(run.tags))
+    elif run and states:
+        with np.load(states) as content:
+            where, diverged = (parent.tags["dataset"], parent.tags["line"], depth), run.tags["outcome"] == "diverged"
+            report.films.append(Film(*where, content["points"].astype(np.float32), content["y"], diverged))
+
+
+def _row(
+    study: str, parent: Recorded, entry: dict[str, Any], run: Recorded | None, tried: Recorded | None
+) -> dict[str, Any]:
+    metrics = run.metrics if run else {}
+    known = run or tried
+    tags = (known or parent).tags
+    return {
+        "study": study,
+        "dataset": parent.tags["dataset"],
+        "model": tags.get("model"),
+        "line": parent.tags["line"],
+        "rewiring": tags.get("rewiring", "none"),
+        "task": tags.get("dataset"),
+        "size": _size(known.params) if known else math.nan,
+        "p_drop": float(known.params.get("p_drop", 0)) if known else math.nan,
+        "repulsion": float(known.params.get("model.repulsion", math.nan)) if known else math.nan,
+        "homophily": metrics.get("edge_homophily", math.nan),
+        "depth": entry["depth"],
+        "seed": entry["seed"],
+        "split": entry["split"],
+        **{column: metrics.get(metric, math.nan) for column, metric in SCORES.items()},
+        **(dict.fromkeys(LAST, math.nan) if run and run.tags["outcome"] == "diverged" else {}),
+        "seconds": run.training_seconds if run else math.nan,
+        "outcome": run.tags["outcome"] if run else tried.tags.get("outcome", "missing") if tried else "missing",
+        "verdict": run.tags.get("verdict", "unknown") if run else None,
+        "evidence": run.tags.get("evidence") if run else None,
+        "recipe": tags.get("recipe"),
+        "typed": _experiment(tags) if known else None,
+        "code_hash": tags.get("code_hash"),
+        "git_commit": tags.get("git_commit"),
+        "data_hash": entry["data_hash"],
+        "config_hash": entry["config_hash"],
+        "run_id": run.run_id if run else None,
+    }
+
+
+def _size(params: Mapping[str, str]) -> float:
+    """Radius or number of nodes of a generated task."""
+    return float(params.get("dataset.radius", params.get("dataset.size", math.nan)))
+
+
+def _experiment(tags: Mapping[str, str]) -> str:
+    """What was typed, without what is measured and where it is recorded: a report is shown around, paths are not."""
+    left_out = (*NOT_THE_EXPERIMENT, "measures")
+    return shlex.join(text for text in overrides_of(tags) if text.split("=")[0].split(".")[0] not in left_out)

@@ -1,0 +1,133 @@
+"""Drawing functions for the figures: lines with intervals, bands of quartiles, labels at points with missing runs."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from depthlab.statistics import Summary, n_of_m
+from depthlab.text import for_figure
+
+MARKERS = {
+    "healthy": "o", "over-smoothed": "X", "untrainable": "v", "over-squashed": "<", "over-fitted": "s",
+    "under-fitted": "^", "diverged": "D", "unknown": "P",
+}  # fmt: skip
+Look = tuple[str, str]  # colour and dashes of a line
+QUARTILES = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Band:
+    """Quartiles of a curve over runs, (3, k), and how many runs have a value at each of its k points, (k,)."""
+
+    quartiles: np.ndarray[Any, Any]
+    runs: np.ndarray[Any, Any]
+
+
+def band(curves: Sequence[Sequence[float]]) -> Band:
+    """Quartiles of the finite values; an empty curve is that of a run without one."""
+    layers = [np.array(values) for values in zip(*filter(None, curves), strict=True)]
+    finite = [values[np.isfinite(values)] for values in layers]
+    quartiles = np.array([np.quantile(v, QUARTILES) if len(v) else [np.nan] * 3 for v in finite]).reshape(-1, 3).T
+    return Band(np.where(quartiles > 0, quartiles, np.nan), np.array([len(v) for v in finite], int))
+
+
+class Missing:
+    """Writes `2 of 3` beside points with missing runs; the legend explains it if there are any."""
+
+    NOTE = "2 of 3: runs with a value,\nof those asked for"
+
+    def __init__(self) -> None:
+        self.any = False
+        self._at_the_bottom: Counter[tuple[int, float]] = Counter()
+
+    def mark(
+        self, axes: Axes, x: Iterable[Any], y: Iterable[Any], runs: Iterable[int], asked: Iterable[int], look: Look
+    ) -> None:
+        """Label every point with fewer runs than planned; at the bottom if no run has a value."""
+        for place, height, there, all_ in zip(x, y, runs, asked, strict=True):
+            text = n_of_m(int(there), int(all_))
+            if not text:
+                continue
+            self.any = True
+            style: dict[str, Any] = {"color": look[0], "fontsize": 8, "textcoords": "offset points"}
+            if there:
+                axes.annotate(text, (place, height), xytext=(4, 4), **style)
+            else:
+                lines = self._at_the_bottom[id(axes), float(place)]
+                self._at_the_bottom[id(axes), float(place)] += 1
+                where = ("data", "axes fraction")
+                axes.annotate(text, (place, 0), xycoords=where, xytext=(0, 2 + 9 * lines), ha="center", **style)
+
+    def mark_changes(self, axes: Axes, found: Band, y: np.ndarray[Any, Any], asked: int, look: Look) -> None:
+        """Label the first point of a curve over 0, 1, ..., and every point where the number of runs changes.
+
+        Args:
+            found: the band, with the number of runs at each point.
+            y: heights, (k,).
+            asked: how many runs were planned.
+        """
+        runs = found.runs
+        if not len(runs):  # none has a curve
+            self.mark(axes, [0], [0], [0], [asked], look)
+        first = [k for k in range(len(runs)) if not k or runs[k] != runs[k - 1]]
+        self.mark(axes, first, y[first], runs[first], [asked] * len(first), look)
+
+
+def draw_means(
+    axes: Axes,
+    points: Mapping[Any, Summary],
+    verdicts: Mapping[Any, str],
+    look: Look,
+    seen: dict[str, None],
+    marks: Missing,
+) -> None:
+    """A line of means in %, their intervals, and the most frequent verdict of each point as its marker.
+
+    Args:
+        points: summary at each place of the horizontal axis.
+        verdicts: likewise; those that are drawn are added to `seen`.
+    """
+    color, dash = look
+    there = {x: point for x, point in points.items() if point.n}
+    means = [100 * point.mean for point in there.values()]
+    halves = [100 * point.half if point.has_interval else 0.0 for point in there.values()]
+    low, high = (np.clip(np.add(means, np.multiply(sign, halves)), 0, 100) for sign in (-1, 1))
+    axes.plot(list(there), means, dash, color=color, linewidth=1.6)
+    axes.fill_between(list(there), low, high, color=color, alpha=0.16, lw=0)
+    for x, mean in zip(there, means, strict=True):
+        axes.plot(x, mean, MARKERS.get(verdicts[x], "P"), color=color, markersize=7, mec="white", mew=0.7)
+        seen.setdefault(verdicts[x])
+    runs, asked = ([getattr(point, name) for point in points.values()] for name in ("runs", "asked"))
+    marks.mark(axes, points, [100 * point.mean for point in points.values()], runs, asked, look)
+
+
+def common_verdict(cells: pd.DataFrame) -> str:
+    """The most frequent verdict, `unknown` where there is none."""
+    return str(next(iter(cells["verdict"].mode()), "unknown"))
+
+
+def draw_band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], look: Look, marker: str) -> None:
+    if not (quartiles[1] > 0).any():
+        return  # a log axis with nothing on it fails to draw
+    color, dash = look
+    axes.plot(x, quartiles[1], marker + dash, color=color, linewidth=1.6, markersize=5)
+    axes.fill_between(x, quartiles[0], quartiles[2], color=color, alpha=0.16, lw=0)
+
+
+def legend(figure: Figure, looks: Mapping[str, Look], seen: Mapping[str, None], title: str, marks: Missing) -> None:
+    """Lines with their colour and dashes, verdicts with their markers, beside the panels."""
+    if marks.any:
+        title += f"\n{marks.NOTE}"
+    handles = [
+        Line2D([], [], color=color, ls=dash, label=for_figure(line), linewidth=2)
+        for line, (color, dash) in looks.items()
+    ]
+    handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in seen]
+    figure.legend(handles=handles, loc="outside right upper", fontsize=10, title=title, alignment="left")

@@ -1,0 +1,151 @@
+"""A study as pictures for a paper: accuracy, energy and rank against depth, measures by layer, frames of the film."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from depthlab.report.cells import CURVES, LAST, Film, Report
+from depthlab.report.drawing import QUARTILES, Band, Missing, band, common_verdict, draw_band, draw_means, legend
+from depthlab.report.table import metric, scores
+from depthlab.statistics import n_of_m, over_runs
+from depthlab.study.lines import COLORS, line_looks
+from depthlab.text import for_figure
+
+LABELS = {
+    "dirichlet_energy": "Dirichlet energy",
+    "rayleigh_quotient": "Rayleigh quotient",
+    "effective_rank": "effective rank",
+    "gradient_norm_first_epoch": "gradient norm, epoch 1",
+    "max_abs": "largest |x|",
+}
+STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+FRAMES = 7  # of the film that fit on paper
+
+
+def accuracy_figure(report: Report) -> Figure:
+    """Mean test accuracy against depth with its 95 % interval; the marker is the most frequent verdict."""
+    datasets = list(report.cells.groupby("dataset", sort=False))
+    figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
+    looks, seen, marks = line_looks(report.cells["line"]), dict[str, None](), Missing()
+    for axes, (dataset, cells) in zip(_panels(figure, 1, len(datasets)), datasets, strict=True):
+        depths = sorted(cells["depth"].unique())
+        for line, group in cells.groupby("line", sort=False):
+            points = {depth: over_runs(scores(group, depth)) for depth in depths}
+            verdicts = {depth: common_verdict(group[group["depth"] == depth]) for depth in depths}
+            draw_means(axes, points, verdicts, looks[str(line)], seen, marks)
+        depth_axis(axes, cells)
+        axes.set(title=for_figure(str(dataset)), ylabel=f"test {metric(cells)[1]}, %")
+        axes.set_ylim(0, 100)
+    legend(figure, looks, seen, "mean, 95 % interval", marks)
+    return figure
+
+
+def depth_figure(report: Report) -> Figure:
+    """Energy, effective rank and Rayleigh quotient of the last layer against depth: medians and quartiles."""
+    datasets = list(report.cells.groupby("dataset", sort=False))
+    figure = Figure(figsize=(1.5 + 4.2 * len(LAST), 3.6 * len(datasets)), layout="constrained")
+    looks, marks = line_looks(report.cells["line"]), Missing()
+    panels = iter(_panels(figure, len(datasets), len(LAST)))
+    for dataset, cells in datasets:
+        for name in LAST:
+            axes = next(panels)
+            for line, group in cells.groupby("line", sort=False):
+                parts = group.assign(**{name: group[name].where(np.isfinite(group[name]))}).groupby("depth")[name]
+                found = parts.quantile(QUARTILES).unstack()
+                x, quartiles = found.index.to_numpy(), found.to_numpy().T
+                draw_band(axes, x, quartiles, looks[str(line)], "o")
+                marks.mark(axes, x, quartiles[1], parts.count().to_numpy(), parts.size().to_numpy(), looks[str(line)])
+            depth_axis(axes, cells)
+            axes.set(ylabel=f"{LABELS[name]}, last layer", title=for_figure(str(dataset)) if name == LAST[0] else "")
+            axes.set_yscale("linear" if name == "effective_rank" else "log")
+    legend(figure, looks, {}, "median, quartiles", marks)
+    return figure
+
+
+def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
+    """What was recorded by layer, of all lines at one depth: medians and quartiles over the runs."""
+    names = recorded(report)
+    cells = report.cells[(report.cells["dataset"] == dataset) & (report.cells["depth"] == depth)]
+    columns = max(1, math.ceil(len(names) / 2))
+    figure = Figure(figsize=(1.4 + 4.1 * columns, 6.6), layout="constrained")
+    looks, marks = line_looks(report.cells["line"]), Missing()
+    for axes, name in itertools.zip_longest(_panels(figure, 2, columns), names):
+        if name is None:
+            axes.set_axis_off()
+            continue
+        for line, group in cells.groupby("line", sort=False):
+            found = layer_band(report, group, name)
+            draw_band(axes, np.arange(len(found.runs)), found.quartiles, looks[str(line)], "")
+            marks.mark_changes(axes, found, found.quartiles[1], len(group), looks[str(line)])
+        axes.set(xlabel="layer", ylabel=LABELS[name], xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
+        axes.set_yscale("log")
+        axes.grid(alpha=0.25)
+    title = f"{dataset}, {depth} layers; 0 is what enters the first, {depth} may be the logits"
+    figure.suptitle(for_figure(title), x=0.01, ha="left", fontsize=11)
+    shown = {str(line): looks[str(line)] for line in dict.fromkeys(cells["line"])}
+    legend(figure, shown, {}, "median, quartiles", marks)
+    return figure
+
+
+def film_figure(films: list[Film], asked: int = 0) -> Figure:
+    """Some frames of the animation: one row per network, one column for each of some layers.
+
+    Args:
+        asked: how many networks were to be shown; the title says if some are missing.
+    """
+    figure = Figure(figsize=(2.0 * FRAMES, 2.15 * len(films)), layout="constrained")
+    panels = iter(_panels(figure, len(films), FRAMES))
+    for film in films:
+        last = len(film.points) - 1
+        limit = film.extent
+        shown = np.unique(np.round(np.geomspace(1, last, FRAMES - 1)).astype(int)) if last else np.array([], int)
+        for column, layer in enumerate([0, *shown, *[None] * (FRAMES - 1 - len(shown))]):
+            axes = next(panels)
+            axes.set_axis_off()
+            if layer is None:
+                continue
+            x, y = film.points[layer].T
+            axes.scatter(x, y, s=2, c=[COLORS[k % len(COLORS)] for k in film.y], linewidths=0, rasterized=True)
+            axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+            axes.set_title(f"layer {layer}", fontsize=10)
+            if column == 0:
+                name = f"{for_figure(film.line)}\n{for_figure(film.dataset)}" + (
+                    "\n(diverged)" if film.diverged else ""
+                )
+                axes.text(-1.35 * limit, 0, name, rotation=90, ha="center", va="center")
+    if missing := n_of_m(len(films), asked):
+        figure.suptitle(f"{missing} networks: the others have no states", x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def recorded(report: Report) -> list[str]:
+    """The measures by layer that some cell has."""
+    return [name for name in CURVES if any(key == name for _, key in report.curves)]
+
+
+def layer_band(report: Report, cells: pd.DataFrame, name: str) -> Band:
+    """Quartiles of a measure by layer over the cells, without states that are not finite; k = 0 if there is none.
+
+    Diverged runs, which have their last finite state, count only if there is no other run. Zeros become NaN for the
+    logarithmic axis.
+    """
+    finished = cells[cells["outcome"] == "finished"]
+    shown = cells if finished.empty else finished
+    return band([report.curves.get((run_id, name), []) for run_id in shown["run_id"].dropna()])
+
+
+def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:
+    return list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def depth_axis(axes: Axes, cells: pd.DataFrame) -> None:
+    depths = sorted(cells["depth"].unique())
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(depths, [str(depth) for depth in depths])
+    axes.minorticks_off()
+    axes.set_xlabel("depth")
+    axes.grid(alpha=0.25)

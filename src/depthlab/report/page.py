@@ -1,0 +1,172 @@
+"""One page that works offline: the film, the table coloured by verdict, curves to zoom and hover."""
+
+import base64
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from plotly.graph_objects import Figure, Scatter
+from plotly.offline import get_plotlyjs
+
+from depthlab.measures.diagnosis import VERDICTS
+from depthlab.report.cells import CURVES, Film, Report
+from depthlab.report.figures import LABELS, layer_band, recorded
+from depthlab.report.table import metric, protocol, score, scores, verdicts
+from depthlab.statistics import counted, n_of_m, over_runs
+from depthlab.study.lines import COLORS, line_looks
+
+HERE = Path(__file__).parent
+BACKGROUNDS = dict(
+    zip(VERDICTS, ("#d9f0e5", "#f7d6bf", "#efd5e4", "#dcd6f0", "#fbe8c6", "#d6e9f8", "#d0d0d0", "#f2f2f2"), strict=True)
+)
+SHAPE = {"template": "plotly_white", "width": 1080, "height": 430, "margin": {"t": 50, "l": 70, "r": 20, "b": 50}}
+
+
+def page(report: Report) -> str:
+    """The HTML; scripts, data and styles are inside it, it asks for nothing."""
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True)
+    films = sorted(report.films, key=lambda film: film.dataset)
+    return environment.get_template("page.html").render(
+        study=report.study,
+        plotly=_trusted(get_plotlyjs()),
+        films=[_caption(film) for film in films],
+        films_missing=n_of_m(len(films), report.films_asked),
+        layers=max((len(film.points) - 1 for film in films), default=0),
+        film_data=_trusted(json.dumps({"films": [_film(film) for film in films], "colors": COLORS})),
+        film_script=_trusted((HERE / "film.js").read_text()),
+        sections=[_section(report, str(name), cells) for name, cells in report.cells.groupby("dataset", sort=False)],
+    )
+
+
+def _trusted(text: str) -> Markup:
+    """Text of our own that goes into the page as it is; everything else is escaped."""
+    return Markup(text)  # noqa: S704
+
+
+def _caption(film: Film) -> str:
+    ended = ", diverged: the last finite states" if film.diverged else ""
+    return f"{film.line}, {film.dataset}, {film.depth} layers{ended}"
+
+
+def _film(film: Film) -> dict[str, Any]:
+    """Points as bytes, 0 to 255 from edge to edge."""
+    scaled = (film.points / film.extent + 1) / 2 * 255
+    encoded = (base64.b64encode(a.astype(np.uint8).tobytes()).decode() for a in (np.round(scaled), film.y))
+    return {"layers": len(film.points), **dict(zip(("points", "y"), encoded, strict=True))}
+
+
+def _section(report: Report, dataset: str, cells: pd.DataFrame) -> dict[str, Any]:
+    depths = [int(depth) for depth in sorted(cells["depth"].unique())]
+    rows = [
+        {"line": line, "cells": [_cell(group[group["depth"] == depth], depth) for depth in depths]}
+        for line, group in cells.groupby("line", sort=False)
+    ]
+    charts = [_accuracy_chart(report, cells, depths), _layer_chart(report, cells, depths)]
+    bare = {"displayModeBar": False}
+    html = [chart.to_html(full_html=False, include_plotlyjs=False, config=bare) for chart in charts]
+    found = {name: color for name, color in BACKGROUNDS.items() if (cells["verdict"] == name).any()}
+    text = {"dataset": dataset, "protocol": protocol(cells), "colors": found}
+    return text | {"head": ["line", *depths], "rows": rows, "charts": html}
+
+
+def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
+    known = cells.dropna(subset=["verdict"])
+    common = known["verdict"].mode().iloc[0] if len(known) else ""
+    evidence = known[known["verdict"] == common]["evidence"].tolist()
+    return {
+        "text": score(cells, depth),
+        "verdicts": counted(verdicts(cells)),
+        "color": BACKGROUNDS.get(common, "white"),
+        "evidence": str(evidence[0]) if evidence else "",
+    }
+
+
+def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
+    """Every line twice: accuracy with its interval, and the same menu switches to energy, quotient, rank, seconds."""
+    figure, looks = Figure(), line_looks(report.cells["line"])
+    main = f"test {metric(cells)[1]}, %"
+    measures = {main: None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
+    for name in measures.values():
+        for line, group in cells.groupby("line", sort=False):
+            own = [depth for depth in depths if (group["depth"] == depth).any()]
+            if name is None:
+                points = [over_runs(scores(group, depth)) for depth in own]
+                y, missing = [100 * point.mean for point in points], [point.missing for point in points]
+                error = {"array": [100 * s.half if s.has_interval else 0 for s in points], "thickness": 1}
+            else:
+                column = group[name].where(np.isfinite(group[name])).groupby(group["depth"])
+                y, error = column.median().tolist(), None
+                missing = [n_of_m(*pair) for pair in zip(column.count(), column.size(), strict=True)]
+            style = {"line": _stroke(looks[str(line)]), "error_y": error, "visible": name is None}
+            figure.add_trace(_curve(str(line), own, y, missing, style))
+    lines = len(dict.fromkeys(cells["line"]))
+    buttons = [
+        {
+            "label": label,
+            "method": "update",
+            "args": [
+                {"visible": [k // lines == index for k in range(lines * len(measures))]},
+                {"yaxis.title.text": label, "yaxis.type": "log" if name in CURVES else "linear"},
+            ],
+        }
+        for index, (label, name) in enumerate(measures.items())
+    ]
+    figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="against depth (last layer)")
+    figure.update_xaxes(type="log", tickvals=depths, ticktext=list(map(str, depths)), title="depth")
+    figure.update_yaxes(title=main, exponentformat="power")
+    return figure
+
+
+def _curve(line: str, x: list[int], y: list[float], missing: list[str], style: dict[str, Any]) -> Scatter:
+    """A line through points, with `2 of 3` beside points with missing runs.
+
+    Plotly draws nothing at a point without a value: its `0 of 3` is in the legend.
+    """
+    hidden = [f"{text} at {at}" for at, height, text in zip(x, y, missing, strict=True) if text and math.isnan(height)]
+    line += f" ({', '.join(hidden)})" if hidden else ""
+    mode = "lines+markers+text" if any(missing) else "lines+markers"
+    return Scatter(x=x, y=y, name=line, mode=mode, text=missing, textposition="top right", **style)
+
+
+def _stroke(look: tuple[str, str]) -> dict[str, str]:
+    """Colour and dashes in Plotly's words."""
+    color, dash = look
+    return {"color": color, "dash": {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}[dash]}
+
+
+def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
+    """Medians by layer; a menu chooses the measure and the depth."""
+    figure, looks = Figure(), line_looks(report.cells["line"])
+    choices = [(name, depth) for name in recorded(report) or CURVES[:1] for depth in reversed(depths)]
+    owners: list[int] = []
+    for index, (name, depth) in enumerate(choices):
+        for line, group in cells[cells["depth"] == depth].groupby("line", sort=False):
+            found = layer_band(report, group, name)
+            owners.append(index)
+            medians = found.quartiles[1].tolist() or [math.nan]
+            missing = [n_of_m(int(runs), len(group)) for runs in found.runs] or [n_of_m(0, len(group))]
+            changes = [text if not k or text != missing[k - 1] else "" for k, text in enumerate(missing)]
+            style = {"line": _stroke(looks[str(line)]), "visible": index == 0, "marker_size": 4}
+            layers = list(range(len(missing)))
+            figure.add_trace(_curve(str(line), layers, medians, changes, style))
+    buttons = [
+        {
+            "label": f"{LABELS[name]}, depth {depth}",
+            "method": "update",
+            "args": [{"visible": [owner == index for owner in owners]}, {"yaxis.title.text": LABELS[name]}],
+        }
+        for index, (name, depth) in enumerate(choices)
+    ]
+    figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="by layer (medians)")
+    figure.update_xaxes(title="layer")
+    figure.update_yaxes(title=LABELS[choices[0][0]], type="log", exponentformat="power")
+    return figure
+
+
+def _menu(buttons: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.17, "yanchor": "top"}

@@ -1,0 +1,105 @@
+"""Which repulsion suits which graph: scores against repulsion, and the best repulsion against homophily."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from depthlab.measures.diagnosis import shown
+from depthlab.report.cells import Report
+from depthlab.report.drawing import Missing
+from depthlab.report.table import by_run, metric
+from depthlab.statistics import over_runs, paired
+from depthlab.study.lines import line_looks
+from depthlab.text import for_figure
+
+Scores = dict[tuple[int, str], float]
+GENERATED = "csbm"  # graphs of this name differ in homophily alone: their points are joined
+
+
+def is_repulsion_study(cells: pd.DataFrame) -> bool:
+    """Whether the cells of a graph differ in repulsion, seed and split alone, with three repulsions or more."""
+    if "repulsion" not in cells or cells["repulsion"].nunique() < 3:
+        return False
+    return not cells.duplicated(["dataset", "repulsion", "seed", "split"]).any()
+
+
+def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
+    """For every graph the repulsion with the best mean validation accuracy, and its test accuracy.
+
+    A repulsion with a missing run is not chosen.
+
+    Args:
+        cells: of a study whose lines differ in `repulsion`.
+
+    Returns:
+        One row a graph that has such a repulsion: dataset, homophily, best, `ties`: the repulsions that are not worse
+        than the best by a paired 95 % interval, and val, test, test_without (repulsion 0; NaN if it was not run), all
+        means over runs.
+    """
+    rows = []
+    for dataset, group in cells.groupby("dataset", sort=False):
+        whole = group[~group.groupby("repulsion")["val_acc"].transform(lambda values: values.isna().any())]
+        if whole.empty:
+            continue
+        column, _ = metric(whole)
+        val = {beta: by_run(part, "val_acc") for beta, part in whole.groupby("repulsion")}
+        test = {beta: part[column].mean() for beta, part in whole.groupby("repulsion")}
+        best = max(val, key=lambda beta: over_runs(val[beta]).mean)
+        rows.append(
+            {
+                "dataset": dataset,
+                "homophily": whole["homophily"].median(),
+                "best": best,
+                "ties": [beta for beta in val if beta == best or _as_good(val[best], val[beta])],
+                "val": over_runs(val[best]).mean,
+                "test": test[best],
+                "test_without": test.get(0.0, np.nan),
+            }
+        )
+    return pd.DataFrame(rows, columns=["dataset", "homophily", "best", "ties", "val", "test", "test_without"])
+
+
+def repulsion_figure(report: Report) -> Figure:
+    """Left: mean validation score against repulsion, a line a graph. Right: the best repulsion against homophily."""
+    cells, marks = report.cells, Missing()
+    found = best_repulsion(report.cells)
+    figure = Figure(figsize=(12.5, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    homophily = cells.groupby("dataset")["homophily"].median().sort_values()
+    looks = line_looks(homophily.index)
+    for dataset, (color, dash) in looks.items():
+        group = cells[cells["dataset"] == dataset]
+        points = {beta: over_runs(by_run(part, "val_acc")) for beta, part in group.groupby("repulsion")}
+        there = [(b, 100 * s.mean, 100 * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
+        x, means, halves = np.array(there).reshape(-1, 3).T
+        name = for_figure(f"{dataset} (homophily {shown(homophily[dataset], '.2f')})")
+        left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=name)
+        every = list(points.values())
+        runs, asked = [s.runs for s in every], [s.asked for s in every]
+        marks.mark(left, points, [100 * s.mean for s in every], runs, asked, (color, dash))
+        left.fill_between(x, means - halves, means + halves, color=color, alpha=0.12, lw=0)
+    left.set(xlabel="repulsion", ylabel="validation accuracy, %")
+    generated = found[found["dataset"].str.startswith(GENERATED)].sort_values("homophily")
+    right.plot(generated["homophily"], generated["best"], "-", color="grey", lw=1.2)
+    for _, row in found.iterrows():
+        color, _dash = looks[row["dataset"]]
+        right.plot([row["homophily"]] * 2, [min(row["ties"]), max(row["ties"])], "-", color=color, lw=3, alpha=0.3)
+        right.plot(row["homophily"], row["best"], "o", color=color, ms=7)
+        if not row["dataset"].startswith(GENERATED):
+            right.annotate(
+                for_figure(row["dataset"]), (row["homophily"], row["best"]), xytext=(6, 6), textcoords="offset points"
+            )
+    right.set(xlabel="edge homophily, measured", ylabel="best repulsion on validation data", xlim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+    title = "mean, 95 % interval"
+    if marks.any:
+        left_out = cells["val_acc"].isna().groupby([cells["dataset"], cells["repulsion"]]).any().sum()
+        title += f"\n{marks.NOTE}\nnot chosen with a run missing: {left_out}"
+    figure.legend(loc="outside right upper", fontsize=9, title=title, alignment="left")
+    return figure
+
+
+def _as_good(best: Scores, other: Scores) -> bool:
+    difference = paired(best, other)
+    return difference.has_interval and difference.high >= 0

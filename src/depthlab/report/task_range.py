@@ -1,0 +1,220 @@
+"""How far a network hears: accuracy against the size of a task, sensitivity by hop, and the factor per hop.
+
+Of studies whose graphs are one task in several sizes, such as RingTransfer of 4 to 20 nodes: the answer stands farther
+away in each, and depth grows with it.
+"""
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from depthlab.config.yaml_files import read_mapping
+from depthlab.folders import CONF
+from depthlab.report.cells import Report
+from depthlab.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, legend
+from depthlab.report.table import Rows, by_run, markdown_table
+from depthlab.statistics import in_percent, n_of_m, over_runs, paired
+from depthlab.study.lines import line_looks
+from depthlab.text import for_figure, for_markdown
+
+PARTS = {"train_acc": "training", "test_acc": "test"}
+WALKS, WALKS_LOOK = "walks of P alone", ("black", ":")
+
+
+def is_range_study(cells: pd.DataFrame) -> bool:
+    """Whether some task was run in two sizes or more."""
+    return "size" in cells and bool((cells.groupby("task")["size"].nunique() > 1).any())
+
+
+def range_tables(report: Report) -> str:
+    """For every task: training and test accuracy by size, published values, gains over the first line, factors."""
+    published = read_mapping(CONF / "published.yaml")
+    parts = []
+    for task, cells in _tasks(report):
+        known = [entry for entry in published["tasks"] if entry["task"] == task]
+        for column, name in PARTS.items():
+            parts += [
+                f"## {for_markdown(task)}: {name} accuracy in % by size",
+                markdown_table(size_rows(cells, column, known)),
+            ]
+        lines = [group for _, group in cells.groupby("line", sort=False)]
+        sources = dict.fromkeys(entry["source"] for entry in known if any(_matches(entry, line) for line in lines))
+        parts += [
+            f"- [{s}]: {published['sources'][s]['title']}; {published['sources'][s]['protocol']}." for s in sources
+        ]
+        if "rewiring" in cells:
+            parts += ["Test accuracy beyond the same network on the edges as they are, in points, paired:"]
+            parts += [markdown_table(gain_rows(cells))]
+        factors = factor_rows(report, cells)
+        if len(factors) > 1:
+            parts += ["Sensitivity: factor per hop, from the node itself to the answer; medians:"]
+            parts += [markdown_table(factors)]
+    return "\n\n".join(parts) + "\n"
+
+
+def size_rows(cells: pd.DataFrame, column: str, published: list[dict[str, Any]]) -> Rows:
+    """Mean +- half the 95 % interval by line and size; below a line what is published for it; guessing at the end."""
+    sizes = sorted(cells["size"].unique())
+    rows = [["line", *(f"{size:g}" for size in sizes)]]
+    for line, group in cells.groupby("line", sort=False):
+        values = [in_percent(over_runs(by_run(group[group["size"] == size], column))) for size in sizes]
+        rows.append([for_markdown(str(line)), *values])
+        for entry in published:
+            if column in entry and _matches(entry, group):
+                quoted = [str(entry[column].get(int(size), "-")) for size in sizes]
+                rows.append([f"*published* [{entry['source']}]", *quoted])
+    chance = cells.groupby("size")["chance"].median()
+    return [*rows, ["guessing", *(f"{100 * chance[size]:.1f}" for size in sizes)]]
+
+
+def _matches(entry: Mapping[str, Any], line: pd.DataFrame) -> bool:
+    """Whether a line is the published network: same model and rewiring, and the overrides that make it that network."""
+    first = line.iloc[0]
+    same = (entry["model"], entry["rewiring"]) == (first["model"], first.get("rewiring", "none"))
+    return same and entry["typed"] in str(first["typed"]).split()
+
+
+def gain_rows(cells: pd.DataFrame) -> Rows:
+    """Every line with a rewiring against the one without that is typed alike otherwise, else the first of its model."""
+    sizes = sorted(cells["size"].unique())
+    rows = [["difference", *(f"{size:g}" for size in sizes)]]
+    unchanged = cells[cells["rewiring"] == "none"]
+    for line, group in cells[cells["rewiring"] != "none"].groupby("line", sort=False):
+        alike = unchanged[unchanged["model"] == group["model"].iloc[0]]
+        if alike.empty:
+            continue
+        same = alike[_without_rewiring(alike).isin(_without_rewiring(group).dropna())]
+        plain = (alike if same.empty else same)["line"].iloc[0]
+        pairs = [paired(*(_by_run(cells, name, size, "test_acc") for name in (plain, str(line)))) for size in sizes]
+        rows.append([for_markdown(f"{line} - {plain}"), *(in_percent(pair, sign=True) for pair in pairs)])
+    return rows
+
+
+def _without_rewiring(cells: pd.DataFrame) -> pd.Series:
+    """What was typed for each cell but for its rewiring."""
+
+    def without(typed: str) -> str:
+        return shlex.join(text for text in shlex.split(typed) if not text.startswith(("rewiring=", "rewiring.")))
+
+    return cells["typed"].map(without, na_action="ignore")
+
+
+def factor_rows(report: Report, cells: pd.DataFrame) -> Rows:
+    """`(s_R / s_0)^(1/R)` of the measured sensitivity s by line and size, and of the weight of walks of that depth."""
+    sizes = sorted(cells["size"].unique())
+    rows = [["line: measured / walks of P", *(f"{size:g}" for size in sizes)]]
+    for line, group in cells.groupby("line", sort=False):
+        found = []
+        for size in sizes:
+            part = group[group["size"] == size]
+            bands = [hop_band(report, part, name) for name in ("sensitivity_by_hop", "walk_weight_by_hop")]
+            factors = " / ".join(_number(per_hop(one.quartiles[1], part)) for one in bands if len(one.runs))
+            missing = n_of_m(min(bands[0].runs, default=0), len(part)) if factors else ""
+            found.append(f"{factors} ({missing})" if missing else factors or "-")
+        if set(found) != {"-"}:
+            rows.append([for_markdown(str(line)), *found])
+    return rows
+
+
+def per_hop(curve: np.ndarray[Any, Any], cells: pd.DataFrame) -> float:
+    """Geometric mean of the factors from hop 0 to the range of the task."""
+    reach = int(cells["task_range"].iloc[0])
+    return float((curve[reach] / curve[0]) ** (1 / reach)) if reach < len(curve) and curve[0] else math.nan
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def hop_band(report: Report, cells: pd.DataFrame, name: str) -> Band:
+    """Quartiles of a curve by hop over the cells."""
+    return band([report.by_hop.get((run_id, name), []) for run_id in cells["run_id"].dropna()])
+
+
+def range_figure(report: Report) -> Figure:
+    """Training and test accuracy against size, a panel an architecture; the marker is the most frequent verdict."""
+    tasks = _tasks(report)
+    columns = max(cells["model"].nunique() for _, cells in tasks)
+    figure = Figure(figsize=(2.6 + 3.1 * columns, 6.6 * len(tasks)), layout="constrained")
+    looks, seen, marks = line_looks(report.cells["line"]), dict[str, None](), Missing()
+    rows = iter(figure.subplots(2 * len(tasks), columns, squeeze=False, sharey=True))
+    for task, cells in tasks:
+        chance = 100 * cells.groupby("size")["chance"].median()
+        for column, name in PARTS.items():
+            for axes, model, part in _panels(next(rows), cells, "model"):
+                for line, group in part.groupby("line", sort=False):
+                    sized = dict(list(group.groupby("size")))
+                    points = {size: over_runs(by_run(some, column)) for size, some in sized.items()}
+                    verdicts = {size: common_verdict(some) for size, some in sized.items()}
+                    draw_means(axes, points, verdicts, looks[str(line)], seen, marks)
+                axes.plot(chance.index, chance, ":", color="grey", lw=1.2)
+                axes.annotate("guessing", (chance.index[0], chance.iloc[0]), fontsize=9, color="grey", va="bottom")
+                axes.set(
+                    title=for_figure(f"{task}: {model}"),
+                    xlabel="size",
+                    ylim=(0, 103),
+                    xticks=sorted(cells["size"].unique()),
+                )
+                axes.set_ylabel(f"{name} accuracy, %")
+                axes.grid(alpha=0.25)
+    legend(figure, looks, seen, "mean, 95 % interval", marks)
+    return figure
+
+
+def sensitivity_figure(report: Report) -> Figure:
+    """Sensitivity by hop as a share of that at hop 0: a row an architecture, a panel a size, beside the walks of P."""
+    rows = [(task, model, part) for task, cells in _tasks(report) for model, part in cells.groupby("model", sort=False)]
+    columns = max(part["size"].nunique() for _, _, part in rows)
+    figure = Figure(figsize=(2.5 + 3.2 * columns, 3.1 * len(rows)), layout="constrained")
+    looks, marks = line_looks(report.cells["line"]), Missing()
+    for panels, (task, model, cells) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+        for axes, size, part in _panels(panels, cells.sort_values("size", kind="stable"), "size"):
+            for line, group in part.groupby("line", sort=False):
+                x, shares, found = _shares(hop_band(report, group, "sensitivity_by_hop"))
+                draw_band(axes, x, shares, looks[str(line)], "")
+                marks.mark_changes(axes, found, shares[1], len(group), looks[str(line)])
+            plain = part[part["rewiring"] == "none"] if "rewiring" in part else part
+            x, shares, _ = _shares(hop_band(report, plain, "walk_weight_by_hop"))
+            draw_band(axes, x, shares, WALKS_LOOK, "")
+            axes.axvline(part["task_range"].iloc[0], color="grey", lw=0.8)
+            axes.set(
+                title=for_figure(f"{task} {size:g}: {model}"), xlabel="hop", ylabel="of that at hop 0", yscale="log"
+            )
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(alpha=0.25)
+    legend(figure, {**looks, WALKS: WALKS_LOOK}, {}, "median, quartiles", marks)
+    return figure
+
+
+def _tasks(report: Report) -> list[tuple[str, pd.DataFrame]]:
+    sized = report.cells.dropna(subset=["size"])
+    return [(str(task), cells) for task, cells in sized.groupby("task", sort=False) if cells["size"].nunique() > 1]
+
+
+def _panels(row: Any, cells: pd.DataFrame, column: str) -> Iterator[tuple[Axes, Any, pd.DataFrame]]:
+    """A panel for each value of a column, with its cells; panels that are left over are taken off the figure."""
+    for axes, found in zip_longest(row, cells.groupby(column, sort=False)):
+        if found is None:
+            axes.set_axis_off()
+        else:
+            yield axes, *found
+
+
+def _by_run(cells: pd.DataFrame, line: str, size: float, column: str) -> dict[tuple[int, str], float]:
+    return by_run(cells[(cells["line"] == line) & (cells["size"] == size)], column)
+
+
+def _shares(found: Band) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Band]:
+    """Hops, quartiles as shares of the median at hop 0, and the band; nothing where that median is 0."""
+    if not len(found.runs) or not found.quartiles[1][0] > 0:
+        found = band([])
+        return np.arange(0), found.quartiles, found
+    return np.arange(len(found.runs)), found.quartiles / found.quartiles[1][0], found

@@ -1,0 +1,20 @@
+"""What has to be set before any library is imported: environment variables of libraries, and Ctrl-C."""
+
+import getpass
+import os
+from pathlib import Path
+
+
+def start() -> None:
+    """Prepare the process of a command; its child processes inherit the environment."""
+    os.environ["MPLBACKEND"] = "Agg"  # figures are saved, never shown: the backend of a notebook may not be installed
+    if os.path.expanduser("~") == "~":  # noqa: PTH111, no HOME and no entry in the password file, as in a container
+        os.environ["HOME"] = str(Path(".home").resolve())
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"uid{os.getuid()}"
+
+    from depthlab.training.signals import end_at_once
+
+    end_at_once()  # seconds of imports follow

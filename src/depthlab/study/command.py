@@ -1,0 +1,128 @@
+"""`python -m src.study`: a grid of runs along depth, side by side, resumable.
+
+    python -m src.study                                  the small default study, conf/study/quick.yaml
+    python -m src.study study=cora dry=true              what a study would run, and for how long
+    python -m src.study model=gcn,gcnii depth=2,8,32 "seed=range(3)" p_drop=0,0.2
+
+Every setting of `python -m src.train` can be typed, with several values or one. Settings of the study itself:
+"""
+
+import re
+import sys
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from depthlab.cli import guarded
+from depthlab.config.compose import compose
+from depthlab.config.errors import UserError
+from depthlab.config.limits import check_text
+from depthlab.config.schema import STUDY_KNOBS
+from depthlab.config.settings import NOT_THE_EXPERIMENT, untuned
+from depthlab.config.typed import for_hydra
+from depthlab.config.validation import check_limits
+from depthlab.data.raw import check
+from depthlab.folders import CONF
+from depthlab.study.grid import AXES, expand
+from depthlab.tracking.store import check_store, store_uri
+from depthlab.training.replica_settings import check_replicas
+
+OWN = {key.split(".")[0] for key in STUDY_KNOBS}
+
+
+def main() -> None:
+    """Compose and check all cells cheaply, then import the heavy libraries and run."""
+    typed = [word for word in for_hydra(sys.argv[1:]) if word not in ("-m", "--multirun")]  # a study is one anyway
+    if {"-h", "--help"}.intersection(typed):
+        print(__doc__ + "\n" + (CONF / "study.yaml").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
+        return
+    own = {override for override in typed if _key(override) in OWN}
+    other = [override for override in typed if override not in own]
+    config = _compose(sorted(own), {_key(override) for override in other})
+    content = checked(config.study)
+    if not content["lines"] and not any(_key(override) == "model" for override in other):
+        raise UserError("the study has no lines: type the models, model=gcn,gcnii, or write them into its yaml")
+    cells = expand(content["lines"], content["grid"], content["film"], other, content["graphs"], config.max_runs)
+    if config.only is not None:
+        labels = list(dict.fromkeys(cell.line for cell in cells))
+        unknown = sorted(set(config.only).difference(labels))
+        if unknown or not config.only:
+            what = f"there is no line {unknown[0]}" if unknown else "only names no line"
+            raise UserError(f"{what}: choose from {', '.join(labels)}")
+    uri = store_uri(cells[0].settings["tracking"]["uri"])
+    check_store(uri)
+    for settings in {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}.values():
+        check(settings)
+    for notice in sorted({notice for cell in cells if (notice := untuned(cell.settings, cell.origin))}):
+        print(notice, file=sys.stderr)
+    for cell in cells:
+        cell.settings["tracking"]["uri"] = uri
+        if not any(_key(override) == "tracking.artifacts" for override in other):
+            cell.settings["tracking"]["artifacts"] = ["config"]  # figures and weights of a thousand cells fill a disk
+
+    from depthlab.study.run import run_study
+
+    sys.exit(0 if run_study(config.name, cells, config) else 1)
+
+
+def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
+    """The content of conf/study/NAME.yaml: `lines`, `graphs`, `grid` and `film`, each of them optional.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    found: Any = OmegaConf.to_container(study)
+    content: dict[str, Any] = {"lines": {}, "graphs": {}, "grid": {}, "film": {}} | found
+    for part, settings in content.items():
+        if part not in ("lines", "graphs", "grid", "film"):
+            raise UserError(f"a study has no {part}: it is made of lines, graphs, grid and film")
+        if not isinstance(settings, dict):
+            raise UserError(f"{part} of a study must hold key: value, got {settings}")
+    for part in ("lines", "graphs"):
+        for label, text in content[part].items():
+            texts = text if part == "graphs" and isinstance(text, list) and text else [text]
+            if not isinstance(label, str) or not all(isinstance(one, str) for one in texts):
+                raise UserError(f"{part} of a study must be LABEL: settings as they are typed, got {label}: {text}")
+            if not label:
+                raise UserError(f"{part} of a study must be LABEL: settings, got an empty label")
+            check_text(f"the label of {part} of a study", label)
+    for key in content["film"]:
+        if key not in (*AXES, "lines"):
+            raise UserError(f"film of a study has no {key}: choose from {', '.join(AXES)}, lines")
+        value, several = content["film"][key], key == "lines"
+        if not isinstance(value, list if several else int | str):
+            raise UserError(f"{key} of film must be {'a list of labels' if several else 'one value'}, got {value}")
+    for label in content["film"].get("lines", []):
+        if label not in content["lines"]:
+            raise UserError(f"film names no line of the study: {label}, choose from {', '.join(content['lines'])}")
+    return content
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=")[0]
+
+
+def _compose(own: list[str], other: set[str]) -> DictConfig:
+    """The study's own settings, validated. Models that are typed replace the default study's lines.
+
+    A study that was changed by what was typed gets a name of its own: the records of the whole one stay.
+    """
+    named = any(_key(override) == "study" for override in own)
+    grid = [] if named or "model" not in other else ["study=custom"]
+    config, choices = compose("study", [*grid, *own])
+    changed = any(key.split(".")[0] not in NOT_THE_EXPERIMENT for key in other)
+    choice = choices["study"]
+    choice = choice if not changed else f"{choice}-custom" if named else "custom"
+    check_limits(config, STUDY_KNOBS)
+    check_replicas(config.replicas)
+    if changed and config.name in {path.stem for path in (CONF / "study").glob("*.yaml")}:
+        raise UserError(f"name={config.name} is that of conf/study/{config.name}.yaml: give a changed grid another")
+    config.name = config.name or choice
+    if not re.fullmatch(r"\w[\w.+-]*", config.name):  # it names a folder and is part of MLflow's filters
+        raise UserError(f"name must be made of letters, digits and . _ + -, got {config.name}")
+    return config
+
+
+def command() -> None:
+    """Run `main` as a command; ends the process."""
+    guarded(main)

@@ -1,0 +1,75 @@
+"""Runs of other commands: a study closes the runs of dead commands and waits for the others."""
+
+import sys
+import time
+from collections.abc import Sequence
+
+from filelock import FileLock, Timeout
+
+from depthlab.config.errors import UserError
+from depthlab.study.grid import Cell
+from depthlab.study.plan import Plan
+from depthlab.tracking.owner import OWNER, how_to_close, in_words, is_dead, owner
+from depthlab.tracking.search import Recorded, Records
+from depthlab.training.identity import LOCK, checkpoint_folder
+
+LOOK_SECONDS = 2.0  # seconds between two checks of other commands' runs
+
+
+def close_dead(records: Records, plan: Plan) -> None:
+    """Close runs of these cells that have status RUNNING although their process has died."""
+    for run in running(records, plan, plan.todo):
+        if is_dead(run.tags.get(OWNER, "")):
+            records.close(run.run_id, "interrupted")
+
+
+def running(records: Records, plan: Plan, cells: Sequence[Cell]) -> list[Recorded]:
+    """Runs of these cells with status RUNNING, of any command."""
+    wanted = {(cell.hash, plan.data[cell.hash]) for cell in cells}
+    return [run for run in records.runs("attributes.status = 'RUNNING'") if run.identity in wanted]
+
+
+def refuse_twice(records: Records, study: str) -> None:
+    """Raise UserError if a command on another host, or in another clone, runs a study of this name."""
+    for run in records.runs(f"tags.kind = 'study' and tags.study = '{study}' and attributes.status = 'RUNNING'"):
+        process = run.tags.get(OWNER, "")
+        if process and process != owner() and not is_dead(process):
+            close = how_to_close(records.uri, run.run_id)
+            raise UserError(
+                f"the study {study} is running already ({in_words(process)}): wait for it, give this one another"
+                f" name=..., or, if that process is dead, close its record with {close}"
+            )
+
+
+def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> bool:
+    """Wait until no other command trains one of these cells any more, whichever store it records in.
+
+    Returns:
+        Whether there was anything to wait for.
+    """
+    shown = waited = False
+    while cells:
+        alive = [run for run in running(records, plan, cells) if not is_dead(run.tags.get(OWNER, ""))]
+        if not alive and not any(map(_is_locked, cells)):
+            break
+        if alive and not shown:
+            shown = True
+            first = alive[0]
+            who = in_words(first.tags.get(OWNER, ""))
+            print(
+                f"waiting for {len(alive)} cells that other commands train, such as {first.name} ({who});"
+                f" if that process is dead, close its run with {how_to_close(records.uri, first.run_id)}",
+                file=sys.stderr,
+            )
+        waited = True
+        time.sleep(LOOK_SECONDS)
+    return waited
+
+
+def _is_locked(cell: Cell) -> bool:
+    """Whether a command of this clone is at a cell: it may have no run yet, or record in another store."""
+    try:
+        with FileLock(checkpoint_folder(cell.settings) / LOCK, blocking=False):
+            return False
+    except Timeout:
+        return True

@@ -1,0 +1,63 @@
+"""What of a study is done already and what is left to do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from depthlab.data.metric import check_metric
+from depthlab.data.prepare import load
+from depthlab.data.rewire import rewired_hash
+from depthlab.study.grid import Cell
+from depthlab.tracking.search import ENDED, Recorded
+from depthlab.training.identity import code_hash
+
+
+@dataclass
+class Plan:
+    """A study's cells beside what is recorded of them.
+
+    Attributes:
+        cells: all of them.
+        data: hash of the data of each cell, with its rewiring, by the cell's hash.
+        done: run of each cell that has ended with a result, by the cell's hash.
+        todo: the other cells.
+        other_code: hashes of the done cells that were run with other code than the present one.
+    """
+
+    cells: list[Cell]
+    data: dict[str, str]
+    done: dict[str, Recorded] = field(default_factory=dict)
+    todo: list[Cell] = field(default_factory=list)
+    other_code: set[str] = field(default_factory=set)
+
+
+def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) -> Plan:
+    """Look up every cell among the recorded runs.
+
+    Args:
+        cells: of the study.
+        runs: all recorded runs, oldest first: the latest run of a cell counts.
+        same_code: whether only runs with the present code count as done.
+
+    Raises:
+        UserError: a dataset cannot be read, or its metric is undefined on a split of a cell.
+    """
+    hashes: dict[str, str] = {}
+    for settings in {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}.values():
+        dataset, hashes[str(settings)] = load(settings)
+        of_it = [cell.settings for cell in cells if cell.settings["dataset"] == settings]
+        for one in {(one["split"], one["split_seed"]): one for one in of_it}.values():
+            check_metric(dataset, one)
+    data = {cell.hash: rewired_hash(hashes[str(cell.settings["dataset"])], cell.settings) for cell in cells}
+    plan = Plan(list(cells), data)
+    code = {target: code_hash(target) for target in {cell.settings["model"]["_target_"] for cell in cells}}
+    recorded = {run.identity: run for run in runs if run.tags.get("outcome") in ENDED}
+    for cell in plan.cells:
+        run = recorded.get((cell.hash, plan.data[cell.hash]))
+        other = run is not None and run.tags.get("code_hash") != code[cell.settings["model"]["_target_"]]
+        if run is None or (other and same_code):
+            plan.todo.append(cell)
+            continue
+        plan.done[cell.hash] = run
+        if other:
+            plan.other_code.add(cell.hash)
+    return plan

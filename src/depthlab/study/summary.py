@@ -1,0 +1,70 @@
+"""What a study prints: what there is to do, and at the end its lines in plain words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from depthlab.statistics import n_of_m
+from depthlab.study.lines import Line, by_depth, lines_of
+from depthlab.study.plan import Plan
+from depthlab.text import printable
+from depthlab.tracking.search import Records
+from depthlab.tracking.ui import how_to_compare
+
+
+def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
+    """Every line with its depths, how many cells are done and how many are left."""
+    todo = {cell.hash for cell in plan.todo}
+    rows = [f"study {name}: {len(plan.cells)} cells, {len(plan.done)} done, {len(todo)} to do"]
+    for line in lines_of(plan.cells):
+        counts = sorted(Counter(cell.depth for cell in line.cells).items())
+        parts = []
+        for runs, alike in groupby(counts, key=lambda item: item[1]):
+            depths = ", ".join(str(depth) for depth, _ in alike)
+            parts.append(f"depth {depths}, {runs} {'runs' if runs > 1 else 'run'} each")
+        left = sum(cell.hash in todo for cell in line.cells)
+        state = f"{left} of {len(line.cells)} to do" if left else "done"
+        rows.append(f"  {line.dataset} {line.label}: {', '.join(parts)}; {state}")
+    if todo:
+        rows.append(f"  about {duration(seconds)} with jobs={jobs}")
+    if plan.other_code:
+        rows.append(f"  {len(plan.other_code)} of them were run with other code: reuse=same_code runs these again")
+    return "\n".join(map(printable, rows))
+
+
+def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> str:
+    """Mean test accuracy, or ROC-AUC of data measured by it, with its 95 % interval, and the verdicts, by depth."""
+    rows = [f"study {name}: test accuracy in %, mean and 95 % interval over seeds and splits"]
+    for line in lines:
+        metric = "test_roc_auc" if line.cells[0].settings["dataset"]["metric"] == "roc_auc" else "test_acc"
+        rows.append(f"  {line.dataset} {line.label}{', ROC-AUC' if metric == 'test_roc_auc' else ''}")
+        for depth, point in by_depth(line, plan).items():
+            rows.append(f"    depth {depth:4}: {_score(point, f'{metric}_by_depth'):20} {point['verdicts']}")
+    if plan.todo:
+        rows.append(f"  {len(plan.todo)} cells failed: the same command tries them again")
+    if plan.other_code:
+        rows.append(f"  {len(plan.other_code)} cells were run with other code: reuse=same_code runs these again")
+    rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id, name)}")
+    rows.append(f"  as a report       python -m src.report study={name}")
+    return "\n".join(map(printable, rows))
+
+
+def _score(point: dict[str, Any], name: str) -> str:
+    """`81.9 (81.7 to 82.1, 9 of 10)`: the mean, its interval if there is one, and the number of runs if some lack."""
+    runs = point.get(f"{name}_runs", point["cells"] if name in point else 0)
+    found = []
+    if f"{name}_low" in point:
+        found.append(" to ".join(f"{100 * point[f'{name}_{end}']:.1f}" for end in ("low", "high")))
+    found += [missing] if (missing := n_of_m(runs, point["cells"])) else []
+    mean = f"{100 * point[name]:.1f}" if name in point else "none"
+    return f"{mean} ({', '.join(found)})" if found else mean
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `1 h 20 min`."""
+    seconds = max(0.0, seconds)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,225 @@
+"""One sweep from start to end, in a straight line: study, trials, figures, fresh seeds, recipe."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+from omegaconf import DictConfig
+from optuna.trial import TrialState
+
+from depthlab.address import STORAGE, recordable
+from depthlab.config.errors import UserError
+from depthlab.dask_cluster import connect
+from depthlab.data.prepare import load
+from depthlab.data.rewire import rewire
+from depthlab.folders import ROOT
+from depthlab.parallel import Stop, Workers, execute, local
+from depthlab.sweep.confirm import confirm
+from depthlab.sweep.figures import figures, importances
+from depthlab.sweep.prune import make_pruner
+from depthlab.sweep.search import Search
+from depthlab.sweep.space import Value, grid
+from depthlab.sweep.storage import (
+    FIXED,
+    REASON,
+    RUN,
+    Owner,
+    ask,
+    ended,
+    open_storage,
+    open_study,
+    owning,
+    recover,
+    release,
+)
+from depthlab.sweep.summary import Board, summary
+from depthlab.sweep.trial import Task, tell_failed, work
+from depthlab.text import file_name
+from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.search import PARENT, Records
+from depthlab.tracking.ui import how_to_see
+from depthlab.training.build import build_model
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.identity import CHECKPOINTS
+
+LEARNING = ("tpe", "gp")  # samplers that draw the next values from the results so far
+AT_ONCE = (
+    "{count} trials run at the same time, and the order in which they end decides what the next one tries and which are"
+    " pruned: the same command may run other trials next time; with one worker (jobs=1) it repeats them"
+)
+
+
+def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
+    """Do the trials that are left, then test the best on fresh seeds; returns whether every trial had a result.
+
+    Args:
+        name: of the sweep.
+        config: conf/sweep.yaml as composed.
+
+    Raises:
+        UserError: the storage, the store or the cluster cannot be used, or the name belongs to another sweep.
+        KeyboardInterrupt: after the trials at work have been given back.
+    """
+    quiet_libraries()
+    tracking = search.config.tracking
+    records = Records(tracking.uri, tracking.experiment)
+    address = config.storage or os.environ.get(STORAGE) or str(ROOT / "sweeps" / f"{file_name(name)}.journal")
+    # absolute, because workers of a cluster have other working directories
+    address = recordable(address, "storage") if "://" in address else str(Path(os.path.expanduser(address)).absolute())  # noqa: PTH111
+    content = search.content() | {"data": checked(search)}
+    pruner = make_pruner(config.pruner, search.config.epochs, len(search.points()))
+    study = open_study(open_storage(address), name, search.directions, content, pruner)
+    stores = {"tracking.uri": records.uri, "storage": address}
+    workers = connect(config.scheduler, stores) if config.backend == "dask" else local(config.jobs)
+    if workers.count > 1 and (config.sampler in LEARNING or config.pruner != "none"):
+        print(AT_ONCE.format(count=workers.count))
+    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    with owning(study, CHECKPOINTS) as owner:
+        trials = _prepare(study, search, config, owner, records)
+        tracked = _parent(study, records, search, config)
+        try:
+            try:
+                interrupted, trouble = _run_trials(study, search, config, owner, workers, trials, tracked, address)
+            finally:
+                release(study, owner)
+                _close_abandoned(study, records)
+            shares = importances(study)
+            _record(study, search, tracked, shares)
+        except BaseException:
+            tracked.abandon("KILLED", "interrupted")
+            raise
+        tracked.finish("KILLED" if interrupted else "FINISHED", "interrupted" if interrupted else "finished")
+    print(summary(study, search, shares, how_to_see(records.uri, records.experiment_id, tracked.run_id)))
+    if interrupted:
+        raise KeyboardInterrupt(f"interrupted after {len(ended(study))} of {trials} trials: the same command goes on")
+    if trouble:
+        raise UserError(f"{trouble}; {len(ended(study))} of {trials} trials are done, the same command goes on")
+    elsewhere = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+    if elsewhere:
+        print(f"{elsewhere} trials are at work elsewhere: the command that ends last tests the best")
+        return True
+    failed = any(trial.state == TrialState.FAIL for trial in ended(study)) and len(search.objectives) == 1
+    tested = len(search.objectives) > 1 or confirm(name, study, search, config)
+    return tested and not failed
+
+
+def checked(search: Search) -> str:
+    """Hash of the data; raises UserError if a split is not there or the network that is started from cannot work."""
+    for split in search.splits:
+        settings = search.settings(search.start, {"seed": 0} | split)
+        dataset, data_hash = load(settings["dataset"])
+        build_model(settings, rewire(dataset, data_hash, settings).graph, dataset.num_classes)
+    return data_hash
+
+
+def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Owner, records: Records) -> int:
+    """Give back what was left behind and line up what comes first; returns how many trials there are to be."""
+    recover(study, owner)
+    _close_abandoned(study, records)
+    trials, first = int(config.trials), [search.start]
+    if config.sampler == "grid":
+        every = grid(search.knobs)
+        trials = min(trials, len(every))
+        first += [params for params in every if params != search.start]
+    with owner.turn:  # at the first start all of them; later those that a kill prevented
+        known = [trial.system_attrs.get(FIXED, trial.params) for trial in study.get_trials(deepcopy=False)]
+        for params in first:
+            if params not in known:
+                study.enqueue_trial(params)
+    return trials
+
+
+def _close_abandoned(study: optuna.Study, records: Records) -> None:
+    """Close runs with status RUNNING whose trials no process trains: their processes were killed."""
+    at_work = {str(trial.number) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+    running = f"attributes.status = 'RUNNING' and tags.kind = 'trial' and tags.sweep = '{study.study_name}'"
+    for run in records.runs(running):
+        if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags["trial"] not in at_work:
+            with contextlib.suppress(UserError):  # its own command was faster
+                records.close(run.run_id, "interrupted")
+
+
+def _parent(study: optuna.Study, records: Records, search: Search, config: DictConfig) -> TrackedRun:
+    """The sweep's run in MLflow: that of the last start, if it is there."""
+    name = study.study_name
+    known = {run.run_id for run in records.runs(f"tags.kind = 'sweep' and tags.sweep = '{name}'")}
+    run_id = study.user_attrs.get(RUN)
+    settings = {f"space.{key}": str(knob) for key, knob in search.knobs.items()}
+    settings |= {key: str(config[key]) for key in ("trials", "sampler", "pruner")}
+    settings |= {"objective": ", ".join(search.objectives), "trainings": str(len(search.points()))}
+    tags = {"kind": "sweep", "sweep": name, "dataset": search.config.dataset.name, "model": search.choices["model"]}
+    tags |= {"depth": str(search.config.depth), "outcome": "running"}
+    tracked = TrackedRun(
+        records.uri, records.experiment, f"sweep {name}", settings, tags, run_id=run_id if run_id in known else None
+    )
+    if tracked.run_id != run_id:
+        study.set_user_attr(RUN, tracked.run_id)
+    return tracked
+
+
+def _run_trials(
+    study: optuna.Study,
+    search: Search,
+    config: DictConfig,
+    owner: Owner,
+    workers: Workers,
+    trials: int,
+    tracked: TrackedRun,
+    address: str,
+) -> tuple[bool, str]:
+    """Returns whether it was interrupted, and what kept a trial from being done, if anything of the store or disk."""
+
+    def sampler(number: int) -> optuna.samplers.BaseSampler:
+        seed = int(hashlib.md5(f"{config.sampler_seed} {number}".encode()).hexdigest()[:8], 16)
+        if config.sampler == "gp":
+            return optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
+        if config.sampler == "tpe":
+            return optuna.samplers.TPESampler(seed=seed)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+    def tasks() -> Iterator[Task]:
+        while not trouble and (trial := ask(study, search.knobs, trials, sampler, owner)) is not None:
+            params: dict[str, Value] = trial.params
+            try:
+                settings = [search.settings(params, point) | {"progress": False} for point in search.points()]
+            except UserError as error:
+                trial.set_user_attr(REASON, str(error))
+                study.tell(trial.number, state=TrialState.PRUNED if len(search.objectives) == 1 else TrialState.FAIL)
+                continue
+            yield Task(
+                address, study.study_name, config.pruner, trial.number, trial._trial_id, owner.address,
+                tuple(search.objectives), params, settings, tracked.run_id,
+            )  # fmt: skip
+
+    trouble: list[str] = []
+    with (
+        Stop(workers.stopping("trials at work are given back")) as stop,
+        Board(study, search, trials, workers.count) as board,
+    ):
+        for done in execute(tasks(), work, workers, stop):
+            if done.outcome == "failed" and not tell_failed(study, done.task, done.sentence):
+                trouble.append(done.sentence)
+            board.show(done)
+    return stop.requested, trouble[0] if trouble else ""
+
+
+def _record(study: optuna.Study, search: Search, tracked: TrackedRun, shares: dict[str, float]) -> None:
+    """The sweep so far on its run: the best value by trial, what each knob mattered, the figures."""
+    complete = [trial for trial in ended(study) if trial.state == TrialState.COMPLETE]
+    for k, (name, direction) in enumerate(zip(search.objectives, search.directions, strict=True)):
+        known, best = tracked.steps(f"best/{name}"), None
+        better = max if direction == "maximize" else min
+        for trial in complete:
+            value = float(trial.values[k])
+            best = value if best is None else better(best, value)
+            if trial.number not in known:
+                tracked.log({f"best/{name}": best, f"value/{name}": value}, trial.number)
+    for key, share in shares.items():
+        if len(complete) not in tracked.steps(f"importance/{key}"):  # nothing new since the last start
+            tracked.log({f"importance/{key}": share}, len(complete))
+    for file, picture, page in figures(study, search, shares):
+        tracked.figure(picture, f"{file}.png", tight=True)  # Optuna writes beyond its axes
+        tracked.text(page, f"{file}.html")

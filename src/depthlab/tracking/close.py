@@ -1,0 +1,44 @@
+"""`python -m src.close RUN_ID`: close a run whose process was killed on another machine."""
+
+import argparse
+
+from depthlab.cli import guarded
+from depthlab.config.errors import UserError
+from depthlab.tracking.owner import OWNER, in_words, is_alive
+from depthlab.tracking.search import Records
+from depthlab.tracking.store import check_store, store_uri
+
+
+def close(records: Records, run_id: str) -> None:
+    """Close a run as interrupted.
+
+    Raises:
+        UserError: there is no such run, it has ended, or its process is alive on this machine.
+    """
+    run = records.run(run_id)
+    if run is None:
+        raise UserError(f"there is no run {run_id} in {records.uri}")
+    if run.status != "RUNNING":
+        raise UserError(f"the run {run_id} has ended already, with status {run.status}")
+    process = run.tags.get(OWNER, "")
+    if is_alive(process):
+        raise UserError(f"the run {run_id} is still running: stop {in_words(process)} first")
+    records.close(run_id, "interrupted")
+
+
+def main() -> None:
+    """Read the command line and close the run."""
+    parser = argparse.ArgumentParser(prog="python -m src.close", description=__doc__)
+    parser.add_argument("run_id", help="ID of the run, as a study or MLflow shows it")
+    parser.add_argument("--uri", help="tracking store (default: mlflow.db at the project root)")
+    parser.add_argument("--experiment", default="depthlab", help="experiment of the run")
+    options = parser.parse_args()
+    uri = store_uri(options.uri)
+    check_store(uri)
+    close(Records(uri, options.experiment, create=False), options.run_id)
+    print(f"the run {options.run_id} is closed")
+
+
+def command() -> None:
+    """Run `main` as a command; ends the process."""
+    guarded(main)

@@ -1,0 +1,186 @@
+"""One MLflow run: metrics in batches, curves by layer, artifacts, and a status that is set on purpose."""
+
+import contextlib
+import io
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from depthlab.address import Address, recordable
+from depthlab.config.errors import ResumeError, UserError, full_disk
+from depthlab.database import first_line
+from depthlab.tracking.outbox import Outbox
+from depthlab.tracking.owner import OWNER, owner
+from depthlab.tracking.store import no_answer, open_store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow.tracking import MlflowClient
+
+LAST_SECONDS = 30.0  # seconds for which the end of a run retries a failing store
+ABANDON_SECONDS = 10.0
+ERROR_LENGTH = 500
+PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an artifact anyway
+
+
+class TrackedRun:
+    """A run that is being recorded.
+
+    Only opening it and reading from it wait for the store. Everything else is sent by a thread, in order, as soon as
+    the store takes it; `flush` and `finish` wait until all is sent.
+
+    Args:
+        uri, experiment: where to record.
+        name: the run's name.
+        params: flat settings.
+        tags: for filtering.
+        run_id: resume this run instead of starting one.
+        checkpoint: the file with all records, which the error names if they cannot be sent.
+
+    Raises:
+        UserError: here and in every method that waits: the store does not accept the run.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        run_id: str | None = None,
+        checkpoint: Path | None = None,
+    ) -> None:
+        self.uri, self.name, self.resumed = recordable(uri), name, run_id is not None
+        self._checkpoint = checkpoint
+        self.client, self.experiment_id = open_store(self.uri, experiment)
+        self._outbox = Outbox(self._send, Address.of(self.uri).hide, self.uri)
+        with self._answering():
+            if run_id is None:
+                run = self.client.create_run(self.experiment_id, run_name=name, tags={**tags, OWNER: owner()})
+                self.run_id = str(run.info.run_id)
+                values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in params.items()]
+                for start in range(0, len(values), PARAM_BATCH):
+                    self.client.log_batch(self.run_id, params=values[start : start + PARAM_BATCH])
+            else:
+                self.run_id = run_id
+                _must_be_there(self.client, self.uri, run_id)
+                known = [RunTag(key, str(value)) for key, value in {**tags, OWNER: owner()}.items()]
+                self.client.log_batch(run_id, tags=known)  # before the status: it would be the run of a dead process
+                self.client.update_run(run_id, status="RUNNING")
+
+    def last_step(self, metric: str) -> int:
+        """The last step of a metric that the store already holds, -1 if none."""
+        return max(self.steps(metric), default=-1)
+
+    def steps(self, metric: str) -> set[int]:
+        """The steps of a metric that the store already holds."""
+        with self._answering():
+            return {point.step for point in self.client.get_metric_history(self.run_id, metric)}
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Record numbers at one step; sent with the next batch."""
+        now = int(time.time() * 1000)
+        self._outbox.put(*(Metric(key, float(value), now, step) for key, value in metrics.items()))
+
+    def log_curve(self, name: str, values: Sequence[float]) -> None:
+        """Record a curve with step = position: layer 0, 1, ..., depth; what a resumed run holds already is not sent."""
+        known = self.last_step(name) if self.resumed else -1
+        for step, value in enumerate(values):
+            if step > known:
+                self.log({name: value}, step)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        found = [RunTag(key, str(value)) for key, value in tags.items()]
+        self._outbox.put(lambda: self.client.log_batch(self.run_id, tags=found))
+
+    def text(self, content: str, file: str) -> None:
+        """Store a text artifact."""
+        self._outbox.put(lambda: self.client.log_text(self.run_id, content, file))
+
+    def figure(self, figure: "Figure", file: str, tight: bool = False) -> None:
+        """Store a Matplotlib figure as PNG; `tight` cuts it to what is drawn, which draws it once more."""
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png", bbox_inches="tight" if tight else None)
+        self._outbox.put(lambda: self._store(drawn.getvalue(), file))
+
+    def file(self, path: Path) -> None:
+        """Store a copy of a file, which has to stay until `finish`."""
+        self._outbox.put(lambda: self.client.log_artifact(self.run_id, str(path)))
+
+    def flush(self) -> None:
+        """Wait until everything is sent; records that the store does not accept are sent later."""
+        with self._answering():
+            self._outbox.drain(LAST_SECONDS)
+
+    def finish(self, status: str, outcome: str) -> None:
+        """Send what is left and close the run.
+
+        Args:
+            status: MLflow's own, `FINISHED`, `FAILED` or `KILLED`.
+            outcome: ours: `finished`, `diverged`, `interrupted` or `failed`.
+        """
+        self._close(status, outcome)
+        self.flush()
+        self._outbox.close()
+
+    def abandon(self, status: str, outcome: str, error: str = "") -> None:
+        """`finish` as far as the store lets it: the error that ended the run is on its way up already."""
+        if error:
+            self.tag({"error": error[:ERROR_LENGTH]})
+        self._close(status, outcome)
+        with contextlib.suppress(Exception):  # the store's: of any kind
+            self._outbox.drain(ABANDON_SECONDS, patient=False)
+        self._outbox.close()
+
+    def _close(self, status: str, outcome: str) -> None:
+        self.tag({"outcome": outcome})
+        self._outbox.put(lambda: self.client.set_terminated(self.run_id, status))
+
+    def _send(self, metrics: list[Metric]) -> None:
+        self.client.log_batch(self.run_id, metrics=metrics)
+
+    def _store(self, content: bytes, file: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / file
+            path.write_bytes(content)
+            self.client.log_artifact(self.run_id, str(path))
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # a server's rubbish raises whatever its reader does
+            if isinstance(error, UserError) or full_disk(error):
+                raise
+            told = Address.of(self.uri).hide(first_line(error))
+            again = "once it does, start the same command again"
+            if self._checkpoint and self._checkpoint.is_file():
+                again = (
+                    f"its records are in {self._checkpoint}; once the store takes them, start the same command with"
+                    " ckpt=last to send them (a study needs no ckpt)"
+                )
+            raise UserError(f"the tracking store {self.uri} does not accept the run: {told}; {again}") from None
+
+
+def check_run(uri: str, experiment: str, run_id: str) -> None:
+    """Raise ResumeError if a run that is to be resumed is not in the store, or was deleted."""
+    client, _ = open_store(uri, experiment)
+    _must_be_there(client, recordable(uri), run_id)
+
+
+def _must_be_there(client: "MlflowClient", uri: str, run_id: str) -> None:
+    try:
+        stage = client.get_run(run_id).info.lifecycle_stage
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise no_answer(uri, error) from None
+        raise ResumeError(f"the run to resume is not in {uri}: start it without ckpt") from None
+    if stage == "deleted":
+        raise ResumeError(f"the run to resume, {run_id}, was deleted in MLflow: start it without ckpt")

@@ -1,0 +1,141 @@
+"""Reading runs back: what has been recorded, and for which settings and data."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlflow.exceptions import MlflowException
+
+from depthlab.address import recordable
+from depthlab.tracking.store import no_answer, open_store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+LARGEST = 1.79e308
+PAGE = 1000  # runs in one answer
+ENDED = ("finished", "diverged")  # outcomes that are results
+PARENT = "mlflow.parentRunId"  # MLflow's own tag: its UI folds a run below this one
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One run as it was recorded.
+
+    Attributes:
+        run_id, name, status: MLflow's own; status is `RUNNING`, `FINISHED`, `FAILED` or `KILLED`.
+        tags: as recorded.
+        metrics: the last value of each metric: of a curve by layer that of the last layer.
+        params: settings under dotted names, as text.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    tags: dict[str, str]
+    metrics: dict[str, float]
+    params: dict[str, str]
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds spent in epochs."""
+        return self.metrics.get("epochs_run", 0.0) * self.metrics.get("seconds_per_epoch", 0.0)
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Hash of the settings and of the data: two runs that agree in both are the same experiment."""
+        return self.tags.get("config_hash", ""), self.tags.get("data_hash", "")
+
+
+class Records:
+    """The runs of one experiment.
+
+    Args:
+        create: create database and experiment if they do not exist.
+
+    Raises:
+        UserError: here and in every method: the store refuses.
+    """
+
+    def __init__(self, uri: str, experiment: str, create: bool = True) -> None:
+        self.uri, self.experiment = recordable(uri), experiment
+        self.client, self.experiment_id = open_store(self.uri, experiment, create)
+
+    def runs(self, condition: str = "") -> list[Recorded]:
+        """All runs that meet an MLflow filter such as `tags.kind = 'study'`, the oldest first."""
+        found: list[Recorded] = []
+        token = None
+        with self._answering():
+            while True:
+                page = self.client.search_runs(
+                    [self.experiment_id], condition, max_results=PAGE, order_by=["start_time ASC"], page_token=token
+                )
+                found += map(_recorded, page)
+                token = page.token
+                if not token:
+                    return found
+
+    def run(self, run_id: str) -> Recorded | None:
+        """The run with an id; None if there is none, or it was deleted."""
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise no_answer(self.uri, error) from None
+        return _recorded(run) if run.info.lifecycle_stage == "active" else None
+
+    def curve(self, run_id: str, metric: str) -> list[float]:
+        """A metric's values in the order of their steps."""
+        with self._answering():
+            history = self.client.get_metric_history(run_id, metric)
+        return [_infinite(point.value) for point in sorted(history, key=lambda point: point.step)]
+
+    def file(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """A copy of an artifact in `folder`; None if the run has none of that name."""
+        with self._answering():
+            if not any(entry.path == name for entry in self.client.list_artifacts(run_id)):
+                return None
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+
+    def text(self, run_id: str, content: str, name: str) -> None:
+        """Store a text artifact with a run that has ended."""
+        with self._answering():
+            self.client.log_text(run_id, content, name)
+
+    def tag(self, run_id: str, key: str, value: str) -> None:
+        """Set one tag."""
+        with self._answering():
+            self.client.set_tag(run_id, key, value)
+
+    def close(self, run_id: str, outcome: str) -> None:
+        """End a run that another process left open."""
+        with self._answering():
+            self.client.set_tag(run_id, "outcome", outcome)
+            self.client.set_terminated(run_id, "KILLED")
+
+    def delete(self, run_id: str) -> None:
+        """Move a run to MLflow's bin, from which it can be restored."""
+        with self._answering():
+            self.client.delete_run(run_id)
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except MlflowException as error:
+            raise no_answer(self.uri, error) from None
+
+
+def _recorded(run: "Run") -> Recorded:
+    info, data = run.info, run.data
+    metrics = {name: _infinite(value) for name, value in data.metrics.items()}
+    return Recorded(info.run_id, info.run_name or "", info.status, dict(data.tags), metrics, dict(data.params))
+
+
+def _infinite(value: float) -> float:
+    """MLflow's databases hold the largest float in the place of infinity."""
+    return math.copysign(math.inf, value) if abs(value) >= LARGEST else value

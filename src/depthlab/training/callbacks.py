@@ -1,0 +1,256 @@
+"""What happens at the end of an epoch: remember the best state, stop, record, show, save."""
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from torch import Tensor
+
+from depthlab.config.errors import UserError
+from depthlab.graph.batches import Batches
+from depthlab.training.signals import heed_sigterm, once
+
+EPOCH_METRICS = ("train_loss", "train_acc", "val_loss", "val_acc", "val_roc_auc")
+
+
+class EpochLog(Protocol):
+    """What metrics by epoch are handed to."""
+
+    name: str
+    run_id: str
+
+    def last_step(self, metric: str) -> int: ...
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
+
+
+class Findings(Protocol):
+    """What is read of a training after it."""
+
+    @property
+    def best(self) -> "BestState": ...
+
+    @property
+    def recorder(self) -> "Recorder": ...
+
+    @property
+    def first(self) -> "FirstEpoch": ...
+
+
+class Evaluation(Callback):
+    """Validates at the end of every epoch: Lightning's own validation loop adds a millisecond to it.
+
+    Args:
+        batches: whose `validation` the model's `validation_step` is given.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        model.eval()
+        with torch.inference_mode():
+            model.validation_step(self.batches.validation)
+        model.train()
+
+
+class BestState(Callback):
+    """Keeps the weights of the best epoch in memory, stops after `patience` epochs without a better one.
+
+    Lightning's EarlyStopping and ModelCheckpoint do the same with a file written at every improvement, which costs
+    more than the epoch of a small network.
+
+    Args:
+        monitor: name of the metric; a loss is better when lower, anything else when higher.
+        patience: epochs without improvement before stopping.
+    """
+
+    def __init__(self, monitor: str, patience: int) -> None:
+        self.monitor, self.patience = monitor, patience
+        self.sign = -1.0 if monitor.endswith("loss") else 1.0
+        self.best, self.epoch = -math.inf, -1
+        self.weights: dict[str, Tensor] = {}
+        self.diverged = self.stopped = False
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        if not self.weights:  # what is left to look at of a run that diverges at once
+            self._keep(model)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        losses = [float(model.scores[name]) for name in ("train_loss", "val_loss")]
+        if not all(map(math.isfinite, losses)):
+            self.diverged = self.stopped = trainer.should_stop = True
+            return
+        score = self.sign * float(model.scores[self.monitor])
+        if math.isnan(score):
+            raise UserError(
+                f"monitor={self.monitor} is undefined on these nodes, so it cannot select a state: use monitor=val_loss"
+            )
+        if score > self.best:
+            self.best, self.epoch = score, trainer.current_epoch
+            self._keep(model)
+        elif trainer.current_epoch - self.epoch >= self.patience:
+            self.stopped = trainer.should_stop = True
+
+    def _keep(self, model: Any) -> None:
+        self.weights = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        flags = {"diverged": self.diverged, "stopped": self.stopped}
+        return {"best": self.best, "epoch": self.epoch, "weights": self.weights, **flags}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.epoch, self.weights = state_dict["best"], state_dict["epoch"], state_dict["weights"]
+        self.diverged, self.stopped = state_dict["diverged"], state_dict["stopped"]
+
+
+class Recorder(Callback):
+    """Hands the metrics of every epoch to the tracked run, with step = epoch, each exactly once.
+
+    The whole history goes into checkpoints: what a killed run had not sent yet is sent when it goes on.
+
+    Args:
+        tracked: the run that records.
+        identity: what a checkpoint has to agree with before it is gone on with.
+    """
+
+    def __init__(self, tracked: EpochLog, identity: dict[str, str]) -> None:
+        self.tracked, self.identity = tracked, identity
+        self.history: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._started = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        self._started = time.perf_counter() - self.seconds
+        self.replay()
+
+    def replay(self) -> None:
+        """Send the epochs of a restored history that the store does not hold."""
+        known = self.tracked.last_step("train_loss") if self.history else -1
+        for epoch in range(known + 1, len(self.history)):
+            self.tracked.log(self.history[epoch], epoch)
+        self._known = max(known, len(self.history) - 1)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        values = {name: float(model.scores[name]) for name in EPOCH_METRICS if name in model.scores}
+        self.history.append(values)
+        if trainer.current_epoch > self._known:
+            self.tracked.log(values, trainer.current_epoch)
+        self.seconds = time.perf_counter() - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "seconds": self.seconds, "run_id": self.tracked.run_id, **self.identity}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history, self.seconds = state_dict["history"], state_dict["seconds"]
+
+
+class FirstEpoch(Callback):
+    """Calls a function before the first training step and at the end of the first epoch; keeps both results.
+
+    A resumed run keeps them.
+
+    Attributes:
+        start: before the first step; empty if an older version began the run.
+        result: after the first epoch.
+    """
+
+    def __init__(self, measure: Any) -> None:
+        self.measure = measure
+        self.start: list[float] = []
+        self.result: list[float] = []
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        if trainer.current_epoch == 0:
+            self.start = self.measure()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        if trainer.current_epoch == 0:
+            self.result = self.measure()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"start": self.start, "result": self.result}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.start, self.result = state_dict.get("start", []), state_dict["result"]
+
+
+class EpochBar(Callback):
+    """One bar over all epochs, redrawn twice a second at most: drawing it takes some milliseconds.
+
+    Where no terminal shows it, a line every half a minute.
+    """
+
+    def __init__(self, name: str, best: BestState) -> None:
+        self.name, self.best = name, best
+        long, short = Column(no_wrap=True, ratio=1), Column(no_wrap=True, min_width=11)  # a narrow terminal cuts text
+        text = TextColumn("{task.description}", style="progress.description", table_column=long, markup=False)
+        columns = MofNCompleteColumn(table_column=short), TimeRemainingColumn(), BarColumn(bar_width=12), text
+        self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, expand=True)
+        self._drawn = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        self.bar.start()
+        self._done = trainer.current_epoch
+        self.task = self.bar.add_task(self.name, total=trainer.max_epochs, completed=self._done)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        self._done = trainer.current_epoch + 1
+        seen, now = self.bar.console.is_interactive, time.monotonic()
+        if now - self._drawn > (0.5 if seen else 30.0):
+            self._drawn = now
+            self._draw(model)
+            if not seen:
+                task = self.bar.tasks[self.task]
+                print(f"{self._done} of {task.total} epochs: {task.description}", file=sys.stderr, flush=True)
+
+    def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
+        self._draw(model)
+        self.bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, model: Any, exception: BaseException) -> None:
+        self.bar.stop()
+
+    def _draw(self, model: Any) -> None:
+        loss, acc = (float(model.scores.get(key, math.nan)) for key in ("train_loss", "val_acc"))
+        text = f"loss {loss:.3f}  val acc {acc:.3f}  best at {self.best.epoch}  {self.name}"
+        self.bar.update(self.task, completed=self._done, description=text)
+        self.bar.refresh()
+
+
+class Saver(Checkpoint):
+    """Writes a checkpoint every `every` epochs, at the end, and at the end of an epoch in which Ctrl-C was pressed."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+        self.asked = False
+        self.handler = once(self.interrupt)
+
+    def interrupt(self) -> None:
+        """End after this epoch."""
+        self.asked = True
+
+    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
+        heed_sigterm(self.handler)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        interrupted = trainer.strategy.broadcast(self.asked)  # process 0 hears a signal at any moment, also after this
+        if interrupted or (trainer.current_epoch + 1) % self.every == 0:
+            self._save(trainer)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
+        self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.path)  # all processes take part, and the first one writes

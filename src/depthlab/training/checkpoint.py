@@ -1,0 +1,74 @@
+"""Checkpoints: written with a checksum, and read only if it matches and settings, data and code are the same."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from depthlab.config.errors import ChecksumError, DamagedError, ResumeError
+from depthlab.files import load_torch, save_torch, unreadable, verify_checksum
+from depthlab.training.identity import LAST
+
+
+class CheckpointFile(TorchCheckpointIO):
+    """How Lightning writes and reads checkpoints: atomically and with a checksum."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        save_torch(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: Any = None) -> dict[str, Any]:
+        content: dict[str, Any] = load_torch(Path(path), map_location=map_location)
+        return content
+
+
+def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
+    """The content of a checkpoint; nothing in it is executed.
+
+    Args:
+        path: a file that `Saver` wrote.
+        identity: `config_hash`, `data_hash` and `code_hash` of the resumed run.
+
+    Raises:
+        ResumeError: it is damaged, was written by something else, or belongs to other settings, data or code.
+        UserError: the file cannot be read.
+    """
+    try:
+        content: dict[str, Any] = load_torch(path, map_location="cpu")
+        saved = content["callbacks"]["Recorder"]
+        found = {key: saved[key] for key in identity}
+    except (KeyError, TypeError):
+        raise ResumeError(f"{path} is not a checkpoint of a run: start the run without ckpt") from None
+    except Exception as error:  # torn, no archive: UnpicklingError, OSError, RuntimeError, ...
+        damage = unreadable(path, error)
+        if isinstance(damage, DamagedError):
+            raise ResumeError(f"{damage}: start the run without ckpt") from None
+        raise damage from None
+    if found != identity:
+        names = {"config_hash": "settings", "data_hash": "data", "code_hash": "code"}
+        what = next(words for key, words in names.items() if found.get(key) != identity.get(key))
+        raise ResumeError(f"{path} belongs to a run with other {what}: give the same, or start without ckpt")
+    return content
+
+
+def without_damaged(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The settings, without `ckpt=last` if that checkpoint is damaged: the run then starts over and says so.
+
+    Args:
+        folder: of the run's checkpoints.
+
+    Raises:
+        UserError: the file exists and cannot be read.
+    """
+    path = folder / LAST
+    if settings["ckpt"] != "last" or not path.is_file():
+        return settings
+    try:
+        verify_checksum(path)
+    except (ChecksumError, OSError) as error:
+        damage = unreadable(path, error)
+        if not isinstance(damage, DamagedError):
+            raise damage from None
+        print(f"{damage}: the run begins afresh", file=sys.stderr)
+        return settings | {"ckpt": None}
+    return settings

@@ -1,0 +1,114 @@
+"""Lets only one command train a cell: each checks before it begins and again when its run is recorded."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from depthlab.config.errors import TakenError
+from depthlab.tracking.owner import OWNER, in_words, is_dead
+from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.search import ENDED, Recorded, Records
+from depthlab.training.result import open_run
+
+TURN = "turn"  # tag of a run: its number in the queue; empty while it is chosen
+FIRST = "0"  # turn of a run that does not check for others
+WAIT, PATIENCE = 0.05, 30.0  # seconds between two checks of a command that chooses its turn, and the limit
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Checks whether another command trains the same cell or has a result of it.
+
+    MLflow has no atomic claim. Commands draw numbers as in a bakery (Lamport, A new solution of Dijkstra's concurrent
+    programming problem, 1974): a run is recorded first, then gets a number larger than all others, and the
+    smallest number wins; equal numbers are ordered by run id.
+
+    Attributes:
+        records: of the experiment.
+        identity: `config_hash`, `data_hash` and `code_hash` of the run.
+        same_code: whether runs with other code do not count.
+    """
+
+    records: Records
+    identity: dict[str, str]
+    same_code: bool
+
+    def others(self, run_id: str = "") -> list[Recorded]:
+        """Other runs of this cell that may be in progress, and its latest result."""
+        keys = ("config_hash", "data_hash")
+        runs = self.records.runs(" and ".join(f"tags.{key} = '{self.identity[key]}'" for key in keys))
+        at_work = [run for run in runs if run.status == "RUNNING" and not is_dead(run.tags.get(OWNER, ""))]
+        ended = [run for run in runs if run.status != "RUNNING" and run.tags.get("outcome") in ENDED]
+        code = self.identity["code_hash"]
+        found = [run for run in at_work + ended[-1:] if run.run_id != run_id]
+        return [run for run in found if not self.same_code or run.tags.get("code_hash") == code]
+
+    def check(self) -> None:
+        """Raise TakenError if another command trains this cell or has a result of it."""
+        for run in self.others():
+            raise TakenError(taken(run))
+
+    def confirm(self, tracked: TrackedRun) -> None:
+        """Confirm a run that was recorded with an empty turn.
+
+        Raises:
+            TakenError: another command was earlier; the run is deleted.
+        """
+        turns = [int(run.tags.get(TURN) or FIRST) for run in self.others(tracked.run_id)]
+        mine = max(turns, default=0) + 1
+        tracked.tag({TURN: str(mine)})
+        tracked.flush()
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            others = self.others(tracked.run_id)
+            choosing = [run for run in others if run.status == "RUNNING" and run.tags.get(TURN) == ""]
+            for run in others:
+                late = run in choosing and time.monotonic() > deadline
+                before = run not in choosing and (int(run.tags.get(TURN) or FIRST), run.run_id) < (mine, tracked.run_id)
+                if late or before or run.status != "RUNNING":
+                    tracked.abandon("KILLED", "interrupted")
+                    if not tracked.resumed:
+                        self.records.delete(tracked.run_id)
+                    raise TakenError(taken(run))
+            if not choosing:
+                return
+            time.sleep(WAIT)
+
+
+def taken(run: Recorded) -> str:
+    """The message about a cell that another command trains or has trained."""
+    if run.status == "RUNNING":
+        return f"{in_words(run.tags.get(OWNER, ''))} trains it"
+    return "another command has trained it"
+
+
+def open_claimed(
+    settings: dict[str, Any],
+    origin: dict[str, str],
+    more: dict[str, str],
+    content: dict[str, Any] | None,
+    reuse: str | None,
+) -> TrackedRun:
+    """Open a run with `depthlab.training.result.open_run`, unless another command trains the cell.
+
+    Args:
+        more: further tags; those of `depthlab.training.identity.identity_of` are among them.
+        reuse: `any_code` or `same_code` for a study's cell; None to train in any case.
+
+    Raises:
+        TakenError: another command trains this cell, or has trained it.
+    """
+    if reuse is None:
+        return open_run(settings, origin, more | {TURN: FIRST}, content)
+    tracking = settings["tracking"]
+    claim = Claim(Records(tracking["uri"], tracking["experiment"]), more, reuse == "same_code")
+    claim.check()
+    tracked = open_run(settings, origin, more | {TURN: ""}, content)
+    try:
+        claim.confirm(tracked)
+    except TakenError:
+        raise
+    except Exception:
+        tracked.abandon("FAILED", "failed")
+        raise
+    return tracked

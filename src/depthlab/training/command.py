@@ -1,0 +1,69 @@
+"""`python -m src.train model=gcnii depth=64`: train one architecture at one depth on one graph."""
+
+import sys
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from depthlab.cli import guarded, main
+from depthlab.config.settings import plain, provenance, untuned
+from depthlab.config.typed import for_hydra
+from depthlab.config.validation import validate
+from depthlab.data.raw import check
+from depthlab.text import printable
+from depthlab.tracking.store import check_store, store_uri
+from depthlab.training.follow import follow
+from depthlab.training.identity import LAST, checkpoint_folder, resumable
+from depthlab.training.launch import prepare_launch
+from depthlab.training.place import place_of
+from depthlab.training.replica_settings import replica_origin, replica_settings
+from depthlab.training.signals import interruption
+
+
+def task(config: DictConfig) -> None:
+    """Check everything that can be checked cheaply, then import the heavy libraries and run."""
+    hydra = HydraConfig.get()
+    choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
+    validate(config, choices)
+    settings = plain(config)
+    settings["tracking"]["uri"] = store_uri(settings["tracking"]["uri"])
+    check(settings["dataset"])
+    place = place_of(settings["trainer"])
+    if not place.leads:
+        follow(settings, place)
+        return
+    check_store(settings["tracking"]["uri"])
+    origin = provenance(settings, choices, list(hydra.overrides.task))
+    if not OmegaConf.select(hydra, "job.num") and (notice := untuned(settings, origin)):  # of several jobs the first
+        print(notice, file=sys.stderr)
+    if settings["replicas"] == 1:
+        resumable(settings["ckpt"], checkpoint_folder(settings))
+
+    from depthlab.training.replicas import run_replicas
+    from depthlab.training.run import run
+    from depthlab.training.summary import outcome_line, spread, summary
+
+    try:
+        if settings["replicas"] == 1:
+            print(summary(run(settings, origin)))
+            return
+        several = replica_settings(settings)
+        results = []
+        for result in run_replicas(several, [replica_origin(origin, settings)] * len(several)):
+            print(printable(f"{result.name}: {result.outcome}, {outcome_line(result)}"))
+            results.append(result)
+        print(spread(results))
+    except KeyboardInterrupt as interrupted:
+        raise KeyboardInterrupt(str(interrupted) or interruption(checkpoint_folder(settings) / LAST)) from None
+
+
+def prepare() -> None:
+    """Prepare the overrides and the tracking store of the jobs."""
+    sys.argv[1:] = for_hydra(sys.argv[1:])
+    prepare_launch(sys.argv[1:])
+
+
+def command() -> None:
+    """Compose the config and run it, for every job of a multirun; ends the process."""
+    guarded(prepare)
+    main(task)

@@ -1,0 +1,44 @@
+"""Where a run computes: on a GPU if it was asked for and there is one."""
+
+import sys
+from typing import Any
+
+import torch
+
+from depthlab.config.errors import UserError
+from depthlab.graph.batches import Batches, OneGraph
+from depthlab.nn.base import NodeClassifier
+from depthlab.training.place import Place, place_of
+
+
+def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, with the processor instead of a GPU where there is none: a sentence says so.
+
+    Raises:
+        UserError: there are GPUs, but fewer than processes of this machine.
+    """
+    trainer = settings["trainer"]
+    if trainer["accelerator"] == "cpu":
+        return settings
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus == 0:
+        print("there is no GPU here that PyTorch can use: training on the processor", file=sys.stderr)
+        return settings | {"trainer": trainer | {"accelerator": "cpu", "capture": False}}
+    if trainer["devices"] > gpus and not (gpus == 1 and place_of(trainer).launcher == "srun"):  # each has its own
+        raise UserError(f"trainer.devices={trainer['devices']} needs as many GPUs, this machine has {gpus}")
+    return settings
+
+
+def gpu_of(place: Place) -> int:
+    """The number of the GPU of a process; `srun` may show each its own alone."""
+    return 0 if torch.cuda.device_count() == 1 else place.local
+
+
+def batches_on(batches: Batches, device: torch.device) -> Batches:
+    """The same, kept on the device if it is one graph; batches that are made anew travel one by one."""
+    return OneGraph(batches.probe.to(device)) if isinstance(batches, OneGraph) else batches
+
+
+def may_capture(trainer: dict[str, Any], model: NodeClassifier, batches: Batches) -> bool:
+    """Whether a training step is captured: it was asked for, all steps have the same shapes and none waits."""
+    return bool(trainer["capture"]) and isinstance(batches, OneGraph) and model.can_capture and not model.recomputes

@@ -1,0 +1,27 @@
+"""The states of a trained network after each layer, in the plane, as a file for the report's film."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthlab.graph.graph import Graph
+from depthlab.measures.projection import aligned, plane
+from depthlab.nn.base import NodeClassifier
+from depthlab.ops import SparseFeatures
+
+
+def save_states(model: NodeClassifier, graph: Graph, path: Path) -> None:
+    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,), without new nodes."""
+    frames: list[Tensor] = []
+
+    def observe(layer: int, state: Tensor | SparseFeatures) -> None:
+        dense = state.to_dense() if isinstance(state, SparseFeatures) else state
+        points = plane(dense[: graph.num_nodes])
+        frames.append(aligned(points, frames[-1]) if frames else points)
+
+    with torch.no_grad():
+        model(graph.x, graph.layers, observe)
+    points = torch.stack(frames).cpu().numpy().astype(np.float16)
+    np.savez_compressed(path, points=points, y=graph.y[: graph.num_nodes].cpu().numpy())

@@ -1,0 +1,132 @@
+"""Lightning's trainer as a run uses it: quiet, resumable."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.trainer.states import TrainerStatus
+
+from depthlab.graph.batches import Batches
+from depthlab.nn.base import NodeClassifier
+from depthlab.training.callbacks import BestState, EpochBar, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
+from depthlab.training.checkpoint import CheckpointFile
+from depthlab.training.device import batches_on, may_capture
+from depthlab.training.gradients import training_gradient_norms
+from depthlab.training.identity import LAST
+from depthlab.training.memory import suit_heap
+from depthlab.training.ranks import Team, backend_of
+from depthlab.training.signals import hearing, interruption
+from depthlab.training.together import Agreement
+
+
+@dataclass
+class Fit:
+    """A trainer, its loader, and the callbacks whose findings are read after the fit."""
+
+    trainer: pl.Trainer
+    loader: Batches
+    best: BestState
+    recorder: Recorder
+    first: FirstEpoch
+    saver: Saver
+
+    def run(self, model: NodeClassifier, checkpoint: Path | None = None) -> None:
+        """Train, from a checkpoint if there is one.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or SIGTERM, at the end of the epoch in which it came and with a checkpoint
+                written; once more after a second, at once.
+        """
+        try:
+            with hearing(self.saver.handler):
+                self.trainer.fit(model, self.loader, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:
+            if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
+                raise
+            raise KeyboardInterrupt(interruption(self.saver.path, len(self.recorder.history))) from None
+        if self.saver.asked:  # after the last epoch
+            raise KeyboardInterrupt(interruption(self.saver.path, len(self.recorder.history)))
+
+    def ended(self, content: dict[str, Any]) -> bool:
+        """Whether the training of a checkpoint had come to its end."""
+        saved = content["callbacks"]
+        return saved["BestState"]["stopped"] or len(saved["Recorder"]["history"]) >= self.trainer.max_epochs
+
+    def restore(self, model: NodeClassifier, content: dict[str, Any]) -> bool:
+        """Take over a checkpoint whose training had come to its end; False if there is more to train."""
+        saved = content["callbacks"]
+        if not self.ended(content):
+            return False
+        model.load_state_dict(content["state_dict"])
+        for callback in (self.best, self.recorder, self.first):
+            callback.load_state_dict(saved[type(callback).__name__])
+        self.recorder.replay()
+        return True
+
+
+def make_fit(
+    settings: dict[str, Any],
+    model: NodeClassifier,
+    batches: Batches,
+    tracked: EpochLog,
+    folder: Path,
+    identity: dict[str, str],
+    extra: Sequence[Callback] = (),
+    team: Team | None = None,
+) -> Fit:
+    """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last.
+
+    Args:
+        team: the processes that train together, of which the first alone evaluates, measures and shows a bar.
+    """
+    suit_heap(model, batches.probe.num_nodes, settings["memory"])
+    best = BestState(settings["monitor"], settings["patience"])
+    recorder = Recorder(tracked, identity)
+    trained, devices = batches, settings["trainer"]["devices"]
+    if settings["trainer"]["accelerator"] == "gpu":
+        devices = min(devices, torch.cuda.device_count())  # as many as a process is shown
+        trained = batches_on(batches, torch.device("cuda", team.place.local if team else 0))
+    model.precision = settings["trainer"]["precision"]
+    model.automatic_optimization = not may_capture(settings["trainer"], model, batches)
+    leads = team is None or team.place.leads
+    first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if leads else [])
+    saver = Saver(folder / LAST, settings["checkpoint_every"])
+    evaluation = Agreement(trained) if team else Evaluation(trained)
+    callbacks = [evaluation, best, recorder, first, saver, *extra]
+    if settings["progress"] and leads:
+        callbacks.append(EpochBar(tracked.name, best))
+    trainer = pl.Trainer(
+        accelerator=settings["trainer"]["accelerator"],
+        devices=devices,
+        num_nodes=settings["trainer"]["num_nodes"],
+        strategy=team.strategy(backend_of(settings["trainer"])) if team else "auto",
+        # without a team: else Lightning takes the tasks of a SLURM job for its own
+        plugins=[CheckpointFile(), *([] if team else [LightningEnvironment()])],
+        use_distributed_sampler=False,  # the batches are shared out already
+        max_epochs=settings["epochs"],
+        callbacks=callbacks,
+        logger=False,  # the recorder writes, buffered
+        limit_val_batches=0,  # Evaluation validates
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    return Fit(trainer, trained, best, recorder, first, saver)
+
+
+def quiet_libraries() -> None:
+    """Hold back advice of the libraries that does not apply to full-batch training, and have no denormal numbers.
+
+    Beyond some 800 layers gradients fall below 1e-38, where float32 has fewer digits and a processor takes six times as
+    long: a step of GCNII-1024 on Cora took 13 s with them and takes 2.2 s with zeros in their place.
+    """
+    torch.set_flush_denormal(True)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", message=".*(Sparse CSR|[Ss]parse invariant).*")

@@ -1,0 +1,36 @@
+"""How much gradient arrives at each layer of a model in training."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from depthlab.graph.graph import Graph
+from depthlab.measures.layers import Observer, gradient_norms
+from depthlab.nn.base import NodeClassifier
+from depthlab.nn.flow import stuck
+from depthlab.ops import SparseFeatures
+
+
+def training_gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
+    """Norms of the training loss's gradient with respect to each layer's state, layer 0..depth.
+
+    Taken without dropout on the whole graph, so that two epochs can be compared. Features are made dense for the pass:
+    layer 0 of a network without encoder is X itself. None where an adjoint solver cannot go back.
+    """
+    graph = graph.to(model.device)
+    x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x.clone()
+    x.requires_grad_()
+
+    def loss(observe: Observer) -> Tensor:
+        logits = model(x, graph.layers, observe)
+        return F.cross_entropy(logits[graph.train], graph.y[graph.train])
+
+    was_training = model.training
+    model.eval()
+    try:
+        return gradient_norms(loss, graph.num_nodes)
+    except AssertionError as error:
+        if not stuck(error):
+            raise
+        return []
+    finally:
+        model.train(was_training)

@@ -1,0 +1,157 @@
+"""What a run is called, where its checkpoints lie, and how it is found again. Imports nothing heavy."""
+
+import ast
+import functools
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from depthlab.config.errors import UserError
+from depthlab.config.overrides import override_of
+from depthlab.config.program import program
+from depthlab.config.settings import config_hash, flatten, loader_name, rewiring_name
+from depthlab.folders import CHECKOUT, CONF, PACKAGE, ROOT
+from depthlab.text import file_name
+
+CHECKPOINTS = ROOT / "checkpoints"
+LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
+REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+OVERRIDES, TAG_LENGTH = "overrides", 5000  # characters in a tag: MLflow cuts those beyond 8000
+COMPUTING = (  # files of src that the numbers of a run come from; data has a hash of its own
+    "graph/*.py", "measures/*.py", "nn/*.py", "ops/*.py",
+    "training/build.py", "training/callbacks.py", "training/fit.py", "training/gradients.py", "training/member.py",
+    "training/prepared.py", "training/replicas.py", "training/result.py", "training/run.py", "training/squashing.py",
+    "training/together.py",
+)  # fmt: skip
+
+
+def model_name(settings: dict[str, Any]) -> str:
+    """The architecture's name: that of its file."""
+    return str(settings["model"]["_target_"].split(".")[-2])
+
+
+def run_name(settings: dict[str, Any]) -> str:
+    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, rewiring and loader if any."""
+    split, rewiring, loader = settings["split"], rewiring_name(settings), loader_name(settings)
+    suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
+    suffix += "" if rewiring == "none" else f"-{rewiring}"
+    suffix += "" if loader == "full" else f"-{loader}"
+    return f"{settings['dataset']['name']}-{model_name(settings)}-d{settings['depth']}-s{settings['seed']}{suffix}"
+
+
+def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
+    """One folder for each experiment: same settings, same folder."""
+    return (root or CHECKPOINTS) / f"{file_name(run_name(settings))}-{config_hash(settings)[:8]}"
+
+
+def resumable(ckpt: str | None, folder: Path) -> Path | None:
+    """The checkpoint that `ckpt` asks for; raises UserError if there is none."""
+    if ckpt is None:
+        return None
+    path = folder / LAST if ckpt == "last" else Path(ckpt)
+    if path.is_file():
+        return path
+    if ckpt == "last":
+        if (folder / FINAL).is_file():
+            raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
+        others = folder.parent.glob(f"{folder.name.rpartition('-')[0]}-{'?' * 8}/{LAST}")
+        if latest := max(others, key=lambda other: other.stat().st_mtime, default=None):
+            raise UserError(
+                f"{folder.name} has no checkpoint, {latest.parent.name} has, of a run with other settings: type those"
+                " of then (its tag command_line in MLflow), or start the run without ckpt=last"
+            )
+    raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
+
+
+def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
+    """Tags of a run, for filters in the UI and to look up finished runs.
+
+    `recipe` names the file whose values were used, `overrides` lists the overrides as JSON, and `command_line` has them
+    on one line for people. `overrides_of` reads them back.
+    """
+    recipes = {source for source in origin.values() if source.startswith("recipe ")}
+    name, model, rewiring = settings["dataset"]["name"], model_name(settings), rewiring_name(settings)
+    loader = loader_name(settings)
+    flat = flatten(settings) | {"model": model, "dataset": name, "rewiring": rewiring, "loader": loader}
+    typed = [key for key, source in origin.items() if source == "command line" and key in flat]
+    overrides = sorted(override_of(key, flat[key]) for key in typed)
+    return {
+        "dataset": name,
+        "model": model,
+        "rewiring": rewiring,
+        "loader": loader,
+        "depth": str(settings["depth"]),
+        "seed": str(settings["seed"]),
+        "split": settings["split"],
+        "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
+        "command_line": shlex.join(overrides) or "none",
+        **_override_tags(overrides),
+        "git_commit": _git_commit(),
+        "outcome": "running",
+    }
+
+
+def overrides_of(tags: Mapping[str, str]) -> list[str]:
+    """The overrides of a recorded run, each as `key=value`.
+
+    Older runs have only `command_line`; it is split where a key begins.
+    """
+    parts = sorted((key for key in tags if key.startswith(OVERRIDES)), key=lambda key: (len(key), key))
+    if parts:
+        return list(map(str, json.loads("".join(tags[key] for key in parts))))
+    typed = tags.get("command_line", "none")
+    return re.split(r" (?=[\w.]+=)", typed) if typed != "none" else []
+
+
+def _override_tags(overrides: list[str]) -> dict[str, str]:
+    """The list as JSON, split by MLflow's limit into the tags `overrides`, `overrides.1`, ..."""
+    text = json.dumps(overrides)
+    parts = [text[start : start + TAG_LENGTH] for start in range(0, len(text), TAG_LENGTH)]
+    return {f"{OVERRIDES}.{number}" if number else OVERRIDES: part for number, part in enumerate(parts)}
+
+
+def identity_of(settings: dict[str, Any], data_hash: str) -> dict[str, str]:
+    """What a checkpoint has to agree with to be gone on with: settings, data and code, as hashes."""
+    code = code_hash(settings["model"]["_target_"])
+    return {"config_hash": config_hash(settings), "data_hash": data_hash, "code_hash": code}
+
+
+@functools.cache
+def code_hash(target: str) -> str:
+    """Hash of the code that a run's numbers come from, without comments and docstrings.
+
+    Args:
+        target: `_target_` of the model. The other architectures' files do not count.
+    """
+    own, others = target.split(".")[-2], {path.stem for path in (CONF / "model").glob("*.yaml")}
+    found = hashlib.md5()
+    for pattern in COMPUTING:
+        for path in sorted(PACKAGE.glob(pattern)):
+            if path.parent.name == "nn" and path.stem in others - {own}:
+                continue
+            found.update(f"{path.name}\n{ast.dump(program(path))}".encode())
+    return found.hexdigest()
+
+
+def _git_commit() -> str:
+    """The commit of the project's repository; Git hooks set variables that may name another repository."""
+    variables = {name: value for name, value in os.environ.items() if name not in REPOSITORY}
+
+    def git(*command: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(CHECKOUT), *command], env=variables, capture_output=True, text=True, check=True
+        )
+        return done.stdout.removesuffix("\n")
+
+    try:
+        if not Path(git("rev-parse", "--show-toplevel")).samefile(CHECKOUT):
+            return "unknown"
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,81 @@
+"""What a process of a run trains, and on what: data, network and checkpoint."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+
+from depthlab.data.prepare import load
+from depthlab.data.rewire import Rewired, rewire
+from depthlab.graph.batches import Batches
+from depthlab.graph.cluster import ClusterBatches
+from depthlab.nn.base import NodeClassifier
+from depthlab.training.build import build_model
+from depthlab.training.checkpoint import read_checkpoint
+from depthlab.training.identity import identity_of, resumable
+from depthlab.training.memory import decide_memory
+from depthlab.training.place import Place
+from depthlab.training.ranks import Team
+
+
+def use_threads(trainer: dict[str, Any]) -> None:
+    """So many as are typed; else several processes of a machine share its cores, and one has what it was given."""
+    given = _given()
+    shared = max(1, joblib.cpu_count() // trainer["devices"]) if trainer["devices"] > 1 else None
+    torch.set_num_threads(trainer["threads"] or shared or given)
+
+
+@functools.cache
+def _given() -> int:
+    """Threads that this process had before its first run: a multirun goes on with them after one that had others."""
+    return torch.get_num_threads()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a process trains, on what.
+
+    Attributes:
+        model: initialised.
+        batches: with the share of this process, if there are several.
+        rewired: what a rewiring did, and the data's hash.
+        identity: what a checkpoint has to agree with.
+        checkpoint, content: what is gone on with, else None.
+    """
+
+    model: NodeClassifier
+    batches: Batches
+    rewired: Rewired
+    identity: dict[str, str]
+    checkpoint: Path | None
+    content: dict[str, Any] | None
+
+
+def prepare(settings: dict[str, Any], folder: Path, team: Team | None = None) -> Prepared:
+    """Data, model and checkpoint; in a team every process does it, and all have the same in the end.
+
+    Raises:
+        UserError: data cannot be used, or there is nothing to resume (`ResumeError`: there is, but it does not belong
+            here), in this process or another.
+    """
+    if team:
+        return team.agreed(lambda: _prepare(settings, folder, team.place), lambda made: made.identity)
+    return _prepare(settings, folder, Place())
+
+
+def _prepare(settings: dict[str, Any], folder: Path, place: Place) -> Prepared:
+    dataset, data_hash = load(settings["dataset"])
+    rewired = rewire(dataset, data_hash, settings)
+    batches = rewired.batches
+    if settings["trainer"]["strategy"] == "ddp":
+        assert isinstance(batches, ClusterBatches), "validation asks for loader=cluster"
+        batches = batches.share(place.number, place.count)
+    model = build_model(decide_memory(settings, batches, dataset.num_classes), rewired.graph, dataset.num_classes)
+    model.masks.stream = place.number
+    identity = identity_of(settings, rewired.data_hash)
+    checkpoint = resumable(settings["ckpt"], folder)
+    content = read_checkpoint(checkpoint, identity) if checkpoint else None
+    return Prepared(model, batches, rewired, identity, checkpoint, content)

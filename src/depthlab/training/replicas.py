@@ -1,0 +1,252 @@
+"""Replicas: runs that differ in seed or split alone, trained at once as one batched network.
+
+Every one of them is recorded, stopped, tested and measured as a run by itself, has its checkpoint, and ends when it
+would end: from then on it costs nothing.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
+from itertools import groupby
+from types import SimpleNamespace
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra.utils import get_class
+from torch import Tensor
+
+from depthlab.config.errors import ResumeError, TakenError, UserError
+from depthlab.data.dataset import Dataset
+from depthlab.data.graph_set import GraphSet
+from depthlab.data.metric import check_metric
+from depthlab.data.prepare import load
+from depthlab.data.rewire import Rewired, rewire
+from depthlab.graph.batches import OneGraph
+from depthlab.nn.replicas import Replicas
+from depthlab.tracking.run import check_run
+from depthlab.training.build import build_model
+from depthlab.training.callbacks import EpochBar
+from depthlab.training.checkpoint import read_checkpoint, without_damaged
+from depthlab.training.claim import open_claimed
+from depthlab.training.fit import quiet_libraries
+from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable, run_name
+from depthlab.training.member import Member
+from depthlab.training.memory import check_memory, keep_freed_blocks
+from depthlab.training.prepared import use_threads
+from depthlab.training.replica_settings import obstacle
+from depthlab.training.result import Result, describe, run_of
+from depthlab.training.signals import hearing, holding, interruptible, interruption, once
+
+Labels = dict[str, str]
+SPARE = 100  # open files of a process besides the locks of its runs
+
+
+def run_replicas(
+    settings: Sequence[dict[str, Any]],
+    origins: Sequence[dict[str, str]],
+    labels: Sequence[Labels] | None = None,
+    reuse: str | None = None,
+) -> Iterator[Result]:
+    """Train runs together; yields each result once it is recorded.
+
+    Args:
+        settings: of each run; they differ only in seed and split. With `ckpt=last` interrupted runs are resumed, and
+            finished ones are left out.
+        origins, labels: of each run, as for `depthlab.training.run.run`.
+        reuse: of a study's cells, as for `depthlab.training.run.run`: cells that another command trains are left
+            out, and those whose checkpoint cannot be resumed start over.
+
+    Raises:
+        UserError: they cannot be trained together, or as for `depthlab.training.run.run`.
+        KeyboardInterrupt: after running runs have written their checkpoints and are closed as interrupted.
+    """
+    quiet_libraries()
+    refuse(settings[0])
+    use_threads(settings[0]["trainer"])
+    rows = list(zip(settings, origins, labels or [{} for _ in settings], strict=True))
+    if all(one["ckpt"] == "last" for one in settings):
+        rows = [row for row in rows if not _finished(row[0])] or rows
+    first = rows[0][0]
+    _check_files(len(rows))
+    dataset, data_hash = load(first["dataset"])
+    for one, *_ in rows:
+        check_metric(dataset, one)
+    rewired = rewire(dataset, data_hash, first)
+    check_memory(first, rewired.graph, dataset.num_classes, len(rows))  # before thousands of folders are created
+    with ExitStack() as locks:
+        free = []
+        for row in rows:
+            folder = checkpoint_folder(row[0])
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                locks.enter_context(FileLock(folder / LOCK, blocking=False))
+                free.append(row)
+            except Timeout:
+                if reuse is None:
+                    name = run_name(row[0])
+                    raise TakenError(f"{name} is being trained already with the same settings: wait for it") from None
+        members = sorted(_members(free, reuse, dataset, rewired), key=lambda member: -member.epochs)
+        groups = [list(alike) for _, alike in groupby(members, key=lambda member: member.epochs)]
+        for number, alike in enumerate(groups):  # each of one age: one step number for Adam
+            asked = yield from _train(alike, len(free), reuse)
+            if asked and number + 1 < len(groups):  # they wait where they were
+                waiting = groups[number + 1][0]
+                raise KeyboardInterrupt(interruption(waiting.folder / LAST, waiting.epochs))
+
+
+def refuse(settings: dict[str, Any]) -> None:
+    """Raise UserError if such runs cannot be trained together."""
+    problem = obstacle(settings)
+    if problem is None and not get_class(settings["model"]["_target_"]).can_replicate:
+        name = settings["model"]["_target_"].rpartition(".")[-1]
+        problem = f"{name} cannot be trained as replicas: leave replicas out"
+    if problem:
+        raise UserError(problem)
+
+
+def _finished(settings: dict[str, Any]) -> bool:
+    folder = checkpoint_folder(settings)
+    return (folder / FINAL).is_file() and not (folder / LAST).is_file()
+
+
+def _check_files(count: int) -> None:
+    """Raise UserError if so many locks, one per run, cannot be open at once."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if count + SPARE > limit:
+        raise UserError(
+            f"{count} runs at once need {count} open files, the limit is {limit}: use fewer replicas, or raise the"
+            " limit (ulimit -n)"
+        )
+
+
+def _members(
+    rows: Sequence[tuple[dict[str, Any], Labels, Labels]],
+    reuse: str | None,
+    dataset: Dataset | GraphSet,
+    rewired: Rewired,
+) -> list[Member]:
+    """Each with its split of the one graph, its network and the checkpoint that it goes on with."""
+    graph = rewired.graph
+    members = []
+    for one, origin, labels in rows:
+        train, val, test = dataset.parts(one["split"], one["split_seed"])
+        own = OneGraph(replace(graph, train=train, val=val, test=test))
+        model = build_model(one | {"memory": "full"}, own.probe, dataset.num_classes)
+        identity = identity_of(one, rewired.data_hash)
+        folder, content = checkpoint_folder(one), None
+        try:
+            path = resumable(without_damaged(one, folder)["ckpt"], folder)
+            content = read_checkpoint(path, identity) if path else None
+            if content:
+                check_run(one["tracking"]["uri"], one["tracking"]["experiment"], run_of(content))
+        except ResumeError as error:
+            if reuse is None:
+                raise
+            content = None
+            print(f"{run_name(one)} begins afresh: {error}", file=sys.stderr)
+        members.append(Member(one, origin, labels, folder, identity, model, own, rewired.effect, content))
+    return members
+
+
+def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Result, None, bool]:
+    """Runs of one age, from their first step together to the end of the last of them; returns whether an end was asked
+    for."""
+    at_work: list[Member] = []
+    try:
+        with interruptible():
+            with holding():  # close a created run in any case
+                for member in members:
+                    tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
+                    with suppress(TakenError):
+                        member.tracked = open_claimed(member.settings, member.origin, tags, member.content, reuse)
+                        at_work.append(member)
+            for member in at_work:
+                member.begin()
+                describe(member.tracked, member.settings, member.origin)
+        for member in [one for one in at_work if one.ended]:  # it only had to be recorded
+            with interruptible():
+                result = member.finish(member.model.state_dict())
+            at_work.remove(member)
+            yield result
+        return (yield from _epochs(at_work)) if at_work else False
+    except (KeyboardInterrupt, GeneratorExit):  # or whoever reads the results has given up
+        with holding():
+            for member in at_work:
+                member.tracked.abandon("KILLED", "interrupted")
+        raise
+    except Exception as error:
+        for member in at_work:
+            member.tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+        raise
+
+
+def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
+    """Train, and take each out of `at_work` when it has come to its end and is recorded; returns whether an end was
+    asked for.
+
+    Raises:
+        KeyboardInterrupt: it was, and some had not come to theirs: they are saved.
+    """
+    keep_freed_blocks()
+    team, settings = list(at_work), at_work[0].settings
+    start = len(team[0].recorder.history)
+    moments = [_moments(member) for member in team] if start else None
+    replicas = Replicas([member.model for member in team], [member.graph for member in team], moments)
+    bar = _Bar(team, start) if settings["progress"] else None
+    asked: list[bool] = []
+    with hearing(once(lambda: asked.append(True))), bar.bar if bar else nullcontext():
+        for epoch in range(start, settings["epochs"]):
+            began = time.perf_counter()
+            losses, scores = replicas.train(epoch), replicas.validate()
+            seconds = (time.perf_counter() - began) / len(team)
+            for place, member in enumerate(team):
+                found = {"train_loss": losses[place]} | scores[place]
+                member.see(epoch, found, replicas.weights(place), seconds)
+            ended = [place for place, member in enumerate(team) if member.ended]
+            if bar:
+                bar.show(epoch, team, scores, now=bool(ended))
+            due = bool(asked) or (epoch + 1) % settings["checkpoint_every"] == 0
+            for place in range(len(team)) if due else ended:
+                team[place].save(replicas, place)
+            for place in ended:
+                result = team[place].finish(replicas.weights(place))
+                at_work.remove(team[place])
+                yield result
+            if not at_work:
+                return bool(asked)
+            if asked:
+                for place, member in enumerate(team):
+                    if member in at_work and not due:  # it was asked for while others were finished
+                        member.save(replicas, place)
+                raise KeyboardInterrupt(interruption(at_work[0].folder / LAST, epoch + 1))
+            if ended:
+                replicas.keep([place for place in range(len(team)) if place not in ended])
+                team = list(at_work)
+    return bool(asked)
+
+
+def _moments(member: Member) -> list[dict[str, Tensor]]:
+    assert member.content is not None
+    state = member.content["optimizer_states"][0]["state"]
+    return [state[number] for number in sorted(state)]
+
+
+class _Bar(EpochBar):
+    """The bar of a run, for all of them; the numbers are those of the first that is at work."""
+
+    def __init__(self, team: Sequence[Member], start: int) -> None:
+        super().__init__(f"{len(team)} replicas", team[0].best)
+        self.of = SimpleNamespace(current_epoch=start, max_epochs=team[0].settings["epochs"])
+        self.on_train_start(self.of, None)
+
+    def show(self, epoch: int, team: Sequence[Member], scores: Sequence[dict[str, Tensor]], now: bool) -> None:
+        """Move on; seen `now`, since what is drawn last stays, or when its turn comes."""
+        self.name, self.best, self.of.current_epoch = f"{len(team)} replicas", team[0].best, epoch
+        loss = team[0].recorder.history[-1]["train_loss"]
+        shown = SimpleNamespace(scores={"train_loss": loss} | scores[0])
+        self.on_train_epoch_end(self.of, shown)
+        if now:
+            self._draw(shown)

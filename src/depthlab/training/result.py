@@ -1,0 +1,156 @@
+"""What a run ends with: a record that is opened, the best state tested once and measured, and all of it recorded."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from depthlab.config.settings import flatten
+from depthlab.files import save_torch
+from depthlab.graph.batches import Batches
+from depthlab.graph.drop_edge import active_edges
+from depthlab.graph.graph import Graph
+from depthlab.graph.statistics import edge_homophily
+from depthlab.measures.diagnosis import Diagnosis, diagnose
+from depthlab.measures.layers import layer_measures
+from depthlab.nn.base import NodeClassifier
+from depthlab.tracking.run import TrackedRun
+from depthlab.training.callbacks import Findings
+from depthlab.training.film import save_states
+from depthlab.training.gradients import training_gradient_norms
+from depthlab.training.identity import FINAL, LAST, STATES, checkpoint_folder, run_name, tags
+from depthlab.training.squashing import squashing_by_hop
+
+
+@dataclass
+class Result:
+    """What a run ends with.
+
+    Attributes:
+        name: the run's name.
+        outcome: `finished` or `diverged`.
+        uri, experiment_id, run_id: where it is recorded.
+        scores: the numbers that are recorded once; `best_...` and `test_...` are those of the selected epoch.
+        curves: measures by layer; by hop distance where the name ends in `_by_hop`.
+        diagnosis: what became of the network.
+    """
+
+    name: str
+    outcome: str
+    uri: str
+    experiment_id: str
+    run_id: str
+    scores: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis("unknown", "not measured yet"))
+
+
+def open_run(
+    settings: dict[str, Any], origin: dict[str, str], more: dict[str, str], content: dict[str, Any] | None
+) -> TrackedRun:
+    """Begin to record, in the run of a checkpoint's `content` if there is one; `more` are further tags."""
+    return TrackedRun(
+        settings["tracking"]["uri"],
+        settings["tracking"]["experiment"],
+        run_name(settings),
+        flatten(settings),
+        tags(settings, origin) | more,
+        run_id=run_of(content) if content else None,
+        checkpoint=checkpoint_folder(settings) / LAST,
+    )
+
+
+def run_of(content: dict[str, Any]) -> str:
+    """Id of the run that a checkpoint belongs to."""
+    return str(content["callbacks"]["Recorder"]["run_id"])
+
+
+def describe(tracked: TrackedRun, settings: dict[str, Any], origin: dict[str, str]) -> None:
+    """Store the settings and where each came from, where that is wanted."""
+    if "config" in settings["tracking"]["artifacts"]:
+        tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
+        tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
+
+
+def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: list[str], result: Result) -> None:
+    """Gradients of the last state, then the best state: tested once, measured layer by layer.
+
+    Of a run that diverged the best state before that, or the first, is measured, and nothing is tested.
+    `base_edges` and `active_edges` are of what the first layer propagates over, as a rewiring made it; the measures by
+    layer and `edge_homophily` are of the data's own edges and nodes, so that rewirings can be compared.
+    """
+    best, graph, epochs = fit.best, batches.probe, len(fit.recorder.history)
+    result.curves["gradient_norm"] = training_gradient_norms(model, graph)
+    model.load_state_dict(best.weights)
+    model.eval()
+    if best.diverged:
+        result.outcome = "diverged"
+    else:
+        with torch.inference_mode():
+            model.test_step(batches.whole)
+        for name, value in model.scores.items():
+            result.scores[name if name.startswith("test") else f"best_{name}"] = float(value)
+        result.scores["best_epoch"] = best.epoch
+    result.scores |= {
+        "epochs_run": epochs,
+        "seconds_per_epoch": fit.recorder.seconds / epochs,
+        "base_edges": graph.layers.at(1).num_edges,
+        "active_edges": active_edges(model.training_adjacency(graph, 0).at(1)),
+    }
+    if batches.task_range is None:
+        result.scores["edge_homophily"] = edge_homophily(graph.edge_index, graph.y)
+    else:
+        result.scores["task_range"] = batches.task_range
+    result.curves["gradient_norm_at_start"] = fit.first.start
+    result.curves["gradient_norm_first_epoch"] = fit.first.result
+    by_layer = [name for name in measures if name != "sensitivity"]
+    result.curves |= layer_measures(
+        lambda observe: model(graph.x, graph.layers, observe), graph.undirected_edges, by_layer, graph.num_nodes
+    )
+    result.scores |= model.findings()
+    if "sensitivity" in measures:
+        result.curves |= squashing_by_hop(model, graph, batches.task_range)
+    chance = float(batches.labels.bincount().max() / len(batches.labels))
+    result.scores["chance"] = chance
+    metric, floor = ("roc_auc", 0.5) if model.settings.roc_auc else ("acc", chance)
+    train, val = (result.scores.get(f"best_{part}_{metric}") for part in ("train", "val"))
+    result.diagnosis = diagnose(train, val, floor, result.curves, batches.task_range)
+    if batches.task_range is not None and batches.task_range > model.settings.depth:
+        far = f"the answer stands {batches.task_range} hops away, the network has depth {model.settings.depth}"
+        result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {far}")
+    if best.diverged and (why := model.divergence()):
+        result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {why}")
+
+
+def record(
+    model: NodeClassifier,
+    graph: Graph,
+    settings: dict[str, Any],
+    tracked: TrackedRun,
+    result: Result,
+    folder: Path,
+) -> None:
+    """What is known only at the end: checkpoint, figures, states, then scores, curves, verdict and outcome."""
+    content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
+    save_torch(content, folder / FINAL)
+    wanted = settings["tracking"]["artifacts"]
+    if "model" in wanted:
+        tracked.file(folder / FINAL)
+    if "figures" in wanted:
+        from depthlab.training.figures import layers_figure, layers_html, panels
+
+        if panels(result.curves):
+            tracked.figure(layers_figure(result.curves, result.name), "energy_by_layer.png")
+            tracked.text(layers_html(result.curves, result.name), "energy_by_layer.html")
+    if "states" in wanted:
+        save_states(model, graph, folder / STATES)
+        tracked.file(folder / STATES)
+    for name, value in result.scores.items():
+        tracked.log_curve(name, [value])
+    for name, curve in result.curves.items():
+        tracked.log_curve(name, curve)
+    tracked.tag({"verdict": result.diagnosis.verdict, "evidence": result.diagnosis.evidence})
+    tracked.finish("FINISHED", result.outcome)
+    (folder / STATES).unlink(missing_ok=True)  # it is sent by now

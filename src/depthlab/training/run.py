@@ -1,0 +1,101 @@
+"""One run, in a straight line: data, model, fit, test once, measure, record."""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from depthlab.config.errors import TakenError
+from depthlab.graph.cluster import ClusterBatches
+from depthlab.graph.large import LargeGraph
+from depthlab.training.checkpoint import without_damaged
+from depthlab.training.claim import open_claimed
+from depthlab.training.device import on_what_is_here
+from depthlab.training.fit import make_fit, quiet_libraries
+from depthlab.training.identity import LAST, LOCK, checkpoint_folder, run_name
+from depthlab.training.place import place_of
+from depthlab.training.prepared import prepare, use_threads
+from depthlab.training.ranks import Team, team_of
+from depthlab.training.result import Result, describe, evaluate, record
+from depthlab.training.signals import holding, interruptible
+
+
+def run(
+    settings: dict[str, Any],
+    origin: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
+    reuse: str | None = None,
+) -> Result:
+    """Train, test once and record.
+
+    Args:
+        settings: the resolved config as plain types (`depthlab.config.settings.plain`), with `tracking.uri` filled in.
+        origin: where each value came from, recorded as it is.
+        labels: further tags of the run.
+        reuse: of a study's cell: `any_code`, or `same_code` if results of other code do not count. Such a run raises
+            TakenError if another command trains the cell or has just finished it.
+
+    Raises:
+        UserError: data or the tracking store cannot be used, a run with the same settings is already running
+            (`TakenError`), or there is nothing to resume (`ResumeError`: the checkpoint is of another run).
+        KeyboardInterrupt: after the run has been closed as interrupted.
+    """
+    quiet_libraries()
+    settings = on_what_is_here(settings)
+    use_threads(settings["trainer"])
+    place = place_of(settings["trainer"])
+    folder = checkpoint_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, blocking=False):
+            settings = without_damaged(settings, folder)
+            with team_of(place, settings) as team:
+                return _run(settings, origin or {}, labels or {}, folder, team, reuse)
+    except Timeout:
+        raise TakenError(f"{run_name(settings)} is being trained already with the same settings: wait for it") from None
+
+
+def _run(
+    settings: dict[str, Any],
+    origin: dict[str, str],
+    labels: dict[str, str],
+    folder: Path,
+    team: Team | None,
+    reuse: str | None,
+) -> Result:
+    found = prepare(settings, folder, team)
+    model, batches, content, graph = found.model, found.batches, found.content, found.batches.probe
+    more = found.identity | labels | {"memory": model.settings.memory}
+    if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.layerwise:
+        print(
+            f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
+        )
+    tracked = None
+    try:
+        with interruptible():
+            with holding():  # close a created run in any case
+                tracked = open_claimed(settings, origin, more, content, reuse)
+            result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
+            describe(tracked, settings, origin)
+            fit = make_fit(settings, model, batches, tracked, folder, found.identity, team=team)
+            if not (content and fit.restore(model, content)):
+                with team.hearing() if team else nullcontext():
+                    fit.run(model, found.checkpoint)
+            if team:
+                team.dismiss()
+            result.scores |= found.rewired.effect
+            evaluate(fit, model, batches, settings["measures"], result)
+            record(model, graph, settings, tracked, result, folder)
+    except KeyboardInterrupt:
+        if tracked:
+            with holding():
+                tracked.abandon("KILLED", "interrupted")
+        raise
+    except Exception as error:
+        if tracked:
+            tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+        raise
+    (folder / LAST).unlink(missing_ok=True)  # not before everything is recorded: until then it can be resumed
+    return result

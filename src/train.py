@@ -1,0 +1,6 @@
+"""`python -m src.train ...` is `depthlab train ...`."""
+
+from depthlab.__main__ import run
+
+if __name__ == "__main__":
+    run("train")

@@ -1,0 +1,6 @@
+"""`python -m src.ui ...` is `depthlab ui ...`."""
+
+from depthlab.__main__ import run
+
+if __name__ == "__main__":
+    run("ui")

@@ -1,0 +1,135 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.graph.graph import Graph
+from depthlab.graph.last_layer import LastLayer
+from depthlab.nn.gcn import GCN
+
+DEPTH = pytest.mark.parametrize("depth", [1, 2, 6])
+BIAS = pytest.mark.parametrize("bias", [False, True])
+
+
+def make(settings: Any, depth: int, bias: bool, dropout: float = 0.0) -> GCN:
+    torch.manual_seed(depth)
+    model = GCN(settings(depth, dropout=dropout), bias=bias).double()
+    for parameter in model.biases or []:
+        torch.nn.init.normal_(parameter)
+    return model
+
+
+def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
+    for layer, weight in enumerate(model.weights, start=1):
+        x = p @ drop(x) @ weight
+        if model.biases is not None:
+            x = x + model.biases[layer - 1]
+        x = F.relu(x) if layer < len(model.weights) else x
+    return x
+
+
+@BIAS
+@DEPTH
+def test_logits_and_gradients_equal_a_stack_of_pyg_layers(
+    depth: int, bias: bool, settings: Any, graph: Graph, pyg_convolutions: Any, assert_same_as_layers: Any
+) -> None:
+    model, h = make(settings, depth, bias), graph.x
+    convolutions = pyg_convolutions(model)
+    for layer, convolution in enumerate(convolutions, start=1):
+        h = convolution(h, graph.edge_index)
+        h = h.relu() if layer < depth else h
+    assert_same_as_layers(model, convolutions, h)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.6])
+@BIAS
+@DEPTH
+def test_training_equals_the_dense_equation_under_the_same_masks(
+    depth: int, bias: bool, p: float, settings: Any, assert_same_as_dense: Any
+) -> None:
+    assert_same_as_dense(make(settings, depth, bias, dropout=p), dense)
+
+
+@pytest.mark.parametrize("new", [0, 2])
+@DEPTH
+def test_a_graph_of_its_own_for_the_last_layer(depth: int, new: int, settings: Any, graph: Graph) -> None:
+    model = make(settings, depth, bias=False)
+    assert isinstance(graph.x, Tensor)
+    n = len(graph.y) + new
+    edges = torch.combinations(torch.arange(n))[::3].T
+    rewired = graph.rewired(F.pad(graph.x, (0, 0, 0, new)), torch.cat([edges, edges.flip(0)], 1), last_of=depth)
+
+    def dense_p(pairs: Tensor) -> Tensor:
+        a = torch.eye(n, dtype=torch.float64)
+        a[pairs[0], pairs[1]] = 1
+        inverse_root = a.sum(1).rsqrt()
+        return inverse_root[:, None] * a * inverse_root
+
+    first, last = dense_p(graph.edge_index), dense_p(torch.cat([edges, edges.flip(0)], 1))
+    assert isinstance(rewired.x, Tensor)
+    h = rewired.x
+    for layer, weight in enumerate(model.weights, start=1):
+        h = last @ h @ weight if layer == depth else F.relu(first @ h @ weight)
+    layers = LastLayer(exact(rewired.layers.at(0)), exact(rewired.layers.at(depth)), depth)
+    torch.testing.assert_close(model(rewired.x, layers), h)
+
+
+def exact(adjacency: Adjacency) -> Adjacency:
+    """The adjacency with values of float64."""
+    return adjacency.normalized(torch.ones_like(adjacency.values, dtype=torch.float64))
+
+
+@BIAS
+@DEPTH
+def test_nothing_is_dropped_in_evaluation(depth: int, bias: bool, settings: Any, graph: Graph) -> None:
+    model = make(settings, depth, bias, dropout=0.5).eval()
+    assert isinstance(graph.x, Tensor)
+    expected = dense(model, graph.x, graph.adjacency.matrix.to_dense(), lambda h: h)
+    torch.testing.assert_close(model(graph.x, graph.adjacency), expected)
+
+
+def test_a_directed_graph_passes_messages_from_source_to_target(settings: Any) -> None:
+    model = make(settings, 1, bias=False)
+    x = torch.zeros(3, model.settings.in_channels, dtype=torch.float64)
+    x[0] = 1
+    adjacency = gcn_adjacency(torch.tensor([[0], [1]]), 3)
+    logits = model(x, adjacency.normalized(torch.ones(4, dtype=torch.float64)))
+    torch.testing.assert_close(logits, model.weights[0].sum(0) * torch.tensor([[1.0], [0.5**0.5], [0.0]]).double())
+
+
+def test_parameters_are_the_weights_and_the_biases_asked_for(settings: Any) -> None:
+    model = make(settings, 3, bias=True)
+    first, hidden, last = model.settings.in_channels, model.settings.hidden, model.settings.out_channels
+    shapes = [tuple(parameter.shape) for parameter in make(settings, 3, bias=False).parameters()]
+    assert shapes == [(first, hidden), (hidden, hidden), (hidden, last)]
+    assert [tuple(b.shape) for b in model.biases or []] == [(hidden,), (hidden,), (last,)]
+    assert not any(b.any() for b in GCN(settings(2), bias=True).biases or [])
+
+
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_roc_auc_counts_the_pairs_in_order_however_large_the_logits(size: float, settings: Any, graph: Graph) -> None:
+    torch.manual_seed(0)
+    model = GCN(replace(settings(2, roc_auc=True), out_channels=2)).double().eval()
+    graph = replace(graph, y=torch.arange(len(graph.y)) % 2)
+    with torch.no_grad():
+        model.weights[1].mul_(size)
+        model.test_step([graph])
+        margin = model(graph.x, graph.adjacency).diff(dim=1).squeeze(1)
+    for part, nodes in (("val", graph.val), ("test", graph.test)):
+        first, second = (margin[nodes][graph.y[nodes] == label] for label in (1, 0))
+        in_order = float((first[:, None] > second).double().mean())
+        assert float(model.scores[f"{part}_roc_auc"]) == pytest.approx(in_order)
+
+
+@pytest.mark.filterwarnings("ignore:No (positive|negative) samples")
+def test_roc_auc_of_one_class_is_not_a_number(settings: Any) -> None:
+    model = GCN(replace(settings(2, roc_auc=True), out_channels=2))
+    logits = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    for label in (0, 1):
+        assert model.score("val", logits, torch.full((6,), label))["val_roc_auc"].isnan()
+    assert model.score("val", logits, torch.arange(6) % 2)["val_roc_auc"].isfinite()

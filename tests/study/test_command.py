@@ -1,0 +1,284 @@
+"""The real command line: a study that ends, is killed, is interrupted, has a defect, or is mistyped."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from omegaconf import OmegaConf
+
+from depthlab.cli import guarded
+from depthlab.config.errors import UserError
+from depthlab.folders import CONF, ROOT
+from depthlab.study.command import checked, main
+from tests.conftest import Start
+from tests.study.conftest import CSBM, Study
+
+EPOCHS = ("epochs=80", "patience=80", "checkpoint_every=10")
+TYPED = (*CSBM, *EPOCHS, "model=gcn,gcnii", "depth=2,4", "seed=0,1", "jobs=2", "name=small", "replicas=1")
+STUDIES = ", ".join(sorted(path.stem for path in (CONF / "study").glob("*.yaml")))
+Numbers = dict[tuple[str, str], dict[str, float]]
+
+
+def numbers(study: Study) -> Numbers:
+    """What each cell came to; fails if one was finished twice."""
+    runs = study.finished().values()
+    found = {
+        run.identity: {name: run.metrics[name] for name in ("test_acc", "best_val_loss", "dirichlet_energy")}
+        for run in runs
+    }
+    assert len(found) == len(runs)
+    return found
+
+
+def wait_for(process: "subprocess.Popen[str]", words: str) -> str:
+    """Read the study's messages up to the first with these words."""
+    assert process.stderr is not None
+    read = []
+    for line in process.stderr:
+        read.append(line)
+        if words in line:
+            return line
+    pytest.fail(f"the study ended before '{words}': {''.join(read)}")
+
+
+def check_complete(shop: Study, before: set[str]) -> None:
+    """Every cell has one result, none that was there has gone, and nothing is left open."""
+    assert len(numbers(shop)) == 8
+    assert before < set(shop.finished())
+    assert not shop.records.runs("attributes.status = 'RUNNING'")
+    assert {run.status for run in shop.parents().values()} == {"FINISHED"}
+
+
+def check_as_left_in_peace(shop: Study, study: Study) -> None:
+    """The numbers are those of the same study from start to end, in this process."""
+    assert study.run(study.cells(*EPOCHS, lines={"gcn": "model=gcn", "gcnii": "model=gcnii"}))
+    there, expected = numbers(shop), numbers(study)
+    assert set(there) == set(expected)
+    for identity, values in expected.items():
+        assert there[identity] == pytest.approx(values, rel=1e-5)
+    for label, run in study.parents().items():
+        found = {name: value for name, value in shop.parents()[label].metrics.items() if "seconds" not in name}
+        assert found == pytest.approx({name: run.metrics[name] for name in found}, rel=1e-5)
+
+
+def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None:
+    process = start(*TYPED)
+    wait_for(process, "[1/8 cells")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert len(workers) >= 2
+    assert psutil.wait_procs(workers, timeout=30)[1] == []  # they end by themselves
+    before = set(shop.finished())
+    assert 0 < len(before) < 8
+
+    again = start(*TYPED)
+    out, errors = again.communicate(timeout=240)
+    assert again.returncode == 0, errors
+    assert f"study small: 8 cells, {len(before)} done, {8 - len(before)} to do" in out
+    for label in ("gcn", "gcnii"):
+        assert re.search(rf"  csbm {label}\n    depth    2: \d+\.\d +\d.*\n    depth    4: +\d", out)
+    check_complete(shop, before)
+    check_as_left_in_peace(shop, study)
+
+
+@pytest.mark.parametrize(("replicas", "words"), [("replicas=1", "[1/8 cells"), ("replicas=auto", "[2/8 cells")])
+def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> None:
+    process = start(*TYPED[:-1], replicas)
+    wait_for(process, words)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    before = set(shop.finished())
+    assert process.returncode == 130, errors
+    assert "stopping: cells at work save a checkpoint and end" in errors
+    assert f"interrupted, {len(before)} of 8 cells are done: the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert not shop.records.runs("attributes.status = 'RUNNING'")
+
+    again = start(*TYPED[:-1], replicas)
+    _, errors = again.communicate(timeout=240)
+    assert again.returncode == 0, errors
+    check_complete(shop, before)
+
+
+def test_a_process_that_is_killed_takes_its_cell_alone(shop: Study, start: Start) -> None:
+    model = shop.folder / "src" / "depthlab" / "nn" / "gcn.py"
+    broken = "        if settings.depth == 2:\n            __import__('os').kill(__import__('os').getpid(), 9)\n"
+    text, count = re.subn(
+        r"(    def __init__\(self, settings: Settings.*\n)", rf"\1{broken}", model.read_text(), count=1
+    )
+    assert count == 1
+    model.write_text(text)
+    process = start(*CSBM, "epochs=3", "model=gcn", "depth=2,3,4,5", "seed=0", "jobs=2")
+    out, errors = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert "failed, a process was killed" in errors
+    assert "[4/4 cells" in errors
+    assert "Traceback" not in errors
+    assert {run.tags["depth"] for run in shop.finished().values()} == {"3", "4", "5"}
+    assert "1 cells failed: the same command tries them again" in out
+
+
+def test_a_study_on_dask_has_the_numbers_of_one_in_this_process(
+    scheduler: str, shop: Study, start: Start, study: Study
+) -> None:
+    typed = ["depth=2,4", "seed=0,1", "epochs=5"]
+    process = start("model=gcn", *CSBM, *typed, "name=small", "backend=dask", f"scheduler={scheduler}")
+    out, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert "4 cells, 0 done, 4 to do" in out
+    there = {run.identity: run for run in shop.finished().values()}
+    assert len(there) == 4
+    assert len(list((shop.folder / "results" / "small" / "lines").iterdir())) == 1
+
+    assert study.run(study.cells(*typed, lines={"GCN": "model=gcn"}))
+    assert {run.identity for run in study.finished().values()} == set(there)
+    for run in study.finished().values():
+        for name in ("test_acc", "best_val_loss", "dirichlet_energy"):
+            assert there[run.identity].metrics[name] == pytest.approx(run.metrics[name], rel=1e-6), name
+
+
+def called(monkeypatch: pytest.MonkeyPatch, *typed: str) -> Any:
+    """Exit code of the command line, in this process."""
+    monkeypatch.setattr(sys, "argv", ["study", *typed])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # `guarded` sets it
+    with pytest.raises(SystemExit) as end:
+        guarded(main)
+    return end.value.code
+
+
+WRONG = [
+    (["study=foo"], f"there is no study foo: choose one of {STUDIES}"),
+    (["jobs=0"], "jobs must be a whole number or null in [1, 1024], got 0"),
+    (["jobs=x"], "jobs must be a whole number or null in [1, 1024], got x"),
+    (["backend=foo"], "backend must be one of processes, dask, got foo"),
+    (["reuse=x"], "reuse must be one of any_code, same_code, got x"),
+    (["dry=maybe"], "dry must be true or false, got maybe"),
+    (["only=[foo]"], "there is no line foo: choose from gcn"),
+    (["only=[]"], "only names no line: choose from gcn"),
+    (["name=a/b"], "name must be made of letters, digits and . _ + -, got a/b"),
+    (["name=.."], "name must be made of letters, digits and . _ + -, got .."),
+    (["tracking.uri=http://127.0.0.1:9"], "no MLflow server answers at http://127.0.0.1:9: start it"),
+    (["tracking.uri=nonsense"], "tracking.uri must begin with sqlite:///"),
+    (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
+    (["depth=0"], "depth must be a whole number in [1, 100000], got 0"),
+    (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be a file, or a folder"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), WRONG, ids=[" ".join(typed) for typed, _ in WRONG])
+def test_wrong_input_is_one_sentence(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str], sentence: str
+) -> None:
+    data = [] if "dataset=npz" in typed else CSBM
+    more = [*data, "model=gcn", "depth=2", "seed=0", "epochs=3", f"tracking.uri={study.uri}"]
+    assert called(monkeypatch, *more, *typed) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {sentence}")
+    assert study.records.runs() == []
+
+
+def test_a_graph_for_which_nothing_was_chosen_is_told_so_once(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arrays: dict[str, Any]
+) -> None:
+    np.savez(study.folder / "own.npz", **arrays)
+    own = ["dataset=npz", f"dataset.path={study.folder / 'own.npz'}", "depth=2,4", "seed=0,1", "dry=true"]
+    for like, said in (([], 1), (["like=cornell"], 0)):
+        assert called(monkeypatch, *own, *like, "model=gcn,gcnii", f"tracking.uri={study.uri}") == 0
+        assert capsys.readouterr().err.count("dataset=npz has no recipe") == said
+
+
+def test_dask_alone(study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    more = [*CSBM, "model=gcn", "depth=2", "seed=0", "epochs=3", f"tracking.uri={study.uri}"]
+    assert called(monkeypatch, *more, "backend=dask") == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line == "error: backend=dask needs the address of a scheduler: scheduler=tcp://127.0.0.1:8786"
+
+
+def test_wrong_input_of_the_process() -> None:
+    command = [sys.executable, "-m", "src.study", "study=foo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: there is no study foo: choose one of {STUDIES}\n"
+
+
+def test_dry(study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called(monkeypatch, *CSBM, "model=gcn", "epochs=3", f"tracking.uri={study.uri}", "dry=true", "jobs=3") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("study custom: 1 cells, 0 done, 1 to do\n  csbm gcn: depth 8, 1 run each; 1 of 1 to")
+    assert out.endswith(" with jobs=3\n")
+    assert study.records.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ([], "quick"),
+        (["seed=5"], "custom"),
+        (["study=quick", "seed=5"], "quick-custom"),
+        (["name=mine", "seed=5"], "mine"),
+        (["progress=false"], "quick"),
+    ],
+)
+def test_a_study_is_called_what_it_is(
+    study: Study, monkeypatch: pytest.MonkeyPatch, typed: list[str], name: str
+) -> None:
+    seen: list[tuple[str, set[str]]] = []
+
+    def run_study(name: str, cells: Any, config: Any) -> bool:
+        seen.append((name, {cell.line for cell in cells}))
+        return True
+
+    monkeypatch.setattr("depthlab.study.run.run_study", run_study)
+    monkeypatch.setattr("depthlab.study.command.check", lambda _: None)
+    assert called(monkeypatch, f"tracking.uri={study.uri}", *typed) == 0
+    assert seen == [(name, {"GCN", "GCNII"})]
+
+
+BAD_STUDIES: list[tuple[dict[str, Any], str]] = [
+    ({"liens": {}}, "a study has no liens: it is made of lines, graphs, grid and film"),
+    ({"grid": None}, "grid of a study must hold key: value, got None"),
+    ({"lines": {"GCN": {"model": "gcn"}}}, "lines of a study must be LABEL: settings as they are typed, got GCN: "),
+    (
+        {"graphs": {"cora": ["dataset=cora", 3]}},
+        "graphs of a study must be LABEL: settings as they are typed, got cora",
+    ),
+    ({"graphs": {"cora": []}}, "graphs of a study must be LABEL: settings as they are typed, got cora: []"),
+    ({"lines": {"GCN": ["model=gcn"]}}, "lines of a study must be LABEL: settings as they are typed, got GCN: ['"),
+    ({"film": {"layer": 3}}, "film of a study has no layer: choose from depth, seed, split, split_seed, lines"),
+    ({"lines": {"GCN": "model=gcn"}, "film": {"lines": 3}}, "lines of film must be a list of labels, got 3"),
+    ({"lines": {"GCN": "model=gcn"}, "film": {"depth": [1]}}, "depth of film must be one value, got [1]"),
+    ({"lines": {"": "model=gcn"}}, "lines of a study must be LABEL: settings, got an empty label"),
+    ({"lines": {"a\nb": "model=gcn"}}, "the label of lines of a study must be one line of printable characters"),
+    ({"lines": {"GCN": "model=gcn"}, "film": {"lines": ["MLP"]}}, "film names no line of the study: MLP, choose from"),
+]
+
+
+@pytest.mark.parametrize(("content", "sentence"), BAD_STUDIES, ids=[str(content)[1:24] for content, _ in BAD_STUDIES])
+def test_a_study_file_that_is_wrong(content: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        checked(OmegaConf.create(content))
+    assert str(error.value).startswith(sentence)
+
+
+def test_parts_of_a_study_file_may_be_left_out() -> None:
+    lines = {"GCN": "model=gcn"}
+    assert checked(OmegaConf.create({"lines": lines})) == {"lines": lines, "graphs": {}, "grid": {}, "film": {}}
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["study", flag])
+    main()
+    out = capsys.readouterr().out
+    assert "python -m src.study" in out
+    for knob in ("only:", "jobs:", "backend:", "reuse:", "dry:"):
+        assert knob in out
+    assert "hydra" not in out
+    assert "defaults" not in out

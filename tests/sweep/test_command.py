@@ -1,0 +1,262 @@
+"""The real command line: a sweep that is killed, interrupted, loses a process, or is mistyped."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from depthlab.cli import guarded
+from depthlab.folders import CONF, ROOT
+from depthlab.sweep.command import composed, listing, main
+from depthlab.sweep.storage import open_storage
+from tests.conftest import Start
+from tests.sweep.conftest import CSBM, Sweep
+
+TRIALS = 8
+SHORT = ("model=gcn", *CSBM, "depth=2", "seeds=2", "split=0", "fresh=0", "study_name=small")
+TYPED = (*SHORT, "trainer.threads=1", "epochs=100", "patience=100", f"trials={TRIALS}", "pruner=none", "jobs=2")
+SPACES = ", ".join(sorted(path.stem for path in (CONF / "sweep").glob("*.yaml")))
+DEADLINE = 300.0
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    """Read the sweep's messages up to the first with these words."""
+    assert process.stderr is not None
+    read = []
+    for line in process.stderr:
+        read.append(line)
+        if words in line:
+            return line
+    pytest.fail(f"the sweep ended before '{words}': {''.join(read)}")
+
+
+def wait_until(process: "subprocess.Popen[str]", what: Callable[["subprocess.Popen[str]"], bool]) -> None:
+    """Ask until it is so."""
+    end = time.monotonic() + DEADLINE
+    while not what(process):
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.02)
+
+
+def stored(address: str) -> list[FrozenTrial]:
+    return optuna.load_study(study_name="small", storage=open_storage(address)).get_trials()
+
+
+def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    found = []
+    for one in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # git, say, that has ended meanwhile
+            if "spawn_main" in " ".join(one.cmdline()):
+                found.append(one)
+    return found
+
+
+def check_whole(shop: Sweep, address: str, trials: int) -> None:
+    """So many trials count and are whole, none is there twice, and nothing is left open."""
+    found = stored(address)
+    assert [trial.state for trial in found] == [TrialState.COMPLETE] * trials
+    assert len({tuple(trial.params.items()) for trial in found}) == trials
+    assert {"p_drop": 0.0, "dropout": 0.5, "weight_decay": 5e-4} in [trial.params for trial in found]
+    assert not shop.records.runs("attributes.status = 'RUNNING'")
+    finished = [run for run in shop.children().values() if run.tags["outcome"] == "finished"]
+    assert sorted(int(run.tags["trial"]) for run in finished) == [trial.number for trial in found]
+    assert shop.parent().status == "FINISHED"
+
+
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_a_sweep_that_is_killed_has_every_trial_once(
+    shop: Sweep, start: Start, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """The whole command twice, at work and soon after its start; at last one process of it alone."""
+    address = shop.journal if kind == "journal" else request.getfixturevalue("database")
+    typed = (*TYPED, f"storage={address}")
+    seed = random.randrange(2**32)
+    print(f"killed at moments of seed {seed}")
+    chance = random.Random(seed)
+    for moment in ("at work", "soon"):
+        process = start(*typed)
+        if moment == "at work":
+            read_until(process, "trials, about")
+        else:
+            wait_until(process, lambda process: len(workers(process)) == 2)
+        time.sleep(chance.random() / 2)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    again = start(*typed)
+    if kind == "database":
+        read_until(again, "trials, about")
+        workers(again)[0].kill()
+    out, errors = again.communicate(timeout=DEADLINE)
+    assert again.returncode == 0, errors
+    assert f"sweep small: {TRIALS} trials, {TRIALS} whole" in out
+    assert "Traceback" not in errors
+    check_whole(shop, address, TRIALS)
+
+
+def test_a_sweep_on_dask(scheduler: str, shop: Sweep, start: Start) -> None:
+    """Its trials are done by the workers, and each counts once."""
+    short = [word for word in (*TYPED, f"storage={shop.journal}") if not word.startswith("jobs=")]
+    process = start(*short, "trials=4", "epochs=5", "backend=dask", f"scheduler={scheduler}")
+    out, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, errors
+    assert "sweep small: 4 trials, 4 whole" in out
+    assert [trial.state for trial in stored(shop.journal)] == [TrialState.COMPLETE] * 4
+    assert len(shop.children()) == 4
+
+
+def test_ctrl_c_and_on(shop: Sweep, start: Start) -> None:
+    address = str(shop.folder / "sweeps" / "small.journal")
+    for moment in ("soon", "at work"):
+        process = start(*TYPED)
+        if moment == "at work":
+            read_until(process, "trials, about")
+        else:
+            wait_until(process, lambda process: len(workers(process)) == 2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 130, errors
+        assert "stopping: trials at work are given back (Ctrl-C again ends at once)" in errors
+        assert "Traceback" not in errors
+        states = [trial.state for trial in stored(address)]
+        assert (
+            f"interrupted after {states.count(TrialState.COMPLETE)} of {TRIALS} trials: the same command goes" in errors
+        )
+        assert TrialState.WAITING in states
+        assert TrialState.RUNNING not in states
+        assert not shop.records.runs("attributes.status = 'RUNNING'")
+    again = start(*TYPED, "jobs=1")
+    _, errors = again.communicate(timeout=DEADLINE)
+    assert again.returncode == 0, errors
+    check_whole(shop, address, TRIALS)
+
+
+def called(monkeypatch: pytest.MonkeyPatch, *typed: str) -> Any:
+    """Exit code of the command line, in this process."""
+    monkeypatch.setattr(sys, "argv", ["sweep", *typed])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # `guarded` sets it
+    try:
+        guarded(main)
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+WRONG = [
+    (["foo=interval(0, 1)"], "there is no setting foo to search in model=gcn: `python -m src.train --help`"),
+    (["sweep=foo"], f"there is no sweep foo: choose one of {SPACES}"),
+    (["sweep=gcnii"], "there is no setting model.alpha to search in model=gcn: "),
+    (["p_drop=interval(0, 2)"], "p_drop must be a number in [0, 1), got 2.0"),
+    (["p_drop=interval(0.5, 0.1)"], "the interval of p_drop has to go upwards, got 0.5 to 0.1"),
+    (["p_drop=interval(a, b)"], "cannot read 'p_drop=interval(a, b)': write key=value"),
+    (["p_drop=interval(0"], "cannot read 'p_drop=interval(0': write key=value"),
+    (["p_drop=range(0, 1, 0)"], "p_drop has more than 10,000 values: give an interval"),
+    (["depth=interval(2, 8)"], "depth must be a whole number in [1, 100000]"),
+    (["seeds=1000000000"], "this sweep has 40,000,000,000 runs, at most 10,000 are allowed: give fewer values"),
+    (["trials=10000000"], "this sweep has 10,000,000 runs, at most 10,000 are allowed: give fewer values, or type max"),
+    (["p_drop=range(1,10000000)"], "p_drop has more than 10,000 values: give an interval, interval(0, 1)"),
+    (
+        ["sampler=grid", "p_drop=range(0,1,0.01)", "dropout=range(0,1,0.01)", "weight_decay=range(0,1,0.001)"],
+        "this sweep has 100,000,000 runs, at most 10,000 are allowed: give fewer values",
+    ),
+    (["p_drop=0", "dropout=0", "weight_decay=0"], "nothing is left to search: give a knob a range, such as"),
+    (["model=gcn,mlp"], "a sweep is of one model: give model one value"),
+    (["trials=0"], "trials must be a whole number in [1, inf), got 0"),
+    (["trials=x"], "trials must be a whole number in [1, inf), got x"),
+    (["jobs=0"], "jobs must be a whole number or null in [1, 1024], got 0"),
+    (["sampler=foo"], "sampler must be one of tpe, gp, random, grid, got foo"),
+    (["sampler=grid"], "sampler=grid needs values for every knob: type p_drop=..., such as p_drop=0.1,0.2"),
+    (["pruner=foo"], "pruner must be one of median, hyperband, none, got foo"),
+    (["objective=foo"], "objective must be one of val_acc, val_roc_auc, val_loss or a list of val_acc, "),
+    (["objective=5"], "objective must be one of val_acc, val_roc_auc, val_loss or a list of val_acc, "),
+    (["study_name=a/b"], "study_name must be made of letters, digits and . _ + -, got a/b"),
+    (["seed=3"], "leave seed out: seeds=3 says how many a trial has"),
+    (["ckpt=last"], "leave ckpt out: a sweep goes on by itself"),
+    (["split_seed=1,2"], "split_seed is of random splits alone: add split=random"),
+    (["split=random", "split_seed=x"], "split_seed must be whole numbers, got x"),
+    (["split=0,12"], "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=csbm, got 12"),
+    (["backend=dask"], "backend=dask needs the address of a scheduler: scheduler=tcp://127.0.0.1:8786"),
+    (["storage=postgresql+psycopg://127.0.0.1:9/x"], "no database answers at storage=postgresql+psycopg://127.0.0.1"),
+    (["storage=LICENSE"], f"{ROOT / 'LICENSE'} is not an Optuna journal: set another one with storage=FILE.journal"),
+    (["storage=src"], f"cannot write {ROOT / 'src'}, a folder stands where a file is needed: move it away"),
+    (["tracking.uri=nonsense"], "tracking.uri must begin with sqlite:///"),
+    (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
+    (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be a file, or a folder"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), WRONG, ids=[" ".join(typed) for typed, _ in WRONG])
+def test_wrong_input_is_one_sentence(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str], sentence: str
+) -> None:
+    data = [] if "dataset=npz" in typed else CSBM
+    monkeypatch.chdir(ROOT)
+    more = ["model=gcn", *data, "epochs=3", "jobs=1", f"tracking.uri={sweep.uri}", f"storage={sweep.journal}"]
+    assert called(monkeypatch, *more, *typed) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {sentence}")
+    assert sweep.records.runs() == []
+
+
+def test_the_name_of_another_sweep(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = [*SHORT, "epochs=3", "trials=1", "jobs=1", f"tracking.uri={sweep.uri}", f"storage={sweep.journal}"]
+    assert called(monkeypatch, *more) == 0
+    capsys.readouterr()
+    assert called(monkeypatch, *more, "p_drop=interval(0, 0.1)") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: the sweep small has another space: give this one a name of its own, study_name=..."
+
+
+def test_dry_and_wrong_by_the_process_itself(shop: Sweep, start: Start) -> None:
+    dry = start("model=gcnii", *CSBM, "p_drop=interval(0, 0.3)", "dropout=0.6", "split=0,1", "trials=7", "dry=true")
+    out, errors = dry.communicate(timeout=DEADLINE)
+    assert (dry.returncode, errors) == (0, "")
+    assert out == (
+        "sweep csbm-gcnii-d8: 7 trials of 2 splits x 1 seeds, val_acc, sampler tpe\n"
+        "  model.alpha: 0.02 to 0.7 (starts from 0.1)\n"
+        "  p_drop: 0 to 0.3 (starts from 0.0)\n"
+    )
+    assert not (shop.folder / "sweeps").exists()
+    assert shop.records.runs() == []
+    wrong = start("sweep=foo")
+    assert wrong.communicate(timeout=DEADLINE) == ("", f"error: there is no sweep foo: choose one of {SPACES}\n")
+    assert wrong.returncode == 1
+
+
+def test_the_space_is_that_of_the_model_unless_named() -> None:
+    assert set(composed(["model=acmp", *CSBM])[1].knobs) == {"model.repulsion", "p_drop", "model.step_size"}
+    assert set(composed(["model=gcn", *CSBM])[1].knobs) == {"p_drop", "dropout", "weight_decay"}
+    assert set(composed(["model=acmp", "sweep=default", *CSBM])[1].knobs) == {"p_drop", "dropout", "weight_decay"}
+
+
+def test_what_a_command_line_asks_for() -> None:
+    name, search, config = composed(["model=gcn", *CSBM, "split=range(3)", "objective=[val_acc,seconds]"])
+    assert (name, search.seeds, config.pruner) == ("csbm-gcn-d8", [0], "none")
+    assert [split["split"] for split in search.splits] == [0, 1, 2]
+    search = composed(["model=gcn", "dataset=cora", "split=random", "split_seed=4,5"])[1]
+    assert search.splits == [{"split": "random", "split_seed": 4}, {"split": "random", "split_seed": 5}]
+    name, search, config = composed(["model=gcn", *CSBM, "dropout=interval(0, 0.3)", "seeds=2", "split=1"])
+    assert "  dropout: 0 to 0.3 (starts from 0.3, 0.5 is outside)" in listing(name, search, config)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    assert called(monkeypatch, flag) == 0
+    out = capsys.readouterr().out
+    assert "python -m src.sweep" in out
+    for knob in ("trials:", "objective:", "sampler:", "pruner:", "storage:", "dry:"):
+        assert knob in out
+    assert "hydra" not in out
+    assert "defaults" not in out

@@ -1,0 +1,73 @@
+"""Runs of the real program: in this process for speed, or by its command line in a copy of the project."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from depthlab.config.settings import compose_settings
+
+Train = Callable[..., "subprocess.CompletedProcess[str]"]
+Compose = Callable[..., dict[str, Any]]
+SMALL = ["dataset=csbm", "dataset.nodes=120", "progress=false", "trainer.threads=1"]
+CURVES = (
+    "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
+    "mean_average_distance", "effective_rank", "gradient_norm", "gradient_norm_at_start",
+    "gradient_norm_first_epoch",
+)  # fmt: skip
+REWIRED = ("dataset.nodes=60", "model=gcn", "depth=3", "epochs=4", "measures=[dirichlet_energy]")
+TREE = ("dataset=tree_neighbors_match", "dataset.radius=2", "recipe=none", "hidden=8", "epochs=4")
+
+
+def history(settings: dict[str, Any], run_id: str, metric: str) -> list[tuple[int, float]]:
+    points = MlflowClient(settings["tracking"]["uri"]).get_metric_history(run_id, metric)
+    return sorted((point.step, point.value) for point in points)
+
+
+def command_line(*overrides: str) -> list[str]:
+    """`python -m src.train OVERRIDES` with the interpreter of the tests."""
+    return [sys.executable, "-m", "src.train", *overrides]
+
+
+@pytest.fixture
+def train(workshop: Path, environment: dict[str, str]) -> Train:
+    """Run the command line in the workshop and wait."""
+
+    def call(*overrides: str) -> "subprocess.CompletedProcess[str]":
+        command = command_line(*overrides)
+        return subprocess.run(
+            command, cwd=workshop, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return call
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
+    """Settings of a small run that records below `tmp_path`."""
+    monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
+
+    def compose(*overrides: str) -> dict[str, Any]:
+        found = compose_settings([*SMALL, "tracking.artifacts=[config]", *overrides])
+        found["tracking"]["uri"] = f"sqlite:///{tmp_path / 'mlflow.db'}"
+        return found
+
+    return compose
+
+
+@pytest.fixture
+def tasks(settings: Compose) -> Compose:
+    """Settings of a small run on a task: those of `settings` name nodes, which a task has no setting for."""
+
+    def compose(*overrides: str) -> dict[str, Any]:
+        uri = settings()["tracking"]["uri"]
+        found = compose_settings([*overrides, "progress=false", "trainer.threads=1", "tracking.artifacts=[states]"])
+        found["tracking"]["uri"] = uri
+        return found
+
+    return compose

@@ -1,0 +1,188 @@
+"""The real command line: every shipped config for an epoch, killed and resumed, interrupted, multirun."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow.tracking import MlflowClient
+
+from depthlab.folders import CONF
+from tests.conftest import npz_arrays, write_planetoid
+from tests.training.conftest import Train, command_line
+
+REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+QUICK = ("dataset=csbm", "progress=false", "tracking.artifacts=[config]")
+LONG = (*QUICK, "model=gcnii", "depth=4", "p_drop=0.2", "epochs=400", "patience=400", "checkpoint_every=20")
+RING = ("dataset=ring_transfer", "dataset.train_graphs=60", "dataset.test_graphs=10", "dataset.batch_size=16")
+MANY_GRAPHS = (*LONG, *RING, "dropout=0.2", "epochs=100")
+
+
+def client(workshop: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{workshop / 'mlflow.db'}")
+
+
+def weights(workshop: Path) -> dict[str, torch.Tensor]:
+    (path,) = workshop.glob("checkpoints/*/final.ckpt")
+    content: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
+    return content
+
+
+def wait_for_checkpoint(process: "subprocess.Popen[str]", workshop: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not list(workshop.glob("checkpoints/*/last.ckpt")):
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_every_model_trains_from_the_command_line(train: Train, workshop: Path) -> None:
+    done = train(*QUICK, f"model={','.join(MODELS)}", "epochs=1", "depth=3", "-m")
+    assert done.returncode == 0, done.stderr
+    runs = client(workshop).search_runs(["1"])
+    assert sorted(run.data.tags["model"] for run in runs) == MODELS
+    assert {run.data.tags["outcome"] for run in runs} == {"finished"}
+    for name in MODELS:
+        assert f"csbm-{name}-d3-s0-split0: finished after 1 epoch," in done.stdout
+
+
+def test_every_rewiring_trains_from_the_command_line(train: Train, workshop: Path) -> None:
+    small = ("dataset.nodes=120", "model=gcn", "depth=3", "epochs=1", "measures=[]")
+    done = train(*QUICK, *small, f"rewiring={','.join(REWIRINGS)}", "-m")
+    assert done.returncode == 0, done.stderr
+    runs = client(workshop).search_runs(["1"])
+    assert sorted(run.data.tags["rewiring"] for run in runs) == REWIRINGS
+    assert len({run.data.tags["data_hash"] for run in runs}) == len(REWIRINGS)
+    for run in runs:
+        rewired = run.data.tags["rewiring"] != "none"
+        assert run.data.tags["outcome"] == "finished"
+        assert any(name.startswith("rewiring/") for name in run.data.metrics) == rewired
+    kept = {path.name.rpartition("-")[0] for path in (workshop / "prepared" / "rewired").glob("*.pt")}
+    assert kept == {f"csbm-{name}" for name in REWIRINGS if name != "none"}
+
+
+def test_every_dataset_trains_from_the_command_line(
+    train: Train, workshop: Path, write_list: Callable[[Path], None]
+) -> None:
+    names = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
+    data = workshop / "data"
+    (data / "heterophilous").mkdir(parents=True)
+    for name in names:
+        config = yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text())
+        if "planetoid" in config["_target_"]:
+            write_planetoid(data / "planetoid", name, absent=())
+        elif "files" in config:
+            arrays: dict[str, Any] = npz_arrays()
+            arrays["node_labels"] %= 2 if config["metric"] == "roc_auc" else 3
+            np.savez(data / config["files"][0], **arrays)
+    np.savez(workshop / "own.npz", **arrays)
+    own = {"x": arrays["node_features"], "edge_index": arrays["edges"].T, "y": arrays["node_labels"]}
+    own |= {part: arrays[f"{part}_masks"] for part in ("train", "val", "test")}
+    (workshop / "own").mkdir()
+    for name, array in own.items():
+        np.save(workshop / "own" / f"{name}.npy", array)
+    write_list(workshop)
+
+    small = ("depth=2", "hidden=8", "epochs=1", "progress=false", "tracking.artifacts=[config]")
+    needs = {
+        "npz": ["dataset.path=own.npz", "split=3"],
+        "folder": ["dataset.path=own"],
+        "sbm_large": ["dataset.nodes=900"],
+    }
+    done = train(*small, f"dataset={','.join(name for name in names if name not in needs)}", "-m")
+    assert done.returncode == 0, done.stderr
+    for name, typed in needs.items():
+        alone = train(*small, f"dataset={name}", *typed)
+        assert alone.returncode == 0, alone.stderr
+        assert alone.stderr.count(f"dataset={name} has no recipe, and its features are used") == ("path" in typed[0])
+    runs = client(workshop).search_runs(["1"])
+    assert sorted(run.data.tags["dataset"] for run in runs) == names
+    assert {run.data.tags["outcome"] for run in runs} == {"finished"}
+    assert len({run.data.tags["data_hash"] for run in runs}) == len(names)
+    with_auc = {run.data.tags["dataset"] for run in runs if "test_roc_auc" in run.data.metrics}
+    assert with_auc == {"minesweeper", "questions", "tolokers"}
+
+
+def test_a_gcn_learns_the_smallest_tree_by_heart(train: Train, workshop: Path) -> None:
+    tree = ("dataset=tree_neighbors_match", "dataset.radius=2", "dataset.batch_size=16", "monitor=train_acc")
+    network = ("model=gcn", "depth=4", "hidden=32", "norm=layer", "dropout=0", "weight_decay=0", "recipe=none")
+    done = train(*tree, *network, "lr=0.005", "epochs=300", "patience=60", *QUICK[1:])
+    assert done.returncode == 0, done.stderr
+    (run,) = client(workshop).search_runs(["1"])
+    assert run.data.metrics["best_train_acc"] == 1
+
+
+def test_a_failing_job_of_a_multirun_does_not_stop_the_others(train: Train, workshop: Path) -> None:
+    done = train(*QUICK, "model=gcn", "-m", "depth=2,0,3", "epochs=1")
+    assert done.returncode == 1
+    assert "error: depth must be a whole number in [1, 100000], got 0" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {run.data.tags["depth"] for run in client(workshop).search_runs(["1"])} == {"2", "3"}
+
+
+def test_the_short_result_says_what_a_person_wants_to_know(train: Train, workshop: Path) -> None:
+    done = train(*QUICK, "model=gcn", "depth=2", "epochs=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for words in ("val ", "test ", "layer 0:", "layer 2:", "ms an epoch", "mlflow.db, run ", "make ui"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(("typed", "epochs"), [(LONG, 400), (MANY_GRAPHS, 100)], ids=["one graph", "many graphs"])
+def test_a_killed_run_goes_on_to_the_same_weights(
+    train: Train, workshop: Path, environment: dict[str, str], typed: tuple[str, ...], epochs: int
+) -> None:
+    assert train(*typed).returncode == 0
+    expected = weights(workshop)
+    for path in workshop.glob("checkpoints/*/*"):
+        path.unlink()
+
+    process = subprocess.Popen(
+        command_line(*typed), cwd=workshop, env=environment, stdout=subprocess.DEVNULL, text=True
+    )
+    wait_for_checkpoint(process, workshop)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(workshop.glob("checkpoints/*/final.ckpt"))
+
+    done = train(*typed, "ckpt=last")
+    assert done.returncode == 0, done.stderr
+    resumed = weights(workshop)
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+    runs = client(workshop).search_runs(["1"])
+    assert [run.data.tags["outcome"] for run in runs] == ["finished", "finished"]
+    for run in runs:
+        for metric in ("train_loss", "val_acc"):
+            steps = [point.step for point in client(workshop).get_metric_history(run.info.run_id, metric)]
+            assert sorted(steps) == list(range(epochs)), metric
+
+
+def test_ctrl_c_closes_the_run_and_says_how_to_go_on(workshop: Path, environment: dict[str, str]) -> None:
+    command = command_line(*LONG, "epochs=100000", "patience=100000")
+    process = subprocess.Popen(
+        command, cwd=workshop, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_checkpoint(process, workshop)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with the same command and ckpt=last" in errors
+    assert "Traceback" not in errors
+    (run,) = client(workshop).search_runs(["1"])
+    assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "interrupted")
+
+
+def test_real_cora_trains(real_cora: Path, train: Train, workshop: Path) -> None:
+    (workshop / "data").symlink_to(real_cora.parent)
+    done = train("progress=false", "model=gcn", "epochs=120", "tracking.artifacts=[config]")
+    assert done.returncode == 0, done.stderr
+    (run,) = client(workshop).search_runs(["1"])
+    assert run.data.tags["recipe"] == "published/cora-gcn"
+    assert run.data.metrics["test_acc"] > 0.78

@@ -1,0 +1,57 @@
+"""Which runs `replicas` stands for, and what is refused in one sentence."""
+
+import re
+
+import pytest
+
+from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings, config_hash
+from depthlab.training.replica_settings import replica_origin, replica_settings
+
+
+@pytest.mark.parametrize(("typed", "key", "values"), [
+    (["dataset=texas", "replicas=3", "split=2"], "split", ["2", "3", "4"]),
+    (["dataset=texas", "replicas=2", "replicate=seed", "seed=5"], "seed", [5, 6]),
+    (["replicas=3"], "seed", [0, 1, 2]),
+    (["replicas=2", "replicate=split", "split=random", "split_seed=7"], "split_seed", [7, 8]),
+])  # fmt: skip
+def test_each_has_the_settings_that_it_would_have_by_itself(typed: list[str], key: str, values: list[object]) -> None:
+    settings = compose_settings(typed)
+    several = replica_settings(settings)
+    assert [one[key] for one in several] == values
+    alone = [word for word in typed if word.split("=")[0] not in ("replicas", "replicate", key)]
+    for one, value in zip(several, values, strict=True):
+        single = compose_settings([*alone, f"{key}={value}"])
+        assert one == single and config_hash(one) == config_hash(single)
+    origin = replica_origin({key: "default", "replicas": "command line"}, settings)
+    assert origin == {key: "command line", "replicas": "default", "replicate": "default"}
+
+
+@pytest.mark.parametrize(("typed", "sentence"), [
+    (["replicas=0"], "replicas must be a whole number in [1, inf), got 0"),
+    (["replicas=2", "replicate=split"], "replicate=split needs several splits, cora has public: use replicate=seed"),
+    (
+        ["dataset=texas", "replicas=11"],
+        "replicas=11 from split=0 on needs split=10, the last is 9: use fewer, or replicate=seed",
+    ),
+    (
+        ["replicas=2", "seed=4294967295"],
+        "replicas=2 from seed=4294967295 on needs seed=4294967296, the last is 4294967295: use fewer",
+    ),
+    (["replicas=2", "norm=batch"], "norm=batch would mix replicas: use norm=none, or leave replicas out"),
+    (
+        ["replicas=2", "memory=checkpoint"],
+        "memory=checkpoint has no place in replicas: use memory=full, or leave replicas out",
+    ),
+    (
+        ["replicas=2", "loader=cluster"],
+        "replicas see the whole graph at every step: use loader=full, or leave replicas out",
+    ),
+    (
+        ["replicas=2", "dataset=ring_transfer"],
+        "replicas are of one graph, ring_transfer has many: leave replicas out",
+    ),
+])  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_sentence(typed: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
+        compose_settings(typed)
