@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
 from depthlab.config.errors import UserError
-from depthlab.training.callbacks import BestState, EpochBar, FirstEpoch, Recorder, Saver
+from depthlab.training.callbacks import BestState, FirstEpoch, Recorder, Saver
 
 
 class FakeTracked:
@@ -144,21 +143,6 @@ def test_a_monitor_without_a_value_is_refused() -> None:
     seen = model(train_loss=1.0, val_loss=1.0, val_roc_auc=float("nan"))
     with pytest.raises(UserError, match="monitor=val_roc_auc is undefined"):
         callback.on_train_epoch_end(trainer(0), seen)
-
-
-def test_where_no_terminal_shows_the_bar_a_line_comes_every_half_minute(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    seconds = iter(range(0, 1000, 12))
-    monkeypatch.setattr("depthlab.training.callbacks.time", SimpleNamespace(monotonic=lambda: next(seconds)))
-    bar = EpochBar("a run", BestState("val_loss", 10))
-    bar.bar.live.console = Console(stderr=True, force_interactive=False)
-    at = SimpleNamespace(current_epoch=0, max_epochs=100)
-    bar.task = bar.bar.add_task("a run", total=100)
-    for at.current_epoch in range(7):
-        bar.on_train_epoch_end(at, model(train_loss=0.5, val_acc=0.25))
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"{n} of 100 epochs: loss 0.500  val acc 0.250  best at -1  a run" for n in (3, 6)]
 
 
 def test_saver_saves_every_second_epoch(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
-"""What happens at the end of an epoch: remember the best state, stop, record, show, save."""
+"""What happens at the end of an epoch: remember the best state, stop, record, save."""
 
 import math
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +9,6 @@ from typing import Any, Protocol
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column
 from torch import Tensor
 
 from depthlab.config.errors import UserError
@@ -182,49 +178,6 @@ class FirstEpoch(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.start, self.result = state_dict.get("start", []), state_dict["result"]
-
-
-class EpochBar(Callback):
-    """One bar over all epochs, redrawn twice a second at most: drawing it takes some milliseconds.
-
-    Where no terminal shows it, a line every half a minute.
-    """
-
-    def __init__(self, name: str, best: BestState) -> None:
-        self.name, self.best = name, best
-        long, short = Column(no_wrap=True, ratio=1), Column(no_wrap=True, min_width=11)  # a narrow terminal cuts text
-        text = TextColumn("{task.description}", style="progress.description", table_column=long, markup=False)
-        columns = MofNCompleteColumn(table_column=short), TimeRemainingColumn(), BarColumn(bar_width=12), text
-        self.bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, expand=True)
-        self._drawn = time.monotonic()
-
-    def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
-        self.bar.start()
-        self._done = trainer.current_epoch
-        self.task = self.bar.add_task(self.name, total=trainer.max_epochs, completed=self._done)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        self._done = trainer.current_epoch + 1
-        seen, now = self.bar.console.is_interactive, time.monotonic()
-        if now - self._drawn > (0.5 if seen else 30.0):
-            self._drawn = now
-            self._draw(model)
-            if not seen:
-                task = self.bar.tasks[self.task]
-                print(f"{self._done} of {task.total} epochs: {task.description}", file=sys.stderr, flush=True)
-
-    def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
-        self._draw(model)
-        self.bar.stop()
-
-    def on_exception(self, trainer: pl.Trainer, model: Any, exception: BaseException) -> None:
-        self.bar.stop()
-
-    def _draw(self, model: Any) -> None:
-        loss, acc = (float(model.scores.get(key, math.nan)) for key in ("train_loss", "val_acc"))
-        text = f"loss {loss:.3f}  val acc {acc:.3f}  best at {self.best.epoch}  {self.name}"
-        self.bar.update(self.task, completed=self._done, description=text)
-        self.bar.refresh()
 
 
 class Saver(Checkpoint):

@@ -15,12 +15,13 @@ from pytorch_lightning.trainer.states import TrainerStatus
 
 from depthlab.graph.batches import Batches
 from depthlab.nn.base import NodeClassifier
-from depthlab.training.callbacks import BestState, EpochBar, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
+from depthlab.training.callbacks import BestState, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
 from depthlab.training.checkpoint import CheckpointFile
 from depthlab.training.device import batches_on, may_capture
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
 from depthlab.training.memory import suit_heap
+from depthlab.training.progress import EpochBar
 from depthlab.training.ranks import Team, backend_of
 from depthlab.training.signals import hearing, interruption
 from depthlab.training.together import Agreement

@@ -11,7 +11,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from itertools import groupby
-from types import SimpleNamespace
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -28,7 +27,6 @@ from depthlab.graph.batches import OneGraph
 from depthlab.nn.replicas import Replicas
 from depthlab.tracking.run import check_run
 from depthlab.training.build import build_model
-from depthlab.training.callbacks import EpochBar
 from depthlab.training.checkpoint import read_checkpoint, without_damaged
 from depthlab.training.claim import open_claimed
 from depthlab.training.fit import quiet_libraries
@@ -36,6 +34,7 @@ from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder, ide
 from depthlab.training.member import Member
 from depthlab.training.memory import check_memory, keep_freed_blocks
 from depthlab.training.prepared import use_threads
+from depthlab.training.progress import ReplicasBar
 from depthlab.training.replica_settings import obstacle
 from depthlab.training.result import Result, describe, run_of
 from depthlab.training.signals import hearing, holding, interruptible, interruption, once
@@ -195,7 +194,7 @@ def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
     start = len(team[0].recorder.history)
     moments = [_moments(member) for member in team] if start else None
     replicas = Replicas([member.model for member in team], [member.graph for member in team], moments)
-    bar = _Bar(team, start) if settings["progress"] else None
+    bar = ReplicasBar(team, start) if settings["progress"] else None
     asked: list[bool] = []
     with hearing(once(lambda: asked.append(True))), bar.bar if bar else nullcontext():
         for epoch in range(start, settings["epochs"]):
@@ -232,21 +231,3 @@ def _moments(member: Member) -> list[dict[str, Tensor]]:
     assert member.content is not None
     state = member.content["optimizer_states"][0]["state"]
     return [state[number] for number in sorted(state)]
-
-
-class _Bar(EpochBar):
-    """The bar of a run, for all of them; the numbers are those of the first that is at work."""
-
-    def __init__(self, team: Sequence[Member], start: int) -> None:
-        super().__init__(f"{len(team)} replicas", team[0].best)
-        self.of = SimpleNamespace(current_epoch=start, max_epochs=team[0].settings["epochs"])
-        self.on_train_start(self.of, None)
-
-    def show(self, epoch: int, team: Sequence[Member], scores: Sequence[dict[str, Tensor]], now: bool) -> None:
-        """Move on; seen `now`, since what is drawn last stays, or when its turn comes."""
-        self.name, self.best, self.of.current_epoch = f"{len(team)} replicas", team[0].best, epoch
-        loss = team[0].recorder.history[-1]["train_loss"]
-        shown = SimpleNamespace(scores={"train_loss": loss} | scores[0])
-        self.on_train_epoch_end(self.of, shown)
-        if now:
-            self._draw(shown)
