@@ -6,11 +6,11 @@ ARGS ?=
 PORT ?= 5000
 READY := $(VENV)/.ready
 
-.PHONY: help setup data train study sweep report test lint ui bench prepare repro clean
+.PHONY: help setup data train study sweep report test test-all lint ui bench prepare repro clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 setup: $(READY) ## create .venv with the pinned versions
 
@@ -44,10 +44,13 @@ sweep: setup ## search the knobs of a network (ARGS="model=gcnii dataset=cora de
 report: setup ## write a study's tables, figures and page to results/ (ARGS="study=cora")
 	@$(BIN)/python -m src.report $(ARGS)
 
-test: setup ## run the tests (those on real data where it can be had)
+test: setup ## run the quick tests (those on real data where it can be had)
 	@$(BIN)/python -m src.fetch; code=$$?; \
 	if [ $$code -eq 3 ]; then echo "the tests on real data are skipped"; else exit $$code; fi
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-all: ## run all tests: also those that start and kill processes, and the injected faults
+	@$(MAKE) test ARGS="-m '' $(ARGS)"
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -68,6 +68,7 @@ def documented(first: str, end: str = "\n\n") -> str:
     return textwrap.dedent("    " + text[text.index(first) :].partition(end)[0])
 
 
+@pytest.mark.slow
 def test_a_cluster_with_the_documented_certificate(tmp_path: Path) -> None:
     """Tasks are done with the certificate, made as documented, and nothing is answered without it."""
     import dask
@@ -107,6 +108,7 @@ def test_a_cluster_with_the_documented_certificate(tmp_path: Path) -> None:
             Client(address.replace("tls://", "tcp://"), timeout=1)
 
 
+@pytest.mark.slow
 def test_the_documented_cluster_of_one_machine_listens_to_it_alone() -> None:
     commands = documented("dask scheduler --host 127.0.0.1", "    python -m src.study").splitlines()
     with socket.socket() as free:
@@ -151,6 +153,7 @@ def connect_until(address: str, seconds: float = 120.0) -> Any:
             time.sleep(0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "sentence"), [(0, "has no workers: start some"), (1, "must have one thread: start it with")]
 )
@@ -166,6 +169,7 @@ def test_dask_workers_that_cannot_be_used(workers: int, sentence: str) -> None:
         connect(cluster.scheduler_address, {})
 
 
+@pytest.mark.slow
 def test_dask_has_to_find_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import Client, LocalCluster
 
@@ -178,6 +182,7 @@ def test_dask_has_to_find_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
         Client.current().close()
 
 
+@pytest.mark.slow
 def test_dask_workers_elsewhere_need_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import Client, LocalCluster
 
@@ -211,6 +216,7 @@ def test_the_task_that_kills_dask_workers_has_failed_and_no_other() -> None:
     assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "each worker that did it was killed")
 
 
+@pytest.mark.slow
 def test_a_dask_scheduler_that_goes_away_ends_in_one_sentence() -> None:
     from distributed import LocalCluster
 

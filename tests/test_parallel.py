@@ -66,12 +66,14 @@ def test_a_task_that_fails_does_not_stop_the_others(jobs: int) -> None:
     assert ended == [(0, "finished", "0"), (1, "failed", "odd"), (2, "finished", "1")]
 
 
+@pytest.mark.slow
 def test_the_task_that_kills_its_process_has_failed_and_no_other() -> None:
     done = {one.task: one for one in execute(range(6), kill_at_two, local(2), Stop(""))}
     assert {number for number, one in done.items() if one.outcome == "finished"} == {0, 1, 3, 4, 5}
     assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "a process was killed")
 
 
+@pytest.mark.slow
 def test_a_task_whose_process_was_killed_by_chance_is_done_again(tmp_path: Path) -> None:
     files = [tmp_path / "a", tmp_path / "b"]
     done = list(execute(files, kill_once, local(2), Stop("")))
@@ -79,6 +81,7 @@ def test_a_task_whose_process_was_killed_by_chance_is_done_again(tmp_path: Path)
     assert "finished" in {one.outcome for one in done}
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_between_two_tasks_takes_none(monkeypatch: pytest.MonkeyPatch) -> None:
     pools: list[Any] = []
     opened = Workers.open
@@ -117,6 +120,7 @@ def kill_two_and_see(folder: Path, threads: int) -> tuple[str, str]:
     return "finished", ""
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_takes_no_other_task_with_it(tmp_path: Path) -> None:
     done = list(execute([tmp_path / "other", tmp_path / "killed"], kill_two_and_see, local(2), Stop("")))
     assert [(one.task.name, one.outcome) for one in done] == [("other", "finished"), ("killed", "finished")]
@@ -152,6 +156,7 @@ def test_after_a_stop_no_task_begins(number: int, monkeypatch: pytest.MonkeyPatc
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("number", signals.SIGNALS)
 def test_a_stop_of_this_process_alone_interrupts_the_tasks_at_work(number: int, jobs: int) -> None:

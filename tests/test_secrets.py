@@ -52,6 +52,7 @@ def arguments_of_children(process: "subprocess.Popen[str]") -> list[str]:
     return [line for line in lines if line != own]  # a process that has forked and not begun has the same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "typed"),
     [

@@ -1,6 +1,6 @@
 """Faults injected on purpose: every test here counts what it tried and what survived.
 
-make test ARGS="-m faults"
+make test ARGS="-m faults"  (make test-all has them too)
 """
 
 from collections import Counter

@@ -161,11 +161,13 @@ def test_a_point_without_a_value_is_counted_in_the_legend(frame: Frame) -> None:
     assert names == {"GCN (0 of 2 at 8)", "GCN", "GCN (0 of 2 at 0)"}  # against depth, seconds, by layer
 
 
+@pytest.mark.slow
 def test_page_opens_without_errors_or_requests(findings: dict[str, Any]) -> None:
     assert findings["errors"] == []
     assert findings["resources"] == []
 
 
+@pytest.mark.slow
 def test_charts_are_drawn_with_the_means(findings: dict[str, Any], recorded: Store) -> None:
     assert len(findings["charts"]) == 2
     assert min(findings["charts"]) >= len(LINES) - 1  # a line without any accuracy is not drawn
@@ -176,6 +178,7 @@ def test_charts_are_drawn_with_the_means(findings: dict[str, Any], recorded: Sto
         assert values == pytest.approx([100 * np.mean(accuracies) for accuracies in runs])
 
 
+@pytest.mark.slow
 def test_menus_switch_measure_and_depth(findings: dict[str, Any]) -> None:
     by_depth, by_layer = findings["menus"]
     names = ["test accuracy, %", "Dirichlet energy", "Rayleigh quotient", "effective rank", "seconds"]
@@ -193,6 +196,7 @@ def test_menus_switch_measure_and_depth(findings: dict[str, Any]) -> None:
         assert [line.removesuffix(" (0 of 3 at 0)") for line in lines] == list(LINES)
 
 
+@pytest.mark.slow
 def test_slider_shows_another_layer(findings: dict[str, Any]) -> None:
     assert findings["blank"] == [False, False, False]
     assert (findings["first"], findings["second"]) == ("layer 0", "layer 4")
@@ -200,6 +204,7 @@ def test_slider_shows_another_layer(findings: dict[str, Any]) -> None:
     assert findings["same"] == [True, True, True]
 
 
+@pytest.mark.slow
 def test_play_runs_stops_and_starts_again(findings: dict[str, Any]) -> None:
     assert (findings["playing"], findings["stopped"]) == ("stop", "play")
     assert 0 < findings["after"] < 4

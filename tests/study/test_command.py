@@ -67,6 +67,7 @@ def check_as_left_in_peace(shop: Study, study: Study) -> None:
         assert found == pytest.approx({name: run.metrics[name] for name in found}, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None:
     process = start(*TYPED)
     wait_for(process, "[1/8 cells")
@@ -88,6 +89,7 @@ def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None
     check_as_left_in_peace(shop, study)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("replicas", "words"), [("replicas=1", "[1/8 cells"), ("replicas=auto", "[2/8 cells")])
 def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> None:
     process = start(*TYPED[:-1], replicas)
@@ -107,6 +109,7 @@ def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> 
     check_complete(shop, before)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_takes_its_cell_alone(shop: Study, start: Start) -> None:
     model = shop.folder / "src" / "depthlab" / "nn" / "gcn.py"
     broken = "        if settings.depth == 2:\n            __import__('os').kill(__import__('os').getpid(), 9)\n"
@@ -125,6 +128,7 @@ def test_a_process_that_is_killed_takes_its_cell_alone(shop: Study, start: Start
     assert "1 cells failed: the same command tries them again" in out
 
 
+@pytest.mark.slow
 def test_a_study_on_dask_has_the_numbers_of_one_in_this_process(
     scheduler: str, shop: Study, start: Start, study: Study
 ) -> None:

@@ -74,6 +74,7 @@ def check_whole(shop: Sweep, address: str, trials: int) -> None:
     assert shop.parent().status == "FINISHED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["journal", "database"])
 def test_a_sweep_that_is_killed_has_every_trial_once(
     shop: Sweep, start: Start, kind: str, request: pytest.FixtureRequest
@@ -104,6 +105,7 @@ def test_a_sweep_that_is_killed_has_every_trial_once(
     check_whole(shop, address, TRIALS)
 
 
+@pytest.mark.slow
 def test_a_sweep_on_dask(scheduler: str, shop: Sweep, start: Start) -> None:
     """Its trials are done by the workers, and each counts once."""
     short = [word for word in (*TYPED, f"storage={shop.journal}") if not word.startswith("jobs=")]
@@ -115,6 +117,7 @@ def test_a_sweep_on_dask(scheduler: str, shop: Sweep, start: Start) -> None:
     assert len(shop.children()) == 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_on(shop: Sweep, start: Start) -> None:
     address = str(shop.folder / "sweeps" / "small.journal")
     for moment in ("soon", "at work"):

@@ -68,6 +68,7 @@ def test_every_rewiring_trains_from_the_command_line(train: Train, workshop: Pat
     assert kept == {f"csbm-{name}" for name in REWIRINGS if name != "none"}
 
 
+@pytest.mark.slow
 def test_every_dataset_trains_from_the_command_line(
     train: Train, workshop: Path, write_list: Callable[[Path], None]
 ) -> None:
@@ -135,6 +136,7 @@ def test_the_short_result_says_what_a_person_wants_to_know(train: Train, worksho
         assert words in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("typed", "epochs"), [(LONG, 400), (MANY_GRAPHS, 100)], ids=["one graph", "many graphs"])
 def test_a_killed_run_goes_on_to_the_same_weights(
     train: Train, workshop: Path, environment: dict[str, str], typed: tuple[str, ...], epochs: int
@@ -164,6 +166,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
             assert sorted(steps) == list(range(epochs)), metric
 
 
+@pytest.mark.slow
 def test_ctrl_c_closes_the_run_and_says_how_to_go_on(workshop: Path, environment: dict[str, str]) -> None:
     command = command_line(*LONG, "epochs=100000", "patience=100000")
     process = subprocess.Popen(
@@ -179,6 +182,7 @@ def test_ctrl_c_closes_the_run_and_says_how_to_go_on(workshop: Path, environment
     assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "interrupted")
 
 
+@pytest.mark.slow
 def test_real_cora_trains(real_cora: Path, train: Train, workshop: Path) -> None:
     (workshop / "data").symlink_to(real_cora.parent)
     done = train("progress=false", "model=gcn", "epochs=120", "tracking.artifacts=[config]")

@@ -56,6 +56,7 @@ def test_the_experiment_is_there_before_the_jobs(tmp_path: Path) -> None:
     assert Records(uri, "there").client.get_experiment_by_name("there") is not None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("submitit")
 def test_jobs_in_processes_of_their_own_are_recorded_and_one_that_fails_is_heard_of(
     launch: Start, workshop: Path

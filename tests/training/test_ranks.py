@@ -63,6 +63,7 @@ def curve(store: MlflowClient, run_id: str, name: str) -> list[float]:
     return [point.value for point in points]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_two_processes_train_as_one_also_when_they_are_interrupted(
     settings: Compose, workshop: Path, environment: dict[str, str]
@@ -103,6 +104,7 @@ def test_two_processes_train_as_one_also_when_they_are_interrupted(
     assert together.data.metrics["test_acc"] == pytest.approx(one.scores["test_acc"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_loss_of_a_process_ends_the_run_with_a_sentence(workshop: Path, environment: dict[str, str]) -> None:
     process = start(workshop, environment, "epochs=1000000", "checkpoint_every=4")
@@ -192,6 +194,7 @@ def test_processes_that_never_come_are_not_waited_for(settings: Compose, monkeyp
         pass
 
 
+@pytest.mark.slow
 def test_every_trainer_trains_from_the_command_line(train: Train, workshop: Path) -> None:
     names = sorted(path.stem for path in (CONF / "trainer").glob("*.yaml"))
     done = train(*PARTS, *GCN, "epochs=1", f"trainer={','.join(names)}", "-m")
