@@ -1,6 +1,5 @@
 """Small files in the formats of the real ones, and projects to put them in."""
 
-import multiprocessing
 import os
 import pickle
 import resource
@@ -11,7 +10,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,9 +18,10 @@ import torch
 import yaml
 from scipy.sparse import csr_matrix
 
+from depthlab import __main__ as program
 from depthlab.data import raw
 from depthlab.data import raw_files as listing
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT, CONF, ROOT, SOURCE
 from depthlab.tracking.store import open_store
 
 FEATURES, CLASSES, LABELLED, NODES = 10, 3, 6, 520  # PyG's reader takes the 500 nodes after the first 6 to validate
@@ -143,7 +143,7 @@ def use_root(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
 @pytest.fixture
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of conf/ that everything reads that is composed and checked here."""
-    copy = Path(shutil.copytree(ROOT / "conf", tmp_path / "conf"))
+    copy = Path(shutil.copytree(CONF, tmp_path / "conf"))
     for module in (
         "cli", "config.compose", "config.options", "config.overrides", "config.settings", "config.validation",
         "study.command", "sweep.command",
@@ -176,7 +176,7 @@ def dataset_config() -> Callable[..., dict[str, Any]]:
     """The settings of conf/dataset/NAME.yaml, with changes."""
 
     def read(name: str, **changes: Any) -> dict[str, Any]:
-        content = yaml.safe_load((ROOT / "conf" / "dataset" / f"{name}.yaml").read_text()) | changes
+        content = yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text()) | changes
         content.pop("limits", None)
         return dict(content)
 
@@ -215,33 +215,62 @@ def dvc_project(tmp_path: Path, dvc_template: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def opened_together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int | None]]:
-    """A database of runs that two processes opened, and so created, at the same moment, and their exit codes.
-
-    Creating one takes seconds: copy it instead.
-    """
-    path = tmp_path_factory.mktemp("store") / "records.db"
-    context = multiprocessing.get_context("spawn")
-    both = [context.Process(target=open_store, args=(f"sqlite:///{path}", "together")) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    return path, [process.exitcode for process in both]
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with tables and no runs, one for all workers: creating it takes seconds. Copy before use."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "empty.db"
+    open_store(f"sqlite:///{path}", "depthlab")
+    return path
 
 
 @pytest.fixture
 def workshop(tmp_path: Path) -> Path:
-    """A copy of the program in an empty folder: what it writes stays there."""
+    """An empty folder in which commands are started: what they write stays there."""
+    (tmp_path / "workshop").mkdir()
+    return tmp_path / "workshop"
+
+
+@pytest.fixture
+def clone(workshop: Path) -> Path:
+    """The same with a copy of the program, which commands started there use."""
     for folder in ("src", "conf"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path
+        shutil.copytree(CHECKOUT / folder, workshop / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return workshop
 
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """One thread for each program, so that tests can run side by side."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    """Of a command: it finds the program, and uses one thread so that tests can run side by side."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(SOURCE)])}
+
+
+class Done(NamedTuple):
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `python -m src.NAME ...` in this process: another would import libraries for seconds."""
+
+    def call(name: str, *typed: str) -> Done:
+        monkeypatch.setattr(sys, "argv", [name, *typed])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # commands set it
+        capsys.readouterr()
+        try:
+            program.run(name)
+            code: Any = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return Done(code, *capsys.readouterr())
+
+    return call
 
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -249,7 +278,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def launch(workshop: Path, environment: dict[str, str]) -> Iterator[Start]:
-    """Starts `python -m MODULE ...` in that folder, in a process group of its own."""
+    """Starts `python -m MODULE ...` in the workshop, in a process group of its own."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(*typed: str) -> "subprocess.Popen[str]":
@@ -280,11 +309,10 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def scheduler(workshop: Path, environment: dict[str, str]) -> Iterator[str]:
-    """Address of a cluster of two processes beside the copy of the program."""
+    """Address of a Dask cluster of two processes."""
     (workshop / "cluster.py").write_text(CLUSTER)
-    path = {**environment, "PYTHONPATH": str(workshop)}
     process = subprocess.Popen(
-        [sys.executable, "cluster.py"], cwd=workshop, env=path, text=True,
+        [sys.executable, "cluster.py"], cwd=workshop, env=environment, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout is not None

@@ -20,11 +20,11 @@ SMALL = (
 
 @pytest.fixture
 def server(
-    opened_together: tuple[Path, list[int | None]],
+    empty_store: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Server]:
-    database = Path(shutil.copy(opened_together[0], tmp_path_factory.mktemp("server") / "served.db"))
+    database = Path(shutil.copy(empty_store, tmp_path_factory.mktemp("server") / "served.db"))
     with tracking_server(database, monkeypatch, USER, PASSWORD) as running:
         yield running
 

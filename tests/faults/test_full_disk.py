@@ -23,9 +23,9 @@ COMMANDS = {
 
 
 @pytest.fixture
-def folder(workshop: Path, opened_together: tuple[Path, list[int | None]]) -> Path:
-    """A copy of the program with a store that has its tables already."""
-    shutil.copy(opened_together[0], workshop / "mlflow.db")
+def folder(workshop: Path, empty_store: Path) -> Path:
+    """A folder for the commands, with a store that has its tables already."""
+    shutil.copy(empty_store, workshop / "mlflow.db")
     return workshop
 
 

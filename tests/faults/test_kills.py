@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from depthlab.folders import SOURCE
 from tests.faults.conftest import Tally
 
 SMALL = ("dataset=csbm", "dataset.nodes=120", "hidden=8", "epochs=20", "trainer.threads=1")
@@ -30,15 +31,10 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, opened_together: tuple[Path, list[int | None]]) -> Path:
-    """A copy of the program with a store that has its tables, for all commands one after another."""
-    from depthlab.folders import ROOT
-
+def project(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    """A folder with a store that has its tables, for all commands one after another."""
     root = tmp_path_factory.mktemp("kills")
-    for folder in ("src", "conf"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "data.dvc", root)
-    shutil.copy(opened_together[0], root / "mlflow.db")
+    shutil.copy(empty_store, root / "mlflow.db")
     return root
 
 
@@ -53,7 +49,7 @@ def is_whole(project: Path, process: "subprocess.Popen[str]", errors: str) -> bo
     """The store is consistent, and the command ended in one sentence, or before it could say one."""
     with sqlite3.connect(project / "mlflow.db") as store:
         healthy = store.execute("pragma integrity_check").fetchone() == ("ok",)
-    trace = "Traceback" in errors and str(project) in errors  # one of Python's own start is not ours
+    trace = "Traceback" in errors and str(SOURCE) in errors  # one of Python's own start is not ours
     said = process.returncode not in (130, -signal.SIGINT) or errors.rstrip().splitlines()[-1].startswith("interrupted")
     if not (healthy and not trace and said):
         print(process.args, process.returncode, healthy, errors)

@@ -51,28 +51,28 @@ def test_flipped_bits(project: Path, tmp_path: Path, tally: Tally) -> None:
 
 
 def test_killed_while_it_copies(
-    workshop: Path, raw_files: Path, write_list: Callable[[Path], None], environment: dict[str, str], tally: Tally
+    clone: Path, raw_files: Path, write_list: Callable[[Path], None], environment: dict[str, str], tally: Tally
 ) -> None:
-    shutil.copytree(raw_files, workshop / "data")
+    shutil.copytree(raw_files, clone / "data")
     for name in ("wisconsin", "chameleon_filtered", "minesweeper"):
-        path = workshop / "data" / "heterophilous" / f"{name}.npz"
+        path = clone / "data" / "heterophilous" / f"{name}.npz"
         path.write_bytes(random.Random(name).randbytes(4 << 20))
-    write_list(workshop)
-    shutil.move(workshop / "data", workshop / "mirror")
+    write_list(clone)
+    shutil.move(clone / "data", clone / "mirror")
     command = [sys.executable, "-m", "src.fetch"]
-    surroundings = {**environment, "DEPTHLAB_MIRROR": str(workshop / "mirror")}
+    surroundings = {**environment, "DEPTHLAB_MIRROR": str(clone / "mirror")}
     for attempt in range(KILLS):
-        shutil.rmtree(workshop / "data", ignore_errors=True)
-        process = subprocess.Popen(command, cwd=workshop, env=surroundings, stderr=subprocess.DEVNULL)
+        shutil.rmtree(clone / "data", ignore_errors=True)
+        process = subprocess.Popen(command, cwd=clone, env=surroundings, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
-        while not (workshop / "data").exists() and time.monotonic() < deadline:
+        while not (clone / "data").exists() and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(0.01 * attempt)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        done = subprocess.run(command, cwd=workshop, env=surroundings, capture_output=True, text=True)
-        whole = {path.relative_to(workshop / "mirror"): path.read_bytes() for path in _files(workshop / "mirror")}
-        found = {path.relative_to(workshop / "data"): path.read_bytes() for path in _files(workshop / "data")}
+        done = subprocess.run(command, cwd=clone, env=surroundings, capture_output=True, text=True)
+        whole = {path.relative_to(clone / "mirror"): path.read_bytes() for path in _files(clone / "mirror")}
+        found = {path.relative_to(clone / "data"): path.read_bytes() for path in _files(clone / "data")}
         tally("kill while raw files are copied", done.returncode == 0 and found == whole)
 
 

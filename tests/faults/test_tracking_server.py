@@ -28,9 +28,7 @@ SMALL = (
 
 
 @pytest.fixture
-def server(
-    opened_together: tuple[Path, list[int | None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Server]:
+def server(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0.05)
@@ -39,7 +37,7 @@ def server(
     monkeypatch.setattr(tracked_run, "ABANDON_SECONDS", 0.5)
     monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
-    database = Path(shutil.copy(opened_together[0], tmp_path / "served.db"))
+    database = Path(shutil.copy(empty_store, tmp_path / "served.db"))
     with tracking_server(database, monkeypatch) as running:
         yield running
 

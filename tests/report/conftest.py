@@ -1,9 +1,6 @@
 """A real small study in a store of its own, copies of that store to spoil, and frames made by hand."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
-from depthlab.folders import CONF, ROOT
+from depthlab.folders import CONF
 from depthlab.report.cells import Report, read_report
 from depthlab.report.write import write_report
 from depthlab.study.grid import expand
@@ -35,7 +32,6 @@ FILM = {"depth": 4, "seed": 0, "lines": ["GCN", "GCNII", DIVERGED]}
 NODES = 120
 TYPED = [f"dataset.nodes={NODES}", f"epochs={EPOCHS}", "hidden=8", "tracking.artifacts=[]", "trainer.threads=1"]
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Frame = Callable[..., pd.DataFrame]
 
 
@@ -133,20 +129,3 @@ def frame() -> Frame:
         return pd.DataFrame(rows)
 
     return make
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Run:
-    """`python -m src.report ARGUMENTS` in a copy of the project: what it writes stays there."""
-    root = tmp_path / "copy"
-    for folder in ("src", "conf"):
-        shutil.copytree(ROOT / folder, root / folder)
-
-    def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "src.report", *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
-
-    return call

@@ -69,13 +69,11 @@ def options(**changes: Any) -> DictConfig:
 
 
 @pytest.fixture
-def study(
-    tmp_path: Path, opened_together: tuple[Path, list[int | None]], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Study]:
+def study(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Study]:
     """A folder of the test's own for a study in this process."""
     here = tmp_path / "here"
     here.mkdir()
-    shutil.copy(opened_together[0], here / "mlflow.db")
+    shutil.copy(empty_store, here / "mlflow.db")
     for module in ("depthlab.study.run", "depthlab.training.identity"):
         monkeypatch.setattr(f"{module}.CHECKPOINTS", here / "checkpoints")
     monkeypatch.setattr("depthlab.study.lines.RESULTS", here / "results")
@@ -85,9 +83,9 @@ def study(
 
 
 @pytest.fixture
-def shop(workshop: Path, opened_together: tuple[Path, list[int | None]]) -> Study:
-    """A copy of the program with a store that has its tables already."""
-    shutil.copy(opened_together[0], workshop / "mlflow.db")
+def shop(workshop: Path, empty_store: Path) -> Study:
+    """A folder for the command, with a store that has its tables already."""
+    shutil.copy(empty_store, workshop / "mlflow.db")
     return Study(workshop)
 
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,8 +111,8 @@ def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> 
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_takes_its_cell_alone(shop: Study, start: Start) -> None:
-    model = shop.folder / "src" / "depthlab" / "nn" / "gcn.py"
+def test_a_process_that_is_killed_takes_its_cell_alone(clone: Path, shop: Study, start: Start) -> None:
+    model = clone / "src" / "depthlab" / "nn" / "gcn.py"
     broken = "        if settings.depth == 2:\n            __import__('os').kill(__import__('os').getpid(), 9)\n"
     text, count = re.subn(
         r"(    def __init__\(self, settings: Settings.*\n)", rf"\1{broken}", model.read_text(), count=1

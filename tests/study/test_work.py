@@ -129,7 +129,7 @@ def test_a_cell_whose_run_was_deleted_begins_afresh(
 
     with monkeypatch.context() as scope:
         for module in ("run", "member"):
-            scope.setattr(f"src.train.{module}.evaluate", full)
+            scope.setattr(f"depthlab.training.{module}.evaluate", full)
         assert {one.outcome for one in execute(groups, work, local(1), Stop(""))} == {"failed"}
     assert all((checkpoint_folder(cell.settings) / LAST).is_file() for cell in cells)
     for run in study.records.runs():

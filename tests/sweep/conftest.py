@@ -132,13 +132,11 @@ def add(
 
 
 @pytest.fixture
-def sweep(
-    tmp_path: Path, opened_together: tuple[Path, list[int | None]], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Sweep]:
+def sweep(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sweep]:
     """A folder of the test's own for a sweep in this process."""
     here = tmp_path / "here"
     here.mkdir()
-    shutil.copy(opened_together[0], here / "mlflow.db")
+    shutil.copy(empty_store, here / "mlflow.db")
     for module in ("depthlab.sweep.run", "depthlab.study.run", "depthlab.training.identity"):
         monkeypatch.setattr(f"{module}.CHECKPOINTS", here / "checkpoints")
     monkeypatch.setattr("depthlab.study.lines.RESULTS", here / "results")
@@ -149,9 +147,9 @@ def sweep(
 
 
 @pytest.fixture
-def shop(workshop: Path, opened_together: tuple[Path, list[int | None]]) -> Sweep:
-    """A copy of the program with a store that has its tables already."""
-    shutil.copy(opened_together[0], workshop / "mlflow.db")
+def shop(workshop: Path, empty_store: Path) -> Sweep:
+    """A folder for the command, with a store that has its tables already."""
+    shutil.copy(empty_store, workshop / "mlflow.db")
     return Sweep(workshop)
 
 

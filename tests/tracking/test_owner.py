@@ -46,9 +46,9 @@ def test_what_cannot_be_seen_is_neither_alive_nor_dead(tag: str) -> None:
 
 
 @pytest.fixture
-def records(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> Records:
+def records(tmp_path: Path, empty_store: Path) -> Records:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    (tmp_path / "mlflow.db").write_bytes(opened_together[0].read_bytes())
+    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
     open_store(uri, "depthlab")
     return Records(uri, "depthlab")
 

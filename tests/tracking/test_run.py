@@ -21,9 +21,9 @@ from depthlab.tracking.store import open_store
 
 
 @pytest.fixture
-def start(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> Callable[..., TrackedRun]:
+def start(tmp_path: Path, empty_store: Path) -> Callable[..., TrackedRun]:
     """Starts a run in a store of the test's own."""
-    path = shutil.copy(opened_together[0], tmp_path / "records.db")
+    path = shutil.copy(empty_store, tmp_path / "records.db")
 
     def new(
         params: dict[str, Any] | None = None, run_id: str | None = None, checkpoint: Path | None = None, **tags: str

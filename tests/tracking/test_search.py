@@ -18,9 +18,9 @@ Start = Callable[..., TrackedRun]
 
 
 @pytest.fixture
-def records(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> Records:
+def records(tmp_path: Path, empty_store: Path) -> Records:
     """A store of the test's own."""
-    return Records(f"sqlite:///{shutil.copy(opened_together[0], tmp_path / 'records.db')}", "mine")
+    return Records(f"sqlite:///{shutil.copy(empty_store, tmp_path / 'records.db')}", "mine")
 
 
 @pytest.fixture

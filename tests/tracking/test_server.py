@@ -18,10 +18,8 @@ USER, PASSWORD = "me", "p@ss/w?rd"
 
 
 @pytest.fixture
-def server(
-    opened_together: tuple[Path, list[int | None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Server]:
-    database = Path(shutil.copy(opened_together[0], tmp_path / "served.db"))
+def server(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    database = Path(shutil.copy(empty_store, tmp_path / "served.db"))
     with tracking_server(database, monkeypatch, USER, PASSWORD) as running:
         yield running
 

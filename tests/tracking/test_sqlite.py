@@ -17,16 +17,14 @@ from depthlab.tracking.search import Records
 from depthlab.tracking.sqlite import is_absent
 from depthlab.tracking.store import open_store
 
-Opened = tuple[Path, list[int | None]]
-
 
 @pytest.fixture
-def database(opened_together: Opened, tmp_path: Path) -> Callable[[str], Path]:
+def database(empty_store: Path, tmp_path: Path) -> Callable[[str], Path]:
     """A database in a folder of this name."""
 
     def copy(folder: str) -> Path:
         (tmp_path / folder).mkdir(parents=True)
-        return Path(shutil.copy(opened_together[0], tmp_path / folder / "mlflow.db"))
+        return Path(shutil.copy(empty_store, tmp_path / folder / "mlflow.db"))
 
     return copy
 

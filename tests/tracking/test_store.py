@@ -1,5 +1,6 @@
 """Where runs are recorded."""
 
+import multiprocessing
 import shutil
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -12,19 +13,23 @@ from depthlab.config.settings import compose_settings
 from depthlab.folders import ROOT
 from depthlab.tracking.store import check_store, open_store, store_uri
 
-Opened = tuple[Path, list[int | None]]
-
 
 @pytest.fixture(scope="module")
-def uri(opened_together: Opened, tmp_path_factory: pytest.TempPathFactory) -> str:
+def uri(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A store with tables and no runs."""
-    return f"sqlite:///{shutil.copy(opened_together[0], tmp_path_factory.mktemp('copy') / 'records.db')}"
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path_factory.mktemp('copy') / 'records.db')}"
 
 
-def test_two_processes_open_a_fresh_store_at_once(opened_together: Opened) -> None:
-    path, exit_codes = opened_together
-    assert exit_codes == [0, 0]
-    names = [experiment.name for experiment in MlflowClient(f"sqlite:///{path}").search_experiments()]
+@pytest.mark.slow
+def test_two_processes_open_a_fresh_store_at_once(tmp_path: Path) -> None:
+    uri, context = f"sqlite:///{tmp_path / 'records.db'}", multiprocessing.get_context("spawn")
+    both = [context.Process(target=open_store, args=(uri, "together")) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    names = [experiment.name for experiment in MlflowClient(uri).search_experiments()]
     assert names.count("together") == 1
 
 

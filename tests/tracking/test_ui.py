@@ -112,11 +112,11 @@ def test_main_with_a_store_that_cannot_be_used(tmp_path: Path, monkeypatch: pyte
 
 def test_main_starts_the_server_and_names_the_charts(
     tmp_path: Path,
-    opened_together: tuple[Path, list[int | None]],
+    empty_store: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shutil.copy(opened_together[0], tmp_path / "records.db")
+    shutil.copy(empty_store, tmp_path / "records.db")
     uri, port = f"sqlite:///{tmp_path}/records.db", _unused()
     started: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *args: started.append(args))

@@ -1,8 +1,10 @@
 """Runs of the real program: in this process for speed, or by its command line in a copy of the project."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from depthlab.config.settings import compose_settings
+from tests.conftest import Command
 
 Train = Callable[..., "subprocess.CompletedProcess[str]"]
 Compose = Callable[..., dict[str, Any]]
@@ -47,14 +50,27 @@ def train(workshop: Path, environment: dict[str, str]) -> Train:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
-    """Settings of a small run that records below `tmp_path`."""
+def records(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """The store of the runs in this process: it and all other files of theirs lie below `tmp_path`."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
+    return MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+@pytest.fixture
+def train_here(records: MlflowClient, command: Command) -> Command:
+    """Runs the command line in this process."""
+    return partial(command, "train", f"tracking.uri={records.tracking_uri}")
+
+
+@pytest.fixture
+def settings(records: MlflowClient) -> Compose:
+    """Settings of a small run that records below `tmp_path`."""
 
     def compose(*overrides: str) -> dict[str, Any]:
         found = compose_settings([*SMALL, "tracking.artifacts=[config]", *overrides])
-        found["tracking"]["uri"] = f"sqlite:///{tmp_path / 'mlflow.db'}"
+        found["tracking"]["uri"] = records.tracking_uri
         return found
 
     return compose

@@ -17,8 +17,8 @@ IDENTITY = {"config_hash": "c", "data_hash": "d", "code_hash": "e"}
 
 
 @pytest.fixture
-def records(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> Records:
-    shutil.copy(opened_together[0], tmp_path / "mlflow.db")
+def records(tmp_path: Path, empty_store: Path) -> Records:
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     return Records(f"sqlite:///{tmp_path / 'mlflow.db'}", "depthlab")
 
 

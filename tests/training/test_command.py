@@ -1,5 +1,6 @@
-"""The real command line: every shipped config for an epoch, killed and resumed, interrupted, multirun."""
+"""The command line: every shipped config for an epoch, killed and resumed, interrupted, multirun."""
 
+import shutil
 import signal
 import subprocess
 import time
@@ -14,13 +15,22 @@ import yaml
 from mlflow.tracking import MlflowClient
 
 from depthlab.folders import CONF
-from tests.conftest import npz_arrays, write_planetoid
+from tests.conftest import Command, npz_arrays, write_planetoid
 from tests.training.conftest import Train, command_line
 
 REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
-QUICK = ("dataset=csbm", "progress=false", "tracking.artifacts=[config]")
-LONG = (*QUICK, "model=gcnii", "depth=4", "p_drop=0.2", "epochs=400", "patience=400", "checkpoint_every=20")
+QUICK = ("dataset=csbm", "dataset.nodes=120", "progress=false", "tracking.artifacts=[config]")
+LONG = (
+    "dataset=csbm",
+    *QUICK[2:],
+    "model=gcnii",
+    "depth=4",
+    "p_drop=0.2",
+    "epochs=400",
+    "patience=400",
+    "checkpoint_every=20",
+)
 RING = ("dataset=ring_transfer", "dataset.train_graphs=60", "dataset.test_graphs=10", "dataset.batch_size=16")
 MANY_GRAPHS = (*LONG, *RING, "dropout=0.2", "epochs=100")
 
@@ -43,67 +53,66 @@ def wait_for_checkpoint(process: "subprocess.Popen[str]", workshop: Path) -> Non
         time.sleep(0.01)
 
 
-def test_every_model_trains_from_the_command_line(train: Train, workshop: Path) -> None:
-    done = train(*QUICK, f"model={','.join(MODELS)}", "epochs=1", "depth=3", "-m")
-    assert done.returncode == 0, done.stderr
-    runs = client(workshop).search_runs(["1"])
+def test_every_model_trains_from_the_command_line(train_here: Command, records: MlflowClient) -> None:
+    done = train_here(*QUICK, f"model={','.join(MODELS)}", "epochs=1", "depth=3", "-m")
+    assert done.code == 0, done.err
+    runs = records.search_runs(["1"])
     assert sorted(run.data.tags["model"] for run in runs) == MODELS
     assert {run.data.tags["outcome"] for run in runs} == {"finished"}
     for name in MODELS:
-        assert f"csbm-{name}-d3-s0-split0: finished after 1 epoch," in done.stdout
+        assert f"csbm-{name}-d3-s0-split0: finished after 1 epoch," in done.out
 
 
-def test_every_rewiring_trains_from_the_command_line(train: Train, workshop: Path) -> None:
-    small = ("dataset.nodes=120", "model=gcn", "depth=3", "epochs=1", "measures=[]")
-    done = train(*QUICK, *small, f"rewiring={','.join(REWIRINGS)}", "-m")
-    assert done.returncode == 0, done.stderr
-    runs = client(workshop).search_runs(["1"])
+def test_every_rewiring_trains_from_the_command_line(
+    train_here: Command, records: MlflowClient, tmp_path: Path
+) -> None:
+    small = ("model=gcn", "depth=3", "epochs=1", "measures=[]")
+    done = train_here(*QUICK, *small, f"rewiring={','.join(REWIRINGS)}", "-m")
+    assert done.code == 0, done.err
+    runs = records.search_runs(["1"])
     assert sorted(run.data.tags["rewiring"] for run in runs) == REWIRINGS
     assert len({run.data.tags["data_hash"] for run in runs}) == len(REWIRINGS)
     for run in runs:
         rewired = run.data.tags["rewiring"] != "none"
         assert run.data.tags["outcome"] == "finished"
         assert any(name.startswith("rewiring/") for name in run.data.metrics) == rewired
-    kept = {path.name.rpartition("-")[0] for path in (workshop / "prepared" / "rewired").glob("*.pt")}
+    kept = {path.name.rpartition("-")[0] for path in (tmp_path / "prepared" / "rewired").glob("*.pt")}
     assert kept == {f"csbm-{name}" for name in REWIRINGS if name != "none"}
 
 
-@pytest.mark.slow
 def test_every_dataset_trains_from_the_command_line(
-    train: Train, workshop: Path, write_list: Callable[[Path], None]
+    train_here: Command, records: MlflowClient, project: Path, write_list: Callable[[Path], None]
 ) -> None:
     names = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
-    data = workshop / "data"
-    (data / "heterophilous").mkdir(parents=True)
     for name in names:
         config = yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text())
         if "planetoid" in config["_target_"]:
-            write_planetoid(data / "planetoid", name, absent=())
+            write_planetoid(project / "data" / "planetoid", name, absent=())
         elif "files" in config:
             arrays: dict[str, Any] = npz_arrays()
             arrays["node_labels"] %= 2 if config["metric"] == "roc_auc" else 3
-            np.savez(data / config["files"][0], **arrays)
-    np.savez(workshop / "own.npz", **arrays)
+            np.savez(project / "data" / config["files"][0], **arrays)
+    np.savez(project / "own.npz", **arrays)
     own = {"x": arrays["node_features"], "edge_index": arrays["edges"].T, "y": arrays["node_labels"]}
     own |= {part: arrays[f"{part}_masks"] for part in ("train", "val", "test")}
-    (workshop / "own").mkdir()
+    (project / "own").mkdir()
     for name, array in own.items():
-        np.save(workshop / "own" / f"{name}.npy", array)
-    write_list(workshop)
+        np.save(project / "own" / f"{name}.npy", array)
+    write_list(project)
 
-    small = ("depth=2", "hidden=8", "epochs=1", "progress=false", "tracking.artifacts=[config]")
+    small = ("depth=2", "hidden=8", "epochs=1", "progress=false", "tracking.artifacts=[config]", "measures=[]")
     needs = {
-        "npz": ["dataset.path=own.npz", "split=3"],
-        "folder": ["dataset.path=own"],
+        "npz": [f"dataset.path={project}/own.npz", "split=3"],
+        "folder": [f"dataset.path={project}/own"],
         "sbm_large": ["dataset.nodes=900"],
     }
-    done = train(*small, f"dataset={','.join(name for name in names if name not in needs)}", "-m")
-    assert done.returncode == 0, done.stderr
+    done = train_here(*small, f"dataset={','.join(name for name in names if name not in needs)}", "-m")
+    assert done.code == 0, done.err
     for name, typed in needs.items():
-        alone = train(*small, f"dataset={name}", *typed)
-        assert alone.returncode == 0, alone.stderr
-        assert alone.stderr.count(f"dataset={name} has no recipe, and its features are used") == ("path" in typed[0])
-    runs = client(workshop).search_runs(["1"])
+        alone = train_here(*small, f"dataset={name}", *typed)
+        assert alone.code == 0, alone.err
+        assert alone.err.count(f"dataset={name} has no recipe, and its features are used") == ("path" in typed[0])
+    runs = records.search_runs(["1"])
     assert sorted(run.data.tags["dataset"] for run in runs) == names
     assert {run.data.tags["outcome"] for run in runs} == {"finished"}
     assert len({run.data.tags["data_hash"] for run in runs}) == len(names)
@@ -111,24 +120,29 @@ def test_every_dataset_trains_from_the_command_line(
     assert with_auc == {"minesweeper", "questions", "tolokers"}
 
 
-def test_a_gcn_learns_the_smallest_tree_by_heart(train: Train, workshop: Path) -> None:
+@pytest.mark.slow
+def test_a_gcn_learns_the_smallest_tree_by_heart(train_here: Command, records: MlflowClient) -> None:
     tree = ("dataset=tree_neighbors_match", "dataset.radius=2", "dataset.batch_size=16", "monitor=train_acc")
     network = ("model=gcn", "depth=4", "hidden=32", "norm=layer", "dropout=0", "weight_decay=0", "recipe=none")
-    done = train(*tree, *network, "lr=0.005", "epochs=300", "patience=60", *QUICK[1:])
-    assert done.returncode == 0, done.stderr
-    (run,) = client(workshop).search_runs(["1"])
+    done = train_here(
+        *tree, *network, "lr=0.005", "epochs=300", "patience=60", "progress=false", "tracking.artifacts=[]"
+    )
+    assert done.code == 0, done.err
+    (run,) = records.search_runs(["1"])
     assert run.data.metrics["best_train_acc"] == 1
 
 
-def test_a_failing_job_of_a_multirun_does_not_stop_the_others(train: Train, workshop: Path) -> None:
-    done = train(*QUICK, "model=gcn", "-m", "depth=2,0,3", "epochs=1")
-    assert done.returncode == 1
-    assert "error: depth must be a whole number in [1, 100000], got 0" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert {run.data.tags["depth"] for run in client(workshop).search_runs(["1"])} == {"2", "3"}
+def test_a_failing_job_of_a_multirun_does_not_stop_the_others(train_here: Command, records: MlflowClient) -> None:
+    done = train_here(*QUICK, "model=gcn", "-m", "depth=2,0,3", "epochs=1")
+    assert done.code == 1
+    assert "error: depth must be a whole number in [1, 100000], got 0" in done.err
+    assert "Traceback" not in done.err
+    assert {run.data.tags["depth"] for run in records.search_runs(["1"])} == {"2", "3"}
 
 
-def test_the_short_result_says_what_a_person_wants_to_know(train: Train, workshop: Path) -> None:
+def test_the_short_result_says_what_a_person_wants_to_know(train: Train, workshop: Path, empty_store: Path) -> None:
+    """By the command itself, in a process of its own."""
+    shutil.copy(empty_store, workshop / "mlflow.db")
     done = train(*QUICK, "model=gcn", "depth=2", "epochs=2")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

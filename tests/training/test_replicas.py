@@ -2,10 +2,8 @@
 
 import os
 import resource
-import shutil
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +20,6 @@ from depthlab.training.run import run
 
 Compose = Callable[..., dict[str, Any]]
 SMALL = ("dataset.signal=0.4", "hidden=8", "depth=3")
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, opened_together: tuple[Path, list[int | None]]) -> None:
-    """Has its tables already."""
-    shutil.copy(opened_together[0], tmp_path / "mlflow.db")
 
 
 def pair(settings: Compose, *typed: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
