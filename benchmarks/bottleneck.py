@@ -30,6 +30,7 @@ from depthlab.measures.resistance import effective_resistance, mean_resistance
 from depthlab.measures.spectrum import largest_component_gap
 from depthlab.nn.base import NodeClassifier
 from depthlab.ops import SparseFeatures
+from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.squashing import NODES, squashing_by_hop
@@ -61,7 +62,7 @@ def graph(name: str) -> Graph:
 def network(depth: int, graph: Graph) -> NodeClassifier:
     """An untrained GCN, ready to be measured."""
     settings = compose_settings(["model=gcn", f"depth={depth}", "recipe=none", f"hidden={HIDDEN}"])
-    return build_model(settings, graph, int(graph.y.max()) + 1).eval()
+    return build_model(settings, graph, Classification("acc", ("acc",), Classification.count(graph.y))).eval()
 
 
 def curves(depth: int, graph: Graph) -> object:

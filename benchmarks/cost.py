@@ -30,6 +30,7 @@ from benchmarks.rewiring import memory
 from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.memory import estimate_memory
 
@@ -88,7 +89,7 @@ def measure(cell: Cell) -> Cell:
     batches = make_batches(settings, dataset)
     graph, times, before = batches.probe, list[float](), 0.0
     for change, epochs in (({"hidden": 4, "depth": 2}, 1), ({}, EPOCHS + 1)):  # the first brings libraries with it
-        model = build_model(settings | change, graph, dataset.num_classes)
+        model = build_model(settings | change, graph, make_task(settings, dataset))
         optimizer = model.configure_optimizers()
         give_back_heap()
         before = memory("VmRSS")
@@ -102,7 +103,7 @@ def measure(cell: Cell) -> Cell:
                 model.eval().validation_step(batches.validation)
             times.append(time.perf_counter() - start)
     peak = memory("VmHWM") - before
-    estimate = estimate_memory(settings, graph, dataset.num_classes)["full"] / 1e6
+    estimate = estimate_memory(settings, graph, make_task(settings, dataset))["full"] / 1e6
     sizes = {"entries": graph.adjacency.values.numel(), "features": graph.x.shape[1], "classes": dataset.num_classes}
     found = {"seconds": min(times[-EPOCHS:]), "megabytes": peak, "estimate": estimate, "cache": cache_bytes()}
     return Cell(**asdict(cell) | sizes | found)

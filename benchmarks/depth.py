@@ -18,6 +18,7 @@ from benchmarks.steps import our_step
 from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import keep_freed_blocks
@@ -30,7 +31,10 @@ def fastest(depths: tuple[int, ...], rounds: int, budget: float) -> list[float]:
     settings = compose_settings(["dataset=cora", "model=gcnii", "hidden=64", "recipe=none", "memory=full"])
     dataset, _ = load(settings["dataset"])
     graph = make_batches(settings, dataset).probe
-    steps = [our_step(build_model(settings | {"depth": depth}, graph, dataset.num_classes), graph) for depth in depths]
+    steps = [
+        our_step(build_model(settings | {"depth": depth}, graph, make_task(settings, dataset)), graph)
+        for depth in depths
+    ]
     found: list[list[float]] = [[] for _ in depths]
     for turn in range(rounds):
         for step, times in zip(steps, found, strict=True):

@@ -14,6 +14,7 @@ from depthlab.address import sqlite_address
 from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
+from depthlab.tasks.task import make_task
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.build import build_model
 from depthlab.training.fit import make_fit
@@ -49,7 +50,7 @@ def epoch_overhead(depth: int, epochs: int) -> tuple[float, float, float]:
     dataset, _ = load(settings["dataset"])
     batches = make_batches(settings, dataset)
     graph = batches.probe
-    model, bare, bare_eval = (build_model(settings, graph, dataset.num_classes) for _ in range(3))
+    model, bare, bare_eval = (build_model(settings, graph, make_task(settings, dataset)) for _ in range(3))
     bare_eval.eval()
     interleaved = Interleaved(our_step(bare, graph), lambda: bare_eval(graph.x, graph.adjacency))
     with tempfile.TemporaryDirectory() as folder:

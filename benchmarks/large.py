@@ -27,6 +27,7 @@ from benchmarks.rewiring import memory
 from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import decide_memory, suit_heap
@@ -103,8 +104,8 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
         dataset, data_hash = load(settings["dataset"])
         batches = rewire(dataset, data_hash, settings).batches
         ready = time.perf_counter() - begin
-        decided = decide_memory(settings, batches, dataset.num_classes)
-        model = build_model(decided, batches.probe, dataset.num_classes)
+        decided = decide_memory(settings, batches, make_task(settings, dataset))
+        model = build_model(decided, batches.probe, make_task(settings, dataset))
         suit_heap(model, batches.probe.num_nodes, settings["memory"])
         optimizer = model.configure_optimizers()
         for epoch in range(1 if nodes >= MANY else EPOCHS + 1):
@@ -126,7 +127,7 @@ def evaluate(nodes: int, loader: str) -> tuple[str, ...]:
     with Peak() as peak:
         dataset, data_hash = load(settings["dataset"])
         batches = rewire(dataset, data_hash, settings).batches
-        model = build_model(settings, batches.probe, dataset.num_classes).eval()
+        model = build_model(settings, batches.probe, make_task(settings, dataset)).eval()
         begin = time.perf_counter()
         with torch.inference_mode():
             model.validation_step(batches.validation)

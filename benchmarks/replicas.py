@@ -26,6 +26,7 @@ from depthlab.data.rewire import make_batches
 from depthlab.graph.graph import Graph
 from depthlab.nn.base import NodeClassifier
 from depthlab.nn.replicas import Replicas
+from depthlab.tasks.task import make_task
 from depthlab.training import identity
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
@@ -65,7 +66,7 @@ def epochs(several: list[dict[str, Any]], rounds: int) -> dict[str, float]:
     pairs = list(zip(several, graphs, strict=True))
 
     def networks() -> list[NodeClassifier]:
-        return [build_model(one | {"memory": "full"}, graph, dataset.num_classes) for one, graph in pairs]
+        return [build_model(one | {"memory": "full"}, graph, make_task(one, dataset)) for one, graph in pairs]
 
     singles = [epoch_by_itself(*pair) for pair in zip(networks(), graphs, strict=True)]
     replicas, steps = Replicas(networks(), graphs), iter(range(1_000_000))

@@ -14,6 +14,7 @@ from depthlab.data.rewire import make_batches
 from depthlab.graph.graph import Graph
 from depthlab.nn.base import NodeClassifier
 from depthlab.ops import SparseFeatures
+from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import keep_freed_blocks, suit_heap
@@ -50,7 +51,7 @@ def pyg_step(model: nn.Module, graph: Graph) -> Callable[[], None]:
 def ours(name: str, depth: int, hidden: int) -> Callable[[], None]:
     """Our step of the network `name`, with the heap that a run of it has."""
     settings, graph, classes = task(name, depth, hidden)
-    model = build_model(settings, graph, classes)
+    model = build_model(settings, graph, Classification("acc", ("acc",), classes))
     suit_heap(model, graph.num_nodes, "auto")
     return our_step(model, graph)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.steps import our_step, task
+from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.memory import keep_freed_blocks
 
@@ -37,7 +38,7 @@ def main() -> None:
     keep_freed_blocks()
     torch.set_num_threads(1)
     settings, graph, classes = task("gcnii", options.depth, options.hidden)
-    model = build_model(settings, graph, classes)
+    model = build_model(settings, graph, Classification("acc", ("acc",), classes))
     draw = model.masks.lanes
 
     def lanes(*of: Any) -> Tensor:

@@ -15,7 +15,7 @@ from depthlab.config.settings import compose_settings
 from depthlab.folders import CONF
 
 MODEL = "_target_: depthlab.nn.gcn.GCN\n"
-DATASET = "name: x\n_target_: depthlab.data.csbm.make_csbm\nsplits: 1\nsplit: 0\nmetric: accuracy\n"
+DATASET = "name: x\n_target_: depthlab.data.csbm.make_csbm\nsplits: 1\nsplit: 0\ntask: classification\nmetric: acc\n"
 BAD = [
     ("model", "", "must hold settings as key: value, among them _target_"),
     ("model", "foo: 1", "must hold settings as key: value, among them _target_"),
@@ -34,8 +34,8 @@ BAD = [
     ("dataset", DATASET.replace("splits: 1", "splits: -1"), "is wrong: splits must be a whole number, or a list of"),
     ("dataset", DATASET.replace("splits: 1", "splits: {a: 1}"), "is wrong: splits must be a whole number, or a list"),
     ("dataset", DATASET.replace("splits: 1", "splits: [1, 2]"), "is wrong: splits must be a whole number, or a list"),
-    ("dataset", DATASET.replace("metric: accuracy", ""), "must hold settings as key: value, among them metric"),
-    ("dataset", DATASET.replace("accuracy", "[a]"), "is wrong: metric must be a word, got a list"),
+    ("dataset", DATASET.replace("metric: acc", ""), "must hold settings as key: value, among them metric"),
+    ("dataset", DATASET.replace("metric: acc", "metric: [a]"), "is wrong: metric must be a word, got a list"),
     ("dataset", DATASET + "files: 3", "is wrong: files must be a list of paths below data/, got 3"),
     ("dataset", DATASET + "files: [1]", "is wrong: files must be a list of paths below data/, got a list"),
     ("dataset", DATASET + "path: 3", "is wrong: path must be a path or null, got 3"),

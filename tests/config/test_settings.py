@@ -52,7 +52,7 @@ OWN = ["dataset=npz", "dataset.path=own.npz"]
 
 @pytest.mark.parametrize(
     ("typed", "values"),
-    [([], {"dataset.normalize_features": (False, "dataset npz"), "dataset.metric": ("accuracy", "dataset npz"),
+    [([], {"dataset.normalize_features": (False, "dataset npz"), "dataset.metric": ("acc", "dataset npz"),
            "depth": (8, "default")}),
      (["like=cornell"], {"dataset.normalize_features": (True, "like cornell"),
                          "depth": (16, "recipe published/cornell-gcnii"), "dataset.name": ("npz", "dataset npz")}),

@@ -62,8 +62,12 @@ BAD = [
         "an adaptive solver that is stuck in one process keeps the others waiting: use model.solver=rk4",
     ),
     ([*CLUSTER, "trainer=ddp", "trainer.capture=true"], "trainer.capture=true needs trainer=gpu"),
-    (["monitor=loss"], "monitor must be one of val_loss, val_acc, val_roc_auc, train_acc, got loss"),
-    (["monitor=val_roc_auc"], "monitor=val_roc_auc needs a dataset with two classes, cora is measured by accuracy"),
+    (["monitor=loss"], "monitor must be one of val_loss, val_acc, train_acc, got loss"),
+    (
+        ["monitor=val_roc_auc"],
+        "monitor must be one of val_loss, val_acc, train_acc, got val_roc_auc: add metrics",
+    ),
+    (["metrics=[acc,f1]"], "metrics must be a list of acc, balanced_acc, macro_f1, roc_auc, average_precision for a"),
     (["measures=[effective_rank,x]"], f"measures must be a list of {', '.join(MEASURES)}, sensitivity, got x"),
     (["tracking.artifacts=[x]"], "tracking.artifacts must be a list of config, figures, model, states, got x"),
     (["split=7"], "split must be one of public, random for dataset=cora, got 7"),
@@ -74,7 +78,10 @@ BAD = [
     (["dataset=folder"], "dataset=folder needs the folder: add dataset.path=FOLDER"),
     (["dataset=sbm_large", "dataset.mapped=false"], "dataset.mapped cannot be changed"),
     (["dataset=npz", "dataset.path=a.npz", "split=random"], "split must be the number of a split in a.npz, got random"),
-    (["dataset=npz", "dataset.path=a.npz", "dataset.metric=x"], "dataset.metric must be one of accuracy, roc_auc"),
+    (
+        ["dataset=npz", "dataset.path=a.npz", "dataset.metric=x"],
+        "dataset.metric must be one of acc, balanced_acc, macro_f1,",
+    ),
     (
         ["dataset=npz", "dataset.path=a.npz", "recipe=tuned"],
         "recipe=tuned is for a named dataset, and dataset=npz may be any graph: write conf/dataset/NAME.yaml with this",
@@ -82,7 +89,7 @@ BAD = [
     (["dataset=npz", "dataset.path=a", "like=cornell", "recipe=tuned"], "there is no tuned recipe for cornell-gcnii: "),
     (
         ["dataset=npz", "dataset.path=a", "like=ring_transfer"],
-        "like=ring_transfer has no normalize_features and metric",
+        "like=ring_transfer has no normalize_features to use",
     ),
     (["like=cornell"], "like=cornell is only for a graph of your own, not for dataset=cora: leave like out"),
     (["+dataset.path=a.npz"], "there is no setting dataset.path: choose one of dataset.name, dataset.files"),
@@ -95,7 +102,7 @@ BAD = [
     (["model=mlp", "+model.x=1"], "there is no setting model.x: choose one of none"),
     (["model._target_=os.system"], "model._target_ cannot be changed"),
     (["dataset.name=x"], "dataset.name cannot be changed"),
-    (["dataset.metric=foo"], "dataset.metric must be one of accuracy, roc_auc, got foo"),
+    (["dataset.metric=foo"], "dataset.metric must be one of acc, balanced_acc, macro_f1, "),
     (["rewiring._target_=os.system"], "rewiring._target_ cannot be changed: write a new yaml file in conf/rewiring"),
     (["+rewiring.num_edges=5"], "there is no setting rewiring.num_edges: choose one of none"),
     (

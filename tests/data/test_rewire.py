@@ -25,6 +25,7 @@ from depthlab.data.transfer import make_ring_transfer
 from depthlab.data.wiring import Wiring
 from depthlab.folders import CONF
 from depthlab.graph.batches import GraphBatches, OneGraph, disjoint_copies
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 
 OPTIONS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml") if path.stem != "none")
@@ -262,7 +263,7 @@ def test_each_of_many_graphs_is_rewired_alike(task: str, name: str, layers: str,
     assert together.num_nodes == 5 * dataset.num_nodes
     assert together.new_nodes == 5 * (name == "virtual_node")
     assert as_set(together.edge_index) == as_set(disjoint_copies(dataset.edge_index, dataset.num_nodes, 5))
-    net = build_model(settings, batches.probe, dataset.num_classes).eval()
+    net = build_model(settings, batches.probe, make_task(settings, dataset)).eval()
     plain = net(together.x, together.adjacency) if layers == "last" else None
     with torch.no_grad():
         found = net(together.x, together.layers)[together.train]

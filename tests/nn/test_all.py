@@ -26,6 +26,7 @@ from depthlab.nn.flow import Flow
 from depthlab.nn.mlp import MLP
 from depthlab.nn.norm import NORMS
 from depthlab.ops import MaskSource, SparseFeatures
+from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.gradients import training_gradient_norms
 
@@ -86,7 +87,7 @@ def make_model(choice: Choice, **changes: Any) -> Any:
     graph = make_graph()
     assert isinstance(graph.x, Tensor)
     single = replace(graph, x=graph.x.float(), adjacency=graph.adjacency.with_values(graph.adjacency.values.float()))
-    return build_model(settings(choice) | changes, single, CLASSES).double()
+    return build_model(settings(choice) | changes, single, Classification("acc", ("acc",), CLASSES)).double()
 
 
 def logits_and_gradients(model: NodeClassifier, graph: Graph) -> list[Tensor]:
@@ -215,7 +216,7 @@ def task_batches(dataset: str) -> Batches:
 @EVERY
 def test_trains_on_batches_of_graphs(choice: Choice, dataset: str) -> None:
     batches = task_batches(dataset)
-    model = build_model(settings(choice), batches.probe, int(batches.labels.max()) + 1)
+    model = build_model(settings(choice), batches.probe, Classification("acc", ("acc",), int(batches.labels.max()) + 1))
     optimizer = model.configure_optimizers()
     for number, graph in enumerate(islice(batches, 2)):
         optimizer.zero_grad()

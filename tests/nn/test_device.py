@@ -18,6 +18,7 @@ from depthlab.data.rewire import rewire
 from depthlab.folders import CONF, ROOT
 from depthlab.graph.graph import Graph
 from depthlab.nn.base import NodeClassifier
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -33,7 +34,7 @@ def network(model: str, *typed: str) -> tuple[NodeClassifier, Graph]:
     settings = compose_settings([*small, f"model={model}", *typed])
     dataset, data_hash = load(settings["dataset"])
     graph = rewire(dataset, data_hash, settings).graph
-    made = build_model(settings | {"memory": "full"}, graph, dataset.num_classes)
+    made = build_model(settings | {"memory": "full"}, graph, make_task(settings, dataset))
     made.train()
     return made, graph
 

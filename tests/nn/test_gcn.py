@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -109,27 +108,3 @@ def test_parameters_are_the_weights_and_the_biases_asked_for(settings: Any) -> N
     assert shapes == [(first, hidden), (hidden, hidden), (hidden, last)]
     assert [tuple(b.shape) for b in model.biases or []] == [(hidden,), (hidden,), (last,)]
     assert not any(b.any() for b in GCN(settings(2), bias=True).biases or [])
-
-
-@pytest.mark.parametrize("size", [1.0, 1e4])
-def test_roc_auc_counts_the_pairs_in_order_however_large_the_logits(size: float, settings: Any, graph: Graph) -> None:
-    torch.manual_seed(0)
-    model = GCN(replace(settings(2, roc_auc=True), out_channels=2)).double().eval()
-    graph = replace(graph, y=torch.arange(len(graph.y)) % 2)
-    with torch.no_grad():
-        model.weights[1].mul_(size)
-        model.test_step([graph])
-        margin = model(graph.x, graph.adjacency).diff(dim=1).squeeze(1)
-    for part, nodes in (("val", graph.val), ("test", graph.test)):
-        first, second = (margin[nodes][graph.y[nodes] == label] for label in (1, 0))
-        in_order = float((first[:, None] > second).double().mean())
-        assert float(model.scores[f"{part}_roc_auc"]) == pytest.approx(in_order)
-
-
-@pytest.mark.filterwarnings("ignore:No (positive|negative) samples")
-def test_roc_auc_of_one_class_is_not_a_number(settings: Any) -> None:
-    model = GCN(replace(settings(2, roc_auc=True), out_channels=2))
-    logits = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
-    for label in (0, 1):
-        assert model.score("val", logits, torch.full((6,), label))["val_roc_auc"].isnan()
-    assert model.score("val", logits, torch.arange(6) % 2)["val_roc_auc"].isfinite()

@@ -37,7 +37,10 @@ def model(**scores: float) -> Any:
     return network
 
 
-@pytest.mark.parametrize(("monitor", "values", "best"), [("val_loss", [3, 1, 2], 1), ("val_acc", [0.1, 0.3, 0.3], 1)])
+@pytest.mark.parametrize(
+    ("monitor", "values", "best"),
+    [("val_loss", [3, 1, 2], 1), ("val_acc", [0.1, 0.3, 0.3], 1), ("val_mae", [3, 1, 2], 1)],
+)
 def test_best_state_keeps_the_first_best_epoch(monitor: str, values: list[float], best: int) -> None:
     callback = BestState(monitor, patience=10)
     kept = []

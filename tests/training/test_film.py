@@ -12,6 +12,7 @@ import torch
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches, rewire
 from depthlab.measures.projection import plane
+from depthlab.tasks.task import make_task
 from depthlab.tracking.search import Records
 from depthlab.training.build import build_model
 from depthlab.training.film import save_states
@@ -25,7 +26,7 @@ def test_every_layer_lies_in_the_plane(settings: Compose, tmp_path: Path, model:
     chosen = settings(f"model={model}", "depth=3")
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
-    network = build_model(chosen, graph, dataset.num_classes).eval()
+    network = build_model(chosen, graph, make_task(chosen, dataset)).eval()
     states: dict[int, torch.Tensor] = {}
     with torch.no_grad():
         network(graph.x, graph.adjacency, lambda layer, state: states.update({layer: state.clone()}))
@@ -45,7 +46,7 @@ def test_frames_do_not_turn_between_layers(settings: Compose, tmp_path: Path) ->
     chosen = settings("model=gcnii", "depth=6")
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
-    save_states(build_model(chosen, graph, dataset.num_classes).eval(), graph, tmp_path / "states.npz")
+    save_states(build_model(chosen, graph, make_task(chosen, dataset)).eval(), graph, tmp_path / "states.npz")
     points = np.load(tmp_path / "states.npz")["points"].astype(np.float64)
     for before, after in pairwise(points[1:]):
         for mirrored in (after * [1, -1], after * [-1, 1], -after):
@@ -56,7 +57,7 @@ def test_a_node_that_a_rewiring_added_is_not_shown(settings: Compose, tmp_path: 
     chosen = settings("model=gcn", "depth=2", "rewiring=virtual_node")
     dataset, fingerprint = load(chosen["dataset"])
     graph = rewire(dataset, fingerprint, chosen, tmp_path).graph
-    save_states(build_model(chosen, graph, dataset.num_classes).eval(), graph, tmp_path / "states.npz")
+    save_states(build_model(chosen, graph, make_task(chosen, dataset)).eval(), graph, tmp_path / "states.npz")
     with np.load(tmp_path / "states.npz") as content:
         assert content["points"].shape == (3, 120, 2)
         assert np.array_equal(content["y"], dataset.y.numpy())

@@ -12,6 +12,7 @@ from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
 from depthlab.graph.batches import OneGraph
 from depthlab.nn.replicas import Replicas
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.identity import LAST
 from depthlab.training.member import Member, lightning_checkpoint
@@ -25,7 +26,7 @@ def member(settings: Compose, tmp_path: Path) -> Member:
     dataset, data_hash = load(chosen["dataset"])
     rewired = rewire(dataset, data_hash, chosen)
     assert isinstance(rewired.batches, OneGraph)
-    model = build_model(chosen, rewired.graph, dataset.num_classes)
+    model = build_model(chosen, rewired.graph, make_task(chosen, dataset))
     return Member(chosen, {}, {}, tmp_path, {"config_hash": "a"}, model, rewired.batches, {}, None)
 
 

@@ -17,6 +17,7 @@ from depthlab.folders import CONF, ROOT
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.batches import OneGraph
 from depthlab.graph.graph import Graph
+from depthlab.tasks.task import Classification
 from depthlab.training import memory
 from depthlab.training.build import build_model, initialise
 from depthlab.training.memory import (
@@ -28,10 +29,11 @@ from depthlab.training.memory import (
     weight_bytes,
 )
 
+TASK = Classification("acc", ("acc",), 3)
 STEPS = """
 import sys, torch
 from pathlib import Path
-from tests.training.test_memory import make_graph, settings_of
+from tests.training.test_memory import TASK, make_graph, settings_of
 from depthlab.training.build import build_model
 from depthlab.training.memory import BLOCK_SIZE, estimate_memory, give_back_freed_blocks, suit_heap
 
@@ -40,7 +42,7 @@ def held(what):
     return 1024 * int(lines[what].split()[0])
 
 def steps(settings):
-    model = build_model(settings, graph, 3)
+    model = build_model(settings, graph, TASK)
     suit_heap(model, graph.num_nodes, settings["memory"])
     optimizer = model.configure_optimizers()
     best = [p.detach().clone() for p in model.parameters()]
@@ -57,7 +59,7 @@ give_back_freed_blocks(BLOCK_SIZE)  # a heap that is left alone has holes, which
 graph, (memory, *typed) = make_graph(20_000), sys.argv[1:]
 settings = settings_of(*typed) | {"memory": memory}
 steps(settings | {"depth": 2})  # libraries and buffers that come with the first step
-print(estimate_memory(settings, graph, 3)[memory], steps(settings))
+print(estimate_memory(settings, graph, TASK)[memory], steps(settings))
 """
 
 
@@ -132,7 +134,7 @@ def test_estimates_grow_as_they_should() -> None:
     graph = make_graph(300)
 
     def of(memory: str, *typed: str) -> int:
-        return estimate_memory(settings_of("model=gcnii", *typed), graph, 3)[memory]
+        return estimate_memory(settings_of("model=gcnii", *typed), graph, TASK)[memory]
 
     layer = 300 * 64 * 4  # the new state; what was propagated is made once more
     assert of("full", "depth=200") - of("full", "depth=100") > 100 * layer
@@ -140,7 +142,7 @@ def test_estimates_grow_as_they_should() -> None:
     assert of("full", "depth=50", "hidden=128") > 1.8 * of("full", "depth=50")
     drops = ["depth=50", "p_drop=0.5"]
     assert of("checkpoint", *drops, "drop_edge.per_layer=true") > of("checkpoint", *drops)
-    assert [*estimate_memory(settings_of("model=revgcn", "depth=50"), graph, 3)] == ["full"]
+    assert [*estimate_memory(settings_of("model=revgcn", "depth=50"), graph, TASK)] == ["full"]
     assert of("full", "depth=3") < of("full", "depth=7")
 
 
@@ -152,7 +154,7 @@ def test_an_estimate_leaves_nothing_behind(model: str) -> None:
         return sum(tensor.shape == (307, 64) for tensor in tensors)
 
     graph = make_graph(307)  # as many nodes as in no other test
-    estimate_memory(settings_of(f"model={model}", "depth=50"), graph, 3)
+    estimate_memory(settings_of(f"model={model}", "depth=50"), graph, TASK)
     assert states() == 0
 
 
@@ -163,21 +165,21 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
     batches, settings = OneGraph(make_graph(300)), settings_of("model=gcnii", "depth=100")
-    needs = estimate_memory(settings, batches.probe, 3)
+    needs = estimate_memory(settings, batches.probe, TASK)
     free(2 * memory.HOLES * needs["full"])
-    assert decide_memory(settings, batches, 3) == settings | {"memory": "full"}
+    assert decide_memory(settings, batches, TASK) == settings | {"memory": "full"}
     free(needs["full"])
-    assert decide_memory(settings, batches, 3) == settings | {"memory": "checkpoint"}
+    assert decide_memory(settings, batches, TASK) == settings | {"memory": "checkpoint"}
     need = needs["checkpoint"] + 2 * 4 * 300 * 16
     free(need)
     sentence = r"^a training step needs about 0\.0 GB of memory, 0\.0 GB are free: use a smaller depth or hidden, or "
     with pytest.raises(UserError, match=sentence + "model=revgcn, or memory=checkpoint to try it all the same$"):
-        decide_memory(settings, batches, 3)
+        decide_memory(settings, batches, TASK)
     free(need - 1)
     with pytest.raises(UserError, match=sentence + "model=revgcn$"):
-        decide_memory(settings, batches, 3)
+        decide_memory(settings, batches, TASK)
     for typed in ("full", "checkpoint"):
-        assert decide_memory(settings | {"memory": typed}, batches, 3)["memory"] == typed
+        assert decide_memory(settings | {"memory": typed}, batches, TASK)["memory"] == typed
 
 
 @pytest.mark.parametrize("model", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
@@ -188,8 +190,8 @@ def test_weights_are_counted_without_making_them(model: str, norm: str) -> None:
         settings = settings_of(f"model={model}", f"depth={depth}", "dropout=0")
         if norm != "none" and initialise(settings, 16, 3).has_norms:
             settings |= {"norm": norm}
-        made = build_model(settings, graph, 3)
-        assert weight_bytes(settings, graph, 3) == sum(parameter.nbytes for parameter in made.parameters())
+        made = build_model(settings, graph, TASK)
+        assert weight_bytes(settings, graph, TASK) == sum(parameter.nbytes for parameter in made.parameters())
 
 
 @pytest.mark.parametrize("typed", ["depth=64 hidden=1000000", "depth=100000 hidden=512"])
@@ -201,22 +203,22 @@ def test_what_can_never_fit_is_refused_before_anything_of_it_is_made(
     graph, settings = make_graph(300), settings_of(f"model={model}", *typed.split())
     least = r"at least [\d,]+\.\d GB of memory, 10\.0 GB are free: use "
     with pytest.raises(UserError, match=f"^a training step needs {least}a smaller depth or hidden$"):
-        decide_memory(settings, OneGraph(graph), 3)
+        decide_memory(settings, OneGraph(graph), TASK)
     with pytest.raises(ReplicasError, match=f"^4 replicas need {least}fewer"):
-        check_memory(settings, graph, 3, 4)
+        check_memory(settings, graph, TASK, 4)
     small = settings_of(f"model={model}", "depth=8")
-    free(8 * least_memory(small, graph, 3))
+    free(8 * least_memory(small, graph, TASK))
     with pytest.raises(ReplicasError, match=r"^4 replicas need about 0\.0 GB of memory, 0\.0 GB are free: use fewer"):
-        check_memory(small, graph, 3, 4)
+        check_memory(small, graph, TASK, 4)
 
 
 def test_a_network_without_wide_states_is_not_refused_for_its_width(free: Callable[[float], None]) -> None:
     graph, batches = make_graph(300), OneGraph(make_graph(300))
     for typed in ("model=gcn depth=1 hidden=1000000", "model=appnp depth=8 hidden=1000"):
         settings = settings_of(*typed.split())
-        assert least_memory(settings, graph, 3) == memory.PER_WEIGHT * weight_bytes(settings, graph, 3)
+        assert least_memory(settings, graph, TASK) == memory.PER_WEIGHT * weight_bytes(settings, graph, TASK)
     free(1e9)
-    assert decide_memory(settings_of("model=gcn", "depth=1", "hidden=1000000"), batches, 3)["memory"] == "full"
+    assert decide_memory(settings_of("model=gcn", "depth=1", "hidden=1000000"), batches, TASK)["memory"] == "full"
 
 
 def test_deciding_changes_no_experiment() -> None:

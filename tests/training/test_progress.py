@@ -15,7 +15,7 @@ def test_where_no_terminal_shows_the_bar_a_line_comes_every_half_minute(
 ) -> None:
     seconds = iter(range(0, 1000, 12))
     monkeypatch.setattr("depthlab.training.progress.time", SimpleNamespace(monotonic=lambda: next(seconds)))
-    bar = EpochBar("a run", BestState("val_loss", 10))
+    bar = EpochBar("a run", BestState("val_loss", 10), "acc")
     bar.bar.live.console = Console(stderr=True, force_interactive=False)
     at: Any = SimpleNamespace(current_epoch=0, max_epochs=100)
     bar.task = bar.bar.add_task("a run", total=100)

@@ -11,6 +11,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.settings import compose_settings, flatten
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import checkpoint_folder
@@ -50,7 +51,7 @@ def test_gradients_are_recorded_before_the_first_step_after_the_first_epoch_and_
     result = run(chosen)
     dataset, data_hash = load(chosen["dataset"])
     graph = rewire(dataset, data_hash, chosen).graph
-    untrained = build_model(chosen, graph, dataset.num_classes)
+    untrained = build_model(chosen, graph, make_task(chosen, dataset))
     at_start = training_gradient_norms(untrained, graph)
     assert result.curves["gradient_norm_at_start"] == pytest.approx(at_start, rel=1e-6)
     assert result.curves["gradient_norm_first_epoch"] != pytest.approx(at_start, rel=1e-3)

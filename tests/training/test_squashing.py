@@ -15,6 +15,7 @@ from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches, rewire
 from depthlab.graph.statistics import receptive_field
 from depthlab.measures.sensitivity import hop_distance
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.figures import panels
 from depthlab.training.identity import checkpoint_folder
@@ -30,7 +31,7 @@ def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> N
     chosen = settings(f"model={model}", f"depth={depth}", "hidden=4", "dataset.degree=2")
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
-    net = build_model(chosen, graph, dataset.num_classes).eval()
+    net = build_model(chosen, graph, make_task(chosen, dataset)).eval()
     curves = squashing_by_hop(net, graph)
     found = curves["sensitivity_by_hop"]
     assert len(found) == depth + 2 and all(value > 0 for value in found[:-1]) and found[-1] == 0
@@ -46,7 +47,7 @@ def test_without_relu_a_gcn_hears_as_much_as_walks_of_its_depth_bring(settings: 
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
     graph = replace(graph, x=torch.rand(graph.x.shape) + 0.1)
-    net = build_model(chosen, graph, dataset.num_classes).eval()
+    net = build_model(chosen, graph, make_task(chosen, dataset)).eval()
     with torch.no_grad():  # all states are positive: relu does nothing
         for parameter in net.parameters():
             parameter.abs_()
@@ -64,7 +65,7 @@ def test_the_curves_end_at_the_farthest_node(settings: Compose) -> None:
     chosen = settings("model=appnp", "depth=60", "hidden=4")
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
-    curves = squashing_by_hop(build_model(chosen, graph, dataset.num_classes).eval(), graph)
+    curves = squashing_by_hop(build_model(chosen, graph, make_task(chosen, dataset)).eval(), graph)
     assert len(curves["sensitivity_by_hop"]) == len(curves["bottleneck_ratio_by_hop"]) < 15
     assert not any(map(math.isnan, curves["sensitivity_by_hop"]))
 
@@ -88,7 +89,7 @@ def test_a_run_measures_the_tested_state(settings: Compose) -> None:
     result = run(chosen)
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
-    net = build_model(chosen, graph, dataset.num_classes)
+    net = build_model(chosen, graph, make_task(chosen, dataset))
     net.load_state_dict(torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)["state_dict"])
     assert squashing_by_hop(net.eval(), graph)["sensitivity_by_hop"] == result.curves["sensitivity_by_hop"]
 
@@ -99,7 +100,7 @@ def test_a_rewired_network_hears_farther_along_the_same_hops(settings: Compose, 
                       f"rewiring.layers={layers}")  # fmt: skip
     dataset, fingerprint = load(chosen["dataset"])
     rewired = rewire(dataset, fingerprint, chosen, tmp_path).graph
-    net = build_model(chosen, rewired, dataset.num_classes).eval()
+    net = build_model(chosen, rewired, make_task(chosen, dataset)).eval()
     plain, found = squashing_by_hop(net, make_batches(chosen, dataset).probe), squashing_by_hop(net, rewired)
     assert found["bottleneck_ratio_by_hop"] == plain["bottleneck_ratio_by_hop"]
     assert plain["sensitivity_by_hop"][3] == 0
@@ -114,7 +115,7 @@ def test_of_a_task_the_nodes_that_are_read_out_are_asked_up_to_the_answer() -> N
     batches = make_batches(chosen, dataset)
     found = {}
     for depth in (2, 3):
-        net = build_model(chosen | {"depth": depth}, batches.probe, dataset.num_classes).eval()
+        net = build_model(chosen | {"depth": depth}, batches.probe, make_task(chosen, dataset)).eval()
         found[depth] = squashing_by_hop(net, batches.probe, batches.task_range)["sensitivity_by_hop"]
     assert len(found[2]) == len(found[3]) == 4
     assert found[2][3] == 0 < found[3][3]  # the leaves; between, features and so relu's slope are zero
@@ -130,7 +131,7 @@ def test_opposite_on_a_ring_is_two_walks_of_a_central_trinomial_coefficient(size
     found = []
     for seed in range(5):
         torch.manual_seed(seed)
-        net = build_model(chosen | {"seed": seed}, batches.probe, dataset.num_classes).eval()
+        net = build_model(chosen | {"seed": seed}, batches.probe, make_task(chosen, dataset)).eval()
         curves = squashing_by_hop(net, batches.probe, batches.task_range)
         walks = curves["walk_weight_by_hop"]
         assert walks[size // 2] / walks[0] == pytest.approx(2 / central, rel=1e-4)

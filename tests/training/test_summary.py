@@ -15,10 +15,16 @@ def test_a_diverged_run_says_that_nothing_was_tested() -> None:
 
 def test_a_finished_run_shows_percent_energy_and_place() -> None:
     scores = {"epochs_run": 2, "seconds_per_epoch": 0.5, "best_val_acc": 0.8, "test_acc": 0.815, "best_epoch": 1}
-    scores |= {"test_roc_auc": 0.9, "best_val_loss": 1.0}
+    scores |= {"best_val_roc_auc": 0.85, "test_roc_auc": 0.9, "best_val_loss": 1.0}
     curves = {"dirichlet_energy": [1.0, 0.25, 0.125], "effective_rank": []}
     text = summary(Result("a", "finished", "sqlite:///x.db", "1", "id", scores, curves))
-    for words in ("1.0 s (500.0 ms an epoch)", "val 80.0 %", "test 81.5 %", "ROC-AUC 90.00 %", "layer 2: 0.125"):
+    for words in (
+        "1.0 s (500.0 ms an epoch)",
+        "val 80.0 %",
+        "test 81.5 %",
+        "val 85.0 %, test 90.0 %\n",
+        "layer 2: 0.125",
+    ):
         assert words in text
     assert "sqlite:///x.db, run id" in text
 
@@ -32,8 +38,8 @@ def test_the_verdict_comes_with_its_evidence() -> None:
 def test_the_outcome_in_a_few_words() -> None:
     result = Result("a", "finished", "sqlite:///x.db", "1", "id", {"test_acc": 0.8149})
     result.diagnosis = Diagnosis("healthy", "")
-    assert outcome_line(result) == "test 81.5 %, healthy"
-    result.scores["test_roc_auc"] = 0.9012
-    assert outcome_line(result) == "test ROC-AUC 90.1 %, healthy"
+    assert outcome_line(result) == "test accuracy 81.5 %, healthy"
+    result.metric, result.scores["test_r2"] = "r2", 0.9012
+    assert outcome_line(result) == "test R2 0.9012, healthy"
     result.scores.clear()
     assert outcome_line(result) == "healthy"

@@ -16,6 +16,7 @@ from depthlab.config.overrides import check_options
 from depthlab.config.schema import LIKE, Config, StudyConfig, SweepConfig
 from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF
+from depthlab.tasks.task import default_monitor
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
@@ -43,7 +44,7 @@ def register() -> None:
     for path in (CONF / "dataset").glob("*.yaml"):
         taken = {key: f"${{dataset_setting:{path.stem},{key}}}" for key in LIKE}
         store(group="like", name=path.stem, node={"dataset": taken}, package="_global_")
-    for function in (dataset_setting, monitor_of, recipe_dataset):
+    for function in (dataset_setting, default_monitor, recipe_dataset):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
     Plugins.instance()  # registers Hydra's own reader first
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
@@ -52,11 +53,6 @@ def register() -> None:
 def dataset_setting(name: str, key: str) -> Any:
     """A setting in conf/dataset/NAME.yaml, or None."""
     return read_mapping(CONF / "dataset" / f"{name}.yaml").get(key)
-
-
-def monitor_of(metric: str | None) -> str:
-    """The metric that selects the tested state, by the metric of the dataset."""
-    return "val_roc_auc" if metric == "roc_auc" else "val_loss"
 
 
 def recipe_dataset(like: str, dataset: str) -> str:

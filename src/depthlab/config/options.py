@@ -34,6 +34,7 @@ FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a whole number, or a list of names",
         lambda value: (type(value) is int and value >= 0) or (_are_words(value) and value != []),
     ),
+    "task": ("a word", _matches(r"\w+")),
     "metric": ("a word", _matches(r"\w+")),
     "normalize_features": ("true or false", lambda value: type(value) is bool),
     "mapped": ("true or false", lambda value: type(value) is bool),
@@ -47,7 +48,7 @@ FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 NEEDED = {
     "model": ["_target_"],
-    "dataset": ["name", "_target_", "splits", "split", "metric"],
+    "dataset": ["name", "_target_", "splits", "split", "task", "metric"],
     "rewiring": ["_target_"],
     "loader": ["name"],
 }

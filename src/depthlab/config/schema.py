@@ -9,7 +9,7 @@ from depthlab.config.limits import Limit
 
 MAX_RUNS = 10_000  # limit on the runs of a command without a configuration of its own
 GROUPS = ("model", "dataset", "rewiring", "loader", "trainer", "recipe")  # folders of conf/ with options of a run
-LIKE = ("normalize_features", "metric")  # settings that like=NAME copies from a named dataset to a user's graph
+LIKE = ("normalize_features", "task", "metric")  # settings that like=NAME copies from a named dataset to a user's graph
 OWN_KNOBS = ("model", "dataset", "rewiring", "loader")  # groups whose options bring settings, and limits, of their own
 
 
@@ -68,7 +68,8 @@ class Config:
     replicas: int = knob("[1, inf)")
     replicate: str = knob(["auto", "seed", "split"])
     max_runs: int = knob("[1, inf)")
-    monitor: str = knob(["val_loss", "val_acc", "val_roc_auc", "train_acc"])
+    metrics: list[str] | None = knob()
+    monitor: str = knob()
     measures: list[str] = knob()
     ckpt: str | None = knob()
     checkpoint_every: int = knob("[1, 1000000000]")

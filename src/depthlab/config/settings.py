@@ -160,8 +160,8 @@ def untuned(content: dict[str, Any], origin: dict[str, str]) -> str | None:
         return None
     return (
         f"dataset={dataset['name']} has no recipe, and its features are used as they are: like=NAME takes recipe,"
-        " normalisation and metric from a named dataset, such as like=cornell; dataset.normalize_features=true divides"
-        " the features of each node by their sum"
+        " normalisation, task and metric from a named dataset, such as like=cornell;"
+        " dataset.normalize_features=true divides the features of each node by their sum"
     )
 
 

@@ -10,10 +10,10 @@ from depthlab.config.options import check_values, read_option
 from depthlab.config.overrides import check_runs
 from depthlab.config.schema import GROUPS, KNOBS, LIKE, LISTED, OWN_KNOBS, allowed_values
 from depthlab.folders import CONF
+from depthlab.tasks.task import check_task
 from depthlab.training.replica_settings import obstacle, replica_settings
 
 DROPPING = ("p_drop", "dropout")
-METRICS = ("accuracy", "roc_auc")
 
 
 def validate(config: DictConfig, choices: dict[str, str]) -> None:
@@ -69,8 +69,8 @@ def _check_recipe(config: DictConfig, choices: dict[str, str]) -> None:
     if like != "none":
         if "path" not in config.dataset:
             raise UserError(f"like={like} is only for a graph of your own, not for dataset={dataset}: leave like out")
-        if any(key not in read_option("dataset", like) for key in LIKE):
-            raise UserError(f"like={like} has no {' and '.join(LIKE)} to use: choose a dataset with one graph")
+        if missing := [key for key in LIKE if key not in read_option("dataset", like)]:
+            raise UserError(f"like={like} has no {' and '.join(missing)} to use: choose a dataset with one graph")
     if choices["recipe"] != "tuned":
         return
     if like == "none" and has_own_path(config, choices):
@@ -109,8 +109,7 @@ def _names(config: DictConfig, prefix: str = "") -> list[str]:
 
 
 def _check_dataset(config: DictConfig) -> None:
-    if config.dataset.metric not in METRICS:
-        raise UserError(f"dataset.metric must be one of {', '.join(METRICS)}, got {shown(config.dataset.metric)}")
+    check_task(config.dataset, config.metrics, config.monitor)
     splits, split = config.dataset.splits, config.split
     known = [str(name) for name in range(splits)] if isinstance(splits, int) else list(splits)
     if isinstance(splits, int) and splits == 0:  # a user's own file says how many it holds
@@ -119,10 +118,6 @@ def _check_dataset(config: DictConfig) -> None:
     elif str(split) not in known:
         allowed = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
         raise UserError(f"split must be {allowed} for dataset={config.dataset.name}, got {split}")
-    if config.monitor == "val_roc_auc" and config.dataset.metric != "roc_auc":
-        raise UserError(
-            f"monitor=val_roc_auc needs a dataset with two classes, {config.dataset.name} is measured by accuracy"
-        )
     if "path" in config.dataset and not config.dataset.path:
         if "path_files" in config.dataset:
             raise UserError(f"dataset={config.dataset.name} needs the folder: add dataset.path=FOLDER")

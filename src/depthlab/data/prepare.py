@@ -32,7 +32,7 @@ from depthlab.graph.statistics import DIGITS, graph_statistics, topology
 
 COMMON = (
     "name", "_target_", "files", "path", "path_files", "splits", "split", "normalize_features", "batch_size", "mapped",
-    "metric",
+    "task", "metric",
 )  # fmt: skip
 
 

@@ -25,7 +25,6 @@ from depthlab.config.validation import validate
 from depthlab.data.cluster import cluster_batches
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
-from depthlab.data.metric import check_metric
 from depthlab.data.prepare import load
 from depthlab.data.raw import prepared_file
 from depthlab.data.wiring import Wiring
@@ -75,10 +74,8 @@ def rewire(
         folder: where prepared files lie.
 
     Raises:
-        UserError: the split is not there, the metric is undefined on a part of it, the graph cannot be rewired like
-            that, or a kept file is corrupt.
+        UserError: the split is not there, the graph cannot be rewired like that, or a kept file is corrupt.
     """
-    check_metric(dataset, settings)
     if loader_name(settings) == "cluster":
         assert isinstance(dataset, Dataset), "validation refuses it for many graphs"
         return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})

@@ -2,12 +2,12 @@
 
 Rules, in this order; the first that holds is the verdict. *First* is the state after layer 1, *last* that after layer
 L - 1: the state after layer L may be the logits, whose rank is bounded by the number of classes. *Skill* is
-(accuracy - chance) / (1 - chance) on the training nodes with the share of their largest class as chance, or, of graphs
-measured by it, the same of ROC-AUC with chance 1/2.
+(score - chance) / (perfect - chance) on the training nodes, where the score is the metric that the task reports and
+chance the best guess that ignores the input: for accuracy the share of the largest class.
 
 1. `diverged`: the loss, or the energy of a state, is not finite.
-2. skill >= 0.75 (it has learnt): `over-fitted` if the validation score lies more than a third (33 points) below that of
-   training, else `healthy`.
+2. skill >= 0.75 (it has learnt): `over-fitted` if the validation score is worse than that of training by more than a
+   third (33 points; of a score that is not a share, a third of what lies between chance and perfect), else `healthy`.
 3. it has not learnt, and is `over-smoothed` if from first to last the rank *and* the Rayleigh quotient fell below half,
    and together by a factor of 12 (by three and four, or two and six): few directions are left, and along these
    neighbours hardly differ. Both are free of scale. Energy alone misleads twice: weights that decay to
@@ -36,6 +36,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from depthlab.tasks.metrics import METRICS, Metric
+
 VERDICTS = (
     "healthy", "over-smoothed", "untrainable", "over-squashed", "over-fitted", "under-fitted", "diverged", "unknown",
 )  # fmt: skip
@@ -59,16 +61,18 @@ def diagnose(
     chance: float,
     curves: Mapping[str, Sequence[float]],
     task_range: int | None = None,
+    metric: Metric = METRICS["acc"],
 ) -> Diagnosis:
     """Apply the rules above.
 
     Args:
-        train, val: accuracy or ROC-AUC in [0, 1] at the selected epoch; None where the loss stopped being a number.
-        chance: what a guess would score on the training nodes, in [0, 1).
+        train, val: scores at the selected epoch; None where the loss stopped being a number.
+        chance: what a guess would score on the training nodes.
         curves: by layer from 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch`,
             `dirichlet_energy` and, for the evidence alone, `gradient_norm_at_start`; by hop from 0, where it was
             measured: `sensitivity_by_hop`, how much a read-out state reacts to one node at that distance.
         task_range: hops from where the answer is read to where it stands, if the data is a task with such a distance.
+        metric: what the scores are.
     """
     if train is None or val is None or not (math.isfinite(train) and math.isfinite(val)):
         return Diagnosis("diverged", "the loss stopped being a number")
@@ -76,10 +80,10 @@ def diagnose(
     broken = [layer for layer, value in enumerate(energy) if not math.isfinite(value)]
     if broken:
         return Diagnosis("diverged", f"the state after layer {broken[0]} is not finite")
-    learnt = f"training score {100 * train:.1f} % (guessing {100 * chance:.1f} %)"
-    if chance >= 1 or (train - chance) / (1 - chance) >= SKILL:
-        verdict = "over-fitted" if train - val > GAP else "healthy"
-        return Diagnosis(verdict, f"{learnt}, validation {100 * val:.1f} %{_states(curves)}")
+    learnt, room = f"training score {metric.shown(train)} (guessing {metric.shown(chance)})", metric.perfect - chance
+    if room == 0 or (train - chance) / room >= SKILL:
+        verdict = "over-fitted" if (train - val) / (1 if metric.percent else room) > GAP else "healthy"
+        return Diagnosis(verdict, f"{learnt}, validation {metric.shown(val)}{_states(curves)}")
     rank, rayleigh = curves.get("effective_rank", []), curves.get("rayleigh_quotient", [])
     gradient = curves.get("gradient_norm_first_epoch", [])
     evidence = f"{learnt}{_states(curves)}"

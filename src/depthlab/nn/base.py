@@ -1,6 +1,5 @@
 """What all architectures share: one training step, one evaluation, one optimiser."""
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +7,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchmetrics.functional.classification import binary_auroc
 
 from depthlab.graph.adjacency import Adjacency
 from depthlab.graph.drop_edge import DropEdge, LayerSamples
@@ -18,9 +15,9 @@ from depthlab.graph.large import LargeGraph
 from depthlab.graph.last_layer import LastLayer
 from depthlab.measures.layers import Observer as Observer
 from depthlab.nn.layerwise import Layerwise, infer
-from depthlab.nn.loss import accuracy, training_loss
 from depthlab.nn.norm import make_norm
 from depthlab.ops import CapturedAdam, MaskSource, SparseFeatures, checkpointed_layers, dropout, relu_dropout
+from depthlab.tasks.task import Classification, Task
 
 Features = Tensor | SparseFeatures
 Adjacencies = Adjacency | LayerSamples | LastLayer
@@ -35,7 +32,7 @@ class Settings:
     """What every architecture is told, whatever its own knobs.
 
     Attributes:
-        in_channels, out_channels: input features and classes.
+        in_channels, out_channels: input features and outputs.
         depth: number of propagation layers, >= 1.
         hidden: width of the hidden states.
         dropout: probability with which an element of a layer's input is dropped, in [0, 1).
@@ -44,7 +41,6 @@ class Settings:
         lr: learning rate of Adam.
         weight_decay: L2 coefficient of the propagation layers.
         weight_decay_linear: L2 coefficient of encoder and decoder, where an architecture has them.
-        roc_auc: also measure the area under the ROC curve (two classes).
         memory: `checkpoint` recomputes layers in the backward pass instead of keeping what they made.
         seed: of the dropout and DropEdge masks.
     """
@@ -59,7 +55,6 @@ class Settings:
     lr: float = 0.01
     weight_decay: float = 0.0
     weight_decay_linear: float = 0.0
-    roc_auc: bool = False
     memory: str = "full"
     seed: int = 0
 
@@ -82,7 +77,8 @@ class NodeClassifier(pl.LightningModule):
         states_passed: how many tensors of the size of a state a layer hands on to the next.
         precision: `bf16` for dense products of training steps in bfloat16, else `float32`.
         has_norms: whether `make_norms` was asked, so that the `norm` setting has a place.
-        scores: the latest loss and accuracies by name, for callbacks to read. `self.log` would say the same at a third
+        task: loss and metrics; a classification measured by accuracy unless it is replaced.
+        scores: the latest loss and metrics by name, for callbacks to read. `self.log` would say the same at a third
             of a millisecond for each number, as much as the rest of Lightning's loop.
     """
 
@@ -96,6 +92,7 @@ class NodeClassifier(pl.LightningModule):
         super().__init__()
         self.settings = settings
         self.masks = MaskSource(settings.seed)
+        self.task: Task = Classification("acc", ("acc",), settings.out_channels)
         self.scores: dict[str, Tensor] = {}
         self.precision = "float32"
         self.has_norms = False
@@ -166,7 +163,7 @@ class NodeClassifier(pl.LightningModule):
     # Lightning -------------------------------------------------------------------------------------------------------
 
     def training_step(self, graph: Graph, batch: int = 0) -> Tensor:
-        """Mean cross-entropy on the training nodes, with dropout and DropEdge; scores `train_loss`.
+        """The task's loss on the training nodes, with dropout and DropEdge; scores `train_loss`.
 
         Over the batches of an epoch that is the mean of theirs.
         """
@@ -187,7 +184,7 @@ class NodeClassifier(pl.LightningModule):
     def _loss(self, graph: Graph, batch: int) -> Tensor:
         with torch.autocast(graph.y.device.type, torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=False):
             logits = self(graph.x, self.settings.drop_edge(graph.layers, self.masks))
-        loss = training_loss(logits.to(self.dtype), graph)
+        loss = self.task.training_loss(logits.to(self.dtype), graph)
         now = loss.detach()
         self.scores["train_loss"] = torch.lerp(self.scores["train_loss"], now, 1 / (batch + 1)) if batch else now
         return loss
@@ -199,16 +196,15 @@ class NodeClassifier(pl.LightningModule):
 
     def validation_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
         """Scores the training and validation nodes of all graphs together, without dropout."""
-        (train_logits, train_y), val = self._read(graphs, "train", "val")
-        self.scores |= {"train_acc": accuracy(train_logits, train_y)}
-        self.scores |= self.score("val", *val)
+        train, val = self._read(graphs, "train", "val")
+        self.scores |= self.task.measure("train", *train) | self.task.score("val", *val)
 
     def test_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
         """Scores all three parts; the only place where test labels are read."""
         parts = ("train", "val", "test")
         self.scores = {}
         for part, read in zip(parts, self._read(graphs, *parts), strict=True):
-            self.scores |= self.score(part, *read)
+            self.scores |= self.task.score(part, *read)
         del self.scores["train_loss"]  # that name is the loss with dropout
 
     @property
@@ -226,28 +222,14 @@ class NodeClassifier(pl.LightningModule):
         return self(graph.x.to(self.device), graph.adjacency.to(self.device)).to(graph.y.device)
 
     def _read(self, graphs: Iterable[Graph | LargeGraph], *parts: str) -> list[tuple[Tensor, Tensor]]:
-        """Logits and classes of the nodes of each part; of a graph nothing else is kept."""
+        """Outputs and targets of each part; of a graph nothing else is kept."""
         found: dict[str, list[tuple[Tensor, Tensor]]] = {part: [] for part in parts}
         for graph in graphs:
             graph = graph.to(self.device) if isinstance(graph, Graph) else graph
             logits = self.infer(graph)
             for part, pieces in found.items():
-                nodes = getattr(graph, part)
-                pieces.append((logits[nodes], graph.y[nodes]))
+                pieces.append(self.task.read(logits, graph, part))
         return [(torch.cat(logits), torch.cat(y)) for logits, y in (zip(*p, strict=True) for p in found.values())]
-
-    def score(self, part: str, logits: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Loss, accuracy and, where it is asked for, ROC-AUC of the nodes of a part, by names such as `val_loss`.
-
-        The ROC-AUC of nodes of one class is NaN.
-        """
-        scores = {f"{part}_loss": F.cross_entropy(logits, y), f"{part}_acc": accuracy(logits, y)}
-        if self.settings.roc_auc:
-            margin = (logits[:, 1] - logits[:, 0]).double()
-            spread = (margin.max() - margin.min()).clamp_min(1e-300)
-            area = binary_auroc((margin - margin.min()) / spread, y)  # sigmoids saturate
-            scores[f"{part}_roc_auc"] = torch.where(y.min() < y.max(), area, math.nan)  # torchmetrics says 0
-        return scores
 
     def transfer_batch_to_device(self, batch: Graph, device: torch.device, dataloader_idx: int) -> Graph:
         """Lightning's own way walks and copies every field of the graph, at every step."""

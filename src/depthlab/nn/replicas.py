@@ -6,12 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from depthlab.graph.copies import graph_copies
 from depthlab.graph.graph import Graph
 from depthlab.nn.base import NodeClassifier
-from depthlab.nn.loss import accuracy
 from depthlab.ops.replica_masks import ReplicaMasks
 
 
@@ -61,7 +59,7 @@ class Replicas:
         self.network.train()
         self.optimizer.zero_grad()
         logits = self.network(self.copies.x, self.network.training_adjacency(self.copies, step))
-        each = F.cross_entropy(logits.flatten(0, 1)[self.train_nodes], self.train_y, reduction="none")
+        each = self.network.task.loss(logits.flatten(0, 1)[self.train_nodes], self.train_y, "none")
         losses = torch.stack([part.mean() for part in each.split(self.train_sizes)])
         losses.sum().backward()
         self.optimizer.step()
@@ -71,10 +69,10 @@ class Replicas:
     def validate(self) -> list[dict[str, Tensor]]:
         """Of every replica what `NodeClassifier.validation_step` scores."""
         self.network.eval()
-        scores = []
+        task, scores = self.network.task, []
         for graph, logits in zip(self.graphs, self.network(self.copies.x, self.copies.layers), strict=True):
-            train, val = ((logits[nodes], graph.y[nodes]) for nodes in (graph.train, graph.val))
-            scores.append({"train_acc": accuracy(*train)} | self.network.score("val", *val))
+            train, val = (task.read(logits, graph, part) for part in ("train", "val"))
+            scores.append(task.measure("train", *train) | task.score("val", *val))
         return scores
 
     def weights(self, replica: int) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from depthlab.graph.graph import Graph
 from depthlab.graph.large import LargeGraph
 from depthlab.study.grid import AXES, Cell
 from depthlab.study.plan import Plan
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.memory import decide_memory
 
@@ -60,7 +61,8 @@ def _timed(cell: Cell) -> float:
     settings = cell.settings
     dataset, data_hash = load(settings["dataset"])
     batches = rewire(dataset, data_hash, settings).batches
-    model = build_model(decide_memory(settings, batches, dataset.num_classes), batches.probe, dataset.num_classes)
+    task = make_task(settings, dataset)
+    model = build_model(decide_memory(settings, batches, task), batches.probe, task)
     optimizer = model.configure_optimizers()
 
     def train(graph: Graph) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from depthlab.data.metric import check_metric
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewired_hash
 from depthlab.study.grid import Cell
+from depthlab.tasks.task import make_task
 from depthlab.tracking.search import ENDED, Recorded
 from depthlab.training.identity import code_hash
 
@@ -46,7 +46,7 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
         dataset, hashes[str(settings)] = load(settings)
         of_it = [cell.settings for cell in cells if cell.settings["dataset"] == settings]
         for one in {(one["split"], one["split_seed"]): one for one in of_it}.values():
-            check_metric(dataset, one)
+            make_task(one, dataset)
     data = {cell.hash: rewired_hash(hashes[str(cell.settings["dataset"])], cell.settings) for cell in cells}
     plan = Plan(list(cells), data)
     code = {target: code_hash(target) for target in {cell.settings["model"]["_target_"] for cell in cells}}

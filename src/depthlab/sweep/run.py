@@ -37,6 +37,7 @@ from depthlab.sweep.storage import (
 )
 from depthlab.sweep.summary import Board, summary
 from depthlab.sweep.trial import Task, tell_failed, work
+from depthlab.tasks.task import make_task
 from depthlab.text import file_name
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Records
@@ -111,7 +112,7 @@ def checked(search: Search) -> str:
     for split in search.splits:
         settings = search.settings(search.start, {"seed": 0} | split)
         dataset, data_hash = load(settings["dataset"])
-        build_model(settings, rewire(dataset, data_hash, settings).graph, dataset.num_classes)
+        build_model(settings, rewire(dataset, data_hash, settings).graph, make_task(settings, dataset))
     return data_hash
 
 

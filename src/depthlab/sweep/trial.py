@@ -21,6 +21,7 @@ from depthlab.data.rewire import rewire
 from depthlab.measures.layers import layer_measures
 from depthlab.sweep.prune import Judge, Watch, make_pruner
 from depthlab.sweep.storage import POINT, REASON, RUN, give_back, is_owned, open_storage
+from depthlab.tasks.task import make_task
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Records
 from depthlab.training.build import build_model
@@ -214,7 +215,8 @@ def train(
     try:
         batches = rewire(dataset, data_hash, settings).batches
         graph = batches.probe
-        model = build_model(decide_memory(settings, batches, dataset.num_classes), graph, dataset.num_classes)
+        task = make_task(settings, dataset)
+        model = build_model(decide_memory(settings, batches, task), graph, task)
     except UserError as error:
         raise _EndingError("refused", str(error)) from None
     with tempfile.TemporaryDirectory() as folder:

@@ -9,21 +9,21 @@ from depthlab.config.errors import UserError
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
 from depthlab.nn.base import NodeClassifier, Settings
+from depthlab.tasks.task import Task
 
 SHARED = ("depth", "hidden", "dropout", "norm", "lr", "weight_decay", "weight_decay_linear", "memory", "seed")
 
 NO_SEGMENTS = "whose layers cannot be recomputed in segments"
 
 
-def build_model(settings: dict[str, Any], graph: Graph, num_classes: int) -> NodeClassifier:
+def build_model(settings: dict[str, Any], graph: Graph, task: Task) -> NodeClassifier:
     """The architecture of `settings["model"]`, initialised from `seed`.
 
     Raises:
-        UserError: ROC-AUC is asked of a dataset that has not two classes, or the architecture cannot work like this.
+        UserError: the architecture cannot work like this.
     """
-    if settings["dataset"]["metric"] == "roc_auc" and num_classes != 2:
-        raise UserError(f"metric=roc_auc needs two classes, {settings['dataset']['name']} has {num_classes}")
-    model = initialise(settings, graph.x.shape[1], num_classes)
+    model = initialise(settings, graph.x.shape[1], task.outputs)
+    model.task = task
     if settings["norm"] != "none" and not model.has_norms:
         name = settings["model"]["_target_"].rsplit(".", 1)[-1]
         raise UserError(f"norm={settings['norm']} has no place in {name}, which norms nothing: use norm=none")
@@ -39,7 +39,6 @@ def initialise(settings: dict[str, Any], in_channels: int, out_channels: int) ->
         in_channels=in_channels,
         out_channels=out_channels,
         drop_edge=DropEdge(settings["p_drop"], **settings["drop_edge"]),
-        roc_auc=settings["dataset"]["metric"] == "roc_auc",
         **{key: settings[key] for key in SHARED},
     )
     knobs = {key: value for key, value in settings["model"].items() if key != "_target_"}

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from depthlab.config.errors import UserError
 from depthlab.graph.batches import Batches
+from depthlab.tasks.metrics import higher_is_better
 from depthlab.training.signals import heed_sigterm, once
-
-EPOCH_METRICS = ("train_loss", "train_acc", "val_loss", "val_acc", "val_roc_auc")
 
 
 class EpochLog(Protocol):
@@ -66,13 +65,13 @@ class BestState(Callback):
     more than the epoch of a small network.
 
     Args:
-        monitor: name of the metric; a loss is better when lower, anything else when higher.
+        monitor: recorded name of the loss or of a metric.
         patience: epochs without improvement before stopping.
     """
 
     def __init__(self, monitor: str, patience: int) -> None:
         self.monitor, self.patience = monitor, patience
-        self.sign = -1.0 if monitor.endswith("loss") else 1.0
+        self.sign = 1.0 if higher_is_better(monitor) else -1.0
         self.best, self.epoch = -math.inf, -1
         self.weights: dict[str, Tensor] = {}
         self.diverged = self.stopped = False
@@ -137,7 +136,7 @@ class Recorder(Callback):
         self._known = max(known, len(self.history) - 1)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        values = {name: float(model.scores[name]) for name in EPOCH_METRICS if name in model.scores}
+        values = {name: float(value) for name, value in model.scores.items()}
         self.history.append(values)
         if trainer.current_epoch > self._known:
             self.tracked.log(values, trainer.current_epoch)

@@ -102,7 +102,7 @@ def make_fit(
     evaluation = Agreement(trained) if team else Evaluation(trained)
     callbacks = [evaluation, best, recorder, first, saver, *extra]
     if settings["progress"] and leads:
-        callbacks.append(EpochBar(tracked.name, best))
+        callbacks.append(EpochBar(tracked.name, best, model.task.metric))
     trainer = pl.Trainer(
         accelerator=settings["trainer"]["accelerator"],
         devices=devices,

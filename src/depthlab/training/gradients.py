@@ -1,7 +1,6 @@
 """How much gradient arrives at each layer of a model in training."""
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from depthlab.graph.graph import Graph
 from depthlab.measures.layers import Observer, gradient_norms
@@ -21,8 +20,7 @@ def training_gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
     x.requires_grad_()
 
     def loss(observe: Observer) -> Tensor:
-        logits = model(x, graph.layers, observe)
-        return F.cross_entropy(logits[graph.train], graph.y[graph.train])
+        return model.task.loss(*model.task.read(model(x, graph.layers, observe), graph, "train"))
 
     was_training = model.training
     model.eval()

@@ -19,6 +19,7 @@ from depthlab.graph.graph import Graph
 from depthlab.nn.base import NodeClassifier
 from depthlab.ops import SparseFeatures
 from depthlab.ops.checkpointing import segment_length
+from depthlab.tasks.task import Task
 from depthlab.training.build import build_model, initialise
 
 SHALLOW = (4, 6)  # depths of the networks that are looked at
@@ -33,7 +34,7 @@ MAPPED = 32 << 20  # bytes; glibc by itself maps larger ones anew every time
 FITS = 0.8  # part of the free memory that may be asked for
 
 
-def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) -> dict[str, Any]:
+def decide_memory(settings: dict[str, Any], batches: Batches, task: Task) -> dict[str, Any]:
     """The settings with `memory=auto` decided: `full` where a training step fits into the free memory, else
     `checkpoint`. What was typed is taken as it is.
 
@@ -45,12 +46,12 @@ def decide_memory(settings: dict[str, Any], batches: Batches, num_classes: int) 
     graph = next(iter(batches))
     free = free_memory() / settings["trainer"]["devices"]
     smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
-    if (least := least_memory(settings, graph, num_classes)) > FITS * free:  # not even a shallow network is looked at
+    if (least := least_memory(settings, graph, task)) > FITS * free:  # not even a shallow network is looked at
         raise UserError(
             f"a training step needs at least {_gigabytes(least)} of memory, {_gigabytes(free)} are free:"
             f" use a smaller {smaller}"
         )
-    needs = estimate_memory(settings, graph, num_classes)
+    needs = estimate_memory(settings, graph, task)
     for memory, need in needs.items():
         holes = HOLES if memory == "full" else MAPPED_HOLES
         if holes * need + _measuring(graph) <= FITS * free:
@@ -69,34 +70,34 @@ def _gigabytes(size: float) -> str:
     return f"{size / 1e9:,.1f} GB"
 
 
-def least_memory(settings: dict[str, Any], graph: Graph, num_classes: int) -> int:
+def least_memory(settings: dict[str, Any], graph: Graph, task: Task) -> int:
     """Bytes without which no training step can be, whatever is kept: weights and what belongs to them, and the states
     at work where they are known to be as wide as `hidden`. Nothing of it is made.
     """
-    network = _unmade(settings, graph, num_classes, 1)
+    network = _unmade(settings, graph, task, 1)
     wide = settings["depth"] > 1 and (network.can_checkpoint or network.recomputes)
     states = AT_WORK * 4 * graph.num_nodes * settings["hidden"] if wide else 0
-    return PER_WEIGHT * weight_bytes(settings, graph, num_classes) + states
+    return PER_WEIGHT * weight_bytes(settings, graph, task) + states
 
 
-def weight_bytes(settings: dict[str, Any], graph: Graph, num_classes: int) -> int:
+def weight_bytes(settings: dict[str, Any], graph: Graph, task: Task) -> int:
     """Bytes of the weights, of which none is made; those of a layer are taken to be the same at any depth."""
 
     def at(depth: int) -> int:
-        return sum(parameter.nbytes for parameter in _unmade(settings, graph, num_classes, depth).parameters())
+        return sum(parameter.nbytes for parameter in _unmade(settings, graph, task, depth).parameters())
 
     depth, (first, last) = settings["depth"], SHALLOW
     return at(depth) if depth <= last else at(first) + (at(last) - at(first)) // (last - first) * (depth - first)
 
 
-def _unmade(settings: dict[str, Any], graph: Graph, num_classes: int, depth: int) -> NodeClassifier:
+def _unmade(settings: dict[str, Any], graph: Graph, task: Task, depth: int) -> NodeClassifier:
     """The network at some depth without memory for its weights."""
     get_class(settings["model"]["_target_"])  # tensors that a module makes when it is imported have to be real
     with torch.device("meta"):
-        return initialise(settings | {"depth": depth}, graph.x.shape[1], num_classes)
+        return initialise(settings | {"depth": depth}, graph.x.shape[1], task.outputs)
 
 
-def estimate_memory(settings: dict[str, Any], graph: Graph, num_classes: int) -> dict[str, int]:
+def estimate_memory(settings: dict[str, Any], graph: Graph, task: Task) -> dict[str, int]:
     """Bytes at the peak of a training step beyond graph and weights, by value of `memory`; `checkpoint` where it has a
     place.
 
@@ -104,7 +105,7 @@ def estimate_memory(settings: dict[str, Any], graph: Graph, num_classes: int) ->
     taken to be the same at any depth.
     """
     depths = SHALLOW if settings["depth"] > SHALLOW[1] else (settings["depth"],)
-    looks = [_Look(settings | {"depth": depth, "memory": "full"}, graph, num_classes) for depth in depths]
+    looks = [_Look(settings | {"depth": depth, "memory": "full"}, graph, task) for depth in depths]
 
     def at_depth(name: str) -> tuple[float, float]:
         """What there is besides the layers, and what is added by each."""
@@ -134,10 +135,10 @@ class _Look:
         sample: an adjacency with edges dropped.
     """
 
-    def __init__(self, settings: dict[str, Any], graph: Graph, num_classes: int) -> None:
+    def __init__(self, settings: dict[str, Any], graph: Graph, task: Task) -> None:
         depth = settings["depth"]
         graph = replace(graph, depth=depth)  # where the last layer has a graph of its own
-        model = build_model(settings, graph, num_classes).train()
+        model = build_model(settings, graph, task).train()
         self.can_checkpoint = model.can_checkpoint
         self.weights = sum(p.nbytes for p in model.parameters())
         storages, states = dict[int, int](), list[int]()
@@ -177,16 +178,16 @@ def _measuring(graph: Graph) -> int:
     return 2 * 4 * nodes * features
 
 
-def check_memory(settings: dict[str, Any], graph: Graph, num_classes: int, count: int) -> None:
+def check_memory(settings: dict[str, Any], graph: Graph, task: Task, count: int) -> None:
     """Raise ReplicasError where `count` at once do not fit into the free memory; `memory=full` tries it."""
     if settings["memory"] != "auto":
         return
     adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
     copies = PER_ENTRY * sum(a.values.numel() for a in adjacencies)
     free, about = free_memory(), "at least"
-    need: float = count * (least_memory(settings, graph, num_classes) + copies)
+    need: float = count * (least_memory(settings, graph, task) + copies)
     if need <= FITS * free:
-        about, need = "about", count * (HOLES * estimate_memory(settings, graph, num_classes)["full"] + copies)
+        about, need = "about", count * (HOLES * estimate_memory(settings, graph, task)["full"] + copies)
     if need > FITS * free:
         raise ReplicasError(
             f"{count} replicas need {about} {_gigabytes(need)} of memory, {_gigabytes(free)} are free: use fewer,"

@@ -13,6 +13,7 @@ from depthlab.data.rewire import Rewired, rewire
 from depthlab.graph.batches import Batches
 from depthlab.graph.cluster import ClusterBatches
 from depthlab.nn.base import NodeClassifier
+from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.checkpoint import read_checkpoint
 from depthlab.training.identity import identity_of, resumable
@@ -68,12 +69,13 @@ def prepare(settings: dict[str, Any], folder: Path, team: Team | None = None) ->
 
 def _prepare(settings: dict[str, Any], folder: Path, place: Place) -> Prepared:
     dataset, data_hash = load(settings["dataset"])
+    task = make_task(settings, dataset)
     rewired = rewire(dataset, data_hash, settings)
     batches = rewired.batches
     if settings["trainer"]["strategy"] == "ddp":
         assert isinstance(batches, ClusterBatches), "validation asks for loader=cluster"
         batches = batches.share(place.number, place.count)
-    model = build_model(decide_memory(settings, batches, dataset.num_classes), rewired.graph, dataset.num_classes)
+    model = build_model(decide_memory(settings, batches, task), rewired.graph, task)
     model.masks.stream = place.number
     identity = identity_of(settings, rewired.data_hash)
     checkpoint = resumable(settings["ckpt"], folder)

@@ -24,8 +24,8 @@ class EpochBar(Callback):
     Where no terminal shows it, a line every half a minute.
     """
 
-    def __init__(self, name: str, best: BestState) -> None:
-        self.name, self.best = name, best
+    def __init__(self, name: str, best: BestState, metric: str) -> None:
+        self.name, self.best, self.metric = name, best, metric
         long, short = Column(no_wrap=True, ratio=1), Column(no_wrap=True, min_width=11)  # a narrow terminal cuts text
         text = TextColumn("{task.description}", style="progress.description", table_column=long, markup=False)
         columns = MofNCompleteColumn(table_column=short), TimeRemainingColumn(), BarColumn(bar_width=12), text
@@ -55,8 +55,8 @@ class EpochBar(Callback):
         self.bar.stop()
 
     def _draw(self, model: Any) -> None:
-        loss, acc = (float(model.scores.get(key, math.nan)) for key in ("train_loss", "val_acc"))
-        text = f"loss {loss:.3f}  val acc {acc:.3f}  best at {self.best.epoch}  {self.name}"
+        loss, value = (float(model.scores.get(key, math.nan)) for key in ("train_loss", f"val_{self.metric}"))
+        text = f"loss {loss:.3f}  val {self.metric} {value:.3f}  best at {self.best.epoch}  {self.name}"
         self.bar.update(self.task, completed=self._done, description=text)
         self.bar.refresh()
 
@@ -65,7 +65,7 @@ class ReplicasBar(EpochBar):
     """The bar of a run, for all of them; the numbers are those of the first that is at work."""
 
     def __init__(self, team: Sequence[Member], start: int) -> None:
-        super().__init__(f"{len(team)} replicas", team[0].best)
+        super().__init__(f"{len(team)} replicas", team[0].best, team[0].model.task.metric)
         self.of = SimpleNamespace(current_epoch=start, max_epochs=team[0].settings["epochs"])
         self.on_train_start(self.of, None)
 

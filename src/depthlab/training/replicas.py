@@ -20,11 +20,11 @@ from torch import Tensor
 from depthlab.config.errors import ResumeError, TakenError, UserError
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
-from depthlab.data.metric import check_metric
 from depthlab.data.prepare import load
 from depthlab.data.rewire import Rewired, rewire
 from depthlab.graph.batches import OneGraph
 from depthlab.nn.replicas import Replicas
+from depthlab.tasks.task import make_task
 from depthlab.tracking.run import check_run
 from depthlab.training.build import build_model
 from depthlab.training.checkpoint import read_checkpoint, without_damaged
@@ -71,10 +71,9 @@ def run_replicas(
     first = rows[0][0]
     _check_files(len(rows))
     dataset, data_hash = load(first["dataset"])
-    for one, *_ in rows:
-        check_metric(dataset, one)
+    tasks = [make_task(one, dataset) for one, *_ in rows]
     rewired = rewire(dataset, data_hash, first)
-    check_memory(first, rewired.graph, dataset.num_classes, len(rows))  # before thousands of folders are created
+    check_memory(first, rewired.graph, tasks[0], len(rows))  # before thousands of folders are created
     with ExitStack() as locks:
         free = []
         for row in rows:
@@ -133,7 +132,7 @@ def _members(
     for one, origin, labels in rows:
         train, val, test = dataset.parts(one["split"], one["split_seed"])
         own = OneGraph(replace(graph, train=train, val=val, test=test))
-        model = build_model(one | {"memory": "full"}, own.probe, dataset.num_classes)
+        model = build_model(one | {"memory": "full"}, own.probe, make_task(one, dataset))
         identity = identity_of(one, rewired.data_hash)
         folder, content = checkpoint_folder(one), None
         try:

@@ -35,6 +35,7 @@ class Result:
         scores: the numbers that are recorded once; `best_...` and `test_...` are those of the selected epoch.
         curves: measures by layer; by hop distance where the name ends in `_by_hop`.
         diagnosis: what became of the network.
+        metric: name of the reported metric.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Result:
     scores: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
     diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis("unknown", "not measured yet"))
+    metric: str = "acc"
 
 
 def open_run(
@@ -99,9 +101,9 @@ def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: l
         "base_edges": graph.layers.at(1).num_edges,
         "active_edges": active_edges(model.training_adjacency(graph, 0).at(1)),
     }
-    if batches.task_range is None:
+    if batches.task_range is None and not graph.y.is_floating_point():
         result.scores["edge_homophily"] = edge_homophily(graph.edge_index, graph.y)
-    else:
+    if batches.task_range is not None:
         result.scores["task_range"] = batches.task_range
     result.curves["gradient_norm_at_start"] = fit.first.start
     result.curves["gradient_norm_first_epoch"] = fit.first.result
@@ -112,11 +114,11 @@ def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: l
     result.scores |= model.findings()
     if "sensitivity" in measures:
         result.curves |= squashing_by_hop(model, graph, batches.task_range)
-    chance = float(batches.labels.bincount().max() / len(batches.labels))
-    result.scores["chance"] = chance
-    metric, floor = ("roc_auc", 0.5) if model.settings.roc_auc else ("acc", chance)
-    train, val = (result.scores.get(f"best_{part}_{metric}") for part in ("train", "val"))
-    result.diagnosis = diagnose(train, val, floor, result.curves, batches.task_range)
+    result.metric, result.scores["chance"] = model.task.metric, model.task.chance(batches.labels)
+    train, val = (result.scores.get(f"best_{part}_{result.metric}") for part in ("train", "val"))
+    result.diagnosis = diagnose(
+        train, val, result.scores["chance"], result.curves, batches.task_range, model.task.reported
+    )
     if batches.task_range is not None and batches.task_range > model.settings.depth:
         far = f"the answer stands {batches.task_range} hops away, the network has depth {model.settings.depth}"
         result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {far}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from depthlab.measures.diagnosis import shown
 from depthlab.statistics import counted, in_percent, summarize
+from depthlab.tasks.metrics import METRICS
 from depthlab.text import printable
 from depthlab.tracking.ui import how_to_see
 from depthlab.training.result import Result
@@ -12,19 +13,20 @@ from depthlab.training.signals import in_words
 
 
 def summary(result: Result) -> str:
-    """Accuracy, energy, time, and where the run is recorded."""
+    """Scores, energy, time, and where the run is recorded."""
     scores = result.scores
     epochs, pace = int(scores["epochs_run"]), scores["seconds_per_epoch"]
     time = f"{epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
     lines = [f"{result.name}: {result.outcome} after {in_words(epochs)}, {time}"]
-    if "test_acc" in scores:
-        roc = f", test ROC-AUC {100 * scores['test_roc_auc']:.2f} %" if "test_roc_auc" in scores else ""
-        lines.append(
-            f"  accuracy          val {100 * scores['best_val_acc']:.1f} %, test {100 * scores['test_acc']:.1f} %{roc}"
-            f" (read once, at epoch {int(scores['best_epoch'])})"
-        )
-    else:
-        lines.append("  accuracy          none: the loss stopped being a number, so no state was selected or tested")
+    tested = [name for name in METRICS if f"test_{name}" in scores]
+    for name in tested:
+        metric = METRICS[name]
+        val, test = (metric.shown(scores[f"{part}_{name}"]) for part in ("best_val", "test"))
+        when = f" (read once, at epoch {int(scores['best_epoch'])})" if name == tested[0] else ""
+        lines.append(f"  {metric.label:17} val {val}, test {test}{when}")
+    if not tested:
+        label = METRICS[result.metric].label
+        lines.append(f"  {label:17} none: the loss stopped being a number, so no state was selected or tested")
     for label, name in (("dirichlet energy", "dirichlet_energy"), ("effective rank", "effective_rank")):
         curve = result.curves.get(name)
         if curve:
@@ -48,18 +50,15 @@ def spread_of(results: Sequence[Result]) -> str:
 
     These are the mean, half its 95 % interval, the number of tested runs if some are missing, and the verdicts.
     """
-    score = "none was tested"
-    for name, words in {"test_roc_auc": "test ROC-AUC", "test_acc": "test accuracy"}.items():
-        mean = summarize([result.scores.get(name, math.nan) for result in results])
-        if mean.n:
-            score = f"{words} {in_percent(mean, unit=' %')}"
-            break
+    metric = METRICS[results[0].metric]
+    mean = summarize([result.scores.get(f"test_{results[0].metric}", math.nan) for result in results])
+    score = f"test {metric.label} {in_percent(mean, unit=metric.unit)}" if mean.n else "none was tested"
     return f"{len(results)} runs: {score}, {counted(result.diagnosis.verdict for result in results)}"
 
 
 def outcome_line(result: Result) -> str:
-    """Test accuracy, or ROC-AUC of data measured by it, and verdict in a few words."""
-    for name, words in {"test_roc_auc": "test ROC-AUC", "test_acc": "test"}.items():
-        if name in result.scores:
-            return f"{words} {100 * result.scores[name]:.1f} %, {result.diagnosis.verdict}"
-    return result.diagnosis.verdict
+    """Test score and verdict in a few words."""
+    if (score := result.scores.get(f"test_{result.metric}")) is None:
+        return result.diagnosis.verdict
+    metric = METRICS[result.metric]
+    return f"test {metric.label} {metric.shown(score)}, {result.diagnosis.verdict}"

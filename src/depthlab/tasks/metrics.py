@@ -1,0 +1,154 @@
+"""The metrics of all tasks, one entry each. Imports nothing heavy: settings are checked against these names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How predictions are compared with targets.
+
+    Attributes:
+        label: its name in tables and figures.
+        targets: what it is defined for: `classes`, `two classes` or `numbers`.
+        function: (outputs (n, channels), targets (n,)) -> scalar.
+        chance: targets -> value of the best guess that ignores the input.
+        higher_is_better: whether 1 is perfect; otherwise 0 is.
+        percent: whether it is shown in %.
+        needs_variety: whether it is undefined where all targets are equal.
+    """
+
+    label: str
+    targets: str
+    function: Callable[[Tensor, Tensor], Tensor]
+    chance: Callable[[Tensor], float]
+    higher_is_better: bool = True
+    percent: bool = True
+    needs_variety: bool = False
+
+    @property
+    def perfect(self) -> float:
+        return 1.0 if self.higher_is_better else 0.0
+
+    @property
+    def factor(self) -> float:
+        """What a value is multiplied by to be shown."""
+        return 100.0 if self.percent else 1.0
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a shown value."""
+        return " %" if self.percent else ""
+
+    def shown(self, value: float, digits: int = 1) -> str:
+        """`81.5 %`, or four digits of a value that is not a share."""
+        return f"{100 * value:.{digits}f} %" if self.percent else f"{value:.4g}"
+
+
+def accuracy(output: Tensor, target: Tensor) -> Tensor:
+    """The share of nodes whose largest output is that of their class."""
+    return (output.argmax(-1) == target).float().mean()
+
+
+def balanced_accuracy(output: Tensor, target: Tensor) -> Tensor:
+    """The mean recall of the classes that have a target."""
+    from torchmetrics.functional.classification import multiclass_recall
+
+    recall = multiclass_recall(output, target, output.shape[-1], average="none", validate_args=False)
+    return recall[target.unique()].mean()
+
+
+def macro_f1(output: Tensor, target: Tensor) -> Tensor:
+    """The mean F1 of the classes that have a target or a prediction."""
+    from torchmetrics.functional.classification import multiclass_f1_score
+
+    return multiclass_f1_score(output, target, output.shape[-1], average="macro", validate_args=False)
+
+
+def roc_auc(output: Tensor, target: Tensor) -> Tensor:
+    """The probability that a node of class 1 is ranked above one of class 0; NaN where a class has no target."""
+    import torch
+    from torchmetrics.functional.classification import binary_auroc
+
+    area = binary_auroc(_ranking(output), target)
+    return torch.where(target.min() < target.max(), area, torch.nan)  # torchmetrics gives 0
+
+
+def average_precision(output: Tensor, target: Tensor) -> Tensor:
+    """The area under precision against recall of class 1, as a sum of steps; NaN where a class has no target."""
+    import torch
+    from torchmetrics.functional.classification import binary_average_precision
+
+    area = binary_average_precision(_ranking(output), target)
+    return torch.where(target.min() < target.max(), area, torch.nan)
+
+
+def _ranking(output: Tensor) -> Tensor:
+    """How much more class 1 is predicted than class 0, scaled to [0, 1]: torchmetrics takes a sigmoid, which saturates,
+    of values beyond."""
+    margin = (output[:, 1] - output[:, 0]).double()
+    return (margin - margin.min()) / (margin.max() - margin.min()).clamp_min(1e-300)
+
+
+def mean_absolute_error(output: Tensor, target: Tensor) -> Tensor:
+    """The mean distance between prediction and target, in units of the target."""
+    from torchmetrics.functional.regression import mean_absolute_error
+
+    return mean_absolute_error(output.squeeze(-1), target)
+
+
+def r2(output: Tensor, target: Tensor) -> Tensor:
+    """1 - (sum of squared errors) / (sum of squared deviations of the targets from their mean); NaN for equal targets.
+
+    Of standardised targets: torchmetrics takes sums of squares below 1e-4 for zero.
+    """
+    from torchmetrics.functional.regression import r2_score
+
+    if target.min() == target.max():
+        return target.new_full((), float("nan"))
+    target, output = target.double(), output.squeeze(-1).double()
+    mean, scale = target.mean(), target.std()
+    return r2_score((output - mean) / scale, (target - mean) / scale).to(output.dtype)
+
+
+def largest_share(target: Tensor) -> float:
+    """Accuracy of predicting the most frequent class everywhere."""
+    return float(target.bincount().max() / len(target))
+
+
+def _f1_of_the_largest(target: Tensor) -> float:
+    """Precision of the most frequent class is its share p and recall 1: F1 = 2 p / (1 + p), and 0 for the others."""
+    share = largest_share(target)
+    return 2 * share / (1 + share) / len(target.unique())
+
+
+def _deviation_from_median(target: Tensor) -> float:
+    return float((target - target.median()).abs().mean())
+
+
+METRICS = {
+    "acc": Metric("accuracy", "classes", accuracy, largest_share),
+    "balanced_acc": Metric("balanced accuracy", "classes", balanced_accuracy, lambda target: 1 / len(target.unique())),
+    "macro_f1": Metric("macro-F1", "classes", macro_f1, _f1_of_the_largest),
+    "roc_auc": Metric("ROC-AUC", "two classes", roc_auc, lambda target: 0.5, needs_variety=True),
+    "average_precision": Metric(
+        "average precision", "two classes", average_precision,
+        lambda target: float((target == 1).double().mean()), needs_variety=True,
+    ),
+    "mae": Metric(
+        "MAE", "numbers", mean_absolute_error, _deviation_from_median, higher_is_better=False, percent=False,
+    ),
+    "r2": Metric("R2", "numbers", r2, lambda target: 0.0, percent=False, needs_variety=True),
+}  # fmt: skip
+
+
+def higher_is_better(name: str) -> bool:
+    """Of a recorded name such as `val_loss` or `test_acc`."""
+    metric = METRICS.get(name.partition("_")[2])
+    return metric is not None and metric.higher_is_better

@@ -1,0 +1,203 @@
+"""The tasks: what a network has to predict, how far it is off, and what is recorded of it.
+
+A new loss or kind of target is one class here, a new metric one entry in `depthlab.tasks.metrics`; a dataset's yaml
+chooses among them (`task`, `metric`). Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from depthlab.config.errors import UserError
+from depthlab.tasks.metrics import METRICS, Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from depthlab.data.dataset import Dataset
+    from depthlab.data.graph_set import GraphSet
+    from depthlab.graph.graph import Graph
+    from depthlab.graph.large import LargeGraph
+
+PARTS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of target with its loss; a subclass defines `loss`, `count` and the attributes of the class.
+
+    Attributes:
+        metric: the one that is reported and compared with chance.
+        metrics: all that are recorded, `metric` among them.
+        outputs: channels of the network's output.
+        targets: class attribute: what `Metric.targets` may be, the most special one first.
+        usual: class attribute: what is recorded unless settings say otherwise.
+    """
+
+    metric: str
+    metrics: tuple[str, ...]
+    outputs: int
+
+    targets: ClassVar[tuple[str, ...]] = ()
+    usual: ClassVar[tuple[str, ...]] = ()
+
+    def loss(self, output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+        """What is minimised.
+
+        Args:
+            output: (n, channels).
+            target: (n,).
+            reduction: as torch's losses have it: `mean`, `sum`, or `none` for (n,).
+        """
+        raise NotImplementedError("a task defines its own loss")  # pragma: no cover
+
+    @staticmethod
+    def count(target: Tensor) -> int:
+        """How many output channels these targets need."""
+        raise NotImplementedError("a task defines how many outputs it needs")  # pragma: no cover
+
+    def read(self, output: Tensor, graph: Graph | LargeGraph, part: str) -> tuple[Tensor, Tensor]:
+        """Outputs (k, channels) and targets (k,) of the nodes of a part: of many graphs their read-out nodes."""
+        nodes = getattr(graph, part)
+        return output[nodes], graph.y[nodes]
+
+    def training_loss(self, output: Tensor, graph: Graph) -> Tensor:
+        """The mean loss of the training nodes; of a share of a batch the weighted sum, which may be over none."""
+        output, target = self.read(output, graph, "train")
+        if graph.weight is None:
+            return self.loss(output, target)
+        return self.loss(output, target, "sum") * graph.weight
+
+    def measure(self, part: str, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Every recorded metric of a part, by names such as `val_acc`."""
+        return {f"{part}_{name}": METRICS[name].function(output, target) for name in self.metrics}
+
+    def score(self, part: str, output: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Loss and metrics of a part, by names such as `val_loss`."""
+        return {f"{part}_loss": self.loss(output, target)} | self.measure(part, output, target)
+
+    @property
+    def reported(self) -> Metric:
+        return METRICS[self.metric]
+
+    def chance(self, target: Tensor) -> float:
+        """The reported metric of the best guess that ignores the input."""
+        return self.reported.chance(target)
+
+    @classmethod
+    def possible(cls) -> list[str]:
+        """Names of the metrics that such targets may be measured by."""
+        return [name for name, metric in METRICS.items() if metric.targets in cls.targets]
+
+    @classmethod
+    def recorded(cls, metric: str, others: Sequence[str] | None) -> tuple[str, ...]:
+        """Names of the metrics that are recorded: the usual ones or those of `metrics`, and the reported one."""
+        return tuple(dict.fromkeys([*(cls.usual if others is None else others), metric]))
+
+
+class Classification(Task):
+    """One class of C for each node: C outputs, cross-entropy."""
+
+    targets = ("classes", "two classes")
+    usual = ("acc",)
+
+    def loss(self, output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(output, target, reduction=reduction)
+
+    @staticmethod
+    def count(target: Tensor) -> int:
+        return int(target.max()) + 1
+
+
+class Regression(Task):
+    """One number for each node: one output, squared error."""
+
+    targets = ("numbers",)
+    usual = ("mae", "r2")
+
+    def loss(self, output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+        from torch.nn.functional import mse_loss
+
+        return mse_loss(output.squeeze(-1), target, reduction=reduction)
+
+    @staticmethod
+    def count(target: Tensor) -> int:
+        return 1
+
+
+TASKS: dict[str, type[Task]] = {"classification": Classification, "regression": Regression}
+
+
+def default_monitor(task: str | None, metric: str | None) -> str:
+    """What selects the tested state: the validation loss, or the reported metric where it is not a usual one."""
+    known = TASKS.get(str(task))
+    return f"val_{metric}" if known and metric in known.possible() and metric not in known.usual else "val_loss"
+
+
+def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> None:
+    """Check names before any data is read.
+
+    Args:
+        dataset: settings of a dataset, with `task` and `metric`.
+
+    Raises:
+        UserError: a name is unknown, the task cannot be measured like this, or what selects is not recorded.
+    """
+    if dataset["task"] not in TASKS:
+        raise UserError(f"dataset.task must be one of {', '.join(TASKS)}, got {dataset['task']}")
+    task, metric = TASKS[dataset["task"]], dataset["metric"]
+    possible = f"{', '.join(task.possible())} for a {dataset['task']}"
+    if metric not in task.possible():
+        raise UserError(f"dataset.metric must be one of {possible}, got {metric}")
+    for name in metrics or ():
+        if name not in task.possible():
+            raise UserError(f"metrics must be a list of {possible}, got {name}")
+    recorded = task.recorded(metric, metrics)
+    allowed = ["val_loss", *(f"{part}_{name}" for part in ("val", "train") for name in recorded)]
+    if monitor not in allowed:
+        name = monitor.partition("_")[2]
+        hint = f": add metrics=[{','.join([*recorded, name])}]" if name in task.possible() else ""
+        raise UserError(f"monitor must be one of {', '.join(allowed)}, got {monitor}{hint}")
+
+
+def make_task(settings: dict[str, Any], dataset: Dataset | GraphSet) -> Task:
+    """The task of a dataset, with the settings' metrics.
+
+    Args:
+        settings: as for `depthlab.training.run.run`.
+        dataset: whose targets `y` are int64 classes, with -1 for none, or floating-point numbers.
+
+    Raises:
+        UserError: the targets are of another kind, a metric needs two classes or is undefined on a part of the split,
+            or there is no such split.
+    """
+    kind, metric, name = TASKS[settings["dataset"]["task"]], settings["dataset"]["metric"], settings["dataset"]["name"]
+    if (numbers := dataset.y.is_floating_point()) != ("numbers" in kind.targets):
+        found, other = ("numbers", "regression") if numbers else ("classes", "classification")
+        wrong = f"dataset.task={settings['dataset']['task']} does not fit {name}, whose targets are {found}"
+        raise UserError(f"{wrong}: use dataset.task={other} dataset.metric={TASKS[other].usual[0]}")
+    task = kind(metric, kind.recorded(metric, settings["metrics"]), kind.count(dataset.y))
+    for one in task.metrics:
+        if METRICS[one].targets == "two classes" and task.outputs != 2:
+            raise UserError(f"metric={one} needs two classes, {name} has {task.outputs}")
+    if any(METRICS[one].needs_variety for one in task.metrics):
+        split, seed = settings["split"], settings["split_seed"]
+        words = f"split=random split_seed={seed}" if split == "random" else f"split={split}"
+        _check_parts(task, dataset.y, dataset.parts(split, seed), words)
+    return task
+
+
+def _check_parts(task: Task, target: Tensor, parts: Sequence[Tensor], split: str) -> None:
+    """Raise UserError for the first metric that is undefined on a part of the split, which is as it was typed."""
+    for name in task.metrics:
+        for part, members in zip(PARTS, parts, strict=True):
+            if METRICS[name].needs_variety and len(found := target[members].unique()) == 1:
+                instead = f"dataset.metric={task.usual[0]}" if name == task.metric else f"leave {name} out of metrics"
+                raise UserError(
+                    f"{METRICS[name].label} is undefined on the {part} part of {split}, where every target is"
+                    f" {found.item():g}: use a split with different targets in every part, or {instead}"
+                )
