@@ -25,6 +25,7 @@ def overrides(dataset: str, model: str) -> list[str]:
     return [f"dataset={dataset}", f"model={model}", *(["dataset.path=own"] if dataset in OWN else [])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_dataset_goes_with_every_model(dataset: str) -> None:
     for model in MODELS:
@@ -35,6 +36,7 @@ def test_every_dataset_goes_with_every_model(dataset: str) -> None:
         assert settings["split"] == str(settings["dataset"]["split"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REWIRINGS)
 def test_every_rewiring_goes_with_every_model_and_recipe(name: str) -> None:
     for model in MODELS:

@@ -1,8 +1,6 @@
 """From a dataset to the graph that a run propagates over."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-from depthlab.cli import main
 from depthlab.config.errors import UserError
 from depthlab.config.settings import compose_settings
 from depthlab.data import rewire as module
@@ -27,6 +24,7 @@ from depthlab.folders import CONF
 from depthlab.graph.batches import GraphBatches, OneGraph, disjoint_copies
 from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
+from tests.conftest import Command
 
 OPTIONS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml") if path.stem != "none")
 Made = Callable[..., Rewired]
@@ -202,21 +200,17 @@ def as_key(edge_index: torch.Tensor) -> str:
     return str(edge_index.tolist())
 
 
-def test_the_command(workshop: Path, environment: dict[str, str]) -> None:
-    typed = "dataset=csbm", "dataset.nodes=60", "rewiring=random", "rewiring.num_edges=7"
-    command = [sys.executable, "-m", "src.rewire", *typed]
-    done = subprocess.run(command, cwd=workshop, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "rewired csbm, 7 edges added, 0 removed: prepared/rewired/csbm-random.json\n"
-    assert json.loads((workshop / "prepared/rewired/csbm-random.json").read_text())["edges_added"] == 7
+def test_the_command(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    done = command("rewire", "dataset=csbm", "dataset.nodes=60", "rewiring=random", "rewiring.num_edges=7")
+    assert done == (0, "rewired csbm, 7 edges added, 0 removed: prepared/rewired/csbm-random.json\n", "")
+    assert json.loads((tmp_path / "prepared/rewired/csbm-random.json").read_text())["edges_added"] == 7
 
 
-def test_the_command_without_a_rewiring(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["rewire", "dataset=csbm"])
-    with pytest.raises(SystemExit) as ended:
-        main(module._task)
-    assert ended.value.code == 1
-    assert capsys.readouterr().err == "error: rewiring=none changes nothing: choose another, such as rewiring=random\n"
+def test_the_command_without_a_rewiring(command: Command) -> None:
+    sentence = "error: rewiring=none changes nothing: choose another, such as rewiring=random\n"
+    assert command("rewire", "dataset=csbm") == (1, "", sentence)
 
 
 def test_a_graph_with_nodes_to_classify_is_one_batch() -> None:

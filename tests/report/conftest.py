@@ -105,7 +105,9 @@ def written(recorded: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where reports are written."""
-    monkeypatch.setattr("depthlab.study.lines.RESULTS", tmp_path / "results")
+    for module in ("study.lines", "report.wiring"):
+        monkeypatch.setattr(f"depthlab.{module}.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("depthlab.report.wiring.ROOT", tmp_path)
     return tmp_path / "results"
 
 

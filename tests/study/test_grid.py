@@ -14,6 +14,10 @@ from depthlab.study.grid import Cell, expand
 
 TWO = {"GCN": "model=gcn", "GCN + DropEdge": "model=gcn p_drop=0.2"}
 Key = tuple[str, str, int, int, str]
+SHIPPED = [
+    pytest.param(path.stem, marks=() if path.stem in ("quick", "custom") else pytest.mark.slow)
+    for path in sorted((CONF / "study").glob("*.yaml"))
+]
 
 
 def keys(cells: list[Cell]) -> list[Key]:
@@ -163,7 +167,7 @@ def _with_keys(cells: list[Cell]) -> list[tuple[Cell, Key]]:
     return list(zip(cells, keys(cells), strict=True))
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "study").glob("*.yaml")))
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_study_expands(name: str) -> None:
     content = yaml.safe_load((CONF / "study" / f"{name}.yaml").read_text())
     film, graphs = content.get("film", {}), content.get("graphs", {})

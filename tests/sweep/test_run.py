@@ -171,9 +171,9 @@ def kept(sweep: Sweep, search: Search, storage: str) -> Kept:
     ("sampler", "pruner", "where"),
     [
         ("tpe", "median", "before"),
-        ("tpe", "hyperband", "after"),
-        ("random", "median", "after"),
-        ("gp", "none", "before"),
+        pytest.param("tpe", "hyperband", "after", marks=pytest.mark.slow),
+        pytest.param("random", "median", "after", marks=pytest.mark.slow),
+        pytest.param("gp", "none", "before", marks=pytest.mark.slow),
         ("grid", "median", "before"),
     ],
 )
