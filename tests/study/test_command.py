@@ -171,6 +171,10 @@ WRONG = [
     (["name=.."], "name must be made of letters, digits and . _ + -, got .."),
     (["tracking.uri=http://127.0.0.1:9"], "no MLflow server answers at http://127.0.0.1:9: start it"),
     (["tracking.uri=nonsense"], "tracking.uri must begin with sqlite:///"),
+    (
+        ["dataset=sbm_large", "loader=cluster", "recipe=none", "trainer=ddp"],
+        "the runs of a study have one process each: leave trainer=ddp out, jobs=2 trains two at a time",
+    ),
     (["epcohs=3"], "there is no setting epcohs: did you mean epochs"),
     (["depth=0"], "depth must be a whole number in [1, 100000], got 0"),
     (["dataset=npz", "dataset.path=/gone.npz"], "/gone.npz is missing: dataset.path must be a file, or a folder"),
@@ -181,7 +185,7 @@ WRONG = [
 def test_wrong_input_is_one_sentence(
     study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str], sentence: str
 ) -> None:
-    data = [] if "dataset=npz" in typed else CSBM
+    data = [] if any(word.startswith("dataset=") for word in typed) else CSBM
     more = [*data, "model=gcn", "depth=2", "seed=0", "epochs=3", f"tracking.uri={study.uri}"]
     assert called(monkeypatch, *more, *typed) == 1
     (line,) = capsys.readouterr().err.splitlines()

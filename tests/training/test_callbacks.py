@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from depthlab.config.errors import UserError
-from depthlab.training.callbacks import BestState, FirstEpoch, Recorder, Saver
+from depthlab.training.callbacks import BestState, Evaluation, FirstEpoch, NoRecord, Recorder, Saver
 
 
 class FakeTracked:
@@ -31,7 +31,7 @@ def trainer(epoch: int) -> Any:
     return SimpleNamespace(current_epoch=epoch, should_stop=False)
 
 
-def model(**scores: float) -> Any:
+def model(**scores: float | torch.Tensor) -> Any:
     network = torch.nn.Linear(1, 1)
     network.scores = scores  # type: ignore[assignment]
     return network
@@ -165,3 +165,51 @@ def test_saver_saves_every_second_epoch(tmp_path: Path) -> None:
         saver.on_train_epoch_end(at, model())
     assert written == [path, path]
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+class Ranks:
+    """Two ranks: the other has a loss of 3, the main one broadcasts first."""
+
+    sent: Any = None
+
+    def reduce(self, value: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        assert reduce_op == "mean"
+        return (value + 3) / 2
+
+    def broadcast(self, value: Any) -> Any:
+        self.sent = value if self.sent is None else self.sent
+        return self.sent
+
+
+def evaluated(strategy: Ranks, main: bool) -> dict[str, torch.Tensor]:
+    """The scores of a rank after an epoch, of which the main one alone validates."""
+    network = model(train_loss=torch.tensor(1.0 if main else 3.0))
+    network.validation_step = lambda _: network.scores.update(val_loss=torch.tensor(0.1))
+    at: Any = SimpleNamespace(strategy=strategy, is_global_zero=main, world_size=2)
+    Evaluation(SimpleNamespace(validation=())).on_train_epoch_end(at, network)
+    scores: dict[str, torch.Tensor] = network.scores
+    return scores
+
+
+def test_every_rank_has_the_scores_of_the_main_one() -> None:
+    strategy = Ranks()
+    main, other = evaluated(strategy, main=True), evaluated(strategy, main=False)
+    assert main == other == {"train_loss": torch.tensor(2.0), "val_loss": torch.tensor(0.1)}
+
+
+def test_every_rank_saves_and_ends_when_ctrl_c_reaches_the_main_one(tmp_path: Path) -> None:
+    strategy, saved = Ranks(), list[Path]()
+    for main in (True, False):
+        saver = Saver(tmp_path / "last.ckpt", 1000)
+        if main:
+            saver.interrupt()
+        at: Any = SimpleNamespace(strategy=strategy, current_epoch=0, save_checkpoint=saved.append)
+        with pytest.raises(KeyboardInterrupt):
+            saver.on_train_epoch_end(at, model())
+    assert saved == [tmp_path / "last.ckpt"] * 2
+
+
+def test_the_record_of_the_other_ranks_holds_nothing() -> None:
+    record = NoRecord()
+    record.log({"train_loss": 1.0}, 3)
+    assert record.last_step("train_loss") == -1

@@ -10,9 +10,8 @@ import torch
 from depthlab.config.errors import UserError
 from depthlab.graph.batches import OneGraph
 from depthlab.training.callbacks import Evaluation
-from depthlab.training.device import batches_on, gpu_of, on_what_is_here
+from depthlab.training.device import batches_on, on_what_is_here
 from depthlab.training.identity import checkpoint_folder
-from depthlab.training.place import Place
 from depthlab.training.run import run
 from tests.training.conftest import Compose, history
 
@@ -33,23 +32,6 @@ def test_as_many_gpus_as_processes(settings: Compose, monkeypatch: pytest.Monkey
     assert on_what_is_here(chosen) == chosen
     chosen["trainer"]["devices"] = 2
     with pytest.raises(UserError, match=r"^trainer\.devices=2 needs as many GPUs, this machine has 1$"):
-        on_what_is_here(chosen)
-
-
-def test_srun_may_show_each_process_a_gpu_of_its_own(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    tasks = {"PROCID": "2", "LOCALID": "2", "NODEID": "0", "JOB_ID": "7", "NODELIST": "here"}
-    tasks |= {"STEP_ID": "0", "STEP_NUM_TASKS": "4"}
-    for name, value in tasks.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    chosen = settings("dataset=sbm_large", "loader=cluster", "trainer=ddp", "trainer.devices=4")
-    chosen["trainer"]["accelerator"] = "gpu"
-    assert on_what_is_here(chosen) == chosen
-    assert gpu_of(Place(number=2, count=4, local=2)) == 0
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert gpu_of(Place(number=1, count=2, local=1)) == 1
-    with pytest.raises(UserError, match=r"^trainer\.devices=4 needs as many GPUs, this machine has 2$"):
         on_what_is_here(chosen)
 
 

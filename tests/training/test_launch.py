@@ -40,6 +40,11 @@ def test_a_launcher_needs_several_jobs() -> None:
         prepare_launch(("hydra/launcher=submitit_slurm", "depth=2"))
 
 
+def test_several_runs_of_ddp_are_several_commands() -> None:
+    with pytest.raises(UserError, match=r"^the processes of trainer=ddp train one run: leave -m out and start a comma"):
+        prepare_launch(("-m", "trainer=ddp", "depth=2,4"))
+
+
 @pytest.mark.usefixtures("submitit")
 def test_jobs_on_other_machines_need_a_server(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"

@@ -232,6 +232,15 @@ def test_free_memory_is_that_of_this_machine() -> None:
     assert 1e6 < free_memory() < 1e15
 
 
+def test_a_step_on_a_gpu_may_take_what_that_gpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {0: (3e9, 8e9), 1: (5e9, 8e9)}
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: sizes[device])
+    monkeypatch.setattr(memory, "free_memory", lambda: 8.0)
+    monkeypatch.setattr(memory, "local_rank", lambda: 1)
+    assert memory.free_for({"accelerator": "gpu", "devices": 2}) == 5e9
+    assert memory.free_for({"accelerator": "cpu", "devices": 2}) == 4
+
+
 def test_the_least_limit_of_a_control_group_counts_without_pages_of_files(tmp_path: Path) -> None:
     inner = tmp_path / "job" / "step"
     inner.mkdir(parents=True)

@@ -49,6 +49,8 @@ def main() -> None:
         if unknown or not config.only:
             what = f"there is no line {unknown[0]}" if unknown else "only names no line"
             raise UserError(f"{what}: choose from {', '.join(labels)}")
+    if any(cell.settings["trainer"]["strategy"] == "ddp" for cell in cells):
+        raise UserError("the runs of a study have one process each: leave trainer=ddp out, jobs=2 trains two at a time")
     uri = store_uri(cells[0].settings["tracking"]["uri"])
     check_store(uri)
     for settings in {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}.values():

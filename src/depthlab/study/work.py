@@ -65,8 +65,7 @@ def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
 def _settings(job: Job, threads: int) -> dict[str, Any]:
     """Of a cell's run: no bar, its share of the cores, its checkpoint if there is one."""
     settings = job.cell.settings | {"progress": False}
-    share = max(1, threads // settings["trainer"]["devices"])
-    settings["trainer"] = settings["trainer"] | {"threads": settings["trainer"]["threads"] or share}
+    settings["trainer"] = settings["trainer"] | {"threads": settings["trainer"]["threads"] or threads}
     if job.cell.film:
         artifacts = [*settings["tracking"]["artifacts"], "states"]
         settings["tracking"] = settings["tracking"] | {"artifacts": artifacts}

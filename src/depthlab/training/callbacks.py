@@ -28,6 +28,18 @@ class EpochLog(Protocol):
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
 
 
+class NoRecord:
+    """The record of a rank that is not the main one: it holds nothing."""
+
+    name = run_id = ""
+
+    def last_step(self, metric: str) -> int:
+        return -1
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """The main rank records."""
+
+
 class Findings(Protocol):
     """What is read of a training after it."""
 
@@ -44,6 +56,9 @@ class Findings(Protocol):
 class Evaluation(Callback):
     """Validates at the end of every epoch: Lightning's own validation loop adds a millisecond to it.
 
+    Of several ranks the main one validates and shares the scores, so that all stop at the same epoch. `train_loss` is
+    then the mean over ranks, each of which weighs its losses so that this is the mean over the nodes of a batch.
+
     Args:
         batches: whose `validation` the model's `validation_step` is given.
     """
@@ -52,10 +67,16 @@ class Evaluation(Callback):
         self.batches = batches
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        model.eval()
-        with torch.inference_mode():
-            model.validation_step(self.batches.validation)
-        model.train()
+        if trainer.world_size > 1:
+            model.scores["train_loss"] = trainer.strategy.reduce(model.scores["train_loss"], reduce_op="mean")
+        if trainer.is_global_zero:
+            model.eval()
+            with torch.inference_mode():
+                model.validation_step(self.batches.validation)
+            model.train()
+        if trainer.world_size > 1:
+            scores = trainer.strategy.broadcast({name: float(value) for name, value in model.scores.items()})
+            model.scores = {name: model.scores["train_loss"].new_tensor(value) for name, value in scores.items()}
 
 
 class BestState(Callback):
@@ -195,7 +216,7 @@ class Saver(Checkpoint):
         heed_sigterm(self.handler)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        interrupted = trainer.strategy.broadcast(self.asked)  # process 0 hears a signal at any moment, also after this
+        interrupted = trainer.strategy.broadcast(self.asked)  # of the main rank: signals reach ranks in other epochs
         if interrupted or (trainer.current_epoch + 1) % self.every == 0:
             self._save(trainer)
         if interrupted:
@@ -205,4 +226,4 @@ class Saver(Checkpoint):
         self._save(trainer)
 
     def _save(self, trainer: pl.Trainer) -> None:
-        trainer.save_checkpoint(self.path)  # all processes take part, and the first one writes
+        trainer.save_checkpoint(self.path)  # every rank takes part, the main one writes

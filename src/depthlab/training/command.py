@@ -12,10 +12,9 @@ from depthlab.config.validation import validate
 from depthlab.data.raw import check
 from depthlab.text import printable
 from depthlab.tracking.store import check_store, store_uri
-from depthlab.training.follow import follow
 from depthlab.training.identity import LAST, checkpoint_folder, resumable
 from depthlab.training.launch import prepare_launch
-from depthlab.training.place import place_of
+from depthlab.training.ranks import check_ranks, is_main, main_rank_prints
 from depthlab.training.replica_settings import replica_origin, replica_settings
 from depthlab.training.signals import interruption
 
@@ -26,11 +25,13 @@ def task(config: DictConfig) -> None:
     choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
     validate(config, choices)
     settings = plain(config)
+    check_ranks(settings["trainer"], hydra.overrides.task)
     settings["tracking"]["uri"] = store_uri(settings["tracking"]["uri"])
     check(settings["dataset"])
-    place = place_of(settings["trainer"])
-    if not place.leads:
-        follow(settings, place)
+    if not is_main(settings["trainer"]):
+        from depthlab.training.run import train_only
+
+        train_only(settings)
         return
     check_store(settings["tracking"]["uri"])
     origin = provenance(settings, choices, list(hydra.overrides.task))
@@ -65,5 +66,6 @@ def prepare() -> None:
 
 def command() -> None:
     """Compose the config and run it, for every job of a multirun; ends the process."""
-    guarded(prepare)
-    main(task)
+    with main_rank_prints(sys.argv):
+        guarded(prepare)
+        main(task)

@@ -8,7 +8,6 @@ import torch
 from depthlab.config.errors import UserError
 from depthlab.graph.batches import Batches, OneGraph
 from depthlab.nn.base import NodeClassifier
-from depthlab.training.place import Place, place_of
 
 
 def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
@@ -24,14 +23,9 @@ def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
     if gpus == 0:
         print("there is no GPU here that PyTorch can use: training on the processor", file=sys.stderr)
         return settings | {"trainer": trainer | {"accelerator": "cpu", "capture": False}}
-    if trainer["devices"] > gpus and not (gpus == 1 and place_of(trainer).launcher == "srun"):  # each has its own
+    if trainer["devices"] > gpus:
         raise UserError(f"trainer.devices={trainer['devices']} needs as many GPUs, this machine has {gpus}")
     return settings
-
-
-def gpu_of(place: Place) -> int:
-    """The number of the GPU of a process; `srun` may show each its own alone."""
-    return 0 if torch.cuda.device_count() == 1 else place.local
 
 
 def batches_on(batches: Batches, device: torch.device) -> Batches:

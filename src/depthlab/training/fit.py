@@ -22,9 +22,8 @@ from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
 from depthlab.training.memory import suit_heap
 from depthlab.training.progress import EpochBar
-from depthlab.training.ranks import Team, backend_of
+from depthlab.training.ranks import cluster_environment, is_main
 from depthlab.training.signals import hearing, interruption
-from depthlab.training.together import Agreement
 
 
 @dataclass
@@ -80,36 +79,27 @@ def make_fit(
     folder: Path,
     identity: dict[str, str],
     extra: Sequence[Callback] = (),
-    team: Team | None = None,
 ) -> Fit:
-    """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last.
-
-    Args:
-        team: the processes that train together, of which the first alone evaluates, measures and shows a bar.
-    """
+    """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last."""
     suit_heap(model, batches.probe.num_nodes, settings["memory"])
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
-    trained, devices = batches, settings["trainer"]["devices"]
-    if settings["trainer"]["accelerator"] == "gpu":
-        devices = min(devices, torch.cuda.device_count())  # as many as a process is shown
-        trained = batches_on(batches, torch.device("cuda", team.place.local if team else 0))
+    ddp, main = settings["trainer"]["strategy"] == "ddp", is_main(settings["trainer"])
+    trained = batches_on(batches, torch.device("cuda")) if settings["trainer"]["accelerator"] == "gpu" else batches
     model.precision = settings["trainer"]["precision"]
     model.automatic_optimization = not may_capture(settings["trainer"], model, batches)
-    leads = team is None or team.place.leads
-    first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if leads else [])
+    first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if main else [])
     saver = Saver(folder / LAST, settings["checkpoint_every"])
-    evaluation = Agreement(trained) if team else Evaluation(trained)
-    callbacks = [evaluation, best, recorder, first, saver, *extra]
-    if settings["progress"] and leads:
+    callbacks = [Evaluation(trained), best, recorder, first, saver, *extra]
+    if settings["progress"] and main:
         callbacks.append(EpochBar(tracked.name, best, model.task.metric))
     trainer = pl.Trainer(
         accelerator=settings["trainer"]["accelerator"],
-        devices=devices,
+        devices=settings["trainer"]["devices"],
         num_nodes=settings["trainer"]["num_nodes"],
-        strategy=team.strategy(backend_of(settings["trainer"])) if team else "auto",
-        # without a team: else Lightning takes the tasks of a SLURM job for its own
-        plugins=[CheckpointFile(), *([] if team else [LightningEnvironment()])],
+        strategy="ddp" if ddp else "auto",
+        # a run of one process within a SLURM job has no other ranks, whatever the job's variables say
+        plugins=[CheckpointFile(), cluster_environment() if ddp else LightningEnvironment()],
         use_distributed_sampler=False,  # the batches are shared out already
         max_epochs=settings["epochs"],
         callbacks=callbacks,

@@ -27,7 +27,6 @@ COMPUTING = (  # files of src that the numbers of a run come from; data has a ha
     "graph/*.py", "measures/*.py", "nn/*.py", "ops/*.py",
     "training/build.py", "training/callbacks.py", "training/fit.py", "training/gradients.py", "training/member.py",
     "training/prepared.py", "training/replicas.py", "training/result.py", "training/run.py", "training/squashing.py",
-    "training/together.py",
 )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ def prepare_launch(typed: Sequence[str]) -> None:
         UserError: the launcher would not be used, or its jobs could not record.
     """
     launcher = next((word.removeprefix(CHOICE) for word in reversed(typed) if word.startswith(CHOICE)), "basic")
+    if MULTIRUN.intersection(typed) and launcher == "basic" and "trainer=ddp" in typed:
+        raise UserError("the processes of trainer=ddp train one run: leave -m out and start a command for each run")
     if launcher == "basic" or SHOWS.intersection(typed):
         return
     if not MULTIRUN.intersection(typed):  # Hydra would train here and say nothing

@@ -21,6 +21,7 @@ from depthlab.ops import SparseFeatures
 from depthlab.ops.checkpointing import segment_length
 from depthlab.tasks.task import Task
 from depthlab.training.build import build_model, initialise
+from depthlab.training.ranks import local_rank
 
 SHALLOW = (4, 6)  # depths of the networks that are looked at
 AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment, forwards or backwards
@@ -44,7 +45,7 @@ def decide_memory(settings: dict[str, Any], batches: Batches, task: Task) -> dic
     if settings["memory"] != "auto":
         return settings
     graph = next(iter(batches))
-    free = free_memory() / settings["trainer"]["devices"]
+    free = free_for(settings["trainer"])
     smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
     if (least := least_memory(settings, graph, task)) > FITS * free:  # not even a shallow network is looked at
         raise UserError(
@@ -184,7 +185,7 @@ def check_memory(settings: dict[str, Any], graph: Graph, task: Task, count: int)
         return
     adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
     copies = PER_ENTRY * sum(a.values.numel() for a in adjacencies)
-    free, about = free_memory(), "at least"
+    free, about = free_for(settings["trainer"]), "at least"
     need: float = count * (least_memory(settings, graph, task) + copies)
     if need <= FITS * free:
         about, need = "about", count * (HOLES * estimate_memory(settings, graph, task)["full"] + copies)
@@ -234,6 +235,13 @@ def give_back_freed_blocks(size: int) -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(-3, size)  # M_MMAP_THRESHOLD
+
+
+def free_for(trainer: dict[str, Any]) -> float:
+    """Bytes that a training step may take on its device: a GPU, or a share of this machine."""
+    if trainer["accelerator"] == "gpu":
+        return float(torch.cuda.mem_get_info(local_rank())[0])
+    return free_memory() / trainer["devices"]
 
 
 def free_memory() -> float:

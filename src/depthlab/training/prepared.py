@@ -7,6 +7,7 @@ from typing import Any
 
 import joblib
 import torch
+from torch import distributed
 
 from depthlab.data.prepare import load
 from depthlab.data.rewire import Rewired, rewire
@@ -18,12 +19,11 @@ from depthlab.training.build import build_model
 from depthlab.training.checkpoint import read_checkpoint
 from depthlab.training.identity import identity_of, resumable
 from depthlab.training.memory import decide_memory
-from depthlab.training.place import Place
-from depthlab.training.ranks import Team
+from depthlab.training.ranks import check_same
 
 
 def use_threads(trainer: dict[str, Any]) -> None:
-    """So many as are typed; else several processes of a machine share its cores, and one has what it was given."""
+    """Use as many threads as are typed; else the ranks of a machine share its cores, and one process has its own."""
     given = _given()
     shared = max(1, joblib.cpu_count() // trainer["devices"]) if trainer["devices"] > 1 else None
     torch.set_num_threads(trainer["threads"] or shared or given)
@@ -55,29 +55,26 @@ class Prepared:
     content: dict[str, Any] | None
 
 
-def prepare(settings: dict[str, Any], folder: Path, team: Team | None = None) -> Prepared:
-    """Data, model and checkpoint; in a team every process does it, and all have the same in the end.
+def prepare(settings: dict[str, Any], folder: Path) -> Prepared:
+    """Data, model and checkpoint; every rank of a `trainer=ddp` run makes its own.
 
     Raises:
-        UserError: data cannot be used, or there is nothing to resume (`ResumeError`: there is, but it does not belong
-            here), in this process or another.
+        UserError: data cannot be used, there is nothing to resume (`ResumeError`: there is, but it does not belong
+            here), or another rank has other data, settings or code.
     """
-    if team:
-        return team.agreed(lambda: _prepare(settings, folder, team.place), lambda made: made.identity)
-    return _prepare(settings, folder, Place())
-
-
-def _prepare(settings: dict[str, Any], folder: Path, place: Place) -> Prepared:
     dataset, data_hash = load(settings["dataset"])
     task = make_task(settings, dataset)
     rewired = rewire(dataset, data_hash, settings)
-    batches = rewired.batches
-    if settings["trainer"]["strategy"] == "ddp":
+    batches, rank, ddp = rewired.batches, 0, settings["trainer"]["strategy"] == "ddp"
+    if ddp:
         assert isinstance(batches, ClusterBatches), "validation asks for loader=cluster"
-        batches = batches.share(place.number, place.count)
+        rank = distributed.get_rank()
+        batches = batches.share(rank, distributed.get_world_size())
     model = build_model(decide_memory(settings, batches, task), rewired.graph, task)
-    model.masks.stream = place.number
+    model.masks.stream = rank
     identity = identity_of(settings, rewired.data_hash)
     checkpoint = resumable(settings["ckpt"], folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
+    if ddp:
+        check_same(identity)
     return Prepared(model, batches, rewired, identity, checkpoint, content)

@@ -1,7 +1,6 @@
 """One run, in a straight line: data, model, fit, test once, measure, record."""
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,14 @@ from filelock import FileLock, Timeout
 from depthlab.config.errors import TakenError
 from depthlab.graph.cluster import ClusterBatches
 from depthlab.graph.large import LargeGraph
+from depthlab.training.callbacks import NoRecord
 from depthlab.training.checkpoint import without_damaged
 from depthlab.training.claim import open_claimed
 from depthlab.training.device import on_what_is_here
 from depthlab.training.fit import make_fit, quiet_libraries
 from depthlab.training.identity import LAST, LOCK, checkpoint_folder, run_name
-from depthlab.training.place import place_of
 from depthlab.training.prepared import prepare, use_threads
-from depthlab.training.ranks import Team, team_of
+from depthlab.training.ranks import end_on_signal, process_group
 from depthlab.training.result import Result, describe, evaluate, record
 from depthlab.training.signals import holding, interruptible
 
@@ -45,16 +44,38 @@ def run(
     quiet_libraries()
     settings = on_what_is_here(settings)
     use_threads(settings["trainer"])
-    place = place_of(settings["trainer"])
     folder = checkpoint_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, blocking=False):
             settings = without_damaged(settings, folder)
-            with team_of(place, settings) as team:
-                return _run(settings, origin or {}, labels or {}, folder, team, reuse)
+            with process_group(settings["trainer"]):
+                return _run(settings, origin or {}, labels or {}, folder, reuse)
     except Timeout:
         raise TakenError(f"{run_name(settings)} is being trained already with the same settings: wait for it") from None
+
+
+def train_only(settings: dict[str, Any]) -> None:
+    """Train on a rank other than the main one, which evaluates, records and writes for all.
+
+    Args:
+        settings: as for `run`.
+
+    Raises:
+        UserError: as in `run`.
+        KeyboardInterrupt: the main rank was interrupted, or the connection to another rank is lost.
+    """
+    end_on_signal()  # until training begins: then the main rank decides when it ends
+    quiet_libraries()
+    settings = on_what_is_here(settings)
+    use_threads(settings["trainer"])
+    folder = checkpoint_folder(settings)
+    settings = without_damaged(settings, folder)
+    with process_group(settings["trainer"]):
+        found = prepare(settings, folder)
+        fit = make_fit(settings, found.model, found.batches, NoRecord(), folder, found.identity)
+        if not (found.content and fit.ended(found.content)):
+            fit.run(found.model, found.checkpoint)
 
 
 def _run(
@@ -62,10 +83,9 @@ def _run(
     origin: dict[str, str],
     labels: dict[str, str],
     folder: Path,
-    team: Team | None,
     reuse: str | None,
 ) -> Result:
-    found = prepare(settings, folder, team)
+    found = prepare(settings, folder)
     model, batches, content, graph = found.model, found.batches, found.content, found.batches.probe
     more = found.identity | labels | {"memory": model.settings.memory}
     if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.layerwise:
@@ -79,12 +99,9 @@ def _run(
                 tracked = open_claimed(settings, origin, more, content, reuse)
             result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
             describe(tracked, settings, origin)
-            fit = make_fit(settings, model, batches, tracked, folder, found.identity, team=team)
+            fit = make_fit(settings, model, batches, tracked, folder, found.identity)
             if not (content and fit.restore(model, content)):
-                with team.hearing() if team else nullcontext():
-                    fit.run(model, found.checkpoint)
-            if team:
-                team.dismiss()
+                fit.run(model, found.checkpoint)
             result.scores |= found.rewired.effect
             evaluate(fit, model, batches, settings["measures"], result)
             record(model, graph, settings, tracked, result, folder)
@@ -95,7 +112,8 @@ def _run(
         raise
     except Exception as error:
         if tracked:
-            tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+            with holding():
+                tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
         raise
     (folder / LAST).unlink(missing_ok=True)  # not before everything is recorded: until then it can be resumed
     return result

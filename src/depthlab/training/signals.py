@@ -99,7 +99,8 @@ def end_at_once() -> None:
 
     def handler(number: int, frame: Any) -> None:
         with contextlib.suppress(Exception):
-            print(f"\n{INTERRUPTED}", file=sys.stderr, flush=True)
+            if os.environ.get("RANK", "0") == "0":  # of those that torchrun started one says it
+                print(f"\n{INTERRUPTED}", file=sys.stderr, flush=True)
             sys.stdout.flush()
         os._exit(STOPPED)
 
