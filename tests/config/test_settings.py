@@ -10,9 +10,9 @@ from depthlab.config.settings import (
     compose_settings,
     config_hash,
     flatten,
-    loader_name,
     plain,
     provenance,
+    resume_hash,
     rewiring_name,
     untuned,
 )  # fmt: skip
@@ -97,19 +97,33 @@ def test_config_hash() -> None:
     depth = f"depth={settings['depth']}"  # typed or not, it is the same
     for same in ("progress=false", "ckpt=last", "checkpoint_every=7", "tracking.uri=http://here", depth):
         assert config_hash(compose_settings([same])) == base, same
-    for other in ("lr=0.5", "seed=1", "split=random", "model.star=true", "model=gcn", "dataset=texas", "p_drop=0.1"):
-        assert config_hash(compose_settings([other])) != base, other
+    others = ["lr=0.5", "seed=1", "split=random", "model.star=true", "model=gcn", "dataset=texas", "p_drop=0.1"]
+    for other in (*others, "rewiring=random", "rewiring=fosr", "loader=cluster", "loader=cluster loader.parts=20"):
+        assert config_hash(compose_settings(other.split())) != base, other
+    assert config_hash(compose_settings(["lr=1"])) == config_hash(compose_settings(["lr=1.0"]))
 
 
-def test_config_hash_knows_of_a_trainer_what_changes_a_result() -> None:
+def test_results_of_another_device_are_another_experiment_that_the_same_checkpoint_can_go_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu, gpu = (compose_settings([f"trainer={name}"]) for name in ("cpu", "gpu"))
+    assert config_hash(cpu) != config_hash(gpu) and resume_hash(cpu) == resume_hash(gpu)
+    before = config_hash(cpu)
+    monkeypatch.setattr("depthlab.config.settings.RANDOM_NUMBERS", 2)
+    assert config_hash(cpu) != before
+
+
+def test_hashes_know_of_a_trainer_what_changes_a_result() -> None:
     parts = ["dataset=sbm_large", "loader=cluster"]
 
-    def of(*typed: str) -> str:
-        return config_hash(compose_settings([*parts, *typed]))
+    def of(*typed: str) -> tuple[str, str]:
+        settings = compose_settings([*parts, *typed])
+        return config_hash(settings), resume_hash(settings)
 
-    assert of() == of("trainer=gpu") == of("trainer.threads=1") == of("trainer=ddp", "trainer.devices=1")
+    assert of() == of("trainer.threads=1") == of("trainer=ddp", "trainer.devices=1")
     assert of("trainer=ddp") == of("trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2")
-    assert len({of(), of("trainer=ddp"), of("trainer=ddp", "trainer.devices=4"), of("trainer.precision=bf16")}) == 4
+    kinds = [of(), of("trainer=ddp"), of("trainer=ddp", "trainer.devices=4"), of("trainer.precision=bf16")]
+    assert [len(set(hashes)) for hashes in zip(*kinds, strict=True)] == [4, 4]
 
 
 def test_plain_holds_no_limits_and_a_split_as_a_word() -> None:
@@ -138,38 +152,21 @@ def test_home_is_expanded_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "key", "whole"),
     [("dataset=csbm", "dataset.degree", 7), ("dataset=sbm_large", "dataset.degree", 20),
-     ("dataset=csbm", "dataset.homophily", 1), ("rewiring=sdrf", "rewiring.tau", 5)],
+     ("dataset=csbm", "dataset.homophily", 1), ("rewiring=sdrf", "rewiring.tau", 5),
+     ("model=gcnii", "model.theta", 1), ("model=acmp", "model.repulsion", 2)],
 )  # fmt: skip
 def test_a_whole_number_is_a_float_where_the_default_is(options: str, key: str, whole: int) -> None:
-    one, other = (compose_settings(["model=gcn", options, f"{key}={typed}"]) for typed in (whole, float(whole)))
+    one, other = (compose_settings([options, f"{key}={typed}"]) for typed in (whole, float(whole)))
     group, name = key.split(".")
-    assert type(one[group][name]) is float and one == other and config_hash(one) == config_hash(other)
+    assert type(one[group][name]) is type(other[group][name]) is float
+    assert config_hash(one) == config_hash(other)
 
 
-def test_other_whole_numbers_are_as_they_were_typed() -> None:
-    """Recorded studies have the hash of `model.repulsion=2`."""
-    settings = compose_settings(["model=acmp", "model.repulsion=2", "dataset=sbm_large", "dataset.nodes=1000"])
-    assert type(settings["model"]["repulsion"]) is type(settings["dataset"]["nodes"]) is int
-
-
-def test_the_hash_of_a_run_without_rewiring_is_that_from_before_there_were_any() -> None:
-    settings = compose_settings(["model=gcn", "rewiring=none"])
-    older = {key: value for key, value in settings.items() if key != "rewiring"}
-    assert config_hash(older) == config_hash(settings)
-    rewired = ["rewiring=random", "rewiring=random rewiring.seed=1", "rewiring=random rewiring.layers=last"]
-    hashes = {config_hash(compose_settings(["model=gcn", *typed.split()])) for typed in rewired}
-    assert len(hashes | {config_hash(settings)}) == 4
-
-
-def test_the_hash_of_a_run_on_the_whole_graph_is_that_from_before_there_were_loaders() -> None:
-    settings = compose_settings(["model=gcn"])
-    assert settings["loader"] == {"name": "full"}
-    older = {key: value for key, value in settings.items() if key not in ("loader", "rewiring")}
-    assert config_hash(older) == config_hash(settings)
-    typed = ["loader=cluster", "loader=cluster loader.parts=20", "loader=cluster loader.batch_parts=2"]
-    hashes = {config_hash(compose_settings(["model=gcn", *more.split()])) for more in typed}
-    assert len(hashes | {config_hash(settings)}) == 4
-    assert (loader_name(older), loader_name(settings)) == ("full", "full")
+def test_a_float_without_a_fraction_is_an_integer_where_the_default_is() -> None:
+    settings = compose_settings(["dataset=csbm"])
+    for nodes in (300, 300.0):
+        config = OmegaConf.create(settings | {"dataset": settings["dataset"] | {"nodes": nodes}})
+        assert type(plain(config)["dataset"]["nodes"]) is int
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from depthlab.config.errors import UserError
 from depthlab.data import prepare as module
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
-from depthlab.data.prepare import data_hash, load, prepare, read
+from depthlab.data.prepare import data_hash, load, prepare, prepared_hash, read
 
 Read = Callable[..., dict[str, Any]]
 X = "planetoid/ind.cora.x"
@@ -65,8 +65,19 @@ def test_new_raw_files_are_prepared_afresh(
     write_list(project)
     _, after = load(config)
     assert after != before
-    assert Dataset.load(project / "prepared" / "texas.pt", before) is None
-    assert Dataset.load(project / "prepared" / "texas.pt", after) is not None
+    assert Dataset.load(project / "prepared" / "texas.pt", prepared_hash(config, before)) is None
+    assert Dataset.load(project / "prepared" / "texas.pt", prepared_hash(config, after)) is not None
+
+
+def test_other_code_prepares_the_same_data_afresh(
+    project: Path, dataset_config: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataset_config("texas")
+    _, before = load(config)
+    monkeypatch.setattr(module, "code_hash", lambda *_: "of tomorrow")
+    assert Dataset.load(project / "prepared" / "texas.pt", prepared_hash(config, before)) is None
+    assert load(config)[1] == before
+    assert Dataset.load(project / "prepared" / "texas.pt", prepared_hash(config, before)) is not None
 
 
 @pytest.mark.parametrize(
@@ -181,7 +192,8 @@ def test_a_prepared_task_is_read_again(
 def test_prepare_writes_statistics(project: Path, dataset_config: Read) -> None:
     path = prepare(dataset_config("texas"))
     assert path == project / "prepared" / "texas.pt"
-    assert Dataset.load(path, data_hash(dataset_config("texas"))) is not None
+    config = dataset_config("texas")
+    assert Dataset.load(path, prepared_hash(config, data_hash(config))) is not None
     statistics = json.loads((project / "prepared" / "texas.json").read_text())
     wanted = {"nodes": 30, "edges": 30, "classes": 3, "features": 10, "connected_components": 1, "edge_homophily": 0}
     assert {key: statistics[key] for key in wanted} == wanted

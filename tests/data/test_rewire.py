@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from depthlab.data import rewire as module
 from depthlab.data.csbm import make_csbm
 from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import load
-from depthlab.data.rewire import Rewired, kept_wiring, make_batches, rewire, rewired_hash
+from depthlab.data.rewire import Rewired, kept_wiring, make_batches, rewire
 from depthlab.data.transfer import make_ring_transfer
 from depthlab.data.wiring import Wiring
 from depthlab.folders import CONF
@@ -147,12 +147,15 @@ def test_another_seed_budget_or_graph_is_another_rewiring(made: Made, tmp_path: 
     assert len(files(tmp_path)) == 2
 
 
-def test_the_code_of_a_rewiring_is_part_of_it(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = composed("rewiring=random")
-    before = rewired_hash("data", settings)
-    assert before == rewired_hash("data", settings) != rewired_hash("other data", settings)
-    monkeypatch.setattr(module, "sources", lambda *_: [])
-    assert rewired_hash("data", settings) != before
+def test_other_code_rewires_again(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = made("rewiring=random")
+    monkeypatch.setattr(module, "code_hash", lambda *_: "of tomorrow")
+    monkeypatch.setattr(module, "make_wiring", no_rewiring)
+    with pytest.raises(AssertionError, match="rewired again"):
+        made("rewiring=random")
+    monkeypatch.undo()
+    assert made("rewiring=random").data_hash == first.data_hash
+    assert len(files(tmp_path)) == 1
 
 
 def test_a_damaged_file_is_made_again(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,10 +170,8 @@ def test_a_damaged_file_is_made_again(made: Made, tmp_path: Path, capsys: pytest
 def test_a_file_of_other_content_under_the_same_name_is_made_again(made: Made, tmp_path: Path) -> None:
     first = made("rewiring=random")
     (kept,) = files(tmp_path)
-    wiring = Wiring.load(kept, first.data_hash)
-    assert wiring is not None
-    replace(wiring, effect={}).save(kept, first.data_hash[:8] + "another")
-    assert made("rewiring=random").effect == first.effect
+    Wiring(first.graph.edge_index, first.graph.num_nodes, {}).save(kept, "another")
+    assert made("rewiring=random").effect == first.effect != {}
 
 
 def test_what_cannot_be_done_ends_in_one_sentence_and_keeps_nothing(made: Made, tmp_path: Path) -> None:

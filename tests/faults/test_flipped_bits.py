@@ -16,7 +16,7 @@ from depthlab.data.prepare import load, prepare
 from depthlab.data.rewire import kept_wiring
 from depthlab.files import save_torch
 from depthlab.graph.neighbours import Neighbours
-from depthlab.training.checkpoint import read_checkpoint
+from depthlab.training.checkpoint import AGREEING, read_checkpoint
 
 Tally = Callable[[str, bool], None]
 TRIES = 40
@@ -96,7 +96,7 @@ def test_partition(project: Path, tally: Tally) -> None:
 
 
 def test_checkpoint(tmp_path: Path, tally: Tally) -> None:
-    path, identity, generator = tmp_path / "last.ckpt", {"config_hash": "a"}, random.Random("checkpoint")
+    path, identity, generator = tmp_path / "last.ckpt", dict.fromkeys(AGREEING, "a"), random.Random("checkpoint")
     save_torch({"callbacks": {"Recorder": identity}, "state_dict": {"weight": torch.arange(1000.0)}}, path)
     assert torch.equal(read_checkpoint(path, identity)["state_dict"]["weight"], torch.arange(1000.0))
     for _ in range(TRIES):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from depthlab.config.settings import RANDOM_NUMBERS
 from depthlab.ops import MaskSource
 from depthlab.ops.masks import LEVELS, draw_threshold
 
@@ -85,6 +86,15 @@ def test_seed_and_step_decide_the_stream_and_torch_does_not() -> None:
 @pytest.mark.parametrize(("seed", "step"), [(0, 1), (1, 0), (1, 1), (0, 2), (2, 0)])
 def test_other_seeds_and_steps_give_unrelated_streams(seed: int, step: int) -> None:
     assert abs(correlation(draw(), draw(seed, step))) < 5 / math.sqrt(SIZE)
+
+
+def test_the_numbers_are_those_of_the_scheme() -> None:
+    """Results of a seed are reused: whoever draws other numbers from it gives the scheme another number."""
+    source = MaskSource(3)
+    source.stream = 1
+    source.restart(2)
+    found = draw(3, 2, 4).tolist() + source.lanes((4,), CPU).tolist()
+    assert {RANDOM_NUMBERS: found} == {1: [124, -35, -10, -105, 124, 41, -96, 59]}
 
 
 def test_seed_and_step_are_not_interchangeable() -> None:

@@ -213,10 +213,10 @@ def test_protocol_tells_what_selected_the_state(frame: Frame) -> None:
     assert "best on validation or training data" in protocol(pd.concat([usual, task]))
 
 
-def test_protocol_tells_when_runs_of_a_model_differ_in_code(frame: Frame) -> None:
+def test_protocol_tells_when_runs_of_a_line_differ_in_code(frame: Frame) -> None:
     same, other = frame("GCN", 2, [0.8]), frame("GCN", 4, [0.8], code_hash="d")
     assert "code_hash" not in protocol(same)
-    assert "Not all runs of a model are of the same code" in protocol(pd.concat([same, other]))
+    assert "Not all runs of a line are of the same code" in protocol(pd.concat([same, other]))
 
 
 def test_roc_auc_is_shown_where_it_is_measured(frame: Frame) -> None:

@@ -44,6 +44,17 @@ def test_only_results_are_done(cell: Cell, data: str, recorded: Make, outcome: s
     assert is_done(make_plan([cell], [recorded(cell, data, outcome=outcome)], same_code=False)) is expected
 
 
+def test_a_result_of_another_device_does_not_count(study: Study, cell: Cell, data: str, recorded: Make) -> None:
+    (gpu,) = study.cells("depth=2", "seed=0", "trainer=gpu", lines={"GCN": "model=gcn"})
+    assert not is_done(make_plan([gpu], [recorded(cell, data)], same_code=False))
+    assert is_done(make_plan([gpu], [recorded(gpu, data)], same_code=False))
+
+
+def test_results_of_an_earlier_version_are_counted(cell: Cell, data: str, recorded: Make) -> None:
+    runs = [recorded(cell, "older data"), recorded(cell, data, resume_hash="a")]
+    assert make_plan([cell], runs, same_code=False).earlier == 1
+
+
 @pytest.mark.parametrize("change", [{"config_hash": "x"}, {"data_hash": "x"}])
 def test_another_experiment_is_not_it(cell: Cell, data: str, recorded: Make, change: dict[str, str]) -> None:
     run = recorded(cell, data)
@@ -66,7 +77,7 @@ def test_each_cell_finds_its_own_run(study: Study, data: str, recorded: Make) ->
 
 
 def test_other_code_counts_unless_it_must_not(cell: Cell, data: str, recorded: Make) -> None:
-    same = recorded(cell, data, code_hash=code_hash("depthlab.nn.gcn.GCN"))
+    same = recorded(cell, data, code_hash=code_hash(cell.settings))
     other = recorded(cell, data, code_hash="of another day")
     for same_code in (False, True):
         plan = make_plan([cell], [same], same_code)
@@ -75,7 +86,8 @@ def test_other_code_counts_unless_it_must_not(cell: Cell, data: str, recorded: M
     plan = make_plan([cell], [other], same_code=False)
     assert is_done(plan)
     assert plan.other_code == {cell.hash}
-    assert make_plan([cell], [other], same_code=True).todo == [cell]
+    plan = make_plan([cell], [other], same_code=True)
+    assert (plan.todo, plan.other_code) == ([cell], {cell.hash})
 
 
 def test_data_that_cannot_be_read(cell: Cell, study: Study) -> None:

@@ -48,6 +48,14 @@ def test_what_is_done_is_not_run_again(study: Study, capsys: Capture) -> None:
     assert "4 cells, 2 done, 2 to do" in capsys.readouterr().out
 
 
+def test_where_no_gpu_is_results_of_the_processor_count(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert study.run(study.cells("seed=0", lines=ONE))
+    first = set(study.finished())
+    assert study.run(study.cells("seed=0", "trainer=gpu", lines=ONE))
+    assert set(study.finished()) == first
+
+
 def test_other_code_is_told_and_run_again_on_demand(
     study: Study, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,9 +65,10 @@ def test_other_code_is_told_and_run_again_on_demand(
         monkeypatch.setattr(module, "code_hash", lambda _: "of tomorrow")
     assert study.run(cells)
     assert len(study.finished()) == 2
-    assert "2 cells were run with other code: reuse=same_code runs these again" in capsys.readouterr().out
+    assert "2 results are of other code than the present: reuse=same_code runs" in capsys.readouterr().out
     study.run(cells, reuse="same_code")
     assert len(study.finished()) == 4
+    assert "2 results are of other code than the present: none counts" in capsys.readouterr().out
 
 
 def test_a_study_ends_where_its_workers_have_other_code_than_its_plan(

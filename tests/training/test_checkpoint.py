@@ -17,7 +17,7 @@ from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder
 from depthlab.training.run import run
 
 Compose = Callable[..., dict[str, Any]]
-IDENTITY = {"config_hash": "c", "data_hash": "d"}
+IDENTITY = {"config_hash": "a", "resume_hash": "b", "data_hash": "c", "code_hash": "d"}
 
 
 def interrupted(settings: dict[str, Any], patch: pytest.MonkeyPatch, where: str) -> None:
@@ -100,11 +100,12 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes | None) -> None:
         read_checkpoint(path, IDENTITY)
 
 
-@pytest.mark.parametrize(("key", "what"), [("config_hash", "settings"), ("data_hash", "data")])
+@pytest.mark.parametrize(("key", "what"), [("resume_hash", "settings"), ("data_hash", "data"), ("code_hash", "code")])
 def test_other_settings_and_other_data(tmp_path: Path, key: str, what: str) -> None:
     path = tmp_path / "a.ckpt"
     save_torch({"callbacks": {"Recorder": IDENTITY | {"run_id": "r"}}}, path)
-    assert read_checkpoint(path, IDENTITY)["callbacks"]["Recorder"]["run_id"] == "r"
+    other_device = IDENTITY | {"config_hash": "x"}
+    assert read_checkpoint(path, other_device)["callbacks"]["Recorder"]["run_id"] == "r"
     with pytest.raises(UserError, match=f"other {what}"):
         read_checkpoint(path, IDENTITY | {key: "x"})
 

@@ -1,6 +1,5 @@
 """Names, folders and tags of runs."""
 
-import inspect
 import shlex
 import subprocess
 from pathlib import Path
@@ -10,15 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from depthlab.config.errors import UserError
 from depthlab.config.settings import compose_settings
-from depthlab.folders import PACKAGE
 from depthlab.training import identity
-from depthlab.training.fit import make_fit
-from depthlab.training.identity import COMPUTING, checkpoint_folder, overrides_of, resumable, run_name, tags
-from depthlab.training.member import Member
-from depthlab.training.prepared import prepare
-from depthlab.training.replicas import run_replicas
-from depthlab.training.result import evaluate
-from depthlab.training.run import run
+from depthlab.training.identity import checkpoint_folder, overrides_of, resumable, run_name, tags
 
 
 @pytest.mark.parametrize(
@@ -39,7 +31,8 @@ def test_run_names_say_what_they_are(overrides: list[str], name: str) -> None:
 def test_another_setting_is_another_folder(tmp_path: Path) -> None:
     folders = {checkpoint_folder(compose_settings(more), tmp_path) for more in ([], ["lr=0.02"], ["p_drop=0.1"])}
     assert len(folders) == 3
-    assert checkpoint_folder(compose_settings(["progress=false"]), tmp_path) in folders
+    for same in ("progress=false", "trainer=gpu"):
+        assert checkpoint_folder(compose_settings([same]), tmp_path) in folders
 
 
 def test_tags() -> None:
@@ -151,10 +144,3 @@ def test_settings_other_than_those_of_a_checkpoint_are_told(tmp_path: Path) -> N
     (long / "last.ckpt").touch()
     with pytest.raises(UserError, match=f"^{short.name} has no checkpoint, {long.name} has, of a run with other sett"):
         resumable("last", short)
-
-
-def test_every_file_that_numbers_come_from_is_there_and_those_of_a_run_are_among_them() -> None:
-    found = {path for pattern in COMPUTING for path in PACKAGE.glob(pattern)}
-    assert all(any(PACKAGE.glob(pattern)) for pattern in COMPUTING)
-    for function in (run, evaluate, make_fit, prepare, run_replicas, Member):
-        assert Path(inspect.getfile(function)) in found

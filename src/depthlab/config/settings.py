@@ -2,8 +2,6 @@
 
 import contextlib
 import functools
-import hashlib
-import json
 import os
 import re
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from depthlab.config.closure import digest
 from depthlab.config.compose import compose
 from depthlab.config.errors import UserError
 from depthlab.config.options import is_option
@@ -24,22 +23,23 @@ NOT_THE_EXPERIMENT = (
     "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
     "max_runs",
 )  # fmt: skip
-KEPT = ("dataset", "rewiring")  # groups that shape what is kept on disk: other settings keep the hash of what is typed
+# Raised when a seed comes to mean other masks (depthlab.ops): results of different schemes are different experiments.
+RANDOM_NUMBERS = 1
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The resolved config as plain types, without the limits.
 
-    `dataset.degree=20` is 20.0 as its default is, so that the same graph has one hash and one copy on disk.
+    A number has the type of its default: `model.theta=1` is 1.0, so that the same experiment has one hash.
     """
     content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     for group in OWN_KNOBS:
         content[group].pop("limits", None)
-    for group in KEPT:
         target = content[group].get("_target_")
         for key, value in content[group].items():
-            if type(value) is int and (target, key) in _floats(group):
-                content[group][key] = float(value)
+            kind = _numbers(group).get((target, key))
+            if kind and (type(value) is int or (type(value) is float and value.is_integer())):
+                content[group][key] = kind(value)
     content["split"] = str(content["split"])
     for part, key in ((content, "ckpt"), (content["dataset"], "path")):
         if isinstance(path := part.get(key), str):
@@ -65,10 +65,11 @@ def _rewirings() -> dict[str, str | None]:
 
 
 @functools.cache
-def _floats(group: str) -> set[tuple[str, str]]:
-    """`_target_` and name of the settings of a group's options that are floats by default."""
+def _numbers(group: str) -> dict[tuple[str | None, str], type]:
+    """Whether settings of a group's options are integers or floats by default, by `_target_` and name."""
     options = [option for _, option in _options(group)]
-    return {(option["_target_"], key) for option in options for key in option if isinstance(option[key], float)}
+    found = [((option.get("_target_"), key), type(value)) for option in options for key, value in option.items()]
+    return {name: kind for wanted in (int, float) for name, kind in found if kind is wanted}
 
 
 def _options(group: str) -> list[tuple[Path, dict[str, Any]]]:
@@ -88,24 +89,19 @@ def processes(trainer: dict[str, Any]) -> int:
 def config_hash(content: dict[str, Any]) -> str:
     """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
 
-    Without a rewiring there is no mention of it, and none of a loader that is full: runs from before there were any
-    keep their hash. Of the trainer nothing counts but another precision, and in how many shares a batch is cut.
+    The device counts, since it draws other random numbers and sums in another order.
     """
-    without = [
-        name
-        for name, plainly in (
-            ("rewiring", rewiring_name(content) == "none"),
-            ("loader", loader_name(content) == "full"),
-        )
-        if plainly
-    ]
-    relevant = {key: value for key, value in content.items() if key not in (*NOT_THE_EXPERIMENT, *without)}
+    return digest([resume_hash(content), content.get("trainer", {}).get("accelerator", "cpu"), RANDOM_NUMBERS])
+
+
+def resume_hash(content: dict[str, Any]) -> str:
+    """The same for any device, on which a checkpoint may be resumed.
+
+    Of the trainer the precision counts, and in how many shares a batch is cut.
+    """
     trainer = content.get("trainer", {})
-    if trainer.get("precision", "float32") != "float32":
-        relevant["precision"] = trainer["precision"]
-    if processes(trainer) > 1:
-        relevant["processes"] = processes(trainer)
-    return hashlib.md5(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+    shared = {"precision": trainer.get("precision", "float32"), "processes": processes(trainer)}
+    return digest({key: value for key, value in content.items() if key not in NOT_THE_EXPERIMENT} | shared)
 
 
 def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

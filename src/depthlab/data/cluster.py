@@ -1,12 +1,11 @@
 """Mini-batches of a dataset that is one graph, cut into parts that are kept on disk."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import UserError
 from depthlab.data.dataset import Dataset
 from depthlab.data.raw import prepared_file
@@ -57,9 +56,10 @@ def kept_partition(
     Raises:
         UserError: as `depthlab.graph.partition.metis`, or the file is corrupt.
     """
-    fingerprint = hashlib.md5(json.dumps([data_hash, parts]).encode()).hexdigest()
+    name = digest([data_hash, parts])
+    fingerprint = digest([name, code_hash(config, "depthlab.data.prepare", __name__)])
     home = prepared_file(config, folder).parent / "partitions"
-    path = home / f"{file_name(config['name'])}-{parts}-{fingerprint[:8]}.pt"
+    path = home / f"{file_name(config['name'])}-{parts}-{name[:8]}.pt"
 
     def make() -> Tensor:
         assignment = metis(neighbours, parts)

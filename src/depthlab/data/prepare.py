@@ -3,8 +3,6 @@
 python -m src.prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
 """
 
-import hashlib
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,16 +15,17 @@ from torch import Tensor
 from torch_geometric.utils import remove_self_loops, to_undirected
 
 from depthlab.cli import main
+from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import DamagedError, UserError
 from depthlab.config.settings import plain
 from depthlab.config.validation import validate
-from depthlab.data.dataset import FORMAT, Dataset
+from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
 from depthlab.data.mapped import keep_mapped, save_mapped
 from depthlab.data.own import reading
 from depthlab.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
-from depthlab.files import atomic_write, cached, lock_of, md5, write_json
-from depthlab.folders import ROOT, SOURCE
+from depthlab.files import atomic_write, cached, lock_of, write_json
+from depthlab.folders import ROOT
 from depthlab.graph.bottleneck import bottleneck_statistics
 from depthlab.graph.statistics import DIGITS, graph_statistics, topology
 
@@ -44,28 +43,27 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
         folder: where prepared files lie.
 
     Returns:
-        The dataset and its data hash, which covers every file that the reader sees and what shapes the graph.
+        The dataset and its data hash: of every file that the reader sees, and of the settings that shape the graph.
 
     Raises:
         UserError: a raw file is missing, unverified or corrupt.
     """
-    fingerprint = data_hash(config)
+    data = data_hash(config)
+    fingerprint = prepared_hash(config, data)
     if config.get("mapped"):
-        return keep_mapped(
-            lambda: _unchanged(config, fingerprint), mapped_folder(config, fingerprint, folder), fingerprint
-        ), fingerprint
+        return keep_mapped(lambda: _unchanged(config, data), mapped_folder(config, data, folder), fingerprint), data
     path = prepared_file(config, folder)
     kind = GraphSet if "batch_size" in config else Dataset
     if not config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
         with suppress(DamagedError):  # such a file is replaced below
-            return kind.load(path, fingerprint) or _unchanged(config, fingerprint), fingerprint
+            return kind.load(path, fingerprint) or _unchanged(config, data), data
 
     def make() -> Dataset | GraphSet:
-        dataset = _unchanged(config, fingerprint)
+        dataset = _unchanged(config, data)
         dataset.save(path, fingerprint)
         return dataset
 
-    return cached(lambda: kind.load(path, fingerprint), make, path), fingerprint
+    return cached(lambda: kind.load(path, fingerprint), make, path), data
 
 
 def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
@@ -73,9 +71,9 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
 
     Of a dataset that stays on disk these are a folder of arrays and a file beside it, named after its settings' hash.
     """
-    fingerprint = data_hash(config)
-    dataset = _unchanged(config, fingerprint)
-    path = mapped_folder(config, fingerprint, folder) if config.get("mapped") else prepared_file(config, folder)
+    data = data_hash(config)
+    fingerprint, dataset = prepared_hash(config, data), _unchanged(config, data)
+    path = mapped_folder(config, data, folder) if config.get("mapped") else prepared_file(config, folder)
     if isinstance(dataset, GraphSet):
         sizes = {"graphs": len(dataset.y), "classes": dataset.num_classes, "features": dataset.width}
         statistics: dict[str, Any] = sizes | {"task_range": dataset.task_range}
@@ -109,21 +107,23 @@ def read(config: dict[str, Any]) -> Dataset | GraphSet:
     return Dataset(x, edge_index, raw.y, raw.train, raw.val, raw.test)
 
 
-def _unchanged(config: dict[str, Any], fingerprint: str) -> Dataset | GraphSet:
+def _unchanged(config: dict[str, Any], data: str) -> Dataset | GraphSet:
     """As `read`, but raises UserError if the user's files change while they are read."""
     dataset = read(config)
-    if "path" in config and data_hash(config) != fingerprint:
+    if "path" in config and data_hash(config) != data:
         raise UserError(f"{config['path']} was changed while it was read: start again")
     return dataset
 
 
 def data_hash(config: dict[str, Any]) -> str:
-    """Hash of everything that shapes the prepared graph; does not read the raw files of named datasets."""
-    raw = raw_hashes(config)
-    reader = SOURCE / (config["_target_"].rpartition(".")[0].replace(".", "/") + ".py")
+    """Hash of the raw files and settings that shape the graph; does not read the raw files of named datasets."""
     normalized = config.get("normalize_features", False)
-    shaping = [FORMAT, raw, config["_target_"], md5(reader), _own_knobs(config), normalized]
-    return hashlib.md5(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+    return digest([raw_hashes(config), config["_target_"], _own_knobs(config), normalized])
+
+
+def prepared_hash(config: dict[str, Any], data: str) -> str:
+    """Of a prepared file: it is made again where the data or the code that reads it is another."""
+    return digest([data, code_hash(config, __name__)])
 
 
 def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:

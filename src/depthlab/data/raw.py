@@ -49,9 +49,9 @@ def prepared_file(config: Config, folder: Path | None = None) -> Path:
     return (folder or PREPARED) / f"{file_name(config['name'])}.pt"
 
 
-def mapped_folder(config: Config, fingerprint: str, folder: Path | None = None) -> Path:
+def mapped_folder(config: Config, data_hash: str, folder: Path | None = None) -> Path:
     """Where the prepared form of a dataset that stays on disk lies: one folder for each of its settings."""
-    return (folder or PREPARED) / file_name(config["name"]) / fingerprint[:8]
+    return (folder or PREPARED) / file_name(config["name"]) / data_hash[:8]
 
 
 def check(config: Config) -> None:

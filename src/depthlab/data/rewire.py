@@ -3,9 +3,6 @@
 python -m src.rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.yaml runs
 """
 
-import ast
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +15,8 @@ from torch.nn import functional as F
 from torch_geometric.utils import to_undirected
 
 from depthlab.cli import main
+from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import UserError
-from depthlab.config.program import program, sources
 from depthlab.config.settings import loader_name, plain, rewiring_name
 from depthlab.config.validation import validate
 from depthlab.data.cluster import cluster_batches
@@ -36,7 +33,6 @@ from depthlab.graph.graph import Graph
 from depthlab.text import file_name
 
 OURS = ("_target_", "seed", "layers")  # settings of every rewiring; the others are its function's own
-PACKAGES = ("depthlab.graph.rewiring", "depthlab.measures")  # what rewirings are made of
 ENTRIES, BYTES = 50_000_000, 100  # rewired edges of a batch, each in both directions, while they are normalised
 
 
@@ -120,21 +116,20 @@ def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
 
 
 def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:
-    """Hash of everything that shapes the edges that a run propagates over: the data's own without a rewiring."""
+    """Hash of the data and settings that shape the edges that a run propagates over: of the data without a rewiring."""
     if rewiring_name(settings) == "none":
         return data_hash
     shaping = {key: value for key, value in settings["rewiring"].items() if key != "layers"}
-    module = shaping["_target_"].rpartition(".")[0]
-    code = [ast.unparse(program(path)) for path in sources(module, PACKAGES)]
-    return hashlib.md5(json.dumps([data_hash, shaping, code], sort_keys=True).encode()).hexdigest()
+    return digest([data_hash, shaping])
 
 
 def kept_wiring(
     dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
 ) -> Wiring:
     """The rewired edges, made only where no file holds them: of several processes one makes them, the others wait."""
-    fingerprint = rewired_hash(data_hash, settings)
-    path = effect_file(settings, folder).with_name(f"{_pair(settings)}-{fingerprint[:8]}.pt")
+    name = rewired_hash(data_hash, settings)
+    fingerprint = digest([name, code_hash([settings["dataset"], settings["rewiring"]], __name__)])
+    path = effect_file(settings, folder).with_name(f"{_pair(settings)}-{name[:8]}.pt")
 
     def make() -> Wiring:
         wiring = make_wiring(dataset, settings["rewiring"])

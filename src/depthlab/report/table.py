@@ -180,13 +180,13 @@ def protocol(cells: pd.DataFrame) -> str:
     other = cells[~cells["outcome"].isin(["finished"])]["outcome"].value_counts()
     ended = "".join(f", {count} {outcome}" for outcome, count in other.items())
     over = "splits (each the mean of its seeds)" if len(splits) > 1 and len(seeds) > 1 else "runs"
-    code = cells["code_hash"].nunique() > cells["model"].nunique()
+    code = (cells.groupby("line")["code_hash"].nunique() > 1).any()
     return (
         f"{len(cells)} cells, {(cells['outcome'] == 'finished').sum()} finished{ended}; {runs}. Mean +- half the 95 %"
         f" t-interval over {over}. The tested state is the one that is best on {_monitored(cells)} data; the test set"
         " is read once. Settings: "
         f"{_recipes(cells)}. {_by_depth(cells)}"
-        + (" Not all runs of a model are of the same code: see code_hash." if code else "")
+        + (" Not all runs of a line are of the same code: see code_hash." if code else "")
         + " Every run: cells.csv."
     )
 

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from depthlab.config.errors import UserError
 from depthlab.config.overrides import check_distinct, check_runs, count_values
 from depthlab.config.schema import MAX_RUNS
-from depthlab.config.settings import compose_config, config_hash, plain, provenance
+from depthlab.config.settings import compose_config, config_hash, plain, provenance, resume_hash
 from depthlab.config.validation import validate
 
 AXES = ("depth", "seed", "split", "split_seed")  # what varies within a line
@@ -158,7 +158,7 @@ def _check_distinct(cells: Sequence[Cell]) -> None:
     """Two cells of the same settings would train at the same time in the same folder."""
     first: dict[str, Cell] = {}
     for cell in cells:
-        other = first.setdefault(cell.hash, cell)
+        other = first.setdefault(resume_hash(cell.settings), cell)
         if other is not cell:
             names = [f"{one.line} on {one.dataset}" for one in (other, cell)]
             what = f"{names[0]} and {names[1]} hold" if names[0] != names[1] else f"{names[0]} holds"

@@ -20,7 +20,8 @@ class Plan:
         data: hash of the data of each cell, with its rewiring, by the cell's hash.
         done: run of each cell that has ended with a result, by the cell's hash.
         todo: the other cells.
-        other_code: hashes of the done cells that were run with other code than the present one.
+        other_code: hashes of cells whose result is of other code than the present one, whether it counts or not.
+        earlier: number of recorded results of versions of the program that hashed settings in another way.
     """
 
     cells: list[Cell]
@@ -28,6 +29,7 @@ class Plan:
     done: dict[str, Recorded] = field(default_factory=dict)
     todo: list[Cell] = field(default_factory=list)
     other_code: set[str] = field(default_factory=set)
+    earlier: int = 0
 
 
 def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) -> Plan:
@@ -49,15 +51,15 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
             make_task(one, dataset)
     data = {cell.hash: rewired_hash(hashes[str(cell.settings["dataset"])], cell.settings) for cell in cells}
     plan = Plan(list(cells), data)
-    code = {target: code_hash(target) for target in {cell.settings["model"]["_target_"] for cell in cells}}
     recorded = {run.identity: run for run in runs if run.tags.get("outcome") in ENDED}
+    plan.earlier = sum("resume_hash" not in run.tags for run in recorded.values())
     for cell in plan.cells:
         run = recorded.get((cell.hash, plan.data[cell.hash]))
-        other = run is not None and run.tags.get("code_hash") != code[cell.settings["model"]["_target_"]]
-        if run is None or (other and same_code):
-            plan.todo.append(cell)
-            continue
-        plan.done[cell.hash] = run
+        other = run is not None and run.tags.get("code_hash") != code_hash(cell.settings)
         if other:
             plan.other_code.add(cell.hash)
+        if run is None or (other and same_code):
+            plan.todo.append(cell)
+        else:
+            plan.done[cell.hash] = run
     return plan

@@ -1,6 +1,7 @@
 """One study from start to end: plan, parents, cells, curves by depth, in a straight line."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from filelock import FileLock, Timeout
@@ -21,6 +22,7 @@ from depthlab.study.summary import duration, listing, results
 from depthlab.study.work import TAKEN, Job, work
 from depthlab.text import file_name, printable
 from depthlab.tracking.search import PARENT, Records
+from depthlab.training.device import on_what_is_here
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.identity import CHECKPOINTS, run_name
 from depthlab.training.signals import holding
@@ -41,6 +43,8 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
     quiet_libraries()
     colors = line_colors(cell.line for cell in cells)
     cells = [cell for cell in cells if config.only is None or cell.line in config.only]
+    if config.backend != "dask":  # a cluster's workers may have a GPU that is not here
+        cells = _on_what_is_here(cells)
     tracking = cells[0].settings["tracking"]
     records = Records(tracking["uri"], tracking["experiment"])  # created here, before any worker starts
     plan = make_plan(cells, records.runs(), config.reuse == "same_code")
@@ -85,6 +89,13 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
         )
     print(results(name, lines, plan, records))
     return not plan.todo
+
+
+def _on_what_is_here(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with the device that they will be trained on: results of another device do not count."""
+    trainers = {str(cell.settings["trainer"]): cell.settings for cell in cells}
+    found = {key: on_what_is_here(settings)["trainer"] for key, settings in trainers.items()}
+    return [replace(cell, settings=cell.settings | {"trainer": found[str(cell.settings["trainer"])]}) for cell in cells]
 
 
 def _run_cells(

@@ -28,9 +28,9 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
         rows.append(f"  {line.dataset} {line.label}: {', '.join(parts)}; {state}")
     if todo:
         rows.append(f"  about {duration(seconds)} with jobs={jobs}")
-    if plan.other_code:
-        rows.append(f"  {len(plan.other_code)} of them were run with other code: reuse=same_code runs these again")
-    return "\n".join(map(printable, rows))
+    if todo and plan.earlier:
+        rows.append(f"  {plan.earlier} results of an earlier version are recorded: as other code, none counts")
+    return "\n".join(map(printable, [*rows, *_other_code(plan)]))
 
 
 def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> str:
@@ -43,11 +43,17 @@ def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> s
             rows.append(f"    depth {depth:4}: {_score(point, f'{metric}_by_depth'):20} {point['verdicts']}")
     if plan.todo:
         rows.append(f"  {len(plan.todo)} cells failed: the same command tries them again")
-    if plan.other_code:
-        rows.append(f"  {len(plan.other_code)} cells were run with other code: reuse=same_code runs these again")
+    rows += _other_code(plan)
     rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id, name)}")
     rows.append(f"  as a report       python -m src.report study={name}")
     return "\n".join(map(printable, rows))
+
+
+def _other_code(plan: Plan) -> list[str]:
+    used = len(plan.other_code & plan.done.keys())
+    left = len(plan.other_code) - used
+    rows = [f"  {used} results are of other code than the present: reuse=same_code runs these cells again"]
+    return rows[: used > 0] + [f"  {left} results are of other code than the present: none counts"][: left > 0]
 
 
 def _score(point: dict[str, Any], name: str) -> str:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from depthlab.config.errors import UserError
 from depthlab.config.limits import nearest_drop
 from depthlab.config.schema import OWN_KNOBS
-from depthlab.config.settings import NOT_THE_EXPERIMENT, compose_config, config_hash, plain, provenance
+from depthlab.config.settings import NOT_THE_EXPERIMENT, compose_config, plain, provenance, resume_hash
 from depthlab.config.validation import DROPPING, validate
 from depthlab.study.grid import AXES
 from depthlab.sweep.space import Knob, Value
@@ -102,7 +102,8 @@ class Search:
             "objective": self.objectives,
             "number of seeds": len(self.seeds),
             "splits": [[str(value) for value in split.values()] for split in self.splits],
-            "network, recipe or graph": config_hash(base),
+            "network, recipe or graph": resume_hash(base),
+            "device": base["trainer"]["accelerator"],
         }
 
 

@@ -10,6 +10,8 @@ from depthlab.config.errors import ChecksumError, DamagedError, ResumeError
 from depthlab.files import load_torch, save_torch, unreadable, verify_checksum
 from depthlab.training.identity import LAST
 
+AGREEING = {"resume_hash": "settings", "data_hash": "data", "code_hash": "code"}
+
 
 class CheckpointFile(TorchCheckpointIO):
     """How Lightning writes and reads checkpoints: atomically and with a checksum."""
@@ -27,7 +29,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
 
     Args:
         path: a file that `Saver` wrote.
-        identity: `config_hash`, `data_hash` and `code_hash` of the resumed run.
+        identity: `resume_hash`, `data_hash` and `code_hash` of the resumed run.
 
     Raises:
         ResumeError: it is damaged, was written by something else, or belongs to other settings, data or code.
@@ -36,7 +38,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
     try:
         content: dict[str, Any] = load_torch(path, map_location="cpu")
         saved = content["callbacks"]["Recorder"]
-        found = {key: saved[key] for key in identity}
+        other = [what for key, what in AGREEING.items() if saved[key] != identity[key]]
     except (KeyError, TypeError):
         raise ResumeError(f"{path} is not a checkpoint of a run: start the run without ckpt") from None
     except Exception as error:  # torn, no archive: UnpicklingError, OSError, RuntimeError, ...
@@ -44,10 +46,8 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
         if isinstance(damage, DamagedError):
             raise ResumeError(f"{damage}: start the run without ckpt") from None
         raise damage from None
-    if found != identity:
-        names = {"config_hash": "settings", "data_hash": "data", "code_hash": "code"}
-        what = next(words for key, words in names.items() if found.get(key) != identity.get(key))
-        raise ResumeError(f"{path} belongs to a run with other {what}: give the same, or start without ckpt")
+    if other:
+        raise ResumeError(f"{path} belongs to a run with other {other[0]}: give the same, or start without ckpt")
     return content
 
 

@@ -1,8 +1,5 @@
 """What a run is called, where its checkpoints lie, and how it is found again. Imports nothing heavy."""
 
-import ast
-import functools
-import hashlib
 import json
 import os
 import re
@@ -12,22 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from depthlab.config import closure
 from depthlab.config.errors import UserError
 from depthlab.config.overrides import override_of
-from depthlab.config.program import program
-from depthlab.config.settings import config_hash, flatten, loader_name, rewiring_name
-from depthlab.folders import CHECKOUT, CONF, PACKAGE, ROOT
+from depthlab.config.settings import config_hash, flatten, loader_name, resume_hash, rewiring_name
+from depthlab.folders import CHECKOUT, ROOT
 from depthlab.text import file_name
 
 CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 OVERRIDES, TAG_LENGTH = "overrides", 5000  # characters in a tag: MLflow cuts those beyond 8000
-COMPUTING = (  # files of src that the numbers of a run come from; data has a hash of its own
-    "graph/*.py", "measures/*.py", "nn/*.py", "ops/*.py",
-    "training/build.py", "training/callbacks.py", "training/fit.py", "training/gradients.py", "training/member.py",
-    "training/prepared.py", "training/replicas.py", "training/result.py", "training/run.py", "training/squashing.py",
-)  # fmt: skip
+TRAINING = ("depthlab.training.run", "depthlab.training.replicas")
 
 
 def model_name(settings: dict[str, Any]) -> str:
@@ -46,7 +39,7 @@ def run_name(settings: dict[str, Any]) -> str:
 
 def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
     """One folder for each experiment: same settings, same folder."""
-    return (root or CHECKPOINTS) / f"{file_name(run_name(settings))}-{config_hash(settings)[:8]}"
+    return (root or CHECKPOINTS) / f"{file_name(run_name(settings))}-{resume_hash(settings)[:8]}"
 
 
 def resumable(ckpt: str | None, folder: Path) -> Path | None:
@@ -116,26 +109,14 @@ def _override_tags(overrides: list[str]) -> dict[str, str]:
 
 
 def identity_of(settings: dict[str, Any], data_hash: str) -> dict[str, str]:
-    """What a checkpoint has to agree with to be gone on with: settings, data and code, as hashes."""
-    code = code_hash(settings["model"]["_target_"])
-    return {"config_hash": config_hash(settings), "data_hash": data_hash, "code_hash": code}
+    """Hashes of settings, data and code: tags of a run, all but `config_hash` checked when a checkpoint is resumed."""
+    hashes = {"config_hash": config_hash(settings), "resume_hash": resume_hash(settings)}
+    return hashes | {"data_hash": data_hash, "code_hash": code_hash(settings)}
 
 
-@functools.cache
-def code_hash(target: str) -> str:
-    """Hash of the code that a run's numbers come from, without comments and docstrings.
-
-    Args:
-        target: `_target_` of the model. The other architectures' files do not count.
-    """
-    own, others = target.split(".")[-2], {path.stem for path in (CONF / "model").glob("*.yaml")}
-    found = hashlib.md5()
-    for pattern in COMPUTING:
-        for path in sorted(PACKAGE.glob(pattern)):
-            if path.parent.name == "nn" and path.stem in others - {own}:
-                continue
-            found.update(f"{path.name}\n{ast.dump(program(path))}".encode())
-    return found.hexdigest()
+def code_hash(settings: dict[str, Any]) -> str:
+    """Hash of the code that the numbers of a run come from, one at a time or as replicas."""
+    return closure.code_hash(settings, *TRAINING)
 
 
 def _git_commit() -> str:

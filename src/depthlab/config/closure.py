@@ -1,0 +1,179 @@
+"""Which code computed a result: the modules that its settings name, and everything that these import.
+
+Imports nothing heavy, and executes nothing of what it reads.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from depthlab.config.errors import UserError
+from depthlab.folders import SOURCE
+
+PACKAGE = __name__.partition(".")[0]
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+INSTALLED = {"site-packages", "dist-packages"}  # folders of libraries
+# Modules and packages that no number of a result comes from. What they alone import does not count either.
+PRESENTATION = {
+    "depthlab.cli": "runs commands and prints their errors",
+    "depthlab.config": "the settings that it makes are hashed by value",
+    "depthlab.text": "prints names",
+    "depthlab.tracking": "sends what was computed",
+    "depthlab.training.claim": "keeps two commands from training the same run",
+    "depthlab.training.figures": "draws curves",
+    "depthlab.training.film": "keeps states for an animation",
+    "depthlab.training.identity": "names runs and folders",
+    "depthlab.training.progress": "draws the bar",
+    "depthlab.training.signals": "ends a run on Ctrl-C",
+}
+
+
+def code_hash(settings: Any, *modules: str) -> str:
+    """Hash of the code behind a result. Comments, docstrings and layout do not count, nor does `PRESENTATION`.
+
+    Of an installed library, such as the network `torch_geometric.nn.models.GCN`, the version counts.
+
+    Args:
+        settings: plain types; the module of every `_target_` counts.
+        modules: further modules that count.
+
+    Raises:
+        UserError: there is no such module.
+    """
+    return _code_hash(frozenset([*_targets(settings), *modules]))
+
+
+@functools.cache  # of the files as they are at first
+def _code_hash(names: frozenset[str]) -> str:
+    modules = {_module(name) for name in names}
+    programs = {name: _parse(path.read_bytes())[0] for name, path in closure(modules).items()}
+    return digest([programs, {name: _versions(name) for name in modules if not locate(name)}])
+
+
+def _targets(content: Any) -> Iterator[str]:
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        if key == "_target_" and value:
+            yield value
+        elif isinstance(value, dict | list):
+            yield from _targets(value)
+
+
+def closure(modules: Iterable[str], cut: Iterable[str] = PRESENTATION) -> dict[str, Path]:
+    """The files of modules and of what they import, directly or not, inside functions too; sorted by module.
+
+    The `__init__` of a package counts only where something is imported from it that it defines itself. Python's own
+    modules and installed libraries are left out.
+
+    Args:
+        cut: modules and packages to leave out, with what they alone import.
+    """
+    without, files, left = set(cut), dict[str, Path](), list(modules)
+    while left:
+        module = left.pop()
+        if module in files or without.intersection(_with_parents(module)):
+            continue
+        if path := locate(module):
+            files[module] = path
+            left += [_module(name) for name in _imports(module, path).values()]
+    return dict(sorted(files.items()))
+
+
+def digest(content: Any) -> str:
+    """Hash of plain types."""
+    return hashlib.md5(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def locate(module: str) -> Path | None:
+    """The file of a module, which is not imported; None if there is none, or it is Python's own or a library's."""
+    top, *parts = module.split(".")
+    if top in sys.stdlib_module_names:
+        return None
+    if top == PACKAGE:
+        found = [SOURCE / top]
+    else:
+        spec = _spec(top)
+        found = [Path(folder) for folder in (spec and spec.submodule_search_locations) or []]
+        if spec and spec.origin and not found:
+            found = [Path(spec.origin).with_suffix("")]
+    for folder in found:
+        base = folder.joinpath(*parts)
+        for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+            if path.is_file() and (top == PACKAGE or not INSTALLED.intersection(path.parts)):
+                return path
+    return None
+
+
+def _spec(top: str) -> Any:
+    with suppress(ValueError):  # of a module without a specification
+        return importlib.util.find_spec(top)
+    return None
+
+
+def _versions(module: str) -> list[str]:
+    top = module.partition(".")[0]
+    if top == PACKAGE or not _spec(top):
+        raise UserError(f"there is no module {module}")
+    names = importlib.metadata.packages_distributions().get(top, [])
+    return [f"{name} {importlib.metadata.version(name)}" for name in names]
+
+
+def _with_parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def _module(name: str) -> str:
+    """The module that a dotted name is, or that defines it."""
+    package, _, own = name.rpartition(".")
+    if not package or locate(name):
+        return name
+    path = locate(package)
+    source = _imports(package, path).get(own, name) if path and path.stem == "__init__" else name
+    return package if source == name else _module(source)
+
+
+def _imports(module: str, path: Path) -> dict[str, str]:
+    """The dotted name of everything that a file imports, by the name that it has there."""
+    package = module.split(".") if path.stem == "__init__" else module.split(".")[:-1]
+    names = {}
+    for level, origin, name, alias in _parse(path.read_bytes())[1]:
+        base = ".".join([*package[: len(package) - level + 1], *filter(None, [origin])] if level else [origin])
+        names[alias] = f"{base}.{name}" if name else base
+    return names
+
+
+@functools.cache
+def _parse(source: bytes) -> tuple[str, list[tuple[int, str, str, str]]]:
+    """A program without comments and docstrings, and what it imports: level, module, name in it, name here."""
+    words: list[str] = []
+    imports: list[tuple[int, str, str, str]] = []
+
+    def visit(node: ast.AST) -> None:
+        words.append(type(node).__name__)
+        if isinstance(node, ast.ImportFrom):
+            imports.extend((node.level, node.module or "", a.name, a.asname or a.name) for a in node.names)
+        elif isinstance(node, ast.Import):
+            imports.extend((0, a.name, "", a.asname or a.name) for a in node.names)
+        elif isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False):
+            del node.body[0]
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                words.append(f"{name} {len(value)}")
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, ast.AST):
+                    visit(item)
+                elif item is not None:
+                    words.append(f"{name} {item!r}")
+
+    visit(ast.parse(source))
+    return "\n".join(words), imports
