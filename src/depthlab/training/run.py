@@ -72,10 +72,10 @@ def train_only(settings: dict[str, Any]) -> None:
     folder = checkpoint_folder(settings)
     settings = without_damaged(settings, folder)
     with process_group(settings["trainer"]):
-        found = prepare(settings, folder)
-        fit = make_fit(settings, found.model, found.batches, NoRecord(), folder, found.identity)
-        if not (found.content and fit.ended(found.content)):
-            fit.run(found.model, found.checkpoint)
+        prepared = prepare(settings, folder)
+        fit = make_fit(settings, prepared.model, prepared.batches, NoRecord(), folder, prepared.identity)
+        if not (prepared.content and fit.ended(prepared.content)):
+            fit.run(prepared.model, prepared.checkpoint)
 
 
 def _run(
@@ -85,9 +85,9 @@ def _run(
     folder: Path,
     reuse: str | None,
 ) -> Result:
-    found = prepare(settings, folder)
-    model, batches, content, graph = found.model, found.batches, found.content, found.batches.probe
-    more = found.identity | labels | {"memory": model.settings.memory}
+    prepared = prepare(settings, folder)
+    model, batches, content, graph = prepared.model, prepared.batches, prepared.content, prepared.batches.probe
+    more = prepared.identity | labels | {"memory": model.settings.memory}
     if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.layerwise:
         print(
             f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
@@ -99,10 +99,10 @@ def _run(
                 tracked = open_claimed(settings, origin, more, content, reuse)
             result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
             describe(tracked, settings, origin)
-            fit = make_fit(settings, model, batches, tracked, folder, found.identity)
+            fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
             if not (content and fit.restore(model, content)):
-                fit.run(model, found.checkpoint)
-            result.scores |= found.rewired.effect
+                fit.run(model, prepared.checkpoint)
+            result.scores |= prepared.rewired.effect
             evaluate(fit, model, batches, settings["measures"], result)
             record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:
