@@ -6,7 +6,7 @@ ARGS ?=
 PORT ?= 5000
 READY := $(VENV)/.ready
 
-.PHONY: help setup data train study sweep report test test-all lint ui bench prepare repro clean
+.PHONY: help setup data train study sweep report test test-all lint ui bench prepare repro dvc-deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -68,6 +68,9 @@ prepare: setup ## run the dataset stages of dvc.yaml
 repro: setup ## run what is out of date of dvc.yaml: prepare, the small study, its report
 	@$(BIN)/python -m src.fetch
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro $(ARGS)
+
+dvc-deps: setup ## write the modules that the stages of dvc.yaml depend on into it
+	@$(BIN)/python -m tests.dvc_deps
 
 clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts, sweeps), data and .venv stay
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache checkpoints outputs prepared/*.pt prepared/rewired/*-*-*

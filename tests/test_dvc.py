@@ -1,9 +1,7 @@
 """dvc.yaml: its stages exist as they are written, form one chain, and keep what is not theirs out of it."""
 
 import configparser
-import itertools
 import json
-import re
 import subprocess
 import sys
 from pathlib import PurePosixPath
@@ -16,38 +14,13 @@ from depthlab.files import finite, md5
 from depthlab.folders import CONF, ROOT
 from depthlab.graph.statistics import DIGITS
 from depthlab.study.lines import Line
+from tests.dvc_deps import PATH, expanded, with_modules
 
-DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+DVC: dict[str, Any] = yaml.safe_load(PATH.read_text())
 QUICK: dict[str, Any] = yaml.safe_load((CONF / "study" / "quick.yaml").read_text())
 
 
-def filled(value: Any, names: dict[str, str]) -> Any:
-    """A stage with its `${...}` replaced."""
-    if isinstance(value, dict):
-        return {filled(key, names): filled(item, names) for key, item in value.items()}
-    if isinstance(value, list):
-        return [filled(item, names) for item in value]
-    return re.sub(r"\$\{([\w.]+)\}", lambda found: names[found[1]], value) if isinstance(value, str) else value
-
-
-def expanded() -> dict[str, dict[str, Any]]:
-    """Every stage under the name that DVC gives it."""
-    stages: dict[str, dict[str, Any]] = {}
-    for name, stage in DVC["stages"].items():
-        if "matrix" in stage:
-            keys = list(stage["matrix"])
-            for values in itertools.product(*stage["matrix"].values()):
-                items = {f"item.{key}": value for key, value in zip(keys, values, strict=True)}
-                stages[f"{name}@{'-'.join(values)}"] = filled(stage, items)
-        elif "foreach" in stage:
-            for key, item in stage["foreach"].items():
-                stages[f"{name}@{key}"] = filled(stage["do"], {"key": key, "item": item})
-        else:
-            stages[name] = stage
-    return stages
-
-
-STAGES = expanded()
+STAGES = {f"{name}{more}": one for name, stage in DVC["stages"].items() for more, one in expanded(stage)}
 
 
 def paths(stage: dict[str, Any], *kinds: str) -> list[str]:
@@ -86,6 +59,12 @@ def test_what_a_stage_needs_is_in_the_repository_or_made_by_another(name: str) -
     for path in paths(STAGES[name], "deps"):
         known = any(PurePosixPath(file).is_relative_to(path) for file in tracked)
         assert known or path == "data" or any(overlap(path, other) for other in made), f"{name} needs {path}"
+
+
+def test_stages_depend_on_the_modules_that_they_compute_with() -> None:
+    assert PATH.read_text() == with_modules(PATH.read_text()), "run `make dvc-deps`"
+    assert "src/depthlab/data/splits.py" in paths(STAGES["prepare@cora"], "deps")
+    assert "src/depthlab/training/progress.py" not in paths(STAGES["study@gcn"], "deps")
 
 
 def test_committed_figures_are_those_of_the_lock_and_hold_on_every_machine() -> None:

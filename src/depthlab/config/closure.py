@@ -48,34 +48,35 @@ def code_hash(settings: Any, *modules: str) -> str:
     Raises:
         UserError: there is no such module.
     """
-    return _code_hash(frozenset([*_targets(settings), *modules]))
+    return _code_hash(frozenset([*targets(settings), *modules]))
 
 
 @functools.cache  # of the files as they are at first
 def _code_hash(names: frozenset[str]) -> str:
-    modules = {_module(name) for name in names}
-    programs = {name: _parse(path.read_bytes())[0] for name, path in closure(modules).items()}
-    return digest([programs, {name: _versions(name) for name in modules if not locate(name)}])
+    programs = {name: _parse(path.read_bytes())[0] for name, path in closure(names).items()}
+    return digest([programs, {name: _versions(name) for name in names if not locate(_module(name))}])
 
 
-def _targets(content: Any) -> Iterator[str]:
+def targets(content: Any) -> Iterator[str]:
+    """Every `_target_` in settings."""
     for key, value in content.items() if isinstance(content, dict) else enumerate(content):
         if key == "_target_" and value:
             yield value
         elif isinstance(value, dict | list):
-            yield from _targets(value)
+            yield from targets(value)
 
 
-def closure(modules: Iterable[str], cut: Iterable[str] = PRESENTATION) -> dict[str, Path]:
-    """The files of modules and of what they import, directly or not, inside functions too; sorted by module.
+def closure(names: Iterable[str], cut: Iterable[str] = PRESENTATION) -> dict[str, Path]:
+    """The files behind dotted names and of what they import, directly or not, inside functions too; sorted by module.
 
     The `__init__` of a package counts only where something is imported from it that it defines itself. Python's own
     modules and installed libraries are left out.
 
     Args:
+        names: of modules, or of what they define.
         cut: modules and packages to leave out, with what they alone import.
     """
-    without, files, left = set(cut), dict[str, Path](), list(modules)
+    without, files, left = set(cut), dict[str, Path](), [_module(name) for name in names]
     while left:
         module = left.pop()
         if module in files or without.intersection(_with_parents(module)):
