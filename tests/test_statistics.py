@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from depthlab.statistics import Summary, in_percent, n_of_m, over_runs, paired, summarize
+from depthlab.statistics import Summary, format_mean, n_of_m, over_runs, paired, summarize
+from depthlab.tasks.metrics import METRICS
+
+ACCURACY = METRICS["acc"]
 
 VALUES = [0.812, 0.797, 0.821, 0.805, 0.779, 0.83]
 
@@ -41,7 +44,7 @@ def test_fewer_than_three_values_have_no_interval(values: list[float]) -> None:
     found = summarize(values)
     assert not found.has_interval
     assert math.isnan(found.half)
-    assert "+-" not in in_percent(found)
+    assert "+-" not in format_mean(found, ACCURACY)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +58,14 @@ def test_fewer_than_three_values_have_no_interval(values: list[float]) -> None:
     ],
 )
 def test_missing_runs_are_counted_beside_the_mean(values: list[float], text: str) -> None:
-    assert in_percent(summarize(values)) == text
-    assert in_percent(over_runs({(seed, "public"): value for seed, value in enumerate(values)})) == text
+    assert format_mean(summarize(values), ACCURACY) == text
+    assert format_mean(over_runs({(seed, "public"): value for seed, value in enumerate(values)}), ACCURACY) == text
 
 
 def test_a_unit_and_a_sign() -> None:
-    assert in_percent(summarize([0.1, 0.1, 0.1, NAN]), sign=True, unit=" %") == "+10.0 +- 0.0 % (3 of 4)"
+    values = summarize([0.1, 0.1, 0.1, NAN])
+    assert format_mean(values, ACCURACY, sign=True, unit=True) == "+10.0 +- 0.0 % (3 of 4)"
+    assert format_mean(summarize([0.1, 0.2, 0.3]), METRICS["mae"], unit=True) == "0.2 +- 0.2484"
 
 
 def test_nothing_is_said_where_nothing_is_missing() -> None:
@@ -127,7 +132,7 @@ def test_only_shared_pairs_count() -> None:
 def test_a_pair_that_lacks_one_of_its_runs_is_missing() -> None:
     first = {(0, "0"): 0.1, (1, "0"): NAN, (2, "0"): 0.3, (3, "0"): 0.4}
     second = {(0, "0"): 0.2, (1, "0"): 0.3, (2, "0"): NAN, (3, "0"): 0.5, (4, "0"): 0.6}
-    assert in_percent(paired(first, second), sign=True) == "+10.0 (2 of 4)"
+    assert format_mean(paired(first, second), ACCURACY, sign=True) == "+10.0 (2 of 4)"
 
 
 @pytest.mark.parametrize("second", [{}, {(1, "0"): 0.1}, {(0, "1"): 0.1}, {(0, "0"): NAN}])

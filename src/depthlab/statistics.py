@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
+from depthlab.tasks.metrics import Metric
+
 CONFIDENCE = 0.95
 FEWEST = 3  # fewest values of an interval: the spread of one or two is meaningless
 
@@ -93,19 +95,20 @@ def paired(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, st
     return over_runs({key: second[key] - first[key] for key in shared})
 
 
-def in_percent(summary: Summary, sign: bool = False, unit: str = "") -> str:
-    """`81.9 +- 0.2`, in %, with `(9 of 10)` where runs are missing; `-` where there is no value.
+def format_mean(summary: Summary, metric: Metric, sign: bool = False, unit: bool = False) -> str:
+    """`81.9 +- 0.2`, with `(9 of 10)` where runs are missing; `-` where there is no value.
 
     Args:
+        metric: of the values; one that is a share is written in %.
         sign: write one before the mean, as for a difference.
-        unit: stands behind the number.
+        unit: write `%` behind a share.
     """
     missing = f" ({summary.missing})" if summary.missing else ""
     if not summary.n:
         return f"-{missing}"
-    mean = f"{100 * summary.mean:+.1f}" if sign else f"{100 * summary.mean:.1f}"
-    half = f" +- {100 * summary.half:.1f}" if summary.has_interval else ""
-    return f"{mean}{half}{unit}{missing}"
+    mean = f"{metric.factor * summary.mean:{'+' if sign else ''}{metric.digits}}"
+    half = f" +- {metric.factor * summary.half:{metric.digits}}" if summary.has_interval else ""
+    return f"{mean}{half}{metric.unit if unit else ''}{missing}"
 
 
 def counted(names: Iterable[str]) -> str:

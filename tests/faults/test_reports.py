@@ -83,7 +83,7 @@ def failing(number: int, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 STEPS: list[tuple[Any, str, int]] = [
-    (pd.DataFrame, "to_csv", 1), (write, "markdown", 1), (write, "page", 1), (write, "accuracy_figure", 1),
+    (pd.DataFrame, "to_csv", 1), (write, "markdown", 1), (write, "page", 1), (write, "score_figure", 1),
     (write, "depth_figure", 1), (write, "layers_figure", 1), (write, "film_figure", 1), (shutil, "copytree", 1),
     *((Figure, "savefig", number) for number in (1, 4)), *((Path, "write_text", number) for number in (1, 2)),
     *((os, "fsync", number) for number in (1, 4, 9)), *((Path, "replace", number) for number in (1, 2)),

@@ -113,13 +113,13 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def frame() -> Frame:
-    """Cells of one line at one depth made by hand: one for each accuracy, seed by seed; None is a diverged one."""
+    """Cells of one line at one depth made by hand: one for each score, seed by seed; None is a diverged one."""
 
     def make(line: str, depth: int, accuracies: list[float | None], **changes: Any) -> pd.DataFrame:
         rows = [
             {
                 "study": "hand", "dataset": "cora", "model": "gcn", "line": line, "p_drop": 0.0, "depth": depth,
-                "seed": seed, "split": "public", "test_acc": float("nan") if value is None else value,
+                "seed": seed, "split": "public", "test_acc": float("nan") if value is None else value, "metric": "acc",
                 "dirichlet_energy": 0.5, "rayleigh_quotient": 0.25, "effective_rank": 3.0, "seconds": 12.0,
                 "outcome": "diverged" if value is None else "finished",
                 "verdict": "diverged" if value is None else "healthy",

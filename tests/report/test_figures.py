@@ -18,12 +18,12 @@ from depthlab.report.cells import CURVES, Film, Report
 from depthlab.report.drawing import MARKERS
 from depthlab.report.figures import (
     FRAMES,
-    accuracy_figure,
     depth_figure,
     film_figure,
     layer_band,
     layers_figure,
     recorded,
+    score_figure,
 )
 from depthlab.study.lines import COLORS, line_colors
 from tests.report.conftest import DIVERGED, LINES, Frame, Store
@@ -47,7 +47,7 @@ def y(line: Line2D) -> list[float]:
 
 
 def all_figures(report: Report) -> list[Figure]:
-    return [accuracy_figure(report), depth_figure(report), layers_figure(report, "cora", 2)]
+    return [score_figure(report), depth_figure(report), layers_figure(report, "cora", 2)]
 
 
 def test_colours_and_markers_are_distinct(report: Report) -> None:
@@ -60,7 +60,7 @@ def test_colours_and_markers_are_distinct(report: Report) -> None:
 
 def test_a_line_keeps_its_colour_in_all_figures(report: Report) -> None:
     expected = {line: color.upper() for line, color in line_colors(report.cells["line"]).items()}
-    for figure in (accuracy_figure(report), depth_figure(report), layers_figure(report, "csbm", 4)):
+    for figure in (score_figure(report), depth_figure(report), layers_figure(report, "csbm", 4)):
         handles = figure.legends[0].legend_handles
         named = {h.get_label(): to_hex(h.get_color()).upper() for h in handles if isinstance(h, Line2D)}
         assert {line: named[line] for line in LINES} == expected
@@ -70,7 +70,7 @@ def test_a_line_keeps_its_colour_in_all_figures(report: Report) -> None:
 
 
 def test_accuracies_are_the_means_of_the_runs(recorded: Store, report: Report) -> None:
-    (axes,) = accuracy_figure(report).axes
+    (axes,) = score_figure(report).axes
     lines = drawn(axes)
     for name, color in line_colors(report.cells["line"]).items():
         line = lines[color.upper()]
@@ -84,7 +84,7 @@ def test_accuracies_are_the_means_of_the_runs(recorded: Store, report: Report) -
 
 def test_the_band_is_the_interval(frame: Frame) -> None:
     runs = {2: [0.6, 0.8, 0.7], 4: [0.8, 1.0, 0.9], 8: [0.5, 0.7]}  # beyond 100 % there is nothing; two tell no spread
-    figure = accuracy_figure(Report("hand", pd.concat([frame("GCN", depth, list(v)) for depth, v in runs.items()])))
+    figure = score_figure(Report("hand", pd.concat([frame("GCN", depth, list(v)) for depth, v in runs.items()])))
     (band,) = figure.axes[0].collections
     corners = np.asarray(band.get_paths()[0].vertices)
     half = 100 * 4.30265 * 0.1 / math.sqrt(3)
@@ -94,7 +94,7 @@ def test_the_band_is_the_interval(frame: Frame) -> None:
 
 
 def test_depth_axis_is_logarithmic_with_the_depths_as_ticks(report: Report) -> None:
-    for figure in (accuracy_figure(report), depth_figure(report)):
+    for figure in (score_figure(report), depth_figure(report)):
         for axes in figure.axes:
             assert axes.get_xscale() == "log"
             assert axes.xaxis.get_transform().transform(np.array([8.0])).tolist() == [3]
@@ -105,7 +105,7 @@ def test_depth_axis_is_logarithmic_with_the_depths_as_ticks(report: Report) -> N
 def test_marker_is_the_most_frequent_verdict(frame: Frame) -> None:
     cells = frame("GCN", 2, [0.8, 0.8, 0.8], verdict="healthy")
     deep = frame("GCN", 32, [0.1, 0.1, 0.1]).assign(verdict=["over-smoothed", "untrainable", "over-smoothed"])
-    figure = accuracy_figure(Report("hand", pd.concat([cells, deep])))
+    figure = score_figure(Report("hand", pd.concat([cells, deep])))
     markers = {float(np.asarray(line.get_xdata())[0]): line.get_marker() for line in figure.axes[0].lines[1:]}
     assert markers == {2: MARKERS["healthy"], 32: MARKERS["over-smoothed"]}
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"GCN", "healthy", "over-smoothed"}
@@ -148,7 +148,7 @@ def test_missing_runs_are_counted_beside_points_and_explained_in_the_legend(fram
     curves["GCN-4-0", "effective_rank"] = [1.0, 1.0, 1.0, math.nan, math.nan]
     found = Report("hand", cells, curves)
     for figure, marks in (
-        (accuracy_figure(found), [["2 of 3", "0 of 3", "0 of 3"]]),
+        (score_figure(found), [["2 of 3", "0 of 3", "0 of 3"]]),
         (depth_figure(found), [["2 of 3", "0 of 3", "0 of 3"]] * 3),
         (layers_figure(found, "cora", 4), [["2 of 3"], ["2 of 3"], ["2 of 3", "1 of 3"], ["2 of 3"], ["2 of 3"]]),
     ):
@@ -159,13 +159,13 @@ def test_missing_runs_are_counted_beside_points_and_explained_in_the_legend(fram
 
 def test_nothing_is_marked_where_every_run_has_a_value(frame: Frame) -> None:
     cells = frame("GCN", 2, [0.8, 0.7, 0.6])
-    figure = accuracy_figure(Report("hand", cells))
+    figure = score_figure(Report("hand", cells))
     assert not figure.axes[0].texts
     assert figure.legends[0].get_title().get_text() == "mean, 95 % interval"
 
 
 def test_two_runs_have_a_point_and_no_interval(frame: Frame) -> None:
-    (axes,) = accuracy_figure(Report("hand", frame("GCN", 2, [0.8, 0.6, None]))).axes
+    (axes,) = score_figure(Report("hand", frame("GCN", 2, [0.8, 0.6, None]))).axes
     (band,) = axes.collections
     assert np.unique(np.asarray(band.get_paths()[0].vertices)[:, 1]).tolist() == [70.0]
 
@@ -196,7 +196,7 @@ def test_cells_without_any_result_can_be_drawn(frame: Frame) -> None:
 
 def test_every_dataset_has_its_row_of_panels(frame: Frame) -> None:
     cells = pd.concat([frame("GCN", 2, [0.5], dataset=name) for name in ("texas", "wisconsin")])
-    assert [axes.get_title() for axes in accuracy_figure(Report("hand", cells)).axes] == ["texas", "wisconsin"]
+    assert [axes.get_title() for axes in score_figure(Report("hand", cells)).axes] == ["texas", "wisconsin"]
     titles = [axes.get_title() for axes in depth_figure(Report("hand", cells)).axes]
     assert titles == ["texas", "", "", "wisconsin", "", ""]
 

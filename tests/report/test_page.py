@@ -181,7 +181,7 @@ def test_charts_are_drawn_with_the_means(findings: dict[str, Any], recorded: Sto
 @pytest.mark.slow
 def test_menus_switch_measure_and_depth(findings: dict[str, Any]) -> None:
     by_depth, by_layer = findings["menus"]
-    names = ["test accuracy, %", "Dirichlet energy", "Rayleigh quotient", "effective rank", "seconds"]
+    names = ["test accuracy in %", "Dirichlet energy", "Rayleigh quotient", "effective rank", "seconds"]
     scales = ["linear", "log", "log", "log", "linear"]
     hidden = f"{DIVERGED} (0 of 3 at 2, 0 of 3 at 4)"
     counted = [hidden if line == DIVERGED else line for line in LINES]

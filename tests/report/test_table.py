@@ -12,11 +12,11 @@ import yaml
 from depthlab.folders import CONF
 from depthlab.report.cells import Report
 from depthlab.report.table import (
-    accuracy_rows,
     depth_rows,
     difference_rows,
     markdown,
     protocol,
+    score_rows,
     seconds_rows,
     state_rows,
     verdict_rows,
@@ -53,7 +53,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def test_mean_and_interval(frame: Frame) -> None:
     mean, half = interval(OURS)
-    rows = accuracy_rows(frame("GCN", 2, list(OURS)), [])
+    rows = score_rows(frame("GCN", 2, list(OURS)), [])
     assert rows == [["line", "2"], ["GCN", f"{100 * mean:.1f} +- {100 * half:.1f}"]]
     assert rows[1][1] == "81.5 +- 3.7"
 
@@ -61,7 +61,7 @@ def test_mean_and_interval(frame: Frame) -> None:
 def test_one_run_has_no_interval_and_none_has_no_number(frame: Frame) -> None:
     parts = [frame("GCN", 2, [0.8125]), frame("GCN", 4, [None, None]), frame("GCN", 8, [None, 0.25])]
     parts.append(frame("GCNII", 2, [0.5]))
-    rows = accuracy_rows(pd.concat(parts), [])
+    rows = score_rows(pd.concat(parts), [])
     assert rows[1:] == [["GCN", "81.2", "- (0 of 2)", "25.0 (1 of 2)"], ["GCNII", "50.0", "-", "-"]]
 
 
@@ -73,7 +73,7 @@ def test_published_values_stand_below_lines_of_their_kind(frame: Frame) -> None:
         "MLP": {"model": "mlp"},
     }
     parts = [frame(line, depth, [0.8], **kind) for line, kind in kinds.items() for depth in (2, 4)]
-    rows = accuracy_rows(pd.concat(parts), entries("cora"))
+    rows = score_rows(pd.concat(parts), entries("cora"))
     assert [row[0] for row in rows[1:]] == [
         "GCN", "*published* [dropedge]", "GCN + DropEdge", "*published* [dropedge]", "residual", "MLP",
     ]  # fmt: skip
@@ -90,25 +90,25 @@ def test_published_values_of_other_networks_are_not_linked(frame: Frame) -> None
 
 def test_cells_that_never_ran_leave_a_line_its_kind(frame: Frame) -> None:
     never = frame("GCN + DropEdge", 2, [None], model=None, p_drop=math.nan, typed=None, outcome="missing")
-    rows = accuracy_rows(pd.concat([never, frame("GCN + DropEdge", 4, [0.8], p_drop=0.2)]), entries("cora"))
+    rows = score_rows(pd.concat([never, frame("GCN + DropEdge", 4, [0.8], p_drop=0.2)]), entries("cora"))
     assert rows[2] == ["*published* [dropedge]", "82.8", "82.0"]
 
 
 @pytest.mark.parametrize("changes", [{"typed": "model=gcn lr=0.1"}, {"typed": "norm=pair"}, {"split": "random0"}])
 def test_published_values_do_not_stand_below_another_experiment(frame: Frame, changes: dict[str, str]) -> None:
     cells = frame("GCN", 2, [0.8], **changes)
-    assert accuracy_rows(cells, entries("cora")) == [["line", "2"], ["GCN", "80.0"]]
+    assert score_rows(cells, entries("cora")) == [["line", "2"], ["GCN", "80.0"]]
     assert "[dropedge]" not in markdown(cells)
 
 
 def test_settings_that_the_table_shows_keep_the_published_values(frame: Frame) -> None:
     cells = frame("GCN", 2, [0.8], typed="dataset=cora depth=2 seed=1 recipe=published")
-    assert accuracy_rows(cells, entries("cora"))[2:] == [["*published* [dropedge]", "81.1"]]
+    assert score_rows(cells, entries("cora"))[2:] == [["*published* [dropedge]", "81.1"]]
 
 
 def test_best_of_all_depths_has_a_column_of_its_own(frame: Frame) -> None:
     cells = [frame("GCN", 2, [0.5], dataset="texas"), frame("MLP", 2, [0.5], dataset="texas", model="mlp")]
-    rows = accuracy_rows(pd.concat(cells), entries("texas"))
+    rows = score_rows(pd.concat(cells), entries("texas"))
     best = next(entry["best"] for entry in entries("texas") if entry["model"] == "gcn")
     assert rows[0] == ["line", "2", "published, depth tuned"]
     assert rows[1:] == [["GCN", "50.0", best], ["MLP", "50.0", "-"]]
@@ -220,17 +220,17 @@ def test_protocol_tells_when_runs_of_a_line_differ_in_code(frame: Frame) -> None
 
 
 def test_roc_auc_is_shown_where_it_is_measured(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.8, 0.8]).assign(test_roc_auc=[0.7, 0.7])
-    assert accuracy_rows(cells, [])[1] == ["GCN", "70.0"]
+    cells = frame("GCN", 2, [0.8, 0.8]).assign(test_roc_auc=[0.7, 0.7], metric="roc_auc")
+    assert score_rows(cells, [])[1] == ["GCN", "70.0"]
     assert "Test ROC-AUC in %:" in markdown(cells)
-    assert "Test accuracy in %:" in markdown(frame("GCN", 2, [0.8]).assign(test_roc_auc=math.nan))
+    assert "Test accuracy in %:" in markdown(frame("GCN", 2, [0.8]))
 
 
 def test_interval_over_several_splits_is_that_of_their_means(frame: Frame) -> None:
     splits = {"0": [0.6, 0.7], "1": [0.8, 0.9], "2": [0.7, 0.6]}
     cells = pd.concat([frame("GCN", 2, list(values), split=split) for split, values in splits.items()])
     mean, half = interval([0.65, 0.85, 0.65])
-    assert accuracy_rows(cells, [])[1] == ["GCN", f"{100 * mean:.1f} +- {100 * half:.1f}"]
+    assert score_rows(cells, [])[1] == ["GCN", f"{100 * mean:.1f} +- {100 * half:.1f}"]
     assert "over splits (each the mean of its seeds)" in protocol(cells)
 
 

@@ -109,7 +109,7 @@ def test_the_factor_per_hop_is_measured_between_the_node_and_the_answer(report: 
 
 def test_accuracy_is_drawn_against_size_beside_guessing(report: Report) -> None:
     training, test = range_figure(report).axes
-    assert (training.get_ylabel(), test.get_ylabel()) == ("training accuracy, %", "test accuracy, %")
+    assert (training.get_ylabel(), test.get_ylabel()) == ("training accuracy in %", "test accuracy in %")
     drawn = [points.T.tolist() for line in training.lines if len(points := xy(line)) == 2]
     assert [x for x, _ in drawn] == [[2, 3]] * 3
     assert [y for _, y in drawn] == [pytest.approx(y) for y in ([100, 60], [100, 90], [25, 12.5])]

@@ -24,7 +24,7 @@ def test_a_study_runs_its_cells_and_says_what_came_of_them(study: Study, capsys:
     assert study.run(study.cells("seed=0"))
     out, errors = capsys.readouterr()
     assert out.startswith("study small: 4 cells, 0 done, 4 to do\n")
-    assert "study small: test accuracy in %" in out
+    assert "study small: test scores" in out
     assert out.count("    depth    ") == 4
     for count in range(1, 5):
         assert f"[{count}/4 cells" in errors

@@ -64,7 +64,7 @@ def test_results(study: Study, recorded: Make) -> None:
     plan = make_plan(cells, runs, same_code=False)
     lines = results("small", lines_of(cells), plan, study.records).splitlines()
     assert lines[1:7] == [
-        "  csbm GCN",
+        "  csbm GCN, accuracy in %",
         "    depth    2: 85.0                 2 healthy",
         "    depth    4: 50.0 (1 of 2)        1 healthy, 1 without a result",
         "    depth    8: none (0 of 2)        2 diverged",
@@ -82,4 +82,4 @@ def test_results_of_data_that_is_measured_by_roc_auc(study: Study, recorded: Mak
     runs = [recorded(cell, data, metrics=metrics, verdict="healthy") for cell in cells]
     plan = make_plan(cells, runs, same_code=False)
     lines = results("small", lines_of(cells), plan, study.records).splitlines()
-    assert lines[1:3] == ["  csbm GCN, ROC-AUC", f"    depth    2: {'90.0':20} 2 healthy"]
+    assert lines[1:3] == ["  csbm GCN, ROC-AUC in %", f"    depth    2: {'90.0':20} 2 healthy"]

@@ -17,6 +17,7 @@ from depthlab.statistics import summarize
 from depthlab.sweep.confirm import compared, confirm, graph_settings, recipe, rounded
 from depthlab.sweep.search import FRESH, Search, make_search
 from depthlab.sweep.space import Knob, read_space
+from depthlab.tasks.metrics import METRICS
 from tests.sweep.conftest import KNOBS, ONE, Sweep, add, options
 
 BEST = {"p_drop": 0.123456, "dropout": 0.1, "weight_decay": 0.0123456}
@@ -201,10 +202,10 @@ def test_a_value_has_three_digits_where_its_range_allows() -> None:
 )
 def test_a_comparison_in_words(changes: list[float], words: str) -> None:
     scores = summarize([0.8, 0.82, 0.84])
-    text = compared(scores, scores, summarize(changes), "test_acc")
+    text = compared(scores, scores, summarize(changes), METRICS["acc"])
     assert text.startswith("test accuracy 82.0 +- 5.0 % tuned, 82.0 +- 5.0 % before; ")
     assert text.endswith(words)
-    few = compared(summarize([0.8, math.nan]), summarize([0.7, 0.7]), summarize([-0.1, math.nan]), "test_roc_auc")
+    few = compared(summarize([0.8, math.nan]), summarize([0.7, 0.7]), summarize([-0.1, math.nan]), METRICS["roc_auc"])
     assert few == "test ROC-AUC 70.0 % tuned, 80.0 % (1 of 2) before"
 
 

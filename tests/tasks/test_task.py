@@ -11,7 +11,7 @@ from depthlab.config.errors import UserError
 from depthlab.data.dataset import Dataset
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
-from depthlab.tasks.task import Classification, Regression, check_task, default_monitor, make_task
+from depthlab.tasks.task import Classification, Regression, check_task, default_monitor, make_task, recorded_metrics
 
 EDGES = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
 Y = torch.tensor([0, 1, 2, 1, 0, 2])
@@ -82,8 +82,8 @@ def test_names_that_cannot_be(dataset: dict[str, str], metrics: list[str] | None
 
 def test_what_is_recorded_may_select() -> None:
     check_task({"task": "classification", "metric": "roc_auc"}, ["balanced_acc"], "train_balanced_acc")
-    assert Classification.recorded("roc_auc", ["balanced_acc"]) == ("balanced_acc", "roc_auc")
-    assert Classification.recorded("roc_auc", None) == ("acc", "roc_auc")
+    assert recorded_metrics({"task": "classification", "metric": "roc_auc"}, None) == ("acc", "roc_auc")
+    assert recorded_metrics({"task": "regression", "metric": "r2"}, []) == ("r2",)
 
 
 def alternating(y: Tensor | None = None) -> Dataset:

@@ -15,17 +15,16 @@ import pandas as pd
 from depthlab.config.errors import UserError
 from depthlab.config.settings import NOT_THE_EXPERIMENT
 from depthlab.study.lines import GRID
+from depthlab.tasks.metrics import METRICS, recorded
 from depthlab.tracking.search import ENDED, Recorded, Records
 from depthlab.training.identity import STATES, overrides_of
 
 CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")
 BY_HOP = ("sensitivity_by_hop", "walk_weight_by_hop")
 LAST = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")  # of the last layer's state
-SCORES = {  # column -> metric
-    "train_acc": "best_train_acc",
-    "val_acc": "best_val_acc",
-    "test_acc": "test_acc",
-    "test_roc_auc": "test_roc_auc",
+PARTS = ("train", "val", "test")
+SCORES = {  # column -> recorded name
+    **{f"{part}_{name}": recorded(part, name) for name in METRICS for part in PARTS},
     "dirichlet_energy": "dirichlet_energy",
     "rayleigh_quotient": "rayleigh_quotient",
     "effective_rank": "effective_rank",
@@ -36,7 +35,8 @@ SCORES = {  # column -> metric
 }
 
 
-OF_SOME = ("test_roc_auc", "repulsion", "size", "task_range", "chance")  # columns left out where no cell has a value
+# columns left out where no cell has a value, besides those of metrics that are not reported
+OF_SOME = ("repulsion", "size", "task_range", "chance")
 
 
 @dataclass
@@ -115,7 +115,9 @@ def read_report(records: Records, study: str) -> Report:
                 if entry["film"]:
                     _add_film(found, records, parent, entry["depth"], run, Path(folder))
     cells = pd.DataFrame(rows)
-    cells = cells.drop(columns=[name for name in OF_SOME if cells[name].isna().all()])
+    shown = set(cells["metric"].dropna()) or {"acc"}
+    others = [f"{part}_{name}" for name in METRICS if name not in shown for part in PARTS]
+    cells = cells.drop(columns=[name for name in (*others, *OF_SOME) if cells[name].isna().all()])
     found.cells = cells.drop(columns="rewiring") if (cells["rewiring"] == "none").all() else cells
     return found
 
@@ -173,7 +175,7 @@ def _row(
 ) -> dict[str, Any]:
     metrics = run.metrics if run else {}
     known = run or tried
-    tags = (known or parent).tags
+    tags, metric = (known or parent).tags, known.params.get("dataset.metric") if known else None
     return {
         "study": study,
         "dataset": parent.tags["dataset"],
@@ -181,6 +183,7 @@ def _row(
         "line": parent.tags["line"],
         "rewiring": tags.get("rewiring", "none"),
         "task": tags.get("dataset"),
+        "metric": metric if metric in METRICS else None,
         "size": _size(known.params) if known else math.nan,
         "p_drop": float(known.params.get("p_drop", 0)) if known else math.nan,
         "repulsion": float(known.params.get("model.repulsion", math.nan)) if known else math.nan,
@@ -211,5 +214,5 @@ def _size(params: Mapping[str, str]) -> float:
 
 def _experiment(tags: Mapping[str, str]) -> str:
     """What was typed, without what is measured and where it is recorded: a report is shown around, paths are not."""
-    left_out = (*NOT_THE_EXPERIMENT, "measures")
+    left_out = (*NOT_THE_EXPERIMENT, "measures", "metrics")
     return shlex.join(text for text in overrides_of(tags) if text.split("=")[0].split(".")[0] not in left_out)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from depthlab.statistics import Summary, n_of_m
+from depthlab.tasks.metrics import Metric
 from depthlab.text import for_figure
 
 MARKERS = {
@@ -87,8 +88,9 @@ def draw_means(
     look: Look,
     seen: dict[str, None],
     marks: Missing,
+    metric: Metric,
 ) -> None:
-    """A line of means in %, their intervals, and the most frequent verdict of each point as its marker.
+    """A line of means (in % of a share), their intervals, and the most frequent verdict of each point as its marker.
 
     Args:
         points: summary at each place of the horizontal axis.
@@ -96,16 +98,18 @@ def draw_means(
     """
     color, dash = look
     there = {x: point for x, point in points.items() if point.n}
-    means = [100 * point.mean for point in there.values()]
-    halves = [100 * point.half if point.has_interval else 0.0 for point in there.values()]
-    low, high = (np.clip(np.add(means, np.multiply(sign, halves)), 0, 100) for sign in (-1, 1))
+    means = [metric.factor * point.mean for point in there.values()]
+    halves = [metric.factor * point.half if point.has_interval else 0.0 for point in there.values()]
+    low, high = (np.add(means, np.multiply(sign, halves)) for sign in (-1, 1))
+    if metric.percent:
+        low, high = np.clip(low, 0, 100), np.clip(high, 0, 100)
     axes.plot(list(there), means, dash, color=color, linewidth=1.6)
     axes.fill_between(list(there), low, high, color=color, alpha=0.16, lw=0)
     for x, mean in zip(there, means, strict=True):
         axes.plot(x, mean, MARKERS.get(verdicts[x], "P"), color=color, markersize=7, mec="white", mew=0.7)
         seen.setdefault(verdicts[x])
     runs, asked = ([getattr(point, name) for point in points.values()] for name in ("runs", "asked"))
-    marks.mark(axes, points, [100 * point.mean for point in points.values()], runs, asked, look)
+    marks.mark(axes, points, [metric.factor * point.mean for point in points.values()], runs, asked, look)
 
 
 def common_verdict(cells: pd.DataFrame) -> str:

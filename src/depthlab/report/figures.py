@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from depthlab.report.cells import CURVES, LAST, Film, Report
 from depthlab.report.drawing import QUARTILES, Band, Missing, band, common_verdict, draw_band, draw_means, legend
-from depthlab.report.table import metric, scores
+from depthlab.report.table import reported, scores
 from depthlab.statistics import n_of_m, over_runs
 from depthlab.study.lines import COLORS, line_looks
+from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure
 
 LABELS = {
@@ -26,20 +27,21 @@ STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, 
 FRAMES = 7  # of the film that fit on paper
 
 
-def accuracy_figure(report: Report) -> Figure:
-    """Mean test accuracy against depth with its 95 % interval; the marker is the most frequent verdict."""
+def score_figure(report: Report) -> Figure:
+    """Mean test score against depth with its 95 % interval; the marker is the most frequent verdict."""
     datasets = list(report.cells.groupby("dataset", sort=False))
     figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
     looks, seen, marks = line_looks(report.cells["line"]), dict[str, None](), Missing()
     for axes, (dataset, cells) in zip(_panels(figure, 1, len(datasets)), datasets, strict=True):
-        depths = sorted(cells["depth"].unique())
+        depths, metric = sorted(cells["depth"].unique()), METRICS[reported(cells)]
         for line, group in cells.groupby("line", sort=False):
             points = {depth: over_runs(scores(group, depth)) for depth in depths}
             verdicts = {depth: common_verdict(group[group["depth"] == depth]) for depth in depths}
-            draw_means(axes, points, verdicts, looks[str(line)], seen, marks)
+            draw_means(axes, points, verdicts, looks[str(line)], seen, marks, metric)
         depth_axis(axes, cells)
-        axes.set(title=for_figure(str(dataset)), ylabel=f"test {metric(cells)[1]}, %")
-        axes.set_ylim(0, 100)
+        axes.set(title=for_figure(str(dataset)), ylabel=f"test {metric.quantity}")
+        if metric.percent:
+            axes.set_ylim(0, 100)
     legend(figure, looks, seen, "mean, 95 % interval", marks)
     return figure
 

@@ -16,9 +16,10 @@ from plotly.offline import get_plotlyjs
 from depthlab.measures.diagnosis import VERDICTS
 from depthlab.report.cells import CURVES, Film, Report
 from depthlab.report.figures import LABELS, layer_band, recorded
-from depthlab.report.table import metric, protocol, score, scores, verdicts
+from depthlab.report.table import protocol, reported, score, scores, verdicts
 from depthlab.statistics import counted, n_of_m, over_runs
 from depthlab.study.lines import COLORS, line_looks
+from depthlab.tasks.metrics import METRICS
 
 HERE = Path(__file__).parent
 BACKGROUNDS = dict(
@@ -66,7 +67,7 @@ def _section(report: Report, dataset: str, cells: pd.DataFrame) -> dict[str, Any
         {"line": line, "cells": [_cell(group[group["depth"] == depth], depth) for depth in depths]}
         for line, group in cells.groupby("line", sort=False)
     ]
-    charts = [_accuracy_chart(report, cells, depths), _layer_chart(report, cells, depths)]
+    charts = [_score_chart(report, cells, depths), _layer_chart(report, cells, depths)]
     bare = {"displayModeBar": False}
     html = [chart.to_html(full_html=False, include_plotlyjs=False, config=bare) for chart in charts]
     found = {name: color for name, color in BACKGROUNDS.items() if (cells["verdict"] == name).any()}
@@ -86,18 +87,19 @@ def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
     }
 
 
-def _accuracy_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
-    """Every line twice: accuracy with its interval, and the same menu switches to energy, quotient, rank, seconds."""
+def _score_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
+    """Every line twice: the test score with its interval; the menu switches to energy, quotient, rank or seconds."""
     figure, looks = Figure(), line_looks(report.cells["line"])
-    main = f"test {metric(cells)[1]}, %"
+    metric = METRICS[reported(cells)]
+    main = f"test {metric.quantity}"
     measures = {main: None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
     for name in measures.values():
         for line, group in cells.groupby("line", sort=False):
             own = [depth for depth in depths if (group["depth"] == depth).any()]
             if name is None:
                 points = [over_runs(scores(group, depth)) for depth in own]
-                y, missing = [100 * point.mean for point in points], [point.missing for point in points]
-                error = {"array": [100 * s.half if s.has_interval else 0 for s in points], "thickness": 1}
+                y, missing = [metric.factor * point.mean for point in points], [point.missing for point in points]
+                error = {"array": [metric.factor * s.half if s.has_interval else 0 for s in points], "thickness": 1}
             else:
                 column = group[name].where(np.isfinite(group[name])).groupby(group["depth"])
                 y, error = column.median().tolist(), None

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from depthlab.measures.diagnosis import shown
 from depthlab.report.cells import Report
 from depthlab.report.drawing import Missing
-from depthlab.report.table import by_run, metric
+from depthlab.report.table import by_run, reported
 from depthlab.statistics import over_runs, paired
 from depthlab.study.lines import line_looks
+from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure
 
 Scores = dict[tuple[int, str], float]
@@ -24,7 +25,7 @@ def is_repulsion_study(cells: pd.DataFrame) -> bool:
 
 
 def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
-    """For every graph the repulsion with the best mean validation accuracy, and its test accuracy.
+    """For every graph the repulsion with the best mean validation score, and its test score.
 
     A repulsion with a missing run is not chosen.
 
@@ -38,19 +39,20 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for dataset, group in cells.groupby("dataset", sort=False):
-        whole = group[~group.groupby("repulsion")["val_acc"].transform(lambda values: values.isna().any())]
+        name = reported(group)
+        whole = group[~group.groupby("repulsion")[f"val_{name}"].transform(lambda values: values.isna().any())]
         if whole.empty:
             continue
-        column, _ = metric(whole)
-        val = {beta: by_run(part, "val_acc") for beta, part in whole.groupby("repulsion")}
-        test = {beta: part[column].mean() for beta, part in whole.groupby("repulsion")}
-        best = max(val, key=lambda beta: over_runs(val[beta]).mean)
+        sign = 1 if METRICS[name].higher_is_better else -1
+        val = {beta: by_run(part, f"val_{name}") for beta, part in whole.groupby("repulsion")}
+        test = {beta: part[f"test_{name}"].mean() for beta, part in whole.groupby("repulsion")}
+        best = max(val, key=lambda beta: sign * over_runs(val[beta]).mean)
         rows.append(
             {
                 "dataset": dataset,
                 "homophily": whole["homophily"].median(),
                 "best": best,
-                "ties": [beta for beta in val if beta == best or _as_good(val[best], val[beta])],
+                "ties": [beta for beta in val if beta == best or _as_good(val[best], val[beta], sign)],
                 "val": over_runs(val[best]).mean,
                 "test": test[best],
                 "test_without": test.get(0.0, np.nan),
@@ -69,16 +71,18 @@ def repulsion_figure(report: Report) -> Figure:
     looks = line_looks(homophily.index)
     for dataset, (color, dash) in looks.items():
         group = cells[cells["dataset"] == dataset]
-        points = {beta: over_runs(by_run(part, "val_acc")) for beta, part in group.groupby("repulsion")}
-        there = [(b, 100 * s.mean, 100 * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
+        column, factor = f"val_{reported(group)}", METRICS[reported(group)].factor
+        points = {beta: over_runs(by_run(part, column)) for beta, part in group.groupby("repulsion")}
+        there = [(b, factor * s.mean, factor * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
         x, means, halves = np.array(there).reshape(-1, 3).T
         name = for_figure(f"{dataset} (homophily {shown(homophily[dataset], '.2f')})")
         left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=name)
         every = list(points.values())
         runs, asked = [s.runs for s in every], [s.asked for s in every]
-        marks.mark(left, points, [100 * s.mean for s in every], runs, asked, (color, dash))
+        marks.mark(left, points, [factor * s.mean for s in every], runs, asked, (color, dash))
         left.fill_between(x, means - halves, means + halves, color=color, alpha=0.12, lw=0)
-    left.set(xlabel="repulsion", ylabel="validation accuracy, %")
+    quantities = {METRICS[reported(group)].quantity for _, group in cells.groupby("dataset")}
+    left.set(xlabel="repulsion", ylabel=f"validation {quantities.pop() if len(quantities) == 1 else 'score'}")
     generated = found[found["dataset"].str.startswith(GENERATED)].sort_values("homophily")
     right.plot(generated["homophily"], generated["best"], "-", color="grey", lw=1.2)
     for _, row in found.iterrows():
@@ -94,12 +98,14 @@ def repulsion_figure(report: Report) -> Figure:
         axes.grid(alpha=0.25)
     title = "mean, 95 % interval"
     if marks.any:
-        left_out = cells["val_acc"].isna().groupby([cells["dataset"], cells["repulsion"]]).any().sum()
+        groups = [group for _, group in cells.groupby("dataset")]
+        left_out = sum(g[f"val_{reported(g)}"].isna().groupby(g["repulsion"]).any().sum() for g in groups)
         title += f"\n{marks.NOTE}\nnot chosen with a run missing: {left_out}"
     figure.legend(loc="outside right upper", fontsize=9, title=title, alignment="left")
     return figure
 
 
-def _as_good(best: Scores, other: Scores) -> bool:
+def _as_good(best: Scores, other: Scores, sign: int) -> bool:
+    """Whether the other is not seen to be worse; sign -1: higher is worse."""
     difference = paired(best, other)
-    return difference.has_interval and difference.high >= 0
+    return difference.has_interval and (difference.high >= 0 if sign > 0 else difference.low <= 0)

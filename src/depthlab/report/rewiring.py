@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from depthlab.report.table import Rows, by_run, markdown_table, metric
-from depthlab.statistics import in_percent, over_runs, paired
+from depthlab.report.table import Rows, by_run, markdown_table, reported
+from depthlab.statistics import format_mean, over_runs, paired
+from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_markdown
 
 CONTROL = "random"
@@ -32,19 +33,19 @@ def rewiring_rows(cells: pd.DataFrame) -> Rows:
     Args:
         cells: of one dataset.
     """
-    column, name = metric(cells)
-    rows = [["line", "depth", f"test {name}", "- none", f"- {CONTROL} edges"]]
+    name = reported(cells)
+    rows = [["line", "depth", f"test {METRICS[name].label}", "- none", f"- {CONTROL} edges"]]
     for (line, depth), group in cells.groupby(["line", "depth"], sort=False):
         alike = cells[cells["model"] == group["model"].iloc[0]]
-        values = by_run(group, column)
+        values = by_run(group, f"test_{name}")
         rewired = group["rewiring"].iloc[0]
-        others = [_difference(values, alike, base, int(depth), column, rewired) for base in ("none", CONTROL)]
-        rows.append([for_markdown(str(line)), str(depth), in_percent(over_runs(values)), *others])
+        others = [_difference(values, alike, base, int(depth), name, rewired) for base in ("none", CONTROL)]
+        rows.append([for_markdown(str(line)), str(depth), format_mean(over_runs(values), METRICS[name]), *others])
     return rows
 
 
 def _difference(
-    values: dict[tuple[int, str], float], alike: pd.DataFrame, base: str, depth: int, column: str, own: str
+    values: dict[tuple[int, str], float], alike: pd.DataFrame, base: str, depth: int, name: str, own: str
 ) -> str:
     """Against the line of that rewiring at the same depth, or at its only one; `-` for itself."""
     lines = alike[alike["rewiring"] == base]
@@ -54,4 +55,5 @@ def _difference(
     same = first[first["depth"] == depth]
     if same.empty and first["depth"].nunique() > 1:
         return "-"
-    return in_percent(paired(by_run(first if same.empty else same, column), values), sign=True)
+    base_values = by_run(first if same.empty else same, f"test_{name}")
+    return format_mean(paired(base_values, values), METRICS[name], sign=True)

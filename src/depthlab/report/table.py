@@ -9,7 +9,8 @@ import pandas as pd
 from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF
 from depthlab.report.cells import LAST
-from depthlab.statistics import counted, in_percent, n_of_m, over_runs, paired, summarize
+from depthlab.statistics import counted, format_mean, n_of_m, over_runs, paired, summarize
+from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_markdown
 
 Rows = list[list[str]]
@@ -27,16 +28,20 @@ def markdown(cells: pd.DataFrame, first: str = "") -> str:
         parts += [
             f"## {for_markdown(str(dataset))}",
             for_markdown(protocol(group)),
-            f"Test {metric(group)[1]} in %:",
-            markdown_table(accuracy_rows(group, entries)),
+            f"Test {METRICS[reported(group)].quantity}:",
+            markdown_table(score_rows(group, entries)),
         ]
         parts += [_sources(entries, published["sources"])]
         differences = difference_rows(group)
+        points = " in points" if METRICS[reported(group)].percent else ""
         if len(differences) > 1:
-            parts += ["Differences in points, paired by seed and split:", markdown_table(differences)]
+            parts += [f"Differences{points}, paired by seed and split:", markdown_table(differences)]
         deeper = depth_rows(group)
         if len(deeper[0]) > 1:
-            parts += [f"Beyond {deeper[0][0]}, in points, paired by seed and split:", markdown_table(deeper)]
+            parts += [
+                f"Beyond {deeper[0][0]}{points and f',{points}'}, paired by seed and split:",
+                markdown_table(deeper),
+            ]
         parts += ["What became of the networks:", markdown_table(verdict_rows(group))]
         parts += [
             "State after the last layer, medians:",
@@ -47,7 +52,7 @@ def markdown(cells: pd.DataFrame, first: str = "") -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def accuracy_rows(cells: pd.DataFrame, entries: list[dict[str, Any]]) -> Rows:
+def score_rows(cells: pd.DataFrame, entries: list[dict[str, Any]]) -> Rows:
     """Mean +- half the 95 % interval by line and depth; below a line what is published for it."""
     depths = sorted(cells["depth"].unique())
     tuned = any("best" in entry for entry in entries)
@@ -74,7 +79,8 @@ def difference_rows(cells: pd.DataFrame) -> Rows:
         if base == line:
             continue
         values = [paired(scores(groups[base], depth), scores(group, depth)) for depth in depths]
-        rows.append([for_markdown(f"{line} - {base}"), *(in_percent(value, sign=True) for value in values)])
+        shown = METRICS[reported(group)]
+        rows.append([for_markdown(f"{line} - {base}"), *(format_mean(value, shown, sign=True) for value in values)])
     return rows
 
 
@@ -84,7 +90,8 @@ def depth_rows(cells: pd.DataFrame) -> Rows:
     rows = [[f"{first} layers", *map(str, deeper)]]
     for line, group in cells.groupby("line", sort=False):
         values = [paired(scores(group, first), scores(group, depth)) for depth in deeper]
-        rows.append([for_markdown(str(line)), *(in_percent(value, sign=True) for value in values)])
+        shown = METRICS[reported(group)]
+        rows.append([for_markdown(str(line)), *(format_mean(value, shown, sign=True) for value in values)])
     return rows
 
 
@@ -136,15 +143,14 @@ def _medians(cells: pd.DataFrame) -> str:
     return " / ".join(values) + (f" ({counts[0]})" if counts[0] else "")
 
 
-def metric(cells: pd.DataFrame) -> tuple[str, str]:
-    """Column and name of what the cells of one dataset are measured by."""
-    roc_auc = "test_roc_auc" in cells and cells["test_roc_auc"].notna().any()
-    return ("test_roc_auc", "ROC-AUC") if roc_auc else ("test_acc", "accuracy")
+def reported(cells: pd.DataFrame) -> str:
+    """Name of the metric that the cells of one dataset are measured by; accuracy where none has run."""
+    return str(next(iter(cells["metric"].dropna()), "acc"))
 
 
 def scores(cells: pd.DataFrame, depth: int) -> dict[tuple[int, str], float]:
     """(seed, split) -> test score of the cells at this depth; NaN of those without one."""
-    return by_run(cells[cells["depth"] == depth], metric(cells)[0])
+    return by_run(cells[cells["depth"] == depth], f"test_{reported(cells)}")
 
 
 def by_run(cells: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
@@ -154,7 +160,7 @@ def by_run(cells: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
 
 def score(cells: pd.DataFrame, depth: int) -> str:
     """`81.9 +- 0.2`, with how many of the cells it rests on where some have no score; `-` where none has."""
-    return in_percent(over_runs(scores(cells, depth)))
+    return format_mean(over_runs(scores(cells, depth)), METRICS[reported(cells)])
 
 
 def verdicts(cells: pd.DataFrame) -> list[str]:
@@ -196,10 +202,8 @@ def _range(seeds: Sequence[int]) -> str:
 
 
 def _monitored(cells: pd.DataFrame) -> str:
-    """`validation`, but for tasks whose protocol selects by training accuracy."""
-    kinds = {
-        "training" if "monitor=train_acc" in shlex.split(words) else "validation" for words in cells["typed"].dropna()
-    }
+    """`validation`, but for tasks whose protocol selects by a training score."""
+    kinds = {"training" if " monitor=train_" in f" {words}" else "validation" for words in cells["typed"].dropna()}
     return " or ".join(sorted(kinds, reverse=True)) or "validation"
 
 

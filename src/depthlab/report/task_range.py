@@ -20,12 +20,13 @@ from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF
 from depthlab.report.cells import Report
 from depthlab.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, legend
-from depthlab.report.table import Rows, by_run, markdown_table
-from depthlab.statistics import in_percent, n_of_m, over_runs, paired
+from depthlab.report.table import Rows, by_run, markdown_table, reported
+from depthlab.statistics import format_mean, n_of_m, over_runs, paired
 from depthlab.study.lines import line_looks
+from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure, for_markdown
 
-PARTS = {"train_acc": "training", "test_acc": "test"}
+PARTS = {"train": "training", "test": "test"}
 WALKS, WALKS_LOOK = "walks of P alone", ("black", ":")
 
 
@@ -35,15 +36,16 @@ def is_range_study(cells: pd.DataFrame) -> bool:
 
 
 def range_tables(report: Report) -> str:
-    """For every task: training and test accuracy by size, published values, gains over the first line, factors."""
+    """For every task: training and test score by size, published values, gains over the first line, factors."""
     published = read_mapping(CONF / "published.yaml")
     parts = []
     for task, cells in _tasks(report):
         known = [entry for entry in published["tasks"] if entry["task"] == task]
-        for column, name in PARTS.items():
+        metric = METRICS[reported(cells)]
+        for part, name in PARTS.items():
             parts += [
-                f"## {for_markdown(task)}: {name} accuracy in % by size",
-                markdown_table(size_rows(cells, column, known)),
+                f"## {for_markdown(task)}: {name} {metric.quantity} by size",
+                markdown_table(size_rows(cells, part, known)),
             ]
         lines = [group for _, group in cells.groupby("line", sort=False)]
         sources = dict.fromkeys(entry["source"] for entry in known if any(_matches(entry, line) for line in lines))
@@ -51,7 +53,7 @@ def range_tables(report: Report) -> str:
             f"- [{s}]: {published['sources'][s]['title']}; {published['sources'][s]['protocol']}." for s in sources
         ]
         if "rewiring" in cells:
-            parts += ["Test accuracy beyond the same network on the edges as they are, in points, paired:"]
+            parts += [f"Test {metric.quantity} beyond the same network on the edges as they are, paired:"]
             parts += [markdown_table(gain_rows(cells))]
         factors = factor_rows(report, cells)
         if len(factors) > 1:
@@ -60,19 +62,19 @@ def range_tables(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def size_rows(cells: pd.DataFrame, column: str, published: list[dict[str, Any]]) -> Rows:
+def size_rows(cells: pd.DataFrame, part: str, published: list[dict[str, Any]]) -> Rows:
     """Mean +- half the 95 % interval by line and size; below a line what is published for it; guessing at the end."""
-    sizes = sorted(cells["size"].unique())
-    rows = [["line", *(f"{size:g}" for size in sizes)]]
+    sizes, metric = sorted(cells["size"].unique()), METRICS[reported(cells)]
+    column, rows = f"{part}_{reported(cells)}", [["line", *(f"{size:g}" for size in sizes)]]
     for line, group in cells.groupby("line", sort=False):
-        values = [in_percent(over_runs(by_run(group[group["size"] == size], column))) for size in sizes]
+        values = [format_mean(over_runs(by_run(group[group["size"] == size], column)), metric) for size in sizes]
         rows.append([for_markdown(str(line)), *values])
         for entry in published:
             if column in entry and _matches(entry, group):
                 quoted = [str(entry[column].get(int(size), "-")) for size in sizes]
                 rows.append([f"*published* [{entry['source']}]", *quoted])
     chance = cells.groupby("size")["chance"].median()
-    return [*rows, ["guessing", *(f"{100 * chance[size]:.1f}" for size in sizes)]]
+    return [*rows, ["guessing", *(metric.shown(chance[size]).removesuffix(" %") for size in sizes)]]
 
 
 def _matches(entry: Mapping[str, Any], line: pd.DataFrame) -> bool:
@@ -84,7 +86,7 @@ def _matches(entry: Mapping[str, Any], line: pd.DataFrame) -> bool:
 
 def gain_rows(cells: pd.DataFrame) -> Rows:
     """Every line with a rewiring against the one without that is typed alike otherwise, else the first of its model."""
-    sizes = sorted(cells["size"].unique())
+    sizes, column, metric = sorted(cells["size"].unique()), f"test_{reported(cells)}", METRICS[reported(cells)]
     rows = [["difference", *(f"{size:g}" for size in sizes)]]
     unchanged = cells[cells["rewiring"] == "none"]
     for line, group in cells[cells["rewiring"] != "none"].groupby("line", sort=False):
@@ -93,8 +95,9 @@ def gain_rows(cells: pd.DataFrame) -> Rows:
             continue
         same = alike[_without_rewiring(alike).isin(_without_rewiring(group).dropna())]
         plain = (alike if same.empty else same)["line"].iloc[0]
-        pairs = [paired(*(_by_run(cells, name, size, "test_acc") for name in (plain, str(line)))) for size in sizes]
-        rows.append([for_markdown(f"{line} - {plain}"), *(in_percent(pair, sign=True) for pair in pairs)])
+        pairs = [paired(*(_by_run(cells, name, size, column) for name in (plain, str(line)))) for size in sizes]
+        values = [format_mean(pair, metric, sign=True) for pair in pairs]
+        rows.append([for_markdown(f"{line} - {plain}"), *values])
     return rows
 
 
@@ -140,30 +143,31 @@ def hop_band(report: Report, cells: pd.DataFrame, name: str) -> Band:
 
 
 def range_figure(report: Report) -> Figure:
-    """Training and test accuracy against size, a panel an architecture; the marker is the most frequent verdict."""
+    """Training and test score against size, a panel an architecture; the marker is the most frequent verdict."""
     tasks = _tasks(report)
     columns = max(cells["model"].nunique() for _, cells in tasks)
     figure = Figure(figsize=(2.6 + 3.1 * columns, 6.6 * len(tasks)), layout="constrained")
     looks, seen, marks = line_looks(report.cells["line"]), dict[str, None](), Missing()
     rows = iter(figure.subplots(2 * len(tasks), columns, squeeze=False, sharey=True))
     for task, cells in tasks:
-        chance = 100 * cells.groupby("size")["chance"].median()
-        for column, name in PARTS.items():
+        metric = METRICS[reported(cells)]
+        chance = metric.factor * cells.groupby("size")["chance"].median()
+        for column, name in ((f"{part}_{reported(cells)}", name) for part, name in PARTS.items()):
             for axes, model, part in _panels(next(rows), cells, "model"):
                 for line, group in part.groupby("line", sort=False):
                     sized = dict(list(group.groupby("size")))
                     points = {size: over_runs(by_run(some, column)) for size, some in sized.items()}
                     verdicts = {size: common_verdict(some) for size, some in sized.items()}
-                    draw_means(axes, points, verdicts, looks[str(line)], seen, marks)
+                    draw_means(axes, points, verdicts, looks[str(line)], seen, marks, metric)
                 axes.plot(chance.index, chance, ":", color="grey", lw=1.2)
                 axes.annotate("guessing", (chance.index[0], chance.iloc[0]), fontsize=9, color="grey", va="bottom")
                 axes.set(
                     title=for_figure(f"{task}: {model}"),
                     xlabel="size",
-                    ylim=(0, 103),
+                    ylim=(0, 103) if metric.percent else None,
                     xticks=sorted(cells["size"].unique()),
                 )
-                axes.set_ylabel(f"{name} accuracy, %")
+                axes.set_ylabel(f"{name} {metric.quantity}")
                 axes.grid(alpha=0.25)
     legend(figure, looks, seen, "mean, 95 % interval", marks)
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from depthlab.files import atomic_write, lock_of
 from depthlab.report.cells import Report, read_report
-from depthlab.report.figures import STYLE, accuracy_figure, depth_figure, film_figure, layers_figure
+from depthlab.report.figures import STYLE, depth_figure, film_figure, layers_figure, score_figure
 from depthlab.report.page import page
 from depthlab.report.repulsion import is_repulsion_study, repulsion_figure
 from depthlab.report.rewiring import has_rewirings, rewiring_tables
@@ -71,8 +71,8 @@ def _figures(report: Report, ranged: bool) -> dict[str, Figure]:
         figures["range"] = range_figure(report)
         if report.by_hop:
             figures["sensitivity"] = sensitivity_figure(report)
-    elif report.cells["test_acc"].notna().any():
-        figures["accuracy"] = accuracy_figure(report)
+    elif report.cells.filter(like="test_").notna().any(axis=None):
+        figures["accuracy"] = score_figure(report)
     if is_repulsion_study(report.cells):
         figures["repulsion"] = repulsion_figure(report)
     if not ranged:

@@ -17,6 +17,7 @@ from depthlab.folders import ROOT
 from depthlab.statistics import Summary, counted, over_runs, summarize
 from depthlab.study.grid import Cell
 from depthlab.study.plan import Plan
+from depthlab.tasks.metrics import METRICS, recorded
 from depthlab.text import file_name, printable, slug
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Recorded, Records
@@ -27,10 +28,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 DASHES = ("-", "--", ":", "-.")
 GRID = "grid.json"  # the artifact of a parent run that lists its cells
 MEANS = {  # metric of a parent run -> metric of its cells
-    "test_acc_by_depth": "test_acc",
-    "test_roc_auc_by_depth": "test_roc_auc",
-    "val_acc_by_depth": "best_val_acc",
-    "train_acc_by_depth": "best_train_acc",
+    f"{part}_{name}_by_depth": recorded(part, name) for part in ("test", "val", "train") for name in METRICS
 }
 MEDIANS = {"dirichlet_energy_by_depth": "dirichlet_energy", "effective_rank_by_depth": "effective_rank"}
 
@@ -223,7 +221,7 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
 
 
 def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
-    """Depth -> metrics of the parent run: means of accuracies, medians of energy and rank, and the verdicts.
+    """Depth -> metrics of the parent run: means of scores, medians of energy and rank, and the verdicts.
 
     `cells` counts all cells of a depth. If some lack a value of a metric, `METRIC_by_depth_runs` counts those that have
     one: a diverged cell has no accuracy, and its measures are of the last finite state; a failed cell has no values.
@@ -249,7 +247,10 @@ def _point(cells: list[Cell], plan: Plan) -> dict[str, Any]:
         summary = over_runs({(cell.seed, cell.split): value for cell, value in zip(cells, values, strict=True)})
         put(name, summary.mean, summary)
         if metric.startswith("test") and summary.has_interval:
-            point |= {f"{name}_low": max(0.0, summary.low), f"{name}_high": min(1.0, summary.high)}
+            low, high = summary.low, summary.high
+            if METRICS[metric.removeprefix("test_")].percent:
+                low, high = max(0.0, low), min(1.0, high)
+            point |= {f"{name}_low": low, f"{name}_high": high}
     for name, metric in MEDIANS.items():
         values = [_metric(run, metric) for run in finished]
         present = [value for value in values if not math.isnan(value)]

@@ -8,6 +8,7 @@ from typing import Any
 from depthlab.statistics import n_of_m
 from depthlab.study.lines import Line, by_depth, lines_of
 from depthlab.study.plan import Plan
+from depthlab.tasks.metrics import METRICS
 from depthlab.text import printable
 from depthlab.tracking.search import Records
 from depthlab.tracking.ui import how_to_compare
@@ -34,13 +35,13 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
 
 
 def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> str:
-    """Mean test accuracy, or ROC-AUC of data measured by it, with its 95 % interval, and the verdicts, by depth."""
-    rows = [f"study {name}: test accuracy in %, mean and 95 % interval over seeds and splits"]
+    """Mean test score with its 95 % interval, and the verdicts, by depth."""
+    rows = [f"study {name}: test scores, mean and 95 % interval over seeds and splits"]
     for line in lines:
-        metric = "test_roc_auc" if line.cells[0].settings["dataset"]["metric"] == "roc_auc" else "test_acc"
-        rows.append(f"  {line.dataset} {line.label}{', ROC-AUC' if metric == 'test_roc_auc' else ''}")
+        metric = line.cells[0].settings["dataset"]["metric"]
+        rows.append(f"  {line.dataset} {line.label}, {METRICS[metric].quantity}")
         for depth, point in by_depth(line, plan).items():
-            rows.append(f"    depth {depth:4}: {_score(point, f'{metric}_by_depth'):20} {point['verdicts']}")
+            rows.append(f"    depth {depth:4}: {_score(point, metric):20} {point['verdicts']}")
     if plan.todo:
         rows.append(f"  {len(plan.todo)} cells failed: the same command tries them again")
     rows += _other_code(plan)
@@ -56,14 +57,15 @@ def _other_code(plan: Plan) -> list[str]:
     return rows[: used > 0] + [f"  {left} results are of other code than the present: none counts"][: left > 0]
 
 
-def _score(point: dict[str, Any], name: str) -> str:
+def _score(point: dict[str, Any], metric: str) -> str:
     """`81.9 (81.7 to 82.1, 9 of 10)`: the mean, its interval if there is one, and the number of runs if some lack."""
+    name, factor, digits = f"test_{metric}_by_depth", METRICS[metric].factor, METRICS[metric].digits
     runs = point.get(f"{name}_runs", point["cells"] if name in point else 0)
     found = []
     if f"{name}_low" in point:
-        found.append(" to ".join(f"{100 * point[f'{name}_{end}']:.1f}" for end in ("low", "high")))
+        found.append(" to ".join(f"{factor * point[f'{name}_{end}']:{digits}}" for end in ("low", "high")))
     found += [missing] if (missing := n_of_m(runs, point["cells"])) else []
-    mean = f"{100 * point[name]:.1f}" if name in point else "none"
+    mean = f"{factor * point[name]:{digits}}" if name in point else "none"
     return f"{mean} ({', '.join(found)})" if found else mean
 
 

@@ -16,7 +16,7 @@ from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten
 from depthlab.config.validation import has_own_path
 from depthlab.files import write_text
 from depthlab.folders import CONF
-from depthlab.statistics import Summary, in_percent, over_runs, paired
+from depthlab.statistics import Summary, format_mean, over_runs, paired
 from depthlab.study.grid import AXES, Cell
 from depthlab.study.plan import make_plan
 from depthlab.study.run import run_study
@@ -24,6 +24,7 @@ from depthlab.sweep.search import FRESH, Search
 from depthlab.sweep.space import Knob, Value
 from depthlab.sweep.storage import ended
 from depthlab.sweep.summary import ranked, written
+from depthlab.tasks.metrics import METRICS, Metric
 from depthlab.tracking.search import Records
 
 TUNED, START = "tuned", "start"
@@ -59,10 +60,10 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         return False
     tracking = search.config.tracking
     plan = make_plan(cells, Records(tracking.uri, tracking.experiment).runs(), True)
-    metric = "test_roc_auc" if search.config.dataset.metric == "roc_auc" else "test_acc"
+    metric = search.config.dataset.metric
     found: dict[str, dict[tuple[int, str], float]] = {START: {}, TUNED: {}}
     for cell in cells:
-        found[cell.line][cell.seed, cell.split] = plan.done[cell.hash].metrics.get(metric, math.nan)
+        found[cell.line][cell.seed, cell.split] = plan.done[cell.hash].metrics.get(f"test_{metric}", math.nan)
     start, best_found = over_runs(found[START]), over_runs(found[TUNED])
     lost = {WORDS[line]: one.asked - one.runs for line, one in ((START, start), (TUNED, best_found))}
     diverged = [f"{count} of {len(points)} runs diverged {word}" for word, count in lost.items() if count]
@@ -70,7 +71,7 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         print(f"nothing can be compared: {', '.join(diverged)}; no recipe is written")
         return True
     change = paired(found[START], found[TUNED])
-    verdict = ", ".join([compared(start, best_found, change, metric), *diverged])
+    verdict = ", ".join([compared(start, best_found, change, METRICS[metric]), *diverged])
     graph = [f"dataset={search.config.dataset.name}", *graph_settings(search, tuned)]
     command = shlex.join(["python", "-m", "src.train", f"model={search.choices['model']}", *graph])
     if has_own_path(search.config, search.choices):
@@ -111,14 +112,15 @@ def rounded(value: Value, knob: Knob) -> Value:
     return short if knob.holds(short) else value
 
 
-def compared(start: Summary, tuned: Summary, change: Summary, metric: str) -> str:
+def compared(start: Summary, tuned: Summary, change: Summary, metric: Metric) -> str:
     """`test accuracy 85.2 +- 0.5 % tuned, 84.9 +- 0.4 % before; paired +0.3 +- 0.4: no difference can be seen`."""
-    name = "ROC-AUC" if metric == "test_roc_auc" else "accuracy"
-    text = f"test {name} {in_percent(tuned, unit=' %')} tuned, {in_percent(start, unit=' %')} before"
+    means = [format_mean(summary, metric, unit=True) for summary in (tuned, start)]
+    text = f"test {metric.label} {means[0]} tuned, {means[1]} before"
     if not change.has_interval:
         return text
-    seen = "no difference can be seen" if change.low <= 0 <= change.high else "better" if change.mean > 0 else "worse"
-    return f"{text}; paired {in_percent(change, sign=True)}: {seen}"
+    better = (change.mean > 0) == metric.higher_is_better
+    seen = "no difference can be seen" if change.low <= 0 <= change.high else "better" if better else "worse"
+    return f"{text}; paired {format_mean(change, metric, sign=True)}: {seen}"
 
 
 def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:

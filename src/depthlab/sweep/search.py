@@ -14,17 +14,16 @@ from depthlab.config.settings import NOT_THE_EXPERIMENT, compose_config, plain, 
 from depthlab.config.validation import DROPPING, validate
 from depthlab.study.grid import AXES
 from depthlab.sweep.space import Knob, Value
+from depthlab.tasks.metrics import higher_is_better
+from depthlab.tasks.task import recorded_metrics
 from depthlab.text import file_name
 
-DIRECTIONS: dict[str, Literal["minimize", "maximize"]] = {
-    "val_acc": "maximize",
-    "val_roc_auc": "maximize",
-    "val_loss": "minimize",
+Direction = Literal["minimize", "maximize"]
+TRADE_OFFS: dict[str, Direction] = {
     "seconds": "minimize",  # of training
     "dirichlet_energy": "maximize",  # of the last layer
 }
-SCORES = ("val_acc", "val_roc_auc", "val_loss")
-NOT_SEARCHED = (*AXES[1:], *NOT_THE_EXPERIMENT, "dataset", "recipe", "epochs", "measures")
+NOT_SEARCHED = (*AXES[1:], *NOT_THE_EXPERIMENT, "dataset", "recipe", "epochs", "measures", "metrics")
 FRESH = 1000  # the first seed with which the best is tested: no search gets so far
 
 
@@ -37,7 +36,7 @@ class Search:
         choices: option of each config group.
         typed: settings from the command line that fix something.
         knobs: what is searched.
-        objectives: names of DIRECTIONS.
+        objectives: recorded scores, or names of TRADE_OFFS.
         splits: of every trial.
         seeds: of every trial on each of them.
         start: what each knob starts from: the value in `config`, or the nearest that it may have.
@@ -56,8 +55,8 @@ class Search:
         self.start = {key: knob.nearest(OmegaConf.select(self.config, key)) for key, knob in self.knobs.items()}
 
     @property
-    def directions(self) -> list[Literal["minimize", "maximize"]]:
-        return [DIRECTIONS[name] for name in self.objectives]
+    def directions(self) -> list[Direction]:
+        return [TRADE_OFFS.get(name, "maximize" if higher_is_better(name) else "minimize") for name in self.objectives]
 
     @property
     def pair(self) -> str:
@@ -124,8 +123,8 @@ def make_search(
     config, choices = compose_config(list(typed))
     count = config.dataset.splits if isinstance(config.dataset.splits, int) else 0
     named = any(text.split("=")[0] == "split" for text in typed)
-    every = [{"split": number} for number in range(count)] if count > 1 and not named else [{"split": config.split}]
-    places = list(splits) or every
+    known = [{"split": number} for number in range(count)] if count > 1 and not named else [{"split": config.split}]
+    places = list(splits) or known
     number = seeds or (3 if len(places) == 1 else 1)
     for place in places:
         _checked(config, choices, place)
@@ -139,16 +138,14 @@ def make_search(
             )
         for value in knob.ends():
             _checked(config, choices, {key: value})
-    found = objective if objective is not None else "val_roc_auc" if config.dataset.metric == "roc_auc" else "val_acc"
+    found = objective if objective is not None else f"val_{config.dataset.metric}"
     names = list(map(str, found)) if isinstance(found, Sequence) and not isinstance(found, str) else [str(found)]
-    if not names or any(name not in DIRECTIONS for name in names) or len(set(names)) < len(names):
-        raise UserError(
-            f"objective must be one of {', '.join(SCORES)} or a list of {', '.join(DIRECTIONS)}, got {found}"
-        )
-    if names[0] not in SCORES:
-        raise UserError(f"the first objective has to be a score, one of {', '.join(SCORES)}, got {names[0]}")
-    if "val_roc_auc" in names and config.dataset.metric != "roc_auc":
-        raise UserError(f"objective=val_roc_auc needs a dataset with two classes, got dataset={config.dataset.name}")
+    scores = [*(f"val_{name}" for name in recorded_metrics(config.dataset, config.metrics)), "val_loss"]
+    every = [*scores, *TRADE_OFFS]
+    if not names or any(name not in every for name in names) or len(set(names)) < len(names):
+        raise UserError(f"objective must be one of {', '.join(scores)} or a list of {', '.join(every)}, got {found}")
+    if names[0] not in scores:
+        raise UserError(f"the first objective has to be a score, one of {', '.join(scores)}, got {names[0]}")
     return Search(config, choices, list(typed), dict(knobs), names, places, list(range(number)))
 
 

@@ -42,13 +42,23 @@ class Metric:
         return 100.0 if self.percent else 1.0
 
     @property
+    def digits(self) -> str:
+        """Format of a shown value, after `factor`."""
+        return ".1f" if self.percent else ".4g"
+
+    @property
     def unit(self) -> str:
         """What stands behind a shown value."""
         return " %" if self.percent else ""
 
-    def shown(self, value: float, digits: int = 1) -> str:
+    @property
+    def quantity(self) -> str:
+        """`accuracy in %`."""
+        return f"{self.label} in %" if self.percent else self.label
+
+    def shown(self, value: float) -> str:
         """`81.5 %`, or four digits of a value that is not a share."""
-        return f"{100 * value:.{digits}f} %" if self.percent else f"{value:.4g}"
+        return f"{self.factor * value:{self.digits}}{self.unit}"
 
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
@@ -146,6 +156,11 @@ METRICS = {
     ),
     "r2": Metric("R2", "numbers", r2, lambda target: 0.0, percent=False, needs_variety=True),
 }  # fmt: skip
+
+
+def recorded(part: str, name: str) -> str:
+    """What the score of the selected epoch is recorded as: `test_acc`, `best_val_acc`, `best_train_acc`."""
+    return f"test_{name}" if part == "test" else f"best_{part}_{name}"
 
 
 def higher_is_better(name: str) -> bool:

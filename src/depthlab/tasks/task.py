@@ -91,11 +91,6 @@ class Task:
         """Names of the metrics that such targets may be measured by."""
         return [name for name, metric in METRICS.items() if metric.targets in cls.targets]
 
-    @classmethod
-    def recorded(cls, metric: str, others: Sequence[str] | None) -> tuple[str, ...]:
-        """Names of the metrics that are recorded: the usual ones or those of `metrics`, and the reported one."""
-        return tuple(dict.fromkeys([*(cls.usual if others is None else others), metric]))
-
 
 class Classification(Task):
     """One class of C for each node: C outputs, cross-entropy."""
@@ -138,6 +133,12 @@ def default_monitor(task: str | None, metric: str | None) -> str:
     return f"val_{metric}" if known and metric in known.possible() and metric not in known.usual else "val_loss"
 
 
+def recorded_metrics(dataset: Any, metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the metrics that are recorded: the usual ones of the task or `metrics`, and the dataset's own."""
+    usual = TASKS[dataset["task"]].usual if metrics is None else metrics
+    return tuple(dict.fromkeys([*usual, dataset["metric"]]))
+
+
 def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> None:
     """Check names before any data is read.
 
@@ -156,7 +157,7 @@ def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> Non
     for name in metrics or ():
         if name not in task.possible():
             raise UserError(f"metrics must be a list of {possible}, got {name}")
-    recorded = task.recorded(metric, metrics)
+    recorded = recorded_metrics(dataset, metrics)
     allowed = ["val_loss", *(f"{part}_{name}" for part in ("val", "train") for name in recorded)]
     if monitor not in allowed:
         name = monitor.partition("_")[2]
@@ -180,7 +181,7 @@ def make_task(settings: dict[str, Any], dataset: Dataset | GraphSet) -> Task:
         found, other = ("numbers", "regression") if numbers else ("classes", "classification")
         wrong = f"dataset.task={settings['dataset']['task']} does not fit {name}, whose targets are {found}"
         raise UserError(f"{wrong}: use dataset.task={other} dataset.metric={TASKS[other].usual[0]}")
-    task = kind(metric, kind.recorded(metric, settings["metrics"]), kind.count(dataset.y))
+    task = kind(metric, recorded_metrics(settings["dataset"], settings["metrics"]), kind.count(dataset.y))
     for one in task.metrics:
         if METRICS[one].targets == "two classes" and task.outputs != 2:
             raise UserError(f"metric={one} needs two classes, {name} has {task.outputs}")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from depthlab.measures.diagnosis import shown
-from depthlab.statistics import counted, in_percent, summarize
+from depthlab.statistics import counted, format_mean, summarize
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import printable
 from depthlab.tracking.ui import how_to_see
@@ -52,7 +52,7 @@ def spread_of(results: Sequence[Result]) -> str:
     """
     metric = METRICS[results[0].metric]
     mean = summarize([result.scores.get(f"test_{results[0].metric}", math.nan) for result in results])
-    score = f"test {metric.label} {in_percent(mean, unit=metric.unit)}" if mean.n else "none was tested"
+    score = f"test {metric.label} {format_mean(mean, metric, unit=True)}" if mean.n else "none was tested"
     return f"{len(results)} runs: {score}, {counted(result.diagnosis.verdict for result in results)}"
 
 
