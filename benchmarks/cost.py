@@ -103,8 +103,13 @@ def measure(cell: Cell) -> Cell:
                 model.eval().validation_step(batches.validation)
             times.append(time.perf_counter() - start)
     peak = memory("VmHWM") - before
-    estimate = estimate_memory(settings, graph, make_task(settings, dataset))["full"] / 1e6
-    sizes = {"entries": graph.adjacency.values.numel(), "features": graph.x.shape[1], "classes": dataset.num_classes}
+    task = make_task(settings, dataset)
+    estimate = estimate_memory(settings, graph, task)["full"] / 1e6
+    sizes = {
+        "entries": graph.adjacency.values.numel(),
+        "features": graph.x.shape[1],
+        "classes": int(dataset.y.max()) + 1,
+    }
     found = {"seconds": min(times[-EPOCHS:]), "megabytes": peak, "estimate": estimate, "cache": cache_bytes()}
     return Cell(**asdict(cell) | sizes | found)
 

@@ -77,4 +77,4 @@ def task(name: str, depth: int, hidden: int) -> tuple[dict[str, Any], Graph, int
     quiet_libraries()
     settings = compose_settings([f"model={name}", f"depth={depth}", f"hidden={hidden}", "memory=full"])
     dataset, _ = load(settings["dataset"])
-    return settings, make_batches(settings, dataset).probe, dataset.num_classes
+    return settings, make_batches(settings, dataset).probe, int(dataset.y.max()) + 1

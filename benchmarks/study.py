@@ -55,7 +55,7 @@ def plain_run(cell: Cell) -> tuple[int, float]:
     graph = make_batches(settings, dataset).probe
     assert isinstance(graph.x, SparseFeatures)
     x, edge_index, y = graph.x.to_dense(), graph.edge_index, graph.y
-    model, optimizer = peer(cell, graph, dataset.num_classes)
+    model, optimizer = peer(cell, graph, int(dataset.y.max()) + 1)
     best, best_epoch, state, epoch = float("inf"), 0, copy.deepcopy(model.state_dict()), 0
     for epoch in range(settings["epochs"]):
         model.train()

@@ -43,7 +43,7 @@ def test_batches_of_the_split(graphs: GraphSet) -> None:
         assert torch.equal(batches.parts[part], mask[0].nonzero().view(-1))
     assert (batches.batch_size, batches.seed, batches.task_range) == (7, 3, 2)
     assert batches.probe.x.shape == (7 * graphs.num_nodes, graphs.width)
-    assert graphs.num_classes == {10: 4, 5: 5}.get(graphs.width, 4)
+    assert int(graphs.y.max()) + 1 == {10: 4, 5: 5}.get(graphs.width, 4)
 
 
 def test_there_is_no_other_split() -> None:

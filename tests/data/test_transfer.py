@@ -86,6 +86,6 @@ def test_parts_and_classes_are_of_the_sizes_asked_for(make: Make) -> None:
     graphs = make([], size=6, classes=4, train_graphs=40, test_graphs=8)
     assert [int(part.sum()) for part in (graphs.train, graphs.val, graphs.test)] == [40, 8, 8]
     assert torch.bincount(graphs.y[graphs.train[0]]).tolist() == [10] * 4
-    assert (graphs.width, graphs.num_classes, graphs.root) == (4, 4, 0)
+    assert (graphs.width, int(graphs.y.max()), graphs.root) == (4, 3, 0)
     default = make([])
     assert [int(part.sum()) for part in (default.train, default.val, default.test)] == [5000, 500, 500]

@@ -17,7 +17,7 @@ def test_the_tree_of_radius_two_by_hand() -> None:
     #    1       2
     #  3   4   5   6
     assert set(map(tuple, tree.edge_index.T.tolist())) == {(1, 0), (2, 0), (3, 1), (4, 1), (5, 2), (6, 2)}
-    assert (tree.num_nodes, tree.root, tree.task_range, tree.width, tree.num_classes) == (7, 0, 2, 8, 4)
+    assert (tree.num_nodes, tree.root, tree.task_range, tree.width, int(tree.y.max())) == (7, 0, 2, 8, 3)
     for codes, y in zip(tree.x.tolist(), tree.y.tolist(), strict=True):
         (query, no_value), *between = codes[:3]
         keys, values = zip(*codes[3:], strict=True)

@@ -10,23 +10,26 @@ from torch import Tensor
 from depthlab.config.errors import UserError
 from depthlab.data.dataset import Dataset
 from depthlab.files import unreadable
+from depthlab.tasks.task import TASKS
 
 ROWS = 1 << 16  # of features that are checked together: those of a large graph stay on disk
 OBJECTS = ("Object arrays cannot be loaded", "Python objects in dtype")  # NumPy has no type of error of its own for it
 NUMBERS, INTEGERS = "fiub", "iu"  # kinds of NumPy types
 
 
-def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int) -> Dataset:
+def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int, task: str = "classification") -> Dataset:
     """Make a dataset from six arrays, after checking them.
 
     Args:
         arrays: name in the file format (used in errors) -> array, in this order:
             features: numbers (n, f), f >= 1, finite as float32;
             edges: integers, 0 <= node < n, an undirected edge in one direction or both;
-            classes: integers (n,), 0, 1, ... without a gap, two or more, or -1 for a node without a class;
+            targets: classes, integers (n,), 0, 1, ... without a gap, two or more, or -1 for a node without a class;
+              of a regression finite numbers (n,), or NaN for a node without one;
             training, validation, test: bool (n,) or, for s splits, (s, n), or the node numbers (k,) of one split.
-              The parts of a split share no node, have one or more each, and only nodes with a class.
+              The parts of a split share no node, have one or more each, and only nodes with a target.
         ends: the axis of the edges with the two ends: 0 for shape (2, m), 1 for (m, 2).
+        task: name of the task, of `depthlab.tasks.task.TASKS`.
 
     Returns:
         With the edges as they are given; float32 features are not copied.
@@ -44,12 +47,17 @@ def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int) -> Dataset:
     if edges.dtype.kind not in INTEGERS:
         raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}: convert it with .astype(np.int64)")
     _check_range(edges_name, edges, nodes, x_name)
-    _check_classes(y_name, y, nodes, x_name)
+    numbers = "numbers" in TASKS[task].targets
+    (_check_numbers if numbers else _check_classes)(y_name, y, nodes, x_name)
     masks = {name: _mask(name, array, nodes, x_name) for name, array in parts}
-    _check_split(masks, y, y_name)
+    if numbers:
+        _check_split(masks, np.isnan(y), f"target (NaN in {y_name})")
+    else:
+        _check_split(masks, y == -1, f"class (-1 in {y_name})")
     features = torch.from_numpy(x if x.dtype == np.float32 else x.astype(np.float32))
     train, val, test = (torch.from_numpy(mask) for mask in masks.values())
-    return Dataset(features, _long(edges if ends == 0 else edges.T), _long(y), train, val, test)
+    targets = torch.from_numpy(y.astype(np.float32)) if numbers else _long(y)
+    return Dataset(features, _long(edges if ends == 0 else edges.T), targets, train, val, test)
 
 
 def unreadable_array(name: str, error: Exception, damage: str) -> Exception:
@@ -86,7 +94,9 @@ def _check_features(name: str, x: np.ndarray) -> None:
 
 def _check_classes(name: str, y: np.ndarray, nodes: int, x_name: str) -> None:
     if y.shape != (nodes,) or y.dtype.kind not in INTEGERS:
-        hint = ": np.unique(labels, return_inverse=True)[1] numbers classes" if y.dtype.kind in "US" else ""
+        hints = dict.fromkeys("US", ": np.unique(labels, return_inverse=True)[1] numbers classes")
+        hints["f"] = ": numbers to predict need dataset.task=regression dataset.metric=mae"
+        hint = hints.get(y.dtype.kind, "")
         raise UserError(
             f"{name} must hold integers of shape ({nodes},), one for each row of {x_name}, got {_kind(y)}{hint}"
         )
@@ -100,6 +110,14 @@ def _check_classes(name: str, y: np.ndarray, nodes: int, x_name: str) -> None:
         )
     if len(classes) < 2:
         raise UserError(f"{name} must hold two or more classes, got {len(classes)}: there is nothing to classify")
+
+
+def _check_numbers(name: str, y: np.ndarray, nodes: int, x_name: str) -> None:
+    if y.shape != (nodes,) or y.dtype.kind not in NUMBERS:
+        raise UserError(f"{name} must hold numbers of shape ({nodes},), one for each row of {x_name}, got {_kind(y)}")
+    with np.errstate(over="ignore"):
+        if np.isinf(y.astype(np.float32)).any():
+            raise UserError(f"{name} must hold numbers that are finite as float32, or NaN for a node without a target")
 
 
 def _mask(name: str, array: np.ndarray, nodes: int, x_name: str) -> np.ndarray:
@@ -122,7 +140,8 @@ def _mask(name: str, array: np.ndarray, nodes: int, x_name: str) -> np.ndarray:
     return mask
 
 
-def _check_split(masks: dict[str, np.ndarray], y: np.ndarray, y_name: str) -> None:
+def _check_split(masks: dict[str, np.ndarray], without: np.ndarray, what: str) -> None:
+    """Check the parts; no node of them may be `without` a target, which the sentence calls `what`."""
     splits = {name: len(mask) for name, mask in masks.items()}
     if len(set(splits.values())) > 1:
         found = ", ".join(f"{count} in {name}" for name, count in splits.items())
@@ -131,8 +150,8 @@ def _check_split(masks: dict[str, np.ndarray], y: np.ndarray, y_name: str) -> No
         empty = np.flatnonzero(~mask.any(1))
         if len(empty):
             raise UserError(f"{name} holds no node in split {empty[0]}: every part of a split needs one")
-        if (mask & (y == -1)).any():
-            raise UserError(f"{name} has nodes without a class (-1 in {y_name}): leave them out")
+        if (mask & without).any():
+            raise UserError(f"{name} has nodes without a {what}: leave them out")
     train, val, test = masks
     for one, other in ((train, val), (train, test), (val, test)):
         if (masks[one] & masks[other]).any():

@@ -18,12 +18,12 @@ FORMAT = 2  # raised when the prepared file changes its meaning: older files are
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One undirected graph with features, classes and one or more splits.
+    """One undirected graph with features, targets and one or more splits.
 
     Attributes:
         x: features, dense float32 (n, f).
         edge_index: int64 (2, m), both directions of every undirected edge, sorted, no self-loops, no repetitions.
-        y: class of each node, int64 (n,); -1 where the raw files give none.
+        y: class of each node, int64 (n,), -1 for none; or a number to predict, float32 (n,), NaN for none.
         train, val, test: bool (s, n), one row per fixed split.
     """
 
@@ -37,10 +37,6 @@ class Dataset:
     @property
     def num_nodes(self) -> int:
         return self.x.shape[0]
-
-    @property
-    def num_classes(self) -> int:
-        return int(self.y.max()) + 1
 
     def graph(self, split: str, split_seed: int = 0) -> Graph:
         """The graph with one split, as `parts` has it, in memory."""

@@ -2,7 +2,7 @@
 
     x.npy                       features (n, f); float32 is not copied in memory
     edge_index.npy              edges (2, m)
-    y.npy                       classes (n,)
+    y.npy                       classes (n,), or numbers to predict
     train.npy val.npy test.npy  the split or splits
 
 What each may hold: `depthlab.data.checks.checked_dataset`. Self-loops and repeated edges are ignored.
@@ -17,7 +17,7 @@ from depthlab.data.dataset import Dataset
 from depthlab.data.mapped import open_array
 
 
-def read_folder(files: list[Path]) -> Dataset:
+def read_folder(files: list[Path], task: str = "classification") -> Dataset:
     """The graph that lies in a folder, its features memory-mapped.
 
     Args:
@@ -26,7 +26,7 @@ def read_folder(files: list[Path]) -> Dataset:
     Raises:
         UserError: a file cannot be read, or what it holds is not in the format.
     """
-    return checked_dataset({path.name: _opened(path) for path in files}, ends=0)
+    return checked_dataset({path.name: _opened(path) for path in files}, 0, task)
 
 
 def _opened(path: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ from depthlab.graph.batches import GraphBatches
 
 @dataclass(frozen=True, eq=False)
 class GraphSet:
-    """Graphs that differ in features and in the class at the one node that is read out; edges are those of all.
+    """Graphs that differ in features and in the target at the one node that is read out; edges are those of all.
 
     Attributes:
         x: features of each graph, float32 (g, n, f), or integers (g, n, k): the columns that hold a one in each row of
@@ -22,7 +22,7 @@ class GraphSet:
         edge_index: int64 (2, m), sorted by source, as messages go: a directed edge stands once. No self-loops.
         root: the node that is read out.
         task_range: hops from that node to the one that decides the class.
-        y: class of each graph, int64 (g,).
+        y: class of each graph, int64 (g,), or a number to predict, float32 (g,).
         train, val, test: bool (s, g), one row per fixed split.
     """
 
@@ -40,10 +40,6 @@ class GraphSet:
     def num_nodes(self) -> int:
         """Of one graph."""
         return self.x.shape[1]
-
-    @property
-    def num_classes(self) -> int:
-        return int(self.y.max()) + 1
 
     def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """The numbers of the graphs of one split, as `Dataset.parts` has those of nodes; none is drawn.

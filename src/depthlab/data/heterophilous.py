@@ -11,7 +11,7 @@ from depthlab.data.dataset import Dataset
 ARRAYS = ("node_features", "edges", "node_labels", "train_masks", "val_masks", "test_masks")
 
 
-def read_npz(files: list[Path]) -> Dataset:
+def read_npz(files: list[Path], task: str = "classification") -> Dataset:
     """One npz file with the arrays `node_features` (n, f), `edges` (m, 2), `node_labels` (n,) and the three parts.
 
     What each may hold: `depthlab.data.checks.checked_dataset`. Nothing is unpickled. Directed edges are read as
@@ -32,7 +32,7 @@ def read_npz(files: list[Path]) -> Dataset:
     with archive:
         if missing:
             raise UserError(f"{name} lacks {', '.join(missing)}: the format needs {', '.join(ARRAYS)}")
-        return checked_dataset({array: _read(archive, array, damage) for array in ARRAYS}, ends=1)
+        return checked_dataset({array: _read(archive, array, damage) for array in ARRAYS}, 1, task)
 
 
 def _read(archive: np.lib.npyio.NpzFile, name: str, damage: str) -> np.ndarray:

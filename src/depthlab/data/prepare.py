@@ -3,6 +3,7 @@
 python -m src.prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
 """
 
+import inspect
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,9 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
     fingerprint, dataset = prepared_hash(config, data), _unchanged(config, data)
     path = mapped_folder(config, data, folder) if config.get("mapped") else prepared_file(config, folder)
     if isinstance(dataset, GraphSet):
-        sizes = {"graphs": len(dataset.y), "classes": dataset.num_classes, "features": dataset.width}
-        statistics: dict[str, Any] = sizes | {"task_range": dataset.task_range}
+        statistics: dict[str, Any] = {"graphs": len(dataset.y), "features": dataset.width}
+        statistics |= {} if dataset.y.is_floating_point() else {"classes": int(dataset.y.max()) + 1}
+        statistics |= {"task_range": dataset.task_range}
         statistics |= topology(dataset.edge_index, dataset.num_nodes)
         edge_index = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
     else:
@@ -127,8 +129,9 @@ def prepared_hash(config: dict[str, Any], data: str) -> str:
 
 
 def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:
-    """What is handed to the reader: all settings that not every dataset has."""
-    return {key: value for key, value in config.items() if key not in COMMON}
+    """What is handed to the reader: all settings that not every dataset has, and the task where it asks for it."""
+    asks = "task" in inspect.signature(get_method(config["_target_"])).parameters
+    return {key: value for key, value in config.items() if key not in COMMON or (asks and key == "task")}
 
 
 def _row_normalized(x: Tensor, name: str) -> Tensor:

@@ -148,8 +148,10 @@ def make_wiring(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> Wiring
     generator = torch.Generator().manual_seed(rewiring["seed"])
     knobs = {key: value for key, value in rewiring.items() if key not in OURS}
     before, y = dataset.edge_index, dataset.y
-    if isinstance(dataset, GraphSet):  # of one of its graphs, whose nodes have no class of their own
-        before, y = to_undirected(before, num_nodes=dataset.num_nodes), torch.full((dataset.num_nodes,), -1)
+    if isinstance(dataset, GraphSet):
+        before = to_undirected(before, num_nodes=dataset.num_nodes)
+    if isinstance(dataset, GraphSet) or y.is_floating_point():  # the nodes have no classes
+        y = torch.full((dataset.num_nodes,), -1)
     edge_index = get_method(rewiring["_target_"])(before, dataset.num_nodes, generator, **knobs)
     highest = int(edge_index.max()) if edge_index.numel() else -1
     num_nodes = max(dataset.num_nodes, highest + 1)

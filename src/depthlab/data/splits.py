@@ -23,8 +23,10 @@ def random_split(
         Node numbers of the three parts, disjoint and sorted.
 
     Raises:
-        UserError: a class or the graph has too few nodes.
+        UserError: a class or the graph has too few nodes, or there are no classes.
     """
+    if y.is_floating_point():
+        raise UserError("split=random draws nodes of every class, and these targets are numbers: use a fixed split")
     order = torch.randperm(y.numel(), generator=_generator(seed))
     order = order[y[order] >= 0]
     train = []

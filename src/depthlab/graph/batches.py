@@ -168,7 +168,7 @@ class GraphBatches:
                 self._known[count] = self._copies(count)
         copies, new = self._known[count], count * self.new_nodes
         roots, none = torch.arange(count) * nodes + self.root, torch.empty(0, dtype=torch.long)
-        y = torch.full((count * nodes + new,), -1)
+        y = self.y.new_full((count * nodes + new,), -1)
         y[roots] = self.y[numbers]
         train, val, test = (roots if part == name else none for name in PARTS)
         x = self._features(numbers, new)

@@ -19,7 +19,7 @@ class Graph:
         x: node features, (n, f), dense or sparse.
         adjacency: the normalised adjacency that a network propagates over, in all of its layers unless there is a
             `last`.
-        y: class of each node, int64 (n,); -1 for none.
+        y: target of each node, (n,): a class, int64, -1 for none, or a number.
         train, val, test: the node numbers of one split.
         original: where the graph was rewired, the edges that it had before, (2, m), else None.
         new_nodes: how many nodes a rewiring has added; they come last.

@@ -82,17 +82,19 @@ def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> Statistics:
     Args:
         x: features (n, f).
         edge_index: (2, m), both directions of every undirected edge, no self-loops.
-        y: classes (n,), -1 for none; edges at such nodes do not count for homophily.
+        y: classes (n,), -1 for none; edges at such nodes do not count for homophily. Of numbers nothing is counted.
     """
-    shape = topology(edge_index, len(y))
+    shape, classes = topology(edge_index, len(y)), dict[str, float]()
+    if not y.is_floating_point():
+        classes["edge_homophily"] = edge_homophily(edge_index, y)
+        classes["adjusted_homophily"] = adjusted_homophily(_labelled(edge_index, y), y)
     return {
         "nodes": shape["nodes"],
         "edges": shape["edges"],
-        "classes": int(y.max()) + 1,
+        **({} if y.is_floating_point() else {"classes": int(y.max()) + 1}),
         "features": x.shape[1],
         "feature_density": float(x.count_nonzero()) / x.numel(),
-        "edge_homophily": edge_homophily(edge_index, y),
-        "adjusted_homophily": adjusted_homophily(_labelled(edge_index, y), y),
+        **classes,
         "connected_components": shape["connected_components"],
         "receptive_field": shape["receptive_field"],
     }

@@ -95,8 +95,8 @@ class Task:
 class Classification(Task):
     """One class of C for each node: C outputs, cross-entropy."""
 
-    targets = ("classes", "two classes")
-    usual = ("acc",)
+    targets: ClassVar[tuple[str, ...]] = ("classes", "two classes")
+    usual: ClassVar[tuple[str, ...]] = ("acc",)
 
     def loss(self, output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         from torch.nn.functional import cross_entropy
@@ -111,8 +111,8 @@ class Classification(Task):
 class Regression(Task):
     """One number for each node: one output, squared error."""
 
-    targets = ("numbers",)
-    usual = ("mae", "r2")
+    targets: ClassVar[tuple[str, ...]] = ("numbers",)
+    usual: ClassVar[tuple[str, ...]] = ("mae", "r2")
 
     def loss(self, output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         from torch.nn.functional import mse_loss

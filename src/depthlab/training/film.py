@@ -13,7 +13,10 @@ from depthlab.ops import SparseFeatures
 
 
 def save_states(model: NodeClassifier, graph: Graph, path: Path) -> None:
-    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,), without new nodes."""
+    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,), without new nodes.
+
+    Of numbers to predict the class is that of seven equally frequent ranges.
+    """
     frames: list[Tensor] = []
 
     def observe(layer: int, state: Tensor | SparseFeatures) -> None:
@@ -24,4 +27,7 @@ def save_states(model: NodeClassifier, graph: Graph, path: Path) -> None:
     with torch.no_grad():
         model(graph.x, graph.layers, observe)
     points = torch.stack(frames).cpu().numpy().astype(np.float16)
-    np.savez_compressed(path, points=points, y=graph.y[: graph.num_nodes].cpu().numpy())
+    y = graph.y[: graph.num_nodes]
+    if y.is_floating_point():
+        y = torch.bucketize(y, y.nanquantile(torch.linspace(0, 1, 8, device=y.device)[1:-1]))
+    np.savez_compressed(path, points=points, y=y.cpu().numpy())
