@@ -40,7 +40,7 @@ def test_listing(study: Study, recorded: Make) -> None:
         "  csbm GCN: depth 2, 4, 2 runs each; done",
         "  csbm GCNII: depth 2, 4, 2 runs each; 2 of 4 to do",
         "  about 2 min with jobs=2",
-        "  6 of them were run with other code: reuse=same_code runs these again",
+        "  6 results are of other code than the present: reuse=same_code runs these cells again",
     ]
 
 
@@ -69,7 +69,7 @@ def test_results(study: Study, recorded: Make) -> None:
         "    depth    4: 50.0 (1 of 2)        1 healthy, 1 without a result",
         "    depth    8: none (0 of 2)        2 diverged",
         "  1 cells failed: the same command tries them again",
-        "  5 cells were run with other code: reuse=same_code runs these again",
+        "  5 results are of other code than the present: reuse=same_code runs these cells again",
     ]
     assert study.uri in lines[7]
     assert lines[8].endswith("python -m src.report study=small")
