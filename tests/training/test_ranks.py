@@ -1,12 +1,13 @@
 """Several processes that train one network: started by torchrun, or one process with the variables of a launcher."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,23 +66,32 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
 
 
 @pytest.fixture
-def alone(started: Started) -> Callable[[], None]:
+def alone(started: Started) -> Iterator[Callable[[], None]]:
     """Makes this process the only rank of torchrun, with a port of its own."""
 
+    def end() -> None:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
     def begin() -> None:
+        end()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         one = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "1") | dict.fromkeys(("RANK", "LOCAL_RANK"), "0")
         started(TORCHRUN, **one, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
 
-    return begin
+    yield begin
+    end()
 
 
-def torchrun(workshop: Path, environment: dict[str, str], *typed: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "src.train"]
+def torchrun(
+    workshop: Path, environment: dict[str, str], *typed: str, command: Sequence[str] = ()
+) -> "subprocess.Popen[str]":
+    """Two ranks of `src.train` with what is typed, or of another command."""
+    train = ["-m", "src.train", *PARTS, *GCN, "trainer=ddp", "trainer.threads=1", *typed]
     return subprocess.Popen(
-        [*command, *PARTS, *GCN, "trainer=ddp", "trainer.threads=1", *typed],
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *(command or train)],
         cwd=workshop, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -165,6 +175,16 @@ def test_a_killed_rank_ends_the_run_as_failed(workshop: Path, environment: dict[
     assert gone(both[0])
     (recorded,) = client(workshop).search_runs(["1"])
     assert (recorded.info.status, recorded.data.tags["outcome"]) == ("FAILED", "failed")
+
+
+@pytest.mark.slow
+def test_what_one_rank_alone_has_met_it_says_itself(workshop: Path, environment: dict[str, str]) -> None:
+    train = shlex.join([sys.executable, "-m", "src.train", *PARTS, *GCN, "trainer=ddp", "epochs=3"])
+    script = f"exec {train} $([ $RANK = 1 ] && echo ckpt=last)"
+    process = torchrun(workshop, environment, command=["--no-python", "bash", "-c", script])
+    _, errors = process.communicate(timeout=120)
+    assert errors.count("rank 1: error: there is no checkpoint ") == 1, errors
+    assert errors.count("the connection between the ranks failed: ") == 1
 
 
 @pytest.mark.slow
@@ -254,6 +274,9 @@ def test_a_lost_connection_is_a_sentence_and_a_defect_is_none(alone: Callable[[]
     alone()
     with pytest.raises(RuntimeError, match="a defect"), process_group(trainer):
         raise RuntimeError("a defect")
+    alone()
+    with process_group(trainer):
+        assert torch.distributed.get_world_size() == 1
     assert not torch.distributed.is_initialized()
 
 

@@ -126,6 +126,7 @@ def process_group(trainer: dict[str, Any]) -> Iterator[None]:
             backend, rank=environment.global_rank(), world_size=environment.world_size(), timeout=TIMEOUT
         )
         yield
+        distributed.destroy_process_group()  # not after an error: the others would end before this rank has said it
     except (RuntimeError, KeyboardInterrupt) as error:
         cause = error.__context__ if isinstance(error, KeyboardInterrupt) else error
         if not isinstance(cause, distributed.DistError) and not re.search("gloo|Connection", str(cause)):
@@ -135,9 +136,6 @@ def process_group(trainer: dict[str, Any]) -> Iterator[None]:
             f"the connection between the ranks failed: {why}; see what the others say, then go on with the same command"
             " and ckpt=last"
         ) from None
-    finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
 
 
 def check_same(identity: dict[str, str]) -> None:
