@@ -28,11 +28,11 @@ from depthlab.measures.curvature import balanced_forman
 from depthlab.measures.laplacian import ConvergenceError
 from depthlab.measures.resistance import effective_resistance, mean_resistance
 from depthlab.measures.spectrum import largest_component_gap
-from depthlab.nn.base import NodeClassifier
 from depthlab.ops import SparseFeatures
 from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
+from depthlab.training.module import TrainingModule
 from depthlab.training.squashing import NODES, squashing_by_hop
 
 NODES_LARGE, EDGES_LARGE, FEATURES_LARGE = 100_000, 1_000_000, 100
@@ -59,7 +59,7 @@ def graph(name: str) -> Graph:
     return Graph(x, gcn_adjacency(both, n), y, *torch.arange(n).split([n // 2, n // 4, n // 4]))
 
 
-def network(depth: int, graph: Graph) -> NodeClassifier:
+def network(depth: int, graph: Graph) -> TrainingModule:
     """An untrained GCN, ready to be measured."""
     settings = compose_settings(["model=gcn", f"depth={depth}", "recipe=none", f"hidden={HIDDEN}"])
     return build_model(settings, graph, Classification("acc", ("acc",), Classification.count(graph.y))).eval()
@@ -92,7 +92,7 @@ def refused(diagnostic: str, graph: Graph) -> str:
     dense = x.to_dense() if isinstance(x, SparseFeatures) else x
     start = time.perf_counter()
     with torch.no_grad():
-        channels = model(dense, graph.adjacency).shape[1]
+        channels = model.network(dense, graph.adjacency).shape[1]
     passes, seconds = NODES * channels, time.perf_counter() - start
     return f"some {2 * passes * seconds:,.0f} s: {passes} backward passes" if 2 * passes * seconds > BUDGET else ""
 

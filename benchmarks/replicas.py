@@ -24,17 +24,17 @@ from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import NodeClassifier
-from depthlab.nn.replicas import Replicas
 from depthlab.tasks.task import make_task
 from depthlab.training import identity
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import keep_freed_blocks
+from depthlab.training.module import TrainingModule
 from depthlab.training.replica_settings import replica_settings
 from depthlab.training.replicas import run_replicas
 from depthlab.training.result import Result
 from depthlab.training.run import run
+from depthlab.training.stacked import Replicas
 
 KINDS = {
     "Texas, GCNII-32, splits": ("dataset=texas", "model=gcnii", "depth=32"),
@@ -45,7 +45,7 @@ KINDS = {
 }
 
 
-def epoch_by_itself(network: NodeClassifier, graph: Graph) -> Callable[[], None]:
+def epoch_by_itself(network: TrainingModule, graph: Graph) -> Callable[[], None]:
     """One training step and one evaluation."""
     step = our_step(network, graph)
 
@@ -65,7 +65,7 @@ def epochs(several: list[dict[str, Any]], rounds: int) -> dict[str, float]:
     graphs = [make_batches(one, dataset).probe for one in several]
     pairs = list(zip(several, graphs, strict=True))
 
-    def networks() -> list[NodeClassifier]:
+    def networks() -> list[TrainingModule]:
         return [build_model(one | {"memory": "full"}, graph, make_task(one, dataset)) for one, graph in pairs]
 
     singles = [epoch_by_itself(*pair) for pair in zip(networks(), graphs, strict=True)]

@@ -12,15 +12,15 @@ from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import NodeClassifier
 from depthlab.ops import SparseFeatures
 from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import keep_freed_blocks, suit_heap
+from depthlab.training.module import TrainingModule
 
 
-def our_step(model: NodeClassifier, graph: Graph) -> Callable[[], None]:
+def our_step(model: TrainingModule, graph: Graph) -> Callable[[], None]:
     """One optimiser step, exactly what Lightning drives."""
     optimizer = model.configure_optimizers()
     model.train()

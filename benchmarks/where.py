@@ -39,13 +39,13 @@ def main() -> None:
     torch.set_num_threads(1)
     settings, graph, classes = task("gcnii", options.depth, options.hidden)
     model = build_model(settings, graph, Classification("acc", ("acc",), classes))
-    draw = model.masks.lanes
+    draw = model.network.masks.bits
 
-    def lanes(*of: Any) -> Tensor:
+    def bits(*of: Any) -> Tensor:
         with record_function("random bits"):
             return draw(*of)
 
-    model.masks.lanes = lanes  # type: ignore[method-assign, assignment]
+    model.network.masks.bits = bits  # type: ignore[method-assign, assignment]
     step = our_step(model, graph)
     for _ in range(3):
         step()

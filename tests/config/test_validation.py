@@ -49,7 +49,6 @@ BAD = [
     (["trainer.devices=0"], "trainer.devices must be a whole number in [1, 1024], got 0"),
     (["trainer.devices=2"], "trainer.devices=2 needs trainer=ddp: otherwise one process trains on one device"),
     (["trainer.num_nodes=2"], "trainer.num_nodes=2 needs trainer=ddp"),
-    (["trainer.capture=true"], "trainer.capture=true needs trainer=gpu"),
     (["trainer=ddp"], "trainer=ddp shares out the parts of one large graph: add loader=cluster"),
     ([*CLUSTER, "trainer=ddp", "trainer.devices=6"], "loader.batch_parts must be at least 6, a part for each of the 6"),
     (
@@ -61,7 +60,6 @@ BAD = [
         [*CLUSTER, "trainer=ddp", "model=diffusion", "model.solver=dopri5"],
         "an adaptive solver that is stuck in one process keeps the others waiting: use model.solver=rk4",
     ),
-    ([*CLUSTER, "trainer=ddp", "trainer.capture=true"], "trainer.capture=true needs trainer=gpu"),
     (["monitor=loss"], "monitor must be one of val_loss, val_acc, train_acc, got loss"),
     (
         ["monitor=val_roc_auc"],

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 
 from depthlab.graph.adjacency import Adjacency, gcn_adjacency
+from depthlab.ops import SparseFeatures
 
 N = 10
 KINDS = pytest.mark.parametrize("kind", ["undirected", "directed"])
@@ -25,7 +26,7 @@ def dense_formula(edge_index: Tensor, num_nodes: int = N) -> Tensor:
 
 
 def in_float64(adjacency: Adjacency) -> Adjacency:
-    return adjacency.normalized(torch.ones(adjacency.row.numel(), dtype=torch.float64))
+    return adjacency.normalized(torch.ones(adjacency.num_edges, dtype=torch.float64))
 
 
 def assert_consistent(adjacency: Adjacency) -> None:
@@ -126,7 +127,6 @@ def test_other_values_leave_the_original_alone(kind: str) -> None:
     assert torch.equal(other.values, before * factor * 3)
     again = adjacency.with_values(before * factor)
     assert_consistent(again)
-    assert (again.transpose is again.matrix) == (kind == "undirected")
     assert again.row is adjacency.row and again.pair is adjacency.pair
 
 
@@ -134,7 +134,7 @@ def test_other_values_leave_the_original_alone(kind: str) -> None:
 def test_values_may_differ_in_the_two_directions(kind: str) -> None:
     adjacency = gcn_adjacency(edges(kind), N)
     before, values = adjacency.values.clone(), torch.arange(1.0, adjacency.row.numel() + 1)
-    weighted = adjacency.weighted(values)
+    weighted = adjacency.with_values(values)
     assert_consistent(weighted)
     assert torch.equal(weighted.values, values) and weighted.learned is None
     assert torch.equal(adjacency.values, before)
@@ -147,15 +147,12 @@ def test_only_values_that_want_a_gradient_are_learned(kind: str) -> None:
     adjacency = gcn_adjacency(edges(kind), N)
     leaf = torch.arange(1.0, adjacency.row.numel() + 1).requires_grad_()
     values = 2 * leaf
-    weighted = adjacency.weighted(values)
+    weighted = adjacency.with_values(values)
     assert weighted.learned is values and not weighted.values.requires_grad
     assert_consistent(weighted)
-    constant = weighted.with_values(torch.ones_like(leaf))
-    assert constant.learned is None and torch.equal(constant.values, torch.ones_like(leaf))
-    assert_consistent(constant)
-    assert (constant.transpose is constant.matrix) == (kind == "undirected")
+    assert weighted.with_values(torch.ones_like(leaf)).learned is None
     with torch.no_grad():
-        assert adjacency.weighted(leaf * 2).learned is None
+        assert adjacency.with_values(leaf * 2).learned is None
 
 
 @KINDS
@@ -163,7 +160,7 @@ def test_sums_over_rows_equal_the_dense_ones(kind: str) -> None:
     adjacency = in_float64(gcn_adjacency(edges(kind), N))
     values = torch.arange(1.0, adjacency.row.numel() + 1).double().requires_grad_()
     sums = adjacency.row_sums(values)
-    assert torch.equal(sums, adjacency.weighted(values).matrix.to_dense().sum(1))
+    assert torch.equal(sums, adjacency.with_values(values).matrix.to_dense().sum(1))
     (grad,) = torch.autograd.grad(sums @ torch.arange(N).double(), values)
     assert torch.equal(grad, adjacency.row.double())
 
@@ -193,15 +190,47 @@ def _joined(adjacency: Adjacency) -> list[tuple[int, ...]]:
 
 
 @KINDS
-def test_weights_are_normalised_by_their_row_sums(kind: str) -> None:
+def test_weights_of_edges_are_normalised_by_their_row_sums(kind: str) -> None:
     adjacency = gcn_adjacency(edges(kind), N)
-    weights = (adjacency.pair % 4).double()
-    weights[adjacency.row == adjacency.col] = 1.5
-    dense = torch.zeros(N, N, dtype=torch.float64).index_put((adjacency.row, adjacency.col), weights)
+    weights = torch.arange(adjacency.num_edges).double() % 4
+    on_entries = torch.cat([weights, torch.ones(1).double()])[adjacency.pair]
+    dense = torch.zeros(N, N, dtype=torch.float64).index_put((adjacency.row, adjacency.col), on_entries)
     root = dense.sum(1).sqrt()
     result = adjacency.normalized(weights)
     torch.testing.assert_close(result.matrix.to_dense(), dense / root[:, None] / root)
     assert_consistent(result)
+
+
+@KINDS
+@pytest.mark.parametrize("change", ["normalized", "scaled", "with_values", "scaled after with_values"])
+def test_gradients_of_any_operator_are_those_of_the_dense_one(kind: str, change: str) -> None:
+    """The matrix serves as its own transpose only where its values are symmetric by construction."""
+    adjacency = in_float64(gcn_adjacency(edges(kind), N))
+    generator = torch.Generator().manual_seed(2)
+    per_edge, entries = (
+        torch.rand(count, generator=generator, dtype=torch.float64)
+        for count in (adjacency.num_edges, adjacency.row.numel())
+    )
+    operator = adjacency.with_values(entries) if "with_values" in change else adjacency
+    if change != "with_values":
+        operator = getattr(operator, change.split()[0])(per_edge)
+    assert (operator.transpose is operator.matrix) == (kind == "undirected" and "with_values" not in change)
+    x, weight = (torch.randn(N, 3, generator=generator, dtype=torch.float64) for _ in range(2))
+    x.requires_grad_()
+    (grad,) = torch.autograd.grad((operator.propagate(x) * weight).sum(), x)
+    torch.testing.assert_close(grad, operator.matrix.to_dense().T @ weight)
+
+
+@KINDS
+def test_a_product_with_weights_is_propagated(kind: str) -> None:
+    adjacency, generator = in_float64(gcn_adjacency(edges(kind), N)), torch.Generator().manual_seed(2)
+    x, w, residual = (torch.randn(*s, generator=generator).double() for s in ((N, 3), (3, 2), (N, 2)))
+    dense = adjacency.matrix.to_dense()
+    torch.testing.assert_close(adjacency.propagate(x, w, scale=2.0, residual=residual), 2 * dense @ x @ w + residual)
+    csr = x.relu().to_sparse_csr()
+    bags = SparseFeatures.from_csr(csr.crow_indices(), csr.col_indices(), csr.values(), (N, 3))
+    torch.testing.assert_close(adjacency.propagate(bags), dense @ x.relu())
+    torch.testing.assert_close(adjacency.propagate(bags, w), dense @ x.relu() @ w)
 
 
 @KINDS
@@ -231,7 +260,7 @@ def test_every_layer_and_every_device_gets_the_same(kind: str) -> None:
 def test_a_copy_keeps_values_of_both_directions_and_what_is_learned(kind: str) -> None:
     adjacency = gcn_adjacency(edges(kind), N)
     values = torch.arange(1.0, adjacency.row.numel() + 1).requires_grad_()
-    copy = adjacency.weighted(values).to("cpu")
+    copy = adjacency.with_values(values).to("cpu")
     assert_consistent(copy)
     assert torch.equal(copy.values, values) and torch.equal(copy.order, adjacency.order)
     assert copy.learned is not None
@@ -240,5 +269,5 @@ def test_a_copy_keeps_values_of_both_directions_and_what_is_learned(kind: str) -
 
 def test_learned_values_move_with_the_rest() -> None:
     adjacency = gcn_adjacency(edges("undirected"), N)
-    moved = adjacency.weighted(torch.ones(adjacency.row.numel(), requires_grad=True)).to("meta")
+    moved = adjacency.with_values(torch.ones(adjacency.row.numel(), requires_grad=True)).to("meta")
     assert moved.learned is not None and moved.learned.device.type == "meta"

@@ -11,7 +11,6 @@ from torch_geometric.nn import GCNConv
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.batches import GraphBatches, OneGraph, disjoint_copies
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import Settings
 from depthlab.nn.gcn import GCN
 from depthlab.nn.gin import GIN
 from depthlab.ops import SparseFeatures
@@ -68,11 +67,11 @@ def test_a_batch_is_that_of_pyg(edge_index: Tensor, kind: str) -> None:
 @TOPOLOGY
 @pytest.mark.parametrize("model", [GCN, GIN])
 def test_a_batch_gives_what_pyg_gives_for_each_graph_by_itself(
-    edge_index: Tensor, kind: str, model: Callable[[Settings], GCN | GIN]
+    edge_index: Tensor, kind: str, model: Callable[..., GCN | GIN]
 ) -> None:
     batches = make(edge_index, kind)
     torch.manual_seed(0)
-    network = model(Settings(WIDTH, 3, depth=1, hidden=8))
+    network = model(WIDTH, 3, depth=1, hidden=8)
     if isinstance(network, GCN):
         layer = GCNConv(WIDTH, 3, bias=False)
         layer.lin.weight.data = network.weights[0].T

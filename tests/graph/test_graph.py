@@ -66,9 +66,9 @@ def test_a_rewired_graph_keeps_data_split_and_measured_edges(new: int) -> None:
 
 def test_a_graph_that_is_rewired_for_its_last_layer() -> None:
     rewired = make_graph(PATH).rewired(torch.eye(5, 4), WIDER, last_of=2)
-    assert propagated(rewired.layers.at(1)) == as_set(PATH)
-    assert propagated(rewired.layers.at(2)) == as_set(WIDER)
-    assert rewired.layers.at(1).num_nodes == rewired.layers.at(2).num_nodes == 5
+    assert propagated(rewired.layers.at(0)) == as_set(PATH)
+    assert propagated(rewired.layers.at(1)) == as_set(WIDER)
+    assert rewired.layers.at(0).num_nodes == rewired.layers.at(1).num_nodes == 5
     assert as_set(rewired.edge_index) == as_set(PATH)
     moved = rewired.to("meta")
     assert moved.last is not None and moved.original is not None

@@ -10,7 +10,6 @@ from depthlab.data.prepare import read
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.large import LargeGraph
 from depthlab.graph.neighbours import Neighbours
-from depthlab.nn.base import Settings
 from depthlab.nn.gcn import GCN
 from depthlab.nn.gin import GIN
 
@@ -44,7 +43,7 @@ def test_one_layer_gives_the_core_the_states_of_the_whole_graph(tmp_path: Path) 
     assert len(batch.y) < 120, "nothing would be cut"
     for kind in (GCN, GIN):
         torch.manual_seed(0)
-        model = kind(Settings(6, 2, depth=1, hidden=8)).eval()
+        model = kind(6, 2, depth=1, hidden=8).eval()
         torch.testing.assert_close(model(batch.x, batch.adjacency)[inner], model(large.x, whole)[CORE])
 
 

@@ -29,32 +29,32 @@ def dropped(drop_edge: DropEdge, two: LastLayer) -> LastLayer:
 
 
 def test_the_last_layer_has_a_graph_of_its_own(two: LastLayer) -> None:
-    assert two.at(1) is two.at(2) is two.first
-    assert two.at(3) is two.last
+    assert two.at(0) is two.at(1) is two.first
+    assert two.at(2) is two.last
 
 
 def test_the_only_layer_is_the_last() -> None:
     one = LastLayer(adjacency(0), adjacency(1), depth=1)
-    assert one.at(1) is one.last
+    assert one.at(0) is one.last
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_edges_are_dropped_from_the_other_layers_alone(mode: str, two: LastLayer) -> None:
     sample = dropped(DropEdge(0.5, mode), two)
-    assert sample.at(3) is two.last
-    assert sample.at(1) is sample.at(2)
-    assert 0 < active_edges(sample.at(1)) < two.at(1).num_edges
+    assert sample.at(2) is two.last
+    assert sample.at(0) is sample.at(1)
+    assert 0 < active_edges(sample.at(0)) < two.at(0).num_edges
     masks = MaskSource(5)
     masks.restart(2)
-    assert torch.equal(sample.at(1).values, DropEdge(0.5, mode).sample(adjacency(0), masks).values)
+    assert torch.equal(sample.at(0).values, DropEdge(0.5, mode).sample(adjacency(0), masks).values)
 
 
 def test_a_sample_for_each_of_the_other_layers(two: LastLayer) -> None:
     sample = dropped(DropEdge(0.5, per_layer=True), two)
-    first, second = sample.at(1), sample.at(2)
+    first, second = sample.at(0), sample.at(1)
     kept: list[Tensor] = [one.values != 0 for one in (first, second)]
     assert not torch.equal(*kept)
-    assert sample.at(3) is two.last
+    assert sample.at(2) is two.last
 
 
 def test_without_probability_nothing_is_sampled(two: LastLayer) -> None:

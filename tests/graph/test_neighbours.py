@@ -24,8 +24,14 @@ def dense(edge_index: Tensor) -> Tensor:
 @pytest.mark.parametrize("count", [0, 1, 70])
 @pytest.mark.parametrize(("start", "stop"), [(0, NODES), (0, 7), (7, 8), (33, NODES)])
 def test_a_block_holds_rows_of_p(count: int, start: int, stop: int) -> None:
-    block = Neighbours.of(edges(count), NODES).block(start, stop)
-    torch.testing.assert_close(block.to_dense(), dense(edges(count))[start:stop])
+    block, nodes = Neighbours.of(edges(count), NODES).block(start, stop)
+    assert nodes.tolist()[: stop - start] == list(range(start, stop)) and len(nodes.unique()) == len(nodes)
+    whole = torch.zeros(stop - start, NODES)
+    whole[:, nodes] = block.matrix.to_dense()
+    torch.testing.assert_close(whole, dense(edges(count))[start:stop])
+    x = torch.randn(NODES, 3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(block.propagate(x[nodes]), whole @ x)
+    assert torch.equal(block.at_rows(x[nodes]), x[start:stop])
 
 
 @pytest.mark.parametrize("nodes", [[3], [39], [0, 1, 5, 17, 38, 39], list(range(0, NODES, 2)), list(range(NODES))])

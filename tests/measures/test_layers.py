@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import Tensor
 
 from depthlab.measures import MEASURES
-from depthlab.measures.layers import Observer, gradient_norms, layer_measures
+from depthlab.measures.layers import Watch, gradient_norms, layer_measures
 from depthlab.ops import SparseFeatures
 
 EDGES = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
@@ -19,11 +20,7 @@ def states(*shape: int, seed: int = 0) -> Tensor:
 def test_every_measure_of_every_layer_in_order() -> None:
     seen = [states(3, 4, seed=k) for k in range(4)]
 
-    def forward(observe: Observer) -> None:
-        for layer, state in enumerate(seen):
-            observe(layer, state)
-
-    curves = layer_measures(forward, EDGES, MEASURES)
+    curves = layer_measures(iter(seen), EDGES, MEASURES)
     assert list(curves) == list(MEASURES)
     for name, measure in MEASURES.items():
         assert curves[name] == [measure(state, EDGES) for state in seen]
@@ -32,7 +29,7 @@ def test_every_measure_of_every_layer_in_order() -> None:
 
 def test_only_what_was_asked_for_is_measured() -> None:
     names = ["stable_rank", "dirichlet_energy"]
-    curves = layer_measures(lambda observe: observe(0, torch.eye(3)), EDGES, iter(names))
+    curves = layer_measures([torch.eye(3)], EDGES, iter(names))
     assert curves == {"stable_rank": [pytest.approx(3)], "dirichlet_energy": [pytest.approx(8 / 3)]}
 
 
@@ -40,31 +37,31 @@ def test_sparse_features_count_as_their_dense_form() -> None:
     dense = torch.tensor([[1.0, 0, 2], [0, 0, 1], [0, 3, 0]])
     csr = dense.to_sparse_csr()
     sparse = SparseFeatures.from_csr(csr.crow_indices(), csr.col_indices(), csr.values(), (3, 3))
-    curves = layer_measures(lambda observe: observe(0, sparse), EDGES, MEASURES)
-    assert curves == layer_measures(lambda observe: observe(0, dense), EDGES, MEASURES)
+    curves = layer_measures([sparse], EDGES, MEASURES)
+    assert curves == layer_measures([dense], EDGES, MEASURES)
 
 
 def test_measuring_records_no_graph() -> None:
     weight = torch.ones(2, 2, requires_grad=True)
     outputs: list[Tensor] = []
 
-    def forward(observe: Observer) -> None:
+    def made() -> Iterator[Tensor]:
         outputs.append(torch.ones(3, 2) @ weight)
-        observe(0, outputs[-1])
+        yield outputs[-1]
 
-    layer_measures(forward, EDGES, ["effective_rank"])
+    layer_measures(made(), EDGES, ["effective_rank"])
     assert not outputs[0].requires_grad
 
 
 def test_nodes_that_a_rewiring_added_are_not_measured() -> None:
     state = states(3, 4)
     wider = torch.cat([state, 100 * states(2, 4, seed=1)])
-    curves = layer_measures(lambda observe: observe(0, wider), EDGES, MEASURES, num_nodes=3)
-    assert curves == layer_measures(lambda observe: observe(0, state), EDGES, MEASURES)
+    curves = layer_measures([wider], EDGES, MEASURES, num_nodes=3)
+    assert curves == layer_measures([state], EDGES, MEASURES)
 
-    def loss(observe: Observer) -> Tensor:
+    def loss(watch: Watch) -> Tensor:
         leaf = wider.clone().requires_grad_()
-        observe(0, leaf)
+        watch(0, leaf)
         return leaf[:3].sum() + 50 * leaf[3:].sum()
 
     assert gradient_norms(loss, num_nodes=3) == pytest.approx([math.sqrt(12)])
@@ -73,12 +70,12 @@ def test_nodes_that_a_rewiring_added_are_not_measured() -> None:
 def test_gradient_norms_of_a_linear_chain() -> None:
     x, first, second, weight = states(3, 4), states(4, 5, seed=1), states(5, 2, seed=2), states(3, 2, seed=3)
 
-    def loss(observe: Observer) -> Tensor:
+    def loss(watch: Watch) -> Tensor:
         state = x.clone().requires_grad_()
-        observe(0, state)
+        watch(0, state)
         for layer, factor in enumerate((first, second), start=1):
             state = state @ factor
-            observe(layer, state)
+            watch(layer, state)
         return (state * weight).sum()
 
     expected = [weight @ second.T @ first.T, weight @ second.T, weight]
@@ -91,12 +88,12 @@ def test_gradient_norms_of_a_linear_chain() -> None:
 def test_branches_add_up_and_an_unused_state_gets_zero() -> None:
     x = states(3, 4)
 
-    def loss(observe: Observer) -> Tensor:
+    def loss(watch: Watch) -> Tensor:
         state = x.clone().requires_grad_()
-        observe(0, state)
-        observe(1, state * 3)
+        watch(0, state)
+        watch(1, state * 3)
         used = state * 2
-        observe(2, used)
+        watch(2, used)
         return used.sum() + state.sum()
 
     root = math.sqrt(12)
@@ -106,22 +103,10 @@ def test_branches_add_up_and_an_unused_state_gets_zero() -> None:
 def test_gradients_leave_the_parameters_alone() -> None:
     weight = states(4, 2).requires_grad_()
 
-    def loss(observe: Observer) -> Any:
+    def loss(watch: Watch) -> Any:
         state = states(3, 4, seed=1) @ weight
-        observe(0, state)
+        watch(0, state)
         return state.pow(2).sum()
 
     assert gradient_norms(loss)[0] > 0
     assert weight.grad is None
-
-
-def test_gradients_need_dense_features() -> None:
-    csr = torch.eye(3).to_sparse_csr()
-    sparse = SparseFeatures.from_csr(csr.crow_indices(), csr.col_indices(), csr.values(), (3, 3))
-
-    def loss(observe: Observer) -> Tensor:
-        observe(0, sparse)
-        return torch.zeros(())
-
-    with pytest.raises(TypeError, match="dense features"):
-        gradient_norms(loss)

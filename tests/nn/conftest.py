@@ -11,17 +11,21 @@ from torch_geometric.nn import GCNConv
 
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import NodeClassifier, Settings
+from depthlab.nn.network import Network
 from depthlab.ops import MaskSource
 from depthlab.ops.masks import draw_threshold
 
-N, FEATURES, HIDDEN, CLASSES, SEED = 15, 7, 5, 3, 3
+N, FEATURES, HIDDEN, CLASSES = 15, 7, 5, 3
 Drop = Callable[[Tensor], Tensor]
 Dense = Callable[[Any, Tensor, Tensor, Drop], Tensor]
 
 
 @pytest.fixture
 def graph() -> Graph:
+    return small_graph()
+
+
+def small_graph() -> Graph:
     """15 nodes, some 25 edges, float64."""
     generator = torch.Generator().manual_seed(0)
     edges = torch.randint(0, N, (2, 25), generator=generator)
@@ -32,28 +36,28 @@ def graph() -> Graph:
 
 
 @pytest.fixture
-def settings() -> Callable[..., Settings]:
-    """Settings of a model on that graph."""
+def settings() -> Callable[..., dict[str, Any]]:
+    """Arguments of a network on that graph."""
 
-    def make(depth: int, **changes: Any) -> Settings:
-        return Settings(FEATURES, CLASSES, depth, hidden=HIDDEN, seed=SEED, **changes)
+    def make(depth: int, **changes: Any) -> dict[str, Any]:
+        return {"in_channels": FEATURES, "out_channels": CLASSES, "depth": depth, "hidden": HIDDEN, **changes}
 
     return make
 
 
 @pytest.fixture
-def assert_same_as_dense(graph: Graph) -> Callable[[NodeClassifier, Dense], None]:
+def assert_same_as_dense(graph: Graph) -> Callable[[Network, Dense], None]:
     """Logits and gradients of a model in training equal those of `dense(model, x, P, drop)` under the same masks."""
 
-    def check(model: NodeClassifier, dense: Dense) -> None:
+    def check(model: Network, dense: Dense) -> None:
         model = model.double().train()
-        masks, p = MaskSource(SEED), model.settings.dropout
+        masks, p = MaskSource(0), model.p_dropout
 
         def drop(h: Tensor) -> Tensor:
             if p == 0.0:
                 return h
             threshold, scale = draw_threshold(p)
-            return h * (masks.lanes(tuple(h.shape), h.device) > threshold) * scale
+            return h * (masks.bits(tuple(h.shape), h.device) > threshold) * scale
 
         logits = model(graph.x, graph.adjacency)
         assert isinstance(graph.x, Tensor)

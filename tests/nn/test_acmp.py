@@ -11,11 +11,14 @@ from depthlab.config.errors import UserError
 from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
+from depthlab.nn import execution
 from depthlab.nn.acmp import ACMP
-from depthlab.nn.base import Settings
 from depthlab.nn.diffusion import Diffusion
 from depthlab.ops import MaskSource, propagate
+from depthlab.tasks.task import Classification
+from depthlab.training.module import TrainingModule
 
+TASK = Classification("acc", ("acc",), 3)
 N, HUB, LONELY = 12, 3, 11
 WEIGHTS = pytest.mark.parametrize("weights", ["gcn", "attention"])
 NORMALIZATION = pytest.mark.parametrize("normalization", ["sum", "mean", "symmetric"])
@@ -25,7 +28,7 @@ RING = torch.stack([torch.arange(8), (torch.arange(8) + 1) % 8])
 
 def in_float64(edges: Tensor, num_nodes: int) -> Adjacency:
     adjacency = gcn_adjacency(torch.cat([edges, edges.flip(0)], 1), num_nodes)
-    return adjacency.normalized(torch.ones(adjacency.row.numel(), dtype=torch.float64))
+    return adjacency.normalized(torch.ones(adjacency.num_edges, dtype=torch.float64))
 
 
 def hub_and_hermit(dropped: bool) -> Adjacency:
@@ -42,7 +45,7 @@ def states(seed: int, num_nodes: int = N, channels: int = 5) -> Tensor:
 
 def acmp(settings: Any, depth: int = 1, **knobs: Any) -> ACMP:
     torch.manual_seed(0)
-    return ACMP(settings(depth), **knobs).double()
+    return ACMP(**settings(depth), **knobs).double()
 
 
 def entries(model: ACMP, x0: Tensor, adjacency: Adjacency) -> Tensor:
@@ -102,8 +105,8 @@ def test_the_released_force_is_the_sum_over_neighbours_and_the_node_itself(
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_attraction_alone_is_diffusion_with_the_same_attention(dropout: float, settings: Any, graph: Graph) -> None:
-    diffusion = Diffusion(settings(4, dropout=dropout), weights="attention").double()
-    model = ACMP(settings(4, dropout=dropout), repulsion=0.0, well="off", weights="attention").double()
+    diffusion = Diffusion(**settings(4, dropout=dropout), weights="attention").double()
+    model = ACMP(**settings(4, dropout=dropout), repulsion=0.0, well="off", weights="attention").double()
     missing, unexpected = model.load_state_dict(diffusion.state_dict(), strict=False)
     assert sorted(missing) == ["raw_alpha", "raw_delta", "repulsion"] and not unexpected
     torch.testing.assert_close(model(graph.x, graph.adjacency), diffusion(graph.x, graph.adjacency))
@@ -128,10 +131,8 @@ def alternating(size: float) -> Tensor:
 def end_state(model: ACMP, x0: Tensor) -> Tensor:
     """x(T) of a ring of eight that begins at x0."""
     model.encoder.weight.data, model.encoder.bias.data = torch.eye(5).double(), torch.zeros(5).double()
-    states: list[Any] = []
     with torch.no_grad():
-        model(x0, in_float64(RING, 8), lambda _, state: states.append(state))
-    return states[-1]
+        return list(execution.states(model, x0, in_float64(RING, 8)))[-1]
 
 
 @pytest.mark.parametrize("repulsion", [0.75, 1.0, 2.0])
@@ -181,9 +182,10 @@ def test_gradients_reach_what_is_learned_alone(learn: bool, well: str, settings:
 
 @WEIGHTS
 def test_the_rates_and_the_repulsion_are_not_decayed(weights: str) -> None:
-    model = ACMP(Settings(7, 3, 2, weight_decay=0.5, weight_decay_linear=0.25), weights=weights, learn_repulsion=True)
+    model = ACMP(7, 3, 2, weights=weights, learn_repulsion=True)
     names = {parameter: name for name, parameter in model.named_parameters()}
-    groups = model.configure_optimizers().param_groups
+    module = TrainingModule(model, TASK, 7, 64, weight_decay=0.5, weight_decay_linear=0.25)
+    groups = module.configure_optimizers().param_groups
     found = {group["weight_decay"]: {names[p].split(".")[0] for p in group["params"]} for group in groups}
     attention = {0.5: {"attention"}} if weights == "attention" else {}
     assert found == {0.0: {"repulsion", "raw_alpha", "raw_delta"}, 0.25: {"encoder", "decoder"}} | attention

@@ -8,15 +8,16 @@ from torch_geometric import nn as pyg
 
 from depthlab.graph.graph import Graph
 from depthlab.nn.adgn import ADGN
+from depthlab.nn.execution import states
 from tests.nn.conftest import HIDDEN, N
 
 DEPTH = pytest.mark.parametrize("depth", [1, 2, 6])
 KNOBS = pytest.mark.parametrize("knobs", [{}, {"epsilon": 0.7, "gamma": 0.0}, {"epsilon": 1.0, "gamma": 0.5}], ids=str)
 
 
-def make(settings: Any, knobs: dict[str, float]) -> ADGN:
+def make(settings: Any, knobs: dict[str, Any]) -> ADGN:
     torch.manual_seed(0)
-    model = ADGN(settings, **knobs).double()
+    model = ADGN(**settings, **knobs).double()
     torch.nn.init.normal_(model.bias)
     return model
 
@@ -25,7 +26,7 @@ def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) ->
     w, identity = model.weight, torch.eye(HIDDEN, dtype=torch.float64)
     own = (w - w.T - model.gamma * identity).T
     state = drop(x) @ model.encoder.weight + model.encoder.bias
-    for _ in range(model.settings.depth):
+    for _ in range(model.depth):
         state = state + model.epsilon * torch.tanh(state @ own + p @ state @ model.neighbour_weight + model.bias)
     return drop(state) @ model.decoder.weight + model.decoder.bias
 
@@ -34,14 +35,14 @@ def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) ->
 @KNOBS
 @DEPTH
 def test_equals_the_dense_equation(
-    depth: int, knobs: dict[str, float], dropout: float, settings: Any, assert_same_as_dense: Any
+    depth: int, knobs: dict[str, Any], dropout: float, settings: Any, assert_same_as_dense: Any
 ) -> None:
     assert_same_as_dense(make(settings(depth, dropout=dropout), knobs), dense)
 
 
 @KNOBS
 @DEPTH
-def test_equals_pyg_layer(depth: int, knobs: dict[str, float], settings: Any, graph: Graph) -> None:
+def test_equals_pyg_layer(depth: int, knobs: dict[str, Any], settings: Any, graph: Graph) -> None:
     model = make(settings(depth), knobs)
     phi = pyg.GCNConv(HIDDEN, HIDDEN, bias=False)
     layer = pyg.AntiSymmetricConv(HIDDEN, phi, num_iters=depth, epsilon=model.epsilon, gamma=model.gamma).double()
@@ -52,10 +53,10 @@ def test_equals_pyg_layer(depth: int, knobs: dict[str, float], settings: Any, gr
 
 
 def test_states_begin_with_the_encoded_features(settings: Any, graph: Graph) -> None:
-    model, seen = make(settings(3), {}), dict[int, Tensor]()
-    logits = model(graph.x, graph.adjacency, lambda layer, state: seen.update({layer: state}))
-    assert list(seen) == [0, 1, 2, 3]
-    assert {tuple(state.shape) for state in seen.values()} == {(N, HIDDEN)}
+    model = make(settings(3), {})
+    logits, seen = model(graph.x, graph.adjacency), list(states(model, graph.x, graph.adjacency))
+    assert len(seen) == 4
+    assert {tuple(state.shape) for state in seen} == {(N, HIDDEN)}
     assert isinstance(graph.x, Tensor)
     torch.testing.assert_close(seen[0], graph.x @ model.encoder.weight + model.encoder.bias)
     torch.testing.assert_close(seen[3] @ model.decoder.weight + model.decoder.bias, logits)

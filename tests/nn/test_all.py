@@ -21,7 +21,7 @@ from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.batches import Batches
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import NodeClassifier
+from depthlab.nn.execution import states
 from depthlab.nn.flow import Flow
 from depthlab.nn.mlp import MLP
 from depthlab.nn.norm import NORMS
@@ -29,6 +29,7 @@ from depthlab.ops import MaskSource, SparseFeatures
 from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.gradients import training_gradient_norms
+from depthlab.training.module import TrainingModule
 
 N, FEATURES, CLASSES, LONELY = 18, 6, 3, 17
 SHORTER = {"acmp": ["model.step_size=0.1"]}  # what dropout adds to the states of this graph needs it
@@ -82,7 +83,7 @@ def make_graph(directed: bool = False) -> Graph:
     return Graph(x, gcn(both), y, *torch.arange(N).split(6))
 
 
-def make_model(choice: Choice, **changes: Any) -> Any:
+def make_model(choice: Choice, **changes: Any) -> TrainingModule:
     """As a run builds it, but float64."""
     graph = make_graph()
     assert isinstance(graph.x, Tensor)
@@ -90,8 +91,8 @@ def make_model(choice: Choice, **changes: Any) -> Any:
     return build_model(settings(choice) | changes, single, Classification("acc", ("acc",), CLASSES)).double()
 
 
-def logits_and_gradients(model: NodeClassifier, graph: Graph) -> list[Tensor]:
-    logits = model(graph.x, graph.adjacency)
+def logits_and_gradients(model: TrainingModule, graph: Graph) -> list[Tensor]:
+    logits = model.network(graph.x, graph.adjacency)
     learned = [p for p in model.parameters() if p.requires_grad]
     return [logits.detach(), *torch.autograd.grad(F.cross_entropy(logits, graph.y), learned)]
 
@@ -112,7 +113,7 @@ def test_a_node_without_neighbours_is_classified_as_if_alone(choice: Choice) -> 
     assert isinstance(graph.x, Tensor)
     logits, *gradients = logits_and_gradients(model, graph)
     assert all(found.isfinite().all() for found in (logits, *gradients))
-    alone = model(graph.x[LONELY:], gcn(torch.empty(2, 0, dtype=torch.long), 1))
+    alone = model.network(graph.x[LONELY:], gcn(torch.empty(2, 0, dtype=torch.long), 1))
     rtol, atol = (1e-2, 1e-3) if "model.solver=dopri5" in choice else (1e-7, 1e-7)
     torch.testing.assert_close(logits[LONELY:], alone, rtol=rtol, atol=atol)
 
@@ -139,7 +140,7 @@ def test_a_rewired_graph_is_learnt_from(choice: Choice, new: int) -> None:
         for one in (rewired, graph):
             model.validation_step([one])
             losses.append(float(model.scores["val_loss"]))
-    assert (losses[0] == losses[1]) == isinstance(model, MLP)
+    assert (losses[0] == losses[1]) == isinstance(model.network, MLP)
 
 
 @EVERY
@@ -149,14 +150,15 @@ def test_a_graph_of_its_own_for_the_last_layer_is_used_there_or_refused(choice: 
     single = replace(graph, x=graph.x.float(), adjacency=gcn_adjacency(graph.edge_index, N))
     everywhere = single.rewired(single.x, graph.edge_index[:, :6])
     rewired = single.rewired(single.x, graph.edge_index[:, :6], last_of=3)
-    if isinstance(model, Flow):
-        with pytest.raises(UserError, match=rf"^rewiring\.layers=last has no place in {type(model).__name__}, "):
-            model.check(rewired)
+    network = model.network
+    if isinstance(network, Flow):
+        with pytest.raises(UserError, match=rf"^rewiring\.layers=last has no place in {type(network).__name__}, "):
+            network.check(rewired, DropEdge(0.0))
         return
     model.float()
-    model.check(rewired)
-    last, first, all_layers = (model(graph.x.float(), one.layers) for one in (rewired, single, everywhere))
-    if not isinstance(model, MLP):
+    network.check(rewired, DropEdge(0.0))
+    last, first, all_layers = (network(graph.x.float(), one.layers) for one in (rewired, single, everywhere))
+    if not isinstance(network, MLP):
         assert not torch.equal(last, first) and not torch.equal(last, all_layers)
 
 
@@ -181,7 +183,7 @@ def test_gradients_are_slopes(choice: Choice, directed: bool) -> None:
     def moved(by: float) -> float:
         for p, direction in zip(learned, directions, strict=True):
             p.data.add_(direction, alpha=by)
-        return float(F.cross_entropy(model(graph.x, graph.adjacency), graph.y).detach())
+        return float(F.cross_entropy(model.network(graph.x, graph.adjacency), graph.y).detach())
 
     moved(0.1)  # zero biases are at the kink of a relu
     _, *gradients = logits_and_gradients(model, graph)
@@ -235,8 +237,8 @@ def test_a_permutation_of_the_nodes_permutes_the_logits(choice: Choice) -> None:
     graph, model = make_graph(), make_model(choice, dropout=0.5, p_drop=0.5).eval()
     assert isinstance(graph.x, Tensor)
     order = torch.randperm(N, generator=torch.Generator().manual_seed(3))
-    permuted = model(graph.x[order], gcn(order.argsort()[graph.edge_index]))
-    torch.testing.assert_close(permuted, model(graph.x, graph.adjacency)[order])
+    permuted = model.network(graph.x[order], gcn(order.argsort()[graph.edge_index]))
+    torch.testing.assert_close(permuted, model.network(graph.x, graph.adjacency)[order])
 
 
 @EVERY
@@ -248,12 +250,12 @@ def test_one_seed_gives_one_start(choice: Choice) -> None:
 
 @pytest.mark.parametrize(("depth", "hidden"), [(1, 7), (2, 1), (5, 7)])  # no multiple of the heads, and less
 @EVERY
-def test_the_observer_is_shown_every_state_at_any_depth_and_width(choice: Choice, depth: int, hidden: int) -> None:
-    graph, model, seen = make_graph(), make_model(choice, depth=depth, hidden=hidden), list[tuple[int, Tensor]]()
-    logits = model(graph.x, graph.adjacency, lambda layer, state: seen.append((layer, state)))
+def test_there_is_a_state_for_every_layer_at_any_depth_and_width(choice: Choice, depth: int, hidden: int) -> None:
+    graph, network = make_graph(), make_model(choice, depth=depth, hidden=hidden).network
+    logits, seen = network(graph.x, graph.adjacency), list(states(network, graph.x, graph.adjacency))
     assert logits.shape == (N, CLASSES) and logits.isfinite().all()
-    assert [layer for layer, _ in seen] == [*range(depth + 1)]
-    assert all(len(state) == N and state.isfinite().all() for _, state in seen)
+    assert len(seen) == depth + 1
+    assert all(len(state) == N and state.isfinite().all() for state in seen)
 
 
 @EVERY
@@ -271,8 +273,8 @@ def test_a_training_step_with_masks_for_every_layer_can_be_repeated(choice: Choi
 def test_every_layer_propagates_over_its_own_sample(choice: Choice) -> None:
     graph, model = make_graph(), make_model(choice)
     samples = Mock(at=Mock(return_value=graph.adjacency))
-    model(graph.x, samples)
-    layers = [] if isinstance(model, MLP) else [1] if isinstance(model, Flow) else [1, 2, 3]
+    model.network(graph.x, samples)
+    layers = [0] if isinstance(model.network, Flow) else [0, 1, 2]
     assert samples.at.call_args_list == [call(layer) for layer in layers]
 
 
@@ -280,9 +282,9 @@ def test_every_layer_propagates_over_its_own_sample(choice: Choice) -> None:
 @EVERY
 def test_a_norm_changes_the_logits_or_is_refused(choice: Choice, norm: str) -> None:
     graph, plain = make_graph(), make_model(choice)
-    if not hasattr(plain, "norms"):
-        with pytest.raises(UserError, match=f"norm={norm} has no place in {type(plain).__name__}"):
+    if not hasattr(plain.network, "norms"):
+        with pytest.raises(UserError, match=f"norm={norm} has no place in {type(plain.network).__name__}"):
             make_model(choice, norm=norm)
         return
     normed = make_model(choice, norm=norm)
-    assert not torch.allclose(normed(graph.x, graph.adjacency), plain(graph.x, graph.adjacency))
+    assert not torch.allclose(normed.network(graph.x, graph.adjacency), plain.network(graph.x, graph.adjacency))

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch_geometric import nn as pyg
 
 from depthlab.graph.graph import Graph
+from depthlab.nn.execution import states
 from depthlab.nn.fagcn import FAGCN, signed
 from tests.nn.conftest import HIDDEN, N
 
@@ -17,7 +18,7 @@ EPSILON = pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])
 
 def make(settings: Any, epsilon: float) -> FAGCN:
     torch.manual_seed(0)
-    return FAGCN(settings, epsilon=epsilon).double()
+    return FAGCN(**settings, epsilon=epsilon).double()
 
 
 def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
@@ -53,10 +54,10 @@ def test_equals_pyg_layers(depth: int, epsilon: float, settings: Any, graph: Gra
 
 
 def test_states_begin_with_the_initial_residual(settings: Any, graph: Graph) -> None:
-    model, seen = make(settings(3), 0.3), dict[int, Tensor]()
-    model(graph.x, graph.adjacency, lambda layer, state: seen.update({layer: state}))
-    assert list(seen) == [0, 1, 2, 3]
-    assert {tuple(state.shape) for state in seen.values()} == {(N, HIDDEN)}
+    model = make(settings(3), 0.3)
+    seen = list(states(model, graph.x, graph.adjacency))
+    assert len(seen) == 4
+    assert {tuple(state.shape) for state in seen} == {(N, HIDDEN)}
     assert isinstance(graph.x, Tensor)
     torch.testing.assert_close(seen[0], (graph.x @ model.encoder.weight + model.encoder.bias).relu())
 

@@ -8,26 +8,27 @@ from torch.nn import functional as F
 
 from depthlab.graph.graph import Graph
 from depthlab.nn.acmp import ACMP
-from depthlab.nn.base import NodeClassifier, Settings
 from depthlab.nn.diffusion import Diffusion
+from depthlab.nn.execution import states
 from depthlab.nn.flow import Flow
+from depthlab.tasks.task import Classification
 from depthlab.training.gradients import training_gradient_norms
+from depthlab.training.module import TrainingModule
 
+TASK = Classification("acc", ("acc",), 3)
 SOLVER = pytest.mark.parametrize("solver", ["euler", "rk4", "dopri5"])
 WEIGHTS = pytest.mark.parametrize("weights", ["gcn", "attention"])
 TIGHT = {"rtol": 1e-10, "atol": 1e-12}
 
 
-def states_of(model: NodeClassifier, graph: Graph) -> list[Tensor]:
-    states: list[Any] = []
-    model(graph.x, graph.adjacency, lambda _, state: states.append(state.detach()))
-    return states
+def states_of(model: Flow, graph: Graph) -> list[Tensor]:
+    return [state.detach() for state in states(model, graph.x, graph.adjacency)]
 
 
 def diffusion(settings: Any, time: float, depth: int, **knobs: Any) -> Diffusion:
     """In float64, always with the same weights."""
     torch.manual_seed(0)
-    return Diffusion(settings(depth), step_size=time / depth, **knobs).double()
+    return Diffusion(**settings(depth), step_size=time / depth, **knobs).double()
 
 
 def exact(model: Flow, graph: Graph, time: float) -> Tensor:
@@ -51,8 +52,8 @@ def single(graph: Graph) -> Graph:
 def repelling(solver: str, **knobs: Any) -> ACMP:
     """Grows by many orders of magnitude at every step."""
     torch.manual_seed(0)
-    settings = Settings(7, 3, 40, hidden=5)
-    return ACMP(settings, repulsion=50.0, well="off", stability_check="off", solver=solver, **knobs)
+    settings: dict[str, Any] = {"in_channels": 7, "out_channels": 3, "depth": 40, "hidden": 5}
+    return ACMP(**settings, repulsion=50.0, well="off", stability_check="off", solver=solver, **knobs)
 
 
 @pytest.mark.parametrize(("solver", "tolerance"), [("euler", 2e-2), ("rk4", 1e-6), ("dopri5", 1e-8)])
@@ -61,9 +62,9 @@ def test_every_state_is_the_matrix_exponential(
     weights: str, solver: str, tolerance: float, settings: Any, graph: Graph
 ) -> None:
     model = diffusion(settings, 2.0, 40, weights=weights, solver=solver, **TIGHT)
-    states = states_of(model, graph)
-    assert len(states) == 41
-    for layer, state in enumerate(states):
+    seen = states_of(model, graph)
+    assert len(seen) == 41
+    for layer, state in enumerate(seen):
         torch.testing.assert_close(state, exact(model, graph, 0.05 * layer), rtol=0, atol=tolerance)
 
 
@@ -79,16 +80,9 @@ def test_half_the_step_divides_the_error_by_two_to_the_order(
 def test_a_tighter_tolerance_brings_the_adaptive_solver_closer(settings: Any, graph: Graph) -> None:
     loose, tight = (diffusion(settings, 4.0, 1, solver="dopri5", rtol=t, atol=t) for t in (1e-2, 1e-9))
     assert error(tight, graph, 4.0) < 1e-7 < 1e-4 < error(loose, graph, 4.0)
+    for model in (tight, loose):
+        model(graph.x, graph.adjacency)
     assert tight.findings()["function_evaluations"] > loose.findings()["function_evaluations"]
-
-
-@pytest.mark.parametrize("adjoint", [False, True])
-@SOLVER
-def test_the_observer_sees_every_layer_in_order(solver: str, adjoint: bool, settings: Any, graph: Graph) -> None:
-    seen: list[int] = []
-    model = diffusion(settings, 1.0, 4, solver=solver, adjoint=adjoint)
-    model(graph.x, graph.adjacency, lambda layer, _: seen.append(layer))
-    assert seen == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("adjoint", [False, True])
@@ -119,7 +113,7 @@ def test_adjoint_gradients_equal_ordinary_ones(
     def gradients(adjoint: bool) -> dict[str, Tensor]:
         torch.manual_seed(0)
         model = architecture(
-            settings(4), weights=weights, solver=solver, step_size=step_size, adjoint=adjoint, **TIGHT, **knobs
+            **settings(4), weights=weights, solver=solver, step_size=step_size, adjoint=adjoint, **TIGHT, **knobs
         ).double()
         F.cross_entropy(model(graph.x, graph.adjacency), graph.y).backward()
         return {name: p.grad for name, p in model.named_parameters()}
@@ -131,9 +125,9 @@ def test_adjoint_gradients_equal_ordinary_ones(
 
 def test_an_adjoint_that_cannot_go_back_raises_no_assertion(graph: Graph) -> None:
     torch.manual_seed(0)
-    model = ACMP(Settings(7, 3, 3, hidden=5), solver="dopri5", adjoint=True, step_size=10.0)
+    model = ACMP(7, 3, 3, hidden=5, solver="dopri5", adjoint=True, step_size=10.0)
     float32 = single(graph)
-    model.backward(F.cross_entropy(model(float32.x, float32.adjacency), graph.y))
+    TrainingModule(model, TASK, 7, 5).backward(F.cross_entropy(model(float32.x, float32.adjacency), graph.y))
     assert all(weight.grad is not None and weight.grad.isnan().all() for weight in model.parameters())
 
 
@@ -146,9 +140,9 @@ def test_an_overflow_is_found_and_raises_nothing(solver: str, weights: str, adjo
     has_neighbours = torch.isin(torch.arange(len(graph.y)), graph.edge_index[0])
     assert not logits[has_neighbours].isfinite().any()
     F.cross_entropy(logits, graph.y).backward()
-    states = states_of(model, float32)
-    assert len(states) == 41
-    healthy = [bool(state.isfinite().all()) for state in states]
+    seen = states_of(model, float32)
+    assert len(seen) == 41
+    healthy = [bool(state.isfinite().all()) for state in seen]
     first = healthy.index(False)
     assert first > 0 and not any(healthy[first:])
     assert model.findings()["broke_at_time"] in (0.25 * (first - 1), 0.25 * first)  # the sum may overflow a step before
@@ -168,7 +162,7 @@ def test_the_time_of_the_first_break_is_remembered(solver: str, graph: Graph) ->
 @SOLVER
 def test_states_that_begin_as_no_numbers_did_not_overflow(solver: str, graph: Graph) -> None:
     torch.manual_seed(0)
-    model, broken = Diffusion(Settings(7, 3, 4, hidden=5), solver=solver), single(graph)
+    model, broken = Diffusion(7, 3, 4, hidden=5, solver=solver), single(graph)
     assert isinstance(broken.x, Tensor)
     broken.x[0, 0] = torch.nan
     assert not model(broken.x, broken.adjacency).isfinite().all()
@@ -178,8 +172,8 @@ def test_states_that_begin_as_no_numbers_did_not_overflow(solver: str, graph: Gr
 @pytest.mark.parametrize("adjoint", [False, True])
 def test_a_solver_that_is_stuck_leaves_gradient_norms_to_be_taken(adjoint: bool, graph: Graph) -> None:
     model = repelling("dopri5", adjoint=adjoint)
-    norms = training_gradient_norms(model, single(graph))
-    assert norms == [] or len(norms) == model.settings.depth + 1
+    norms = training_gradient_norms(TrainingModule(model, TASK, 7, 5), single(graph))
+    assert norms == [] or len(norms) == model.depth + 1
 
 
 def test_an_error_that_is_no_refusal_of_the_solver_goes_on(settings: Any, graph: Graph) -> None:

@@ -10,6 +10,7 @@ from torch_geometric.utils import scatter
 
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
+from depthlab.nn.execution import states
 from depthlab.nn.g2 import G2, gate_speed
 from tests.nn.conftest import HIDDEN, N
 
@@ -19,12 +20,12 @@ SHARED = pytest.mark.parametrize("shared", [True, False])
 
 def make(settings: Any, shared: bool) -> G2:
     torch.manual_seed(0)
-    return G2(settings, shared=shared).double()
+    return G2(**settings, shared=shared).double()
 
 
 def pairs(model: G2) -> list[tuple[Tensor, Tensor]]:
     both = list(zip(model.weights, model.gates, strict=True))
-    return both * model.settings.depth if model.shared else both
+    return both * model.depth if model.shared else both
 
 
 def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
@@ -67,10 +68,10 @@ def test_equals_a_loop_over_pyg_layers(depth: int, shared: bool, settings: Any, 
 
 @SHARED
 def test_states_begin_with_the_encoded_features(shared: bool, settings: Any, graph: Graph) -> None:
-    model, seen = make(settings(3), shared), dict[int, Tensor]()
-    model(graph.x, graph.adjacency, lambda layer, state: seen.update({layer: state}))
-    assert list(seen) == [0, 1, 2, 3]
-    assert {tuple(state.shape) for state in seen.values()} == {(N, HIDDEN)}
+    model = make(settings(3), shared)
+    seen = list(states(model, graph.x, graph.adjacency))
+    assert len(seen) == 4
+    assert {tuple(state.shape) for state in seen} == {(N, HIDDEN)}
     assert isinstance(graph.x, Tensor)
     torch.testing.assert_close(seen[0], (graph.x @ model.encoder.weight + model.encoder.bias).relu())
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch_geometric import nn as pyg
 
 from depthlab.graph.graph import Graph
+from depthlab.nn.execution import states
 from depthlab.nn.gat import GAT
 from tests.nn.conftest import CLASSES, FEATURES, N
 
@@ -17,14 +18,14 @@ HEADS = pytest.mark.parametrize("heads", [1, 2, 8])  # 8 are more than the hidde
 
 def make(settings: Any, heads: int) -> GAT:
     torch.manual_seed(0)
-    model = GAT(settings, heads=heads).double()
+    model = GAT(**settings, heads=heads).double()
     for bias in model.biases:
         torch.nn.init.normal_(bias)
     return model
 
 
 def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
-    state, last = x, model.settings.depth - 1
+    state, last = x, model.depth - 1
     for layer, weight in enumerate(model.weights):
         h = (drop(state) @ weight).unflatten(1, model.receiver[layer].shape)
         to, of = ((h * ends[layer]).sum(2) for ends in (model.receiver, model.sender))
@@ -67,9 +68,7 @@ def test_equals_pyg_layers(depth: int, heads: int, settings: Any, graph: Graph) 
 def test_states_are_the_features_the_heads_side_by_side_and_the_logits(
     heads: int, width: int, settings: Any, graph: Graph
 ) -> None:
-    seen: list[tuple[int, Any]] = []
     model = make(settings(3), heads)
-    logits = model(graph.x, graph.adjacency, lambda layer, state: seen.append((layer, state)))
-    assert [layer for layer, _ in seen] == [0, 1, 2, 3]
-    assert seen[0][1] is graph.x and torch.equal(seen[3][1], logits)
-    assert [tuple(state.shape) for _, state in seen] == [(N, FEATURES), (N, width), (N, width), (N, CLASSES)]
+    logits, seen = model(graph.x, graph.adjacency), list(states(model, graph.x, graph.adjacency))
+    assert seen[0] is graph.x and torch.equal(seen[3], logits)
+    assert [tuple(state.shape) for state in seen] == [(N, FEATURES), (N, width), (N, width), (N, CLASSES)]

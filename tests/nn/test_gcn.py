@@ -10,6 +10,7 @@ from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.graph import Graph
 from depthlab.graph.last_layer import LastLayer
 from depthlab.nn.gcn import GCN
+from tests.nn.conftest import CLASSES, FEATURES, HIDDEN
 
 DEPTH = pytest.mark.parametrize("depth", [1, 2, 6])
 BIAS = pytest.mark.parametrize("bias", [False, True])
@@ -17,7 +18,7 @@ BIAS = pytest.mark.parametrize("bias", [False, True])
 
 def make(settings: Any, depth: int, bias: bool, dropout: float = 0.0) -> GCN:
     torch.manual_seed(depth)
-    model = GCN(settings(depth, dropout=dropout), bias=bias).double()
+    model = GCN(**settings(depth, dropout=dropout), bias=bias).double()
     for parameter in model.biases or []:
         torch.nn.init.normal_(parameter)
     return model
@@ -74,13 +75,13 @@ def test_a_graph_of_its_own_for_the_last_layer(depth: int, new: int, settings: A
     h = rewired.x
     for layer, weight in enumerate(model.weights, start=1):
         h = last @ h @ weight if layer == depth else F.relu(first @ h @ weight)
-    layers = LastLayer(exact(rewired.layers.at(0)), exact(rewired.layers.at(depth)), depth)
+    layers = LastLayer(exact(rewired.layers.at(0)), exact(rewired.layers.at(depth - 1)), depth)
     torch.testing.assert_close(model(rewired.x, layers), h)
 
 
 def exact(adjacency: Adjacency) -> Adjacency:
     """The adjacency with values of float64."""
-    return adjacency.normalized(torch.ones_like(adjacency.values, dtype=torch.float64))
+    return adjacency.normalized(torch.ones(adjacency.num_edges, dtype=torch.float64))
 
 
 @BIAS
@@ -94,17 +95,17 @@ def test_nothing_is_dropped_in_evaluation(depth: int, bias: bool, settings: Any,
 
 def test_a_directed_graph_passes_messages_from_source_to_target(settings: Any) -> None:
     model = make(settings, 1, bias=False)
-    x = torch.zeros(3, model.settings.in_channels, dtype=torch.float64)
+    x = torch.zeros(3, FEATURES, dtype=torch.float64)
     x[0] = 1
     adjacency = gcn_adjacency(torch.tensor([[0], [1]]), 3)
-    logits = model(x, adjacency.normalized(torch.ones(4, dtype=torch.float64)))
+    logits = model(x, adjacency.normalized(torch.ones(1, dtype=torch.float64)))
     torch.testing.assert_close(logits, model.weights[0].sum(0) * torch.tensor([[1.0], [0.5**0.5], [0.0]]).double())
 
 
 def test_parameters_are_the_weights_and_the_biases_asked_for(settings: Any) -> None:
     model = make(settings, 3, bias=True)
-    first, hidden, last = model.settings.in_channels, model.settings.hidden, model.settings.out_channels
+    first, hidden, last = FEATURES, HIDDEN, CLASSES
     shapes = [tuple(parameter.shape) for parameter in make(settings, 3, bias=False).parameters()]
     assert shapes == [(first, hidden), (hidden, hidden), (hidden, last)]
     assert [tuple(b.shape) for b in model.biases or []] == [(hidden,), (hidden,), (last,)]
-    assert not any(b.any() for b in GCN(settings(2), bias=True).biases or [])
+    assert not any(b.any() for b in GCN(**settings(2), bias=True).biases or [])

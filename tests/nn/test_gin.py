@@ -11,16 +11,20 @@ from depthlab.config.errors import UserError
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
+from depthlab.nn.execution import states
 from depthlab.nn.gin import GIN
+from depthlab.tasks.task import Classification
+from depthlab.training.module import TrainingModule
 from tests.nn.conftest import CLASSES, FEATURES, HIDDEN
 
+TASK = Classification("acc", ("acc",), 3)
 DEPTH = pytest.mark.parametrize("depth", [1, 2, 6])
 LEARN = pytest.mark.parametrize("learn", [False, True])
 
 
 def make(settings: Any, learn: bool = False, epsilon: float = 0.3) -> GIN:
-    torch.manual_seed(settings.depth)
-    model = GIN(settings, epsilon=epsilon, learn_epsilon=learn).double()
+    torch.manual_seed(settings["depth"])
+    model = GIN(**settings, epsilon=epsilon, learn_epsilon=learn).double()
     for bias in model.biases:
         nn.init.normal_(bias)
     return model
@@ -73,7 +77,7 @@ def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) ->
     for layer, (weight, bias, second) in enumerate(zip(model.first, model.biases, model.second, strict=True), start=1):
         summing = pattern + model.epsilon[layer - 1] * identity
         x = F.relu(summing @ drop(x) @ weight + bias) @ second.weight + second.bias
-        x = F.relu(x) if layer < model.settings.depth else x
+        x = F.relu(x) if layer < model.depth else x
     return x
 
 
@@ -98,23 +102,24 @@ def test_a_star_counts_its_leaves(settings: Any) -> None:
 
 
 def test_sizes_and_states(settings: Any, graph: Graph) -> None:
-    model, seen = make(settings(3)), dict[int, Tensor]()
-    logits = model(graph.x, graph.adjacency, lambda layer, state: seen.update({layer: state}))
-    shapes = [tuple(seen[layer].shape) for layer in range(4)]
+    model = make(settings(3))
+    logits, seen = model(graph.x, graph.adjacency), list(states(model, graph.x, graph.adjacency))
+    shapes = [tuple(state.shape) for state in seen]
     nodes = len(graph.y)
     assert shapes == [(nodes, FEATURES), (nodes, HIDDEN), (nodes, HIDDEN), (nodes, CLASSES)]
-    assert seen[3] is logits
+    assert torch.equal(seen[3], logits)
 
 
 def test_epsilon_is_learned_where_asked_and_never_decays(settings: Any) -> None:
     assert not make(settings(2)).epsilon.requires_grad
-    model = make(settings(2, weight_decay=0.1), learn=True)
-    decay = {id(p): g["weight_decay"] for g in model.configure_optimizers().param_groups for p in g["params"]}
+    model = make(settings(2), learn=True)
+    groups = TrainingModule(model, TASK, FEATURES, HIDDEN, weight_decay=0.1).configure_optimizers().param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     assert decay[id(model.epsilon)] == 0 and decay[id(model.first[0])] == 0.1
 
 
 def test_weighted_edges_are_refused(settings: Any, graph: Graph) -> None:
-    model = make(settings(2, drop_edge=DropEdge(0.5, "rescale")))
+    model = make(settings(2))
     with pytest.raises(UserError, match=r"^drop_edge\.mode=rescale weighs edges, GIN counts them: use"):
-        model.check(graph)
-    make(settings(2, drop_edge=DropEdge(0.5))).check(graph)
+        model.check(graph, DropEdge(0.5, "rescale"))
+    model.check(graph, DropEdge(0.5))

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torch_geometric import nn as pyg
 
 from depthlab.graph.graph import Graph
+from depthlab.nn.execution import states
 from depthlab.nn.graphcon import GraphCON
 from tests.nn.conftest import HIDDEN, N
 
@@ -17,9 +18,9 @@ KNOBS = pytest.mark.parametrize(
 )
 
 
-def make(settings: Any, knobs: dict[str, float]) -> GraphCON:
+def make(settings: Any, knobs: dict[str, Any]) -> GraphCON:
     torch.manual_seed(0)
-    model = GraphCON(settings, **knobs).double()
+    model = GraphCON(**settings, **knobs).double()
     for bias in model.biases:
         torch.nn.init.normal_(bias)
     return model
@@ -38,14 +39,14 @@ def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) ->
 @KNOBS
 @DEPTH
 def test_equals_the_dense_equation(
-    depth: int, knobs: dict[str, float], dropout: float, settings: Any, assert_same_as_dense: Any
+    depth: int, knobs: dict[str, Any], dropout: float, settings: Any, assert_same_as_dense: Any
 ) -> None:
     assert_same_as_dense(make(settings(depth, dropout=dropout), knobs), dense)
 
 
 @KNOBS
 @DEPTH
-def test_equals_a_loop_over_pyg_layers(depth: int, knobs: dict[str, float], settings: Any, graph: Graph) -> None:
+def test_equals_a_loop_over_pyg_layers(depth: int, knobs: dict[str, Any], settings: Any, graph: Graph) -> None:
     model = make(settings(depth), knobs)
     assert isinstance(graph.x, Tensor)
     x = y = graph.x @ model.encoder.weight + model.encoder.bias
@@ -58,10 +59,10 @@ def test_equals_a_loop_over_pyg_layers(depth: int, knobs: dict[str, float], sett
 
 
 def test_states_are_positions_and_begin_with_the_encoded_features(settings: Any, graph: Graph) -> None:
-    model, seen = make(settings(3), {"dt": 0.5}), dict[int, Tensor]()
-    logits = model(graph.x, graph.adjacency, lambda layer, state: seen.update({layer: state}))
-    assert list(seen) == [0, 1, 2, 3]
-    assert {tuple(state.shape) for state in seen.values()} == {(N, HIDDEN)}
+    model = make(settings(3), {"dt": 0.5})
+    logits, seen = model(graph.x, graph.adjacency), list(states(model, graph.x, graph.adjacency))
+    assert len(seen) == 4
+    assert {tuple(state.shape) for state in seen} == {(N, HIDDEN)}
     assert isinstance(graph.x, Tensor)
     torch.testing.assert_close(seen[0], graph.x @ model.encoder.weight + model.encoder.bias)
     torch.testing.assert_close(seen[3] @ model.decoder.weight + model.decoder.bias, logits)

@@ -30,14 +30,14 @@ def test_equals_the_dense_equation(
     depth: int, mode: str, dropout: float, settings: Any, assert_same_as_dense: Any
 ) -> None:
     torch.manual_seed(depth)
-    assert_same_as_dense(JKNet(settings(depth, dropout=dropout), mode=mode), dense)
+    assert_same_as_dense(JKNet(**settings(depth, dropout=dropout), mode=mode), dense)
 
 
 @MODE
 @DEPTH
 def test_equals_pyg_layers(depth: int, mode: str, settings: Any, graph: Graph) -> None:
     torch.manual_seed(depth)
-    model = JKNet(settings(depth), mode=mode).double()
+    model = JKNet(**settings(depth), mode=mode).double()
     h, states = graph.x, []
     for weight in model.weights:
         convolution = GCNConv(weight.shape[0], weight.shape[1], bias=False).double()
@@ -46,9 +46,3 @@ def test_equals_pyg_layers(depth: int, mode: str, settings: Any, graph: Graph) -
         states.append(h)
     expected = JumpingKnowledge(mode)(states) @ model.decoder.weight + model.decoder.bias
     torch.testing.assert_close(model(graph.x, graph.adjacency), expected)
-
-
-def test_the_observer_sees_every_layer(settings: Any, graph: Graph) -> None:
-    seen: list[int] = []
-    JKNet(settings(4)).double()(graph.x, graph.adjacency, lambda layer, _: seen.append(layer))
-    assert seen == [0, 1, 2, 3, 4]

@@ -15,7 +15,7 @@ BIAS = pytest.mark.parametrize("bias", [False, True])
 
 def make(settings: Any, depth: int, bias: bool, dropout: float = 0.0) -> ResidualGCN:
     torch.manual_seed(depth)
-    model = ResidualGCN(settings(depth, dropout=dropout), bias=bias).double()
+    model = ResidualGCN(**settings(depth, dropout=dropout), bias=bias).double()
     for parameter in model.biases or []:
         torch.nn.init.normal_(parameter)
     return model
@@ -70,7 +70,7 @@ def test_a_linear_skip_equals_its_dense_equation(
         return h
 
     torch.manual_seed(depth)
-    assert_same_as_dense(ResidualGCN(settings(depth, dropout=p), bias=bias, skip="linear").double(), linear)
+    assert_same_as_dense(ResidualGCN(**settings(depth, dropout=p), bias=bias, skip="linear").double(), linear)
 
 
 @BIAS

@@ -70,7 +70,7 @@ def test_dropout_acts_on_stored_values_in_both_copies(p: float) -> None:
     before = x.matrix.values().clone()
     dropped = x.dropout(p, MaskSource(5))
     threshold, scale = draw_threshold(p)
-    kept = MaskSource(5).lanes((before.numel(),), x.device) > threshold
+    kept = MaskSource(5).bits((before.numel(),), x.device) > threshold
     assert torch.equal(dropped.matrix.values(), before * scale * kept)
     assert 0 < int(kept.sum()) < kept.numel()
     assert torch.equal(dropped.matrix.col_indices(), x.matrix.col_indices())

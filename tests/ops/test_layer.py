@@ -35,10 +35,9 @@ def gradients(state: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 @pytest.mark.parametrize("p", [0.0, 0.5])
 def test_equals_the_separate_operations(adjacency: Adjacency, p: float) -> None:
     x, residual, weight = leaves = inputs()
-    fused, scale = residual_layers([adjacency], x, residual, weight, scale=0.7, dropout=p, masks=MaskSource(3))
+    fused = residual_layers(lambda _: adjacency, x, residual, weight, scale=0.7, dropout=p, masks=MaskSource(3))
     support = propagate(adjacency, x, scale=0.7, residual=residual)
-    apart, other_scale = relu_dropout(support @ weight[0], p, MaskSource(3))
-    assert scale == other_scale
+    apart = relu_dropout(support @ weight[0], p, MaskSource(3))
     torch.testing.assert_close(fused, apart)
     for one, other in zip(gradients(fused, leaves), gradients(apart, leaves), strict=True):
         torch.testing.assert_close(one, other)
@@ -48,7 +47,7 @@ def test_equals_the_separate_operations(adjacency: Adjacency, p: float) -> None:
 def test_equals_dense_float64(adjacency: Adjacency, graph: Adjacency | None) -> None:
     operator = graph or adjacency
     leaves = inputs()
-    fused, _ = residual_layers([operator], *leaves, scale=0.7, dropout=0.0, masks=MaskSource(0))
+    fused = residual_layers(lambda _: operator, *leaves, scale=0.7, dropout=0.0, masks=MaskSource(0))
     doubles = tuple(leaf.detach().double().requires_grad_() for leaf in leaves)
     x, residual, weight = doubles
     dense = torch.relu((0.7 * operator.matrix.to_dense().double() @ x + residual) @ weight[0])
@@ -60,7 +59,7 @@ def test_equals_dense_float64(adjacency: Adjacency, graph: Adjacency | None) -> 
 def test_inputs_are_not_written_over(adjacency: Adjacency) -> None:
     leaves = inputs()
     before = [leaf.detach().clone() for leaf in leaves]
-    state, _ = residual_layers([adjacency], *leaves, scale=0.7, dropout=0.5, masks=MaskSource(0))
+    state = residual_layers(lambda _: adjacency, *leaves, scale=0.7, dropout=0.5, masks=MaskSource(0))
     gradients(state, leaves)
     assert all(torch.equal(leaf, copy) for leaf, copy in zip(leaves, before, strict=True))
 
@@ -78,11 +77,11 @@ def test_many_layers_equal_one_after_another(adjacency: Adjacency, p: float, eve
     x, residual, weights = leaves = stacked()
     operators: list[Adjacency] = [adjacency, directed()] * 3 + [adjacency]
     masks = MaskSource(3)
-    fused, _ = residual_layers(operators, *leaves, scale=0.7, dropout=p, masks=masks, every=every)
-    after, apart, others = masks.lanes((40,), x.device), x, MaskSource(3)
+    fused = residual_layers(operators.__getitem__, *leaves, scale=0.7, dropout=p, masks=masks, every=every)
+    after, apart, others = masks.bits((40,), x.device), x, MaskSource(3)
     for operator, weight in zip(operators, weights, strict=True):
         support = propagate(operator, apart, scale=0.7, residual=residual)
-        apart, _ = relu_dropout(support @ weight, p, others)
+        apart = relu_dropout(support @ weight, p, others)
     torch.testing.assert_close(fused, apart)
     loss = (fused * torch.arange(1.0, CHANNELS + 1)).sum()
     first = torch.autograd.grad(loss, leaves, retain_graph=True)
@@ -90,15 +89,16 @@ def test_many_layers_equal_one_after_another(adjacency: Adjacency, p: float, eve
     for one, two, other in zip(first, again, gradients(apart, leaves), strict=True):
         assert torch.equal(one, two)
         torch.testing.assert_close(one, other)
-    assert torch.equal(after, others.lanes((40,), x.device))  # as many draws in both
-    assert torch.equal(masks.lanes((40,), x.device), others.lanes((40,), x.device))  # none lost in recomputation
+    assert torch.equal(after, others.bits((40,), x.device))  # as many draws in both
+    assert torch.equal(masks.bits((40,), x.device), others.bits((40,), x.device))  # none lost in recomputation
 
 
 def test_recomputing_gives_the_very_same_numbers(adjacency: Adjacency) -> None:
     found = []
     for every in (1, 3):
         leaves = stacked()
-        state, _ = residual_layers([adjacency] * 7, *leaves, scale=0.7, dropout=0.5, masks=MaskSource(0), every=every)
+        masks = MaskSource(0)
+        state = residual_layers(lambda _: adjacency, *leaves, scale=0.7, dropout=0.5, masks=masks, every=every)
         found.append([state, *gradients(state, leaves)])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
@@ -113,7 +113,7 @@ def test_one_state_a_layer_or_a_segment_is_kept(adjacency: Adjacency, every: int
 
     leaves = stacked(9)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        residual_layers([adjacency] * 9, *leaves, scale=0.7, dropout=0.5, masks=MaskSource(0), every=every)
+        residual_layers(lambda _: adjacency, *leaves, scale=0.7, dropout=0.5, masks=MaskSource(0), every=every)
     between = 8 if every == 1 else 2 + 2  # the starts of segments, and the whole of the last one
     for leaf in leaves:
         del kept[leaf.untyped_storage().data_ptr()]
@@ -126,5 +126,6 @@ def test_without_gradients_the_state_is_the_same(adjacency: Adjacency) -> None:
     states = []
     for enabled in (True, False):
         with torch.set_grad_enabled(enabled):
-            states.append(residual_layers([adjacency] * 7, *leaves, scale=0.7, dropout=0.5, masks=MaskSource(0))[0])
+            masks = MaskSource(0)
+            states.append(residual_layers(lambda _: adjacency, *leaves, scale=0.7, dropout=0.5, masks=masks))
     assert torch.equal(*states) and not states[1].requires_grad

@@ -17,7 +17,7 @@ REQUESTS = [(3,), (5, 7), (1000,), (1,), (0, 4), (64, 33), (2, 3, 4)]
 def draw(seed: int = 0, step: int = 0, size: int = SIZE) -> Tensor:
     source = MaskSource(seed)
     source.restart(step)
-    return source.lanes((size,), CPU)
+    return source.bits((size,), CPU)
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
@@ -47,31 +47,31 @@ def test_every_bit_is_fair_in_each_of_the_eight_lanes_of_a_word(bit: int) -> Non
 
 
 def test_the_eight_lanes_of_a_word_are_centred_and_uncorrelated() -> None:
-    lanes = draw(seed=3).view(-1, 8).double() + 0.5
+    bits = draw(seed=3).view(-1, 8).double() + 0.5
     sigma = LEVELS / math.sqrt(12)
-    assert torch.all(lanes.mean(0).abs() < 5 * sigma / math.sqrt(SIZE / 8))
-    assert torch.all((lanes.std(0) / sigma - 1).abs() < 0.005)
-    assert torch.all(torch.corrcoef(lanes.T).fill_diagonal_(0).abs() < 5 / math.sqrt(SIZE / 8))
+    assert torch.all(bits.mean(0).abs() < 5 * sigma / math.sqrt(SIZE / 8))
+    assert torch.all((bits.std(0) / sigma - 1).abs() < 0.005)
+    assert torch.all(torch.corrcoef(bits.T).fill_diagonal_(0).abs() < 5 / math.sqrt(SIZE / 8))
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 4, 5, 8, 64])
 def test_neighbouring_elements_are_uncorrelated(lag: int) -> None:
-    lanes = draw(seed=4)
-    assert abs(correlation(lanes[lag:], lanes[:-lag])) < 5 / math.sqrt(SIZE - lag)
+    bits = draw(seed=4)
+    assert abs(correlation(bits[lag:], bits[:-lag])) < 5 / math.sqrt(SIZE - lag)
 
 
 def test_lanes_fill_the_whole_range_evenly() -> None:
-    lanes = draw(seed=5).long()
-    assert lanes.min() == -LEVELS // 2 and lanes.max() == LEVELS // 2 - 1
-    counts = torch.bincount(lanes + LEVELS // 2, minlength=256).double()
+    bits = draw(seed=5).long()
+    assert bits.min() == -LEVELS // 2 and bits.max() == LEVELS // 2 - 1
+    counts = torch.bincount(bits + LEVELS // 2, minlength=256).double()
     chi_square = float(((counts - SIZE / 256) ** 2 / (SIZE / 256)).sum())
     assert abs(chi_square - 255) < 5 * math.sqrt(2 * 255)
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4), (0, 3)])
 def test_shape_and_type(shape: tuple[int, ...]) -> None:
-    lanes = MaskSource(0).lanes(shape, CPU)
-    assert lanes.shape == shape and lanes.dtype == torch.int8
+    bits = MaskSource(0).bits(shape, CPU)
+    assert bits.shape == shape and bits.dtype == torch.int8
 
 
 def test_seed_and_step_decide_the_stream_and_torch_does_not() -> None:
@@ -93,7 +93,7 @@ def test_the_numbers_are_those_of_the_scheme() -> None:
     source = MaskSource(3)
     source.stream = 1
     source.restart(2)
-    found = draw(3, 2, 4).tolist() + source.lanes((4,), CPU).tolist()
+    found = draw(3, 2, 4).tolist() + source.bits((4,), CPU).tolist()
     assert {RANDOM_NUMBERS: found} == {1: [124, -35, -10, -105, 124, 41, -96, 59]}
 
 
@@ -102,33 +102,33 @@ def test_seed_and_step_are_not_interchangeable() -> None:
 
 
 def test_a_new_source_stands_at_step_zero() -> None:
-    assert torch.equal(MaskSource(9).lanes((50,), CPU), draw(seed=9, step=0, size=50))
+    assert torch.equal(MaskSource(9).bits((50,), CPU), draw(seed=9, step=0, size=50))
 
 
 def test_requests_of_whole_words_cut_one_stream() -> None:
     source = MaskSource(6)
-    parts = torch.cat([source.lanes((size,), CPU) for size in (8, 400, 16, 576)])
+    parts = torch.cat([source.bits((size,), CPU) for size in (8, 400, 16, 576)])
     assert torch.equal(parts, draw(seed=6, size=1000))
 
 
 def test_lanes_in_hand_survive_later_draws_and_restarts() -> None:
     source = MaskSource(2)
-    lanes = source.lanes((1001,), CPU)
-    copy = lanes.clone()
-    source.lanes((5000,), CPU)
+    bits = source.bits((1001,), CPU)
+    copy = bits.clone()
+    source.bits((5000,), CPU)
     source.restart(1)
-    source.lanes((5000,), CPU)
-    assert torch.equal(lanes, copy)
+    source.bits((5000,), CPU)
+    assert torch.equal(bits, copy)
 
 
 @pytest.mark.parametrize("step", [0, 3])
 def test_a_place_of_the_stream_can_be_gone_back_to(step: int) -> None:
     source = MaskSource(5)
     source.restart(step)
-    source.lanes((1001,), CPU)
-    place = source.place()
-    first = [source.lanes(shape, CPU) for shape in REQUESTS[:4]]
-    with source.replay(place):
-        again = [source.lanes(shape, CPU) for shape in REQUESTS]
-    rest = [source.lanes(shape, CPU) for shape in REQUESTS[4:]]
+    source.bits((1001,), CPU)
+    before = source.state()
+    first = [source.bits(shape, CPU) for shape in REQUESTS[:4]]
+    with source.replay(before):
+        again = [source.bits(shape, CPU) for shape in REQUESTS]
+    rest = [source.bits(shape, CPU) for shape in REQUESTS[4:]]
     assert all(torch.equal(a, b) for a, b in zip(again, first + rest, strict=True))

@@ -14,7 +14,7 @@ def operator(directed: bool) -> Adjacency:
     edges = torch.randint(0, N - 1, (2, 20), generator=torch.Generator().manual_seed(1))
     adjacency = gcn_adjacency(edges if directed else torch.cat([edges, edges.flip(0)], 1), N)
     assert adjacency.symmetric != directed
-    return adjacency.normalized(torch.ones(adjacency.row.numel(), dtype=torch.float64))
+    return adjacency.normalized(torch.ones(adjacency.num_edges, dtype=torch.float64))
 
 
 def asymmetric(p: Adjacency) -> Tensor:
@@ -141,7 +141,7 @@ def test_no_product_for_an_input_that_needs_no_gradient(monkeypatch: pytest.Monk
     assert x.grad is not None and products == [1.0]
     assert not propagate(p, x.detach(), residual=residual.detach()).requires_grad
     values = asymmetric(p)
-    propagate(p.weighted(values), x.detach(), residual=residual.detach()).sum().backward()
+    propagate(p.with_values(values), x.detach(), residual=residual.detach()).sum().backward()
     assert values.grad is not None and products == [1.0]
 
 
@@ -150,7 +150,7 @@ def test_no_product_for_an_input_that_needs_no_gradient(monkeypatch: pytest.Monk
 def test_learned_values_get_the_dense_gradient(directed: bool, scale: float) -> None:
     p, x, residual, weight = operator(directed), states(0), states(1), states(2).detach()
     values = asymmetric(p)
-    out = propagate(p.weighted(values), x, scale=scale, residual=residual)
+    out = propagate(p.with_values(values), x, scale=scale, residual=residual)
     expected = scale * dense_matrix(p, values) @ x + residual
     assert_close(out, expected)
     inputs = (values, x, residual)
@@ -163,19 +163,19 @@ def test_learned_values_get_the_dense_gradient(directed: bool, scale: float) -> 
 def test_gradients_of_learned_values_against_finite_differences(directed: bool) -> None:
     p = operator(directed)
     inputs = asymmetric(p), states(0), states(1)
-    assert torch.autograd.gradcheck(lambda v, x, r: propagate(p.weighted(v), x, scale=1.5, residual=r), inputs)
-    assert torch.autograd.gradcheck(lambda v, x: propagate(p.weighted(v), x), inputs[:2])
+    assert torch.autograd.gradcheck(lambda v, x, r: propagate(p.with_values(v), x, scale=1.5, residual=r), inputs)
+    assert torch.autograd.gradcheck(lambda v, x: propagate(p.with_values(v), x), inputs[:2])
 
 
 @DIRECTED
 def test_constant_values_in_both_directions_give_the_transposed_gradient(directed: bool) -> None:
     p, x, weight = operator(directed), states(0), states(2).detach()
     values = asymmetric(p).detach()
-    out = propagate(p.weighted(values), x)
+    out = propagate(p.with_values(values), x)
     dense = dense_matrix(p, values)
     assert_close(out, dense @ x)
     assert_close(torch.autograd.grad((out * weight).sum(), x)[0], dense.T @ weight)
-    assert not propagate(p.weighted(values), x.detach()).requires_grad
+    assert not propagate(p.with_values(values), x.detach()).requires_grad
 
 
 @DIRECTED
@@ -183,7 +183,7 @@ def test_layout_of_states_does_not_matter_to_learned_values(directed: bool) -> N
     p, x = operator(directed), states(0).detach()
     values = asymmetric(p)
     column_major = x.T.contiguous().T
-    propagate(p.weighted(values), column_major, scale=2.0).sum().backward()
+    propagate(p.with_values(values), column_major, scale=2.0).sum().backward()
     assert_close(values.grad, 2 * x.sum(1)[p.col])
 
 
@@ -221,7 +221,7 @@ def test_layout_of_the_incoming_gradient_does_not_matter_to_the_scores(directed:
 @DIRECTED
 def test_the_values_do_not_matter_to_the_scores(directed: bool) -> None:
     p, a, b = operator(directed), states(0), states(1)
-    other = p.weighted(1e6 * asymmetric(p).detach())
+    other = p.with_values(1e6 * asymmetric(p).detach())
     scores = edge_scores(other.matrix, other.transpose, other.order, a, b)
     assert_close(scores, (a @ b.T)[p.row, p.col])
 

@@ -34,7 +34,7 @@ def dense(adjacency: Adjacency, values: Tensor, x: Tensor, alpha: Tensor, delta:
 
 
 def ours(adjacency: Adjacency, values: Tensor, x: Tensor, alpha: Tensor, delta: Tensor | None = None) -> Tensor:
-    return reaction(adjacency.weighted(values), x, alpha, delta)
+    return reaction(adjacency.with_values(values), x, alpha, delta)
 
 
 @WELL
@@ -87,7 +87,7 @@ def test_inputs_are_left_alone(well: bool) -> None:
 
 def test_the_well_alone_rests_at_zero_and_at_its_two_bottoms() -> None:
     adjacency = pattern(False)
-    nothing = adjacency.weighted(torch.zeros(adjacency.row.numel(), dtype=torch.float64))
+    nothing = adjacency.with_values(torch.zeros(adjacency.row.numel(), dtype=torch.float64))
     x = torch.tensor([-1.0, 0.0, 1.0, 0.5]).double().expand(N, 4).contiguous()
     out = reaction(nothing, x, torch.ones(4).double(), torch.full((4,), 2.0).double())
     assert out[0].tolist() == [0, 0, 0, 0.75]

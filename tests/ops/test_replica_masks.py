@@ -16,10 +16,10 @@ def test_the_lanes_of_each_are_those_of_its_own_source(shape: tuple[int, ...]) -
     for source in sources:
         source.restart(6)
     for _ in range(2):  # a word that is not used up is not carried on
-        drawn = masks.lanes(shape, CPU)
+        drawn = masks.bits(shape, CPU)
         assert drawn.shape == shape and drawn.dtype == torch.int8
-        for lanes, source in zip(drawn.chunk(3), sources, strict=True):
-            assert torch.equal(lanes.flatten(), source.lanes((shape[0] // 3, *shape[1:]), CPU).flatten())
+        for bits, source in zip(drawn.chunk(3), sources, strict=True):
+            assert torch.equal(bits.flatten(), source.bits((shape[0] // 3, *shape[1:]), CPU).flatten())
 
 
 def test_those_that_are_kept_go_on_with_their_own() -> None:
@@ -27,4 +27,4 @@ def test_those_that_are_kept_go_on_with_their_own() -> None:
     masks.keep([2])
     masks.restart(3)
     source.restart(3)
-    assert torch.equal(masks.lanes((1, 6), CPU), source.lanes((1, 6), CPU))
+    assert torch.equal(masks.bits((1, 6), CPU), source.bits((1, 6), CPU))

@@ -8,12 +8,12 @@ from torch import Tensor
 from depthlab.config.errors import UserError
 from depthlab.data.prepare import load
 from depthlab.graph.graph import Graph
-from depthlab.nn.gcn import GCN
 from depthlab.study import estimate as estimate_module
 from depthlab.study.estimate import OVERHEAD, STEPS, estimate
 from depthlab.study.grid import Cell, expand
 from depthlab.study.plan import make_plan
 from depthlab.tracking.search import Recorded
+from depthlab.training.module import TrainingModule
 from tests.study.conftest import Study
 
 Make = Callable[..., Recorded]
@@ -65,13 +65,13 @@ def test_a_long_epoch_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None
     typed = ["dataset=ring_transfer", "dataset.batch_size=5", "epochs=7", "patience=100", "depth=2", "seed=0"]
     (cell,) = expand({"GCN": "model=gcn"}, {}, {}, typed)
     steps: list[int] = []
-    plain = GCN.training_step
+    plain = TrainingModule.training_step
 
-    def counted(model: GCN, graph: Graph) -> Tensor:
+    def counted(model: TrainingModule, graph: Graph) -> Tensor:
         steps.append(1)
         return plain(model, graph)
 
-    monkeypatch.setattr(GCN, "training_step", counted)
+    monkeypatch.setattr(TrainingModule, "training_step", counted)
     (few,) = estimate(make_plan([cell], [], same_code=False)).values()
     assert len(steps) == STEPS + 1
     monkeypatch.setattr("depthlab.study.estimate.LONGEST", 1e-9)

@@ -7,6 +7,9 @@ from depthlab.config.errors import UserError
 from depthlab.config.settings import compose_settings
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
+from depthlab.nn.gcn import GCN
+from depthlab.nn.linear import Linear
+from depthlab.nn.network import Network
 from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 
@@ -33,7 +36,7 @@ def test_a_norm_that_has_no_place_is_refused_in_one_sentence(model: str, name: s
     sentence = f"^norm={norm} has no place in {name}, which norms nothing: use norm=none$"
     with pytest.raises(UserError, match=sentence):
         build_model(composed(f"model={model}", f"norm={norm}"), star, TASK)
-    assert type(build_model(composed(f"model={model}"), star, TASK)).__name__ == name
+    assert type(build_model(composed(f"model={model}"), star, TASK).network).__name__ == name
 
 
 def test_a_norm_that_has_a_place_is_built(star: Graph) -> None:
@@ -59,7 +62,48 @@ def test_the_knobs_of_the_model_arrive(star: Graph) -> None:
         "model.weights=attention",
         "model.heads=2",
     ]
-    model: Any = build_model(composed("model=acmp", "depth=5", "seed=7", *overrides), star, TASK)
+    model: Any = build_model(composed("model=acmp", "depth=5", "seed=7", *overrides), star, TASK).network
     assert (model.repulsion.item(), model.repulsion.requires_grad, model.attention.heads) == (0.25, True, 2)
-    assert (model.settings.depth, model.settings.hidden, model.settings.seed) == (5, 8, 7)
-    assert (model.settings.in_channels, model.settings.out_channels) == (3, CLASSES)
+    assert (model.depth, model.encoder.weight.shape, model.decoder.bias.shape) == (5, (3, 8), (CLASSES,))
+    assert model.masks.seed == 7
+
+
+class Own(GCN):
+    """Passes on what it does not know."""
+
+    def __init__(self, *sizes: Any, strength: float = 2.0, **gcn: Any) -> None:
+        super().__init__(*sizes, **gcn)
+        self.strength = strength
+
+
+class Bare(Network):
+    """Drops nothing, and is as wide as it is."""
+
+    def __init__(self, in_channels: int, out_channels: int, depth: int) -> None:
+        super().__init__(depth)
+        self.encoder = Linear(in_channels, out_channels)
+
+
+class Forward(GCN):
+    def forward(self, x: Any, graph: Any) -> Any:
+        return super().forward(x, graph) + 1
+
+
+def own(kind: type, *overrides: str, **arguments: Any) -> dict[str, Any]:
+    settings = composed("model=mlp", "dropout=0", *overrides)
+    return settings | {"model": {"_target_": f"{__name__}.{kind.__name__}", **arguments}}
+
+
+def test_a_network_gets_the_settings_that_its_constructor_has_room_for(star: Graph) -> None:
+    made: Any = build_model(own(Own, "norm=batch", "depth=3", strength=0.5), star, TASK).network
+    assert made.strength == 0.5 and len(made.norms) == 2
+    assert build_model(own(Bare, "depth=4"), star, TASK).network.depth == 4
+    with pytest.raises(UserError, match=r"^dropout=0\.5 has no place in Bare, which drops nothing: use dropout=0\.0$"):
+        build_model(own(Bare, "depth=4", "dropout=0.5"), star, TASK)
+
+
+def test_what_is_no_network_or_defines_forward_is_refused_in_one_sentence(star: Graph) -> None:
+    with pytest.raises(UserError, match=r"^Forward defines forward, which its layers do not follow: define encode, "):
+        build_model(own(Forward), star, TASK)
+    with pytest.raises(UserError, match=r"^model\._target_=torch\.nn\.Linear is no network: derive it from depthlab\."):
+        build_model(own(Bare) | {"model": {"_target_": "torch.nn.Linear"}}, star, TASK)

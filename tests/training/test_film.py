@@ -12,6 +12,7 @@ import torch
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches, rewire
 from depthlab.measures.projection import plane
+from depthlab.nn.execution import states
 from depthlab.tasks.task import make_task
 from depthlab.tracking.search import Records
 from depthlab.training.build import build_model
@@ -27,16 +28,14 @@ def test_every_layer_lies_in_the_plane(settings: Compose, tmp_path: Path, model:
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
     network = build_model(chosen, graph, make_task(chosen, dataset)).eval()
-    states: dict[int, torch.Tensor] = {}
-    with torch.no_grad():
-        network(graph.x, graph.adjacency, lambda layer, state: states.update({layer: state.clone()}))
-
     save_states(network, graph, tmp_path / "states.npz")
     with np.load(tmp_path / "states.npz") as content:
         points, y = content["points"], content["y"]
     assert (points.shape, points.dtype) == ((4, 120, 2), np.float16)
     assert np.array_equal(y, graph.y.numpy())
-    for layer, state in states.items():  # distances do not know how a layer was turned
+    with torch.no_grad():
+        seen = list(states(network.network, graph.x, graph.adjacency))
+    for layer, state in enumerate(seen):  # distances do not know how a layer was turned
         expected = plane(state)
         found = torch.from_numpy(points[layer]).double()
         torch.testing.assert_close(torch.cdist(found, found), torch.cdist(expected, expected), atol=5e-3, rtol=5e-3)

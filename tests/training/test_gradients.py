@@ -6,11 +6,13 @@ from torch.nn import functional as F
 
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import Settings
 from depthlab.nn.gcn import GCN
+from depthlab.tasks.task import Classification
 from depthlab.training.gradients import training_gradient_norms
+from depthlab.training.module import TrainingModule
 
 NODES = 12
+TASK = Classification("acc", ("acc",), 3)
 
 
 @pytest.fixture
@@ -23,11 +25,11 @@ def graph() -> Graph:
 
 
 def test_norms_are_those_of_the_states_of_the_whole_pass(graph: Graph) -> None:
-    model = GCN(Settings(5, 3, depth=3, hidden=4, dropout=0.5)).train()
+    model = TrainingModule(GCN(5, 3, depth=3, hidden=4, dropout=0.5), TASK, 5, 4).train()
     assert isinstance(graph.x, torch.Tensor)
     states = [graph.x.clone().requires_grad_()]
     dense = graph.adjacency.matrix.to_dense()
-    for number, weight in enumerate(model.weights, 1):
+    for number, weight in enumerate(model.network.weights, 1):
         z = dense @ states[-1] @ weight
         states.append(z if number == 3 else z.relu())
         states[-1].retain_grad()
@@ -41,7 +43,7 @@ def test_norms_are_those_of_the_states_of_the_whole_pass(graph: Graph) -> None:
 
 
 def test_nothing_is_left_behind(graph: Graph) -> None:
-    model = GCN(Settings(5, 3, depth=2, hidden=4)).eval()
+    model = TrainingModule(GCN(5, 3, depth=2, hidden=4), TASK, 5, 4).eval()
     first = training_gradient_norms(model, graph)
     assert training_gradient_norms(model, graph) == first and not model.training
     assert all(parameter.grad is None for parameter in model.parameters())

@@ -11,11 +11,11 @@ import torch
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
 from depthlab.graph.batches import OneGraph
-from depthlab.nn.replicas import Replicas
 from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.identity import LAST
 from depthlab.training.member import Member, lightning_checkpoint
+from depthlab.training.stacked import Replicas
 
 Compose = Callable[..., dict[str, Any]]
 

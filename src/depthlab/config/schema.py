@@ -36,7 +36,6 @@ class TrainerConfig:
     accelerator: str = knob(["cpu", "gpu"])
     threads: int | None = knob("[1, 4096]")
     precision: str = knob(["float32", "bf16"])
-    capture: bool = knob()
     strategy: str = knob(["single", "ddp"])
     devices: int = knob("[1, 1024]")
     num_nodes: int = knob("[1, 65536]")

@@ -157,5 +157,3 @@ def _check_trainer(config: DictConfig) -> None:
         raise UserError(
             "an adaptive solver that is stuck in one process keeps the others waiting: use model.solver=rk4"
         )
-    if trainer.capture and (trainer.accelerator, trainer.strategy) != ("gpu", "single"):
-        raise UserError("trainer.capture=true needs trainer=gpu: leave it out")

@@ -8,20 +8,25 @@ import torch
 from scipy.sparse import coo_array
 from torch import Tensor
 
+from depthlab.ops import SparseFeatures, matmul, propagate
 from depthlab.ops.precision import full
 from depthlab.ops.propagation import same_pattern
 
 
 @dataclass(frozen=True, eq=False)
 class Adjacency:
-    """A fixed sparsity pattern with self-loops, and values on it.
+    """A fixed sparsity pattern with self-loops, and values on it: the operator P that a layer propagates over.
 
     Changing the values gives a new object (`with_values`); nothing caches a normalisation that a dropped or rewired
     edge set would silently invalidate.
 
+    A block of rows is rectangular, (rows, cols): its first columns are the rows' own nodes, in their order, then come
+    their other neighbours. It has no transpose, and so no backward pass.
+
     Attributes:
-        matrix: values on the pattern, sparse CSR (n, n), entry (i, j) weighs the message from j to i.
-        transpose: its transpose, the same object where pattern and values are symmetric.
+        matrix: values on the pattern, sparse CSR (rows, cols), entry (i, j) weighs the message from j to i.
+        transpose: its transpose; the same object only where pattern and values are symmetric by construction, so that
+            the backward pass may use the matrix itself.
         row, col: the two ends of every stored entry, int64, in CSR order.
         pair: for every entry the number of its undirected edge, 0 <= pair < num_edges; `num_edges` for a self-loop.
         num_edges: number of undirected edges without self-loops (a directed edge without its reverse counts as one).
@@ -42,6 +47,7 @@ class Adjacency:
 
     @property
     def num_nodes(self) -> int:
+        """Number of rows."""
         return self.matrix.shape[0]
 
     @property
@@ -71,23 +77,75 @@ class Adjacency:
         """The adjacency that layer `layer` propagates over: this one, in every layer."""
         return self
 
-    def with_values(self, values: Tensor) -> "Adjacency":
-        """The same pattern with other constant values in CSR order, symmetric ones where the pattern is symmetric."""
-        matrix = same_pattern(self.matrix, values)
-        transpose = matrix if self.symmetric else same_pattern(self.transpose, values[self.order])
-        return replace(self, matrix=matrix, transpose=transpose, learned=None)
+    def propagate(
+        self,
+        x: Tensor | SparseFeatures,
+        weight: Tensor | None = None,
+        *,
+        scale: float = 1.0,
+        residual: Tensor | None = None,
+    ) -> Tensor:
+        """`scale * P x W + residual`, one sparse product.
 
-    def weighted(self, values: Tensor) -> "Adjacency":
-        """The same pattern with any values in CSR order, also such that differ in the two directions or are learned."""
+        x W is taken first, but in a block of rows, where there are fewer rows of P x.
+
+        Args:
+            x: entries of all columns, (cols, f).
+            weight: W, (f, c); None for the identity.
+            scale: a constant factor.
+            residual: (rows, c).
+
+        Returns:
+            (rows, c).
+        """
+        if weight is not None and not self._is_block:
+            return propagate(self, matmul(x, weight), scale=scale, residual=residual)
+        x = x.to_dense() if isinstance(x, SparseFeatures) else x
+        if weight is None:
+            return propagate(self, x, scale=scale, residual=residual)
+        out = propagate(self, x, scale=scale) @ weight
+        return out if residual is None else out + residual
+
+    def at_rows(self, x: Tensor) -> Tensor:
+        """(cols, f) -> (rows, f): the entry of each row's own node."""
+        return x[: self.num_nodes] if self._is_block else x
+
+    @property
+    def _is_block(self) -> bool:
+        return self.matrix.shape[0] != self.matrix.shape[1]
+
+    def with_values(self, values: Tensor) -> "Adjacency":
+        """The same pattern with any other values in CSR order; gradients reach them where they are learned."""
         values = full(values)  # attention under autocast
         constant = values.detach()
-        matrix, transpose = same_pattern(self.matrix, constant), same_pattern(self.transpose, constant[self.order])
-        return replace(self, matrix=matrix, transpose=transpose, learned=values if values.requires_grad else None)
+        transpose = None if self.transpose is None else same_pattern(self.transpose, constant[self.order])
+        matrix, learned = same_pattern(self.matrix, constant), values if values.requires_grad else None
+        return replace(self, matrix=matrix, transpose=transpose, learned=learned)
+
+    def scaled(self, factors: Tensor) -> "Adjacency":
+        """The values times a constant factor for each undirected edge, (num_edges,); self-loops stay."""
+        return self._of_edges(self.values, factors, self.transpose is self.matrix)
 
     def normalized(self, weights: Tensor) -> "Adjacency":
-        """Symmetric normalisation D^-1/2 W D^-1/2 of entry weights W >= 0 (self-loops included), D = row sums of W."""
-        inverse_root = self.row_sums(weights).rsqrt()  # never of zero: every row has its self-loop
-        return self.with_values(weights * inverse_root[self.row] * inverse_root[self.col])
+        """Symmetric normalisation D^-1/2 W D^-1/2, D = row sums of W, which has 1 on self-loops.
+
+        Args:
+            weights: of the undirected edges, >= 0, (num_edges,).
+        """
+        inverse_root = self.row_sums(self._on_entries(weights)).rsqrt()  # never of zero: every row has its self-loop
+        return self._of_edges(inverse_root[self.row] * inverse_root[self.col], weights, self.symmetric)
+
+    def _of_edges(self, values: Tensor, factors: Tensor, symmetric: bool) -> "Adjacency":
+        """`values` times a factor for each undirected edge, which leaves symmetric values symmetric."""
+        values = values * self._on_entries(factors)
+        if not symmetric:
+            return self.with_values(values)
+        matrix = same_pattern(self.matrix, values)
+        return replace(self, matrix=matrix, transpose=matrix, learned=None)
+
+    def _on_entries(self, per_edge: Tensor) -> Tensor:
+        """Spread one number per undirected edge over the stored entries; self-loops get 1."""
+        return torch.cat([per_edge, per_edge.new_ones(1)])[self.pair]
 
     def to(self, device: torch.device | str, **_: Any) -> "Adjacency":
         """A copy on another device."""
@@ -96,7 +154,7 @@ class Adjacency:
         return replace(
             self,
             matrix=matrix,
-            transpose=matrix if shared else self.transpose.to(device),
+            transpose=matrix if shared or self.transpose is None else self.transpose.to(device),
             row=self.row.to(device),
             col=self.col.to(device),
             pair=self.pair.to(device),
@@ -132,7 +190,7 @@ def gcn_adjacency(edge_index: Tensor, num_nodes: int) -> Adjacency:
     matrix = _csr(row, col, torch.ones(row.numel(), device=row.device), num_nodes)
     transpose = matrix if symmetric else _csr(col[order], row[order], matrix.values(), num_nodes)
     unweighted = Adjacency(matrix, transpose, row, col, pair, undirected.numel(), order, symmetric)
-    return unweighted.normalized(matrix.values())
+    return unweighted.normalized(torch.ones(undirected.numel(), device=row.device))
 
 
 def symmetric_adjacency(row: Tensor, col: Tensor, values: Tensor, num_nodes: int) -> Adjacency:
@@ -154,7 +212,14 @@ def symmetric_adjacency(row: Tensor, col: Tensor, values: Tensor, num_nodes: int
     return Adjacency(matrix, matrix, row, col, pair, edges, order, symmetric=True)
 
 
-def _csr(row: Tensor, col: Tensor, values: Tensor, num_nodes: int) -> Tensor:
-    crow = torch.zeros(num_nodes + 1, dtype=torch.int32, device=row.device)
-    crow[1:] = torch.bincount(row, minlength=num_nodes).cumsum(0)
-    return torch.sparse_csr_tensor(crow, col.int(), values, (num_nodes, num_nodes), check_invariants=False)
+def row_block(row: Tensor, col: Tensor, values: Tensor, rows: int, cols: int) -> Adjacency:
+    """A block of rows from its entries, row by row; column i < rows is the node of row i."""
+    none = torch.empty(0, dtype=torch.long)
+    matrix, transpose = _csr(row, col, values, rows, cols), None
+    return Adjacency(matrix, transpose, row, col, none, 0, none, symmetric=False)  # type: ignore[arg-type]
+
+
+def _csr(row: Tensor, col: Tensor, values: Tensor, rows: int, cols: int | None = None) -> Tensor:
+    crow = torch.zeros(rows + 1, dtype=torch.int32, device=row.device)
+    crow[1:] = torch.bincount(row, minlength=rows).cumsum(0)
+    return torch.sparse_csr_tensor(crow, col.int(), values, (rows, cols or rows), check_invariants=False)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from depthlab.graph.adjacency import Adjacency
 from depthlab.graph.last_layer import LastLayer
@@ -47,7 +46,7 @@ class DropEdge:
         if self.p == 0.0:
             return adjacency
         if isinstance(adjacency, LastLayer):
-            whole = adjacency.first.at(1)
+            whole = adjacency.first.at(0)
             return replace(adjacency, first=self._sampled(whole, masks))
         return self._sampled(adjacency, masks)
 
@@ -57,16 +56,9 @@ class DropEdge:
     def sample(self, adjacency: Adjacency, masks: MaskSource) -> Adjacency:
         """One random subgraph on the pattern of `adjacency`."""
         threshold, scale = draw_threshold(self.p)
-        lanes = masks.lanes((adjacency.num_edges,), adjacency.row.device)
-        kept = (lanes > threshold).to(adjacency.values.dtype)
-        if self.mode == "renormalize":
-            return adjacency.normalized(_on_entries(kept, adjacency))
-        return adjacency.with_values(adjacency.values * _on_entries(kept * scale, adjacency))
-
-
-def _on_entries(per_edge: Tensor, adjacency: Adjacency) -> Tensor:
-    """Spread one number per undirected edge over the stored entries; self-loops get 1."""
-    return torch.cat([per_edge, per_edge.new_ones(1)])[adjacency.pair]
+        bits = masks.bits((adjacency.num_edges,), adjacency.row.device)
+        kept = (bits > threshold).to(adjacency.values.dtype)
+        return adjacency.normalized(kept) if self.mode == "renormalize" else adjacency.scaled(kept * scale)
 
 
 @dataclass(frozen=True)

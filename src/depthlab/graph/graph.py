@@ -25,7 +25,7 @@ class Graph:
         new_nodes: how many nodes a rewiring has added; they come last.
         weight: what the loss of a training node is multiplied by where a batch is shared out among processes; None: the
             loss is the mean over the training nodes.
-        last, depth: where layer `depth` alone propagates over another graph, its adjacency, else None.
+        last, depth: where the last of `depth` layers propagates over another graph, its adjacency, else None.
     """
 
     x: Tensor | SparseFeatures

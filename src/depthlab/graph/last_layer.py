@@ -18,8 +18,8 @@ class LastLayer:
     https://arxiv.org/abs/2006.05205).
 
     Attributes:
-        first: of layers 1..depth-1, or a sample of it.
-        last: of layer `depth`; on the same nodes.
+        first: of the layers before, or a sample of it.
+        last: of the last layer; on the same nodes.
         depth: number of layers.
     """
 
@@ -28,5 +28,5 @@ class LastLayer:
     depth: int
 
     def at(self, layer: int) -> Adjacency:
-        """The adjacency that layer `layer` propagates over."""
-        return self.last if layer == self.depth else self.first.at(layer)
+        """The adjacency that layer `layer`, 0..depth-1, propagates over."""
+        return self.last if layer == self.depth - 1 else self.first.at(layer)

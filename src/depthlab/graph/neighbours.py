@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from depthlab.graph.adjacency import Adjacency, symmetric_adjacency
+from depthlab.graph.adjacency import Adjacency, row_block, symmetric_adjacency
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +48,16 @@ class Neighbours:
         all_col[first + places + torch.bincount(row[before], minlength=len(nodes))] = nodes
         return torch.repeat_interleave(places, count + 1), all_col
 
-    def block(self, start: int, stop: int) -> Tensor:
-        """Rows start..stop-1 of P, sparse CSR (stop - start, n)."""
+    def block(self, start: int, stop: int) -> tuple[Adjacency, Tensor]:
+        """Rows start..stop-1 of P as a block of rows, and the node of each of its columns."""
         nodes = torch.arange(start, stop)
         row, col = self.entries(nodes)
         values = self.inverse_root(nodes)[row] * self.inverse_root(col)
-        crow = torch.zeros(len(nodes) + 1, dtype=torch.int32)
-        crow[1:] = torch.bincount(row, minlength=len(nodes)).cumsum(0)
-        shape = (len(nodes), self.num_nodes)
-        return torch.sparse_csr_tensor(crow, col.int(), values, shape, check_invariants=False)
+        outside = (col < start) | (col >= stop)
+        others, place = col[outside].unique(return_inverse=True)
+        col = col - start
+        col[outside] = len(nodes) + place
+        return row_block(row, col, values, len(nodes), len(nodes) + len(others)), torch.cat([nodes, others])
 
     def around(self, nodes: Tensor) -> Tensor:
         """These nodes and all their neighbours, sorted."""

@@ -10,18 +10,19 @@ from depthlab.measures import MEASURES
 from depthlab.measures.edges import check_undirected
 from depthlab.ops import SparseFeatures
 
-Observer = Callable[[int, Tensor | SparseFeatures], None]
+Watch = Callable[[int, Tensor], None]  # shown (l, state l)
 
 
+@torch.no_grad()
 def layer_measures(
-    forward: Callable[[Observer], object], edge_index: Tensor, names: Iterable[str], num_nodes: int | None = None
+    states: Iterable[Tensor | SparseFeatures], edge_index: Tensor, names: Iterable[str], num_nodes: int | None = None
 ) -> dict[str, list[float]]:
-    """Run one pass and take every named measure of the state after each layer; no state is kept.
+    """Take every named measure of each state; none is kept.
 
     Of a rewired graph the edges and nodes are those from before: measures of two rewirings can be compared.
 
     Args:
-        forward: runs the pass and shows it the observer.
+        states: from the one that enters the first layer on, made one at a time.
         edge_index: (2, m), both directions of every undirected edge once, no self-loops.
         names: keys of `MEASURES`.
         num_nodes: how many nodes are measured, the first ones; None for all.
@@ -33,27 +34,24 @@ def layer_measures(
         ValueError: the edges are others.
     """
     curves: dict[str, list[float]] = {name: [] for name in names}
-
-    def observe(layer: int, state: Tensor | SparseFeatures) -> None:
+    for layer, state in enumerate(states):
         dense = state.to_dense() if isinstance(state, SparseFeatures) else state
         dense = dense[:num_nodes]
         if layer == 0:  # once: the edges are those of every layer
             check_undirected(edge_index, len(dense))
         for name, curve in curves.items():
             curve.append(MEASURES[name](dense, edge_index))
-
-    with torch.no_grad():
-        forward(observe)
     return curves
 
 
-def gradient_norms(loss: Callable[[Observer], Tensor], num_nodes: int | None = None) -> list[float]:
+def gradient_norms(loss: Callable[[Watch], Tensor], num_nodes: int | None = None) -> list[float]:
     r"""Frobenius norm of :math:`\partial \mathcal{L} / \partial H^{(l)}` for every layer, l = 0..depth.
 
     Each is measured as the backward pass streams by; no state is kept for it.
 
     Args:
-        loss: runs the pass under an observer and returns the scalar loss; the states have to be part of its graph.
+        loss: runs the pass, shows every state to its argument and returns the scalar loss; the states have to be part
+            of its graph.
         num_nodes: how many nodes are measured, the first ones; None for all.
 
     Returns:
@@ -62,9 +60,7 @@ def gradient_norms(loss: Callable[[Observer], Tensor], num_nodes: int | None = N
     norms: list[float] = []
     ends: list[Tensor] = []  # where gradients end: the first state, and any other that comes of nothing before it
 
-    def observe(layer: int, state: Tensor | SparseFeatures) -> None:
-        if isinstance(state, SparseFeatures):
-            raise TypeError("gradients need dense features")
+    def watch(layer: int, state: Tensor) -> None:
         norms.append(0.0)
         if not ends or state.is_leaf:
             ends.append(state)
@@ -74,6 +70,6 @@ def gradient_norms(loss: Callable[[Observer], Tensor], num_nodes: int | None = N
         norms[layer] = float(grad[:num_nodes].norm())
 
     with torch.enable_grad():
-        value = loss(observe)
+        value = loss(watch)
         torch.autograd.grad(value, ends, allow_unused=True)
     return norms

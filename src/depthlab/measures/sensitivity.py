@@ -9,12 +9,10 @@ from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from depthlab.measures.edges import check_undirected
-from depthlab.measures.layers import Observer
-from depthlab.ops import SparseFeatures
 
 
 def sensitivity(
-    forward: Callable[[Tensor, Observer], object], x: Tensor, edge_index: Tensor, nodes: Tensor, hops: int
+    last_state: Callable[[Tensor], Tensor], x: Tensor, edge_index: Tensor, nodes: Tensor, hops: int
 ) -> list[float]:
     r"""Mean norm of the Jacobian between nodes at hop distance k (Topping et al. 2022, lemma 1).
 
@@ -24,7 +22,7 @@ def sensitivity(
     every given node and channel. 0 beyond the reach of the network, L hops for one hop a layer.
 
     Args:
-        forward: runs the pass on dense features and shows it the observer; h^{(L)} is the state shown last.
+        last_state: dense features -> h^{(L)}, (n, channels).
         x: features (n, f).
         edge_index: (2, m), both directions of every undirected edge once, no self-loops.
         nodes: the nodes v, (s,).
@@ -36,21 +34,14 @@ def sensitivity(
     Raises:
         ValueError: the edges are others.
     """
-    states: list[Tensor] = []
-
-    def observe(_: int, state: Tensor | SparseFeatures) -> None:
-        if isinstance(state, SparseFeatures):
-            raise TypeError("sensitivity needs dense features")
-        states[:] = [state]
-
     distance = hop_distance(edge_index, x.shape[0], nodes, hops)
     total, count = (torch.zeros(hops + 1, dtype=torch.float64) for _ in range(2))
     with torch.enable_grad():
         x = x.detach().clone().requires_grad_()
-        forward(x, observe)
+        states = last_state(x)
         for node, far in zip(nodes.tolist(), distance, strict=True):
             squares = torch.zeros(x.shape[0], dtype=torch.float64)
-            for value in states[0][node]:
+            for value in states[node]:
                 (grad,) = torch.autograd.grad(value, x, retain_graph=True, allow_unused=True)
                 if grad is not None:
                     squares += _row_norms(grad).square().cpu()

@@ -5,10 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from depthlab.config.errors import UserError
-from depthlab.graph.adjacency import Adjacency
-from depthlab.nn.base import Settings
 from depthlab.nn.flow import Flow, Velocity, generator
+from depthlab.nn.network import Adjacency, UserError
 from depthlab.ops import reaction
 
 
@@ -38,7 +36,6 @@ class ACMP(Flow):
     attention is also over i itself; here it is over neighbours in both forms, as the sum of the paper's equation is.
 
     Args:
-        settings: what every architecture is told.
         repulsion: beta; 0 is none.
         learn_repulsion: learn beta from there, one number, of either sign.
         form: `paper` or `released`.
@@ -56,27 +53,20 @@ class ACMP(Flow):
     without_decay = ("repulsion", "raw_alpha", "raw_delta")
 
     def __init__(
-        self,
-        settings: Settings,
-        repulsion: float = 0.5,
-        learn_repulsion: bool = False,
-        form: str = "paper",
-        normalization: str = "mean",
-        well: str = "on",
-        alpha: float = 1.0,
-        delta: float = 1.0,
-        **flow: Any,
-    ) -> None:
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        repulsion: float = 0.5, learn_repulsion: bool = False, form: str = "paper", normalization: str = "mean",
+        well: str = "on", alpha: float = 1.0, delta: float = 1.0, **flow: Any,
+    ) -> None:  # fmt: skip
         if form == "released" and normalization != "sum":
             raise UserError("model.form=released is a plain sum: add model.normalization=sum")
-        super().__init__(settings, **flow)
+        super().__init__(in_channels, out_channels, depth, hidden, dropout, **flow)
         self.form, self.normalization, self.well = form, normalization, well
         self.initial_alpha, self.initial_delta = alpha, delta
         if (form, normalization) == ("paper", "sum"):
             self.milder = ", or model.normalization=mean"
         self.repulsion = nn.Parameter(torch.tensor(float(repulsion)), requires_grad=learn_repulsion)
-        self.raw_alpha = nn.Parameter(torch.zeros(settings.hidden))
-        self.raw_delta = nn.Parameter(torch.zeros(settings.hidden), requires_grad=well == "on")
+        self.raw_alpha = nn.Parameter(torch.zeros(hidden))
+        self.raw_delta = nn.Parameter(torch.zeros(hidden), requires_grad=well == "on")
 
     @property
     def alpha(self) -> Tensor:
@@ -92,26 +82,26 @@ class ACMP(Flow):
         """L of the equation above."""
         if self.form == "released":
             return self._released(x0, adjacency)
-        kept = adjacency.neighbours.to(x0.dtype)
-        a = adjacency.values * kept if self.attention is None else self.attention(x0, adjacency)
-        degree = _inverse(adjacency.row_sums(kept))
+        present = adjacency.neighbours.to(x0.dtype)
+        a = adjacency.values * present if self.attention is None else self.attention(x0, adjacency)
+        degree = _inverse(adjacency.row_sums(present))
         total = _inverse(adjacency.row_sums(a.detach()))  # of attention always 1
         i, j = adjacency.row, adjacency.col
         if self.normalization == "mean":
-            w = a * total[i] - self.repulsion * kept * degree[i]
+            w = a * total[i] - self.repulsion * present * degree[i]
         elif self.normalization == "symmetric":
-            w = a * (total[i] * total[j]).sqrt() - self.repulsion * kept * (degree[i] * degree[j]).sqrt()
+            w = a * (total[i] * total[j]).sqrt() - self.repulsion * present * (degree[i] * degree[j]).sqrt()
         else:
-            w = a - self.repulsion * kept
+            w = a - self.repulsion * present
         return generator(w, adjacency)
 
     def _released(self, x0: Tensor, adjacency: Adjacency) -> Adjacency:
-        kept = (adjacency.values != 0).to(x0.dtype)
+        present = (adjacency.values != 0).to(x0.dtype)
         if self.attention is None:
-            a = kept / kept.new_zeros(adjacency.num_nodes).index_add(0, adjacency.col, kept)[adjacency.col]
+            a = present / present.new_zeros(adjacency.num_nodes).index_add(0, adjacency.col, present)[adjacency.col]
         else:
             a = self.attention(x0, adjacency)
-        return adjacency.weighted(a - self.repulsion * kept - adjacency.loops.to(x0.dtype))
+        return adjacency.with_values(a - self.repulsion * present - adjacency.loops.to(x0.dtype))
 
     def velocity(self, operator: Adjacency) -> tuple[Velocity, tuple[Tensor, ...]]:
         """x -> alpha * (L x) + delta * x * (1 - x * x)."""

@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear, glorot
-from depthlab.ops import propagate
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
 
 
-class ADGN(NodeClassifier):
+class ADGN(Network):
     r"""Anti-symmetric deep graph network (Gravina, Bacciu & Gallicchio 2023, https://arxiv.org/abs/2210.09789).
 
     .. math:: X^{(0)} = X W_{in} + b_{in}, \qquad X^{(l)} = X^{(l-1)} + \epsilon \tanh \big(
@@ -19,36 +18,31 @@ class ADGN(NodeClassifier):
     layers. This is PyG's `AntiSymmetricConv`. Dropout acts on X and before the decoder.
 
     Args:
-        settings: what every architecture is told.
         epsilon: step > 0.
         gamma: damping >= 0.
 
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
-    can_checkpoint = True
-    can_replicate = True
-
-    def __init__(self, settings: Settings, epsilon: float = 0.1, gamma: float = 0.1) -> None:
-        super().__init__(settings)
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        epsilon: float = 0.1, gamma: float = 0.1,
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
         self.epsilon, self.gamma = epsilon, gamma
-        hidden = settings.hidden
-        self.encoder = Linear(settings.in_channels, hidden)
-        self.decoder = Linear(hidden, settings.out_channels)
+        self.encoder = Linear(in_channels, hidden)
+        self.decoder = Linear(hidden, out_channels)
         self.weight, self.neighbour_weight = glorot(hidden, hidden), glorot(hidden, hidden)
         self.bias = nn.Parameter(torch.zeros(hidden))
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        identity = torch.eye(self.settings.hidden, device=self.weight.device, dtype=self.weight.dtype)
-        both = torch.cat([self.weight.mT - self.weight - self.gamma * identity, self.neighbour_weight], -1)
-        h, scale = self.drop(x)
-        state = self.encoder(h, scale)
-        observe(0, state)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        return (self.encoder(self.dropout(x)),), graph
 
-        def layer(number: int, state: Tensor) -> tuple[Tensor]:
-            mine, theirs = (state @ both).chunk(2, -1)
-            drive = propagate(adjacency.at(number), theirs.contiguous(), residual=mine) + self.bias
-            return (torch.add(state, torch.tanh(drive), alpha=self.epsilon),)
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        h = graph.at_rows(state[0])
+        own = h @ (self.weight.mT - self.weight) - self.gamma * h
+        drive = graph.propagate(state[0], self.neighbour_weight, residual=own) + self.bias
+        return (torch.add(h, torch.tanh(drive), alpha=self.epsilon),)
 
-        h, scale = self.drop(*self.run_layers(layer, (state,), observe))
-        return self.decoder(h, scale)
+    def decode(self, state: State) -> Tensor:
+        return self.decoder(self.dropout(state[0]))

@@ -14,21 +14,21 @@ from depthlab.nn.linear import glorot
 from depthlab.ops import edge_scores
 
 
-def entry_softmax(scores: Tensor, kept: Tensor, adjacency: Adjacency) -> Tensor:
-    """Softmax over each row of the pattern, of the kept entries alone; 0 elsewhere and in a row that keeps none.
+def entry_softmax(scores: Tensor, present: Tensor, adjacency: Adjacency) -> Tensor:
+    """Softmax over each row of the pattern, of the entries present; 0 elsewhere and in a row without any.
 
     Args:
         scores: one number per stored entry, (entries,) or (entries, heads).
-        kept: which entries take part, bool (entries,).
+        present: which entries take part, bool (entries,).
         adjacency: has the pattern.
 
     Returns:
         weights of the shape of `scores`.
     """
-    kept = kept if scores.dim() == 1 else kept.unsqueeze(-1)
+    present = present if scores.dim() == 1 else present.unsqueeze(-1)
     lowest = torch.finfo(scores.dtype).min / 2  # not -inf: a row without any would give nan
-    weights = softmax(scores.masked_fill(~kept, lowest), adjacency.row, num_nodes=adjacency.num_nodes)
-    return weights * kept
+    weights = softmax(scores.masked_fill(~present, lowest), adjacency.row, num_nodes=adjacency.num_nodes)
+    return weights * present
 
 
 class DotAttention(nn.Module):

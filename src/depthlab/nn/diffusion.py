@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from depthlab.graph.adjacency import Adjacency
 from depthlab.nn.flow import Flow, Velocity, generator
-from depthlab.ops import propagate
+from depthlab.nn.network import Adjacency
 
 
 class Diffusion(Flow):
@@ -26,7 +25,7 @@ class Diffusion(Flow):
 
     def velocity(self, operator: Adjacency) -> tuple[Velocity, tuple[Tensor, ...]]:
         """x -> L x."""
-        return (lambda x: propagate(operator, x)), ()
+        return operator.propagate, ()
 
     def bounds(self, operator: Adjacency) -> tuple[Tensor, Tensor]:
         """Of P - I, similar to a random walk's: modes decay at most at twice what a node gives away, none grows."""

@@ -3,13 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from depthlab.graph.adjacency import Adjacency
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear, glorot
-from depthlab.ops import propagate
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
 
 
-class FAGCN(NodeClassifier):
+class FAGCN(Network):
     r"""FAGCN (Bo, Wang, Shi & Shen 2021, https://arxiv.org/abs/2101.00797): low and high frequencies, as learned.
 
     .. math:: h^{(0)} = \mathrm{relu}(X W_1 + b_1), \qquad
@@ -21,36 +19,37 @@ class FAGCN(NodeClassifier):
     in the gate, which the paper's equation has not, and dropout of :math:`a_{ij}`; here edges are dropped by DropEdge.
 
     Args:
-        settings: what every architecture is told.
         epsilon: strength of the initial residual, in [0, 1].
 
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
-    def __init__(self, settings: Settings, epsilon: float = 0.3) -> None:
-        super().__init__(settings)
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        epsilon: float = 0.3,
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
         self.epsilon = epsilon
-        self.encoder = Linear(settings.in_channels, settings.hidden)
-        self.decoder = Linear(settings.hidden, settings.out_channels)
-        self.gates = nn.ParameterList(glorot(settings.hidden, 2) for _ in range(settings.depth))
+        self.encoder = Linear(in_channels, hidden)
+        self.decoder = Linear(hidden, out_channels)
+        self.gates = nn.ParameterList(glorot(hidden, 2) for _ in range(depth))
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        h, scale = self.drop(x)
-        h, scale = self.relu_drop(self.encoder(h, scale))
-        h = h0 = h if scale == 1.0 else h * scale
-        observe(0, h)
-        residual = self.epsilon * h0
-        for layer, gate in enumerate(self.gates, start=1):
-            h = propagate(signed(adjacency.at(layer), h @ gate), h, residual=residual)
-            observe(layer, h)
-        h, scale = self.drop(h)
-        return self.decoder(h, scale)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        h = self.relu_dropout(self.encoder(self.dropout(x)))
+        return (h, self.epsilon * h), graph
+
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        h, residual = state
+        return signed(graph, h @ self.gates[number]).propagate(h, residual=residual), residual
+
+    def decode(self, state: State) -> Tensor:
+        return self.decoder(self.dropout(state[0]))
 
 
-def signed(adjacency: Adjacency, ends: Tensor) -> Adjacency:
+def signed(graph: Adjacency, ends: Tensor) -> Adjacency:
     r""":math:`\tanh(u_i + v_j) / \sqrt{d_i d_j}` on neighbours, 0 on self-loops; `ends` holds (u, v), (n, 2)."""
-    kept = adjacency.neighbours.to(ends.dtype)
-    root = adjacency.row_sums(kept).clamp_min(1).rsqrt()
-    i, j = adjacency.row, adjacency.col
+    present = graph.neighbours.to(ends.dtype)
+    root = graph.row_sums(present).clamp_min(1).rsqrt()
+    i, j = graph.row, graph.col
     gate = torch.tanh(ends[:, 0].index_select(0, i) + ends[:, 1].index_select(0, j))
-    return adjacency.weighted(gate * (kept * root[i] * root[j]))
+    return graph.with_values(gate * (present * root[i] * root[j]))

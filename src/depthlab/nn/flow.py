@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchdiffeq import odeint, odeint_adjoint
 
-from depthlab.config.errors import UserError
-from depthlab.graph.adjacency import Adjacency
-from depthlab.graph.graph import Graph
 from depthlab.nn.attention import DotAttention
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear
+from depthlab.nn.network import Adjacency, DropEdge, Features, Graph, LayerGraphs, Network, State, UserError
 from depthlab.nn.stability import REACH, fastest_rate, gershgorin, refuse_growth, refuse_step, round_down
 
 Velocity = Callable[[Tensor], Tensor]
@@ -22,18 +20,17 @@ MAX_STEPS = 1000  # of an adaptive solver from one state to the next
 CANNOT_PROCEED = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")  # torchdiffeq's words
 
 
-class Flow(NodeClassifier):
+class Flow(Network):
     r"""Base of the continuous architectures: encoder, :math:`dx/dt = v(x)` from x(0) for the time T, decoder.
 
     .. math:: x(0) = X W_{\mathrm{in}} + b, \qquad \mathrm{logits} = \mathrm{relu}(x(T)) W_{\mathrm{out}} + b', \qquad
         T = \mathrm{depth} \cdot \mathrm{step\_size}
 
-    State l is x(l * step_size). A fixed-step solver makes one step from each state to the next, an adaptive one as many
-    as its tolerances need. Dropout acts on X and before the decoder, never inside the equation; a DropEdge sample holds
-    for the whole time, also with `drop_edge.per_layer`. A subclass defines `freeze` and `velocity`.
+    State l is x(l * step_size). A fixed-step solver makes one step in a layer, an adaptive one as many as it needs.
+    Dropout acts on X and before the decoder, never inside the equation; a DropEdge sample holds for the whole time,
+    also with `drop_edge.per_layer`. A subclass defines `freeze` and `velocity`.
 
     Args:
-        settings: what every architecture is told.
         weights: of neighbours, fixed at t = 0: `gcn` (entries of P) or `attention` (`DotAttention` of x(0)).
         heads: of the attention.
         solver: `euler`, `rk4` (fixed steps) or `dopri5` (adaptive).
@@ -46,31 +43,24 @@ class Flow(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
-    can_capture = False  # the solver looks at every step whether states are finite
     milder = ""  # what else than a shorter step would hold, in words
 
     def __init__(
-        self,
-        settings: Settings,
-        weights: str = "gcn",
-        heads: int = 4,
-        solver: str = "rk4",
-        step_size: float = 0.25,
-        rtol: float = 1e-3,
-        atol: float = 1e-5,
-        adjoint: bool = False,
-        stability_check: str = "on",
-    ) -> None:
-        super().__init__(settings)
-        self.attention = DotAttention(settings.hidden, heads) if weights == "attention" else None
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        weights: str = "gcn", heads: int = 4, solver: str = "rk4", step_size: float = 0.25, rtol: float = 1e-3,
+        atol: float = 1e-5, adjoint: bool = False, stability_check: str = "on",
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
+        self.attention = DotAttention(hidden, heads) if weights == "attention" else None
         self.solver, self.step_size, self.adjoint = solver, step_size, adjoint
         self.options: dict[str, Any] = {"rtol": rtol, "atol": atol, "method": solver}
         if solver == "dopri5":
             self.options["options"] = {"max_num_steps": MAX_STEPS}
         self.checked = stability_check == "on"
-        self.encoder = Linear(settings.in_channels, settings.hidden)
-        self.decoder = Linear(settings.hidden, settings.out_channels)
-        self.calls = self.evaluations = 0
+        self.encoder = Linear(in_channels, hidden)
+        self.decoder = Linear(hidden, out_channels)
+        self.evaluations = self.calls = 0
+        self._start: tuple[Tensor, Equation] | None = None
         self.broke_at: float | None = None
         self.broke_from = 0.0
         self.stable_step: float | None = None
@@ -78,7 +68,7 @@ class Flow(NodeClassifier):
     @property
     def time(self) -> float:
         """T, when the decoder reads the states."""
-        return self.settings.depth * self.step_size
+        return self.depth * self.step_size
 
     def freeze(self, x0: Tensor, adjacency: Adjacency) -> Adjacency:
         """The operator L whose product L x drives the states, fixed at t = 0."""
@@ -88,79 +78,57 @@ class Flow(NodeClassifier):
         """The equation with that operator, x -> dx/dt, and what is learned in it besides the operator's values."""
         raise NotImplementedError("a flow defines its velocity")  # pragma: no cover
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        h, scale = self.drop(x)
-        state = self.encoder(h, scale)
-        operator = self.freeze(state, adjacency.at(1))
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        x0 = self.encoder(self.dropout(x))
+        operator = self.freeze(x0, graph.at(0))
+        equation = self._equation(operator)
+        with torch.no_grad():
+            self._start = x0.detach(), self._equation(replace(operator, learned=None))
+        self.calls = 0
+        return (x0,), equation
+
+    def _equation(self, operator: Adjacency) -> "Equation":
         velocity, learned = self.velocity(operator)
         if operator.learned is not None:
             learned = (*learned, operator.learned)
-        before, largest = self.calls, list[Tensor]()
+        return Equation(self, operator, velocity, learned)
 
-        def seen(state: Tensor) -> None:
-            observe(len(largest), state)
-            largest.append(state.detach().abs().amax())  # a tenth of the time of torch.linalg.vector_norm(state, inf)
-
-        state = self._integrate(velocity, learned, state, seen)
-        self.evaluations = self.calls - before
-        self._remember_break(operator, torch.stack(largest).tolist())
-        h, scale = self.relu_drop(state)
-        return self.decoder(h, scale)
-
-    def _integrate(
-        self, velocity: Velocity, learned: tuple[Tensor, ...], state: Tensor, seen: Callable[[Tensor], None]
-    ) -> Tensor:
-        """The state at T; every state from x(0) on is shown to `seen`."""
-        if self.solver == "dopri5" or self.adjoint:
-            seen(state)
-            for _ in range(self.settings.depth):
-                state = self._advance(velocity, learned, state)
-                seen(state)
-            return state
-        grid = torch.arange(self.settings.depth + 1, dtype=state.dtype, device=state.device) * self.step_size
-        equation = _Equation(self, velocity, seen)
-        fixed = {**self.options, "options": {"grid_constructor": lambda *_: grid}}
-        state = odeint(equation, state, grid[[0, -1]], **fixed)[-1]  # one call: a call a layer copies every state
-        seen(state)
-        return state
-
-    def _advance(self, velocity: Velocity, learned: tuple[Tensor, ...], state: Tensor) -> Tensor:
+    def layer(self, number: int, state: State, graph: Any) -> State:
         """The state one `step_size` later; not a number where an adaptive solver cannot proceed."""
-        equation = _Equation(self, velocity)
-        span = state.new_tensor([0.0, self.step_size])
+        x, equation, step = state[0], graph, self.step_size
+        if self.solver != "dopri5" and not self.adjoint:
+            return ((euler if self.solver == "euler" else rk4)(equation, x, step),)
+        span = x.new_tensor([0.0, step])
         try:
             if self.adjoint:
-                return odeint_adjoint(equation, state, span, adjoint_params=learned, **self.options)[-1]
-            return odeint(equation, state, span, **self.options)[-1]
+                return (odeint_adjoint(equation, x, span, adjoint_params=equation.learned, **self.options)[-1],)
+            return (odeint(equation, x, span, **self.options)[-1],)
         except AssertionError as error:
             if not stuck(error):
                 raise
-            return torch.full_like(state, torch.nan).requires_grad_(state.requires_grad)
+            return (torch.full_like(x, torch.nan).requires_grad_(x.requires_grad),)
 
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Lightning's, but an adjoint that cannot proceed backwards gives gradients that are not numbers."""
-        try:
-            super().backward(loss, *args, **kwargs)
-        except AssertionError as error:
-            if not stuck(error):
-                raise
-            for weight in self.parameters():
-                weight.grad = torch.full_like(weight, torch.nan)
+    def decode(self, state: State) -> Tensor:
+        self.evaluations = self.calls
+        self._remember_break(state[0].detach())
+        return self.decoder(self.relu_dropout(state[0]))
 
-    def _remember_break(self, operator: Adjacency, largest: list[float]) -> None:
-        """Of the first pass whose states overflow: when they did, how large they began, and the step that had held.
-
-        Args:
-            operator: L of that pass.
-            largest: the largest number of each state, from x(0) to x(T).
-        """
-        if self.broke_at is not None or not math.isfinite(largest[0]) or math.isfinite(largest[-1]):
+    @torch.no_grad()
+    def _remember_break(self, last: Tensor) -> None:
+        """Of the first pass whose states overflow: when they did, how large they began, and the step that had held."""
+        start, self._start = self._start, None
+        if start is None or self.broke_at is not None or last.abs().amax().isfinite():
             return
-        broken = next(number for number, size in enumerate(largest) if not math.isfinite(size))
-        self.broke_at, self.broke_from = broken * self.step_size, largest[0]
+        x, equation = start
+        largest = float(x.abs().amax())
+        if not math.isfinite(largest):
+            return
+        number = 0
+        while x.isfinite().all() and number < self.depth:
+            (x,), number = self.layer(number, (x,), equation), number + 1
+        self.broke_at, self.broke_from = number * self.step_size, largest
         if self.solver != "dopri5":
-            with torch.no_grad():
-                longest = self._longest_step(operator, largest[0])
+            longest = self._longest_step(equation.operator, largest)
             self.stable_step = longest if longest < self.step_size else None
 
     def findings(self) -> dict[str, float]:
@@ -209,11 +177,11 @@ class Flow(NodeClassifier):
         found = [self.encoder(graph.x)]
         for step in range(PASSES if self.p_dropout else 0):
             self.masks.restart(step)
-            found.append(self.encoder(*self.drop(graph.x)))
+            found.append(self.encoder(self.dropout(graph.x)))
         return max(float(x0.abs().max()) for x0 in found)
 
     @torch.no_grad()
-    def check(self, graph: Graph) -> None:
+    def check(self, graph: Graph, drop_edge: DropEdge) -> None:
         """Refuse a fixed step with which states may overflow on this graph with the initial weights.
 
         Adaptive solvers choose their own step. Weights grow in training, without a known bound: an accepted run may
@@ -228,7 +196,7 @@ class Flow(NodeClassifier):
             raise UserError(
                 f"rewiring.layers=last has no place in {name}, one equation on one graph: use rewiring.layers=all"
             )
-        if self.settings.drop_edge.p > 0 and self.settings.drop_edge.mode == "rescale":
+        if drop_edge.p > 0 and drop_edge.mode == "rescale":
             raise UserError("drop_edge.mode=rescale makes attraction outweigh x itself: use drop_edge.mode=renormalize")
         if not self.checked:
             return
@@ -242,18 +210,43 @@ class Flow(NodeClassifier):
             refuse_growth(growth, self.time)
 
 
-class _Equation:
-    """dx/dt as torchdiffeq calls it: counts its calls and shows the state at the beginning of every fixed step."""
+@dataclass(frozen=True)
+class Equation:
+    """dx/dt = v(x), fixed at t = 0: what the layers of a flow use as their graph; counts its evaluations.
 
-    def __init__(self, flow: Flow, velocity: Velocity, seen: Callable[[Tensor], None] = lambda state: None) -> None:
-        self.flow, self.velocity, self.seen = flow, velocity, seen
+    Attributes:
+        flow: counts them.
+        operator: L.
+        velocity: v.
+        learned: the tensors in it that gradients have to reach.
+    """
 
-    def __call__(self, _: Tensor, x: Tensor) -> Tensor:
+    flow: Flow
+    operator: Adjacency
+    velocity: Velocity
+    learned: tuple[Tensor, ...]
+
+    def at(self, layer: int) -> "Equation":
+        """It is that of every layer."""
+        return self
+
+    def __call__(self, _: Any, x: Tensor) -> Tensor:
         self.flow.calls += 1
         return self.velocity(x)
 
-    def callback_step(self, _t: Tensor, x: Tensor, _dt: Tensor) -> None:
-        self.seen(x)
+
+def euler(equation: Equation, x: Tensor, step: float) -> Tensor:
+    """One step of Euler's method."""
+    return torch.add(x, equation(0, x), alpha=step)
+
+
+def rk4(equation: Equation, x: Tensor, step: float) -> Tensor:
+    """One step of the 3/8 rule of Kutta (1901), which torchdiffeq calls rk4, in fewer passes over memory."""
+    k1 = equation(0, x)
+    k2 = equation(0, torch.add(x, k1, alpha=step / 3))
+    k3 = equation(0, torch.add(x, torch.add(k2, k1, alpha=-1 / 3), alpha=step))
+    k4 = equation(0, torch.add(x, k1 - k2 + k3, alpha=step))
+    return torch.add(x, torch.add(k1 + k4, k2 + k3, alpha=3), alpha=step / 8)
 
 
 def generator(weights: Tensor, adjacency: Adjacency) -> Adjacency:
@@ -263,7 +256,7 @@ def generator(weights: Tensor, adjacency: Adjacency) -> Adjacency:
         weights: w for every stored entry, 0 on self-loops; shape (entries,).
         adjacency: has the pattern.
     """
-    return adjacency.weighted(torch.where(adjacency.loops, -adjacency.row_sums(weights)[adjacency.row], weights))
+    return adjacency.with_values(torch.where(adjacency.loops, -adjacency.row_sums(weights)[adjacency.row], weights))
 
 
 def stuck(error: AssertionError) -> bool:

@@ -3,13 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from depthlab.graph.adjacency import Adjacency
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear, glorot
-from depthlab.ops import propagate
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
 
 
-class G2(NodeClassifier):
+class G2(Network):
     r"""Gradient gating on GCN layers (Rusch, Chamberlain, Mahoney, Bronstein & Mishra 2023,
     https://arxiv.org/abs/2210.00513).
 
@@ -23,44 +21,41 @@ class G2(NodeClassifier):
     The convolutions of the authors' code have biases; as in the equation, and in `GCN`, these have none.
 
     Args:
-        settings: what every architecture is told.
         shared: one convolution for all layers, as the authors do; else weights of its own in each.
 
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
-    can_checkpoint = True
-
-    def __init__(self, settings: Settings, shared: bool = True) -> None:
-        super().__init__(settings)
-        hidden, self.shared = settings.hidden, shared
-        self.encoder = Linear(settings.in_channels, hidden)
-        self.decoder = Linear(hidden, settings.out_channels)
-        count = 1 if shared else settings.depth
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        shared: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
+        self.shared = shared
+        self.encoder = Linear(in_channels, hidden)
+        self.decoder = Linear(hidden, out_channels)
+        count = 1 if shared else depth
         self.weights, self.gates = (nn.ParameterList(glorot(hidden, hidden) for _ in range(count)) for _ in range(2))
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        h, scale = self.drop(x)
-        state = self.encoder(h, scale).relu()
-        observe(0, state)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        return (self.encoder(self.dropout(x)).relu(),), graph
 
-        def layer(number: int, state: Tensor) -> tuple[Tensor]:
-            own = 0 if self.shared else number - 1
-            both = torch.cat([self.weights[own], self.gates[own]], 1)
-            p = adjacency.at(number)
-            update, gate = propagate(p, state @ both).relu().chunk(2, 1)
-            return (torch.lerp(state, update, gate_speed(p, gate)),)
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        own = 0 if self.shared else number
+        both = torch.cat([self.weights[own], self.gates[own]], 1)
+        update, gate = graph.propagate(state[0], both).relu().chunk(2, 1)
+        return (torch.lerp(state[0], update, gate_speed(graph, gate)),)
 
-        h, scale = self.drop(*self.run_layers(layer, (state,), observe))
-        return self.decoder(h, scale)
+    def decode(self, state: State) -> Tensor:
+        return self.decoder(self.dropout(state[0]))
 
 
-def gate_speed(adjacency: Adjacency, x: Tensor) -> Tensor:
+def gate_speed(graph: Adjacency, x: Tensor) -> Tensor:
     r""":math:`\tanh` of the mean of :math:`(x_j - x_i)^2` over neighbours j of node i, (n, f); 0 without any."""
     x = x - x.mean(0)  # differences stay; alike states become zeros, which cancel without a rest
-    kept = adjacency.neighbours.to(x.dtype)
-    degree = adjacency.row_sums(kept)
-    mean = adjacency.weighted(kept / degree.clamp_min(1)[adjacency.row])
-    of_x, of_square = propagate(mean, torch.cat([x, x * x], 1)).chunk(2, 1)
+    present = graph.neighbours.to(x.dtype)
+    degree = graph.row_sums(present)
+    mean = graph.with_values(present / degree.clamp_min(1)[graph.row])
+    mean_of_x, mean_of_square = mean.propagate(torch.cat([x, x * x], 1)).chunk(2, 1)
     lonely = (degree == 0).unsqueeze(1)
-    return torch.tanh((of_square - 2 * x * of_x + x * x).clamp_min(0).masked_fill(lonely, 0))
+    return torch.tanh((mean_of_square - 2 * x * mean_of_x + x * x).clamp_min(0).masked_fill(lonely, 0))

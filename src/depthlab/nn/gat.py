@@ -6,14 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from depthlab.graph.adjacency import Adjacency
 from depthlab.nn.attention import entry_softmax
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
-from depthlab.nn.linear import glorot
-from depthlab.ops import matmul, propagate
+from depthlab.nn.linear import glorot, matmul
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
+from depthlab.nn.norm import make_norms
 
 
-class GAT(NodeClassifier):
+class GAT(Network):
     r"""Graph attention network (Velickovic et al. 2018, https://arxiv.org/abs/1710.10903).
 
     .. math:: H^{(l)} = \mathrm{elu}\Big( \big\Vert_h A^h H^{(l-1)} W^h + b \Big), \qquad
@@ -26,39 +25,39 @@ class GAT(NodeClassifier):
     to one again; the paper drops single weights after it, self-loops too, and enlarges the rest. State 0 is X.
 
     Args:
-        settings: what every architecture is told.
         heads: of the hidden layers; each has hidden / heads channels (at least 1).
 
     Shapes: x (n, in_channels), adjacency (n, n), states (n, heads * (hidden // heads)), logits (n, out_channels).
     """
 
-    def __init__(self, settings: Settings, heads: int = 8) -> None:
-        super().__init__(settings)
-        width = heads * max(1, settings.hidden // heads)
-        sizes = [settings.in_channels] + [width] * (settings.depth - 1) + [settings.out_channels]
-        self.heads = [heads] * (settings.depth - 1) + [1]
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        norm: str = "none", heads: int = 8,
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
+        width = heads * max(1, hidden // heads)
+        sizes = [in_channels] + [width] * (depth - 1) + [out_channels]
+        self.heads = [heads] * (depth - 1) + [1]
         self.weights = nn.ParameterList(glorot(a, b) for a, b in pairwise(sizes))
         self.biases = nn.ParameterList(torch.zeros(size) for size in sizes[1:])
         self.receiver, self.sender = (
             nn.ParameterList(glorot(heads, size // heads) for heads, size in zip(self.heads, sizes[1:], strict=True))
             for _ in range(2)
         )
-        self.norms = self.make_norms(settings.depth - 1, width)
+        self.norms = make_norms(norm, depth - 1, width)
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        observe(0, x)
-        state: Features = x
-        for layer, weight in enumerate(self.weights):
-            h, scale = self.drop(state)
-            z = self._attend(layer, adjacency.at(layer + 1), matmul(h, weight) * scale) + self.biases[layer]
-            state = z if layer == self.settings.depth - 1 else F.elu(self.norms[layer](z))
-            observe(layer + 1, state)
-        return z
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        return (x,), graph
 
-    def _attend(self, layer: int, adjacency: Adjacency, h: Tensor) -> Tensor:
-        parts = h.view(h.shape[0], self.heads[layer], -1)  # (n, heads, width)
-        to, of = ((parts * ends[layer]).sum(-1) for ends in (self.receiver, self.sender))
-        scores = F.leaky_relu(to.index_select(0, adjacency.row) + of.index_select(0, adjacency.col), 0.2)
-        weights = entry_softmax(scores, adjacency.values != 0, adjacency)
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        h = matmul(self.dropout(state[0]), self.weights[number])
+        z = self._attend(number, graph, h) + self.biases[number]
+        return (z if number == self.depth - 1 else F.elu(self.norms[number](z)),)
+
+    def _attend(self, number: int, graph: Adjacency, h: Tensor) -> Tensor:
+        parts = h.view(h.shape[0], self.heads[number], -1)  # (cols, heads, width)
+        received = graph.at_rows((parts * self.receiver[number]).sum(-1)).index_select(0, graph.row)
+        sent = (parts * self.sender[number]).sum(-1).index_select(0, graph.col)
+        weights = entry_softmax(F.leaky_relu(received + sent, 0.2), graph.values != 0, graph)
         heads = zip(weights.unbind(1), parts.unbind(1), strict=True)
-        return torch.cat([propagate(adjacency.weighted(a), part.contiguous()) for a, part in heads], 1)
+        return torch.cat([graph.with_values(a).propagate(part.contiguous()) for a, part in heads], 1)

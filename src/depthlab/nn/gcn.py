@@ -3,14 +3,14 @@
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import glorot
-from depthlab.ops import matmul, propagate
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
+from depthlab.nn.norm import make_norms
 
 
-class GCN(NodeClassifier):
+class GCN(Network):
     r"""GCN of Kipf & Welling 2017, https://arxiv.org/abs/1609.02907: the baseline that smooths.
 
     .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l), \qquad \mathrm{logits} = P H^{(L-1)} W_L
@@ -19,47 +19,26 @@ class GCN(NodeClassifier):
     The first layer maps features to hidden, the last hidden to classes: state 0 is X, state `depth` the logits.
 
     Args:
-        settings: what every architecture is told.
         bias: add a bias per channel after propagation (PyG's `GCNConv` does by default; the paper's equation does not).
 
     Shapes: x (n, in_channels), adjacency (n, n), logits (n, out_channels).
     """
 
-    can_checkpoint = True
-    can_replicate = True
-
-    def __init__(self, settings: Settings, bias: bool = False) -> None:
-        super().__init__(settings)
-        sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        norm: str = "none", bias: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
+        sizes = [in_channels] + [hidden] * (depth - 1) + [out_channels]
         self.weights = nn.ParameterList(glorot(a, b) for a, b in pairwise(sizes))
         self.biases = nn.ParameterList(torch.zeros(size) for size in sizes[1:]) if bias else None
-        self.norms = self.make_norms(settings.depth - 1)
+        self.norms = make_norms(norm, depth - 1, hidden)
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        observe(0, x)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        return (self.dropout(x),), graph
 
-        def step(number: int, h: Features, scale: float) -> tuple[Tensor, float]:
-            z = propagate(adjacency.at(number), matmul(h, self.weights[number - 1]), scale=scale)
-            if self.biases is not None:
-                z = z + self.biases[number - 1]
-            return (z, 1.0) if number == self.settings.depth else self.relu_drop(self.norms[number - 1](z))
-
-        logits: Tensor = self.run_layers(step, self.drop(x), observe)[0]
-        return logits
-
-    # Layer by layer, for graphs that do not fit in memory: `depthlab.nn.layerwise` ------------------------------------
-
-    def encode(self, x: Tensor) -> Tensor:
-        """State 0 of some nodes: their features."""
-        return x
-
-    def layer(self, number: int, gathered: Tensor, own: Tensor, first: Tensor) -> Tensor:
-        """State `number` of some nodes from their rows of P H."""
-        z = gathered @ self.weights[number - 1]
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        z = graph.propagate(state[0], self.weights[number])
         if self.biases is not None:
-            z = z + self.biases[number - 1]
-        return z if number == self.settings.depth else self.norms[number - 1](z).relu()
-
-    def decode(self, state: Tensor) -> Tensor:
-        """The last state is the logits."""
-        return state
+            z = z + self.biases[number]
+        return (z if number == self.depth - 1 else self.relu_dropout(self.norms[number](z)),)

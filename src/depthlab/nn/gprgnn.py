@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear
-from depthlab.ops import propagate
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
 
 
-class GPRGNN(NodeClassifier):
+class GPRGNN(Network):
     r"""GPR-GNN (Chien, Peng, Li & Milenkovic 2021, https://arxiv.org/abs/2006.07988).
 
     .. math:: Z^{(0)} = \mathrm{relu}(X W_1 + b_1) W_2 + b_2, \qquad Z^{(l)} = P Z^{(l-1)}, \qquad
@@ -19,33 +18,31 @@ class GPRGNN(NodeClassifier):
     weight decay on them, as in the authors' code. State l is :math:`Z^{(l)}`.
 
     Args:
-        settings: what every architecture is told.
         alpha: of the initial weights, in [0, 1].
 
     Shapes: x (n, in_channels), adjacency (n, n), states and logits (n, out_channels).
     """
 
     without_decay = ("gamma",)
-    can_replicate = True
 
-    def __init__(self, settings: Settings, alpha: float = 0.1) -> None:
-        super().__init__(settings)
-        sizes = (settings.in_channels, settings.hidden), (settings.hidden, settings.out_channels)
-        self.encoder = nn.ModuleList(Linear(a, b) for a, b in sizes)
-        gamma = alpha * (1 - alpha) ** torch.arange(settings.depth + 1, dtype=torch.get_default_dtype())
-        gamma[-1] = (1 - alpha) ** settings.depth
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        alpha: float = 0.1,
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
+        self.encoder = nn.ModuleList([Linear(in_channels, hidden), Linear(hidden, out_channels)])
+        gamma = alpha * (1 - alpha) ** torch.arange(depth + 1, dtype=torch.get_default_dtype())
+        gamma[-1] = (1 - alpha) ** depth
         self.gamma = nn.Parameter(gamma)
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
         first, second = self.encoder
-        h, scale = self.drop(x)
-        h, scale = self.relu_drop(first(h, scale))
-        z, scale = self.drop(second(h, scale))
-        z = z if scale == 1.0 else z * scale
-        observe(0, z)
-        logits = self.gamma[..., 0, None] * z
-        for layer in range(1, self.settings.depth + 1):
-            z = propagate(adjacency.at(layer), z)
-            logits = torch.addcmul(logits, self.gamma[..., layer, None], z)
-            observe(layer, z)
-        return logits
+        z = self.dropout(second(self.relu_dropout(first(self.dropout(x)))))
+        return (z, self.gamma[..., 0, None] * z), graph
+
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        z = graph.propagate(state[0])
+        return z, torch.addcmul(graph.at_rows(state[1]), self.gamma[..., number + 1, None], z)
+
+    def decode(self, state: State) -> Tensor:
+        return state[1]

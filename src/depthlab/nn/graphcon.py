@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear, glorot
-from depthlab.ops import propagate
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
 
 
-class GraphCON(NodeClassifier):
+class GraphCON(Network):
     r"""GraphCON-GCN (Rusch, Chamberlain, Rowbottom, Mishra & Bronstein 2022, https://arxiv.org/abs/2202.02296).
 
     .. math:: Y^{(l)} = Y^{(l-1)} + \Delta t \big( \mathrm{relu}(P X^{(l-1)} W_l + b_l) - \gamma X^{(l-1)}
@@ -20,7 +19,6 @@ class GraphCON(NodeClassifier):
     by all layers, a learned residual inside the relu, and dropout after every step.
 
     Args:
-        settings: what every architecture is told.
         dt: step :math:`\Delta t` > 0.
         gamma: restoring force >= 0.
         alpha: damping >= 0.
@@ -28,30 +26,26 @@ class GraphCON(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states X (n, hidden), logits (n, out_channels).
     """
 
-    can_checkpoint = True
-    can_replicate = True
-    states_passed = 2
-
-    def __init__(self, settings: Settings, dt: float = 1.0, gamma: float = 1.0, alpha: float = 1.0) -> None:
-        super().__init__(settings)
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        dt: float = 1.0, gamma: float = 1.0, alpha: float = 1.0,
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
         self.dt, self.gamma, self.alpha = dt, gamma, alpha
-        hidden = settings.hidden
-        self.encoder = Linear(settings.in_channels, hidden)
-        self.decoder = Linear(hidden, settings.out_channels)
-        self.weights = nn.ParameterList(glorot(hidden, hidden) for _ in range(settings.depth))
-        self.biases = nn.ParameterList(torch.zeros(hidden) for _ in range(settings.depth))
+        self.encoder = Linear(in_channels, hidden)
+        self.decoder = Linear(hidden, out_channels)
+        self.weights = nn.ParameterList(glorot(hidden, hidden) for _ in range(depth))
+        self.biases = nn.ParameterList(torch.zeros(hidden) for _ in range(depth))
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        h, scale = self.drop(x)
-        start = self.encoder(h, scale)
-        observe(0, start)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        start = self.encoder(self.dropout(x))
+        return (start, start), graph
 
-        def layer(number: int, position: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
-            weight, bias = self.weights[number - 1], self.biases[number - 1]
-            force = (propagate(adjacency.at(number), position @ weight) + bias).relu()
-            velocity = velocity + self.dt * (force - self.gamma * position - self.alpha * velocity)
-            return position + self.dt * velocity, velocity
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        position, velocity = (graph.at_rows(entry) for entry in state)
+        force = (graph.propagate(state[0], self.weights[number]) + self.biases[number]).relu()
+        velocity = velocity + self.dt * (force - self.gamma * position - self.alpha * velocity)
+        return position + self.dt * velocity, velocity
 
-        position, _ = self.run_layers(layer, (start, start), observe)
-        h, scale = self.drop(position)
-        return self.decoder(h, scale)
+    def decode(self, state: State) -> Tensor:
+        return self.decoder(self.dropout(state[0]))

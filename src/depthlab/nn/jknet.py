@@ -5,12 +5,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear, glorot
-from depthlab.ops import matmul, propagate
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
+from depthlab.nn.norm import make_norms
 
 
-class JKNet(NodeClassifier):
+class JKNet(Network):
     r"""Jumping knowledge network (Xu et al. 2018, https://arxiv.org/abs/1806.03536) on GCN layers.
 
     .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l), \qquad
@@ -19,31 +19,29 @@ class JKNet(NodeClassifier):
     State 0 is X. Dropout acts on the input of every layer and on what jumps.
 
     Args:
-        settings: what every architecture is told.
         mode: `cat` puts all layers side by side, `max` takes the largest value of each channel.
 
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
-    can_replicate = True
-
-    def __init__(self, settings: Settings, mode: str = "cat") -> None:
-        super().__init__(settings)
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        norm: str = "none", mode: str = "cat",
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
         self.mode = mode
-        sizes = [settings.in_channels] + [settings.hidden] * settings.depth
-        self.weights = nn.ParameterList(glorot(a, b) for a, b in pairwise(sizes))
-        self.norms = self.make_norms(settings.depth)
-        jumping = settings.depth if mode == "cat" else 1
-        self.decoder = Linear(jumping * settings.hidden, settings.out_channels)
+        self.weights = nn.ParameterList(glorot(a, b) for a, b in pairwise([in_channels] + [hidden] * depth))
+        self.norms = make_norms(norm, depth, hidden)
+        self.decoder = Linear((depth if mode == "cat" else 1) * hidden, out_channels)
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        observe(0, x)
-        h, scale = self.drop(x)
-        states = []
-        for layer, (weight, norm) in enumerate(zip(self.weights, self.norms, strict=True), start=1):
-            z = propagate(adjacency.at(layer), matmul(h, weight), scale=scale)
-            h, scale = self.relu_drop(norm(z))
-            states.append(h)
-            observe(layer, h)
-        jump = torch.cat(states, -1) if self.mode == "cat" else torch.stack(states).amax(0)
-        return self.decoder(jump, scale)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        return (self.dropout(x),), graph
+
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        """The new state, then all before it from the first layer on, which jump too."""
+        h = self.relu_dropout(self.norms[number](graph.propagate(state[0], self.weights[number])))
+        return (h, *(graph.at_rows(before) for before in state[1:]), h)
+
+    def decode(self, state: State) -> Tensor:
+        states = state[1:]
+        return self.decoder(torch.cat(states, -1) if self.mode == "cat" else torch.stack(states).amax(0))

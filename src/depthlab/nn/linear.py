@@ -1,15 +1,16 @@
-"""A dense layer that takes dense or sparse features and the pending scale of a dropout."""
+"""A dense layer that takes dense or sparse features."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from depthlab.ops import SparseFeatures, matmul
+from depthlab.ops import SparseFeatures
+from depthlab.ops import matmul as matmul
 
 
 class Linear(nn.Module):
-    """`scale * X W + b` with W of shape (in, out), initialised as `torch.nn.Linear`: uniform in +-1/sqrt(in)."""
+    """`X W + b` with W of shape (in, out), initialised as `torch.nn.Linear`: uniform in +-1/sqrt(in)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -17,11 +18,11 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.empty(in_channels, out_channels).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound))
 
-    def forward(self, x: Tensor | SparseFeatures, scale: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor | SparseFeatures) -> Tensor:
         if isinstance(x, SparseFeatures):
-            return matmul(x, self.weight * scale if scale != 1.0 else self.weight) + self.bias
+            return matmul(x, self.weight) + self.bias
         product = torch.addmm if self.weight.dim() == 2 else torch.baddbmm  # the latter of replicas
-        return product(self.bias, x, self.weight, alpha=scale).to(self.weight.dtype)  # of fewer bits under autocast
+        return product(self.bias, x, self.weight).to(self.weight.dtype)  # of fewer bits under autocast
 
 
 def glorot(in_channels: int, out_channels: int) -> nn.Parameter:

@@ -2,13 +2,14 @@
 
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
+from depthlab.nn.norm import make_norms
 
 
-class MLP(NodeClassifier):
+class MLP(Network):
     r"""A multi-layer perceptron on each node's own features.
 
     .. math:: H^{(l)} = \mathrm{relu}(H^{(l-1)} W_l + b_l), \qquad \mathrm{logits} = H^{(L-1)} W_L + b_L
@@ -18,21 +19,18 @@ class MLP(NodeClassifier):
     Shapes: x (n, in_channels), logits (n, out_channels).
     """
 
-    can_checkpoint = True
-    can_replicate = True
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        norm: str = "none",
+    ) -> None:  # fmt: skip
+        super().__init__(depth, dropout)
+        sizes = [in_channels] + [hidden] * (depth - 1) + [out_channels]
         self.layers = nn.ModuleList(Linear(a, b) for a, b in pairwise(sizes))
-        self.norms = self.make_norms(settings.depth - 1)
+        self.norms = make_norms(norm, depth - 1, hidden)
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        observe(0, x)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        return (self.dropout(x),), graph
 
-        def layer(number: int, h: Features, scale: float) -> tuple[Tensor, float]:
-            z = self.layers[number - 1](h, scale)
-            return (z, 1.0) if number == self.settings.depth else self.relu_drop(self.norms[number - 1](z))
-
-        logits: Tensor = self.run_layers(layer, self.drop(x), observe)[0]
-        return logits
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        z = self.layers[number](graph.at_rows(state[0]))
+        return (z if number == self.depth - 1 else self.relu_dropout(self.norms[number](z)),)

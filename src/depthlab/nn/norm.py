@@ -31,3 +31,8 @@ def make_norm(kind: str, channels: int, pair_epsilon: float = PAIR_EPSILON) -> n
     if kind == "pair":
         return PairNorm(eps=pair_epsilon)
     raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {kind}")
+
+
+def make_norms(kind: str, count: int, channels: int) -> nn.ModuleList:
+    """A norm of that kind for each of `count` layers."""
+    return nn.ModuleList(make_norm(kind, channels) for _ in range(count))

@@ -3,12 +3,11 @@
 from itertools import pairwise
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from depthlab.nn.base import Adjacencies, Features, Observer, Settings, ignore
 from depthlab.nn.gcn import GCN
-from depthlab.nn.linear import glorot
-from depthlab.ops import matmul, propagate
+from depthlab.nn.linear import glorot, matmul
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, State
 
 
 class ResidualGCN(GCN):
@@ -26,43 +25,29 @@ class ResidualGCN(GCN):
         \mathrm{logits} = P H^{(L-1)} W_L + H^{(L-1)} V_L
 
     Args:
-        settings: what every architecture is told.
-        bias: as in `GCN`.
         skip: `identity` or `linear`.
+        gcn: arguments of `GCN`.
     """
 
-    def __init__(self, settings: Settings, bias: bool = False, skip: str = "identity") -> None:
-        super().__init__(settings, bias)
-        sizes = [settings.in_channels] + [settings.hidden] * (settings.depth - 1) + [settings.out_channels]
-        linear = skip == "linear"
-        self.own = nn.ParameterList(glorot(a, b) for a, b in pairwise(sizes)) if linear else None
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        skip: str = "identity", **gcn: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(in_channels, out_channels, depth, hidden, dropout, **gcn)
+        sizes = [in_channels] + [hidden] * (depth - 1) + [out_channels]
+        self.own = nn.ParameterList(glorot(a, b) for a, b in pairwise(sizes)) if skip == "linear" else None
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        observe(0, x)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        return (x,), graph
 
-        def step(number: int, state: Any) -> tuple[Tensor]:
-            h, scale = self.drop(state)
-            z = propagate(adjacency.at(number), matmul(h, self.weights[number - 1]), scale=scale)
-            if self.biases is not None:
-                z = z + self.biases[number - 1]
-            if self.own is not None:
-                z = z + matmul(h, self.own[number - 1]) * scale
-            if number == self.settings.depth:
-                return (z,)
-            passed = self.norms[number - 1](z).relu()
-            return (passed if number == 1 or self.own is not None else passed + state,)
-
-        logits: Tensor = self.run_layers(step, (x,), observe)[0]
-        return logits
-
-    def layer(self, number: int, gathered: Tensor, own: Tensor, first: Tensor) -> Tensor:
-        """State `number` of some nodes from their rows of P H and of H."""
-        z = gathered @ self.weights[number - 1]
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        h = self.dropout(state[0])
+        z = graph.propagate(h, self.weights[number])
         if self.biases is not None:
-            z = z + self.biases[number - 1]
+            z = z + self.biases[number]
         if self.own is not None:
-            z = z + own @ self.own[number - 1]
-        if number == self.settings.depth:
-            return z
-        state = self.norms[number - 1](z).relu()
-        return state if number == 1 or self.own is not None else state + own
+            z = z + matmul(graph.at_rows(h), self.own[number])
+        if number == self.depth - 1:
+            return (z,)
+        new = self.norms[number](z).relu()
+        return (new if number == 0 or self.own is not None else new + graph.at_rows(state[0]),)

@@ -7,16 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from depthlab.config.errors import UserError
-from depthlab.graph.adjacency import Adjacency
-from depthlab.nn.base import Adjacencies, Features, NodeClassifier, Observer, Settings, ignore
 from depthlab.nn.linear import Linear, glorot
-from depthlab.nn.norm import make_norm
-from depthlab.ops import MaskSource, full_precision, propagate, recomputing
-from depthlab.ops.masks import draw_threshold
+from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State, UserError
+from depthlab.nn.norm import make_norm, make_norms
+from depthlab.ops import MaskSource, full_precision, recomputing
 
 
-class RevGCN(NodeClassifier):
+class RevGCN(Network):
     r"""Grouped reversible residual network of Li, Mueller, Ghanem & Koltun 2021, https://arxiv.org/abs/2106.07476, on
     graph convolutions.
 
@@ -33,11 +30,10 @@ class RevGCN(NodeClassifier):
         \mathrm{logits} = \mathrm{drop}(\mathrm{relu}(\mathrm{norm}(X^{(L)}))) W_{out} + b'
 
     The norm is that of `norm` (in the paper never none: without any, states grow exponentially with depth). An inverse
-    is exact up to rounding, which adds up over layers. A gradient has to start at the last state, as a loss of the
-    logits does.
+    is exact up to rounding, which adds up over layers. Where states are watched, they
+    are kept as in any other network.
 
     Args:
-        settings: what every architecture is told.
         groups: C >= 2; each has hidden / C channels (at least 1).
 
     Raises:
@@ -46,69 +42,84 @@ class RevGCN(NodeClassifier):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, groups * (hidden // groups)), logits (n, out_channels).
     """
 
-    recomputes = True
-    can_capture = False  # it keeps places in the stream of masks
-
-    def __init__(self, settings: Settings, groups: int = 2) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
+        norm: str = "none", groups: int = 2,
+    ) -> None:  # fmt: skip
         if groups < 2:
             raise UserError(f"a reversible layer needs two groups or more, got {groups}: use model.groups=2")
-        super().__init__(settings)
-        width = max(1, settings.hidden // groups)
-        channels, depth = groups * width, settings.depth
+        super().__init__(depth, dropout)
+        width = max(1, hidden // groups)
         self.groups = groups
-        self.encoder = Linear(settings.in_channels, channels)
-        self.decoder = Linear(channels, settings.out_channels)
+        self.encoder = Linear(in_channels, groups * width)
+        self.decoder = Linear(groups * width, out_channels)
         # One tensor for all layers: Adam is then one operation, not one per layer.
         weights = torch.stack([glorot(width, width).detach() for _ in range(depth * groups)])
         self.weights = nn.Parameter(weights.view(depth, groups, width, width))
-        self.norms = self.make_norms(depth * groups, width)
-        self.last_norm = make_norm(settings.norm, channels)
+        self.norms = make_norms(norm, depth * groups, width)
+        self.last_norm = make_norm(norm, groups * width)
 
-    def forward(self, x: Features, adjacency: Adjacencies, observe: Observer = ignore) -> Tensor:
-        h, scale = self.drop(x)
-        state = self.encoder(h, scale)
-        observe(0, state)
-        masks, scale = self._shared_masks(state)
-        outputs = _Outputs(self.settings.depth)
-        for number, weights in enumerate(self.weights.unbind(0), start=1):
-            norms = self.norms[(number - 1) * self.groups : number * self.groups]
-            layer = _Layer(number, adjacency, norms, masks, scale, self.masks, self.masks.place())
-            state = _Reversible.apply(layer, outputs, state, weights, *norms.parameters())
-            observe(number, state)
-        outputs.last = state.detach()
-        h, scale = self.relu_drop(self.last_norm(state))
-        return self.decoder(h, scale)
+    def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
+        """Beside the state, in training, a mask of the same shape: what dropout multiplies it by in every layer."""
+        h = self.encoder(self.dropout(x))
+        return ((h, self.dropout(torch.ones_like(h))) if self.training and self.p_dropout else (h,)), graph
 
-    def _shared_masks(self, state: Tensor) -> tuple[list[Tensor] | None, float]:
-        """The dropout mask of every group, zeros and ones that all layers share, and their scale; None without."""
-        if self.p_dropout == 0.0:
-            return None, 1.0
-        threshold, scale = draw_threshold(self.p_dropout)
-        kept = (self.masks.lanes(tuple(state.shape), state.device) > threshold).to(state.dtype)
-        return [part.contiguous() for part in kept.chunk(self.groups, 1)], scale
+    def layer(self, number: int, state: State, graph: Adjacency) -> State:
+        h, *masks = state
+        parts = _groups(self._functions(number, masks), h, self.weights[number], graph)
+        return (torch.cat(parts, 1), *masks)
+
+    def decode(self, state: State) -> Tensor:
+        return self.decoder(self.relu_dropout(self.last_norm(state[0])))
+
+    def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
+        """The reversible pass: whatever `every` is, the backward pass recovers the states."""
+        (h, *masks), graph = self.encode(x, graph)
+        outputs = _Outputs(self.depth)
+        for number, weights in enumerate(self.weights.unbind(0)):
+            functions = self._functions(number, masks)
+            layer = _Layer(number, graph, functions, self.masks, self.masks.state())
+            h = _Reversible.apply(layer, outputs, h, weights, *functions.norms.parameters())
+        outputs.last = h.detach()
+        return self.decode((h,))
+
+    def _functions(self, number: int, masks: list[Tensor]) -> "_Functions":
+        """f_1..f_C of one layer."""
+        norms = self.norms[number * self.groups : (number + 1) * self.groups]
+        return _Functions(norms, list(masks[0].chunk(self.groups, 1)) if masks else None)
+
+
+@dataclass
+class _Functions:
+    """f_1..f_C of one layer, in the forward pass and again in the backward pass."""
+
+    norms: nn.ModuleList
+    masks: list[Tensor] | None
+
+    @full_precision  # the state is recovered by subtraction
+    def __call__(self, group: int, graph: Adjacency, x: Tensor, weight: Tensor) -> Tensor:
+        h = torch.relu(self.norms[group](x))
+        return graph.propagate(h if self.masks is None else h * self.masks[group], weight)
+
+
+def _groups(functions: _Functions, x: Tensor, weights: Tensor, graph: Adjacency) -> list[Tensor]:
+    """The groups of channels of the next state."""
+    parts = list(x.chunk(len(weights), 1))
+    entering = sum(parts[2:], parts[1])
+    for group, weight in enumerate(weights):
+        entering = parts[group] = functions(group, graph, entering, weight) + parts[group]
+    return parts
 
 
 @dataclass
 class _Layer:
-    """The functions f_1..f_C of one layer, in the forward pass and again in the backward pass."""
+    """What the backward pass needs to run a layer once more; `state` is that of the random bits before it."""
 
     number: int
-    adjacency: Adjacencies
-    norms: nn.ModuleList
-    masks: list[Tensor] | None
-    scale: float
-    source: MaskSource
-    place: Any
-
-    def propagator(self) -> Adjacency:
-        return self.adjacency.at(self.number)
-
-    @full_precision  # the state is found again by subtraction
-    def function(self, group: int, p: Adjacency, x: Tensor, weight: Tensor) -> Tensor:
-        h = torch.relu(self.norms[group](x))
-        if self.masks is not None:
-            h = h * self.masks[group]
-        return propagate(p, h @ weight, scale=self.scale)
+    graph: LayerGraphs
+    functions: _Functions
+    masks: MaskSource
+    state: Any
 
 
 @dataclass
@@ -119,45 +130,43 @@ class _Outputs:
     last: Tensor | None = None
     known: dict[int, Tensor] = field(default_factory=dict)
 
-    def of(self, layer: int) -> Tensor:
-        found = self.last if layer == self.depth else self.known.pop(layer, None)
-        if found is None:
+    def output(self, layer: int) -> Tensor:
+        output = self.last if layer == self.depth - 1 else self.known.pop(layer, None)
+        if output is None:
             raise RuntimeError("gradients of a reversible network start at its last state")
-        return found
+        return output
 
 
 class _Reversible(torch.autograd.Function):
     """One layer, which keeps no tensor but its weights."""
 
     @staticmethod
-    def forward(ctx: Any, layer: _Layer, outputs: _Outputs, x: Tensor, weights: Tensor, *of_norms: Tensor) -> Tensor:
+    def forward(ctx: Any, layer: _Layer, outputs: _Outputs, x: Tensor, weights: Tensor, *norms: Tensor) -> Tensor:
         ctx.layer, ctx.outputs = layer, outputs
         ctx.save_for_backward(weights)
-        p, parts = layer.propagator(), list(x.chunk(len(weights), 1))
-        entering = sum(parts[2:], parts[1])
-        for group, weight in enumerate(weights):
-            entering = parts[group] = layer.function(group, p, entering, weight) + parts[group]
-        return torch.cat(parts, 1)
+        return torch.cat(_groups(layer.functions, x, weights, layer.graph.at(layer.number)), 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor | None, ...]:
         layer, (weights,) = ctx.layer, ctx.saved_tensors
-        parts = list(ctx.outputs.of(layer.number).chunk(len(weights), 1))
-        grads, of_weights, of_norms = list(grad[0].chunk(len(weights), 1)), torch.empty_like(weights), list[Tensor]()
-        with recomputing(layer.source, layer.place, layer.norms):
-            p = layer.propagator()
+        parts = list(ctx.outputs.output(layer.number).chunk(len(weights), 1))
+        grads, grad_norms = list(grad[0].chunk(len(weights), 1)), list[Tensor]()
+        grad_weights = torch.empty_like(weights)
+        norms = layer.functions.norms
+        with recomputing(layer.masks, layer.state, norms):
+            graph = layer.graph.at(layer.number)
             for group in reversed(range(len(weights))):
                 entering = (parts[group - 1] if group else sum(parts[2:], parts[1])).detach().requires_grad_()
-                weight, affine = weights[group].detach().requires_grad_(), list(layer.norms[group].parameters())
+                weight, affine = weights[group].detach().requires_grad_(), list(norms[group].parameters())
                 with torch.enable_grad():
-                    value = layer.function(group, p, entering, weight)
+                    value = layer.functions(group, graph, entering, weight)
                 parts[group] = parts[group] - value.detach()
-                of_entering, of_weights[group], *rest = torch.autograd.grad(
+                grad_entering, grad_weights[group], *rest = torch.autograd.grad(
                     value, [entering, weight, *affine], grads[group]
                 )
-                of_norms = [*rest, *of_norms]
+                grad_norms = [*rest, *grad_norms]
                 for before in [group - 1] if group else range(1, len(weights)):
-                    grads[before] = grads[before] + of_entering
+                    grads[before] = grads[before] + grad_entering
         ctx.outputs.known[layer.number - 1] = torch.cat(parts, 1)
-        return None, None, torch.cat(grads, 1), of_weights, *of_norms
+        return None, None, torch.cat(grads, 1), grad_weights, *grad_norms

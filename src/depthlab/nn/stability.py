@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from depthlab.config.errors import UserError
-from depthlab.graph.adjacency import Adjacency
+from depthlab.nn.network import Adjacency, UserError
 
 REACH = {"euler": 2.0, "rk4": 2.785}  # rate * step up to which an explicit method lets a decaying mode decay
 OVERFLOW = 80.0  # e^88 is the largest float32

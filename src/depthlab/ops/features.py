@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthlab.ops.dropout import select
+from depthlab.ops.dropout import scaled_by
 from depthlab.ops.masks import MaskSource, draw_threshold
 from depthlab.ops.precision import full_precision
 from depthlab.ops.propagation import product, same_pattern
@@ -62,8 +62,8 @@ class SparseFeatures:
             return self
         threshold, scale = draw_threshold(p)
         values = self.matrix.values()
-        lanes = masks.lanes((values.numel(),), values.device).to(values.dtype)
-        return self.with_values(select(values * scale, lanes, threshold))
+        bits = masks.bits((values.numel(),), values.device)
+        return self.with_values(scaled_by(values, bits > threshold, scale))
 
     def with_values(self, values: Tensor) -> "SparseFeatures":
         """The same pattern with other stored values (in the order of `matrix`)."""

@@ -1,6 +1,6 @@
 """Layers `h <- dropout(relu((scale * P h + residual) M))` in a row, as one node of the autograd graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from depthlab.ops.propagation import Propagator, product, propagate
 
 
 def residual_layers(
-    operators: Sequence[Propagator],
+    at: Callable[[int], Propagator],
     x: Tensor,
     residual: Tensor,
     weights: Tensor,
@@ -24,7 +24,7 @@ def residual_layers(
     dropout: float,
     masks: MaskSource,
     every: int = 1,
-) -> tuple[Tensor, float]:
+) -> Tensor:
     r"""`h <- dropout(relu((scale * P_l h + residual) M_l))` for every l, beginning with x.
 
     One node of the autograd graph for all layers: what a layer needs for the moment lies in buffers that stay in the
@@ -34,52 +34,55 @@ def residual_layers(
     what is not zero in the state after them.
 
     Args:
-        operators: P_l as CSR, shape (n, n), one for each layer.
+        at: l -> P_l as CSR, shape (n, n), for l = 0, 1, ... in turn; it may draw from `masks`.
         x: states, shape (n, f), or (r, n / r, f) of r replicas, whose operators are block-diagonal.
         residual: added to the propagated states, of the shape of x.
         weights: M_l, shape (layers, f, c), or (r, layers, f, c); f = c if there are several layers.
-        scale: a constant factor of the propagation, which holds what a dropout leaves pending too.
+        scale: a constant factor of the propagation.
         dropout: probability in [0, 1).
-        masks: the source of random lanes.
+        masks: the source of random bits.
         every: keep the state before every so many layers and make those between once more in the backward pass.
 
     Returns:
-        `(state, scale)` as `depthlab.ops.dropout` gives them, the state of shape (n, c), or (r, n / r, c).
+        the last state, (n, c), or (r, n / r, c).
     """
     if autocast_device(x):  # products with weights are in fewer bits, and every state is kept
-        pending = 1.0
-        for operator, weight in zip(operators, weights.unbind(-3), strict=True):
-            x, pending = relu_dropout(propagate(operator, x, scale=scale, residual=residual) @ weight, dropout, masks)
-        return x, pending
+        for number, weight in enumerate(weights.unbind(-3)):
+            x = relu_dropout(propagate(at(number), x, scale=scale, residual=residual) @ weight, dropout, masks)
+        return x
     threshold, pending = draw_threshold(dropout) if dropout > 0.0 else (None, 1.0)
     every = every if torch.is_grad_enabled() else 0
-    return _Layers.apply(operators, x, residual, weights, scale, threshold, masks, every), pending
+    scales = [scale] + [scale * pending] * (weights.shape[-3] - 1)  # inside, states lack the factor of their dropout
+    out = _Layers.apply(at, x, residual, weights, scales, threshold, masks, every)
+    return out if pending == 1.0 else out * pending
 
 
 @dataclass(frozen=True)
 class _Stack:
     """The layers of a pass; what the arguments of `residual_layers` are not said about are buffers."""
 
-    operators: Sequence[Propagator]
+    operators: list[Propagator]
     residual: Tensor
     weights: Sequence[Tensor]
-    scale: float
+    scales: Sequence[float]
     threshold: float | None
     masks: MaskSource
     support: Tensor
-    lanes: Tensor
+    bits: Tensor
 
     def propagate(self, number: int, h: Tensor) -> Tensor:
         """scale * P h + residual, which the next call may write over; graphs of replicas stand side by side."""
         residual, support = self.residual.flatten(0, -2), self.support.flatten(0, -2)
-        return product(self.operators[number].matrix, h.flatten(0, -2), self.scale, residual, support).view(h.shape)
+        return product(self.operators[number].matrix, h.flatten(0, -2), self.scales[number], residual, support).view(
+            h.shape
+        )
 
     def layer(self, number: int, h: Tensor, out: Tensor) -> Tensor:
         """The next state, written to `out`."""
         multiply(self.propagate(number, h), self.weights[number], out)
         if self.threshold is not None:
-            lanes = self.lanes.copy_(self.masks.lanes(tuple(out.shape), out.device))
-            select.grad_input(out, lanes, self.threshold, grad_input=out)
+            bits = self.bits.copy_(self.masks.bits(tuple(out.shape), out.device))
+            select.grad_input(out, bits, self.threshold, grad_input=out)
         return out.relu_()
 
 
@@ -92,29 +95,32 @@ class _Layers(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        operators: Sequence[Propagator],
+        at: Callable[[int], Propagator],
         x: Tensor,
         residual: Tensor,
         weights: Tensor,
-        scale: float,
+        scales: Sequence[float],
         threshold: float | None,
         masks: MaskSource,
         every: int,
     ) -> Tensor:
-        depth, shape = len(operators), (*x.shape[:-1], weights.shape[-1])
+        depth, shape = weights.shape[-3], (*x.shape[:-1], weights.shape[-1])
         last = (depth - 1) // every * every if every else depth  # the backward pass begins there: all of it is kept
         numbers = [n for n in range(1, depth + 1) if n > last or (every and n % every == 0)]
         kept = dict(zip(numbers, x.new_empty(len(numbers), *shape).unbind(0), strict=True))  # one block has no holes
         buffers = [x.new_empty(shape) for _ in range(2)] if len(numbers) < depth else []
-        lanes = x.new_empty(shape if threshold is not None else 0)
-        stack = _Stack(operators, residual, weights.unbind(-3), scale, threshold, masks, torch.empty_like(x), lanes)
-        h, places = x, {}
+        bits = x.new_empty(shape if threshold is not None else 0)
+        operators: list[Propagator] = []
+        stack = _Stack(operators, residual, weights.unbind(-3), scales, threshold, masks, torch.empty_like(x), bits)
+        h, random_states = x, {}
         for number in range(depth):
             if every > 1 and number % every == 0:
-                places[number] = masks.place()
+                random_states[number] = masks.state()
+            operators.append(at(number))
             h = stack.layer(number, h, kept[number + 1] if number + 1 in kept else buffers[number % 2])
         if every:
-            ctx.stack, ctx.every, ctx.places, ctx.kept = (operators, scale, threshold, masks), every, places, [0, *kept]
+            ctx.stack, ctx.every, ctx.kept = (operators, scales, threshold, masks), every, [0, *kept]
+            ctx.at, ctx.random_states = at, random_states
             ctx.save_for_backward(residual, weights, x, *kept.values())
         return h
 
@@ -122,21 +128,22 @@ class _Layers(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         residual, weights, *kept = ctx.saved_tensors
-        operators, scale, threshold, masks = ctx.stack
+        operators, scales, threshold, masks = ctx.stack
         states = dict(zip(ctx.kept, kept, strict=True))
         (grad,), x, depth = grads, states[0], len(operators)
-        passed, lanes, spare = torch.empty_like(grad), torch.empty_like(grad), tuple[Tensor, ...]()
+        passed, bits, spare = torch.empty_like(grad), torch.empty_like(grad), tuple[Tensor, ...]()
         of_support, back, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
         stacked = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
         of_weights, by_layer = stacked.movedim(0, -3), stacked.unbind(0)
         maps = weights.unbind(-3)
-        stack = _Stack(operators, residual, maps, scale, threshold, masks, torch.empty_like(x), lanes)
+        stack = _Stack(operators, residual, maps, scales, threshold, masks, torch.empty_like(x), bits)
         for first in reversed(range(0, depth, ctx.every)):
             numbers = range(first, min(first + ctx.every, depth))
             if first + 1 not in states:
                 spare = spare or grad.new_empty(ctx.every - 1, *grad.shape).unbind(0)
-                with masks.replay(ctx.places[first]):
+                with masks.replay(ctx.random_states[first]):
                     for number, out in zip(numbers[:-1], spare, strict=True):
+                        ctx.at(number)  # draws what it drew before
                         states[number + 1] = stack.layer(number, states[number], out)
             for number in reversed(numbers):
                 select.grad_input(grad, states[number + 1], 0.0, grad_input=passed)  # > 0 iff relu and mask let it pass
@@ -144,5 +151,5 @@ class _Layers(torch.autograd.Function):
                 multiply(passed, maps[number].mT, of_support)
                 of_residual += of_support
                 flat, buffer = of_support.flatten(0, -2), back.flatten(0, -2)
-                grad = product(operators[number].transpose, flat, scale, buffer=buffer).view(x.shape)
+                grad = product(operators[number].transpose, flat, scales[number], buffer=buffer).view(x.shape)
         return None, grad, of_residual, of_weights, None, None, None, None

@@ -9,32 +9,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEVELS = 1 << 8  # a lane is 8 bits: probabilities are multiples of 1/256, as in FlashAttention's dropout
+LEVELS = 1 << 8  # a random number has 8 bits: probabilities are multiples of 1/256, as in FlashAttention's dropout
 
 
 def draw_threshold(p: float) -> tuple[float, float]:
-    """The threshold below or at which an 8-bit lane is dropped, and the exact scale that keeps the mean.
+    """The threshold at or below which an 8-bit random number drops its element, and the scale that keeps the mean.
 
-    A lane r is uniform on -128..127; it is dropped if r <= threshold, which happens with probability k / 256 where
-    k = round(256 p). The scale is 1 / (1 - k / 256), so E[mask * scale] = 1 exactly.
+    A number r is uniform on -128..127; its element is dropped if r <= threshold, with probability k / 256
+    where k = round(256 p). The scale is 1 / (1 - k / 256), so E[mask * scale] = 1 exactly.
     """
     dropped = min(round(p * LEVELS), LEVELS - 1)
     return float(dropped - LEVELS // 2 - 1), LEVELS / (LEVELS - dropped)
 
 
 class MaskSource:
-    """8-bit random lanes, restarted at every training step from (seed, step).
+    """8-bit random numbers, restarted at every training step from (seed, step).
 
     Nothing but the step number has to be saved for an interrupted run to go on with the same masks, and nothing
     depends on torch's global generator. On the CPU the bits come from NumPy's SFC64: raw 64-bit draws seen as eight
-    lanes, which costs a small part of torch's bernoulli for the same number of elements; drawn ahead in larger blocks
+    numbers, which costs a small part of torch's bernoulli for the same number of elements; drawn ahead in larger blocks
     they cost more, for they leave the processor's cache. On other devices torch's own generator is used.
 
     Args:
         seed: the run's seed, >= 0.
 
     Attributes:
-        stream: another number, from the next restart on, gives other lanes: that of one of several processes.
+        stream: another number, from the next restart on, gives other numbers: that of one of several processes.
     """
 
     def __init__(self, seed: int) -> None:
@@ -49,8 +49,8 @@ class MaskSource:
         if self._generator is not None:
             self._generator.manual_seed(self._word())
 
-    def lanes(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Independent lanes, uniform on -128..127, int8 of the given shape."""
+    def bits(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Independent random numbers, uniform on -128..127, int8 of the given shape."""
         size = math.prod(shape)
         if device.type == "cpu":
             return torch.from_numpy(self.words(-(-size // 8)).view(np.int8)[:size]).view(shape)
@@ -60,31 +60,26 @@ class MaskSource:
         return torch.randint(low, high, shape, dtype=torch.int8, device=device, generator=self._generator)
 
     def words(self, count: int) -> np.ndarray:
-        """The next 64-bit words of the stream, eight lanes each."""
+        """The next 64-bit words of the stream, eight numbers each."""
         return self._bits.random_raw(count)
 
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """What lanes are drawn from on a device other than the CPU: the same object from the first draw on."""
-        return [] if self._generator is None else [self._generator]
-
-    def place(self) -> Any:
+    def state(self) -> Any:
         """Where the stream stands, for `replay`."""
         generator = None if self._generator is None else self._generator.clone_state()
         return self._bits.state, generator
 
     @contextmanager
-    def replay(self, place: Any) -> Iterator[None]:
-        """Inside, the stream goes on from `place` of the same step, so that a recomputation sees the same draws."""
-        now = self.place()
-        self._go_to(place)
+    def replay(self, state: Any) -> Iterator[None]:
+        """Inside, the stream goes on from `state` of the same step, so that a recomputation sees the same draws."""
+        now = self.state()
+        self._go_to(state)
         try:
             yield
         finally:
             self._go_to(now)
 
-    def _go_to(self, place: Any) -> None:
-        self._bits.state, generator = place
+    def _go_to(self, state: Any) -> None:
+        self._bits.state, generator = state
         self._generator = None if generator is None else generator.clone_state()
 
     def _sequence(self) -> np.random.SeedSequence:

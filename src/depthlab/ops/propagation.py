@@ -14,7 +14,8 @@ FEW = 1 << 18  # entries times channels, below which a call of either kernel tak
 
 
 class Propagator(Protocol):
-    """A sparse operator and its transpose, both CSR (the same object where the operator is symmetric).
+    """A sparse operator and its transpose, both CSR. Only where the operator is symmetric are they the same object: the
+    backward pass multiplies by `transpose` and assumes nothing.
 
     `learned` holds the values of `matrix` where a gradient has to reach them, else None.
     """
@@ -124,8 +125,8 @@ class _Propagate(torch.autograd.Function):
 def propagate(operator: Propagator, x: Tensor, *, scale: float = 1.0, residual: Tensor | None = None) -> Tensor:
     """`scale * P x + residual`, fused into one sparse product.
 
-    The backward pass is `scale * P^T g` for x (P itself where P is symmetric: no transposition, no per-edge messages),
-    g for the residual and, where the values of P are learned, `scale * <g_i, x_j>` for each stored entry alone.
+    The backward pass is `scale * P^T g` for x (no per-edge messages), g for the residual and, where the values of P are
+    learned, `scale * <g_i, x_j>` for each stored entry alone.
 
     Args:
         operator: P as CSR, shape (n, n).

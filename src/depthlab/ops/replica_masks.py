@@ -1,4 +1,4 @@
-"""The random lanes of replicas: each draws from a stream of its own."""
+"""The random bits of replicas: each draws from a stream of its own."""
 
 import math
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ class ReplicaMasks:
         for source in self.sources:
             source.restart(step)
 
-    def lanes(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Independent lanes, int8 of the given shape; as many rows of it for each replica, one replica after another.
+    def bits(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Independent random numbers, int8 of the given shape; as many rows for each replica, one after another.
 
         Args:
             shape: (r m, ...): (r, n, f) for states, (r e,) for entries.
         """
         each = (shape[0] // len(self.sources), *shape[1:])
         if device.type != "cpu":
-            return torch.cat([source.lanes(each, device) for source in self.sources])
+            return torch.cat([source.bits(each, device) for source in self.sources])
         size = math.prod(each)
         words = np.stack([source.words(-(-size // 8)) for source in self.sources])
         return torch.from_numpy(words.view(np.int8)[:, :size]).reshape(shape)

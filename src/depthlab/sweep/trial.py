@@ -19,6 +19,7 @@ from depthlab.config.settings import flatten
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
 from depthlab.measures.layers import layer_measures
+from depthlab.nn.execution import states
 from depthlab.sweep.prune import Judge, Watch, make_pruner
 from depthlab.sweep.storage import POINT, REASON, RUN, give_back, is_owned, open_storage
 from depthlab.tasks.task import make_task
@@ -233,12 +234,8 @@ def train(
     if "dirichlet_energy" in objectives:
         model.load_state_dict(fit.best.weights)
         model.eval()
-        curves = layer_measures(
-            lambda observe: model(graph.x, graph.layers, observe),
-            graph.undirected_edges,
-            ["dirichlet_energy"],
-            graph.num_nodes,
-        )
+        seen = states(model.network, graph.x, graph.layers)
+        curves = layer_measures(seen, graph.undirected_edges, ["dirichlet_energy"], graph.num_nodes)
         scores["dirichlet_energy"] = curves["dirichlet_energy"][-1]
     for name in objectives:
         if math.isnan(scores[name]):  # Optuna refuses NaN

@@ -1,5 +1,6 @@
-"""From settings to the steps of an epoch and an initialised architecture."""
+"""From settings to an initialised network and the module that trains it."""
 
+import inspect
 from typing import Any
 
 import torch
@@ -8,40 +9,58 @@ from hydra.utils import get_class
 from depthlab.config.errors import UserError
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import NodeClassifier, Settings
+from depthlab.nn.network import Network
+from depthlab.ops import MaskSource
 from depthlab.tasks.task import Task
+from depthlab.training.module import TrainingModule
 
-SHARED = ("depth", "hidden", "dropout", "norm", "lr", "weight_decay", "weight_decay_linear", "memory", "seed")
-
-NO_SEGMENTS = "whose layers cannot be recomputed in segments"
+NEUTRAL = {"dropout": (0.0, "which drops nothing"), "norm": ("none", "which norms nothing")}
 
 
-def build_model(settings: dict[str, Any], graph: Graph, task: Task) -> NodeClassifier:
-    """The architecture of `settings["model"]`, initialised from `seed`.
+def build_model(settings: dict[str, Any], graph: Graph, task: Task) -> TrainingModule:
+    """The architecture of `settings["model"]`, initialised from `seed`, with what trains and scores it.
 
     Raises:
         UserError: the architecture cannot work like this.
     """
-    model = initialise(settings, graph.x.shape[1], task.outputs)
-    model.task = task
-    if settings["norm"] != "none" and not model.has_norms:
-        name = settings["model"]["_target_"].rsplit(".", 1)[-1]
-        raise UserError(f"norm={settings['norm']} has no place in {name}, which norms nothing: use norm=none")
-    if settings["memory"] == "checkpoint" and not model.can_checkpoint:
-        raise UserError(f"memory=checkpoint has no place in {type(model).__name__}, {NO_SEGMENTS}: use memory=full")
-    model.check(graph)
-    return model
+    in_channels = graph.x.shape[1]
+    network = make_network(settings, in_channels, task.outputs)
+    drop_edge = DropEdge(settings["p_drop"], **settings["drop_edge"])
+    network.check(graph, drop_edge)
+    same = {key: settings[key] for key in ("hidden", "lr", "weight_decay", "weight_decay_linear", "memory")}
+    return TrainingModule(network, task, in_channels, drop_edge=drop_edge, **same)
 
 
-def initialise(settings: dict[str, Any], in_channels: int, out_channels: int) -> NodeClassifier:
-    """The architecture with fresh weights, whether or not it can work on a graph."""
-    shared = Settings(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        drop_edge=DropEdge(settings["p_drop"], **settings["drop_edge"]),
-        **{key: settings[key] for key in SHARED},
-    )
-    knobs = {key: value for key, value in settings["model"].items() if key != "_target_"}
+def make_network(settings: dict[str, Any], in_channels: int, out_channels: int) -> Network:
+    """The architecture with fresh weights, whether or not it can work on a graph.
+
+    Raises:
+        UserError: it is no `Network`, or a setting has no place in it.
+    """
+    arguments = dict(settings["model"])
+    target = arguments.pop("_target_")
+    kind, name = get_class(target), target.rpartition(".")[-1]
+    if not issubclass(kind, Network):
+        raise UserError(f"model._target_={target} is no network: derive it from depthlab.nn.network.Network")
+    shared = {"in_channels": in_channels, "out_channels": out_channels}
+    shared |= {key: settings[key] for key in ("depth", "hidden", "dropout", "norm")}
+    known = accepted(kind)
+    for key, (neutral, why) in NEUTRAL.items():
+        if key not in known and settings[key] != neutral:
+            raise UserError(f"{key}={settings[key]} has no place in {name}, {why}: use {key}={neutral}")
     torch.manual_seed(settings["seed"])
-    model: NodeClassifier = get_class(settings["model"]["_target_"])(shared, **knobs)
-    return model
+    network = kind(**{key: value for key, value in shared.items() if key in known}, **arguments)
+    network.masks = MaskSource(settings["seed"])
+    return network
+
+
+def accepted(kind: type) -> set[str]:
+    """Names of the constructor's arguments, with those that it passes on to the next class."""
+    names = set[str]()
+    for base in kind.__mro__:
+        if "__init__" in base.__dict__:
+            parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+            names |= {parameter.name for parameter in parameters}
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+                break
+    return names

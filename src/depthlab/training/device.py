@@ -7,7 +7,6 @@ import torch
 
 from depthlab.config.errors import UserError
 from depthlab.graph.batches import Batches, OneGraph
-from depthlab.nn.base import NodeClassifier
 
 
 def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if gpus == 0:
         print("there is no GPU here that PyTorch can use: training on the processor", file=sys.stderr)
-        return settings | {"trainer": trainer | {"accelerator": "cpu", "capture": False}}
+        return settings | {"trainer": trainer | {"accelerator": "cpu"}}
     if trainer["devices"] > gpus:
         raise UserError(f"trainer.devices={trainer['devices']} needs as many GPUs, this machine has {gpus}")
     return settings
@@ -31,8 +30,3 @@ def on_what_is_here(settings: dict[str, Any]) -> dict[str, Any]:
 def batches_on(batches: Batches, device: torch.device) -> Batches:
     """The same, kept on the device if it is one graph; batches that are made anew travel one by one."""
     return OneGraph(batches.probe.to(device)) if isinstance(batches, OneGraph) else batches
-
-
-def may_capture(trainer: dict[str, Any], model: NodeClassifier, batches: Batches) -> bool:
-    """Whether a training step is captured: it was asked for, all steps have the same shapes and none waits."""
-    return bool(trainer["capture"]) and isinstance(batches, OneGraph) and model.can_capture and not model.recomputes

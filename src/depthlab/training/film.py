@@ -8,26 +8,24 @@ from torch import Tensor
 
 from depthlab.graph.graph import Graph
 from depthlab.measures.projection import aligned, plane
-from depthlab.nn.base import NodeClassifier
+from depthlab.nn.execution import states
 from depthlab.ops import SparseFeatures
+from depthlab.training.module import TrainingModule
 
 
-def save_states(model: NodeClassifier, graph: Graph, path: Path) -> None:
+def save_states(model: TrainingModule, graph: Graph, path: Path) -> None:
     """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,), without new nodes.
 
     Of numbers to predict the class is that of seven equally frequent ranges.
     """
     frames: list[Tensor] = []
-
-    def observe(layer: int, state: Tensor | SparseFeatures) -> None:
-        dense = state.to_dense() if isinstance(state, SparseFeatures) else state
-        points = plane(dense[: graph.num_nodes])
-        frames.append(aligned(points, frames[-1]) if frames else points)
-
     with torch.no_grad():
-        model(graph.x, graph.layers, observe)
-    points = torch.stack(frames).cpu().numpy().astype(np.float16)
+        for state in states(model.network, graph.x, graph.layers):
+            dense = state.to_dense() if isinstance(state, SparseFeatures) else state
+            points = plane(dense[: graph.num_nodes])
+            frames.append(aligned(points, frames[-1]) if frames else points)
+    stacked = torch.stack(frames).cpu().numpy().astype(np.float16)
     y = graph.y[: graph.num_nodes]
     if y.is_floating_point():
         y = torch.bucketize(y, y.nanquantile(torch.linspace(0, 1, 8, device=y.device)[1:-1]))
-    np.savez_compressed(path, points=points, y=y.cpu().numpy())
+    np.savez_compressed(path, points=stacked, y=y.cpu().numpy())

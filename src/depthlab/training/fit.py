@@ -14,13 +14,13 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerStatus
 
 from depthlab.graph.batches import Batches
-from depthlab.nn.base import NodeClassifier
 from depthlab.training.callbacks import BestState, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
 from depthlab.training.checkpoint import CheckpointFile
-from depthlab.training.device import batches_on, may_capture
+from depthlab.training.device import batches_on
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
 from depthlab.training.memory import suit_heap
+from depthlab.training.module import TrainingModule
 from depthlab.training.progress import EpochBar
 from depthlab.training.ranks import cluster_environment, is_main
 from depthlab.training.signals import hearing, interruption
@@ -37,7 +37,7 @@ class Fit:
     first: FirstEpoch
     saver: Saver
 
-    def run(self, model: NodeClassifier, checkpoint: Path | None = None) -> None:
+    def run(self, model: TrainingModule, checkpoint: Path | None = None) -> None:
         """Train, from a checkpoint if there is one.
 
         Raises:
@@ -59,7 +59,7 @@ class Fit:
         saved = content["callbacks"]
         return saved["BestState"]["stopped"] or len(saved["Recorder"]["history"]) >= self.trainer.max_epochs
 
-    def restore(self, model: NodeClassifier, content: dict[str, Any]) -> bool:
+    def restore(self, model: TrainingModule, content: dict[str, Any]) -> bool:
         """Take over a checkpoint whose training had come to its end; False if there is more to train."""
         saved = content["callbacks"]
         if not self.ended(content):
@@ -73,7 +73,7 @@ class Fit:
 
 def make_fit(
     settings: dict[str, Any],
-    model: NodeClassifier,
+    model: TrainingModule,
     batches: Batches,
     tracked: EpochLog,
     folder: Path,
@@ -87,7 +87,6 @@ def make_fit(
     ddp, main = settings["trainer"]["strategy"] == "ddp", is_main(settings["trainer"])
     trained = batches_on(batches, torch.device("cuda")) if settings["trainer"]["accelerator"] == "gpu" else batches
     model.precision = settings["trainer"]["precision"]
-    model.automatic_optimization = not may_capture(settings["trainer"], model, batches)
     first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if main else [])
     saver = Saver(folder / LAST, settings["checkpoint_every"])
     callbacks = [Evaluation(trained), best, recorder, first, saver, *extra]

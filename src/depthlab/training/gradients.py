@@ -3,24 +3,27 @@
 from torch import Tensor
 
 from depthlab.graph.graph import Graph
-from depthlab.measures.layers import Observer, gradient_norms
-from depthlab.nn.base import NodeClassifier
+from depthlab.measures.layers import gradient_norms
+from depthlab.nn.execution import Watch, run
 from depthlab.nn.flow import stuck
-from depthlab.ops import SparseFeatures
+from depthlab.ops import SparseFeatures, segment_length
+from depthlab.training.module import TrainingModule
 
 
-def training_gradient_norms(model: NodeClassifier, graph: Graph) -> list[float]:
+def training_gradient_norms(model: TrainingModule, graph: Graph) -> list[float]:
     """Norms of the training loss's gradient with respect to each layer's state, layer 0..depth.
 
     Taken without dropout on the whole graph, so that two epochs can be compared. Features are made dense for the pass:
-    layer 0 of a network without encoder is X itself. None where an adjoint solver cannot go back.
+    layer 0 of a network without encoder is X itself. Layers are recomputed in segments: not all states are kept. None
+    where an adjoint solver cannot go back.
     """
     graph = graph.to(model.device)
     x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x.clone()
     x.requires_grad_()
 
-    def loss(observe: Observer) -> Tensor:
-        return model.task.loss(*model.task.read(model(x, graph.layers, observe), graph, "train"))
+    def loss(watch: Watch) -> Tensor:
+        output = run(model.network, x, graph.layers, watch, every=segment_length(model.network.depth))
+        return model.task.loss(*model.task.read(output, graph, "train"))
 
     was_training = model.training
     model.eval()

@@ -12,13 +12,13 @@ from torch import Tensor
 from depthlab.files import save_torch
 from depthlab.graph.batches import OneGraph
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import NodeClassifier
-from depthlab.nn.replicas import Replicas
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.callbacks import BestState, FirstEpoch, Recorder
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
+from depthlab.training.module import TrainingModule
 from depthlab.training.result import Result, evaluate, record
+from depthlab.training.stacked import Replicas
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Member:
     labels: dict[str, str]
     folder: Path
     identity: dict[str, str]
-    model: NodeClassifier
+    model: TrainingModule
     batches: OneGraph
     effect: dict[str, float]
     content: dict[str, Any] | None

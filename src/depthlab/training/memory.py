@@ -4,6 +4,7 @@ import ctypes
 import math
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,20 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from depthlab.config.errors import ReplicasError, UserError
-from depthlab.graph.adjacency import Adjacency
+from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.batches import Batches
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import NodeClassifier
+from depthlab.nn.execution import run, states
+from depthlab.nn.network import Network
 from depthlab.ops import SparseFeatures
 from depthlab.ops.checkpointing import segment_length
 from depthlab.tasks.task import Task
-from depthlab.training.build import build_model, initialise
+from depthlab.training.build import build_model, make_network
+from depthlab.training.module import TrainingModule
 from depthlab.training.ranks import local_rank
 
 SHALLOW = (4, 6)  # depths of the networks that are looked at
+NARROW = (16, 32)  # channels of networks that only show how wide states are
 AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment, forwards or backwards
 PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
 HOLES = 3.3  # what a heap left alone grew to, by the estimate, above 5 MB: GCNII 2.5, GCN 3.3 (benchmarks.cost)
@@ -59,7 +63,7 @@ def decide_memory(settings: dict[str, Any], batches: Batches, task: Task) -> dic
             return settings | {"memory": memory}
     memory = min(needs, key=lambda name: needs[name])
     need = needs[memory] + _measuring(graph)
-    others = [] if "revgcn" in settings["model"]["_target_"] else ["model=revgcn"]
+    others = ["model=revgcn"] if needs["checkpoint"] < needs["full"] else []  # else it recomputes by itself
     others += [f"memory={memory} to try it all the same"] if need <= free else []
     raise UserError(
         f"a training step needs about {_gigabytes(need)} of memory, {_gigabytes(free)} are free: "
@@ -72,13 +76,27 @@ def _gigabytes(size: float) -> str:
 
 
 def least_memory(settings: dict[str, Any], graph: Graph, task: Task) -> int:
-    """Bytes without which no training step can be, whatever is kept: weights and what belongs to them, and the states
-    at work where they are known to be as wide as `hidden`. Nothing of it is made.
+    """Bytes without which no training step can be, whatever is kept: weights and what belongs to them, of which none is
+    made, and the states at work.
     """
-    network = _unmade(settings, graph, task, 1)
-    wide = settings["depth"] > 1 and (network.can_checkpoint or network.recomputes)
-    states = AT_WORK * 4 * graph.num_nodes * settings["hidden"] if wide else 0
+    states = AT_WORK * 4 * graph.num_nodes * _channels(settings, graph.x.shape[1], task)
     return PER_WEIGHT * weight_bytes(settings, graph, task) + states
+
+
+def _channels(settings: dict[str, Any], features: int, task: Task) -> int:
+    """Of the state behind the first of all layers but the last, which is taken to be linear in `hidden`; none if there
+    is no such layer. Seen in networks of few channels, on one node.
+    """
+    if settings["depth"] == 1:
+        return 0
+    node, widths = gcn_adjacency(torch.empty(2, 0, dtype=torch.long), 1), []
+    for hidden in NARROW:
+        network = make_network(settings | {"depth": 2, "hidden": hidden}, features, task.outputs).eval()
+        with torch.no_grad():
+            first, *_ = islice(states(network, torch.zeros(1, features), node), 1, None)
+        widths.append(first.shape[1])
+    slope = (widths[1] - widths[0]) / (NARROW[1] - NARROW[0])
+    return round(widths[0] + slope * (settings["hidden"] - NARROW[0]))
 
 
 def weight_bytes(settings: dict[str, Any], graph: Graph, task: Task) -> int:
@@ -91,16 +109,15 @@ def weight_bytes(settings: dict[str, Any], graph: Graph, task: Task) -> int:
     return at(depth) if depth <= last else at(first) + (at(last) - at(first)) // (last - first) * (depth - first)
 
 
-def _unmade(settings: dict[str, Any], graph: Graph, task: Task, depth: int) -> NodeClassifier:
+def _unmade(settings: dict[str, Any], graph: Graph, task: Task, depth: int) -> Network:
     """The network at some depth without memory for its weights."""
     get_class(settings["model"]["_target_"])  # tensors that a module makes when it is imported have to be real
     with torch.device("meta"):
-        return initialise(settings | {"depth": depth}, graph.x.shape[1], task.outputs)
+        return make_network(settings | {"depth": depth}, graph.x.shape[1], task.outputs)
 
 
 def estimate_memory(settings: dict[str, Any], graph: Graph, task: Task) -> dict[str, int]:
-    """Bytes at the peak of a training step beyond graph and weights, by value of `memory`; `checkpoint` where it has a
-    place.
+    """Bytes at the peak of a training step beyond graph and weights, by value of `memory`.
 
     The bytes that forward passes of two shallow networks keep for their backward pass give those of a layer, which is
     taken to be the same at any depth.
@@ -119,9 +136,8 @@ def estimate_memory(settings: dict[str, Any], graph: Graph, task: Task) -> dict[
     length = segment_length(depth)
     samples = looks[-1].sample * (depth if settings["drop_edge"]["per_layer"] else 1)
     always = besides + PER_WEIGHT * (other + weight * depth) + samples + AT_WORK * state
-    needs = {"full": always + layer * depth}
-    if looks[-1].can_checkpoint:
-        needs["checkpoint"] = always + layer * length + looks[-1].passed * math.ceil(depth / length)
+    checkpoint = layer * length + looks[-1].passed * math.ceil(depth / length)
+    needs = {"full": always + layer * depth, "checkpoint": always + checkpoint}
     return {memory: round(need) for memory, need in needs.items()}
 
 
@@ -132,7 +148,7 @@ class _Look:
         kept: for the backward pass, each storage once; those of graph and weights do not count.
         weights: of the weights.
         state: the largest state.
-        passed: from one layer to the next.
+        passed: that a layer makes and hands on to the next.
         sample: an adjacency with edges dropped.
     """
 
@@ -140,33 +156,44 @@ class _Look:
         depth = settings["depth"]
         graph = replace(graph, depth=depth)  # where the last layer has a graph of its own
         model = build_model(settings, graph, task).train()
-        self.can_checkpoint = model.can_checkpoint
+        network = model.network
         self.weights = sum(p.nbytes for p in model.parameters())
-        storages, states = dict[int, int](), list[int]()
-        adjacency = model.training_adjacency(graph, 0)
+        storages = dict[int, int]()
+        graphs = model.training_graph(graph, 0)
 
         def keep(tensor: Tensor) -> Tensor:
             if tensor.layout == torch.strided:
                 storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor.detach()  # a tensor that leads back to the operation that keeps it would never be freed
 
-        def observe(layer: int, state: Any) -> None:
-            states.append(state.nbytes if isinstance(state, Tensor) else 0)
-
         with saved_tensors_hooks(keep, lambda tensor: tensor):
-            logits = model(graph.x, adjacency, observe)
+            out = run(network, graph.x, graphs)
         for tensor in _held(model, graph):
             storages.pop(tensor.untyped_storage().data_ptr(), None)
-        del logits
+        del out
         self.kept = sum(storages.values())
-        self.state, self.passed = max(states[1:]), states[1] * model.states_passed
+        self.state, self.passed = _state_sizes(network, graph)
         self.sample = 0
         if settings["p_drop"] > 0:
             values = graph.adjacency.values.nbytes
             self.sample = values if graph.adjacency.symmetric else 2 * values
 
 
-def _held(model: NodeClassifier, graph: Graph) -> list[Tensor]:
+@torch.no_grad()
+def _state_sizes(network: Network, graph: Graph) -> tuple[int, int]:
+    """Bytes of the largest state behind a layer, and of what a layer hands on that it was not given."""
+    state, graphs = network.encode(graph.x, graph.layers)
+    largest = passed = 0
+    for number in range(network.depth):
+        given = {entry.data_ptr() for entry in state if isinstance(entry, Tensor)}
+        state = network.layer(number, state, graphs.at(number))
+        largest = max(largest, state[0].nbytes)
+        new = {entry.data_ptr(): entry.nbytes for entry in state}
+        passed = passed or sum(size for pointer, size in new.items() if pointer not in given)
+    return largest, passed
+
+
+def _held(model: TrainingModule, graph: Graph) -> list[Tensor]:
     adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
     of_graph = [tensor for a in adjacencies for tensor in (a.values, a.row, a.col, a.order, a.pair)]
     dense = [] if isinstance(graph.x, SparseFeatures) else [graph.x]
@@ -196,16 +223,17 @@ def check_memory(settings: dict[str, Any], graph: Graph, task: Task, count: int)
         )
 
 
-def suit_heap(model: NodeClassifier, nodes: int, asked: str) -> None:
+def suit_heap(model: TrainingModule, nodes: int, asked: str) -> None:
     """Tell the C library what to do with freed blocks, where the states of this network are better off with it.
 
     That is where a step makes and frees more than glibc keeps by itself: with 64 layers of GCNII on Cora it was seen to
     take twice as long without. Kept blocks leave holes: they are kept only where `memory` was `asked` to be `auto`,
     which has allowed for them.
     """
-    if model.recomputes:
-        give_back_freed_blocks(SPARED if model.reuses_buffers else BLOCK_SIZE)
-    elif asked == "auto" and 4 * nodes * model.settings.hidden * model.settings.depth > MAPPED:
+    if model.memory == "checkpoint":
+        fused = type(model.network).fused is not Network.fused
+        give_back_freed_blocks(SPARED if fused else BLOCK_SIZE)
+    elif asked == "auto" and 4 * nodes * model.hidden * model.network.depth > MAPPED:
         keep_freed_blocks()
 
 

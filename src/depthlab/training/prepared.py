@@ -13,12 +13,12 @@ from depthlab.data.prepare import load
 from depthlab.data.rewire import Rewired, rewire
 from depthlab.graph.batches import Batches
 from depthlab.graph.cluster import ClusterBatches
-from depthlab.nn.base import NodeClassifier
 from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.checkpoint import read_checkpoint
 from depthlab.training.identity import identity_of, resumable
 from depthlab.training.memory import decide_memory
+from depthlab.training.module import TrainingModule
 from depthlab.training.ranks import check_same
 
 
@@ -47,7 +47,7 @@ class Prepared:
         checkpoint, content: what is gone on with, else None.
     """
 
-    model: NodeClassifier
+    model: TrainingModule
     batches: Batches
     rewired: Rewired
     identity: dict[str, str]
@@ -71,7 +71,7 @@ def prepare(settings: dict[str, Any], folder: Path) -> Prepared:
         rank = distributed.get_rank()
         batches = batches.share(rank, distributed.get_world_size())
     model = build_model(decide_memory(settings, batches, task), rewired.graph, task)
-    model.masks.stream = rank
+    model.network.masks.stream = rank
     identity = identity_of(settings, rewired.data_hash)
     checkpoint = resumable(settings["ckpt"], folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None

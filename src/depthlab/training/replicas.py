@@ -4,6 +4,8 @@ Every one of them is recorded, stopped, tested and measured as a run by itself, 
 would end: from then on it costs nothing.
 """
 
+import functools
+import json
 import resource
 import sys
 import time
@@ -14,7 +16,6 @@ from itertools import groupby
 from typing import Any
 
 from filelock import FileLock, Timeout
-from hydra.utils import get_class
 from torch import Tensor
 
 from depthlab.config.errors import ResumeError, TakenError, UserError
@@ -23,10 +24,10 @@ from depthlab.data.graph_set import GraphSet
 from depthlab.data.prepare import load
 from depthlab.data.rewire import Rewired, rewire
 from depthlab.graph.batches import OneGraph
-from depthlab.nn.replicas import Replicas
+from depthlab.nn.stacking import can_stack
 from depthlab.tasks.task import make_task
 from depthlab.tracking.run import check_run
-from depthlab.training.build import build_model
+from depthlab.training.build import build_model, make_network
 from depthlab.training.checkpoint import read_checkpoint, without_damaged
 from depthlab.training.claim import open_claimed
 from depthlab.training.fit import quiet_libraries
@@ -38,6 +39,7 @@ from depthlab.training.progress import ReplicasBar
 from depthlab.training.replica_settings import obstacle
 from depthlab.training.result import Result, describe, run_of
 from depthlab.training.signals import hearing, holding, interruptible, interruption, once
+from depthlab.training.stacked import Replicas
 
 Labels = dict[str, str]
 SPARE = 100  # open files of a process besides the locks of its runs
@@ -98,11 +100,18 @@ def run_replicas(
 def refuse(settings: dict[str, Any]) -> None:
     """Raise UserError if such runs cannot be trained together."""
     problem = obstacle(settings)
-    if problem is None and not get_class(settings["model"]["_target_"]).can_replicate:
+    if problem is None and not _can_stack(json.dumps(settings["model"], sort_keys=True), settings["norm"]):
         name = settings["model"]["_target_"].rpartition(".")[-1]
-        problem = f"{name} cannot be trained as replicas: leave replicas out"
+        problem = f"{name} cannot be trained as replicas, whose weights are stacked: leave replicas out"
     if problem:
         raise UserError(problem)
+
+
+@functools.cache
+def _can_stack(model: str, norm: str) -> bool:
+    """Whether small networks of these settings, as JSON, can be trained as one."""
+    small = {"model": json.loads(model), "norm": norm, "depth": 2, "hidden": 8, "dropout": 0.5, "seed": 0}
+    return can_stack(lambda features, classes: make_network(small, features, classes))
 
 
 def _finished(settings: dict[str, Any]) -> bool:

@@ -15,12 +15,13 @@ from depthlab.graph.graph import Graph
 from depthlab.graph.statistics import edge_homophily
 from depthlab.measures.diagnosis import Diagnosis, diagnose
 from depthlab.measures.layers import layer_measures
-from depthlab.nn.base import NodeClassifier
+from depthlab.nn.execution import states
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.callbacks import Findings
 from depthlab.training.film import save_states
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import FINAL, LAST, STATES, checkpoint_folder, run_name, tags
+from depthlab.training.module import TrainingModule
 from depthlab.training.squashing import squashing_by_hop
 
 
@@ -76,7 +77,7 @@ def describe(tracked: TrackedRun, settings: dict[str, Any], origin: dict[str, st
         tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
 
 
-def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: list[str], result: Result) -> None:
+def evaluate(fit: Findings, model: TrainingModule, batches: Batches, measures: list[str], result: Result) -> None:
     """Gradients of the last state, then the best state: tested once, measured layer by layer.
 
     Of a run that diverged the best state before that, or the first, is measured, and nothing is tested.
@@ -98,8 +99,8 @@ def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: l
     result.scores |= {
         "epochs_run": epochs,
         "seconds_per_epoch": fit.recorder.seconds / epochs,
-        "base_edges": graph.layers.at(1).num_edges,
-        "active_edges": active_edges(model.training_adjacency(graph, 0).at(1)),
+        "base_edges": graph.layers.at(0).num_edges,
+        "active_edges": active_edges(model.training_graph(graph, 0).at(0)),
     }
     if batches.task_range is None and not graph.y.is_floating_point():
         result.scores["edge_homophily"] = edge_homophily(graph.edge_index, graph.y)
@@ -108,10 +109,9 @@ def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: l
     result.curves["gradient_norm_at_start"] = fit.first.start
     result.curves["gradient_norm_first_epoch"] = fit.first.result
     by_layer = [name for name in measures if name != "sensitivity"]
-    result.curves |= layer_measures(
-        lambda observe: model(graph.x, graph.layers, observe), graph.undirected_edges, by_layer, graph.num_nodes
-    )
-    result.scores |= model.findings()
+    seen = states(model.network, graph.x, graph.layers)
+    result.curves |= layer_measures(seen, graph.undirected_edges, by_layer, graph.num_nodes)
+    result.scores |= model.network.findings()
     if "sensitivity" in measures:
         result.curves |= squashing_by_hop(model, graph, batches.task_range)
     result.metric, result.scores["chance"] = model.task.metric, model.task.chance(batches.labels)
@@ -119,15 +119,15 @@ def evaluate(fit: Findings, model: NodeClassifier, batches: Batches, measures: l
     result.diagnosis = diagnose(
         train, val, result.scores["chance"], result.curves, batches.task_range, model.task.reported
     )
-    if batches.task_range is not None and batches.task_range > model.settings.depth:
-        far = f"the answer stands {batches.task_range} hops away, the network has depth {model.settings.depth}"
+    if batches.task_range is not None and batches.task_range > model.network.depth:
+        far = f"the answer stands {batches.task_range} hops away, the network has depth {model.network.depth}"
         result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {far}")
-    if best.diverged and (why := model.divergence()):
+    if best.diverged and (why := model.network.divergence()):
         result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {why}")
 
 
 def record(
-    model: NodeClassifier,
+    model: TrainingModule,
     graph: Graph,
     settings: dict[str, Any],
     tracked: TrackedRun,

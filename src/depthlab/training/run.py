@@ -87,8 +87,8 @@ def _run(
 ) -> Result:
     prepared = prepare(settings, folder)
     model, batches, content, graph = prepared.model, prepared.batches, prepared.content, prepared.batches.probe
-    more = prepared.identity | labels | {"memory": model.settings.memory}
-    if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.layerwise:
+    more = prepared.identity | labels | {"memory": model.memory}
+    if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.by_blocks:
         print(
             f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
         )

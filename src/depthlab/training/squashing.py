@@ -5,16 +5,16 @@ from torch import Tensor
 
 from depthlab.graph.graph import Graph
 from depthlab.graph.statistics import bottleneck_ratio
-from depthlab.measures.layers import Observer
 from depthlab.measures.sensitivity import hop_distance, sensitivity
-from depthlab.nn.base import NodeClassifier
+from depthlab.nn.execution import states
 from depthlab.nn.flow import stuck
 from depthlab.ops import SparseFeatures, propagate
+from depthlab.training.module import TrainingModule
 
 NODES, SEED = 16, 0  # drawn once: the same nodes of a graph in every run
 
 
-def squashing_by_hop(model: NodeClassifier, graph: Graph, task_range: int | None = None) -> dict[str, list[float]]:
+def squashing_by_hop(model: TrainingModule, graph: Graph, task_range: int | None = None) -> dict[str, list[float]]:
     """`sensitivity_by_hop`, `walk_weight_by_hop` and `bottleneck_ratio_by_hop` for k = 0, 1, ... hops.
 
     The walk weight is the mean entry of P^L, or of the product of the layers' P where they differ: a GCN without relu
@@ -27,24 +27,26 @@ def squashing_by_hop(model: NodeClassifier, graph: Graph, task_range: int | None
     """
     x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
     n = graph.num_nodes
-    edges, limit = graph.undirected_edges, max(model.settings.depth + 1, task_range or 0)
+    edges, limit = graph.undirected_edges, max(model.network.depth + 1, task_range or 0)
     if task_range is None:
         nodes = torch.randperm(n, generator=torch.Generator().manual_seed(SEED))[:NODES]
     else:
         nodes = graph.train[:NODES]
     hops = int(hop_distance(edges, n, nodes, limit).max())
 
-    def walk(weights: Tensor, observe: Observer) -> None:
-        for layer in range(1, model.settings.depth + 1):
+    def walk(weights: Tensor) -> Tensor:
+        for layer in range(model.network.depth):
             weights = propagate(graph.layers.at(layer), weights)
-        observe(model.settings.depth, weights)
+        return weights
+
+    def last_state(features: Tensor) -> Tensor:
+        *_, last = states(model.network, features, graph.layers)
+        return last
 
     curves = {"walk_weight_by_hop": sensitivity(walk, x.new_ones(len(x), 1), edges, nodes, hops)}
-    curves["bottleneck_ratio_by_hop"] = bottleneck_ratio(edges, n, model.settings.hidden, hops)
+    curves["bottleneck_ratio_by_hop"] = bottleneck_ratio(edges, n, model.hidden, hops)
     try:
-        curves["sensitivity_by_hop"] = sensitivity(
-            lambda features, observe: model(features, graph.layers, observe), x, edges, nodes, hops
-        )
+        curves["sensitivity_by_hop"] = sensitivity(last_state, x, edges, nodes, hops)
     except AssertionError as error:
         if not stuck(error):
             raise

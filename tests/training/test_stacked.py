@@ -13,27 +13,35 @@ from torch.nn import functional as F
 from depthlab.config.settings import compose_settings
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
-from depthlab.nn.base import NodeClassifier, Settings
+from depthlab.nn.execution import run
 from depthlab.nn.gcnii import GCNII
-from depthlab.nn.replicas import Replicas
-from depthlab.ops import SparseFeatures
+from depthlab.nn.network import Network
+from depthlab.ops import MaskSource, SparseFeatures
+from depthlab.tasks.task import Classification
+from depthlab.training.module import TrainingModule
+from depthlab.training.stacked import Replicas
+from tests.nn.conftest import CLASSES, FEATURES, small_graph
 from tests.nn.test_all import CHOICES
+from tests.nn.test_stacking import STACKED
 
 SEEDS = (3, 0, 7)
 PER_LAYER = DropEdge(0.4, per_layer=True)
+TASK = Classification("acc", ("acc",), CLASSES)
+Make = Callable[..., Network]
+REPLICABLE = pytest.mark.parametrize(
+    "choice", [choice for choice in CHOICES.values() if choice[0].removeprefix("model=") in STACKED], ids=" ".join
+)
 
 
-def architecture(choice: tuple[str, ...]) -> Callable[[Settings], NodeClassifier]:
+def architecture(choice: tuple[str, ...]) -> Make:
     knobs = compose_settings(["dataset=csbm", "recipe=none", *choice])["model"]
     kind: Any = get_class(knobs.pop("_target_"))
     return partial(kind, **knobs)
 
 
-def replicable() -> dict[str, tuple[str, ...]]:
-    return {name: choice for name, choice in CHOICES.items() if architecture(choice).func.can_replicate}  # type: ignore[attr-defined]
-
-
-REPLICABLE = pytest.mark.parametrize("choice", replicable().values(), ids=replicable())
+@pytest.fixture
+def graph() -> Graph:
+    return small_graph()
 
 
 @pytest.fixture
@@ -44,21 +52,23 @@ def graphs(graph: Graph) -> list[Graph]:
     return [replace(graph, **dict(zip(("train", "val", "test"), order.split(sizes), strict=True))) for sizes in parts]
 
 
-def networks(make: Callable[[Settings], NodeClassifier], settings: Settings) -> list[NodeClassifier]:
+def modules(make: Make, depth: int, dropout: float = 0.0, **training: Any) -> list[TrainingModule]:
     found = []
     for seed in SEEDS:
         torch.manual_seed(seed)
-        found.append(make(replace(settings, seed=seed)).double())
+        network = make(in_channels=FEATURES, out_channels=CLASSES, depth=depth, hidden=5, dropout=dropout)
+        network.masks = MaskSource(seed)
+        found.append(TrainingModule(network, TASK, FEATURES, 5, **training).double())
     return found
 
 
-def alone(network: NodeClassifier, graph: Graph, steps: range) -> list[dict[str, float]]:
+def alone(network: TrainingModule, graph: Graph, steps: range) -> list[dict[str, float]]:
     """What a network scores after each step of a training of its own."""
     optimizer, seen = network.configure_optimizers(), []
     for step in steps:
         network.train()
         optimizer.zero_grad()
-        logits = network(graph.x, network.training_adjacency(graph, step))
+        logits = run(network.network, graph.x, network.training_graph(graph, step))
         loss = F.cross_entropy(logits[graph.train], graph.y[graph.train])
         loss.backward()
         optimizer.step()
@@ -93,12 +103,18 @@ def assert_same(ours: Any, theirs: Any) -> None:
 @pytest.mark.parametrize("drop_edge", [DropEdge(0.0), DropEdge(0.4), PER_LAYER], ids=["whole", "sample", "samples"])
 @REPLICABLE
 def test_each_is_trained_as_it_would_be_alone(
-    choice: tuple[str, ...], drop_edge: DropEdge, graphs: list[Graph], settings: Callable[..., Settings]
+    choice: tuple[str, ...], drop_edge: DropEdge, graphs: list[Graph]
 ) -> None:
-    chosen = settings(3, dropout=0.5, drop_edge=drop_edge, weight_decay=0.01, weight_decay_linear=0.1, lr=0.05)
+    chosen: dict[str, Any] = {
+        "dropout": 0.5,
+        "drop_edge": drop_edge,
+        "weight_decay": 0.01,
+        "weight_decay_linear": 0.1,
+        "lr": 0.05,
+    }
     make = architecture(choice)
-    seen = together(Replicas(networks(make, chosen), graphs), range(4))
-    singles = networks(make, chosen)
+    seen = together(Replicas(modules(make, 3, **chosen), graphs), range(4))
+    singles = modules(make, 3, **chosen)
     for k, (network, graph) in enumerate(zip(singles, graphs, strict=True)):
         assert_same([step[k] for step in seen], alone(network, graph, range(4)))
 
@@ -110,34 +126,33 @@ def sparse(graph: Graph) -> Graph:
     return replace(graph, x=SparseFeatures.from_csr(*parts, (bags.shape[0], bags.shape[1])))
 
 
-def test_sparse_features_have_masks_of_their_own(graphs: list[Graph], settings: Callable[..., Settings]) -> None:
-    chosen, bags = settings(2, dropout=0.5), [sparse(graph) for graph in graphs]
-    seen = together(Replicas(networks(GCNII, chosen), bags), range(3))
-    for k, network in enumerate(networks(GCNII, chosen)):
+def test_sparse_features_have_masks_of_their_own(graphs: list[Graph]) -> None:
+    chosen: dict[str, Any] = {"depth": 2, "dropout": 0.5}
+    bags = [sparse(graph) for graph in graphs]
+    seen = together(Replicas(modules(GCNII, **chosen), bags), range(3))
+    for k, network in enumerate(modules(GCNII, **chosen)):
         assert_same([step[k] for step in seen], alone(network, bags[k], range(3)))
 
 
-def test_those_that_are_kept_go_on_as_before(graphs: list[Graph], settings: Callable[..., Settings]) -> None:
-    chosen = settings(3, dropout=0.5, weight_decay=0.1, drop_edge=DropEdge(0.3))
-    whole, fewer = (Replicas(networks(GCNII, chosen), graphs) for _ in range(2))
+def test_those_that_are_kept_go_on_as_before(graphs: list[Graph]) -> None:
+    chosen: dict[str, Any] = {"depth": 3, "dropout": 0.5, "weight_decay": 0.1, "drop_edge": DropEdge(0.3)}
+    whole, fewer = (Replicas(modules(GCNII, **chosen), graphs) for _ in range(2))
     expected = together(whole, range(6))
     together(fewer, range(3))
     fewer.keep([2, 0])
-    assert fewer.count == 2 and fewer.network.weights.shape[0] == 2
+    assert fewer.count == 2 and len(next(fewer.module.network.parameters())) == 2
     for ours, theirs in zip(together(fewer, range(3, 6)), expected[3:], strict=True):
         assert_same(ours, [theirs[2], theirs[0]])
 
 
-def test_weights_and_moments_are_those_of_each_and_training_goes_on_from_them(
-    graphs: list[Graph], settings: Callable[..., Settings]
-) -> None:
-    chosen = settings(2, dropout=0.5, weight_decay=0.1)
-    replicas, single = Replicas(networks(GCNII, chosen), graphs), networks(GCNII, chosen)[1]
+def test_weights_and_moments_are_those_of_each_and_training_goes_on_from_them(graphs: list[Graph]) -> None:
+    chosen: dict[str, Any] = {"depth": 2, "dropout": 0.5, "weight_decay": 0.1}
+    replicas, single = Replicas(modules(GCNII, **chosen), graphs), modules(GCNII, **chosen)[1]
     optimizer = single.configure_optimizers()
     together(replicas, range(3))
     for step in range(3):
         optimizer.zero_grad()
-        logits = single.train()(graphs[1].x, single.training_adjacency(graphs[1], step))
+        logits = run(single.train().network, graphs[1].x, single.training_graph(graphs[1], step))
         F.cross_entropy(logits[graphs[1].train], graphs[1].y[graphs[1].train]).backward()
         optimizer.step()
     for name, value in single.named_parameters():
@@ -145,7 +160,7 @@ def test_weights_and_moments_are_those_of_each_and_training_goes_on_from_them(
     states = [optimizer.state[p] for group in optimizer.param_groups for p in group["params"]]
     torch.testing.assert_close(replicas.moments(1), [dict(state) for state in states])
 
-    again = networks(GCNII, chosen)
+    again = modules(GCNII, **chosen)
     for k, network in enumerate(again):
         network.load_state_dict(replicas.weights(k))
     resumed = Replicas(again, graphs, [replicas.moments(k) for k in range(3)])
@@ -153,9 +168,9 @@ def test_weights_and_moments_are_those_of_each_and_training_goes_on_from_them(
         assert_same(ours, theirs)
 
 
-def test_one_that_diverges_leaves_the_others_alone(graphs: list[Graph], settings: Callable[..., Settings]) -> None:
-    chosen = settings(2)
-    broken, whole = networks(GCNII, chosen), networks(GCNII, chosen)
+def test_one_that_diverges_leaves_the_others_alone(graphs: list[Graph]) -> None:
+    chosen: dict[str, Any] = {"depth": 2}
+    broken, whole = modules(GCNII, **chosen), modules(GCNII, **chosen)
     with torch.no_grad():
         next(broken[1].parameters()).fill_(torch.nan)
     expected = together(Replicas(whole, graphs), range(3))

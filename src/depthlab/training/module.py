@@ -1,0 +1,128 @@
+"""The one LightningModule: a network and a task, and how a step of training is taken and scored."""
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from depthlab.graph.drop_edge import DropEdge
+from depthlab.graph.graph import Graph
+from depthlab.graph.large import LargeGraph
+from depthlab.nn.execution import by_blocks, run, works_by_blocks
+from depthlab.nn.flow import stuck
+from depthlab.nn.network import LayerGraphs, Network
+from depthlab.ops import segment_length
+from depthlab.tasks.task import Task
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains and scores a network.
+
+    Args:
+        network: initialised.
+        task: loss and metrics.
+        in_channels, hidden: number of input features, and of channels of hidden states.
+        drop_edge: how edges are dropped in training.
+        lr: learning rate of Adam.
+        weight_decay: L2 coefficient of the propagation layers.
+        weight_decay_linear: L2 coefficient of encoder and decoder, where an architecture has them.
+        memory: `checkpoint` recomputes layers in the backward pass instead of keeping what they made.
+
+    Attributes:
+        precision: `bf16` for dense products of training steps in bfloat16, else `float32`.
+        scores: the latest loss and metrics by name, for callbacks to read. `self.log` would say the same at a third
+            of a millisecond for each number, as much as the rest of Lightning's loop.
+    """
+
+    def __init__(
+        self, network: Network, task: Task, in_channels: int, hidden: int, *, drop_edge: DropEdge = DropEdge(0.0),
+        lr: float = 0.01, weight_decay: float = 0.0, weight_decay_linear: float = 0.0, memory: str = "full",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.network, self.in_channels, self.hidden, self.drop_edge = network, in_channels, hidden, drop_edge
+        self.lr, self.decays = lr, {"layers": weight_decay, "linear": weight_decay_linear, "none": 0.0}
+        self.task, self.memory = task, memory
+        self.every = segment_length(network.depth) if memory == "checkpoint" else None
+        self.precision = "float32"
+        self.scores: dict[str, Tensor] = {}
+
+    def training_step(self, graph: Graph, batch: int = 0) -> Tensor:
+        """The task's loss on the training nodes, with dropout and DropEdge; scores `train_loss`.
+
+        Over the batches of an epoch that is the mean of theirs.
+        """
+        graphs = self.training_graph(graph, self.trainer.fit_loop.total_batch_idx if self._trainer else 0)
+        with torch.autocast(graph.y.device.type, torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=False):
+            output = run(self.network, graph.x, graphs, every=self.every)
+        loss = self.task.training_loss(output.to(self.dtype), graph)
+        now = loss.detach()
+        self.scores["train_loss"] = torch.lerp(self.scores["train_loss"], now, 1 / (batch + 1)) if batch else now
+        return loss
+
+    def training_graph(self, graph: Graph, step: int) -> LayerGraphs:
+        """What training step `step` propagates over: restarts the random bits for that step and drops edges."""
+        self.network.masks.restart(step)
+        return self.drop_edge(graph.layers, self.network.masks)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's, but an adjoint solver that cannot proceed backwards gives gradients that are not numbers."""
+        try:
+            super().backward(loss, *args, **kwargs)
+        except AssertionError as error:
+            if not stuck(error):
+                raise
+            for weight in self.parameters():
+                weight.grad = torch.full_like(weight, torch.nan)
+
+    def validation_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
+        """Scores the training and validation nodes of all graphs together, without dropout."""
+        train, val = self._read(graphs, "train", "val")
+        self.scores |= self.task.measure("train", *train) | self.task.score("val", *val)
+
+    def test_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
+        """Scores all three parts; the only place where test labels are read."""
+        parts = ("train", "val", "test")
+        self.scores = {}
+        for part, read in zip(parts, self._read(graphs, *parts), strict=True):
+            self.scores |= self.task.score(part, *read)
+        del self.scores["train_loss"]  # that name is the loss with dropout
+
+    @functools.cached_property
+    def by_blocks(self) -> bool:
+        """Whether a large graph is evaluated layer by layer in blocks of rows; if not, whole and in memory."""
+        return works_by_blocks(self.network, self.in_channels)
+
+    def infer(self, graph: Graph | LargeGraph) -> Tensor:
+        """Outputs of all nodes (n, channels), where the graph is."""
+        if isinstance(graph, Graph):
+            return run(self.network, graph.x, graph.layers)
+        if self.by_blocks:
+            return by_blocks(self.network, graph, self.device)
+        return run(self.network, graph.x.to(self.device), graph.adjacency.to(self.device)).to(graph.y.device)
+
+    def _read(self, graphs: Iterable[Graph | LargeGraph], *parts: str) -> list[tuple[Tensor, Tensor]]:
+        """Outputs and targets of each part; of a graph nothing else is kept."""
+        pieces: dict[str, list[tuple[Tensor, Tensor]]] = {part: [] for part in parts}
+        for graph in graphs:
+            graph = graph.to(self.device) if isinstance(graph, Graph) else graph
+            output = self.infer(graph)
+            for part, read in pieces.items():
+                read.append(self.task.read(output, graph, part))
+        return [(torch.cat(output), torch.cat(y)) for output, y in (zip(*p, strict=True) for p in pieces.values())]
+
+    def transfer_batch_to_device(self, batch: Graph, device: torch.device, dataloader_idx: int) -> Graph:
+        """Lightning's own way walks and copies every field of the graph, at every step."""
+        return batch.to(device)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam with L2 weight decay (coupled, as in the papers); one fused kernel for all parameters."""
+        groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in self.decays}
+        for name, parameter in self.network.named_parameters():
+            module = name.split(".")[0]
+            linear = "linear" if module in ("encoder", "decoder") else "layers"
+            groups["none" if module in self.network.without_decay else linear].append(parameter)
+        settings = [{"params": found, "weight_decay": self.decays[kind]} for kind, found in groups.items() if found]
+        return torch.optim.Adam(settings, lr=self.lr, fused=True)
