@@ -17,7 +17,7 @@ from depthlab.config.errors import UserError
 from depthlab.tracking.store import open_store
 
 Tally = Callable[[str, bool], None]
-KILLS = 20
+KILLS = 10
 
 
 @pytest.fixture(scope="module")

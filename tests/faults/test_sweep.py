@@ -15,7 +15,7 @@ from tests.sweep.conftest import CSBM, Sweep
 from tests.sweep.conftest import shop as shop
 from tests.sweep.conftest import start as start
 
-KILLS = 6
+KILLS = 4
 TYPED = (
     "model=gcn", *CSBM, "depth=2", "seeds=2", "split=0", "fresh=0", "study_name=small", "trainer.threads=1",
     "epochs=60", "patience=60", "trials=14", "jobs=1", "pruner=hyperband", "tracking.artifacts=[]",

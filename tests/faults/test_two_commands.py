@@ -15,7 +15,7 @@ TYPED = (
     "model=gcn", "depth=2,3", "seed=0,1", "dataset=csbm", "dataset.nodes=120", "hidden=16", "epochs=40", "patience=40",
     "trainer.threads=1", "jobs=1",
 )  # fmt: skip
-TRIES = 2
+TRIES = 1
 
 
 @pytest.mark.parametrize(("clones", "replicas"), [(1, "replicas=1"), (2, "replicas=1"), (2, "replicas=auto")])

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 
-from depthlab.cli import explain
 from depthlab.config.errors import UserError
 from depthlab.config.settings import compose_settings, config_hash
 from depthlab.folders import CONF
@@ -182,52 +181,6 @@ def test_every_shipped_study_expands(name: str) -> None:
         assert {(dataset, line) for line in lines} <= set(sizes)
         assert len({size for (name, _), size in sizes.items() if name == dataset}) == 1
     assert {cell.line for cell in cells if cell.film} == set(film.get("lines", lines))
-
-
-BAD = [
-    (["p_drop=0.5"], "the line 'GCN + DropEdge' sets p_drop itself: leave p_drop out, or name the models, model=..."),
-    (["ckpt=last"], "a study goes on by itself with what was interrupted: leave ckpt out"),
-    (["tracking.uri=a,b"], "all cells of a study are recorded in one place: give one tracking.uri"),
-    (["depth=abc"], "depth must be a whole number in [1, 100000], got abc"),
-    (["depth=2,abc"], "depth must be a whole number in [1, 100000]"),
-    (["depth=2,0"], "depth must be a whole number in [1, 100000], got 0"),
-    (["dropout=1.5"], "dropout must be a number in [0, 1), got 1.5"),
-    (["model=gcn", "p_drop=0,1.5"], "p_drop must be a number in [0, 1), got 1.5"),
-    (["model=gcn,foo"], "there is no model foo: choose one of acmp, adgn, "),
-    (["dataset=foo"], "there is no dataset foo: choose one of "),
-    (
-        ["dataset=texas", "split=0,12"],
-        "split must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 for dataset=texas, got 12",
-    ),
-    (["~depth"], "cannot read '~depth': write key=value"),
-    (["+x=1"], "cannot read '+x=1': write key=value"),
-    (["dpeth=2"], "there is no setting dpeth: did you mean depth"),
-    (["depth"], "cannot read 'depth': write key=value"),
-    (["seed=range(0)"], "'seed=range(0)' holds no value: give one at least"),
-    (["split_seed=0,1"], "split_seed is of random splits alone: add split=random"),
-    (["depth=2,2"], "depth has the value 2 twice: leave one out"),
-    (["model=gcn,gcn"], "model has the value gcn twice: leave one out"),
-    (["seed=range(1000000000)"], "'seed=range(1000000000)' has 1,000,000,000 runs, at most 10,000 are allowed: give"),
-    (["seed=range(100)", "lr=range(1,9999)"], "this study has 1,999,600 runs, at most 10,000 are allowed: give fewer"),
-    (
-        ["model=gcn", "p_drop=0,0.0"],
-        "gcn p_drop=0 on cora and gcn p_drop=0.0 on cora hold the same run twice",
-    ),
-    (
-        ["model=gcn", "trainer.threads=1,2"],
-        "gcn trainer.threads=1 on cora and gcn trainer.threads=2 on cora hold",
-    ),
-]
-
-
-@pytest.mark.parametrize(("typed", "sentence"), BAD, ids=[" ".join(typed) for typed, _ in BAD])
-def test_bad_values_end_in_one_sentence(typed: list[str], sentence: str) -> None:
-    with pytest.raises(Exception) as error:
-        grid_of(*typed)
-    found = explain(error.value)
-    assert found is not None
-    assert found.startswith(sentence)
-    assert "\n" not in found
 
 
 def test_a_line_that_is_wrong_itself() -> None:

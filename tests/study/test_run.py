@@ -6,7 +6,6 @@ from filelock import FileLock
 from depthlab.config.errors import UserError
 from depthlab.study import plan
 from depthlab.study.grid import Cell
-from depthlab.study.run import run_study
 from depthlab.tracking.close import close
 from depthlab.tracking.owner import OWNER, owner
 from depthlab.tracking.run import TrackedRun
@@ -14,7 +13,7 @@ from depthlab.tracking.search import PARENT
 from depthlab.training import identity
 from depthlab.training.identity import LAST, LOCK, checkpoint_folder
 from depthlab.training.result import evaluate
-from tests.study.conftest import Study, options
+from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}
 Capture = pytest.CaptureFixture[str]
@@ -29,14 +28,6 @@ def test_a_study_runs_its_cells_and_says_what_came_of_them(study: Study, capsys:
     for count in range(1, 5):
         assert f"[{count}/4 cells" in errors
     assert len(study.finished()) == 4
-
-
-def test_a_dry_study_only_lists(study: Study, capsys: Capture) -> None:
-    assert study.run(study.cells(), dry=True)
-    assert "8 to do" in capsys.readouterr().out
-    assert study.records.runs() == []
-    assert not (study.folder / "results").exists()
-    assert not (study.folder / "checkpoints").exists()
 
 
 def test_what_is_done_is_not_run_again(study: Study, capsys: Capture) -> None:
@@ -178,31 +169,6 @@ def test_the_second_study_of_a_name_is_refused(study: Study) -> None:
             study.run(cells)
         assert study.records.runs() == []
         assert study.run(cells, name="another")
-
-
-def test_an_error_of_the_cluster_comes_before_anything_is_recorded(study: Study) -> None:
-    with pytest.raises(UserError, match="needs the address of a scheduler"):
-        run_study("small", study.cells("depth=2", "seed=0", lines=ONE), options(backend="dask"))
-    assert study.records.runs() == []
-
-
-def test_a_cell_that_another_study_of_this_clone_trains_is_waited_for(
-    study: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (cell,) = study.cells("depth=2", "seed=0", lines=ONE)
-    folder = checkpoint_folder(cell.settings)
-    folder.mkdir(parents=True)
-    lock = FileLock(folder / LOCK)
-    lock.acquire()
-    other = left_open(study, cell, "node7/4 12 1")
-
-    def ended_meanwhile(_: float) -> None:
-        lock.release()
-        study.records.close(other, "interrupted")
-
-    monkeypatch.setattr("depthlab.study.others.time.sleep", ended_meanwhile)
-    assert study.run([cell])
-    assert len(study.finished()) == 1
 
 
 def test_a_cell_of_another_store_that_this_clone_trains_is_tried_again_when_it_has_ended(

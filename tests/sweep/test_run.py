@@ -115,23 +115,6 @@ def test_a_grid_whose_beginning_was_killed_is_whole_all_the_same(sweep: Sweep) -
     assert Counter(params(sweep, search)) == Counter((a, b) for a in (0.0, 0.5) for b in (0.2, 0.5, 0.7))
 
 
-@pytest.mark.parametrize(("sampler", "pruner"), [("random", "hyperband"), ("tpe", "median"), ("gp", "none")])
-def test_samplers_and_pruners(sweep: Sweep, sampler: str, pruner: str) -> None:
-    search = sweep.search()
-    study = sweep.study(search)
-    for k in range(10):  # before so many have ended, tpe and gp sample at random
-        add(study, search, [0.5 + 0.04 * k], {"p_drop": 0.05 * k, "dropout": 0.1 + 0.05 * k})
-    assert sweep.run(search, trials=12, sampler=sampler, pruner=pruner)
-    assert len(set(params(sweep, search))) == 12
-    assert [trial.state for trial in sweep.trials(search)[10:]] == [TrialState.COMPLETE] * 2
-
-
-def test_the_first_trial_is_the_start_as_near_as_the_space_allows(sweep: Sweep) -> None:
-    search = sweep.search("dropout=interval(0, 0.3)")
-    assert sweep.run(search, trials=1)
-    assert params(sweep, search) == [(0.0, 0.3)]
-
-
 def test_ctrl_c_and_on(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search(seeds=2)
     real, calls = trials.train, list[int]()
@@ -302,16 +285,6 @@ def test_a_store_that_takes_no_more_ends_the_sweep_and_costs_no_trial(
     assert sweep.run(search)
     assert len(calls) == 7
     assert [trial.state for trial in sweep.trials(search)] == [TrialState.COMPLETE] * 3
-
-
-def test_pruned_trials_count(sweep: Sweep) -> None:
-    search = sweep.search("epochs=60", "patience=60", "lr=1e-6")
-    study = sweep.study(search)
-    for _ in range(8):
-        add(study, search, [1.0], {"p_drop": 0.1, "dropout": 0.1}, dict.fromkeys((20, 40, 60), 1.0))
-    assert sweep.run(search, trials=10)
-    states = Counter(trial.state for trial in sweep.trials(search))
-    assert states == {TrialState.COMPLETE: 8, TrialState.PRUNED: 2}
 
 
 def test_what_another_command_is_at_is_left_alone(sweep: Sweep, capsys: Capture) -> None:

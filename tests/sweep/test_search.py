@@ -90,11 +90,6 @@ def test_a_knob_that_cannot_be_searched(typed: str, sentence: str) -> None:
     assert str(error.value).startswith(sentence)
 
 
-def test_a_split_that_is_not_there() -> None:
-    with pytest.raises(UserError, match=r"^split must be one of 0, .* got 12$"):
-        search_of(splits=[{"split": 0}, {"split": 12}])
-
-
 @pytest.mark.parametrize(
     ("objective", "directions"),
     [

@@ -105,13 +105,6 @@ def test_threads_that_ask_at_the_same_time(sweep: Sweep) -> None:
     assert len({tuple(trial.params.values()) for trial in started(sweep)}) == 8
 
 
-def test_processes_that_ask_at_the_same_time(sweep: Sweep) -> None:
-    sweep.study(SEARCH)
-    both = [another(sweep, 8, "ended") for _ in range(2)]
-    assert [process.wait(TIMEOUT) for process in both] == [0, 0]
-    assert len(started(sweep)) == 8
-
-
 def test_a_resumed_sweep_draws_nothing_twice(sweep: Sweep) -> None:
     for trials in (3, 6, 9):
         asked(sweep.study(SEARCH), trials, sweep.folder)

@@ -82,7 +82,7 @@ def test_curve_has_the_layer_as_step(start: Callable[..., TrackedRun]) -> None:
 def test_metrics_wait_and_are_sent_by_themselves(
     start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 2.0)
+    monkeypatch.setattr(outbox, "FLUSH_SECONDS", 1.0)
     run = start()
     run.log({"loss": 1.0}, 0)
     run.log({"loss": 0.5}, 1)
@@ -182,14 +182,14 @@ def test_training_does_not_wait_for_a_store_that_hangs(
 def test_pauses_grow_and_begin_at_the_end_of_a_try(
     start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, seconds in {"FLUSH_SECONDS": 0.01, "FIRST_PAUSE": 0.2, "LONGEST_PAUSE": 0.8}.items():
+    for name, seconds in {"FLUSH_SECONDS": 0.01, "FIRST_PAUSE": 0.02, "LONGEST_PAUSE": 0.08}.items():
         monkeypatch.setattr(outbox, name, seconds)
     run = start()
     began, ended = list[float](), list[float]()
 
     def hanging(*_: Any, **__: Any) -> None:
         began.append(time.monotonic())
-        time.sleep(0.3)
+        time.sleep(0.03)
         ended.append(time.monotonic())
         raise MlflowException("timed out")
 
@@ -198,7 +198,7 @@ def test_pauses_grow_and_begin_at_the_end_of_a_try(
     wait_until(lambda: len(began) == 5)
     run.abandon("KILLED", "interrupted")
     pauses = [after - before for after, before in zip(began[1:5], ended, strict=False)]
-    for pause, least in zip(pauses, (0.2, 0.4, 0.8, 0.8), strict=True):
+    for pause, least in zip(pauses, (0.02, 0.04, 0.08, 0.08), strict=True):
         assert least <= pause
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from depthlab.config.errors import UserError
+from depthlab.config.limits import shown
 from depthlab.tasks.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -149,20 +150,20 @@ def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> Non
         UserError: a name is unknown, the task cannot be measured like this, or what selects is not recorded.
     """
     if dataset["task"] not in TASKS:
-        raise UserError(f"dataset.task must be one of {', '.join(TASKS)}, got {dataset['task']}")
+        raise UserError(f"dataset.task must be one of {', '.join(TASKS)}, got {shown(dataset['task'])}")
     task, metric = TASKS[dataset["task"]], dataset["metric"]
     possible = f"{', '.join(task.possible())} for a {dataset['task']}"
     if metric not in task.possible():
-        raise UserError(f"dataset.metric must be one of {possible}, got {metric}")
+        raise UserError(f"dataset.metric must be one of {possible}, got {shown(metric)}")
     for name in metrics or ():
         if name not in task.possible():
-            raise UserError(f"metrics must be a list of {possible}, got {name}")
+            raise UserError(f"metrics must be a list of {possible}, got {shown(name)}")
     recorded = recorded_metrics(dataset, metrics)
     allowed = ["val_loss", *(f"{part}_{name}" for part in ("val", "train") for name in recorded)]
     if monitor not in allowed:
         name = monitor.partition("_")[2]
         hint = f": add metrics=[{','.join([*recorded, name])}]" if name in task.possible() else ""
-        raise UserError(f"monitor must be one of {', '.join(allowed)}, got {monitor}{hint}")
+        raise UserError(f"monitor must be one of {', '.join(allowed)}, got {shown(monitor)}{hint}")
 
 
 def make_task(settings: dict[str, Any], dataset: Dataset | GraphSet) -> Task:
