@@ -163,6 +163,12 @@ def test_a_module_that_is_not_there_is_one_sentence(target: str) -> None:
         code_hash({"_target_": target})
 
 
+def test_a_module_that_is_no_python_is_one_sentence(write: Write) -> None:
+    write({"network.py": "class Network:\n    def"})
+    with pytest.raises(UserError, match=r"network\.py cannot be read as Python: invalid syntax"):
+        code_hash({"_target_": "network.Network"})
+
+
 def test_nothing_heavy_is_imported() -> None:
     script = "import sys, depthlab.training.identity; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, check=True)

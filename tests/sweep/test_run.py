@@ -84,6 +84,19 @@ def test_a_sweep_goes_on_with_more_trials(sweep: Sweep, capsys: Capture) -> None
     assert len(sweep.children()) == 4
 
 
+def test_trials_of_other_code_are_said_to_be_that(capsys: Capture) -> None:
+    study = optuna.create_study()
+    for code in ("a", "a"):
+        module.note_code(study, code)
+    module.note_code(study, "b")
+    assert capsys.readouterr().out == ""  # there is no trial yet
+    study.optimize(lambda trial: 0.0, n_trials=2)
+    module.note_code(study, "a")
+    assert capsys.readouterr().out == ""
+    module.note_code(study, "b")
+    assert capsys.readouterr().out.startswith("2 trials are of other code than the present and count")
+
+
 def test_two_objectives_are_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path: Path) -> None:
     search = sweep.search("epochs=5", "lr=tag(log, interval(1e-6, 0.1))", objective=["val_acc", "seconds"])
     assert sweep.run(search, trials=6, fresh=2, pruner="none")

@@ -46,14 +46,14 @@ def code_hash(settings: Any, *modules: str) -> str:
         modules: further modules that count.
 
     Raises:
-        UserError: there is no such module.
+        UserError: there is no such module, or it cannot be read.
     """
     return _code_hash(frozenset([*targets(settings), *modules]))
 
 
 @functools.cache  # of the files as they are at first
 def _code_hash(names: frozenset[str]) -> str:
-    programs = {name: _parse(path.read_bytes())[0] for name, path in closure(names).items()}
+    programs = {name: _read(path)[0] for name, path in closure(names).items()}
     return digest([programs, {name: _versions(name) for name in names if not locate(_module(name))}])
 
 
@@ -142,11 +142,18 @@ def _module(name: str) -> str:
     return package if source == name else _module(source)
 
 
+def _read(path: Path) -> tuple[str, list[tuple[int, str, str, str]]]:
+    try:
+        return _parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as Python: {error}") from None
+
+
 def _imports(module: str, path: Path) -> dict[str, str]:
     """The dotted name of everything that a file imports, by the name that it has there."""
     package = module.split(".") if path.stem == "__init__" else module.split(".")[:-1]
     names = {}
-    for level, origin, name, alias in _parse(path.read_bytes())[1]:
+    for level, origin, name, alias in _read(path)[1]:
         base = ".".join([*package[: len(package) - level + 1], *filter(None, [origin])] if level else [origin])
         names[alias] = f"{base}.{name}" if name else base
     return names

@@ -44,7 +44,7 @@ from depthlab.tracking.search import PARENT, Records
 from depthlab.tracking.ui import how_to_see
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.identity import CHECKPOINTS
+from depthlab.training.identity import CHECKPOINTS, code_hash
 
 LEARNING = ("tpe", "gp")  # samplers that draw the next values from the results so far
 AT_ONCE = (
@@ -73,6 +73,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     content = search.content() | {"data": checked(search)}
     pruner = make_pruner(config.pruner, search.config.epochs, len(search.points()))
     study = open_study(open_storage(address), name, search.directions, content, pruner)
+    note_code(study, code_hash(search.settings(search.start, search.points()[0])))
     stores = {"tracking.uri": records.uri, "storage": address}
     workers = connect(config.scheduler, stores) if config.backend == "dask" else local(config.jobs)
     if workers.count > 1 and (config.sampler in LEARNING or config.pruner != "none"):
@@ -105,6 +106,14 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     failed = any(trial.state == TrialState.FAIL for trial in ended(study)) and len(search.objectives) == 1
     tested = len(search.objectives) > 1 or confirm(name, study, search, config)
     return tested and not failed
+
+
+def note_code(study: optuna.Study, code: str) -> None:
+    """Remember the code of the first trials; a sweep that goes on with other code says so."""
+    if "code" not in study.user_attrs:
+        study.set_user_attr("code", code)
+    elif study.user_attrs["code"] != code and (trials := len(ended(study))):
+        print(f"{trials} trials are of other code than the present and count: study_name=... begins without them")
 
 
 def checked(search: Search) -> str:
