@@ -5,6 +5,7 @@ import math
 import shlex
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from depthlab.config.settings import NOT_THE_EXPERIMENT
 from depthlab.study.lines import GRID
 from depthlab.tasks.metrics import METRICS, recorded
 from depthlab.tracking.search import ENDED, Recorded, Records
-from depthlab.training.identity import STATES, overrides_of
+from depthlab.training.identity import STATES, code_hash, overrides_of
 
 CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")
 BY_HOP = ("sensitivity_by_hop", "walk_weight_by_hop")
@@ -70,6 +71,7 @@ class Report:
         films: animations of the cells with recorded states; `films_asked` cells were to record them.
         by_hop: curves by hop distance of the cells that recorded them, as `curves`.
         unfilmed: overrides of the cells that should have recorded states but reuse an earlier run without them.
+        other_code: number of runs of other code than the present.
     """
 
     study: str
@@ -79,6 +81,7 @@ class Report:
     by_hop: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     unfilmed: list[str] = field(default_factory=list)
     films_asked: int = 0
+    other_code: int = 0
 
 
 def read_report(records: Records, study: str) -> Report:
@@ -111,6 +114,7 @@ def read_report(records: Records, study: str) -> Report:
                 run = results.get(identity)
                 rows.append(_row(study, parent, entry, run, tries.get(identity)))
                 if run:
+                    found.other_code += run.tags.get("code_hash") != _present_code(run.params)
                     _add_curves(found, records, run)
                 if entry["film"]:
                     _add_film(found, records, parent, entry["depth"], run, Path(folder))
@@ -205,6 +209,14 @@ def _row(
         "config_hash": entry["config_hash"],
         "run_id": run.run_id if run else None,
     }
+
+
+def _present_code(params: Mapping[str, str]) -> str | None:
+    """The code hash that a run would have now; None if what it was of is gone."""
+    targets = [value for key, value in params.items() if key.endswith("._target_") and "." in value]
+    with suppress(UserError):
+        return code_hash({target: {"_target_": target} for target in targets})
+    return None
 
 
 def _size(params: Mapping[str, str]) -> float:

@@ -40,6 +40,12 @@ def write_report(records: Records, study: str) -> list[Path]:
         names = _write(report, part)
         if folder.is_dir():
             shutil.copytree(folder, part, ignore=shutil.ignore_patterns(*OWN), dirs_exist_ok=True)
+    if report.other_code:
+        print(
+            f"{report.other_code} of {len(report.cells)} runs are of other code than the present: to replace them, run"
+            " the study with reuse=same_code",
+            file=sys.stderr,
+        )
     for typed in report.unfilmed:
         again = f'python -m src.train {typed} "tracking.artifacts=[config,figures,model,states]"'
         print(
