@@ -102,7 +102,7 @@ def recorded() -> Callable[..., Recorded]:
     def make(
         cell: Cell, data_hash: str, run_id: str = "1", metrics: dict[str, float] | None = None, **tags: str
     ) -> Any:
-        own = {"config_hash": cell.hash, "data_hash": data_hash, "outcome": "finished"}
+        own = {"config_hash": cell.hash, "resume_hash": "r", "data_hash": data_hash, "outcome": "finished"}
         return Recorded(run_id, "a run", "FINISHED", own | tags, metrics or {}, {})
 
     return make
