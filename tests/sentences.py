@@ -26,6 +26,7 @@ from depthlab.folders import CHECKOUT
 from depthlab.study.command import checked
 from depthlab.study.grid import expand
 from depthlab.sweep.space import read_space
+from tests.sweep.conftest import search_of
 
 SNAPSHOT = Path(__file__).with_name("sentences.yaml")
 LINES = {"GCN": "model=gcn", "GCN + DropEdge": "model=gcn p_drop=0.2"}
@@ -77,6 +78,8 @@ def explained(call: Callable[[], Any]) -> str:
 KINDS: dict[str, Callable[[str], str]] = {
     "train": lambda text: explained(lambda: compose_settings(shlex.split(text))),
     "grid": lambda text: explained(lambda: expand(LINES, {}, {}, shlex.split(text))),
+    "search": lambda text: explained(lambda: search_of(*shlex.split(text))),
+    "objective": lambda text: explained(lambda: search_of(objective=yaml.safe_load(text))),
     "space": lambda text: explained(lambda: read_space({}, [text])),
     "study file": lambda text: explained(lambda: checked(DictConfig(yaml.safe_load(text)))),
     **{name: lambda text, name=name: command(name, shlex.split(text)) for name in BEFORE},  # type: ignore[misc]

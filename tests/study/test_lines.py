@@ -109,7 +109,7 @@ def test_a_wider_grid_replaces_the_parent(study: Study) -> None:
     assert [step for step, _ in curve] == [2, 3]
 
 
-def test_only_leaves_the_other_lines_alone(study: Study) -> None:
+def test_only_leaves_the_other_lines_alone_and_a_line_that_left_the_study_leaves_the_records(study: Study) -> None:
     assert study.run(study.cells("seed=0"))
     before = study.parents()
     assert study.run(study.cells("seed=0", "depth=2,3"), only=["GCN"])
@@ -117,6 +117,9 @@ def test_only_leaves_the_other_lines_alone(study: Study) -> None:
     assert after["GCNII"] == before["GCNII"]
     assert after["GCN"].run_id != before["GCN"].run_id
     assert {run.tags["line"] for run in study.finished().values() if run.tags["depth"] == "3"} == {"GCN"}
+    assert study.run(study.cells("seed=0", lines=ONE))
+    assert set(study.parents()) == {"GCN"}
+    assert len(study.finished()) == 5  # the cells of GCNII stay
 
 
 def test_a_line_keeps_its_colour_when_it_is_run_alone(study: Study) -> None:
@@ -131,13 +134,6 @@ def test_a_line_keeps_its_colour_when_it_is_run_alone(study: Study) -> None:
 def test_lines_that_differ_in_punctuation_alone_are_refused(study: Study) -> None:
     with pytest.raises(UserError, match=r"^two lines would write the file csbm-gcn-0-2\.json: rename 'GCN 0"):
         lines_of(study.cells("depth=2", lines={"GCN 0.2": "model=gcn", "GCN 0,2": "model=mlp"}))
-
-
-def test_a_line_that_left_the_study_leaves_the_records(study: Study) -> None:
-    assert study.run(study.cells("seed=0"))
-    assert study.run(study.cells("seed=0", lines=ONE))
-    assert set(study.parents()) == {"GCN"}
-    assert len(study.finished()) == 4  # its cells stay
 
 
 def test_a_study_that_lost_its_lists_of_cells_writes_them_again(study: Study, tmp_path: Path) -> None:
@@ -164,23 +160,18 @@ def test_labels_of_any_length_and_kind_are_written(study: Study) -> None:
     assert list(read_report(study.records, "small").cells["line"]) == labels
 
 
-def test_another_study_shares_the_cells_not_the_parents(study: Study) -> None:
+def test_another_study_shares_the_cells_and_adopts_those_whose_parent_is_gone(study: Study) -> None:
     cells = study.cells("seed=0", lines=ONE)
     assert study.run(cells, name="one")
     first, runs = study.parents()["GCN"], set(study.finished())
-    assert study.run(cells, name="two")
-    parents = study.records.runs("tags.kind = 'study'")
-    assert [run.tags["study"] for run in parents] == ["one", "two"]
-    assert set(study.finished()) == runs
-    assert {run.tags[PARENT] for run in study.finished().values()} == {first.run_id}
-
-
-def test_cells_whose_parent_is_gone_are_adopted(study: Study) -> None:
-    cells = study.cells("seed=0", lines=ONE)
-    assert study.run(cells, name="one")
-    study.records.delete(study.parents()["GCN"].run_id)
-    assert study.run(cells, name="two")
-    assert {run.tags[PARENT] for run in study.finished().values()} == {study.parents()["GCN"].run_id}
+    for name in ("two", "three"):
+        assert study.run(cells, name=name)
+        parents = {run.tags["study"]: run.run_id for run in study.records.runs("tags.kind = 'study'")}
+        assert set(study.finished()) == runs
+        owner = first.run_id if name == "two" else parents["three"]
+        assert {run.tags[PARENT] for run in study.finished().values()} == {owner}
+        for run_id in parents.values() if name == "two" else ():
+            study.records.delete(run_id)
 
 
 def test_runs_that_are_missing_from_a_mean_are_counted(study: Study, recorded: Make) -> None:
