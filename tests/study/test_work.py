@@ -18,7 +18,7 @@ from depthlab.training.memory import check_memory
 from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}
-LONG = ("depth=2", "epochs=400", "patience=400", "checkpoint_every=20")
+LONG = ("depth=2", "epochs=200", "patience=200", "checkpoint_every=10")
 
 
 def execute_here(cells: list[Cell], stop: Stop | None = None) -> list[Ended[tuple[Job, ...]]]:
@@ -97,7 +97,7 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(study: Study) -> None:
     assert [run.tags["config_hash"] for run in after] == [cell.hash for cell in cells]
     assert after[0].run_id == before.run_id
     steps = study.records.client.get_metric_history(before.run_id, "train_loss")
-    assert sorted(point.step for point in steps) == list(range(400))
+    assert sorted(point.step for point in steps) == list(range(200))
 
 
 @pytest.mark.parametrize("content", [b"no checkpoint", b""])

@@ -115,6 +115,7 @@ def settings_of(*typed: str) -> dict[str, Any]:
     return compose_settings(["dataset=csbm", "recipe=none", *typed])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "typed",
     ["full model=gcnii depth=16", "full model=gcnii depth=64", "checkpoint model=gcnii depth=16",
@@ -186,9 +187,9 @@ def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
 @pytest.mark.parametrize("model", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_weights_are_counted_without_making_them(model: str, norm: str) -> None:
-    graph = make_graph(50)
+    graph, chosen = make_graph(50), settings_of(f"model={model}", "dropout=0")
     for depth in (1, 4, 6, 11):
-        settings = settings_of(f"model={model}", f"depth={depth}", "dropout=0")
+        settings = chosen | {"depth": depth}
         if norm != "none" and hasattr(make_network(settings, 16, 3), "norms"):
             settings |= {"norm": norm}
         made = build_model(settings, graph, TASK)
@@ -254,6 +255,7 @@ def test_the_least_limit_of_a_control_group_counts_without_pages_of_files(tmp_pa
     assert memory._free_in(tmp_path / "nowhere") == math.inf
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
 def test_large_states_are_kept_for_the_next_step_and_not_mapped_anew(environment: dict[str, str]) -> None:
     command = [sys.executable, "-c", FAULTS]
