@@ -16,7 +16,7 @@ setup: $(READY) ## create .venv with the pinned versions
 
 # torch first and by its exact version: any other build brings gigabytes that a CPU does not need
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...") if not (3, 11) <= sys.version_info < (3, 14) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV): some minutes the first time"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch

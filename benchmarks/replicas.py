@@ -7,11 +7,13 @@ nothing else meanwhile.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from rich.console import Console
@@ -23,9 +25,9 @@ from depthlab.address import sqlite_address
 from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
+from depthlab.folders import HOME, data
 from depthlab.graph.graph import Graph
 from depthlab.tasks.task import make_task
-from depthlab.training import identity
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import keep_freed_blocks
@@ -114,8 +116,9 @@ def main() -> None:
         alone, together = found["one by one"], found["together"]
         table.add_row(kind, f"{1000 * alone:.0f}", f"{1000 * together:.0f}", f"{alone / together:.1f} times")
         if options.runs:
-            with tempfile.TemporaryDirectory() as folder:
-                identity.CHECKPOINTS = Path(folder) / "checkpoints"
+            source = data()
+            with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {HOME: folder}):
+                Path(folder, "data").symlink_to(source)
                 (alone, together), results = runs(several, Path(folder))
             each = ", ".join(str(int(sum(one.scores["epochs_run"] for one in side))) for side in results)
             whole.add_row(kind, f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.1f} times", each)

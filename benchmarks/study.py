@@ -24,7 +24,7 @@ from depthlab.address import sqlite_address
 from depthlab.config.yaml_files import read_mapping
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
-from depthlab.folders import CONF, ROOT
+from depthlab.folders import CHECKOUT, CONF
 from depthlab.graph.graph import Graph
 from depthlab.ops import SparseFeatures
 from depthlab.study.grid import Cell, expand
@@ -80,7 +80,7 @@ def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
     uri = sqlite_address(Path(folder, f"jobs{jobs}.db"))
     command = [sys.executable, "-m", "src.study", "name=bench", f"jobs={jobs}", f"seed={seeds}"]
     start = time.perf_counter()
-    subprocess.run([*command, f"tracking.uri={uri}"], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([*command, f"tracking.uri={uri}"], cwd=CHECKOUT, check=True, capture_output=True)
     wall = time.perf_counter() - start
     runs = Records(uri, "depthlab").runs("tags.line != ''")
     cells = [run for run in runs if run.training_seconds]

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from depthlab.address import sqlite_address
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT
 from depthlab.sweep.command import composed
 from depthlab.sweep.run import run_sweep
 from depthlab.sweep.storage import open_storage
@@ -60,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     quiet_libraries()
     table = Table("Cora", "sweep s", "beside it s", "ratio", "best validation accuracy")
-    with tempfile.TemporaryDirectory(dir=ROOT / "outputs" if (ROOT / "outputs").is_dir() else None) as name:
+    with tempfile.TemporaryDirectory(dir=CHECKOUT / "outputs" if (CHECKOUT / "outputs").is_dir() else None) as name:
         folder = Path(name)
         for k in range(options.rounds):
             wall, best, params = swept(folder, f"plain{k}", *DEEP, "seeds=1", "pruner=none", f"trials={options.trials}")

@@ -19,9 +19,8 @@ import yaml
 from scipy.sparse import csr_matrix
 
 from depthlab import __main__ as program
-from depthlab.data import raw
 from depthlab.data import raw_files as listing
-from depthlab.folders import CHECKOUT, CONF, ROOT, SOURCE
+from depthlab.folders import CHECKOUT, CONF, SOURCE
 from depthlab.tracking.store import open_store
 
 FEATURES, CLASSES, LABELLED, NODES = 10, 3, 6, 520  # PyG's reader takes the 500 nodes after the first 6 to validate
@@ -47,6 +46,8 @@ def quiet_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "OPTUNA_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("DEPTHLAB_HOME", "DEPTHLAB_CONFIG_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -111,16 +112,15 @@ def raw_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def write_list() -> Callable[[Path], None]:
-    """Makes what lies in ROOT/data the known raw files, in the list of a copy of the program in ROOT."""
+    """Makes what lies in CHECKOUT/data the known raw files, in the list of a copy of the program in CHECKOUT."""
 
     def write(root: Path) -> None:
         path = root / LIST
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{listing.HEADER}\n")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(listing, "DATA", root / "data")
+            patch.setenv("DEPTHLAB_HOME", str(root))
             patch.setattr(listing, "LIST", path)
-            patch.setattr(listing, "IGNORE", root / ".dvcignore")
             listing.add(path for path in sorted((root / "data").rglob("*")) if path.is_file())
 
     return write
@@ -131,10 +131,8 @@ def use_root(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
     """Makes a folder the project root for everything that reads raw or prepared files."""
 
     def use(root: Path) -> Path:
-        monkeypatch.setattr(listing, "DATA", root / "data")
+        monkeypatch.setenv("DEPTHLAB_HOME", str(root))
         monkeypatch.setattr(listing, "LIST", root / LIST)
-        monkeypatch.setattr(listing, "IGNORE", root / ".dvcignore")
-        monkeypatch.setattr(raw, "PREPARED", root / "prepared")
         return root
 
     return use
@@ -144,10 +142,8 @@ def use_root(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of conf/ that everything reads that is composed and checked here."""
     copy = Path(shutil.copytree(CONF, tmp_path / "conf"))
-    for module in (
-        "cli", "config.compose", "config.options", "config.overrides", "config.settings", "config.validation",
-        "study.command", "sweep.command",
-    ):  # fmt: skip
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
+    for module in ("cli", "config.compose", "config.files"):
         monkeypatch.setattr(f"depthlab.{module}.CONF", copy)
     return copy
 
@@ -326,7 +322,7 @@ def scheduler(workshop: Path, environment: dict[str, str]) -> Iterator[str]:
 @pytest.fixture
 def real_cora() -> Path:
     """The folder of the real Planetoid files; in CI they have to be there."""
-    folder = ROOT / "data" / "planetoid"
+    folder = CHECKOUT / "data" / "planetoid"
     if not (folder / "ind.cora.x").is_file():
         if os.environ.get("CI"):
             pytest.fail("data/planetoid/ind.cora.x is missing: run `make data` before the tests")

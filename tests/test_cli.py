@@ -215,7 +215,7 @@ def test_guarded_shows_a_defect() -> None:
 
 def test_a_launcher_that_is_not_installed() -> None:
     missing = MissingConfigException("", "hydra/launcher/submitit_slurm", ["basic"])
-    sentence = "hydra/launcher=submitit_slurm needs a package that is not installed: pip install -e '.[cluster]'"
+    sentence = "hydra/launcher=submitit_slurm needs a package that is not installed: pip install 'depthlab[slurm]'"
     assert explain(missing) == sentence
     mistyped = MissingConfigException("", "hydra/launcher/submitit_slrm", ["basic", "submitit_local"])
     assert explain(mistyped) == "there is no hydra/launcher submitit_slrm: choose one of basic, submitit_local"

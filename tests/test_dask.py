@@ -19,7 +19,7 @@ import yaml
 
 from depthlab.config.errors import UserError
 from depthlab.dask_cluster import connect
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT
 from depthlab.parallel import Stop, Workers, execute, local
 from tests.test_parallel import square, wait_a_moment
 
@@ -64,7 +64,7 @@ def test_a_cluster_that_is_open_to_the_network_is_refused(monkeypatch: pytest.Mo
 
 def documented(first: str, end: str = "\n\n") -> str:
     """A block of the documentation, without its indentation."""
-    text = (ROOT / "docs" / "scaling.md").read_text()
+    text = (CHECKOUT / "docs" / "scaling.md").read_text()
     return textwrap.dedent("    " + text[text.index(first) :].partition(end)[0])
 
 
@@ -122,8 +122,8 @@ def test_the_documented_cluster_of_one_machine_listens_to_it_alone() -> None:
         if command.startswith("dask scheduler"):
             command += f" --port {address.rpartition(':')[2]}"
         started.append(subprocess.Popen(
-            [sys.executable, "-m", "dask", *command.split()[1:]], cwd=ROOT, stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            [sys.executable, "-m", "dask", *command.split()[1:]], cwd=CHECKOUT, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
         ))  # fmt: skip
     try:
         client = connect_until(f"tcp://{address}")

@@ -49,7 +49,7 @@ def test_missing_driver_names_its_package(address: str, package: str) -> None:
 
 def test_driver_without_its_own_library() -> None:
     sentence = missing_driver(Address("postgresql+psycopg://h/x"), ImportError("no pq wrapper available"))
-    assert sentence.endswith("pip install 'psycopg[binary]'")
+    assert sentence.endswith("pip install 'depthlab[postgresql]'")
 
 
 def test_a_limit_of_the_users_own_stays() -> None:

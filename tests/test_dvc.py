@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from depthlab.files import finite, md5
-from depthlab.folders import CONF, ROOT
+from depthlab.folders import CHECKOUT, CONF
 from depthlab.graph.statistics import DIGITS
 from depthlab.study.lines import Line
 from tests.dvc_deps import PATH, expanded, with_modules
@@ -41,21 +41,23 @@ def overlap(one: str, other: str) -> bool:
 
 def test_no_remote_is_shipped() -> None:
     config = configparser.ConfigParser()
-    config.read(ROOT / ".dvc" / "config")
+    config.read(CHECKOUT / ".dvc" / "config")
     assert config.sections() == ["core"]
     assert set(config["core"]) == {"analytics", "autostage"}
 
 
 def test_dvc_reads_the_same_stages() -> None:
     command = [sys.executable, "-m", "dvc", "stage", "list", "--name-only"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert sorted(done.stdout.split()) == sorted(STAGES)
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_what_a_stage_needs_is_in_the_repository_or_made_by_another(name: str) -> None:
     made = [path for other, stage in STAGES.items() if other != name for path in outputs(stage)]
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    ).stdout.split()
     for path in paths(STAGES[name], "deps"):
         known = any(PurePosixPath(file).is_relative_to(path) for file in tracked)
         assert known or path == "data" or any(overlap(path, other) for other in made), f"{name} needs {path}"
@@ -68,14 +70,14 @@ def test_stages_depend_on_the_modules_that_they_compute_with() -> None:
 
 
 def test_committed_figures_are_those_of_the_lock_and_hold_on_every_machine() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"].values()
+    stages = yaml.safe_load((CHECKOUT / "dvc.lock").read_text())["stages"].values()
     recorded = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
     names = [name for name in recorded if name.startswith("prepared/") and name.endswith(".json")]
     measured = [path for stage in STAGES.values() for path in paths(stage, "metrics")]
     assert sorted(names) == sorted(path for path in measured if path.startswith("prepared/"))
     for name in names:
-        content = json.loads((ROOT / name).read_text())
-        assert md5(ROOT / name) == recorded[name], f"{name} is not that of dvc.lock: make prepare ARGS=rewire"
+        content = json.loads((CHECKOUT / name).read_text())
+        assert md5(CHECKOUT / name) == recorded[name], f"{name} is not that of dvc.lock: make prepare ARGS=rewire"
         assert finite(content, DIGITS) == content, name
 
 
@@ -112,7 +114,7 @@ def test_study_stages_are_the_lines_of_the_quick_study() -> None:
             f"only=[{label}]",
             "reuse=same_code",
         ]
-        written = Line(QUICK["grid"]["dataset"], label).file("quick").relative_to(ROOT).as_posix()
+        written = Line(QUICK["grid"]["dataset"], label).file("quick").relative_to(CHECKOUT).as_posix()
         assert outputs(stage) == [written]
         assert {f"conf/model/{key}.yaml", f"src/depthlab/nn/{key}.py"} <= set(paths(stage, "deps"))
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT
 
 NO_USER = """
 import os, pwd, sys
@@ -25,12 +25,14 @@ def printed(program: str, **environment: str) -> str:
     users = ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME")
     inherited = {key: value for key, value in os.environ.items() if key not in users}
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, env=inherited | environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=CHECKOUT, env=inherited | environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
 def test_a_user_without_an_entry_and_without_home() -> None:
-    assert printed(NO_USER) == f"{ROOT / '.home'} uid{os.getuid()}"
+    assert printed(NO_USER) == f"{CHECKOUT / '.home'} uid{os.getuid()}"
     assert printed(NO_USER, HOME="/here", USER="me") == "/here me"
 
 

@@ -3,36 +3,58 @@
 import difflib
 import importlib
 import sys
+from pathlib import Path
 
+import depthlab
+from depthlab.config.errors import UserError
+from depthlab.config.files import use_config_dir
 from depthlab.startup import start
 
-COMMANDS = {  # name: (module, what it does)
-    "train": ("depthlab.training.command", "train one network at one depth on one graph"),
-    "study": ("depthlab.study.command", "train along depth, with seeds, splits and methods"),
-    "sweep": ("depthlab.sweep.command", "search hyperparameters"),
-    "report": ("depthlab.report.command", "write a study's tables, figures and page"),
-    "ui": ("depthlab.tracking.ui", "open the records in MLflow's user interface"),
-    "fetch": ("depthlab.data.fetch", "fetch and verify raw files"),
-    "trust": ("depthlab.data.raw_files", "add the hash of a raw file that you trust"),
-    "prepare": ("depthlab.data.prepare", "turn raw files into one safe file with its statistics"),
-    "rewire": ("depthlab.data.rewire", "show what a rewiring does to a graph"),
-    "wiring": ("depthlab.report.wiring", "draw a small graph before and after a rewiring"),
-    "close": ("depthlab.tracking.close", "close the record of a run whose process was killed elsewhere"),
+COMMANDS = {  # name: (module, what it does, its settings file; "" for one without, None where argparse writes the help)
+    "train": ("depthlab.training.command", "train one network at one depth on one graph", "config"),
+    "study": ("depthlab.study.command", "train along depth, with seeds, splits and methods", "study"),
+    "sweep": ("depthlab.sweep.command", "search hyperparameters", "sweep"),
+    "report": ("depthlab.report.command", "write a study's tables, figures and page", ""),
+    "ui": ("depthlab.tracking.ui", "open the records in MLflow's user interface", None),
+    "fetch": ("depthlab.data.fetch", "fetch and verify raw files", None),
+    "trust": ("depthlab.data.raw_files", "add the hash of a raw file that you trust", ""),
+    "prepare": ("depthlab.data.prepare", "turn raw files into one safe file with its statistics", "config"),
+    "rewire": ("depthlab.data.rewire", "show what a rewiring does to a graph", "config"),
+    "wiring": ("depthlab.report.wiring", "draw a small graph before and after a rewiring", "config"),
+    "close": ("depthlab.tracking.close", "close the record of a run whose process was killed elsewhere", None),
+    "completion": ("depthlab.completion", "print the script for tab completion in bash, zsh or fish", ""),
 }
 
 
 def run(name: str) -> None:
     """Run a command on `sys.argv[1:]`; ends the process."""
-    importlib.import_module(COMMANDS[name][0]).command()
+    module, _, settings = COMMANDS[name]
+    try:
+        if name != "completion":
+            sys.argv[1:] = use_config_dir(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    if settings is not None and {"-h", "--help"}.intersection(sys.argv[1:]):
+        from depthlab.config.help import command_help
+
+        print(command_help(module, settings))
+        return
+    importlib.import_module(module).command()
 
 
 def main() -> None:
     """The console script."""
     start()
+    sys.path.append(str(Path.cwd()))  # modules of one's own, which `_target_` names, as with `python -m`
     typed = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if typed in ("-h", "--help"):
-        print(__doc__.splitlines()[0], *(f"  {name:9}{text}" for name, (_, text) in COMMANDS.items()), sep="\n")
-        print("`depthlab COMMAND --help` says what one takes.")
+        print(__doc__.splitlines()[0], *(f"  {name:12}{text}" for name, (_, text, _) in COMMANDS.items()), sep="\n")
+        print(
+            "`depthlab COMMAND --help` says what one takes; `--config-dir DIR` adds a folder of yaml files of your own."
+        )
+        return
+    if typed == "--version":
+        print(f"depthlab {depthlab.__version__}")
         return
     if typed not in COMMANDS:
         close = difflib.get_close_matches(typed, COMMANDS, n=1)

@@ -20,11 +20,12 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, Interpolation
 
 from depthlab.config.compose import register
 from depthlab.config.errors import UserError, full_disk, lacks_memory
+from depthlab.config.files import config_file
 from depthlab.config.limits import shown
 from depthlab.config.overrides import ambiguous, check_options, check_sweep, unreadable
 from depthlab.config.schema import MAX_RUNS, allowed_values
 from depthlab.config.yaml_files import read_mapping
-from depthlab.folders import CONF
+from depthlab.folders import CONF, relative
 from depthlab.text import printable
 from depthlab.training.signals import INTERRUPTED, STOPPED, interruptible
 
@@ -73,7 +74,7 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
         arguments, _ = get_args_parser().parse_known_args()
         check_options(arguments.overrides)
         if arguments.multirun:  # Hydra lists every combination before the first job
-            usual = read_mapping(CONF / f"{config_name}.yaml").get("max_runs")
+            usual = read_mapping(config_file("", config_name)).get("max_runs")
             check_sweep(arguments.overrides, usual if type(usual) is int else MAX_RUNS)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
 
@@ -165,7 +166,7 @@ def explain(error: Exception) -> str | None:
         if "/.." in error.missing_cfg_file:
             group, _, name = error.missing_cfg_file.partition("/")
         if name.startswith("submitit_") and not any(option.startswith("submitit_") for option in error.options or []):
-            return f"{group}={name} needs a package that is not installed: pip install -e '.[cluster]'"
+            return f"{group}={name} needs a package that is not installed: pip install 'depthlab[slurm]'"
         options = ", ".join(option for option in error.options or [] if "/" not in option)
         return f"there is no {group or 'config'} {shown(name)}: choose one of {options}"
     if type(error).__module__.startswith("submitit."):  # killed, or at its time limit
@@ -174,7 +175,8 @@ def explain(error: Exception) -> str | None:
         return unreadable(str(error.override))
     where = re.match(r"In '(.+?)': ", str(error)) if isinstance(error, HydraException) else None
     if where and isinstance(error.__context__, Exception):  # in a file: of these Hydra tells no cause
-        return f"conf/{where[1]}.yaml: {explain(error.__context__) or ' '.join(str(error).split())}"
+        group, _, name = where[1].rpartition("/")
+        return f"{relative(config_file(group, name))}: {explain(error.__context__) or ' '.join(str(error).split())}"
     cause = error.__cause__ if isinstance(error, HydraException) else error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_key(cause)

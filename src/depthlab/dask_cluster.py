@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from depthlab.config.errors import UserError
+from depthlab.config.files import set_config_dir, user_folder
 from depthlab.parallel import Workers
 
 
@@ -34,7 +35,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise UserError("backend=dask needs a package that is not installed: pip install -e '.[cluster]'") from None
+        raise UserError("backend=dask needs dask: pip install 'depthlab[dask]'") from None
     for name in ("distributed", "distributed.client"):  # both have their own log level
         logging.getLogger(name).setLevel(logging.CRITICAL)  # this module reports failures, in one sentence
     try:
@@ -70,12 +71,13 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
         problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
     elif not (client.run_on_scheduler(finds_program) and all(client.run(finds_program).values())):
-        problem = "Dask cannot import the program: start `PYTHONPATH=. dask scheduler` and its workers in this folder"
+        problem = "Dask cannot import the program: start `PYTHONPATH=src dask scheduler` and its workers in this folder"
     elif here and hosts - {socket.gethostname()}:
         problem = f"Dask workers on other machines cannot reach {here[0]}={stores[here[0]]}: use a server's address"
     if problem:
         client.close()
         raise UserError(problem)
+    client.run(set_config_dir, str(user_folder().resolve()))
     return Workers(len(threads), 1, client)
 
 

@@ -15,7 +15,7 @@ CONNECT_SECONDS = 5
 KINDS = ("postgresql", "mysql", "mariadb", "mssql")
 PACKAGES = {  # module of a driver -> what pip installs
     "MySQLdb": "mysqlclient",
-    "psycopg": "'psycopg[binary]'",
+    "psycopg": "'depthlab[postgresql]'",
     "psycopg2": "psycopg2-binary",
     "mariadb": "mariadb",
     "pyodbc": "pyodbc",

@@ -2,14 +2,15 @@
 
 import getpass
 import os
-from pathlib import Path
+
+from depthlab.folders import root
 
 
 def start() -> None:
     """Prepare the process of a command; its child processes inherit the environment."""
     os.environ["MPLBACKEND"] = "Agg"  # figures are saved, never shown: the backend of a notebook may not be installed
     if os.path.expanduser("~") == "~":  # noqa: PTH111, no HOME and no entry in the password file, as in a container
-        os.environ["HOME"] = str(Path(".home").resolve())
+        os.environ["HOME"] = str(root() / ".home")
     try:
         getpass.getuser()
     except (KeyError, OSError):

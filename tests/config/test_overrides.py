@@ -122,7 +122,7 @@ def test_other_sentences() -> None:
     assert unreadable("depth==") == "cannot read 'depth==': write key=value"
     assert unreadable("file.npz") == "cannot read 'file.npz': write key=value, and quote a value with spaces"
     assert ambiguous("depth=2,4") == (
-        "depth has several values: add -m to run them one after another, or use python -m src.study"
+        "depth has several values: add -m to run them one after another, or use depthlab study"
     )
     assert ambiguous("tracking.artifacts=config,figures") == (
         "tracking.artifacts takes a list: type 'tracking.artifacts=[config,figures]'"

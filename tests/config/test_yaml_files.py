@@ -7,7 +7,7 @@ import pytest
 
 from depthlab.config.errors import UserError
 from depthlab.config.yaml_files import MAX_BYTES, read_mapping, read_yaml
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT
 
 LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]\n" for k in range(1, 40))
 MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{k}: &a{k} {{<<: [{', '.join([f'*a{k - 1}'] * 10)}]}}\n" for k in range(1, 9))
@@ -89,9 +89,9 @@ def test_numbers_and_dates_are_read_as_by_hydra(tmp_path: Path) -> None:
 
 
 def test_no_other_reader_is_used() -> None:
-    own = {ROOT / "src" / "depthlab" / "config" / "yaml_files.py"}
+    own = {CHECKOUT / "src" / "depthlab" / "config" / "yaml_files.py"}
     for folder in ("src", "benchmarks"):
-        for path in set((ROOT / folder).rglob("*.py")) - own:
+        for path in set((CHECKOUT / folder).rglob("*.py")) - own:
             text = path.read_text()
             assert "safe_load" not in text and "OmegaConf.load" not in text and "yaml.load" not in text, path
 

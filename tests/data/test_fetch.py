@@ -22,7 +22,7 @@ from depthlab.data import fetch as module
 from depthlab.data import raw_files as listing
 from depthlab.data.fetch import DATASETS, SOURCES, fetch, files_of, mirror, upstream
 from depthlab.data.raw_files import UNKNOWN, known_files
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT, root
 
 X, TEXAS = "planetoid/ind.cora.x", "heterophilous/texas.npz"
 CONTENT = {X: b"features of cora", "planetoid/ind.cora.graph": b"edges of cora", TEXAS: b"texas"}
@@ -134,7 +134,7 @@ def _found(root: Path) -> dict[str, bytes]:
 
 
 def test_default_datasets_are_those_of_the_prepare_stage() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    stages = yaml.safe_load((CHECKOUT / "dvc.yaml").read_text())["stages"]
     assert list(DATASETS) == stages["prepare"]["matrix"]["dataset"]
 
 
@@ -142,7 +142,7 @@ def test_data_dvc_records_the_listed_files() -> None:
     known = known_files()
     entries = [{"md5": known[name].md5, "relpath": name} for dataset in DATASETS for name in files_of(dataset)]
     tree = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)  # DVC's hash of a folder
-    (out,) = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"]
+    (out,) = yaml.safe_load((CHECKOUT / "data.dvc").read_text())["outs"]
     assert out["md5"] == f"{hashlib.md5(tree.encode()).hexdigest()}.dir"
 
 
@@ -213,7 +213,7 @@ def test_a_hostile_mirror_writes_nothing_outside_data(
     fetch(CONTENT, [mirror(serve(folder) if where == "address" else str(folder)), upstream(closed)])
     after = {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()}
     brought = {bare / "data" / name: content for name, content in CONTENT.items()}
-    assert after == before | brought
+    assert after == before | brought | {bare / "data.lock": b""}
 
 
 @pytest.mark.parametrize("where", ["data.dvc", "dataset", "list"])
@@ -243,7 +243,7 @@ def test_a_name_that_leads_out_of_data_is_refused(
 def _conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, files: object) -> None:
     (tmp_path / "conf" / "dataset").mkdir(parents=True, exist_ok=True)
     (tmp_path / "conf" / "dataset" / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "files": files}))
-    monkeypatch.setattr(module, "CONF", tmp_path / "conf")
+    monkeypatch.setattr("depthlab.config.files.CONF", tmp_path / "conf")
 
 
 @pytest.mark.parametrize("content", [b"other", b"", b"texas and more", b"texaS"])
@@ -313,7 +313,7 @@ def test_a_corrupt_file_is_named_and_left_as_it_is(bare: Path, serve: Serve, pub
     if others == "missing":
         (bare / "data" / "planetoid" / "ind.cora.graph").unlink()
     before = _found(bare)
-    with pytest.raises(UserError, match=r"corrupt or were edited .*: delete them and run `make data`$") as found:
+    with pytest.raises(UserError, match=r"corrupt or were edited .*: delete them and run `depthlab fetch`$") as found:
         fetch(CONTENT, [upstream(serve(published))])
     assert f"data/{X}" in str(found.value) and f"data/{TEXAS}" in str(found.value)
     assert _found(bare) == before
@@ -354,10 +354,10 @@ def _main(monkeypatch: pytest.MonkeyPatch, address: str, own: str = "", *argumen
     monkeypatch.setattr(module, "upstream", lambda: upstream(address))
     monkeypatch.setattr(sys, "argv", ["fetch", *arguments])
     monkeypatch.setenv("DEPTHLAB_MIRROR", own)
-    _conf(listing.DATA.parent, monkeypatch, "small", list(CONTENT))
-    _conf(listing.DATA.parent, monkeypatch, "texas", [TEXAS])
-    _conf(listing.DATA.parent, monkeypatch, "digits", None)
-    _conf(listing.DATA.parent, monkeypatch, "wrong", [1])
+    _conf(root(), monkeypatch, "small", list(CONTENT))
+    _conf(root(), monkeypatch, "texas", [TEXAS])
+    _conf(root(), monkeypatch, "digits", None)
+    _conf(root(), monkeypatch, "wrong", [1])
     try:
         module.main()
     except SystemExit as error:

@@ -47,7 +47,6 @@ def config(project: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     (project / "readers").mkdir()
     (project / "readers" / "tables.py").write_text(READER)
     monkeypatch.syspath_prepend(str(project / "readers"))
-    monkeypatch.setattr("depthlab.data.prepare.ROOT", project / "readers")
     sys.modules.pop("tables", None)
     return {"name": "tables", "_target_": "tables.read_tables", "path": str(folder), "normalize_features": False}
 

@@ -90,7 +90,7 @@ def test_nothing_unknown_is_unpickled(project: Path, tmp_path: Path, name: str) 
 
     write_planetoid(tmp_path / "own", name, absent=())
     (tmp_path / "own" / f"ind.{name}.graph").write_bytes(pickle.dumps(Code()))
-    sentence = "graph is a pickle whose hash is not" if name == "cora" else "is not in src/depthlab/data/raw_files"
+    sentence = "graph is a pickle whose hash is not" if name == "cora" else "is not in raw_files"
     with pytest.raises(UserError, match=sentence):
         read_planetoid(paths(tmp_path / "own", name))
     config = {"_target_": "depthlab.data.planetoid.read_planetoid", "path": str(tmp_path / "own")}

@@ -33,13 +33,13 @@ def test_generated_graphs_have_no_files(project: Path, dataset_config: Read) -> 
 
 def test_listed_file_missing(project: Path, dataset_config: Read) -> None:
     (project / "data" / X).unlink()
-    with pytest.raises(UserError, match=rf"^data/{X} is missing: run `make data DATASET=cora`$"):
+    with pytest.raises(UserError, match=rf"^data/{X} is missing: run `depthlab fetch --dataset cora`$"):
         raw_paths(dataset_config("cora"))
 
 
 def test_whole_data_folder_missing(project: Path, dataset_config: Read) -> None:
     shutil.rmtree(project / "data")
-    with pytest.raises(UserError, match=r"is missing: run `make data DATASET=texas`$"):
+    with pytest.raises(UserError, match=r"is missing: run `depthlab fetch --dataset texas`$"):
         check(dataset_config("texas"))
 
 
@@ -102,7 +102,7 @@ def _pretend_prepared(project: Path) -> None:
 def test_check_before_anything_is_prepared(project: Path, dataset_config: Read) -> None:
     check(dataset_config("cora"))
     (project / "data" / X).unlink()
-    with pytest.raises(UserError, match="is missing: run `make data DATASET=cora`"):
+    with pytest.raises(UserError, match="is missing: run `depthlab fetch --dataset cora`"):
         check(dataset_config("cora"))
 
 

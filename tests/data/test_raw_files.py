@@ -24,7 +24,7 @@ from depthlab.data.raw_files import (
     unknown_files,
     verify,
 )
-from depthlab.folders import CONF, ROOT
+from depthlab.folders import CHECKOUT, CONF
 
 CORA = "planetoid/ind.cora.x"
 ALGORITHMS = (("sha1", b"blob 4\0mine"), ("md5", b"mine"), ("sha256", b"mine"))
@@ -102,7 +102,9 @@ def test_corrupt(project: Path, damage: str) -> None:
     path = project / "data" / CORA
     content = path.read_bytes()
     path.write_bytes({"one bit": bytes([content[0] ^ 1]) + content[1:], "torn": content[:-1], "empty": b""}[damage])
-    with pytest.raises(UserError, match=rf"^data/{CORA} is corrupt or was edited .*: delete it and run `make data`$"):
+    with pytest.raises(
+        UserError, match=rf"^data/{CORA} is corrupt or was edited .*: delete it and run `depthlab fetch`$"
+    ):
         verify(listed(known_files()))
 
 
@@ -145,7 +147,7 @@ def test_litter_is_not_named(project: Path) -> None:
 
 
 def test_dvc_ignores_what_is_not_listed() -> None:
-    assert (ROOT / ".dvcignore").read_text() == ignored_by_dvc(known_files())
+    assert (CHECKOUT / ".dvcignore").read_text() == ignored_by_dvc(known_files())
 
 
 def test_stray_files_change_nothing_that_dvc_records(

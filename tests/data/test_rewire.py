@@ -202,8 +202,7 @@ def as_key(edge_index: torch.Tensor) -> str:
 
 
 def test_the_command(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     done = command("rewire", "dataset=csbm", "dataset.nodes=60", "rewiring=random", "rewiring.num_edges=7")
     assert done == (0, "rewired csbm, 7 edges added, 0 removed: prepared/rewired/csbm-random.json\n", "")
     assert json.loads((tmp_path / "prepared/rewired/csbm-random.json").read_text())["edges_added"] == 7

@@ -51,9 +51,9 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a report, with other files in it. Copy it."""
-    results = tmp_path_factory.mktemp("written")
+    results = tmp_path_factory.mktemp("written") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("depthlab.study.lines.RESULTS", results)
+        patch.setenv("DEPTHLAB_HOME", str(results.parent))
         patch.setattr(write, "read_report", lambda *_: report(0.8))
         write_report(RECORDS, STUDY)
     for name, text in KEPT.items():
@@ -65,7 +65,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def earlier(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it; the next report has other numbers."""
-    monkeypatch.setattr("depthlab.study.lines.RESULTS", tmp_path / "results")
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     monkeypatch.setattr(write, "read_report", lambda *_: report(0.5))
     return Path(shutil.copytree(written, tmp_path / "results" / STUDY))
 

@@ -35,8 +35,7 @@ def server(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(outbox, "FIRST_PAUSE", 0.1)
     monkeypatch.setattr(tracked_run, "LAST_SECONDS", 4.0)
     monkeypatch.setattr(tracked_run, "ABANDON_SECONDS", 0.5)
-    monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     database = Path(shutil.copy(empty_store, tmp_path / "served.db"))
     with tracking_server(database, monkeypatch) as running:
         yield running

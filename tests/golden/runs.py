@@ -24,6 +24,7 @@ from mlflow.tracking import MlflowClient
 
 from depthlab.config.settings import compose_settings
 from depthlab.files import write_text
+from depthlab.folders import data
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.replica_settings import replica_settings
 from depthlab.training.replicas import run_replicas
@@ -90,8 +91,9 @@ def record(name: str, folder: Path, *overrides: str) -> list[dict[str, Any]]:
         overrides: change the settings of the run.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("depthlab.training.identity.CHECKPOINTS", folder / "checkpoints")
-        patch.setattr("depthlab.data.raw.PREPARED", folder / "prepared")
+        if not (folder / "data").exists():
+            (folder / "data").symlink_to(data())
+        patch.setenv("DEPTHLAB_HOME", str(folder))
         settings = compose_settings([*RUNS[name], *overrides])
         settings["tracking"]["uri"] = f"sqlite:///{folder / 'mlflow.db'}"
         settings["tracking"]["experiment"] = name

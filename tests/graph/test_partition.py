@@ -40,5 +40,5 @@ def test_what_cannot_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"^loader\.parts must be at most the 32 nodes of the graph, got 33$"):
         metis(rows, 33)
     monkeypatch.setitem(sys.modules, "pymetis", None)
-    with pytest.raises(UserError, match=r"^loader=cluster needs METIS: `pip install pymetis`"):
+    with pytest.raises(UserError, match=r"^loader=cluster needs pymetis: pip install 'depthlab\[cluster\]'"):
         metis(rows, 2)

@@ -206,7 +206,7 @@ def test_the_evidence_holds_the_numbers() -> None:
 
 @pytest.mark.parametrize(("depth", "expected"), [(2, "healthy"), (32, "over-smoothed")])
 def test_a_real_gcn(depth: int, expected: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     typed = ["dataset=csbm", "dataset.nodes=200", "model=gcn", f"depth={depth}", "epochs=40", "progress=false"]
     settings = compose_settings([*typed, "trainer.threads=1", "tracking.artifacts=[]"])
     settings["tracking"]["uri"] = f"sqlite:///{tmp_path / 'mlflow.db'}"

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
-from depthlab.folders import CONF, ROOT
+from depthlab.folders import CHECKOUT, CONF
 from depthlab.graph.graph import Graph
 from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
@@ -42,7 +42,7 @@ def network(model: str, *typed: str) -> tuple[TrainingModule, Graph]:
 
 def place() -> str | None:
     """The line of the program that is being run."""
-    lines = (frame for frame in reversed(traceback.extract_stack()) if str(ROOT / "src") in frame.filename)
+    lines = (frame for frame in reversed(traceback.extract_stack()) if str(CHECKOUT / "src") in frame.filename)
     frame = next(lines, None)
     return frame and f"{Path(frame.filename).name}:{frame.lineno}"
 

@@ -72,9 +72,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     config = OmegaConf.load(CONF / "study.yaml")
     assert isinstance(config, DictConfig)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("depthlab.study.run", "depthlab.training.identity"):
-            patch.setattr(f"{module}.CHECKPOINTS", folder / "checkpoints")
-        patch.setattr("depthlab.study.lines.RESULTS", folder / "results")
+        patch.setenv("DEPTHLAB_HOME", str(folder))
         patch.setattr("joblib.cpu_count", lambda: 1)  # so many threads would this process have
         config.jobs = 1
         assert run_study(STUDY, cells, config)
@@ -98,16 +96,14 @@ def written(recorded: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """The folder in which the results lie and the paths that writing the report returned. Do not write into it."""
     folder = tmp_path_factory.mktemp("written") / "results"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("depthlab.study.lines.RESULTS", folder)
+        patch.setenv("DEPTHLAB_HOME", str(folder.parent))
         return folder, write_report(recorded.records, STUDY)
 
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where reports are written."""
-    for module in ("study.lines", "report.wiring"):
-        monkeypatch.setattr(f"depthlab.{module}.RESULTS", tmp_path / "results")
-    monkeypatch.setattr("depthlab.report.wiring.ROOT", tmp_path)
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     return tmp_path / "results"
 
 

@@ -138,7 +138,7 @@ def test_a_line_whose_run_kept_no_states_is_named(
     assert (before.other_code, after.other_code) == (0, 1)  # the later run has no hash
     assert len(after.films) == len(others)
     write_report(store.records, STUDY)
-    again_ = f'to add it: python -m src.train {after.unfilmed[0]} "tracking.artifacts=['
+    again_ = f'to add it: depthlab train {after.unfilmed[0]} "tracking.artifacts=['
     error = capsys.readouterr().err
     assert again_ in error and f"1 of {len(after.cells)} runs are of other code than the present: " in error
 

@@ -74,9 +74,7 @@ def study(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) ->
     here = tmp_path / "here"
     here.mkdir()
     shutil.copy(empty_store, here / "mlflow.db")
-    for module in ("depthlab.study.run", "depthlab.training.identity"):
-        monkeypatch.setattr(f"{module}.CHECKPOINTS", here / "checkpoints")
-    monkeypatch.setattr("depthlab.study.lines.RESULTS", here / "results")
+    monkeypatch.setenv("DEPTHLAB_HOME", str(here))
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # threads that each cell gets
     yield Study(here)
     torch.set_num_threads(1)

@@ -128,7 +128,7 @@ def test_a_run_whose_process_cannot_be_seen_is_waited_for_until_a_person_closes_
     assert study.run(cells)
     errors = capsys.readouterr().err
     assert f"taken, {said} trains it" in errors
-    assert f"({said}); if that process is dead, close its run with python -m src.close {other} " in errors
+    assert f"({said}); if that process is dead, close its run with depthlab close {other} " in errors
     assert len(study.finished()) == 2
     assert len(study.records.runs("tags.outcome = 'running'")) == 0
 

@@ -72,7 +72,7 @@ def test_results(study: Study, recorded: Make) -> None:
         "  5 results are of other code than the present: reuse=same_code runs these cells again",
     ]
     assert study.uri in lines[7]
-    assert lines[8].endswith("python -m src.report study=small")
+    assert lines[8].endswith("depthlab report study=small")
 
 
 def test_results_of_data_that_is_measured_by_roc_auc(study: Study, recorded: Make) -> None:

@@ -137,10 +137,7 @@ def sweep(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) ->
     here = tmp_path / "here"
     here.mkdir()
     shutil.copy(empty_store, here / "mlflow.db")
-    for module in ("depthlab.sweep.run", "depthlab.study.run", "depthlab.training.identity"):
-        monkeypatch.setattr(f"{module}.CHECKPOINTS", here / "checkpoints")
-    monkeypatch.setattr("depthlab.study.lines.RESULTS", here / "results")
-    monkeypatch.setattr("depthlab.sweep.confirm.CONF", here / "conf")
+    monkeypatch.setenv("DEPTHLAB_HOME", str(here))
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # threads that each trial gets
     yield Sweep(here)
     torch.set_num_threads(1)

@@ -180,6 +180,6 @@ def test_what_a_command_line_asks_for() -> None:
 def test_help(command: Command, flag: str) -> None:
     done = command("sweep", flag)
     assert done.code == 0
-    for knob in ("python -m src.sweep", "trials:", "objective:", "sampler:", "pruner:", "storage:", "dry:"):
+    for knob in ("depthlab sweep", "trials:", "objective:", "sampler:", "pruner:", "storage:", "dry:"):
         assert knob in done.out
     assert "hydra" not in done.out and "defaults" not in done.out

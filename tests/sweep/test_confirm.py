@@ -3,7 +3,6 @@
 import math
 import re
 import shlex
-import shutil
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import yaml
 from omegaconf import DictConfig
 
 from depthlab.config.settings import compose_config, plain
-from depthlab.folders import CONF
 from depthlab.statistics import summarize
 from depthlab.sweep.confirm import compared, confirm, graph_settings, recipe, rounded
 from depthlab.sweep.search import FRESH, Search, make_search
@@ -46,15 +44,6 @@ def composed(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Composes with the recipes that a sweep has written."""
 
     def compose(*typed: str) -> DictConfig:
-        own = shutil.ignore_patterns("tuned")
-        place = shutil.copytree(CONF, sweep.folder / "conf", dirs_exist_ok=True, ignore=own)
-        for module in (
-            "depthlab.config.settings",
-            "depthlab.config.validation",
-            "depthlab.config.compose",
-            "depthlab.config.options",
-        ):
-            monkeypatch.setattr(f"{module}.CONF", place)
         return compose_config(list(typed))[0]
 
     return compose
@@ -64,7 +53,7 @@ def test_a_recipe_and_where_it_came_from(sweep: Sweep, composed: Any, capsys: Ca
     search = searched(sweep)
     file = confirmed(sweep, search)
     out = capsys.readouterr().out
-    assert f"written to {file}: python -m src.train model=gcn dataset=csbm dataset.nodes=120 recipe=tuned" in out
+    assert f"written to {file}: depthlab train model=gcn dataset=csbm dataset.nodes=120 recipe=tuned" in out
 
     first, *lines = file.read_text().splitlines()
     assert first == "# @package _global_"
@@ -232,7 +221,7 @@ def test_a_graph_that_only_the_command_line_names_gets_no_recipe(
     assert not (sweep.folder / "conf").exists()
     said, command = capsys.readouterr().out.splitlines()[-2:]
     assert said == "no recipe is written, since dataset=npz may be any graph; train with:"
-    words = shlex.split(command.removeprefix("python -m src.train "))
+    words = shlex.split(command.removeprefix("depthlab train "))
     again = plain(compose_config(words)[0])
     assert (again["p_drop"], again["dropout"], again["hidden"]) == (0.123, 0.1, 16)
     assert again["dataset"]["normalize_features"] is True

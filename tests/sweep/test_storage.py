@@ -17,7 +17,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from depthlab.config.errors import UserError
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT
 from depthlab.sweep import storage
 from depthlab.sweep.storage import Owner, ask, give_back, open_storage, open_study, owning, recover
 from tests.sweep.conftest import Sweep, search_of
@@ -64,7 +64,7 @@ with owning(study, Path(locks)) as owner:
 def another(sweep: Sweep, trials: int, end: str) -> "subprocess.Popen[bytes]":
     """A command that asks for trials, finishes a training of each, and ends or is killed."""
     command = [sys.executable, "-c", ANOTHER, sweep.journal, str(sweep.folder / "locks"), str(trials), end]
-    return subprocess.Popen(command, cwd=ROOT)
+    return subprocess.Popen(command, cwd=CHECKOUT)
 
 
 def together(works: Sequence[Callable[[], None]]) -> None:

@@ -267,7 +267,7 @@ def test_a_trial_that_another_machine_took_over_is_left_to_it(
 def test_a_rewiring_that_cannot_be_is_a_pruned_trial(
     sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("depthlab.data.raw.PREPARED", sweep.folder / "prepared")
+    monkeypatch.setenv("DEPTHLAB_HOME", str(sweep.folder))
     search = sweep.search("rewiring=random", "rewiring.num_edges=99999,100000", "rewiring.seed=5")
     study, task = begin(search)
     outcome, sentence = work(task, 1)

@@ -37,8 +37,7 @@ def arrays(targets: np.ndarray[Any, Any] | None = None) -> dict[str, np.ndarray[
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
-    monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     np.savez(tmp_path / "own.npz", **arrays())  # type: ignore[arg-type]
 
     def compose(*overrides: str) -> dict[str, Any]:

@@ -67,4 +67,4 @@ def test_a_run_is_closed_unless_its_process_is_at_work(records: Records) -> None
     for gone in (run_id, "0" * 32, "nonsense"):
         with pytest.raises(UserError, match="there is no run"):
             close(records, gone)
-    assert how_to_close("sqlite:///m.db", "1") == "python -m src.close 1 --uri sqlite:///m.db"
+    assert how_to_close("sqlite:///m.db", "1") == "depthlab close 1 --uri sqlite:///m.db"

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from depthlab.config.errors import UserError
 from depthlab.config.settings import compose_settings
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT
 from depthlab.tracking.store import check_store, open_store, store_uri
 
 
@@ -68,7 +68,7 @@ def test_database_whose_driver_is_not_installed() -> None:
 
 def test_store_uri() -> None:
     assert store_uri("http://there:5000") == "http://there:5000"
-    assert store_uri(None) == f"sqlite:///{ROOT}/mlflow.db"
+    assert store_uri(None) == f"sqlite:///{CHECKOUT}/mlflow.db"
 
 
 def test_check_store_of_a_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mlflow.cli import cli
 
 from depthlab.config.errors import UserError
-from depthlab.folders import ROOT
+from depthlab.folders import CHECKOUT
 from depthlab.tracking import ui
 from depthlab.tracking.store import open_store, store_uri
 from depthlab.tracking.ui import chart_link, free_port, how_to_compare, how_to_see, server_command, server_environment
@@ -42,32 +42,32 @@ def test_chart_link() -> None:
 
 def test_how_to_see_a_run_names_the_store_it_is_in() -> None:
     page = "#/experiments/7/runs/abc/model-metrics"
-    assert how_to_see(store_uri(None), "7", "abc") == f"make ui, then http://127.0.0.1:5000/{page}"
+    assert how_to_see(store_uri(None), "7", "abc") == f"depthlab ui, then http://127.0.0.1:5000/{page}"
     assert how_to_see("http://host:8080/", "7", "abc") == f"http://host:8080/{page}"
-    assert 'make ui ARGS="--uri sqlite:///other.db"' in how_to_see("sqlite:///other.db", "7", "abc")
+    assert "depthlab ui --uri sqlite:///other.db" in how_to_see("sqlite:///other.db", "7", "abc")
 
 
 def test_how_to_compare_shows_the_lines_of_studies_alone() -> None:
     page = "#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter="
     lines = f"{page}tags.kind%20%3D%20%27study%27%20and%20tags.study%20%3D%20%27cora%27"
-    assert how_to_compare(store_uri(None), "7", "cora") == f"make ui, then http://127.0.0.1:5000/{lines}"
+    assert how_to_compare(store_uri(None), "7", "cora") == f"depthlab ui, then http://127.0.0.1:5000/{lines}"
     assert how_to_compare("http://host:8080/", "7", "cora") == f"http://host:8080/{lines}"
-    assert 'make ui ARGS="--uri sqlite:///other.db"' in how_to_compare("sqlite:///other.db", "7", "cora")
+    assert "depthlab ui --uri sqlite:///other.db" in how_to_compare("sqlite:///other.db", "7", "cora")
 
 
 def test_server_listens_on_this_machine_alone() -> None:
-    command = server_command(5001, ROOT / "mlartifacts")
+    command = server_command(5001, CHECKOUT / "mlartifacts")
     options = dict(zip(command[4::2], command[5::2], strict=True))
     assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
     assert options == {
         "--host": "127.0.0.1", "--port": "5001", "--workers": "1",
-        "--artifacts-destination": str(ROOT / "mlartifacts"),
+        "--artifacts-destination": str(CHECKOUT / "mlartifacts"),
     }  # fmt: skip
 
 
 def test_server_knows_the_options() -> None:
     known = {name for option in cli.commands["server"].params for name in option.opts}
-    for option in (word for word in server_command(0, ROOT) if word.startswith("--")):
+    for option in (word for word in server_command(0, CHECKOUT) if word.startswith("--")):
         assert option in known
 
 
@@ -90,17 +90,17 @@ def test_server_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_free_port(taken: int) -> None:
     port = _unused()
     assert free_port(port) == port
-    with pytest.raises(UserError, match=f"^port {taken} is taken: choose another, `make ui PORT=...`$"):
+    with pytest.raises(UserError, match=f"^port {taken} is taken: choose another, `depthlab ui --port ...`$"):
         free_port(taken)
 
 
 def test_main_on_a_taken_port(taken: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "src.ui", "--port", str(taken)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=CHECKOUT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: port {taken} is taken: choose another, `make ui PORT=...`\n"
+    assert done.stderr == f"error: port {taken} is taken: choose another, `depthlab ui --port ...`\n"
 
 
 def test_main_with_a_store_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

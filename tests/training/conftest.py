@@ -53,8 +53,7 @@ def train(workshop: Path, environment: dict[str, str]) -> Train:
 def records(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     """The store of the runs in this process: it and all other files of theirs lie below `tmp_path`."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
-    monkeypatch.setattr("depthlab.training.identity.CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr("depthlab.data.raw.PREPARED", tmp_path / "prepared")
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     return MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 

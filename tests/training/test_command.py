@@ -146,7 +146,7 @@ def test_the_short_result_says_what_a_person_wants_to_know(train: Train, worksho
     done = train(*QUICK, "model=gcn", "depth=2", "epochs=2")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for words in ("val ", "test ", "layer 0:", "layer 2:", "ms an epoch", "mlflow.db, run ", "make ui"):
+    for words in ("val ", "test ", "layer 0:", "layer 2:", "ms an epoch", "mlflow.db, run ", "depthlab ui"):
         assert words in done.stdout
 
 

@@ -13,7 +13,7 @@ import torch
 
 from depthlab.config.errors import ReplicasError, UserError
 from depthlab.config.settings import compose_settings, config_hash
-from depthlab.folders import CONF, ROOT
+from depthlab.folders import CHECKOUT, CONF
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.batches import OneGraph
 from depthlab.graph.graph import Graph
@@ -125,7 +125,7 @@ def test_the_estimate_is_near_the_measured_peak(typed: str, environment: dict[st
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("this system does not tell the peak of a process")
     command = [sys.executable, "-c", STEPS, *typed.split()]
-    done = run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     estimated, measured = map(int, done.stdout.split())
     assert estimated == pytest.approx(measured, rel=0.25), (estimated, measured)
@@ -259,7 +259,7 @@ def test_the_least_limit_of_a_control_group_counts_without_pages_of_files(tmp_pa
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
 def test_large_states_are_kept_for_the_next_step_and_not_mapped_anew(environment: dict[str, str]) -> None:
     command = [sys.executable, "-c", FAULTS]
-    done = run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     small, large = map(int, done.stdout.split())
     assert 5 * large < small

@@ -7,11 +7,14 @@ from hydra import compose as compose_by_hydra
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
+from depthlab.config.files import config_dirs, config_file, option_names
 from depthlab.config.overrides import check_options
 from depthlab.config.schema import LIKE, Config, StudyConfig, SweepConfig
 from depthlab.config.yaml_files import read_mapping
@@ -26,7 +29,11 @@ class FileConfigSource(file_config_source.FileConfigSource):
     """
 
     def is_config(self, config_path: str) -> bool:
-        return ".." not in Path(config_path).parts and bool(super().is_config(config_path))
+        path = Path(config_path)
+        replaces = path.parent == Path() and Path(self.path) != CONF and config_file("", path.stem).is_file()
+        if replaces or ".." in path.parts:
+            return False
+        return bool(super().is_config(config_path))
 
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
@@ -35,24 +42,32 @@ class FileConfigSource(file_config_source.FileConfigSource):
         return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", content, header)
 
 
+class ConfigDirs(SearchPathPlugin):
+    """Has Hydra look up yaml files in the user's folder before the program's."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in config_dirs()[:-1]:
+            search_path.prepend("user", f"file://{folder}", anchor="main")
+
+
 def register() -> None:
-    """Register with Hydra what conf/ refers to: our reader, schemas, the group `like` and resolvers."""
+    """Register with Hydra what conf/ refers to: our reader, the folders, schemas, the group `like` and resolvers."""
     store = ConfigStore.instance().store
     for name, schema in {"schema": Config, "study_schema": StudyConfig, "sweep_schema": SweepConfig}.items():
         store(name=name, node=schema)
     store(group="like", name="none", node={}, package="_global_")
-    for path in (CONF / "dataset").glob("*.yaml"):
-        taken = {key: f"${{dataset_setting:{path.stem},{key}}}" for key in LIKE}
-        store(group="like", name=path.stem, node={"dataset": taken}, package="_global_")
+    for name in option_names("dataset"):
+        taken = {key: f"${{dataset_setting:{name},{key}}}" for key in LIKE}
+        store(group="like", name=name, node={"dataset": taken}, package="_global_")
     for function in (dataset_setting, default_monitor, recipe_dataset):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
-    Plugins.instance()  # registers Hydra's own reader first
+    Plugins.instance().register(ConfigDirs)  # registers Hydra's own reader first
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
 
 
 def dataset_setting(name: str, key: str) -> Any:
-    """A setting in conf/dataset/NAME.yaml, or None."""
-    return read_mapping(CONF / "dataset" / f"{name}.yaml").get(key)
+    """A setting of a dataset's yaml file, or None."""
+    return read_mapping(config_file("dataset", name)).get(key)
 
 
 def recipe_dataset(like: str, dataset: str) -> str:

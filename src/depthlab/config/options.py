@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from depthlab.config.errors import UserError
+from depthlab.config.files import config_file
 from depthlab.config.limits import Limit, check_text, is_limit, shown, within
 from depthlab.config.yaml_files import kind, read_mapping
-from depthlab.folders import CONF
+from depthlab.folders import relative
 
 FIXED = ("_target_", "name", "files", "path_files", "splits", "mapped")  # another value is another yaml
 
@@ -55,14 +56,15 @@ NEEDED = {
 
 
 def read_option(group: str, name: str) -> dict[str, Any]:
-    """The content of conf/GROUP/NAME.yaml.
+    """The content of the yaml file of an option.
 
     Raises:
         UserError: it cannot be read, or its content is not valid.
     """
-    content = read_mapping(CONF / group / f"{name}.yaml")
+    path = config_file(group, name)
+    content = read_mapping(path)
     if problem := _problem(group, content):
-        raise UserError(f"conf/{group}/{name}.yaml {problem}: correct it, or choose another {group}")
+        raise UserError(f"{relative(path)} {problem}: correct it, or choose another {group}")
     return content
 
 

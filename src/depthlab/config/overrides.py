@@ -11,9 +11,9 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote,
 from hydra.errors import HydraException
 
 from depthlab.config.errors import UserError
+from depthlab.config.files import option_names
 from depthlab.config.limits import shown
 from depthlab.config.schema import GROUPS, LISTS, WORDS
-from depthlab.folders import CONF
 
 
 def count_values(override: Override) -> float:
@@ -85,7 +85,7 @@ def check_options(typed: Sequence[str]) -> None:
             name = value.text if isinstance(value, QuotedString) else value
             if isinstance(name, Glob | RangeSweep) or (isinstance(name, str) and re.fullmatch(r"\w[\w.+-]*", name)):
                 continue
-            known = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+            known = ", ".join(option_names(group))
             raise UserError(f"there is no {group} {shown(name)}: choose one of {known}")
 
 
@@ -147,4 +147,4 @@ def ambiguous(override: str) -> str:
         return f"{key} takes a list: type {shlex.quote(f'{key}=[{value}]')}"
     if key.lstrip("+") in WORDS:
         return f"{key} has several values: if it is one string with a comma, type {quoted(key, value)}"
-    return f"{key} has several values: add -m to run them one after another, or use python -m src.study"
+    return f"{key} has several values: add -m to run them one after another, or use depthlab study"

@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from depthlab.config.closure import digest
 from depthlab.config.compose import compose
 from depthlab.config.errors import UserError
+from depthlab.config.files import config_dirs, config_file, option_names
 from depthlab.config.options import is_option
 from depthlab.config.schema import LIKE, OWN_KNOBS
 from depthlab.config.validation import validate
 from depthlab.config.yaml_files import read_mapping
-from depthlab.folders import CONF
 
 # they do not change what is asked
 NOT_THE_EXPERIMENT = (
@@ -37,7 +37,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
         content[group].pop("limits", None)
         target = content[group].get("_target_")
         for key, value in content[group].items():
-            kind = _numbers(group).get((target, key))
+            kind = _numbers(group, config_dirs()).get((target, key))
             if kind and (type(value) is int or (type(value) is float and value.is_integer())):
                 content[group][key] = kind(value)
     content["split"] = str(content["split"])
@@ -50,7 +50,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def rewiring_name(content: dict[str, Any]) -> str:
     """Which of conf/rewiring the settings hold: `none`, `fosr`, ...; `none` where they do not speak of it."""
     target = content.get("rewiring", {}).get("_target_")
-    return next(name for name, other in _rewirings().items() if other == target)
+    return next(name for name, other in _rewirings(config_dirs()).items() if other == target)
 
 
 def loader_name(content: dict[str, Any]) -> str:
@@ -59,26 +59,26 @@ def loader_name(content: dict[str, Any]) -> str:
 
 
 @functools.cache
-def _rewirings() -> dict[str, str | None]:
-    """The function of every option of conf/rewiring."""
-    return {path.stem: option["_target_"] for path, option in _options("rewiring")}
+def _rewirings(folders: tuple[Path, ...]) -> dict[str, str | None]:
+    """The function of every option of rewiring in these folders."""
+    return {name: option["_target_"] for name, option in _options("rewiring")}
 
 
 @functools.cache
-def _numbers(group: str) -> dict[tuple[str | None, str], type]:
-    """Whether settings of a group's options are integers or floats by default, by `_target_` and name."""
+def _numbers(group: str, folders: tuple[Path, ...]) -> dict[tuple[str | None, str], type]:
+    """Whether settings of options in these folders are integers or floats by default, by `_target_` and name."""
     options = [option for _, option in _options(group)]
     found = [((option.get("_target_"), key), type(value)) for option in options for key, value in option.items()]
     return {name: kind for wanted in (int, float) for name, kind in found if kind is wanted}
 
 
-def _options(group: str) -> list[tuple[Path, dict[str, Any]]]:
-    """File and content of every option of a group; an unreadable one is reported only if it is chosen."""
+def _options(group: str) -> list[tuple[str, dict[str, Any]]]:
+    """Name and content of every option of a group; an unreadable one is reported only if it is chosen."""
     found = []
-    for path in (CONF / group).glob("*.yaml"):
+    for name in option_names(group):
         with contextlib.suppress(UserError):
-            found.append((path, read_mapping(path)))
-    return [(path, option) for path, option in found if is_option(group, option)]
+            found.append((name, read_mapping(config_file(group, name))))
+    return [(name, option) for name, option in found if is_option(group, option)]
 
 
 def processes(trainer: dict[str, Any]) -> int:
@@ -121,9 +121,9 @@ def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list
     A default that stands for another setting (`${weight_decay}`) has that one's origin.
     """
     recipe = choices.get("recipe@_global_") or ""
-    path = CONF / "recipe" / f"{recipe}.yaml"
+    path = config_file("recipe", recipe)
     from_recipe = flatten(read_mapping(path)) if path.is_file() else {}
-    defaults = flatten(read_mapping(CONF / "config.yaml"))
+    defaults = flatten(read_mapping(config_file("", "config")))
     typed = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
     groups = {*OWN_KNOBS, "trainer"}
 
@@ -162,7 +162,7 @@ def untuned(content: dict[str, Any], origin: dict[str, str]) -> str | None:
 
 
 def compose_config(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
-    """The config that `python -m src.train OVERRIDES` would use, validated, and the option of each config group."""
+    """The config that `depthlab train OVERRIDES` would use, validated, and the option of each config group."""
     config, choices = compose("config", overrides)
     validate(config, choices)
     return config, choices

@@ -5,11 +5,11 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from depthlab.config.errors import UserError
+from depthlab.config.files import config_file, option_names
 from depthlab.config.limits import DROP_STEPS, Limit, check_text, drops_as_said, shown, within
 from depthlab.config.options import check_values, read_option
 from depthlab.config.overrides import check_runs
 from depthlab.config.schema import GROUPS, KNOBS, LIKE, LISTED, OWN_KNOBS, allowed_values
-from depthlab.folders import CONF
 from depthlab.tasks.task import check_task
 from depthlab.training.replica_settings import obstacle, replica_settings
 
@@ -28,14 +28,14 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
     """
     for group in GROUPS:
         chosen = choices.get(group)
-        if chosen is None or not (CONF / group / f"{chosen}.yaml").is_file() or "/" in chosen:
-            available = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+        if chosen is None or chosen not in option_names(group):
+            available = ", ".join(option_names(group))
             what = f"{group} cannot be removed" if chosen is None else f"there is no {group} {chosen}"
             raise UserError(f"{what}: choose one of {available}")
     _check_recipe(config, choices)
     for key in _names(config):
         if key not in KNOBS:
-            raise UserError(f"there is no setting {key}: `python -m src.train --help` lists them")
+            raise UserError(f"there is no setting {key}: `depthlab train --help` lists them")
     check_limits(config, KNOBS)
     for key in DROPPING:
         if not drops_as_said(config[key]):
@@ -79,8 +79,8 @@ def _check_recipe(config: DictConfig, choices: dict[str, str]) -> None:
             " with this path to keep a recipe for it, or add like=NAME to take that of another dataset"
         )
     pair = f"{dataset if like == 'none' else like}-{choices['model']}"
-    if not (CONF / "recipe" / "tuned" / f"{pair}.yaml").is_file():
-        how = f"find one with `python -m src.sweep model={choices['model']} dataset={choices['dataset']}`"
+    if not config_file("recipe/tuned", pair).is_file():
+        how = f"find one with `depthlab sweep model={choices['model']} dataset={choices['dataset']}`"
         raise UserError(f"there is no tuned recipe for {pair}: {how}, or leave recipe out")
 
 

@@ -9,7 +9,7 @@ import yaml
 from omegaconf._utils import get_yaml_loader
 
 from depthlab.config.errors import UserError
-from depthlab.folders import ROOT
+from depthlab.folders import relative
 
 MAX_BYTES = 1 << 20
 MAX_NODES = 100_000  # keys, values and lists, counted once for each use of an alias
@@ -24,7 +24,7 @@ def read_yaml(path: Path) -> Any:
         UserError: there is no such file, it is not text or not valid yaml, or it is too large, with its aliases
             (`*name`) expanded.
     """
-    name = said(path)
+    name = relative(path)
     if not path.is_file():
         raise UserError(f"there is no file {name}")
     try:
@@ -72,10 +72,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UserError(f"{said(path)} must hold settings as key: value, got {kind(content)}")
+        raise UserError(f"{relative(path)} must hold settings as key: value, got {kind(content)}")
     for key in content:
         if not isinstance(key, str):
-            raise UserError(f"the keys of {said(path)} must be words, got {key}")
+            raise UserError(f"the keys of {relative(path)} must be words, got {key}")
     return content
 
 
@@ -87,11 +87,6 @@ def kind(value: Any) -> str:
         return "a list"
     shown = str(value)
     return "nothing" if value is None else shown if len(shown) <= 40 else f"{shown[:40]}..."
-
-
-def said(path: Path) -> str:
-    """A path for an error message: relative to the project if it is inside."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], name: str) -> tuple[int, int]:

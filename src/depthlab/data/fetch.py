@@ -1,7 +1,7 @@
 """Fetch the raw files: from the mirror in DEPTHLAB_MIRROR if it is set, else from upstream at a pinned commit.
 
-    python -m src.fetch                     the files of the datasets in dvc.yaml
-    python -m src.fetch --dataset pubmed    those of one dataset
+    depthlab fetch                     the files of the datasets in dvc.yaml
+    depthlab fetch --dataset pubmed    those of one dataset
 
 A mirror is a folder or an http(s) address with the layout of data/ or of a DVC remote. Each file must match
 `raw_files.tsv` before it is moved into data/. A file that is already in data/ is verified, and never changed.
@@ -25,10 +25,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from depthlab.address import MASK, Address
 from depthlab.cli import explain, guarded
 from depthlab.config.errors import UnavailableError, UserError
+from depthlab.config.files import config_file, option_names
 from depthlab.config.yaml_files import read_mapping
-from depthlab.data.raw_files import DATA, UNKNOWN, RawFile, listed, unknown_files, verify
+from depthlab.data.raw_files import UNKNOWN, RawFile, listed, unknown_files, verify
 from depthlab.files import atomic_write, lock_of, unreadable
-from depthlab.folders import CONF
+from depthlab.folders import data, relative
 
 MIRROR = "DEPTHLAB_MIRROR"  # the environment variable
 DATASETS = ("cora", "citeseer", "texas", "wisconsin", "chameleon_filtered", "minesweeper")
@@ -102,7 +103,7 @@ def fetch(names: Iterable[str], sources: Iterable[Source]) -> str:
         return "already there"
     used = []
     columns, console = (TextColumn("{task.description}"), BarColumn(), DownloadColumn()), Console(stderr=True)
-    with lock_of(DATA), Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with lock_of(data()), Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         for source in sources:
             before = len(missing)
             try:
@@ -165,17 +166,17 @@ def _opened(root: str, place: str) -> Iterator[Iterator[bytes] | None]:
 
 def files_of(dataset: str) -> list[str]:
     """The raw files that a dataset's yaml names; raises UserError if there is no such dataset."""
-    known = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
-    if dataset not in known:
+    if dataset not in (known := option_names("dataset")):
         raise UserError(f"there is no dataset {dataset}: choose one of {', '.join(known)}")
-    files = read_mapping(CONF / "dataset" / f"{dataset}.yaml").get("files") or []
+    path = config_file("dataset", dataset)
+    files = read_mapping(path).get("files") or []
     if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
-        raise UserError(f"conf/dataset/{dataset}.yaml: files must be a list of names below data/")
+        raise UserError(f"{relative(path)}: files must be a list of names below data/")
     return files
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m src.fetch", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="depthlab fetch", description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", help="fetch the files of this dataset")
     options = parser.parse_args()
     try:

@@ -1,6 +1,6 @@
 """Raw files to one safe prepared file and a JSON of graph statistics.
 
-python -m src.prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
+depthlab prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
 """
 
 import inspect
@@ -26,7 +26,7 @@ from depthlab.data.mapped import keep_mapped, save_mapped
 from depthlab.data.own import reading
 from depthlab.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
 from depthlab.files import atomic_write, cached, lock_of, write_json
-from depthlab.folders import ROOT
+from depthlab.folders import relative
 from depthlab.graph.bottleneck import bottleneck_statistics
 from depthlab.graph.statistics import DIGITS, graph_statistics, topology
 
@@ -154,7 +154,7 @@ def _row_normalized(x: Tensor, name: str) -> Tensor:
 def _task(config: DictConfig) -> None:
     validate(config, dict(HydraConfig.get().runtime.choices))
     path = prepare(plain(config)["dataset"])
-    print(f"prepared {path.relative_to(ROOT)} and {path.with_suffix('.json').name}")
+    print(f"prepared {relative(path)} and {path.with_suffix('.json').name}")
 
 
 def command() -> None:

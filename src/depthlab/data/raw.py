@@ -7,10 +7,9 @@ from depthlab.config.errors import UserError
 from depthlab.data.own import own_files
 from depthlab.data.raw_files import listed, verify
 from depthlab.files import sha256
-from depthlab.folders import ROOT
+from depthlab.folders import prepared
 from depthlab.text import file_name
 
-PREPARED = ROOT / "prepared"
 Config = dict[str, Any]  # a plain dict in the shape of conf/dataset/*.yaml
 
 
@@ -25,7 +24,7 @@ def raw_paths(config: Config) -> list[Path]:
     files = listed(config.get("files") or [])
     absent = [file.name for file in files if not file.path.is_file()]
     if absent:
-        raise UserError(f"data/{absent[0]} is missing: run `make data DATASET={config['name']}`")
+        raise UserError(f"data/{absent[0]} is missing: run `depthlab fetch --dataset {config['name']}`")
     verify(files)
     return [file.path for file in files]
 
@@ -46,12 +45,12 @@ def raw_hashes(config: Config) -> dict[str, str]:
 
 def prepared_file(config: Config, folder: Path | None = None) -> Path:
     """Where the prepared form of a dataset lies."""
-    return (folder or PREPARED) / f"{file_name(config['name'])}.pt"
+    return (folder or prepared()) / f"{file_name(config['name'])}.pt"
 
 
 def mapped_folder(config: Config, data_hash: str, folder: Path | None = None) -> Path:
     """Where the prepared form of a dataset that stays on disk lies: one folder for each of its settings."""
-    return (folder or PREPARED) / file_name(config["name"]) / data_hash[:8]
+    return (folder or prepared()) / file_name(config["name"]) / data_hash[:8]
 
 
 def check(config: Config) -> None:

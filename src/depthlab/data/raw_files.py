@@ -1,8 +1,9 @@
 """The raw files of the named datasets and what each of them must hold: `raw_files.tsv`. Imports nothing heavy.
 
-    python -m src.trust data/mine/graph.npz     add a file that you trust
+    depthlab trust data/mine/graph.npz     add a file that you trust
 
 The list is part of the program, so neither a mirror, nor a DVC remote, nor data.dvc decides what is read or written.
+Beside an installed program, files that the user trusts are listed in `raw_files.tsv` of the folder of yaml files.
 """
 
 import hashlib
@@ -13,13 +14,13 @@ from dataclasses import astuple, dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
+from depthlab import folders
 from depthlab.config.errors import UserError
+from depthlab.config.files import user_folder
 from depthlab.files import md5, sha256, write_text
-from depthlab.folders import ROOT
+from depthlab.folders import INSTALLED
 
-DATA = ROOT / "data"
 LIST = Path(__file__).with_name("raw_files.tsv")
-IGNORE = ROOT / ".dvcignore"
 HEADER = "path\tbytes\tgit_blob\tmd5\tsha256"
 UNKNOWN = "-"
 JUNK = (".DS_Store", "._*", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints", "__pycache__", "*~", ".*.sw?")
@@ -46,7 +47,7 @@ class RawFile:
     @property
     def path(self) -> Path:
         """Where it lies in the data folder."""
-        return DATA / self.name
+        return folders.data() / self.name
 
     def matches(self, path: Path) -> bool:
         """Whether a file has this content: by SHA-256, or by Git's hash where the other is unknown."""
@@ -63,17 +64,23 @@ def git_blob(path: Path) -> str:
 
 
 def known_files() -> dict[str, RawFile]:
-    """The list, by name.
+    """The list and that of the user, by name; the former wins.
 
     Raises:
         UserError: a line is malformed, or its name leads out of the data folder.
     """
-    header, *lines = LIST.read_text(encoding="utf-8").splitlines() or [""]
+    return _read(user_folder() / LIST.name) | _read(LIST)
+
+
+def _read(path: Path) -> dict[str, RawFile]:
+    if not path.is_file():
+        return {}
+    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
     files = {}
     for number, line in enumerate(lines, start=2):
         columns = line.split("\t")
         if header != HEADER or len(columns) != 5 or not stays_below(columns[0]):
-            raise UserError(f"line {number} of {LIST} is not valid: restore the file with `git checkout {LIST.name}`")
+            raise UserError(f"line {number} of {path} is not valid: restore the file with `git checkout {path.name}`")
         files[columns[0]] = RawFile(*columns)
     return files
 
@@ -90,7 +97,7 @@ def listed(names: Iterable[str]) -> list[RawFile]:
     if unknown:
         raise UserError(
             f"data/{unknown[0]} is not in {LIST.name}, so it cannot be verified: if you trust the file, add it"
-            f" with `python -m src.trust data/{unknown[0]}`"
+            f" with `depthlab trust data/{unknown[0]}`"
         )
     return [known[name] for name in names]
 
@@ -101,14 +108,15 @@ def verify(files: Iterable[RawFile]) -> None:
     if wrong:
         what, them = ("is corrupt or was", "it") if len(wrong) == 1 else ("are corrupt or were", "them")
         raise UserError(
-            f"{', '.join(wrong)} {what} edited (by the hash in {LIST.name}): delete {them} and run `make data`"
+            f"{', '.join(wrong)} {what} edited (by the hash in {LIST.name}): delete {them} and run `depthlab fetch`"
         )
 
 
 def unknown_files() -> list[str]:
     """Files in the data folder that are not in the list, without temporary files of file managers and editors."""
     known = known_files()
-    names = (path.relative_to(DATA) for path in sorted(DATA.rglob("*")) if path.is_file())
+    data = folders.data()
+    names = (path.relative_to(data) for path in sorted(data.rglob("*")) if path.is_file())
     others = [name for name in names if name.as_posix() not in known]
     return [name.as_posix() for name in others if not any(fnmatch(part, junk) for part in name.parts for junk in JUNK)]
 
@@ -119,16 +127,18 @@ def add(paths: Iterable[Path]) -> None:
     Raises:
         UserError: a file is not there, or not in the data folder.
     """
-    files = known_files()
+    target = user_folder() / LIST.name if INSTALLED else LIST
+    files, data = _read(target), folders.data().resolve()
     for path in paths:
-        if not path.is_file() or not path.resolve().is_relative_to(DATA.resolve()):
+        if not path.is_file() or not path.resolve().is_relative_to(data):
             raise UserError(f"{path} is not a file in data/: copy it there first")
-        name = path.resolve().relative_to(DATA.resolve()).as_posix()
+        name = path.resolve().relative_to(data).as_posix()
         if not stays_below(name):
             raise UserError(f"{path} has a backslash or colon in its name: rename it")
         files[name] = RawFile(name, str(path.stat().st_size), git_blob(path), md5(path), sha256(path))
-    write_text(LIST, "".join("\t".join(row) + "\n" for row in (HEADER.split("\t"), *map(astuple, files.values()))))
-    write_text(IGNORE, ignored_by_dvc(files))
+    write_text(target, "".join("\t".join(row) + "\n" for row in (HEADER.split("\t"), *map(astuple, files.values()))))
+    if not INSTALLED:
+        write_text(folders.root() / ".dvcignore", ignored_by_dvc(files))
 
 
 def ignored_by_dvc(names: Iterable[str]) -> str:

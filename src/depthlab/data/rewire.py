@@ -1,6 +1,6 @@
 """The graphs of a run: one split of a dataset, with the edges that `rewiring` makes of its own.
 
-python -m src.rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.yaml runs
+depthlab rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.yaml runs
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from depthlab.data.prepare import load
 from depthlab.data.raw import prepared_file
 from depthlab.data.wiring import Wiring
 from depthlab.files import cached
-from depthlab.folders import ROOT
+from depthlab.folders import relative
 from depthlab.graph.batches import Batches, OneGraph
 from depthlab.graph.effect import effect
 from depthlab.graph.graph import Graph
@@ -176,7 +176,7 @@ def _task(config: DictConfig) -> None:
     path = effect_file(settings)
     wiring.write_effect(path)
     changes = f"{wiring.effect['edges_added']} edges added, {wiring.effect['edges_removed']} removed"
-    print(f"rewired {settings['dataset']['name']}, {changes}: {path.relative_to(ROOT)}")
+    print(f"rewired {settings['dataset']['name']}, {changes}: {relative(path)}")
 
 
 def command() -> None:

@@ -25,6 +25,8 @@ def metis(neighbours: Neighbours, parts: int) -> Tensor:
     try:
         import pymetis
     except ImportError:
-        raise UserError("loader=cluster needs METIS: `pip install pymetis`, or leave loader=cluster out") from None
+        raise UserError(
+            "loader=cluster needs pymetis: pip install 'depthlab[cluster]', or leave loader=cluster out"
+        ) from None
     rows = pymetis.CSRAdjacency(neighbours.crow.numpy(), neighbours.col.numpy())
     return torch.from_numpy(np.asarray(pymetis.part_graph(parts, rows).vertex_part, dtype=np.int64))

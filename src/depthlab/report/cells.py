@@ -98,7 +98,7 @@ def read_report(records: Records, study: str) -> Report:
     if not parents:
         known = sorted({run.tags["study"] for run in studies})
         names = f"choose one of {', '.join(known)}" if known else "there is none yet"
-        raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, python -m src.study")
+        raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, depthlab study")
     results: dict[tuple[str, str], Recorded] = {}
     tries: dict[tuple[str, str], Recorded] = {}
     for tried in records.runs("tags.config_hash != ''"):

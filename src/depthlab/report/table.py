@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from depthlab.config.files import config_file
 from depthlab.config.yaml_files import read_mapping
-from depthlab.folders import CONF
 from depthlab.report.cells import LAST
 from depthlab.statistics import counted, format_mean, n_of_m, over_runs, paired, summarize
 from depthlab.tasks.metrics import METRICS
@@ -21,7 +21,7 @@ SHOWN = ("dataset", "model", "depth", "seed", "split", "split_seed", "p_drop", "
 
 def markdown(cells: pd.DataFrame, first: str = "") -> str:
     """All tables of a study, one section a dataset, after those that come `first`."""
-    published = read_mapping(CONF / "published.yaml")
+    published = read_mapping(config_file("", "published"))
     parts = [f"# Study {for_markdown(cells['study'].iloc[0])}", first]
     for dataset, group in cells.groupby("dataset", sort=False):
         entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from depthlab.config.files import config_file
 from depthlab.config.yaml_files import read_mapping
-from depthlab.folders import CONF
 from depthlab.report.cells import Report
 from depthlab.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, legend
 from depthlab.report.table import Rows, by_run, markdown_table, reported
@@ -37,7 +37,7 @@ def is_range_study(cells: pd.DataFrame) -> bool:
 
 def range_tables(report: Report) -> str:
     """For every task: training and test score by size, published values, gains over the first line, factors."""
-    published = read_mapping(CONF / "published.yaml")
+    published = read_mapping(config_file("", "published"))
     parts = []
     for task, cells in _tasks(report):
         known = [entry for entry in published["tasks"] if entry["task"] == task]

@@ -1,8 +1,8 @@
 """A small graph as a picture: the curvature of its edges, and what a rewiring adds and removes.
 
-python -m src.wiring dataset=clique_path_transfer dataset.size=16 rewiring=sdrf rewiring.num_steps=4
+depthlab wiring dataset=clique_path_transfer dataset.size=16 rewiring=sdrf rewiring.num_steps=4
 
-Takes the settings of `python -m src.train`; writes results/wiring/DATASET-REWIRING.png.
+Takes the settings of `depthlab train`; writes results/wiring/DATASET-REWIRING.png.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,9 @@ from depthlab.config.validation import validate
 from depthlab.data.prepare import load
 from depthlab.data.rewire import kept_wiring
 from depthlab.files import atomic_write, lock_of
-from depthlab.folders import ROOT
+from depthlab.folders import relative, results
 from depthlab.measures.curvature import balanced_forman
 from depthlab.report.figures import STYLE
-from depthlab.study.lines import RESULTS
 from depthlab.text import file_name, for_figure
 
 LARGEST = 500  # nodes that can be told apart
@@ -132,11 +131,11 @@ def _task(config: DictConfig) -> None:
         )
     before = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
     after = kept_wiring(dataset, data_hash, settings).edge_index
-    path = RESULTS / "wiring" / f"{file_name(settings['dataset']['name'])}-{name}.png"
+    path = results() / "wiring" / f"{file_name(settings['dataset']['name'])}-{name}.png"
     titles = for_figure(settings["dataset"]["name"]), name
     with mpl.rc_context(STYLE), lock_of(path), atomic_write(path) as part:
         wiring_figure(before, after, dataset.num_nodes, titles).savefig(part, dpi=130, format="png")
-    print(path.relative_to(ROOT))
+    print(relative(path))
 
 
 def command() -> None:

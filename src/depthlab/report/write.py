@@ -47,7 +47,7 @@ def write_report(records: Records, study: str) -> list[Path]:
             file=sys.stderr,
         )
     for typed in report.unfilmed:
-        again = f'python -m src.train {typed} "tracking.artifacts=[config,figures,model,states]"'
+        again = f'depthlab train {typed} "tracking.artifacts=[config,figures,model,states]"'
         print(
             f"not in the animation, because an earlier run without states is reused; to add it: {printable(again)}",
             file=sys.stderr,

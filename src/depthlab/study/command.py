@@ -1,10 +1,10 @@
-"""`python -m src.study`: a grid of runs along depth, side by side, resumable.
+"""`depthlab study`: a grid of runs along depth, side by side, resumable.
 
-    python -m src.study                                  the small default study, conf/study/quick.yaml
-    python -m src.study study=cora dry=true              what a study would run, and for how long
-    python -m src.study model=gcn,gcnii depth=2,8,32 "seed=range(3)" p_drop=0,0.2
+    depthlab study                                  the small default study, conf/study/quick.yaml
+    depthlab study study=cora dry=true              what a study would run, and for how long
+    depthlab study model=gcn,gcnii depth=2,8,32 "seed=range(3)" p_drop=0,0.2
 
-Every setting of `python -m src.train` can be typed, with several values or one. Settings of the study itself:
+Every setting of `depthlab train` can be typed, with several values or one. Settings of the study itself:
 """
 
 import re
@@ -16,13 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from depthlab.cli import guarded
 from depthlab.config.compose import compose
 from depthlab.config.errors import UserError
+from depthlab.config.files import config_file, option_names
 from depthlab.config.limits import check_text
 from depthlab.config.schema import STUDY_KNOBS
 from depthlab.config.settings import NOT_THE_EXPERIMENT, untuned
 from depthlab.config.typed import for_hydra
 from depthlab.config.validation import check_limits
 from depthlab.data.raw import check
-from depthlab.folders import CONF
+from depthlab.folders import relative
 from depthlab.study.grid import AXES, expand
 from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.replica_settings import check_replicas
@@ -34,7 +35,7 @@ def main() -> None:
     """Compose and check all cells cheaply, then import the heavy libraries and run."""
     typed = [word for word in for_hydra(sys.argv[1:]) if word not in ("-m", "--multirun")]  # a study is one anyway
     if {"-h", "--help"}.intersection(typed):
-        print(__doc__ + "\n" + (CONF / "study.yaml").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
+        print(__doc__ + "\n" + config_file("", "study").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
         return
     own = {override for override in typed if _key(override) in OWN}
     other = [override for override in typed if override not in own]
@@ -117,8 +118,10 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
     choice = choice if not changed else f"{choice}-custom" if named else "custom"
     check_limits(config, STUDY_KNOBS)
     check_replicas(config.replicas)
-    if changed and config.name in {path.stem for path in (CONF / "study").glob("*.yaml")}:
-        raise UserError(f"name={config.name} is that of conf/study/{config.name}.yaml: give a changed grid another")
+    if changed and config.name in option_names("study"):
+        raise UserError(
+            f"name={config.name} is that of {relative(config_file('study', config.name))}: give a changed grid another"
+        )
     config.name = config.name or choice
     if not re.fullmatch(r"\w[\w.+-]*", config.name):  # it names a folder and is part of MLflow's filters
         raise UserError(f"name must be made of letters, digits and . _ + -, got {config.name}")

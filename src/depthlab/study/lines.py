@@ -13,7 +13,7 @@ from typing import Any
 
 from depthlab.config.errors import UserError
 from depthlab.files import lock_of, write_json
-from depthlab.folders import ROOT
+from depthlab.folders import results
 from depthlab.statistics import Summary, counted, over_runs, summarize
 from depthlab.study.grid import Cell
 from depthlab.study.plan import Plan
@@ -22,7 +22,6 @@ from depthlab.text import file_name, printable, slug
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Recorded, Records
 
-RESULTS = ROOT / "results"
 # Okabe & Ito's colours, distinct for all kinds of colour vision; yellow is left out, it vanishes on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", ":", "-.")
@@ -66,7 +65,7 @@ class Line:
 
 def results_folder(study: str) -> Path:
     """The folder of a study's lines and report, `results/STUDY`; hold `lock_of` it to write there."""
-    return RESULTS / file_name(study)
+    return results() / file_name(study)
 
 
 def lines_of(cells: Iterable[Cell]) -> list[Line]:

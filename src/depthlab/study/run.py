@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from depthlab.config.errors import UserError
 from depthlab.dask_cluster import connect
+from depthlab.folders import checkpoints
 from depthlab.parallel import Stop, Workers, execute, local
 from depthlab.study.estimate import estimate
 from depthlab.study.grid import Cell
@@ -24,7 +25,7 @@ from depthlab.text import file_name, printable
 from depthlab.tracking.search import PARENT, Records
 from depthlab.training.device import on_what_is_here
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.identity import CHECKPOINTS, run_name
+from depthlab.training.identity import run_name
 from depthlab.training.signals import holding
 
 
@@ -55,11 +56,11 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
     print(listing(name, plan, sum(costs.values()) / workers.count, workers.count))
     if config.dry:
         return True
-    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    checkpoints().mkdir(parents=True, exist_ok=True)
     lines: list[Line] = []
     interrupted = False
     try:
-        with FileLock(CHECKPOINTS / f"study-{file_name(name)}.lock", blocking=False):
+        with FileLock(checkpoints() / f"study-{file_name(name)}.lock", blocking=False):
             refuse_twice(records, name)
             try:
                 close_dead(records, plan)

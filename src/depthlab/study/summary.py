@@ -46,7 +46,7 @@ def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> s
         rows.append(f"  {len(plan.todo)} cells failed: the same command tries them again")
     rows += _other_code(plan)
     rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id, name)}")
-    rows.append(f"  as a report       python -m src.report study={name}")
+    rows.append(f"  as a report       depthlab report study={name}")
     return "\n".join(map(printable, rows))
 
 

@@ -1,10 +1,10 @@
-"""`python -m src.sweep model=gcnii dataset=cora depth=64`: search the knobs that hold a deep network together.
+"""`depthlab sweep model=gcnii dataset=cora depth=64`: search the knobs that hold a deep network together.
 
-    python -m src.sweep model=gcnii dataset=cora depth=32                     the knobs of conf/sweep/gcnii.yaml
-    python -m src.sweep model=gcnii "p_drop=interval(0, 0.3)" dropout=0.6      one narrowed, one fixed
-    python -m src.sweep model=gcnii "lr=tag(log, interval(0.001, 0.1))"        one added
+    depthlab sweep model=gcnii dataset=cora depth=32                     the knobs of conf/sweep/gcnii.yaml
+    depthlab sweep model=gcnii "p_drop=interval(0, 0.3)" dropout=0.6      one narrowed, one fixed
+    depthlab sweep model=gcnii "lr=tag(log, interval(0.001, 0.1))"        one added
 
-Every setting of `python -m src.train` can be typed. The first trial is the recipe; the best is tested on fresh seeds
+Every setting of `depthlab train` can be typed. The first trial is the recipe; the best is tested on fresh seeds
 and written to conf/recipe/tuned. Settings of the sweep itself:
 """
 
@@ -17,13 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 from depthlab.cli import guarded
 from depthlab.config.compose import compose
 from depthlab.config.errors import UserError
+from depthlab.config.files import config_file
 from depthlab.config.overrides import check_runs
 from depthlab.config.schema import SWEEP_KNOBS
 from depthlab.config.settings import compose_config, untuned
 from depthlab.config.typed import for_hydra
 from depthlab.config.validation import check_limits
 from depthlab.data.raw import check
-from depthlab.folders import CONF
 from depthlab.study.grid import values_of
 from depthlab.sweep.search import Search, make_search
 from depthlab.sweep.space import grid, read_space
@@ -37,7 +37,7 @@ def main() -> None:
     """Compose and check everything that can be checked cheaply, then import the heavy libraries and search."""
     typed = for_hydra(sys.argv[1:])
     if {"-h", "--help"}.intersection(typed):
-        print(__doc__ + "\n" + (CONF / "sweep.yaml").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
+        print(__doc__ + "\n" + config_file("", "sweep").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
         return
     name, search, config = composed(typed)
     uri = store_uri(search.config.tracking.uri)
@@ -140,7 +140,7 @@ def _key(override: str) -> str:
 def _compose(own: list[str], model: str) -> DictConfig:
     """The sweep's own settings, validated; the space is that of the model where there is one."""
     named = any(_key(override) == "sweep" for override in own)
-    usual = [f"sweep={model}"] if not named and (CONF / "sweep" / f"{model}.yaml").is_file() else []
+    usual = [f"sweep={model}"] if not named and config_file("sweep", model).is_file() else []
     config, _ = compose("sweep", [*usual, *own])
     check_limits(config, SWEEP_KNOBS)
     return config

@@ -12,10 +12,10 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
+from depthlab.config.files import user_folder
 from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten
 from depthlab.config.validation import has_own_path
 from depthlab.files import write_text
-from depthlab.folders import CONF
 from depthlab.statistics import Summary, format_mean, over_runs, paired
 from depthlab.study.grid import AXES, Cell
 from depthlab.study.plan import make_plan
@@ -73,7 +73,7 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
     change = paired(found[START], found[TUNED])
     verdict = ", ".join([compared(start, best_found, change, METRICS[metric]), *diverged])
     graph = [f"dataset={search.config.dataset.name}", *graph_settings(search, tuned)]
-    command = shlex.join(["python", "-m", "src.train", f"model={search.choices['model']}", *graph])
+    command = shlex.join(["depthlab", "train", f"model={search.choices['model']}", *graph])
     if has_own_path(search.config, search.choices):
         values = shlex.join(f"{key}={value}" for key, value in flatten(recipe(search, tuned)).items())
         print(
@@ -91,7 +91,7 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         f"Tested once, seeds {FRESH} to {FRESH + fresh - 1}, beside what it started from ({written(search.start)}):",
         verdict,
     ]
-    file = CONF / "recipe" / "tuned" / f"{search.pair}.yaml"
+    file = user_folder() / "recipe" / "tuned" / f"{search.pair}.yaml"
     if file.exists() and f"the sweep {name} on" not in file.read_text():
         write_text(file.with_suffix(".yaml.old"), file.read_text(encoding="utf-8"))
         print(f"what {file.name} held before is now in {file.name}.old")

@@ -15,7 +15,7 @@ from depthlab.config.errors import UserError
 from depthlab.dask_cluster import connect
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
-from depthlab.folders import ROOT
+from depthlab.folders import checkpoints, sweeps
 from depthlab.parallel import Stop, Workers, execute, local
 from depthlab.sweep.confirm import confirm
 from depthlab.sweep.figures import figures, importances
@@ -44,7 +44,7 @@ from depthlab.tracking.search import PARENT, Records
 from depthlab.tracking.ui import how_to_see
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.identity import CHECKPOINTS, code_hash
+from depthlab.training.identity import code_hash
 
 LEARNING = ("tpe", "gp")  # samplers that draw the next values from the results so far
 AT_ONCE = (
@@ -67,7 +67,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     quiet_libraries()
     tracking = search.config.tracking
     records = Records(tracking.uri, tracking.experiment)
-    address = config.storage or os.environ.get(STORAGE) or str(ROOT / "sweeps" / f"{file_name(name)}.journal")
+    address = config.storage or os.environ.get(STORAGE) or str(sweeps() / f"{file_name(name)}.journal")
     # absolute, because workers of a cluster have other working directories
     address = recordable(address, "storage") if "://" in address else str(Path(os.path.expanduser(address)).absolute())  # noqa: PTH111
     content = search.content() | {"data": checked(search)}
@@ -78,8 +78,8 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     workers = connect(config.scheduler, stores) if config.backend == "dask" else local(config.jobs)
     if workers.count > 1 and (config.sampler in LEARNING or config.pruner != "none"):
         print(AT_ONCE.format(count=workers.count))
-    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
-    with owning(study, CHECKPOINTS) as owner:
+    checkpoints().mkdir(parents=True, exist_ok=True)
+    with owning(study, checkpoints()) as owner:
         trials = _prepare(study, search, config, owner, records)
         tracked = _parent(study, records, search, config)
         try:

@@ -133,9 +133,7 @@ def make_search(
             raise UserError(f"{key} is not searched: give it one value")
         if OmegaConf.select(config, key) is None:
             group = "rewiring" if key.startswith("rewiring.") else "model"
-            raise UserError(
-                f"there is no setting {key} to search in {group}={choices[group]}: `python -m src.train --help`"
-            )
+            raise UserError(f"there is no setting {key} to search in {group}={choices[group]}: `depthlab train --help`")
         for value in knob.ends():
             _checked(config, choices, {key: value})
     found = objective if objective is not None else f"val_{config.dataset.metric}"

@@ -1,4 +1,4 @@
-"""`python -m src.close RUN_ID`: close a run whose process was killed on another machine."""
+"""`depthlab close RUN_ID`: close a run whose process was killed on another machine."""
 
 import argparse
 
@@ -28,7 +28,7 @@ def close(records: Records, run_id: str) -> None:
 
 def main() -> None:
     """Read the command line and close the run."""
-    parser = argparse.ArgumentParser(prog="python -m src.close", description=__doc__)
+    parser = argparse.ArgumentParser(prog="depthlab close", description=__doc__)
     parser.add_argument("run_id", help="ID of the run, as a study or MLflow shows it")
     parser.add_argument("--uri", help="tracking store (default: mlflow.db at the project root)")
     parser.add_argument("--experiment", default="depthlab", help="experiment of the run")

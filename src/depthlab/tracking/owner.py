@@ -41,7 +41,7 @@ def in_words(owner: str) -> str:
 
 def how_to_close(uri: str, run_id: str) -> str:
     """The command that closes a run whose process cannot be seen from here."""
-    return f"python -m src.close {run_id} --uri {shlex.quote(uri)}"
+    return f"depthlab close {run_id} --uri {shlex.quote(uri)}"
 
 
 def _is_here(owner: str) -> bool:

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 from depthlab.address import TRACKING, Address, recordable, sqlite_address
 from depthlab.config.errors import UserError
 from depthlab.database import KINDS, check_database, first_line, missing_driver, usable
-from depthlab.folders import ROOT
+from depthlab.folders import database
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CONNECT_SECONDS = 5.0
-DATABASE = ROOT / "mlflow.db"
 PROBE = "/api/2.0/mlflow/experiments/search"  # a request that only an MLflow server answers
 
 
@@ -25,7 +24,7 @@ def store_uri(uri: str | None) -> str:
 
     Its password is masked; the environment holds the usable address, see `depthlab.address`.
     """
-    return recordable(uri or os.environ.get(TRACKING) or sqlite_address(DATABASE))
+    return recordable(uri or os.environ.get(TRACKING) or sqlite_address(database()))
 
 
 def check_store(uri: str) -> None:

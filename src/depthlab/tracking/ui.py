@@ -1,7 +1,4 @@
-"""`make ui`: a lean MLflow server on this machine alone, and the link that opens on charts.
-
-python -m src.ui --port 5000
-"""
+"""`depthlab ui --port 5000`: a lean MLflow server on this machine alone, and the link that opens on charts."""
 
 import argparse
 import os
@@ -13,7 +10,7 @@ from urllib.parse import quote
 from depthlab.address import TRACKING, Address
 from depthlab.cli import guarded
 from depthlab.config.errors import UserError
-from depthlab.folders import ROOT
+from depthlab.folders import root
 from depthlab.tracking.sqlite import ARTIFACTS
 from depthlab.tracking.store import check_store, open_store, store_uri
 
@@ -37,9 +34,9 @@ def _page(uri: str, page: str) -> str:
     if address.is_server:
         return f"{address.link}/{page}"
     if uri == store_uri(None):
-        serve = "make ui" if uri == str(address.secret) else f"make ui with {TRACKING} set to the address"
+        serve = "depthlab ui" if uri == str(address.secret) else f"depthlab ui with {TRACKING} set to the address"
     else:
-        serve = f'make ui ARGS="--uri {uri}"'
+        serve = f"depthlab ui --uri {uri}"
     return f"{serve}, then http://{HOST}:{UI_PORT}/{page}"
 
 
@@ -82,12 +79,12 @@ def free_port(port: int) -> int:
         except OverflowError:
             raise UserError(f"port must be a number up to 65535, got {port}") from None
         except OSError:
-            raise UserError(f"port {port} is taken: choose another, `make ui PORT=...`") from None
+            raise UserError(f"port {port} is taken: choose another, `depthlab ui --port ...`") from None
     return port
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m src.ui", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="depthlab ui", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=UI_PORT)
     parser.add_argument(
         "--uri", help=f"database to show; that of {TRACKING} or mlflow.db at the project root if left out"
@@ -106,7 +103,7 @@ def main() -> None:
     print(
         "charts of one run: click its name, then 'Model metrics'; the step of energy and rank is the layer", flush=True
     )
-    folder = address.file.parent if address.file else ROOT
+    folder = address.file.parent if address.file else root()
     os.chdir(folder)
     command = server_command(port, folder / ARTIFACTS)
     os.execve(command[0], command, server_environment(uri))  # noqa: S606, the server takes this process's place

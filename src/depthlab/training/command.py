@@ -1,4 +1,4 @@
-"""`python -m src.train model=gcnii depth=64`: train one architecture at one depth on one graph."""
+"""`depthlab train model=gcnii depth=64`: train one architecture at one depth on one graph."""
 
 import sys
 

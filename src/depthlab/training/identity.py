@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import depthlab
 from depthlab.config import closure
 from depthlab.config.errors import UserError
 from depthlab.config.overrides import override_of
 from depthlab.config.settings import config_hash, flatten, loader_name, resume_hash, rewiring_name
-from depthlab.folders import CHECKOUT, ROOT
+from depthlab.folders import CHECKOUT, checkpoints
 from depthlab.text import file_name
 
-CHECKPOINTS = ROOT / "checkpoints"
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
 OVERRIDES, TAG_LENGTH = "overrides", 5000  # characters in a tag: MLflow cuts those beyond 8000
@@ -39,7 +39,7 @@ def run_name(settings: dict[str, Any]) -> str:
 
 def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
     """One folder for each experiment: same settings, same folder."""
-    return (root or CHECKPOINTS) / f"{file_name(run_name(settings))}-{resume_hash(settings)[:8]}"
+    return (root or checkpoints()) / f"{file_name(run_name(settings))}-{resume_hash(settings)[:8]}"
 
 
 def resumable(ckpt: str | None, folder: Path) -> Path | None:
@@ -85,6 +85,7 @@ def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
         "command_line": shlex.join(overrides) or "none",
         **_override_tags(overrides),
         "git_commit": _git_commit(),
+        "version": depthlab.__version__,
         "outcome": "running",
     }
 

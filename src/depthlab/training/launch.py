@@ -19,7 +19,7 @@ def prepare_launch(typed: Sequence[str]) -> None:
     """Create the database and the experiment: jobs that start at the same moment would do so together.
 
     Args:
-        typed: the command line behind `python -m src.train`.
+        typed: the command line behind `depthlab train`.
 
     Raises:
         UserError: the launcher would not be used, or its jobs could not record.

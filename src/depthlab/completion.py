@@ -1,0 +1,146 @@
+"""Print the script for tab completion of commands, groups, options and settings.
+
+eval "$(depthlab completion bash)"        in ~/.bashrc
+eval "$(depthlab completion zsh)"         in ~/.zshrc
+depthlab completion fish | source         in ~/.config/fish/config.fish
+"""
+
+import contextlib
+import glob
+import os
+import sys
+from typing import Any
+
+from depthlab.config.errors import UserError
+from depthlab.config.files import FLAGS, config_file, option_names, use_config_dir
+from depthlab.config.limits import Limit
+from depthlab.config.options import FIXED
+from depthlab.config.schema import GROUPS, KNOBS, OWN_KNOBS, STUDY_KNOBS, SWEEP_KNOBS
+from depthlab.config.settings import flatten
+from depthlab.config.yaml_files import read_mapping
+
+# Each script asks `depthlab completion query WORDS`, whose last word is the one to complete, and adds a space behind a
+# word that is complete. Bash breaks words at '=', so it is given what follows it.
+SCRIPTS = {
+    "bash": r"""
+_depthlab() {
+    local line=${COMP_LINE:0:COMP_POINT} word found i
+    local -a words
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    word=${words[${#words[@]} - 1]}
+    COMPREPLY=()
+    while IFS= read -r found; do
+        [[ $found == *[=/] ]] || found+=" "
+        [[ $word == *=* && $COMP_WORDBREAKS == *=* ]] && found=${found#"${word%%=*}="}
+        COMPREPLY+=("$found")
+    done < <("${words[0]}" completion query "${words[@]:1}" 2>/dev/null)
+}
+complete -o nospace -F _depthlab depthlab
+""",
+    "zsh": r"""
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+_depthlab() {
+    local -a found
+    found=("${(@f)$(${words[1]} completion query "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+    compadd -S '' -- ${(M)found:#*[=/]}
+    compadd -- ${found:#*[=/]}
+}
+compdef _depthlab depthlab
+""",
+    "fish": r"""
+function _depthlab
+    set -l words (commandline -opc) (commandline -ct)
+    $words[1] completion query $words[2..] 2>/dev/null
+end
+complete -c depthlab -f -a '(_depthlab)'
+""",
+}
+WORDS = {  # what follows a command that takes no settings
+    "ui": ["--port", "--uri", "--experiment"],
+    "fetch": ["--dataset"],
+    "close": ["--uri", "--experiment"],
+    "completion": list(SCRIPTS),
+}
+
+
+def candidates(words: list[str]) -> list[str]:
+    """What the last of these words may become, sorted.
+
+    Args:
+        words: a command line without `depthlab`.
+    """
+    from depthlab.__main__ import COMMANDS
+
+    *before, word = words
+    if before and before[-1] in FLAGS:
+        return _paths(word, "/")
+    flag, equals, value = word.partition("=")
+    if equals and flag in FLAGS:
+        return [f"{flag}={path}" for path in _paths(value, "/")]
+    typed = use_config_dir(before)
+    if not typed:
+        return _matching(word, [*COMMANDS, "--help", "--version"])
+    command, *typed = typed
+    if command == "trust":
+        return _paths(word, "")
+    if command == "fetch" and typed[-1:] == ["--dataset"]:
+        return _matching(word, option_names("dataset"))
+    if command in WORDS or command not in COMMANDS:
+        return _matching(word, [*WORDS.get(command, []), "--help"])
+    known = _report() if command == "report" else _settings(str(COMMANDS[command][2]), typed)
+    if not equals:
+        return _matching(word, [*(f"{key}=" for key in known), "--help", "--config-dir"])
+    if flag in ("dataset.path", "ckpt"):
+        return [f"{flag}={path}" for path in _paths(value, "")]
+    head, comma, last = value.rpartition(",")
+    return [f"{flag}={head}{comma}{choice}" for choice in _matching(last, known.get(flag, []))]
+
+
+def _settings(config: str, typed: list[str]) -> dict[str, list[str]]:
+    """Every group and setting of a command, with the values that are known for it."""
+    schemas = {"study": STUDY_KNOBS, "sweep": SWEEP_KNOBS}
+    known = {key: _values(kind, limit) for key, (kind, limit) in (KNOBS | schemas.get(config, {})).items()}
+    known |= {group: option_names(group) for group in (*GROUPS, *([config] if config in schemas else []))}
+    known["like"] = ["none", *known["dataset"]]
+    chosen: dict[str, Any] = {}
+    for entry in read_mapping(config_file("", "config"))["defaults"]:
+        chosen |= entry if isinstance(entry, dict) else {}
+    chosen |= dict(word.split("=", 1) for word in typed if "=" in word)
+    for group in OWN_KNOBS:
+        with contextlib.suppress(UserError):  # no such option, or several
+            option = read_mapping(config_file(group, chosen[group]))
+            limits = option.pop("limits", {})
+            own = {key: value for key, value in flatten(option).items() if key not in FIXED}
+            known |= {f"{group}.{key}": _values(type(value), limits.get(key)) for key, value in own.items()}
+    return known
+
+
+def _report() -> dict[str, list[str]]:
+    return {"study": option_names("study"), "tracking.uri": [], "tracking.experiment": []}
+
+
+def _values(kind: Any, limit: Limit) -> list[str]:
+    return ["false", "true"] if kind is bool else list(map(str, limit)) if isinstance(limit, list) else []
+
+
+def _matching(word: str, choices: list[str]) -> list[str]:
+    return sorted(choice for choice in choices if choice.startswith(word))
+
+
+def _paths(start: str, end: str) -> list[str]:
+    """Files and folders that begin like this; folders alone if `end` is "/"."""
+    found = glob.glob(f"{glob.escape(os.path.expanduser(start))}*{end}")  # noqa: PTH111, PTH207, a user's own spelling
+    return sorted(f"{path.rstrip('/')}/" if os.path.isdir(path) else path for path in found)  # noqa: PTH112
+
+
+def command() -> None:
+    """Print a script, or what the shell asks for; ends the process."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["query"]:
+        with contextlib.suppress(UserError):
+            print("\n".join(candidates(arguments[1:] or [""])))
+    elif len(arguments) == 1 and arguments[0] in SCRIPTS:
+        print(SCRIPTS[arguments[0]].strip())
+    else:
+        sys.exit(f"error: name your shell, `depthlab completion SHELL`: {', '.join(SCRIPTS)}")
