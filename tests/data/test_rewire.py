@@ -54,7 +54,7 @@ def as_set(edge_index: torch.Tensor) -> set[tuple[int, ...]]:
 
 
 def propagated(graph: Any, layer: int = 1) -> set[tuple[int, ...]]:
-    a = graph.layers.at(layer)
+    a = graph.layers.at(layer - 1)  # layers are counted from 0
     return as_set(torch.stack([a.col, a.row])[:, ~a.loops])
 
 
@@ -257,7 +257,7 @@ def test_each_of_many_graphs_is_rewired_alike(task: str, name: str, layers: str,
     assert together.num_nodes == 5 * dataset.num_nodes
     assert together.new_nodes == 5 * (name == "virtual_node")
     assert as_set(together.edge_index) == as_set(disjoint_copies(dataset.edge_index, dataset.num_nodes, 5))
-    net = build_model(settings, batches.probe, make_task(settings, dataset)).eval()
+    net = build_model(settings, batches.probe, make_task(settings, dataset)).network.eval()
     plain = net(together.x, together.adjacency) if layers == "last" else None
     with torch.no_grad():
         found = net(together.x, together.layers)[together.train]
