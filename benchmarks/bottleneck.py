@@ -26,6 +26,7 @@ from depthlab.graph.graph import Graph
 from depthlab.graph.statistics import bottleneck_ratio
 from depthlab.measures.curvature import balanced_forman
 from depthlab.measures.laplacian import ConvergenceError
+from depthlab.measures.registry import selectable
 from depthlab.measures.resistance import effective_resistance, mean_resistance
 from depthlab.measures.spectrum import largest_component_gap
 from depthlab.ops import SparseFeatures
@@ -33,7 +34,7 @@ from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.module import TrainingModule
-from depthlab.training.squashing import NODES, squashing_by_hop
+from depthlab.training.squashing import NODES, measures_by_hop
 
 NODES_LARGE, EDGES_LARGE, FEATURES_LARGE = 100_000, 1_000_000, 100
 HIDDEN, HOPS = 64, 4
@@ -66,8 +67,8 @@ def network(depth: int, graph: Graph) -> TrainingModule:
 
 
 def curves(depth: int, graph: Graph) -> object:
-    """What a run records when `sensitivity` is among its measures."""
-    return squashing_by_hop(network(depth, graph), graph)
+    """What a run records when it measures all that is by hop."""
+    return measures_by_hop(network(depth, graph), graph, selectable("hop"))
 
 
 def edges_and_nodes(graph: Graph) -> tuple[Tensor, int]:

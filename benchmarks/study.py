@@ -30,7 +30,7 @@ from depthlab.ops import SparseFeatures
 from depthlab.study.grid import Cell, expand
 from depthlab.tracking.search import Records
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.identity import model_name
+from depthlab.training.run_name import model_name
 
 
 def peer(cell: Cell, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -84,7 +84,7 @@ def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
     wall = time.perf_counter() - start
     runs = Records(uri, "depthlab").runs("tags.line != ''")
     cells = [run for run in runs if run.training_seconds]
-    epochs = sum(int(run.metrics["epochs_run"]) for run in cells)
+    epochs = sum(int(run.number("epochs_run")) for run in cells)
     return wall, epochs, sum(run.metrics["test_acc"] for run in cells) / len(cells)
 
 

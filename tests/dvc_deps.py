@@ -13,12 +13,13 @@ import yaml
 
 from depthlab.__main__ import COMMANDS
 from depthlab.config.closure import PRESENTATION, closure, targets
+from depthlab.measures.registry import functions
 from depthlab.training.identity import TRAINING
 
 ROOT = Path(__file__).parents[1]
 PATH = ROOT / "dvc.yaml"
 CODE = "src/"  # dependencies below it are written here, all others by hand
-COMPUTING = {"study": TRAINING}  # modules that a command imports only where it computes
+COMPUTING = {"study": (*TRAINING, *functions())}  # modules that a command imports only where it computes
 
 
 def filled(value: Any, names: dict[str, str]) -> Any:

@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from depthlab.measures.registry import in_report
 from depthlab.report import write
-from depthlab.report.cells import CURVES, Film, Report
+from depthlab.report.cells import Film, Report
 from depthlab.report.write import write_report
 from tests.faults.conftest import Tally
 
@@ -38,7 +39,7 @@ def report(score: float) -> Report:
         }
         for depth in (2, 4) for seed in (0, 1, 2)
     ]  # fmt: skip
-    curves = {(str(row["run_id"]), name): [1.0, 0.5, 0.25] for row in rows for name in CURVES}
+    curves = {(str(row["run_id"]), one.name): [1.0, 0.5, 0.25] for row in rows for one in in_report()}
     film = Film("csbm", "GCN", 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3)
     return Report(STUDY, pd.DataFrame(rows), curves, [film], films_asked=1)
 

@@ -80,7 +80,7 @@ def break_at(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 def everything_arrived(server: Server, database: Path, run_id: str) -> bool:
     client = MlflowClient(f"sqlite:///{database}")
     found = client.get_run(run_id)
-    steps = [point.step for point in client.get_metric_history(run_id, "train_loss")]
+    steps = [point.step for point in client.get_metric_history(run_id, "epoch/train_loss")]
     artifacts = {item.path for item in client.list_artifacts(run_id)}
     return (
         sorted(steps) == list(range(EPOCHS))

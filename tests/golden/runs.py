@@ -32,7 +32,7 @@ from depthlab.training.run import run
 
 GOLDEN = Path(__file__).with_name("golden.json")
 BY_EPOCH = ("train_loss", "train_acc", "val_loss", "val_acc")
-ONCE = ("best_epoch", "best_val_acc", "test_acc")
+ONCE = ("best_val_acc", "test_acc")
 SMALL = (
     "dataset=csbm", "dataset.nodes=200", "recipe=none", "hidden=16", "epochs=25", "patience=25", "seed=1",
     "memory=full", "trainer.threads=1", "progress=false", "tracking.artifacts=[]", "checkpoint_every=10",
@@ -75,7 +75,7 @@ def interruption(epoch: int) -> Iterator[None]:
 
     def press(self: TrackedRun, metrics: Any, step: int = 0) -> None:
         log(self, metrics, step)
-        if "train_loss" in metrics and step == epoch:
+        if "epoch/train_loss" in metrics and step == epoch:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
@@ -116,11 +116,14 @@ def _read(client: MlflowClient, one: Run) -> dict[str, Any]:
         history = client.get_metric_history(one.info.run_id, metric)
         return [point.value for point in sorted(history, key=lambda point: point.step)]
 
-    by_layer = sorted(name for name in one.data.metrics if len(curve(name)) > 1 and name not in BY_EPOCH)
+    by_layer = sorted(name.removeprefix("layer/") for name in one.data.metrics if name.startswith("layer/"))
+    scores = {name: one.data.metrics[name] for name in ONCE if name in one.data.metrics}
+    if "best_epoch" in one.data.tags:
+        scores["best_epoch"] = float(one.data.tags["best_epoch"])
     return {
-        "epochs": {name: curve(name) for name in BY_EPOCH},
-        "layers": {name: curve(name) for name in by_layer if not name.startswith("system")},
-        "scores": {name: one.data.metrics[name] for name in ONCE if name in one.data.metrics},
+        "epochs": {name: curve(f"epoch/{name}") for name in BY_EPOCH},
+        "layers": {name: curve(f"layer/{name}") for name in by_layer},
+        "scores": scores,
         "outcome": one.data.tags["outcome"],
     }
 

@@ -104,13 +104,13 @@ def test_weights_that_decayed_are_no_smoothing() -> None:
 def test_what_stands_at_the_range_has_to_arrive(
     sensitivity: list[float], task_range: int | None, expected: str
 ) -> None:
-    curves = ALIVE | {"sensitivity_by_hop": sensitivity}
+    curves = ALIVE | {"sensitivity": sensitivity}
     assert diagnose(0.5, 0.5, 0.5, curves, task_range).verdict == expected
     assert diagnose(1.0, 1.0, 0.5, curves, task_range).verdict == "healthy"  # it has learnt
 
 
 def test_squashing_is_said_after_smoothing_and_untrainable_gradients() -> None:
-    squashed = {"sensitivity_by_hop": [1.0, 1.0, 0.001]}
+    squashed = {"sensitivity": [1.0, 1.0, 0.001]}
     assert diagnose(0.5, 0.5, 0.5, COLLAPSED | squashed, 2).verdict == "over-smoothed"
     untrainable = {"gradient_norm_first_epoch": [0.0, 1e-9, 1.0, 1.0]}
     assert diagnose(0.5, 0.5, 0.5, ALIVE | squashed | untrainable, 2).verdict == "untrainable"
@@ -127,7 +127,7 @@ def test_walks_on_a_ring_as_the_docstring_counts_them(hops: int, expected: str) 
     size = 2 * hops
     step = torch.eye(size) + torch.eye(size).roll(1, 0) + torch.eye(size).roll(-1, 0)
     walks = torch.linalg.matrix_power(step.double() / 3, hops)[0, : hops + 1].tolist()
-    curves = ALIVE | {"sensitivity_by_hop": walks}
+    curves = ALIVE | {"sensitivity": walks}
     assert diagnose(0.2, 0.2, 0.2, curves, hops).verdict == expected
     assert walks[hops] / walks[0] == pytest.approx({5: 2 / 51, 7: 2 / 393}[hops])
 
@@ -154,7 +154,8 @@ def test_a_state_of_zero_has_no_rank_and_is_not_diverged() -> None:
     dead = {"dirichlet_energy": [1.0, 0.5, 0.0, 0.0], "effective_rank": [9.0, 4.0, NAN, NAN]}
     found = diagnose(0.5, 0.5, 0.5, ALIVE | dead | {"rayleigh_quotient": [0.5, 0.4, NAN, NAN]})
     assert found.verdict == "under-fitted"
-    assert "Rayleigh quotient 0.4 to undefined, energy 0.5 to 0, rank 4 to undefined" in found.evidence
+    states = "Rayleigh quotient 0.4 to undefined, Dirichlet energy 0.5 to 0, effective rank 4 to undefined"
+    assert states in found.evidence
 
 
 @pytest.mark.parametrize("missing", ["effective_rank", "rayleigh_quotient", "gradient_norm_first_epoch"])
@@ -192,7 +193,7 @@ def test_the_evidence_holds_the_numbers() -> None:
     after = COLLAPSED | {"gradient_norm_first_epoch": [1e-8, 2e-7, 1.0, 1.0]}
     states = (
         "training score 61.2 % (guessing 25.0 %); layer 1 to 2: Rayleigh quotient 0.4 to 0.001,"
-        " energy 1 to 0.8, rank 20 to 1.2; gradient at the first layer "
+        " Dirichlet energy 1 to 0.8, effective rank 20 to 1.2; gradient at the first layer "
     )
     share = ", as a share of the last layer's"
     both = diagnose(0.612, 0.5, 0.25, after | {"gradient_norm_at_start": [1e-6, 4e-5, 1.0, 2.0]})

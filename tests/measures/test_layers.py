@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from depthlab.measures import MEASURES
 from depthlab.measures.layers import Watch, gradient_norms, layer_measures
+from depthlab.measures.registry import MEASURES, selectable
 from depthlab.ops import SparseFeatures
 
+NAMES = selectable("layer")
 EDGES = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
 
 
@@ -20,10 +21,10 @@ def states(*shape: int, seed: int = 0) -> Tensor:
 def test_every_measure_of_every_layer_in_order() -> None:
     seen = [states(3, 4, seed=k) for k in range(4)]
 
-    curves = layer_measures(iter(seen), EDGES, MEASURES)
-    assert list(curves) == list(MEASURES)
-    for name, measure in MEASURES.items():
-        assert curves[name] == [measure(state, EDGES) for state in seen]
+    curves = layer_measures(iter(seen), EDGES, NAMES)
+    assert list(curves) == NAMES
+    for name in NAMES:
+        assert curves[name] == [MEASURES[name].load()(state, EDGES) for state in seen]
         assert len(set(curves[name])) == 4
 
 
@@ -37,8 +38,8 @@ def test_sparse_features_count_as_their_dense_form() -> None:
     dense = torch.tensor([[1.0, 0, 2], [0, 0, 1], [0, 3, 0]])
     csr = dense.to_sparse_csr()
     sparse = SparseFeatures.from_csr(csr.crow_indices(), csr.col_indices(), csr.values(), (3, 3))
-    curves = layer_measures([sparse], EDGES, MEASURES)
-    assert curves == layer_measures([dense], EDGES, MEASURES)
+    curves = layer_measures([sparse], EDGES, NAMES)
+    assert curves == layer_measures([dense], EDGES, NAMES)
 
 
 def test_measuring_records_no_graph() -> None:
@@ -56,8 +57,8 @@ def test_measuring_records_no_graph() -> None:
 def test_nodes_that_a_rewiring_added_are_not_measured() -> None:
     state = states(3, 4)
     wider = torch.cat([state, 100 * states(2, 4, seed=1)])
-    curves = layer_measures([wider], EDGES, MEASURES, num_nodes=3)
-    assert curves == layer_measures([state], EDGES, MEASURES)
+    curves = layer_measures([wider], EDGES, NAMES, num_nodes=3)
+    assert curves == layer_measures([state], EDGES, NAMES)
 
     def loss(watch: Watch) -> Tensor:
         leaf = wider.clone().requires_grad_()

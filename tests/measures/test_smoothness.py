@@ -1,19 +1,22 @@
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
-from depthlab.measures import Measure, smoothness
+from depthlab.measures import smoothness
 from depthlab.measures.smoothness import (
     dirichlet_energy,
     dirichlet_energy_normalized,
+    log10_dirichlet_energy,
     mean_average_distance,
     rayleigh_quotient,
 )
 from tests.measures.conftest import star, undirected
 
+Function = Callable[[Tensor, Tensor], float]
 N = 12
 ALL = [dirichlet_energy, dirichlet_energy_normalized, rayleigh_quotient, mean_average_distance]
 NO_EDGES = torch.empty(2, 0, dtype=torch.long)
@@ -75,7 +78,7 @@ def test_energy_vanishes_where_every_component_is_constant() -> None:
 
 
 @pytest.mark.parametrize("measure", ALL)
-def test_relabelling_the_nodes_changes_nothing(measure: Measure) -> None:
+def test_relabelling_the_nodes_changes_nothing(measure: Function) -> None:
     edge_index, x = edges(), states(N, 5)
     new = torch.randperm(N, generator=torch.Generator().manual_seed(3))
     relabelled = torch.empty_like(x).index_copy(0, new, x)
@@ -85,7 +88,7 @@ def test_relabelling_the_nodes_changes_nothing(measure: Measure) -> None:
 
 
 @pytest.mark.parametrize("measure", ALL)
-def test_chunks_add_up(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_add_up(measure: Function, monkeypatch: pytest.MonkeyPatch) -> None:
     edge_index, x = edges(), states(N, 5)
     whole = measure(x, edge_index)
     for chunk in (1, 5, 17, 40):
@@ -94,7 +97,7 @@ def test_chunks_add_up(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("measure", [dirichlet_energy, dirichlet_energy_normalized, rayleigh_quotient])
-def test_a_sum_over_no_edges_is_zero(measure: Measure) -> None:
+def test_a_sum_over_no_edges_is_zero(measure: Function) -> None:
     assert measure(states(N, 5), NO_EDGES) == 0
 
 
@@ -103,7 +106,7 @@ def test_a_mean_over_no_edges_is_undefined() -> None:
 
 
 @pytest.mark.parametrize("measure", ALL)
-def test_other_edges_than_those_of_an_undirected_graph_are_refused(measure: Measure) -> None:
+def test_other_edges_than_those_of_an_undirected_graph_are_refused(measure: Function) -> None:
     edge_index, x = edges(), states(N, 5)
     upper = edge_index[:, edge_index[0] < edge_index[1]]
     loops = torch.tensor([[3], [3]])
@@ -115,6 +118,10 @@ def test_other_edges_than_those_of_an_undirected_graph_are_refused(measure: Meas
     }.items():
         with pytest.raises(ValueError, match=wrong):
             measure(x, given)
+    measure(x, edge_index)
+    edge_index[0, 0] = edge_index[1, 0]  # edges that have passed and are changed are checked again
+    with pytest.raises(ValueError, match="1 self-loops"):
+        measure(x, edge_index)
 
 
 def test_propagation_smooths_at_every_step() -> None:
@@ -218,6 +225,13 @@ def test_a_small_difference_of_large_states_does_not_cancel() -> None:
     assert mean_average_distance(nearly, EDGE) == pytest.approx(5e-19)
 
 
+@pytest.mark.parametrize(("difference", "expected"), [(1.0, 0.0), (1e-10, -20.0), (1e-30, -40.0), (0.0, -40.0)])
+def test_the_logarithm_of_the_energy_has_a_floor(difference: float, expected: float) -> None:
+    x = torch.tensor([[0.0], [difference]], dtype=torch.float64)
+    assert log10_dirichlet_energy(x, EDGE) == pytest.approx(expected, abs=1e-12)
+    assert math.isnan(log10_dirichlet_energy(math.nan * x, EDGE))
+
+
 @pytest.mark.parametrize("measure", ALL)
-def test_a_diverged_state_is_not_a_number(measure: Measure) -> None:
+def test_a_diverged_state_is_not_a_number(measure: Function) -> None:
     assert math.isnan(measure(torch.tensor([[1.0], [float("nan")]]), EDGE))

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from depthlab.config.errors import UserError
-from depthlab.report.cells import CURVES, LAST, Report, _experiment, read_report
+from depthlab.measures.registry import in_report
+from depthlab.report.cells import Report, _experiment, read_report
 from depthlab.report.write import write_report
 from depthlab.tracking.search import Recorded
 from tests.report.conftest import DEPTHS, DIVERGED, EPOCHS, EXPERIMENT, LINES, NODES, SEEDS, STUDY, Store
@@ -31,8 +32,8 @@ def test_one_row_for_each_cell_line_by_line(report: Report) -> None:
 
 def test_values_are_those_of_the_runs(recorded: Store, report: Report) -> None:
     pairs = {
-        "train_acc": "best_train_acc", "val_acc": "best_val_acc", "test_acc": "test_acc", "best_epoch": "best_epoch",
-        "dirichlet_energy": "dirichlet_energy", "effective_rank": "effective_rank", "epochs_run": "epochs_run",
+        "train_acc": "best_train_acc", "val_acc": "best_val_acc", "test_acc": "test_acc",
+        "dirichlet_energy": "layer/dirichlet_energy", "effective_rank": "layer/effective_rank",
     }  # fmt: skip
     for row in report.cells.to_dict("records"):
         run = recorded.client.get_run(row["run_id"]).data
@@ -40,10 +41,12 @@ def test_values_are_those_of_the_runs(recorded: Store, report: Report) -> None:
         assert said == tuple(run.tags[key] for key in ("model", "depth", "seed", "outcome", "verdict", "evidence"))
         assert row["line"] == run.tags["line"]
         assert row["p_drop"] == float(run.params["p_drop"])
-        lost = LAST if row["outcome"] == "diverged" else ()
+        lost = ("dirichlet_energy", "effective_rank") if row["outcome"] == "diverged" else ()
         held = [np.nan if name in lost else run.metrics.get(metric, np.nan) for name, metric in pairs.items()]
         np.testing.assert_array_equal([row[column] for column in pairs], held)
-        assert row["seconds"] == pytest.approx(run.metrics["epochs_run"] * run.metrics["seconds_per_epoch"])
+        assert row["seconds"] == pytest.approx(row["epochs_run"] * float(run.tags["seconds_per_epoch"]))
+        for name in ("best_epoch", "epochs_run", "chance"):
+            np.testing.assert_equal(row[name], float(run.tags.get(name, "nan")))
 
 
 def test_where_it_was_recorded_is_not_shown_around(recorded: Store, report: Report) -> None:
@@ -70,17 +73,21 @@ def test_scores_are_of_a_training_that_ran(report: Report) -> None:
 def test_a_diverged_cell_has_a_verdict_and_no_accuracy(report: Report) -> None:
     diverged = report.cells[report.cells["line"] == DIVERGED]
     assert set(diverged["outcome"]) == set(diverged["verdict"]) == {"diverged"}
-    assert diverged[["train_acc", "val_acc", "test_acc", "best_epoch", *LAST]].isna().all(axis=None)
+    assert (
+        diverged[["train_acc", "val_acc", "test_acc", "best_epoch", "dirichlet_energy", "effective_rank"]]
+        .isna()
+        .all(axis=None)
+    )
 
 
 def test_curves_hold_every_layer_in_order(recorded: Store, report: Report) -> None:
-    names = [name for name in CURVES if name != "max_abs"]  # not among the measures of that study
-    assert len(report.curves) == len(report.cells) * len(names)
+    measures = [one for one in in_report() if one.name != "max_abs"]  # not among the measures of that study
+    assert len(report.curves) == len(report.cells) * len(measures)
     for row in report.cells[report.cells["outcome"] == "finished"].to_dict("records"):
-        for name in names:
-            curve = report.curves[row["run_id"], name]
+        for measure in measures:
+            curve = report.curves[row["run_id"], measure.name]
             assert len(curve) == row["depth"] + 1
-            history = recorded.client.get_metric_history(row["run_id"], name)
+            history = recorded.client.get_metric_history(row["run_id"], measure.metric)
             assert dict(enumerate(curve)) == {point.step: point.value for point in history}
 
 
@@ -194,6 +201,12 @@ def test_lines_keep_their_order_when_one_is_made_anew(store: Store) -> None:
 
 def grid_of(store: Store, run_id: str) -> str:
     return Path(store.client.download_artifacts(run_id, "grid.json")).read_text()
+
+
+def test_a_study_of_an_older_version_is_not_an_empty_report(store: Store) -> None:
+    store.client.log_metric(parent(store, "GCN").run_id, "test_acc_by_depth", 0.5, step=2)
+    with pytest.raises(UserError, match=r"study small was recorded by an older version.*: run it again, python -m src"):
+        read_report(store.records, STUDY)
 
 
 def test_a_study_without_its_list_of_cells(store: Store) -> None:

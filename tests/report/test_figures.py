@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from depthlab.measures.diagnosis import VERDICTS
-from depthlab.report.cells import CURVES, Film, Report
+from depthlab.measures.registry import MEASURES, in_report
+from depthlab.report.cells import Film, Report
 from depthlab.report.drawing import MARKERS
 from depthlab.report.figures import (
     FRAMES,
@@ -115,7 +116,7 @@ def test_states_by_depth_are_medians(recorded: Store, report: Report) -> None:
     color = line_colors(report.cells["line"])["GCN"].upper()
     names = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")
     for axes, name in zip(depth_figure(report).axes, names, strict=True):
-        runs = [[recorded.cell("GCN", d, seed).metrics[name] for seed in (0, 1, 2)] for d in (2, 4)]
+        runs = [[recorded.cell("GCN", d, seed).metrics[f"layer/{name}"] for seed in (0, 1, 2)] for d in (2, 4)]
         assert y(drawn(axes)[color]) == pytest.approx([statistics.median(values) for values in runs])
         assert axes.get_yscale() == ("linear" if name == "effective_rank" else "log")
 
@@ -123,9 +124,9 @@ def test_states_by_depth_are_medians(recorded: Store, report: Report) -> None:
 def test_layers_are_medians_of_the_curves(report: Report) -> None:
     cells = report.cells[(report.cells["line"] == "GCNII") & (report.cells["depth"] == 4)]
     figure = layers_figure(report, "csbm", 4)
-    for axes, name in zip(figure.axes, recorded(report), strict=True):
+    for axes, measure in zip(figure.axes, recorded(report), strict=True):
         line = drawn(axes)[line_colors(report.cells["line"])["GCNII"].upper()]
-        curves = [report.curves[run_id, name] for run_id in cells["run_id"]]
+        curves = [report.curves[run_id, measure.name] for run_id in cells["run_id"]]
         assert np.asarray(line.get_xdata()).tolist() == [0, 1, 2, 3, 4]
         assert y(line) == pytest.approx([statistics.median(values) for values in zip(*curves, strict=True)])
 
@@ -134,17 +135,17 @@ def test_one_diverged_run_does_not_hide_the_others(frame: Frame) -> None:
     cells = frame("GCN", 2, [0.5, 0.5, None])
     curves = [[4.0, 3.0, 1.0], [4.0, 5.0, 3.0], [4.0, math.inf, math.nan]]
     held = {(run_id, "effective_rank"): curve for run_id, curve in zip(cells["run_id"], curves, strict=True)}
-    found = layer_band(Report("hand", cells, held), cells, "effective_rank")
+    found = layer_band(Report("hand", cells, held), cells, MEASURES["effective_rank"])
     assert found.quartiles.tolist() == [[4, 3.5, 1.5], [4, 4, 2], [4, 4.5, 2.5]]
     assert found.runs.tolist() == [2, 2, 2]
-    assert len(layer_band(Report("hand", cells, held), cells, "dirichlet_energy").runs) == 0
+    assert len(layer_band(Report("hand", cells, held), cells, MEASURES["dirichlet_energy"]).runs) == 0
 
 
 def test_missing_runs_are_counted_beside_points_and_explained_in_the_legend(frame: Frame) -> None:
     parts = [frame("GCN", 2, [0.8] * 3), frame("GCN", 4, [0.8, 0.8, None]), frame("GCN", 8, [None] * 3)]
     cells = pd.concat([*parts, frame("MLP", 8, [None] * 3)], ignore_index=True)
     cells.loc[cells["outcome"] == "diverged", ["dirichlet_energy", "rayleigh_quotient", "effective_rank"]] = math.nan
-    curves = {(f"GCN-4-{seed}", name): [1.0] * 5 for seed in (0, 1) for name in CURVES}
+    curves = {(f"GCN-4-{seed}", one.name): [1.0] * 5 for seed in (0, 1) for one in in_report()}
     curves["GCN-4-0", "effective_rank"] = [1.0, 1.0, 1.0, math.nan, math.nan]
     found = Report("hand", cells, curves)
     for figure, marks in (
@@ -182,7 +183,7 @@ def test_a_film_that_is_missing_or_of_a_diverged_run_is_said() -> None:
 def test_zeros_and_what_is_not_finite_can_be_drawn(frame: Frame, values: list[float]) -> None:
     measures = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank"), values)
     cells = frame("GCN", 2, [0.5, 0.5, 0.5]).assign(**measures)
-    curves = {(run_id, name): list(values) for run_id in cells["run_id"] for name in CURVES}
+    curves = {(run_id, one.name): list(values) for run_id in cells["run_id"] for one in in_report()}
     for figure in all_figures(Report("hand", cells, curves)):
         png(figure)
 

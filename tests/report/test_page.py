@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from depthlab.measures.diagnosis import VERDICTS
-from depthlab.report.cells import CURVES, Film, Report
+from depthlab.measures.registry import in_report
+from depthlab.report.cells import Film, Report
 from depthlab.report.page import BACKGROUNDS, page
 from tests.report.conftest import DEPTHS, DIVERGED, LINES, NODES, Frame, Store
 
@@ -106,7 +107,7 @@ def test_labels_are_text_and_no_markup(html: str) -> None:
 def test_names_and_evidence_are_escaped_everywhere(frame: Frame) -> None:
     hostile = "</script><i>\"'&"
     cells = frame(hostile, 2, [0.5], dataset=hostile, evidence=hostile, verdict=hostile)
-    curves = {(run_id, name): [1.0, 0.5, 0.25] for run_id in cells["run_id"] for name in CURVES}
+    curves = {(run_id, one.name): [1.0, 0.5, 0.25] for run_id in cells["run_id"] for one in in_report()}
     film = Film(hostile, hostile, 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3)
     parsed = Parsed(page(Report(hostile, cells, curves, [film])))
     assert "i" not in parsed.texts

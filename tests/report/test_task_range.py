@@ -38,10 +38,10 @@ def report(frame: Any) -> Report:
             part = part.assign(train_acc=values, chance=0.5**size, task_range=float(size))
             part["run_id"] = [f"{line}-{size}-{seed}" for seed in part["seed"]]
             for run_id in part["run_id"]:
-                curves[run_id, "sensitivity_by_hop"] = [7 * factor**hop for hop in range(size + 1)]
-                curves[run_id, "walk_weight_by_hop"] = [0.25**hop for hop in range(size + 1)]
+                curves[run_id, "sensitivity"] = [7 * factor**hop for hop in range(size + 1)]
+                curves[run_id, "walk_weight"] = [0.25**hop for hop in range(size + 1)]
             parts.append(part)
-    return Report("hand", pd.concat(parts, ignore_index=True), by_hop=curves)
+    return Report("hand", pd.concat(parts, ignore_index=True), curves=curves)
 
 
 def test_only_tasks_of_several_sizes_are_a_range(report: Report, frame: Any) -> None:
@@ -103,7 +103,7 @@ def test_the_factor_per_hop_is_measured_between_the_node_and_the_answer(report: 
     cells = report.cells[report.cells["size"] == 3]
     assert per_hop(np.array([8.0, 1, 1, 1]), cells) == pytest.approx(0.5)
     assert np.isnan(per_hop(np.array([8.0, 1]), cells))  # the network does not reach the answer
-    report.by_hop.clear()
+    report.curves.clear()
     assert "factor" not in range_tables(report)
 
 

@@ -45,7 +45,9 @@ def test_report_of_a_study_without_any_result(store: Store, results: Path) -> No
     for row in store.report().cells["run_id"]:
         store.client.delete_run(row)
     written = write_report(store.records, STUDY)
-    assert [path.name for path in written] == [name for name in FILES if name not in ("accuracy.png", "film.png")]
+    assert [path.name for path in written] == [
+        name for name in FILES if name not in ("accuracy.png", "depth.png", "film.png")
+    ]
     cells = pd.read_csv(results / STUDY / "cells.csv")
     assert cells["outcome"].eq("missing").sum() == len(LINES) * len(DEPTHS) * 3
     assert np.isnan(cells["test_acc"]).all()

@@ -20,8 +20,8 @@ Make = Callable[..., Recorded]
 
 
 def done(cell: Cell, recorded: Make, epochs: float, seconds: float) -> Recorded:
-    metrics = {"epochs_run": epochs, "seconds_per_epoch": seconds}
-    return recorded(cell, load(cell.settings["dataset"])[1], metrics=metrics)
+    tags = {"epochs_run": str(epochs), "seconds_per_epoch": str(seconds)}
+    return recorded(cell, load(cell.settings["dataset"])[1], **tags)
 
 
 def test_done_cells_tell_the_time_of_those_like_them(study: Study, recorded: Make) -> None:

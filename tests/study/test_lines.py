@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from depthlab.config.errors import UserError
+from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.report.cells import read_report
 from depthlab.study.lines import GRID, by_depth, lines_of
@@ -42,19 +43,20 @@ def test_curves_are_those_of_the_cells(study: Study) -> None:
     expected: list[Any] = []
     for depth in (2, 4):
         runs = [run.metrics for run in children if run.tags["depth"] == str(depth)]
+        seconds = [run.training_seconds for run in children if run.tags["depth"] == str(depth)]
         scores = [metrics["test_acc"] for metrics in runs]
         interval = stats.ttest_1samp(scores, 0).confidence_interval(0.95)
         values = {
-            "test_acc_by_depth": sum(scores) / 3,
-            "test_acc_by_depth_low": interval.low,
-            "test_acc_by_depth_high": interval.high,
-            "val_acc_by_depth": statistics.fmean(metrics["best_val_acc"] for metrics in runs),
-            "train_acc_by_depth": statistics.fmean(metrics["best_train_acc"] for metrics in runs),
-            "dirichlet_energy_by_depth": statistics.median(metrics["dirichlet_energy"] for metrics in runs),
-            "effective_rank_by_depth": statistics.median(metrics["effective_rank"] for metrics in runs),
-            "cells_by_depth": 3,
-            "seconds_by_depth": statistics.fmean(m["epochs_run"] * m["seconds_per_epoch"] for m in runs),
+            "depth/test_acc": sum(scores) / 3,
+            "depth/test_acc_low": interval.low,
+            "depth/test_acc_high": interval.high,
+            "depth/val_acc": statistics.fmean(metrics["best_val_acc"] for metrics in runs),
+            "depth/train_acc": statistics.fmean(metrics["best_train_acc"] for metrics in runs),
+            "depth/runs": 3,
+            "depth/seconds": statistics.fmean(seconds),
         }
+        for name in compose_settings([])["measures"]:
+            values[f"depth/{name}"] = statistics.median(metrics[f"layer/{name}"] for metrics in runs)
         expected += [(name, depth, pytest.approx(value)) for name, value in values.items()]
     assert points(study)["GCN"] == sorted(expected, key=lambda point: point[:2])
     assert (parent.status, parent.tags["outcome"], parent.name) == ("FINISHED", "finished", "small: csbm GCN")
@@ -85,7 +87,7 @@ def test_a_file_for_each_line(study: Study) -> None:
     for line in lines_of(cells):
         content = json.loads(line.file("small").read_text())
         assert content == {str(depth): point for depth, point in by_depth(line, plan).items()}
-        assert content["2"]["cells"] == 2
+        assert content["2"]["runs"] == 2
 
 
 def test_the_same_study_again_adds_nothing(study: Study) -> None:
@@ -105,7 +107,7 @@ def test_a_wider_grid_replaces_the_parent(study: Study) -> None:
     assert study.records.client.get_run(old).info.lifecycle_stage == "deleted"
     assert cells < set(study.finished())
     assert {run.tags[PARENT] for run in study.finished().values()} == {new}
-    curve = [(step, name) for name, step, _ in points(study)["GCN"] if name == "test_acc_by_depth"]
+    curve = [(step, name) for name, step, _ in points(study)["GCN"] if name == "depth/test_acc"]
     assert [step for step, _ in curve] == [2, 3]
 
 
@@ -177,17 +179,31 @@ def test_another_study_shares_the_cells_and_adopts_those_whose_parent_is_gone(st
 def test_runs_that_are_missing_from_a_mean_are_counted(study: Study, recorded: Make) -> None:
     cells = study.cells("depth=2", "seed=range(4)", lines=ONE)
     data = load(cells[0].settings["dataset"])[1]
-    good: dict[str, Any] = {"test_acc": 0.8, "dirichlet_energy": 0.5, "effective_rank": 3.0}
-    bad = {"dirichlet_energy": math.nan, "effective_rank": math.inf}
+    good: dict[str, Any] = {"test_acc": 0.8, "layer/dirichlet_energy": 0.5, "layer/effective_rank": 3.0}
+    bad = {"layer/dirichlet_energy": math.nan, "layer/effective_rank": math.inf}
     runs = [recorded(cells[0], data, metrics=good, verdict="healthy")]
     runs += [recorded(cell, data, metrics=bad, outcome="diverged", verdict="diverged") for cell in cells[1:3]]
     (line,) = lines_of(cells)
     assert by_depth(line, make_plan(cells, runs, same_code=False)) == {
-        2: {"cells": 4, "test_acc_by_depth": 0.8, "test_acc_by_depth_runs": 1, "dirichlet_energy_by_depth": 0.5,
-            "dirichlet_energy_by_depth_runs": 1, "effective_rank_by_depth": 3.0, "effective_rank_by_depth_runs": 1,
-            "seconds_by_depth": 0.0, "seconds_by_depth_runs": 3,
+        2: {"runs": 4, "test_acc": 0.8, "test_acc_runs": 1, "dirichlet_energy": 0.5,
+            "dirichlet_energy_runs": 1, "effective_rank": 3.0, "effective_rank_runs": 1,
+            "seconds": 0.0, "seconds_runs": 3,
             "verdicts": "2 diverged, 1 healthy, 1 without a result"}
     }  # fmt: skip
+
+
+def test_runs_with_the_metric_names_of_an_older_version_do_not_count(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = study.cells("depth=2", "seed=0", lines=ONE)
+    assert study.run(cells)
+    (run,) = study.finished().values()
+    study.records.client.log_metric(run.run_id, "train_loss", 0.5)
+    capsys.readouterr()
+    assert study.run(cells)
+    out, err = capsys.readouterr()
+    assert "1 cells, 0 done, 1 to do" in out
+    assert "study small has runs of an older version, whose metrics have other names" in err
 
 
 def test_a_line_that_diverged_is_still_json(study: Study) -> None:

@@ -96,7 +96,7 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(study: Study) -> None:
     after = study.records.runs()
     assert [run.tags["config_hash"] for run in after] == [cell.hash for cell in cells]
     assert after[0].run_id == before.run_id
-    steps = study.records.client.get_metric_history(before.run_id, "train_loss")
+    steps = study.records.client.get_metric_history(before.run_id, "epoch/train_loss")
     assert sorted(point.step for point in steps) == list(range(200))
 
 

@@ -97,7 +97,7 @@ def test_numbers_that_are_none_come_back(records: Records, start: Start) -> None
 def test_training_seconds(records: Records, start: Start) -> None:
     start().flush()
     run = start()
-    run.log({"epochs_run": 10, "seconds_per_epoch": 0.5})
+    run.tag({"epochs_run": "10", "seconds_per_epoch": "0.5"})
     run.flush()
     assert [found.training_seconds for found in records.runs()] == [0.0, 5.0]
 

@@ -18,7 +18,7 @@ Train = Callable[..., "subprocess.CompletedProcess[str]"]
 Compose = Callable[..., dict[str, Any]]
 SMALL = ["dataset=csbm", "dataset.nodes=120", "progress=false", "trainer.threads=1"]
 CURVES = (
-    "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
+    "dirichlet_energy", "log10_dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
     "mean_average_distance", "effective_rank", "gradient_norm", "gradient_norm_at_start",
     "gradient_norm_first_epoch",
 )  # fmt: skip

@@ -175,7 +175,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     runs = client(workshop).search_runs(["1"])
     assert [run.data.tags["outcome"] for run in runs] == ["finished", "finished"]
     for run in runs:
-        for metric in ("train_loss", "val_acc"):
+        for metric in ("epoch/train_loss", "epoch/val_acc"):
             steps = [point.step for point in client(workshop).get_metric_history(run.info.run_id, metric)]
             assert sorted(steps) == list(range(epochs)), metric
 

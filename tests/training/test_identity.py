@@ -10,22 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from depthlab.config.errors import UserError
 from depthlab.config.settings import compose_settings
 from depthlab.training import identity
-from depthlab.training.identity import checkpoint_folder, overrides_of, resumable, run_name, tags
-
-
-@pytest.mark.parametrize(
-    ("overrides", "name"),
-    [
-        ([], "cora-gcnii-d64-s0"),
-        (["model=gcn", "depth=8", "seed=3"], "cora-gcn-d8-s3"),
-        (["dataset=texas", "depth=2", "split=4"], "texas-gcnii-d2-s0-split4"),
-        (["split=random", "split_seed=7"], "cora-gcnii-d64-s0-random7"),
-        (["dataset=texas", "depth=2", "rewiring=random"], "texas-gcnii-d2-s0-split0-random"),
-        (["dataset=texas", "depth=2", "loader=cluster"], "texas-gcnii-d2-s0-split0-cluster"),
-    ],
-)
-def test_run_names_say_what_they_are(overrides: list[str], name: str) -> None:
-    assert run_name(compose_settings(overrides)) == name
+from depthlab.training.identity import checkpoint_folder, overrides_of, resumable, tags
 
 
 def test_another_setting_is_another_folder(tmp_path: Path) -> None:

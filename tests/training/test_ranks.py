@@ -155,7 +155,7 @@ def test_two_ranks_train_as_one_process_also_when_they_are_interrupted(
         torch.testing.assert_close(again[name], expected[name], rtol=1e-3, atol=1e-4)
     two = store.get_run(two.info.run_id)
     assert two.data.tags["outcome"] == "finished"
-    for metric in ("train_loss", "val_loss", "val_acc"):
+    for metric in ("epoch/train_loss", "epoch/val_loss", "epoch/val_acc"):
         wanted = curve(MlflowClient(one.uri), one.run_id, metric)
         assert curve(store, two.info.run_id, metric) == pytest.approx(wanted, rel=1e-3, abs=1e-4), metric
     assert two.data.metrics["test_acc"] == pytest.approx(one.scores["test_acc"])

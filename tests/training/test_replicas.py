@@ -41,8 +41,10 @@ def curve(result: Result, metric: str) -> list[tuple[int, float]]:
 def assert_same_run(ours: Result, theirs: Result) -> None:
     timed = {"seconds_per_epoch"}
     assert ours.outcome == theirs.outcome and ours.scores.keys() == theirs.scores.keys()
-    for name in ours.scores.keys() - timed:
-        assert ours.scores[name] == pytest.approx(theirs.scores[name], rel=1e-4, abs=1e-5), name
+    assert ours.statistics.keys() == theirs.statistics.keys()
+    numbers, others = ours.scores | ours.statistics, theirs.scores | theirs.statistics
+    for name in numbers.keys() - timed:
+        assert numbers[name] == pytest.approx(others[name], rel=1e-4, abs=1e-5), name
     assert ours.curves.keys() == theirs.curves.keys()
     for name, values in ours.curves.items():
         assert values == pytest.approx(theirs.curves[name], rel=1e-2, abs=1e-5, nan_ok=True), name
@@ -54,7 +56,7 @@ def assert_same_run(ours: Result, theirs: Result) -> None:
     params = [{k: v for k, v in one.data.params.items() if k != "tracking.experiment"} for one in records]
     assert params[0] == params[1]
     assert records[0].data.metrics.keys() == records[1].data.metrics.keys()
-    for name in ("train_loss", "val_loss", "val_acc"):
+    for name in ("epoch/train_loss", "epoch/val_loss", "epoch/val_acc"):
         found, expected = curve(ours, name), curve(theirs, name)
         assert [step for step, _ in found] == [step for step, _ in expected]
         assert [value for _, value in found] == pytest.approx([value for _, value in expected], rel=1e-3, abs=1e-3), (
@@ -74,7 +76,7 @@ def test_each_is_the_run_that_it_would_be_by_itself(settings: Compose, typed: tu
     for name, result in found.items():
         assert_same_run(result, singles[name])
     if "patience=1" in typed:
-        assert len({result.scores["epochs_run"] for result in found.values()}) > 1
+        assert len({result.statistics["epochs_run"] for result in found.values()}) > 1
     assert not any((checkpoint_folder(one) / LAST).exists() for one in several)
     assert all((checkpoint_folder(one) / FINAL).is_file() for one in several)
     tags = [MlflowClient(one.uri).get_run(one.run_id).data.tags for one in found.values()]
@@ -92,7 +94,7 @@ def interrupted_at(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def press(self: TrackedRun, metrics: Any, step: int = 0) -> None:
         log(self, metrics, step)
-        if "train_loss" in metrics and step == epoch:
+        if "epoch/train_loss" in metrics and step == epoch:
             monkeypatch.setattr(TrackedRun, "log", log)
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -119,8 +121,8 @@ def test_an_interrupted_group_goes_on_to_the_same_result(
     for single in map(run, alone):
         ours = found[single.name]
         assert ours.scores["test_acc"] == pytest.approx(single.scores["test_acc"], abs=1e-5)
-        assert ours.scores["best_epoch"] == single.scores["best_epoch"]
-        assert len(curve(ours, "train_loss")) == single.scores["epochs_run"]
+        assert ours.statistics["best_epoch"] == single.statistics["best_epoch"]
+        assert len(curve(ours, "epoch/train_loss")) == single.statistics["epochs_run"]
 
 
 def asked_while_finishing(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +141,7 @@ def test_ctrl_c_while_one_is_recorded_loses_nothing_of_the_others(
     settings: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     several, alone = pair(settings, "model=gcnii", "lr=0.1", "epochs=60", "patience=2")
-    lengths = {one["split"]: run(one).scores["epochs_run"] for one in alone}
+    lengths = {one["split"]: run(one).statistics["epochs_run"] for one in alone}
     first = min(lengths, key=lambda split: lengths[split])
     assert len(set(lengths.values())) > 1
     asked_while_finishing(first, monkeypatch)
@@ -147,7 +149,7 @@ def test_ctrl_c_while_one_is_recorded_loses_nothing_of_the_others(
         together(several)
     found = together([one | {"ckpt": "last"} for one in several])
     later = {split: count for split, count in lengths.items() if count > lengths[first]}
-    assert {one.name[-1]: one.scores["epochs_run"] for one in found.values()} == later
+    assert {one.name[-1]: one.statistics["epochs_run"] for one in found.values()} == later
 
 
 def test_ctrl_c_while_the_last_are_recorded_comes_too_late(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,27 +23,21 @@ def test_the_record_keeps_the_contract_of_metric_names(settings: Compose) -> Non
     chosen = settings("model=gcnii", "depth=3", "epochs=7", "p_drop=0.3")
     result = run(chosen, {"depth": "command line"})
     for name in ("train_loss", "train_acc", "val_loss", "val_acc"):
-        assert [step for step, _ in history(chosen, result.run_id, name)] == list(range(7)), name
+        assert [step for step, _ in history(chosen, result.run_id, f"epoch/{name}")] == list(range(7)), name
     for name in CURVES:
-        assert [step for step, _ in history(chosen, result.run_id, name)] == [0, 1, 2, 3], name
-    for name in (
-        "test_acc",
-        "best_val_acc",
-        "best_epoch",
-        "epochs_run",
-        "seconds_per_epoch",
-        "base_edges",
-        "active_edges",
-        "edge_homophily",
-    ):
+        assert [step for step, _ in history(chosen, result.run_id, f"layer/{name}")] == [0, 1, 2, 3], name
+    for name in ("test_acc", "best_val_acc"):
         assert len(history(chosen, result.run_id, name)) == 1, name
     recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
-    assert recorded.info.run_name == "csbm-gcnii-d3-s0-split0"
+    once = {"best_epoch", "epochs_run", "seconds_per_epoch", "base_edges", "active_edges", "edge_homophily", "chance"}
+    assert once == result.statistics.keys() and not once & recorded.data.metrics.keys()
+    assert {name: float(recorded.data.tags[name]) for name in once} == result.statistics
+    assert recorded.info.run_name == "csbm-gcnii-d3-s0-split0-nodes120-epochs7-pdrop0.3"
     assert recorded.info.status == "FINISHED"
     assert recorded.data.tags["outcome"] == result.outcome == "finished"
     assert recorded.data.tags["command_line"] == "depth=3"
     assert recorded.data.params == {key: str(value) for key, value in flatten(chosen).items()}
-    assert 0 < result.scores["active_edges"] < result.scores["base_edges"]
+    assert 0 < result.statistics["active_edges"] < result.statistics["base_edges"]
 
 
 def test_gradients_are_recorded_before_the_first_step_after_the_first_epoch_and_at_the_end(settings: Compose) -> None:
@@ -62,7 +56,7 @@ def test_artifacts_and_final_checkpoint(settings: Compose, tmp_path: Path) -> No
     result = run(chosen, {"depth": "command line"})
     client = MlflowClient(chosen["tracking"]["uri"])
     names = {item.path for item in client.list_artifacts(result.run_id)}
-    expected = {"config.yaml", "provenance.yaml", "energy_by_layer.png", "energy_by_layer.html", "final.ckpt"}
+    expected = {"config.yaml", "provenance.yaml", "layers.png", "layers.html", "final.ckpt"}
     assert names == expected
     final = torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)
     assert final["config"] == chosen
@@ -75,7 +69,7 @@ def test_roc_auc_is_recorded_for_two_classes(settings: Compose) -> None:
     chosen["dataset"]["metric"] = "roc_auc"
     result = run(chosen)
     assert 0 <= result.scores["test_roc_auc"] <= 1
-    assert len(history(chosen, result.run_id, "val_roc_auc")) == 3
+    assert len(history(chosen, result.run_id, "epoch/val_roc_auc")) == 3
 
 
 def test_what_a_rewiring_did_is_recorded(settings: Compose) -> None:
@@ -83,11 +77,14 @@ def test_what_a_rewiring_did_is_recorded(settings: Compose) -> None:
     chosen = settings(*REWIRED, "rewiring=random", "rewiring.num_edges=9")
     result = run(chosen)
     found = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
-    assert (found.data.tags["rewiring"], found.info.run_name) == ("random", "csbm-gcn-d3-s0-split0-random")
-    metrics = found.data.metrics
-    assert (metrics["rewiring/edges_added"], metrics["rewiring/edges_removed"]) == (9, 0)
-    assert metrics["rewiring/edges_before"] == plain.scores["base_edges"] == metrics["base_edges"] - 9
-    assert metrics["edge_homophily"] == plain.scores["edge_homophily"] == metrics["rewiring/homophily_before"]
+    assert found.data.tags["rewiring"] == "random"
+    assert found.info.run_name == "csbm-gcn-d3-s0-split0-random-nodes60-epochs4-numedges9"
+    tags = {
+        key: float(value) for key, value in found.data.tags.items() if key.startswith(("rewiring/", "base", "edge"))
+    }
+    assert (tags["rewiring/edges_added"], tags["rewiring/edges_removed"]) == (9, 0)
+    assert tags["rewiring/edges_before"] == plain.statistics["base_edges"] == tags["base_edges"] - 9
+    assert tags["edge_homophily"] == plain.statistics["edge_homophily"] == tags["rewiring/homophily_before"]
     assert not [name for name in plain.scores if "rewiring" in name]
     assert result.curves["dirichlet_energy"][0] == plain.curves["dirichlet_energy"][0]  # of X, over the same edges
     recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(plain.run_id).data.tags
@@ -96,8 +93,8 @@ def test_what_a_rewiring_did_is_recorded(settings: Compose) -> None:
 
 
 def test_edges_are_dropped_from_the_graph_of_the_first_layers(settings: Compose) -> None:
-    last = run(settings(*REWIRED, "rewiring=random", "rewiring.layers=last", "p_drop=0.4")).scores
-    everywhere = run(settings(*REWIRED, "rewiring=random", "p_drop=0.4")).scores
+    last = run(settings(*REWIRED, "rewiring=random", "rewiring.layers=last", "p_drop=0.4")).statistics
+    everywhere = run(settings(*REWIRED, "rewiring=random", "p_drop=0.4")).statistics
     assert last["base_edges"] == last["rewiring/edges_before"] == everywhere["base_edges"] - 50
     assert 0 < last["active_edges"] < last["base_edges"]
     assert 0 < everywhere["active_edges"] < everywhere["base_edges"]
@@ -117,8 +114,8 @@ def test_a_run_whose_states_outgrow_the_step_says_which_would_have_held(settings
     with pytest.raises(UserError, match="this holds for the weights at the start"):
         run(compose_settings(typed) | {"tracking": tracking})
     result = run(compose_settings([*typed, "dropout=0"]) | {"tracking": tracking})
-    assert result.outcome == "diverged" and 30 < result.scores["epochs_run"] < 50
-    assert 0.1 < result.scores["stable_step_size"] < 0.25 and result.scores["broke_from_max_abs"] > 2
+    assert result.outcome == "diverged" and 30 < result.statistics["epochs_run"] < 50
+    assert 0.1 < result.statistics["stable_step_size"] < 0.25 and result.statistics["broke_from_max_abs"] > 2
     assert "training had enlarged them to |x|=" in result.diagnosis.evidence
     assert "rk4 needs model.step_size=0.1" in result.diagnosis.evidence
 
@@ -126,8 +123,8 @@ def test_a_run_whose_states_outgrow_the_step_says_which_would_have_held(settings
 def test_a_virtual_node_is_measured_and_scored_nowhere(settings: Compose) -> None:
     result = run(settings(*REWIRED, "rewiring=virtual_node"))
     assert result.outcome == "finished"
-    assert result.scores["rewiring/nodes_added"] == 1
-    assert result.scores["base_edges"] == result.scores["rewiring/edges_before"] + 60
+    assert result.statistics["rewiring/nodes_added"] == 1
+    assert result.statistics["base_edges"] == result.statistics["rewiring/edges_before"] + 60
     plain = run(settings(*REWIRED))
     assert result.curves["dirichlet_energy"][0] == plain.curves["dirichlet_energy"][0]
     assert (16 * result.scores["test_acc"]) % 1 == pytest.approx(0, abs=1e-5)  # of the sixteen nodes of the split
@@ -138,27 +135,27 @@ def test_a_flow_that_overflows_is_a_result_with_its_time_and_the_states_before(s
     chosen = settings("model=acmp", "depth=60", "epochs=5", *(f"model.{knob}" for knob in knobs))
     result = run(chosen)
     assert result.outcome == result.diagnosis.verdict == "diverged"
-    assert 0 < result.scores["broke_at_time"] < result.scores["time"] == 30.0
-    assert result.diagnosis.evidence.endswith(f"states overflowed at t={result.scores['broke_at_time']:g}")
+    assert 0 < result.statistics["broke_at_time"] < result.statistics["time"] == 30.0
+    assert result.diagnosis.evidence.endswith(f"states overflowed at t={result.statistics['broke_at_time']:g}")
     assert "test_acc" not in result.scores
     energy = result.curves["dirichlet_energy"]
     assert 0 < energy[0] < energy[1] < energy[2]
-    assert result.scores["function_evaluations"] == 4 * 60
+    assert result.statistics["function_evaluations"] == 4 * 60
 
 
 def test_a_run_on_many_graphs_records_what_one_on_one_graph_does(tasks: Compose) -> None:
     chosen = tasks(*TREE, "model=gcnii", "depth=3", "p_drop=0.2", "dataset.batch_size=16")
     result = run(chosen)
     for name in ("train_loss", "train_acc", "val_loss", "val_acc"):
-        assert [step for step, _ in history(chosen, result.run_id, name)] == list(range(4)), name
+        assert [step for step, _ in history(chosen, result.run_id, f"epoch/{name}")] == list(range(4)), name
     for name in CURVES:
-        assert [step for step, _ in history(chosen, result.run_id, name)] == [0, 1, 2, 3], name
+        assert [step for step, _ in history(chosen, result.run_id, f"layer/{name}")] == [0, 1, 2, 3], name
         assert all(math.isfinite(value) for value in result.curves[name]), name
     for name in ("test_acc", "best_train_acc", "best_val_acc"):
         assert 0 <= result.scores[name] <= 1
-    assert result.scores["task_range"] == 2 and "edge_homophily" not in result.scores
+    assert result.statistics["task_range"] == 2 and "edge_homophily" not in result.statistics
     assert "hops away" not in result.diagnosis.evidence
-    losses = [value for _, value in history(chosen, result.run_id, "val_loss")]
+    losses = [value for _, value in history(chosen, result.run_id, "epoch/val_loss")]
     assert result.scores["best_val_loss"] == pytest.approx(min(losses), rel=1e-6)
 
 

@@ -21,8 +21,8 @@ from tests.training.conftest import REWIRED, TREE, Compose, history
 def test_the_tested_state_is_the_best_on_validation(settings: Compose) -> None:
     chosen = settings("model=mlp", "depth=2", "epochs=60", "patience=60", "lr=0.1", "dataset.signal=0.5")
     result = run(chosen)
-    losses = [value for _, value in history(chosen, result.run_id, "val_loss")]
-    assert losses.index(min(losses)) == result.scores["best_epoch"] < 59
+    losses = [value for _, value in history(chosen, result.run_id, "epoch/val_loss")]
+    assert losses.index(min(losses)) == result.statistics["best_epoch"] < 59
     assert result.scores["best_val_loss"] == pytest.approx(min(losses), rel=1e-6)
 
 
@@ -43,7 +43,7 @@ def test_a_run_inside_a_slurm_job_is_one_process(settings: Compose) -> None:
 @pytest.mark.parametrize("monitor", ["val_loss", "val_acc"])
 def test_patience_ends_the_run(settings: Compose, monitor: str) -> None:
     result = run(settings("model=gcn", "depth=2", "epochs=400", "patience=5", "lr=0.1", f"monitor={monitor}"))
-    assert result.scores["epochs_run"] == result.scores["best_epoch"] + 6 < 400
+    assert result.statistics["epochs_run"] == result.statistics["best_epoch"] + 6 < 400
 
 
 def test_seed_governs_weights_and_masks_and_split_the_split(settings: Compose) -> None:
@@ -183,6 +183,6 @@ def test_the_run_seed_decides_the_order_and_the_dataset_seed_the_graphs(tasks: C
 def test_what_is_monitored_selects_the_state(tasks: Compose, monitor: str) -> None:
     chosen = tasks(*TREE, "model=gcnii", "depth=3", "lr=0.05", f"monitor={monitor}", "epochs=12")
     result = run(chosen)
-    values = [value for _, value in history(chosen, result.run_id, monitor)]
-    assert values.index(max(values)) == result.scores["best_epoch"]
+    values = [value for _, value in history(chosen, result.run_id, f"epoch/{monitor}")]
+    assert values.index(max(values)) == result.statistics["best_epoch"]
     assert result.scores[f"best_{monitor}"] == pytest.approx(max(values), rel=1e-6)

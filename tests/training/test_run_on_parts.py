@@ -22,7 +22,7 @@ def test_a_run_on_parts_of_a_graph_records_what_one_on_all_of_it_does(
 ) -> None:
     chosen = settings(*CLUSTER, "model=gcnii", "depth=3", "p_drop=0.2", "drop_edge.mode=rescale")
     result = run(chosen)
-    for name in ("train_loss", "train_acc", "val_loss", "val_acc"):
+    for name in ("epoch/train_loss", "epoch/train_acc", "epoch/val_loss", "epoch/val_acc"):
         assert [step for step, _ in history(chosen, result.run_id, name)] == list(range(7)), name
     for name in CURVES:
         assert len(result.curves[name]) == 4 and all(map(math.isfinite, result.curves[name])), name

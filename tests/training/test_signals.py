@@ -103,7 +103,7 @@ def in_epoch(epoch: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], None
 
     def acting(self: TrackedRun, metrics: Any, step: int = 0) -> None:
         log(self, metrics, step)
-        if "train_loss" in metrics and step == epoch:
+        if "epoch/train_loss" in metrics and step == epoch:
             monkeypatch.setattr(TrackedRun, "log", log)
             act()
 
@@ -120,7 +120,7 @@ def test_a_run_ends_with_a_checkpoint_from_which_it_goes_on(
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted after 4 epochs: go on with .* ckpt=last$"):
         run(chosen)
     assert (checkpoint_folder(chosen) / LAST).is_file()
-    assert run(chosen | {"ckpt": "last"}).scores["epochs_run"] == 12
+    assert run(chosen | {"ckpt": "last"}).statistics["epochs_run"] == 12
 
 
 def test_going_on_is_promised_only_where_there_is_a_checkpoint(tmp_path: Path) -> None:

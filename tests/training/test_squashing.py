@@ -20,9 +20,10 @@ from depthlab.training.build import build_model
 from depthlab.training.figures import panels
 from depthlab.training.identity import checkpoint_folder
 from depthlab.training.run import run
-from depthlab.training.squashing import squashing_by_hop
+from depthlab.training.squashing import measures_by_hop
 
 Compose = Callable[..., dict[str, Any]]
+BY_HOP = ("sensitivity", "walk_weight", "bottleneck_ratio")
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -32,13 +33,13 @@ def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> N
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
     net = build_model(chosen, graph, make_task(chosen, dataset)).eval()
-    curves = squashing_by_hop(net, graph)
-    found = curves["sensitivity_by_hop"]
+    curves = measures_by_hop(net, graph, BY_HOP)
+    found = curves["sensitivity"]
     assert len(found) == depth + 2 and all(value > 0 for value in found[:-1]) and found[-1] == 0
     assert not any(parameter.grad is not None for parameter in net.parameters())
     sizes = [1, *receptive_field(graph.edge_index, dataset.num_nodes, depth + 1)]
-    assert curves["bottleneck_ratio_by_hop"] == pytest.approx([size / 4 for size in sizes])
-    assert squashing_by_hop(net, graph) == curves
+    assert curves["bottleneck_ratio"] == pytest.approx([size / 4 for size in sizes])
+    assert measures_by_hop(net, graph, BY_HOP) == curves
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -51,37 +52,37 @@ def test_without_relu_a_gcn_hears_as_much_as_walks_of_its_depth_bring(settings: 
     with torch.no_grad():  # all states are positive: relu does nothing
         for parameter in net.parameters():
             parameter.abs_()
-    curves = squashing_by_hop(net, graph)
-    found, walks = (torch.tensor(curves[f"{name}_by_hop"]) for name in ("sensitivity", "walk_weight"))
+    curves = measures_by_hop(net, graph, BY_HOP)
+    found, walks = (torch.tensor(curves[name]) for name in ("sensitivity", "walk_weight"))
     torch.testing.assert_close(found / found[0], walks / walks[0], rtol=1e-4, atol=1e-9)
     nodes = torch.randperm(dataset.num_nodes, generator=torch.Generator().manual_seed(0))[:16]
     power = torch.linalg.matrix_power(graph.adjacency.matrix.to_dense().double(), depth)[nodes]
     distance = hop_distance(graph.edge_index, dataset.num_nodes, nodes, depth)
     means = [float(power[distance == k].mean()) for k in range(depth + 1)]
-    assert curves["walk_weight_by_hop"] == pytest.approx([*means, 0.0], rel=1e-4)
+    assert curves["walk_weight"] == pytest.approx([*means, 0.0], rel=1e-4)
 
 
 def test_the_curves_end_at_the_farthest_node(settings: Compose) -> None:
     chosen = settings("model=appnp", "depth=60", "hidden=4")
     dataset, _ = load(chosen["dataset"])
     graph = make_batches(chosen, dataset).probe
-    curves = squashing_by_hop(build_model(chosen, graph, make_task(chosen, dataset)).eval(), graph)
-    assert len(curves["sensitivity_by_hop"]) == len(curves["bottleneck_ratio_by_hop"]) < 15
-    assert not any(map(math.isnan, curves["sensitivity_by_hop"]))
+    curves = measures_by_hop(build_model(chosen, graph, make_task(chosen, dataset)).eval(), graph, BY_HOP)
+    assert len(curves["sensitivity"]) == len(curves["bottleneck_ratio"]) < 15
+    assert not any(map(math.isnan, curves["sensitivity"]))
 
 
 def test_a_run_records_them_when_asked(settings: Compose) -> None:
     plain = run(settings("depth=2", "epochs=3"))
-    assert not any(name.endswith("_by_hop") for name in plain.curves)
-    chosen = settings("depth=2", "epochs=3", "measures=[sensitivity,effective_rank]")
+    assert not set(BY_HOP) & plain.curves.keys()
+    chosen = settings("depth=2", "epochs=3", "measures=[effective_rank,sensitivity,walk_weight,bottleneck_ratio]")
     result = run(chosen)
     client = MlflowClient(chosen["tracking"]["uri"])
-    for name in ("sensitivity_by_hop", "walk_weight_by_hop", "bottleneck_ratio_by_hop"):
-        points = client.get_metric_history(result.run_id, name)
+    for name in BY_HOP:
+        points = client.get_metric_history(result.run_id, f"hop/{name}")
         assert sorted((point.step, point.value) for point in points) == list(enumerate(result.curves[name]))
     assert "dirichlet_energy" not in result.curves and len(result.curves["effective_rank"]) == 3
     assert result.scores["test_acc"] == plain.scores["test_acc"]
-    assert panels(result.curves) == ["effective_rank", "gradient_norm"]
+    assert [measure.name for measure in panels(result.curves)] == ["effective_rank", "gradient_norm_first_epoch"]
 
 
 def test_a_run_measures_the_tested_state(settings: Compose) -> None:
@@ -91,7 +92,7 @@ def test_a_run_measures_the_tested_state(settings: Compose) -> None:
     graph = make_batches(chosen, dataset).probe
     net = build_model(chosen, graph, make_task(chosen, dataset))
     net.load_state_dict(torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)["state_dict"])
-    assert squashing_by_hop(net.eval(), graph)["sensitivity_by_hop"] == result.curves["sensitivity_by_hop"]
+    assert measures_by_hop(net.eval(), graph, ["sensitivity"])["sensitivity"] == result.curves["sensitivity"]
 
 
 @pytest.mark.parametrize("layers", ["all", "last"])
@@ -101,10 +102,10 @@ def test_a_rewired_network_hears_farther_along_the_same_hops(settings: Compose, 
     dataset, fingerprint = load(chosen["dataset"])
     rewired = rewire(dataset, fingerprint, chosen, tmp_path).graph
     net = build_model(chosen, rewired, make_task(chosen, dataset)).eval()
-    plain, found = squashing_by_hop(net, make_batches(chosen, dataset).probe), squashing_by_hop(net, rewired)
-    assert found["bottleneck_ratio_by_hop"] == plain["bottleneck_ratio_by_hop"]
-    assert plain["sensitivity_by_hop"][3] == 0
-    assert (found["sensitivity_by_hop"][3] > 0) == (layers == "all")  # two hops over the new node
+    plain, found = (measures_by_hop(net, one, BY_HOP) for one in (make_batches(chosen, dataset).probe, rewired))
+    assert found["bottleneck_ratio"] == plain["bottleneck_ratio"]
+    assert plain["sensitivity"][3] == 0
+    assert (found["sensitivity"][3] > 0) == (layers == "all")  # two hops over the new node
 
 
 def test_of_a_task_the_nodes_that_are_read_out_are_asked_up_to_the_answer() -> None:
@@ -116,7 +117,7 @@ def test_of_a_task_the_nodes_that_are_read_out_are_asked_up_to_the_answer() -> N
     found = {}
     for depth in (2, 3):
         net = build_model(chosen | {"depth": depth}, batches.probe, make_task(chosen, dataset)).eval()
-        found[depth] = squashing_by_hop(net, batches.probe, batches.task_range)["sensitivity_by_hop"]
+        found[depth] = measures_by_hop(net, batches.probe, BY_HOP, batches.task_range)["sensitivity"]
     assert len(found[2]) == len(found[3]) == 4
     assert found[2][3] == 0 < found[3][3]  # the leaves; between, features and so relu's slope are zero
     assert min(found[2][0], found[3][0]) > 0
@@ -132,8 +133,8 @@ def test_opposite_on_a_ring_is_two_walks_of_a_central_trinomial_coefficient(size
     for seed in range(5):
         torch.manual_seed(seed)
         net = build_model(chosen | {"seed": seed}, batches.probe, make_task(chosen, dataset)).eval()
-        curves = squashing_by_hop(net, batches.probe, batches.task_range)
-        walks = curves["walk_weight_by_hop"]
+        curves = measures_by_hop(net, batches.probe, BY_HOP, batches.task_range)
+        walks = curves["walk_weight"]
         assert walks[size // 2] / walks[0] == pytest.approx(2 / central, rel=1e-4)
-        found.append((curves["sensitivity_by_hop"][size // 2] / curves["sensitivity_by_hop"][0]) ** (2 / size))
+        found.append((curves["sensitivity"][size // 2] / curves["sensitivity"][0]) ** (2 / size))
     assert sorted(found)[2] == pytest.approx((2 / central) ** (2 / size), rel=0.1)  # relu is the rest

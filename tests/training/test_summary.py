@@ -6,18 +6,17 @@ from depthlab.training.summary import outcome_line, summary
 
 
 def test_a_diverged_run_says_that_nothing_was_tested() -> None:
-    scores = {"epochs_run": 3, "seconds_per_epoch": 0.01}
-    curves = {"dirichlet_energy": [1.0, float("nan")]}
-    text = summary(Result("a", "diverged", "sqlite:///x.db", "1", "id", scores, curves))
+    curves, statistics = {"dirichlet_energy": [1.0, float("nan")]}, {"epochs_run": 3, "seconds_per_epoch": 0.01}
+    text = summary(Result("a", "diverged", "sqlite:///x.db", "1", "id", {}, curves, statistics))
     assert "diverged after 3 epochs" in text
     assert "accuracy          none" in text
 
 
 def test_a_finished_run_shows_percent_energy_and_place() -> None:
-    scores = {"epochs_run": 2, "seconds_per_epoch": 0.5, "best_val_acc": 0.8, "test_acc": 0.815, "best_epoch": 1}
-    scores |= {"best_val_roc_auc": 0.85, "test_roc_auc": 0.9, "best_val_loss": 1.0}
+    scores = {"best_val_acc": 0.8, "test_acc": 0.815, "best_val_roc_auc": 0.85, "test_roc_auc": 0.9}
+    statistics = {"epochs_run": 2, "seconds_per_epoch": 0.5, "best_epoch": 1}
     curves = {"dirichlet_energy": [1.0, 0.25, 0.125], "effective_rank": []}
-    text = summary(Result("a", "finished", "sqlite:///x.db", "1", "id", scores, curves))
+    text = summary(Result("a", "finished", "sqlite:///x.db", "1", "id", scores, curves, statistics))
     for words in (
         "1.0 s (500.0 ms an epoch)",
         "val 80.0 %",
@@ -30,7 +29,9 @@ def test_a_finished_run_shows_percent_energy_and_place() -> None:
 
 
 def test_the_verdict_comes_with_its_evidence() -> None:
-    result = Result("a", "diverged", "sqlite:///x.db", "1", "id", {"epochs_run": 3, "seconds_per_epoch": 0.01})
+    result = Result(
+        "a", "diverged", "sqlite:///x.db", "1", "id", statistics={"epochs_run": 3, "seconds_per_epoch": 0.01}
+    )
     result.diagnosis = Diagnosis("over-smoothed", "rank 20 to 1.2")
     assert "\n  verdict           over-smoothed: rank 20 to 1.2\n" in summary(result)
 

@@ -1,11 +1,13 @@
 """What a person may set: types and limits. Imports nothing heavy."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import MISSING
 
 from depthlab.config.limits import Limit
+from depthlab.measures.registry import selectable
 
 MAX_RUNS = 10_000  # limit on the runs of a command without a configuration of its own
 GROUPS = ("model", "dataset", "rewiring", "loader", "trainer", "recipe")  # folders of conf/ with options of a run
@@ -114,13 +116,10 @@ class SweepConfig:
     dry: bool = knob()
 
 
-LISTED = {  # settings that hold a list of these
-    "measures": [
-        "dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
-        "mean_average_distance", "effective_rank", "stable_rank", "max_abs", "sensitivity",
-    ],
-    "tracking.artifacts": ["config", "figures", "model", "states"],
-}  # fmt: skip
+LISTED: dict[str, Callable[[], list[str]]] = {  # settings that hold a list, and what may be in it
+    "measures": selectable,
+    "tracking.artifacts": lambda: ["config", "figures", "model", "states"],
+}
 
 
 def _schema_limits(schema: type, prefix: str = "") -> dict[str, tuple[Any, Limit]]:

@@ -43,8 +43,8 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
             raise UserError(f"{key} must be 0 or above 1/{half} and below {half - 1}/{half}, {got}")
     for key, options in LISTED.items():
         for value in OmegaConf.select(config, key):
-            if value not in options:
-                raise UserError(f"{key} must be a list of {', '.join(options)}, got {shown(value)}")
+            if value not in options():
+                raise UserError(f"{key} must be a list of {', '.join(options())}, got {shown(value)}")
     for group in OWN_KNOBS:
         check_values(group, OmegaConf.to_container(config[group], resolve=True), read_option(group, choices[group]))
     _check_dataset(config)

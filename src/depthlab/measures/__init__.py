@@ -1,29 +1,31 @@
-"""Pure functions of node states and of edges: how smooth, how wide, how much arrives, how narrow the graph is."""
+"""Pure functions of node states and of edges: how smooth, how wide, how much arrives, how narrow the graph is.
 
-from collections.abc import Callable
-from functools import partial
+`depthlab.measures.dirichlet_energy(x, edge_index)`; every function of `depthlab.measures.registry` is here by its name.
+"""
 
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
-from depthlab.measures.magnitude import max_abs
-from depthlab.measures.rank import effective_rank, stable_rank
-from depthlab.measures.smoothness import (
-    dirichlet_energy,
-    dirichlet_energy_normalized,
-    mean_average_distance,
-    rayleigh_quotient,
-)
+from depthlab.measures.registry import MEASURES, Measure, register
 
-Measure = Callable[[Tensor, Tensor], float]
+if TYPE_CHECKING:
+    from depthlab.measures.magnitude import max_abs
+    from depthlab.measures.rank import effective_rank, stable_rank
+    from depthlab.measures.smoothness import (
+        dirichlet_energy,
+        dirichlet_energy_normalized,
+        log10_dirichlet_energy,
+        mean_average_distance,
+        rayleigh_quotient,
+    )
 
-# Every measure that a run can record by name: a function of states (n, f) and edges (2, m), which it does not check:
-# `depthlab.measures.layers.layer_measures` does it once for all layers.
-MEASURES: dict[str, Measure] = {
-    "dirichlet_energy": partial(dirichlet_energy, checked=True),
-    "dirichlet_energy_normalized": partial(dirichlet_energy_normalized, checked=True),
-    "rayleigh_quotient": partial(rayleigh_quotient, checked=True),
-    "mean_average_distance": partial(mean_average_distance, checked=True),
-    "effective_rank": lambda x, _: effective_rank(x),
-    "stable_rank": lambda x, _: stable_rank(x),
-    "max_abs": lambda x, _: max_abs(x),
-}
+__all__ = [
+    "MEASURES", "Measure", "dirichlet_energy", "dirichlet_energy_normalized", "effective_rank",
+    "log10_dirichlet_energy", "max_abs", "mean_average_distance", "rayleigh_quotient", "register", "stable_rank",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import a measure's function when it is first asked for: the registry alone needs no torch."""
+    if name in __all__:
+        return MEASURES[name].load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

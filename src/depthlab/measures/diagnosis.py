@@ -36,6 +36,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from depthlab.measures.registry import MEASURES
 from depthlab.tasks.metrics import METRICS, Metric
 
 VERDICTS = (
@@ -45,6 +46,7 @@ SKILL, GAP = 0.75, 1 / 3
 EACH, TOGETHER = 1 / 2, 1 / 12
 GRADIENT_RATIO = 0.01
 SENSITIVITY_RATIO = 0.01
+EVIDENCE = ("rayleigh_quotient", "dirichlet_energy", "effective_rank")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def diagnose(
         chance: what a guess would score on the training nodes.
         curves: by layer from 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch`,
             `dirichlet_energy` and, for the evidence alone, `gradient_norm_at_start`; by hop from 0, where it was
-            measured: `sensitivity_by_hop`, how much a read-out state reacts to one node at that distance.
+            measured: `sensitivity`, how much a read-out state reacts to one node at that distance.
         task_range: hops from where the answer is read to where it stands, if the data is a task with such a distance.
         metric: what the scores are.
     """
@@ -103,7 +105,7 @@ def diagnose(
             return Diagnosis("over-smoothed", evidence)
     if gradient and not share >= GRADIENT_RATIO:  # also where none arrives anywhere, or it is not a number
         return Diagnosis("untrainable", evidence)
-    arrives = _arrives(curves.get("sensitivity_by_hop", []), task_range)
+    arrives = _arrives(curves.get("sensitivity", []), task_range)
     if arrives is not None:
         evidence += (
             f"; sensitivity to a node {task_range} hops away, where the answer stands, {arrives:.1e} of a near one"
@@ -125,13 +127,12 @@ def _arrives(sensitivity: Sequence[float], task_range: int | None) -> float | No
 
 def _states(curves: Mapping[str, Sequence[float]]) -> str:
     """`; layer 1 to 31: Rayleigh quotient 0.17 to 0.00035, ...` for the measures that are there."""
-    names = {"rayleigh_quotient": "Rayleigh quotient", "dirichlet_energy": "energy", "effective_rank": "rank"}
+    present = {name: curves[name] for name in EVIDENCE if curves.get(name)}
     parts = [
-        f"{words} {shown(curves[name][1], '.2g')} to {shown(curves[name][_last(curves[name])], '.2g')}"
-        for name, words in names.items()
-        if curves.get(name)
+        f"{MEASURES[name].label} {shown(curve[1], '.2g')} to {shown(curve[_last(curve)], '.2g')}"
+        for name, curve in present.items()
     ]
-    last = max((_last(curves[name]) for name in names if curves.get(name)), default=0)
+    last = max(map(_last, present.values()), default=0)
     return f"; layer 1 to {last}: {', '.join(parts)}" if parts else ""
 
 

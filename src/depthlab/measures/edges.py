@@ -1,11 +1,18 @@
 """Whether edges are those of an undirected graph, which nearly every measure needs."""
 
+import weakref
+from typing import Any
+
 import torch
 from torch import Tensor
+
+_passed: list[Any] = [None, None]  # the last edges that passed, as a weak reference, and their version and nodes
 
 
 def check_undirected(edge_index: Tensor, num_nodes: int) -> None:
     """Refuse edges that are not both directions of every undirected edge, once each, without self-loops.
+
+    The edges that passed last are not checked again: many states are measured over the same ones.
 
     Args:
         edge_index: (2, m), in any order.
@@ -14,6 +21,9 @@ def check_undirected(edge_index: Tensor, num_nodes: int) -> None:
     Raises:
         ValueError: they are not; the message counts what is wrong and names the functions that mend it.
     """
+    state = None if edge_index.is_inference() else (edge_index._version, num_nodes)  # the version counts changes
+    if state and _passed[0] and _passed[0]() is edge_index and _passed[1] == state:
+        return
     if edge_index.numel() and not (edge_index.min() >= 0 and edge_index.max() < num_nodes):
         raise ValueError(f"edge_index must name nodes from 0 to {num_nodes - 1}")
     row, col = edge_index
@@ -28,3 +38,4 @@ def check_undirected(edge_index: Tensor, num_nodes: int) -> None:
             f" {alone:,} edges without their reverse, {loops:,} self-loops and {repeated:,} repetitions:"
             " use remove_self_loops and to_undirected of torch_geometric.utils"
         )
+    _passed[:] = weakref.ref(edge_index), state

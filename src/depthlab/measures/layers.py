@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from depthlab.measures import MEASURES
 from depthlab.measures.edges import check_undirected
+from depthlab.measures.registry import MEASURES
 from depthlab.ops import SparseFeatures
 
 Watch = Callable[[int, Tensor], None]  # shown (l, state l)
@@ -33,14 +33,15 @@ def layer_measures(
     Raises:
         ValueError: the edges are others.
     """
-    curves: dict[str, list[float]] = {name: [] for name in names}
+    functions = {name: MEASURES[name].load() for name in names}
+    curves: dict[str, list[float]] = {name: [] for name in functions}
     for layer, state in enumerate(states):
         dense = state.to_dense() if isinstance(state, SparseFeatures) else state
         dense = dense[:num_nodes]
         if layer == 0:  # once: the edges are those of every layer
             check_undirected(edge_index, len(dense))
         for name, curve in curves.items():
-            curve.append(MEASURES[name](dense, edge_index))
+            curve.append(functions[name](dense, edge_index))
     return curves
 
 

@@ -1,10 +1,10 @@
-"""How many directions the node states still fill."""
+"""How many directions the node states still fill; `edge_index`, which every measure of states is given, is not used."""
 
 import torch
 from torch import Tensor
 
 
-def effective_rank(x: Tensor) -> float:
+def effective_rank(x: Tensor, edge_index: Tensor | None = None) -> float:
     r"""Effective rank (Roy & Vetterli 2007): :math:`\exp(-\sum_k p_k \log p_k)` with :math:`p_k = s_k / \sum_j s_j`.
 
     Args:
@@ -20,7 +20,7 @@ def effective_rank(x: Tensor) -> float:
     return float(torch.exp(-torch.xlogy(p, p).sum()))
 
 
-def stable_rank(x: Tensor) -> float:
+def stable_rank(x: Tensor, edge_index: Tensor | None = None) -> float:
     r"""Stable rank :math:`\lVert X \rVert_F^2 / \lVert X \rVert_2^2` (see arXiv 2502.04591); NaN as above."""
     s = _singular_values(x)
     if s is None:

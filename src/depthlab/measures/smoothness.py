@@ -2,9 +2,10 @@
 
 Every function takes states `x` of shape (n, f) and `edge_index` of shape (2, m) with both directions of every
 undirected edge once and no self-loops, computes in float64 with memory bounded in m, and returns a Python float. Other
-edges raise ValueError; `checked` leaves that check out, for a caller that measures many states over the same edges.
+edges raise ValueError.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -13,21 +14,30 @@ from torch import Tensor
 from depthlab.measures.edges import check_undirected
 
 CHUNK = 1 << 22  # numbers held at once: 32 MB in float64
+FLOOR = 1e-40  # the energy that stands for zero on a logarithmic scale
 ROUNDING = 1e-30  # a distance of unit vectors that is no more than their rounding
 
 
-def dirichlet_energy(x: Tensor, edge_index: Tensor, *, checked: bool = False) -> float:
+def dirichlet_energy(x: Tensor, edge_index: Tensor) -> float:
     r"""Dirichlet energy per node (Rusch, Bronstein & Mishra 2023, https://arxiv.org/abs/2303.10993).
 
     .. math:: E(X) = \frac1n \sum_i \sum_{j \in N(i)} \lVert x_i - x_j \rVert^2
 
     Each undirected edge counts twice. Zero iff X is constant on each connected component.
     """
-    _check(x, edge_index, checked)
+    check_undirected(edge_index, x.shape[0])
     return _sum_over_edges(x.double(), edge_index, lambda a, b: (a - b).square().sum()) / x.shape[0]
 
 
-def dirichlet_energy_normalized(x: Tensor, edge_index: Tensor, *, checked: bool = False) -> float:
+def log10_dirichlet_energy(x: Tensor, edge_index: Tensor) -> float:
+    r""":math:`\log_{10} \max(E(X), 10^{-40})`, for charts with a linear axis such as MLflow's.
+
+    The floor of -40 stands for zero. It lies below the smallest normal float32, 1.2e-38.
+    """
+    return math.log10(max(dirichlet_energy(x, edge_index), FLOOR))  # NaN, as the first argument, stays NaN
+
+
+def dirichlet_energy_normalized(x: Tensor, edge_index: Tensor) -> float:
     r"""Energy of the normalised Laplacian with self-loops (Cai & Wang 2020, https://arxiv.org/abs/2006.13318).
 
     .. math:: \mathrm{tr}(X^T \tilde L X)
@@ -35,20 +45,20 @@ def dirichlet_energy_normalized(x: Tensor, edge_index: Tensor, *, checked: bool 
 
     summed over both directions. The kernel is sqrt(1+d): a constant X does not score zero.
     """
-    _check(x, edge_index, checked)
+    check_undirected(edge_index, x.shape[0])
     degree = torch.bincount(edge_index[0], minlength=x.shape[0]).double()
     scaled = x.double() / (1 + degree).sqrt().unsqueeze(1)
     return _sum_over_edges(scaled, edge_index, lambda a, b: (a - b).square().sum()) / 2
 
 
-def rayleigh_quotient(x: Tensor, edge_index: Tensor, *, checked: bool = False) -> float:
+def rayleigh_quotient(x: Tensor, edge_index: Tensor) -> float:
     """`dirichlet_energy_normalized / ||X||_F^2` in [0, 2): scale-free, tells shrinking from smoothing; NaN if X = 0."""
     norm = float(x.double().square().sum())
-    energy = dirichlet_energy_normalized(x, edge_index, checked=checked)
+    energy = dirichlet_energy_normalized(x, edge_index)
     return energy / norm if norm else float("nan")
 
 
-def mean_average_distance(x: Tensor, edge_index: Tensor, *, checked: bool = False) -> float:
+def mean_average_distance(x: Tensor, edge_index: Tensor) -> float:
     r"""MAD (Chen et al. 2020, https://arxiv.org/abs/1909.03211), in [0, 2].
 
     .. math:: \bar D_i = \frac{1}{d_i} \sum_{j \in N(i)} (1 - \cos(x_i, x_j)), \qquad
@@ -59,7 +69,7 @@ def mean_average_distance(x: Tensor, edge_index: Tensor, *, checked: bool = Fals
     leaves distances of exactly 0 out of a node's mean; here they count, or a node that agrees with nine of its ten
     neighbours would be as far from them as from the tenth alone.
     """
-    _check(x, edge_index, checked)
+    check_undirected(edge_index, x.shape[0])
     norm = x.double().norm(dim=1, keepdim=True)
     unit = x.double() / torch.where(norm == 0, 1.0, norm)
     alive = (norm.squeeze(1) != 0)[edge_index].all(0)  # NaN stays: a diverged state must not look healthy
@@ -74,11 +84,6 @@ def mean_average_distance(x: Tensor, edge_index: Tensor, *, checked: bool = Fals
     of_nodes = mean[edges[0].unique()]
     apart = of_nodes[~(of_nodes <= ROUNDING)]
     return float(apart.mean()) if len(apart) else 0.0
-
-
-def _check(x: Tensor, edge_index: Tensor, checked: bool) -> None:
-    if not checked:
-        check_undirected(edge_index, x.shape[0])
 
 
 def _sum_over_edges(x: Tensor, edge_index: Tensor, term: Callable[[Tensor, Tensor], Tensor]) -> float:

@@ -15,27 +15,15 @@ import pandas as pd
 
 from depthlab.config.errors import UserError
 from depthlab.config.settings import NOT_THE_EXPERIMENT
+from depthlab.measures.registry import Measure, in_report
 from depthlab.study.lines import GRID
 from depthlab.tasks.metrics import METRICS, recorded
-from depthlab.tracking.search import ENDED, Recorded, Records
+from depthlab.tracking.search import Recorded, Records
 from depthlab.training.identity import STATES, code_hash, overrides_of
 
-CURVES = ("dirichlet_energy", "rayleigh_quotient", "effective_rank", "gradient_norm_first_epoch", "max_abs")
-BY_HOP = ("sensitivity_by_hop", "walk_weight_by_hop")
-LAST = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")  # of the last layer's state
 PARTS = ("train", "val", "test")
-SCORES = {  # column -> recorded name
-    **{f"{part}_{name}": recorded(part, name) for name in METRICS for part in PARTS},
-    "dirichlet_energy": "dirichlet_energy",
-    "rayleigh_quotient": "rayleigh_quotient",
-    "effective_rank": "effective_rank",
-    "chance": "chance",
-    "task_range": "task_range",
-    "best_epoch": "best_epoch",
-    "epochs_run": "epochs_run",
-}
-
-
+SCORES = {f"{part}_{name}": recorded(part, name) for name in METRICS for part in PARTS}  # column -> recorded name
+STATISTICS = ("chance", "task_range", "best_epoch", "epochs_run")
 # columns left out where no cell has a value, besides those of metrics that are not reported
 OF_SOME = ("repulsion", "size", "task_range", "chance")
 
@@ -66,10 +54,10 @@ class Report:
 
     Attributes:
         study: its name.
-        cells: one row per cell; energy, quotient and rank are those of the last layer, empty for a diverged run.
-        curves: measures by layer of each cell, by run id and measure; of a diverged run those of its last finite state.
+        cells: one row per cell; measures are those of the last layer, empty for a diverged run.
+        curves: measures by layer and by hop of each cell, by run id and measure; of a diverged run those of its last
+            finite state.
         films: animations of the cells with recorded states; `films_asked` cells were to record them.
-        by_hop: curves by hop distance of the cells that recorded them, as `curves`.
         unfilmed: overrides of the cells that should have recorded states but reuse an earlier run without them.
         other_code: number of runs of other code than the present.
     """
@@ -78,7 +66,6 @@ class Report:
     cells: pd.DataFrame
     curves: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     films: list[Film] = field(default_factory=list)
-    by_hop: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     unfilmed: list[str] = field(default_factory=list)
     films_asked: int = 0
     other_code: int = 0
@@ -101,8 +88,8 @@ def read_report(records: Records, study: str) -> Report:
         raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, depthlab study")
     results: dict[tuple[str, str], Recorded] = {}
     tries: dict[tuple[str, str], Recorded] = {}
-    for tried in records.runs("tags.config_hash != ''"):
-        (results if tried.tags.get("outcome") in ENDED else tries)[tried.identity] = tried
+    for one in records.runs("tags.config_hash != ''"):
+        (results if one.is_result else tries)[one.identity] = one
     latest = {(parent.tags["dataset"], parent.tags["line"]): parent for parent in parents}
     parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
     found = Report(study, pd.DataFrame())
@@ -111,8 +98,13 @@ def read_report(records: Records, study: str) -> Report:
         for parent, entries in _grids(records, study, parents, Path(folder)):
             for entry in entries:
                 identity = entry["config_hash"], entry["data_hash"]
-                run = results.get(identity)
-                rows.append(_row(study, parent, entry, run, tries.get(identity)))
+                run, tried = results.get(identity), tries.get(identity)
+                if parent.outdated or (tried and tried.outdated and not run):
+                    raise UserError(
+                        f"study {study} was recorded by an older version, whose metrics have other names (train_loss,"
+                        f" now epoch/train_loss): run it again, python -m src.study study={study}; the old runs stay"
+                    )
+                rows.append(_row(study, parent, entry, run, tried))
                 if run:
                     found.other_code += run.tags.get("code_hash") != _present_code(run.params)
                     _add_curves(found, records, run)
@@ -121,12 +113,18 @@ def read_report(records: Records, study: str) -> Report:
     cells = pd.DataFrame(rows)
     shown = set(cells["metric"].dropna()) or {"acc"}
     others = [f"{part}_{name}" for name in METRICS if name not in shown for part in PARTS]
-    cells = cells.drop(columns=[name for name in (*others, *OF_SOME) if cells[name].isna().all()])
+    optional = [*others, *OF_SOME, *(measure.name for measure in in_report(states=True))]
+    cells = cells.drop(columns=[name for name in optional if cells[name].isna().all()])
     found.cells = cells.drop(columns="rewiring") if (cells["rewiring"] == "none").all() else cells
     return found
 
 
 Grid = list[dict[str, Any]]
+
+
+def measured(cells: pd.DataFrame) -> list[Measure]:
+    """The measures of the last layer's state that some cell has."""
+    return [measure for measure in in_report(states=True) if measure.name in cells]
 
 
 def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) -> list[tuple[Recorded, Grid]]:
@@ -154,10 +152,9 @@ def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) 
 
 
 def _add_curves(report: Report, records: Records, run: Recorded) -> None:
-    for measure in (*CURVES, *BY_HOP):
-        if measure in run.metrics:
-            curves = report.by_hop if measure in BY_HOP else report.curves
-            curves[run.run_id, measure] = records.curve(run.run_id, measure)
+    for measure in [*in_report("layer"), *in_report("hop")]:
+        if measure.metric in run.metrics:
+            report.curves[run.run_id, measure.name] = records.curve(run.run_id, measure.metric)
 
 
 def _add_film(
@@ -178,6 +175,7 @@ def _row(
     study: str, parent: Recorded, entry: dict[str, Any], run: Recorded | None, tried: Recorded | None
 ) -> dict[str, Any]:
     metrics = run.metrics if run else {}
+    states = {} if run and run.tags["outcome"] == "diverged" else metrics
     known = run or tried
     tags, metric = (known or parent).tags, known.params.get("dataset.metric") if known else None
     return {
@@ -191,12 +189,13 @@ def _row(
         "size": _size(known.params) if known else math.nan,
         "p_drop": float(known.params.get("p_drop", 0)) if known else math.nan,
         "repulsion": float(known.params.get("model.repulsion", math.nan)) if known else math.nan,
-        "homophily": metrics.get("edge_homophily", math.nan),
+        "homophily": run.number("edge_homophily") if run else math.nan,
         "depth": entry["depth"],
         "seed": entry["seed"],
         "split": entry["split"],
         **{column: metrics.get(metric, math.nan) for column, metric in SCORES.items()},
-        **(dict.fromkeys(LAST, math.nan) if run and run.tags["outcome"] == "diverged" else {}),
+        **{measure.name: states.get(measure.metric, math.nan) for measure in in_report(states=True)},
+        **{name: run.number(name) if run else math.nan for name in STATISTICS},
         "seconds": run.training_seconds if run else math.nan,
         "outcome": run.tags["outcome"] if run else tried.tags.get("outcome", "missing") if tried else "missing",
         "verdict": run.tags.get("verdict", "unknown") if run else None,

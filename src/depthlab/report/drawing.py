@@ -31,12 +31,17 @@ class Band:
     runs: np.ndarray[Any, Any]
 
 
-def band(curves: Sequence[Sequence[float]]) -> Band:
-    """Quartiles of the finite values; an empty curve is that of a run without one."""
+def band(curves: Sequence[Sequence[float]], scale: str = "log") -> Band:
+    """Quartiles of the finite values, on a log axis of those above 0; an empty curve is that of a run without one."""
     layers = [np.array(values) for values in zip(*filter(None, curves), strict=True)]
     finite = [values[np.isfinite(values)] for values in layers]
     quartiles = np.array([np.quantile(v, QUARTILES) if len(v) else [np.nan] * 3 for v in finite]).reshape(-1, 3).T
-    return Band(np.where(quartiles > 0, quartiles, np.nan), np.array([len(v) for v in finite], int))
+    return Band(on_scale(quartiles, scale), np.array([len(v) for v in finite], int))
+
+
+def on_scale(values: np.ndarray[Any, Any], scale: str) -> np.ndarray[Any, Any]:
+    """The values that an axis of this scale can show; NaN for the others."""
+    return values if scale == "linear" else np.where(values > 0, values, np.nan)
 
 
 class Missing:
@@ -118,7 +123,7 @@ def common_verdict(cells: pd.DataFrame) -> str:
 
 
 def draw_band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], look: Look, marker: str) -> None:
-    if not (quartiles[1] > 0).any():
+    if not np.isfinite(quartiles[1]).any():
         return  # a log axis with nothing on it fails to draw
     color, dash = look
     axes.plot(x, quartiles[1], marker + dash, color=color, linewidth=1.6, markersize=5)

@@ -8,21 +8,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from depthlab.report.cells import CURVES, LAST, Film, Report
-from depthlab.report.drawing import QUARTILES, Band, Missing, band, common_verdict, draw_band, draw_means, legend
+from depthlab.measures.registry import Measure, in_report
+from depthlab.report.cells import Film, Report, measured
+from depthlab.report.drawing import (
+    QUARTILES,
+    Band,
+    Missing,
+    band,
+    common_verdict,
+    draw_band,
+    draw_means,
+    legend,
+    on_scale,
+)
 from depthlab.report.table import reported, scores
 from depthlab.statistics import n_of_m, over_runs
 from depthlab.study.lines import COLORS, line_looks
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure
 
-LABELS = {
-    "dirichlet_energy": "Dirichlet energy",
-    "rayleigh_quotient": "Rayleigh quotient",
-    "effective_rank": "effective rank",
-    "gradient_norm_first_epoch": "gradient norm, epoch 1",
-    "max_abs": "largest |x|",
-}
 STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 FRAMES = 7  # of the film that fit on paper
 
@@ -47,44 +51,44 @@ def score_figure(report: Report) -> Figure:
 
 
 def depth_figure(report: Report) -> Figure:
-    """Energy, effective rank and Rayleigh quotient of the last layer against depth: medians and quartiles."""
-    datasets = list(report.cells.groupby("dataset", sort=False))
-    figure = Figure(figsize=(1.5 + 4.2 * len(LAST), 3.6 * len(datasets)), layout="constrained")
+    """The measures of the last layer's state against depth: medians and quartiles."""
+    datasets, measures = list(report.cells.groupby("dataset", sort=False)), measured(report.cells)
+    figure = Figure(figsize=(1.5 + 4.2 * len(measures), 3.6 * len(datasets)), layout="constrained")
     looks, marks = line_looks(report.cells["line"]), Missing()
-    panels = iter(_panels(figure, len(datasets), len(LAST)))
+    panels = iter(_panels(figure, len(datasets), len(measures)))
     for dataset, cells in datasets:
-        for name in LAST:
-            axes = next(panels)
+        for measure in measures:
+            axes, name = next(panels), measure.name
             for line, group in cells.groupby("line", sort=False):
                 parts = group.assign(**{name: group[name].where(np.isfinite(group[name]))}).groupby("depth")[name]
                 found = parts.quantile(QUARTILES).unstack()
-                x, quartiles = found.index.to_numpy(), found.to_numpy().T
+                x, quartiles = found.index.to_numpy(), on_scale(found.to_numpy().T, measure.scale)
                 draw_band(axes, x, quartiles, looks[str(line)], "o")
                 marks.mark(axes, x, quartiles[1], parts.count().to_numpy(), parts.size().to_numpy(), looks[str(line)])
             depth_axis(axes, cells)
-            axes.set(ylabel=f"{LABELS[name]}, last layer", title=for_figure(str(dataset)) if name == LAST[0] else "")
-            axes.set_yscale("linear" if name == "effective_rank" else "log")
+            title = for_figure(str(dataset)) if measure is measures[0] else ""
+            axes.set(ylabel=f"{measure.label}, last layer", title=title, yscale=measure.scale)
     legend(figure, looks, {}, "median, quartiles", marks)
     return figure
 
 
 def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
     """What was recorded by layer, of all lines at one depth: medians and quartiles over the runs."""
-    names = recorded(report)
+    measures = recorded(report)
     cells = report.cells[(report.cells["dataset"] == dataset) & (report.cells["depth"] == depth)]
-    columns = max(1, math.ceil(len(names) / 2))
+    columns = max(1, math.ceil(len(measures) / 2))
     figure = Figure(figsize=(1.4 + 4.1 * columns, 6.6), layout="constrained")
     looks, marks = line_looks(report.cells["line"]), Missing()
-    for axes, name in itertools.zip_longest(_panels(figure, 2, columns), names):
-        if name is None:
+    for axes, measure in itertools.zip_longest(_panels(figure, 2, columns), measures):
+        if measure is None:
             axes.set_axis_off()
             continue
         for line, group in cells.groupby("line", sort=False):
-            found = layer_band(report, group, name)
+            found = layer_band(report, group, measure)
             draw_band(axes, np.arange(len(found.runs)), found.quartiles, looks[str(line)], "")
             marks.mark_changes(axes, found, found.quartiles[1], len(group), looks[str(line)])
-        axes.set(xlabel="layer", ylabel=LABELS[name], xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
-        axes.set_yscale("log")
+        axes.set(xlabel="layer", ylabel=measure.label, xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
+        axes.set_yscale(measure.scale)
         axes.grid(alpha=0.25)
     title = f"{dataset}, {depth} layers; 0 is what enters the first, {depth} may be the logits"
     figure.suptitle(for_figure(title), x=0.01, ha="left", fontsize=11)
@@ -124,20 +128,21 @@ def film_figure(films: list[Film], asked: int = 0) -> Figure:
     return figure
 
 
-def recorded(report: Report) -> list[str]:
+def recorded(report: Report) -> list[Measure]:
     """The measures by layer that some cell has."""
-    return [name for name in CURVES if any(key == name for _, key in report.curves)]
+    names = {name for _, name in report.curves}
+    return [measure for measure in in_report() if measure.name in names]
 
 
-def layer_band(report: Report, cells: pd.DataFrame, name: str) -> Band:
+def layer_band(report: Report, cells: pd.DataFrame, measure: Measure) -> Band:
     """Quartiles of a measure by layer over the cells, without states that are not finite; k = 0 if there is none.
 
-    Diverged runs, which have their last finite state, count only if there is no other run. Zeros become NaN for the
+    Diverged runs, which have their last finite state, count only if there is no other run. Zeros become NaN for a
     logarithmic axis.
     """
     finished = cells[cells["outcome"] == "finished"]
     shown = cells if finished.empty else finished
-    return band([report.curves.get((run_id, name), []) for run_id in shown["run_id"].dropna()])
+    return band([report.curves.get((run_id, measure.name), []) for run_id in shown["run_id"].dropna()], measure.scale)
 
 
 def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:

@@ -14,8 +14,9 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.offline import get_plotlyjs
 
 from depthlab.measures.diagnosis import VERDICTS
-from depthlab.report.cells import CURVES, Film, Report
-from depthlab.report.figures import LABELS, layer_band, recorded
+from depthlab.measures.registry import in_report
+from depthlab.report.cells import Film, Report, measured
+from depthlab.report.figures import layer_band, recorded
 from depthlab.report.table import protocol, reported, score, scores, verdicts
 from depthlab.statistics import counted, n_of_m, over_runs
 from depthlab.study.lines import COLORS, line_looks
@@ -88,12 +89,13 @@ def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
 
 
 def _score_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
-    """Every line twice: the test score with its interval; the menu switches to energy, quotient, rank or seconds."""
+    """The test score with its interval; a menu switches to the measures of the last layer and to seconds."""
     figure, looks = Figure(), line_looks(report.cells["line"])
     metric = METRICS[reported(cells)]
     main = f"test {metric.quantity}"
-    measures = {main: None, **{LABELS[name]: name for name in CURVES[:3]}, "seconds": "seconds"}
-    for name in measures.values():
+    columns = [(main, None, "linear"), *((measure.label, measure.name, measure.scale) for measure in measured(cells))]
+    columns.append(("seconds", "seconds", "linear"))
+    for _, name, _ in columns:
         for line, group in cells.groupby("line", sort=False):
             own = [depth for depth in depths if (group["depth"] == depth).any()]
             if name is None:
@@ -112,11 +114,11 @@ def _score_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figu
             "label": label,
             "method": "update",
             "args": [
-                {"visible": [k // lines == index for k in range(lines * len(measures))]},
-                {"yaxis.title.text": label, "yaxis.type": "log" if name in CURVES else "linear"},
+                {"visible": [k // lines == index for k in range(lines * len(columns))]},
+                {"yaxis.title.text": label, "yaxis.type": scale},
             ],
         }
-        for index, (label, name) in enumerate(measures.items())
+        for index, (label, _, scale) in enumerate(columns)
     ]
     figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="against depth (last layer)")
     figure.update_xaxes(type="log", tickvals=depths, ticktext=list(map(str, depths)), title="depth")
@@ -144,11 +146,11 @@ def _stroke(look: tuple[str, str]) -> dict[str, str]:
 def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
     """Medians by layer; a menu chooses the measure and the depth."""
     figure, looks = Figure(), line_looks(report.cells["line"])
-    choices = [(name, depth) for name in recorded(report) or CURVES[:1] for depth in reversed(depths)]
+    choices = [(measure, depth) for measure in recorded(report) or in_report()[:1] for depth in reversed(depths)]
     owners: list[int] = []
-    for index, (name, depth) in enumerate(choices):
+    for index, (measure, depth) in enumerate(choices):
         for line, group in cells[cells["depth"] == depth].groupby("line", sort=False):
-            found = layer_band(report, group, name)
+            found = layer_band(report, group, measure)
             owners.append(index)
             medians = found.quartiles[1].tolist() or [math.nan]
             missing = [n_of_m(int(runs), len(group)) for runs in found.runs] or [n_of_m(0, len(group))]
@@ -158,15 +160,18 @@ def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figu
             figure.add_trace(_curve(str(line), layers, medians, changes, style))
     buttons = [
         {
-            "label": f"{LABELS[name]}, depth {depth}",
+            "label": f"{measure.label}, depth {depth}",
             "method": "update",
-            "args": [{"visible": [owner == index for owner in owners]}, {"yaxis.title.text": LABELS[name]}],
+            "args": [
+                {"visible": [owner == index for owner in owners]},
+                {"yaxis.title.text": measure.label, "yaxis.type": measure.scale},
+            ],
         }
-        for index, (name, depth) in enumerate(choices)
+        for index, (measure, depth) in enumerate(choices)
     ]
     figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="by layer (medians)")
     figure.update_xaxes(title="layer")
-    figure.update_yaxes(title=LABELS[choices[0][0]], type="log", exponentformat="power")
+    figure.update_yaxes(title=choices[0][0].label, type=choices[0][0].scale, exponentformat="power")
     return figure
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from depthlab.config.files import config_file
 from depthlab.config.yaml_files import read_mapping
-from depthlab.report.cells import LAST
+from depthlab.report.cells import measured
 from depthlab.statistics import counted, format_mean, n_of_m, over_runs, paired, summarize
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_markdown
@@ -43,12 +43,9 @@ def markdown(cells: pd.DataFrame, first: str = "") -> str:
                 markdown_table(deeper),
             ]
         parts += ["What became of the networks:", markdown_table(verdict_rows(group))]
-        parts += [
-            "State after the last layer, medians:",
-            markdown_table(state_rows(group)),
-            "Seconds of a training, mean:",
-            markdown_table(seconds_rows(group)),
-        ]
+        if measured(group):
+            parts += ["State after the last layer, medians:", markdown_table(state_rows(group))]
+        parts += ["Seconds of a training, mean:", markdown_table(seconds_rows(group))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -106,11 +103,11 @@ def verdict_rows(cells: pd.DataFrame) -> Rows:
 
 
 def state_rows(cells: pd.DataFrame) -> Rows:
-    """Energy / Rayleigh quotient / effective rank."""
-    depths = sorted(cells["depth"].unique())
-    rows = [["line: energy / Rayleigh quotient / rank", *map(str, depths)]]
+    """The measures of the last layer's state, as `Dirichlet energy / Rayleigh quotient / effective rank`."""
+    depths, measures = sorted(cells["depth"].unique()), measured(cells)
+    rows = [[f"line: {' / '.join(for_markdown(measure.label) for measure in measures)}", *map(str, depths)]]
     for line, group in cells.groupby("line", sort=False):
-        values = [_medians(group[group["depth"] == depth][list(LAST)]) for depth in depths]
+        values = [_medians(group[group["depth"] == depth][[measure.name for measure in measures]]) for depth in depths]
         rows.append([for_markdown(str(line)), *values])
     return rows
 

@@ -118,7 +118,7 @@ def factor_rows(report: Report, cells: pd.DataFrame) -> Rows:
         found = []
         for size in sizes:
             part = group[group["size"] == size]
-            bands = [hop_band(report, part, name) for name in ("sensitivity_by_hop", "walk_weight_by_hop")]
+            bands = [hop_band(report, part, name) for name in ("sensitivity", "walk_weight")]
             factors = " / ".join(_number(per_hop(one.quartiles[1], part)) for one in bands if len(one.runs))
             missing = n_of_m(min(bands[0].runs, default=0), len(part)) if factors else ""
             found.append(f"{factors} ({missing})" if missing else factors or "-")
@@ -139,7 +139,7 @@ def _number(value: float) -> str:
 
 def hop_band(report: Report, cells: pd.DataFrame, name: str) -> Band:
     """Quartiles of a curve by hop over the cells."""
-    return band([report.by_hop.get((run_id, name), []) for run_id in cells["run_id"].dropna()])
+    return band([report.curves.get((run_id, name), []) for run_id in cells["run_id"].dropna()])
 
 
 def range_figure(report: Report) -> Figure:
@@ -182,11 +182,11 @@ def sensitivity_figure(report: Report) -> Figure:
     for panels, (task, model, cells) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for axes, size, part in _panels(panels, cells.sort_values("size", kind="stable"), "size"):
             for line, group in part.groupby("line", sort=False):
-                x, shares, found = _shares(hop_band(report, group, "sensitivity_by_hop"))
+                x, shares, found = _shares(hop_band(report, group, "sensitivity"))
                 draw_band(axes, x, shares, looks[str(line)], "")
                 marks.mark_changes(axes, found, shares[1], len(group), looks[str(line)])
             plain = part[part["rewiring"] == "none"] if "rewiring" in part else part
-            x, shares, _ = _shares(hop_band(report, plain, "walk_weight_by_hop"))
+            x, shares, _ = _shares(hop_band(report, plain, "walk_weight"))
             draw_band(axes, x, shares, WALKS_LOOK, "")
             axes.axvline(part["task_range"].iloc[0], color="grey", lw=0.8)
             axes.set(

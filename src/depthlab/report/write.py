@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from depthlab.files import atomic_write, lock_of
-from depthlab.report.cells import Report, read_report
+from depthlab.report.cells import Report, measured, read_report
 from depthlab.report.figures import STYLE, depth_figure, film_figure, layers_figure, score_figure
 from depthlab.report.page import page
 from depthlab.report.repulsion import is_repulsion_study, repulsion_figure
@@ -75,13 +75,13 @@ def _figures(report: Report, ranged: bool) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     if ranged:
         figures["range"] = range_figure(report)
-        if report.by_hop:
+        if any(name == "sensitivity" for _, name in report.curves):
             figures["sensitivity"] = sensitivity_figure(report)
     elif report.cells.filter(like="test_").notna().any(axis=None):
         figures["accuracy"] = score_figure(report)
     if is_repulsion_study(report.cells):
         figures["repulsion"] = repulsion_figure(report)
-    if not ranged:
+    if not ranged and measured(report.cells):
         figures["depth"] = depth_figure(report)
     for dataset, cells in report.cells.groupby("dataset", sort=False):
         figures[f"layers-{slug(str(dataset))}"] = layers_figure(report, str(dataset), int(cells["depth"].max()))

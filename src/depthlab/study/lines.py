@@ -14,11 +14,13 @@ from typing import Any
 from depthlab.config.errors import UserError
 from depthlab.files import lock_of, write_json
 from depthlab.folders import results
+from depthlab.measures.registry import MEASURES, selectable
 from depthlab.statistics import Summary, counted, over_runs, summarize
 from depthlab.study.grid import Cell
 from depthlab.study.plan import Plan
 from depthlab.tasks.metrics import METRICS, recorded
 from depthlab.text import file_name, printable, slug
+from depthlab.tracking.names import DEPTH
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Recorded, Records
 
@@ -26,10 +28,9 @@ from depthlab.tracking.search import PARENT, Recorded, Records
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", ":", "-.")
 GRID = "grid.json"  # the artifact of a parent run that lists its cells
-MEANS = {  # metric of a parent run -> metric of its cells
-    f"{part}_{name}_by_depth": recorded(part, name) for part in ("test", "val", "train") for name in METRICS
+MEANS = {  # score of a parent run -> score of its runs
+    f"{part}_{name}": recorded(part, name) for part in ("test", "val", "train") for name in METRICS
 }
-MEDIANS = {"dirichlet_energy_by_depth": "dirichlet_energy", "effective_rank_by_depth": "effective_rank"}
 
 
 @dataclass
@@ -211,8 +212,8 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
             line.tracked.abandon("KILLED", "interrupted")
             continue
         for depth, values in points.items():
-            metrics = {name: value for name, value in values.items() if "_by_depth" in name}
-            line.tracked.log(metrics | {"cells_by_depth": values["cells"]}, depth)
+            metrics = {f"{DEPTH}{name}": value for name, value in values.items() if name != "verdicts"}
+            line.tracked.log(metrics, depth)
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
         line.tracked.flush()  # the tag says that all is there
         line.tracked.tag({"content": _content(line, plan), "verdicts": verdicts})
@@ -220,10 +221,10 @@ def close_parents(study: str, lines: Iterable[Line], plan: Plan, complete: bool)
 
 
 def by_depth(line: Line, plan: Plan) -> dict[int, dict[str, Any]]:
-    """Depth -> metrics of the parent run: means of scores, medians of energy and rank, and the verdicts.
+    """Depth -> metrics of the parent run: means of scores, medians of the last layer's measures, and the verdicts.
 
-    `cells` counts all cells of a depth. If some lack a value of a metric, `METRIC_by_depth_runs` counts those that have
-    one: a diverged cell has no accuracy, and its measures are of the last finite state; a failed cell has no values.
+    `runs` counts all runs of a depth. If some lack a value of a metric, `METRIC_runs` counts those that have one: a
+    diverged run has no scores, and its measures are of the last finite state; a failed run has no values.
     """
     depths = sorted({cell.depth for cell in line.cells})
     return {depth: _point([cell for cell in line.cells if cell.depth == depth], plan) for depth in depths}
@@ -233,7 +234,7 @@ def _point(cells: list[Cell], plan: Plan) -> dict[str, Any]:
     """The metrics of the cells of one line and depth."""
     runs = [plan.done.get(cell.hash) for cell in cells]
     finished = [run if run and run.tags["outcome"] == "finished" else None for run in runs]
-    point: dict[str, Any] = {"cells": len(cells)}
+    point: dict[str, Any] = {"runs": len(cells)}
 
     def put(name: str, value: float, summary: Summary) -> None:
         if summary.n:
@@ -250,12 +251,12 @@ def _point(cells: list[Cell], plan: Plan) -> dict[str, Any]:
             if METRICS[metric.removeprefix("test_")].percent:
                 low, high = max(0.0, low), min(1.0, high)
             point |= {f"{name}_low": low, f"{name}_high": high}
-    for name, metric in MEDIANS.items():
-        values = [_metric(run, metric) for run in finished]
+    for name in selectable("layer"):
+        values = [_metric(run, MEASURES[name].metric) for run in finished]
         present = [value for value in values if not math.isnan(value)]
         put(name, statistics.median(present or [math.nan]), summarize(values))
     seconds = summarize([run.training_seconds if run else math.nan for run in runs])
-    put("seconds_by_depth", seconds.mean, seconds)
+    put("seconds", seconds.mean, seconds)
     point["verdicts"] = counted(
         run.tags.get("verdict", run.tags["outcome"]) if run else "without a result" for run in runs
     )

@@ -7,7 +7,7 @@ from depthlab.data.prepare import load
 from depthlab.data.rewire import rewired_hash
 from depthlab.study.grid import Cell
 from depthlab.tasks.task import make_task
-from depthlab.tracking.search import ENDED, Recorded
+from depthlab.tracking.search import Recorded
 from depthlab.training.identity import code_hash
 
 
@@ -51,7 +51,7 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
             make_task(one, dataset)
     data = {cell.hash: rewired_hash(hashes[str(cell.settings["dataset"])], cell.settings) for cell in cells}
     plan = Plan(list(cells), data)
-    recorded = {run.identity: run for run in runs if run.tags.get("outcome") in ENDED}
+    recorded = {run.identity: run for run in runs if run.is_result}
     plan.earlier = sum("resume_hash" not in run.tags for run in recorded.values())
     for cell in plan.cells:
         run = recorded.get((cell.hash, plan.data[cell.hash]))

@@ -1,5 +1,6 @@
 """One study from start to end: plan, parents, cells, curves by depth, in a straight line."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,8 +26,13 @@ from depthlab.text import file_name, printable
 from depthlab.tracking.search import PARENT, Records
 from depthlab.training.device import on_what_is_here
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.identity import run_name
+from depthlab.training.run_name import run_name
 from depthlab.training.signals import holding
+
+OUTDATED = (
+    "study {name} has runs of an older version, whose metrics have other names (train_loss, now epoch/train_loss): they"
+    " do not count, and stay in the store"
+)
 
 
 def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
@@ -48,7 +54,10 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
         cells = _on_what_is_here(cells)
     tracking = cells[0].settings["tracking"]
     records = Records(tracking["uri"], tracking["experiment"])  # created here, before any worker starts
-    plan = make_plan(cells, records.runs(), config.reuse == "same_code")
+    runs = records.runs()
+    if any(run.outdated and run.tags.get("study") == name for run in runs):
+        print(OUTDATED.format(name=name), file=sys.stderr)
+    plan = make_plan(cells, runs, config.reuse == "same_code")
     dask = config.backend == "dask" and not config.dry
     workers = connect(config.scheduler, {"tracking.uri": records.uri}) if dask else local(config.jobs)
     torch.set_num_threads(workers.threads)

@@ -7,7 +7,8 @@ from typing import Any
 
 from depthlab.config.errors import ReplicasError, ResumeError, TakenError
 from depthlab.study.grid import Cell
-from depthlab.training.identity import LAST, checkpoint_folder, run_name
+from depthlab.training.identity import LAST, checkpoint_folder
+from depthlab.training.run_name import run_name
 
 TAKEN = "taken"  # outcome of a cell that another command trains or has trained
 

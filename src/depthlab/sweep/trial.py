@@ -23,6 +23,7 @@ from depthlab.nn.execution import states
 from depthlab.sweep.prune import Judge, Watch, make_pruner
 from depthlab.sweep.storage import POINT, REASON, RUN, give_back, is_owned, open_storage
 from depthlab.tasks.task import make_task
+from depthlab.tracking.names import EPOCH
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Records
 from depthlab.training.build import build_model
@@ -258,7 +259,7 @@ class _Curves:
         return -1  # each training is recorded from its start
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        named = {f"{self.label}/{name}": value for name, value in metrics.items()}
+        named = {f"{self.label}/{name.removeprefix(EPOCH)}": value for name, value in metrics.items()}
         if self.tracked.resumed:
             for name in named.keys() - self._known.keys():
                 self._known[name] = self.tracked.last_step(name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlflow.exceptions import MlflowException
 
 from depthlab.address import recordable
+from depthlab.tracking.names import are_outdated
 from depthlab.tracking.store import no_answer, open_store
 
 if TYPE_CHECKING:
@@ -42,7 +43,21 @@ class Recorded:
     @property
     def training_seconds(self) -> float:
         """Seconds spent in epochs."""
-        return self.metrics.get("epochs_run", 0.0) * self.metrics.get("seconds_per_epoch", 0.0)
+        return (self.number("epochs_run") * self.number("seconds_per_epoch")) if "epochs_run" in self.tags else 0.0
+
+    def number(self, name: str) -> float:
+        """A number that is recorded as a tag; NaN if the run has none."""
+        return float(self.tags.get(name, "nan"))
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it came to an end, with metrics of the present names."""
+        return self.tags.get("outcome") in ENDED and not self.outdated
+
+    @property
+    def outdated(self) -> bool:
+        """Whether its metrics have the names of an older version."""
+        return are_outdated(self.metrics)
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -101,7 +101,7 @@ def main() -> None:
     print("starting MLflow, about ten seconds; Ctrl-C ends it. Charts of all runs:", flush=True)
     print(f"  {chart_link(port, experiment_id)}", flush=True)
     print(
-        "charts of one run: click its name, then 'Model metrics'; the step of energy and rank is the layer", flush=True
+        "charts of one run: click its name, then 'Model metrics'; a section's name says what its steps are", flush=True
     )
     folder = address.file.parent if address.file else root()
     os.chdir(folder)

@@ -14,6 +14,7 @@ from torch import Tensor
 from depthlab.config.errors import UserError
 from depthlab.graph.batches import Batches
 from depthlab.tasks.metrics import higher_is_better
+from depthlab.tracking.names import EPOCH, by_epoch
 from depthlab.training.signals import heed_sigterm, once
 
 
@@ -151,16 +152,16 @@ class Recorder(Callback):
 
     def replay(self) -> None:
         """Send the epochs of a restored history that the store does not hold."""
-        known = self.tracked.last_step("train_loss") if self.history else -1
+        known = self.tracked.last_step(f"{EPOCH}train_loss") if self.history else -1
         for epoch in range(known + 1, len(self.history)):
-            self.tracked.log(self.history[epoch], epoch)
+            self.tracked.log(by_epoch(self.history[epoch]), epoch)
         self._known = max(known, len(self.history) - 1)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         values = {name: float(value) for name, value in model.scores.items()}
         self.history.append(values)
         if trainer.current_epoch > self._known:
-            self.tracked.log(values, trainer.current_epoch)
+            self.tracked.log(by_epoch(values), trainer.current_epoch)
         self.seconds = time.perf_counter() - self._started
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from depthlab.config.errors import TakenError
 from depthlab.tracking.owner import OWNER, in_words, is_dead
 from depthlab.tracking.run import TrackedRun
-from depthlab.tracking.search import ENDED, Recorded, Records
+from depthlab.tracking.search import Recorded, Records
 from depthlab.training.result import open_run
 
 TURN = "turn"  # tag of a run: its number in the queue; empty while it is chosen
@@ -38,7 +38,7 @@ class Claim:
         keys = ("config_hash", "data_hash")
         runs = self.records.runs(" and ".join(f"tags.{key} = '{self.identity[key]}'" for key in keys))
         at_work = [run for run in runs if run.status == "RUNNING" and not is_dead(run.tags.get(OWNER, ""))]
-        ended = [run for run in runs if run.status != "RUNNING" and run.tags.get("outcome") in ENDED]
+        ended = [run for run in runs if run.status != "RUNNING" and run.is_result]
         code = self.identity["code_hash"]
         found = [run for run in at_work + ended[-1:] if run.run_id != run_id]
         return [run for run in found if not self.same_code or run.tags.get("code_hash") == code]

@@ -15,7 +15,8 @@ from depthlab.config.errors import UserError
 from depthlab.config.overrides import override_of
 from depthlab.config.settings import config_hash, flatten, loader_name, resume_hash, rewiring_name
 from depthlab.folders import CHECKOUT, checkpoints
-from depthlab.text import file_name
+from depthlab.measures.registry import functions
+from depthlab.training.run_name import model_name, run_name
 
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
@@ -23,23 +24,10 @@ OVERRIDES, TAG_LENGTH = "overrides", 5000  # characters in a tag: MLflow cuts th
 TRAINING = ("depthlab.training.run", "depthlab.training.replicas")
 
 
-def model_name(settings: dict[str, Any]) -> str:
-    """The architecture's name: that of its file."""
-    return str(settings["model"]["_target_"].split(".")[-2])
-
-
-def run_name(settings: dict[str, Any]) -> str:
-    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, rewiring and loader if any."""
-    split, rewiring, loader = settings["split"], rewiring_name(settings), loader_name(settings)
-    suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
-    suffix += "" if rewiring == "none" else f"-{rewiring}"
-    suffix += "" if loader == "full" else f"-{loader}"
-    return f"{settings['dataset']['name']}-{model_name(settings)}-d{settings['depth']}-s{settings['seed']}{suffix}"
-
-
 def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
     """One folder for each experiment: same settings, same folder."""
-    return (root or checkpoints()) / f"{file_name(run_name(settings))}-{resume_hash(settings)[:8]}"
+    name = run_name(settings | {"trainer": {}})  # another trainer goes on with the same checkpoint
+    return (root or checkpoints()) / f"{name}-{resume_hash(settings)[:8]}"
 
 
 def resumable(ckpt: str | None, folder: Path) -> Path | None:
@@ -52,7 +40,8 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
     if ckpt == "last":
         if (folder / FINAL).is_file():
             raise UserError("the run with these settings has finished: leave ckpt=last out to run it again")
-        others = folder.parent.glob(f"{folder.name.rpartition('-')[0]}-{'?' * 8}/{LAST}")
+        alike = re.match(r".*?-d\d+-s\d+", folder.name)  # same dataset, architecture, depth and seed
+        others = folder.parent.glob(f"{alike[0] if alike else folder.name}-*/{LAST}")
         if latest := max(others, key=lambda other: other.stat().st_mtime, default=None):
             raise UserError(
                 f"{folder.name} has no checkpoint, {latest.parent.name} has, of a run with other settings: type those"
@@ -117,7 +106,7 @@ def identity_of(settings: dict[str, Any], data_hash: str) -> dict[str, str]:
 
 def code_hash(settings: dict[str, Any]) -> str:
     """Hash of the code that the numbers of a run come from, one at a time or as replicas."""
-    return closure.code_hash(settings, *TRAINING)
+    return closure.code_hash(settings, *TRAINING, *functions())
 
 
 def _git_commit() -> str:

@@ -31,13 +31,14 @@ from depthlab.training.build import build_model, make_network
 from depthlab.training.checkpoint import read_checkpoint, without_damaged
 from depthlab.training.claim import open_claimed
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable, run_name
+from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable
 from depthlab.training.member import Member
 from depthlab.training.memory import check_memory, keep_freed_blocks
 from depthlab.training.prepared import use_threads
 from depthlab.training.progress import ReplicasBar
 from depthlab.training.replica_settings import obstacle
 from depthlab.training.result import Result, describe, run_of
+from depthlab.training.run_name import run_name
 from depthlab.training.signals import hearing, holding, interruptible, interruption, once
 from depthlab.training.stacked import Replicas
 

@@ -15,14 +15,16 @@ from depthlab.graph.graph import Graph
 from depthlab.graph.statistics import edge_homophily
 from depthlab.measures.diagnosis import Diagnosis, diagnose
 from depthlab.measures.layers import layer_measures
+from depthlab.measures.registry import MEASURES
 from depthlab.nn.execution import states
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.callbacks import Findings
 from depthlab.training.film import save_states
 from depthlab.training.gradients import training_gradient_norms
-from depthlab.training.identity import FINAL, LAST, STATES, checkpoint_folder, run_name, tags
+from depthlab.training.identity import FINAL, LAST, STATES, checkpoint_folder, tags
 from depthlab.training.module import TrainingModule
-from depthlab.training.squashing import squashing_by_hop
+from depthlab.training.run_name import run_name
+from depthlab.training.squashing import measures_by_hop
 
 
 @dataclass
@@ -33,8 +35,9 @@ class Result:
         name: the run's name.
         outcome: `finished` or `diverged`.
         uri, experiment_id, run_id: where it is recorded.
-        scores: the numbers that are recorded once; `best_...` and `test_...` are those of the selected epoch.
-        curves: measures by layer; by hop distance where the name ends in `_by_hop`.
+        scores: of the selected epoch, `best_...` and `test_...`.
+        curves: of each measure, by layer or by hop.
+        statistics: the other numbers that are recorded once, as tags.
         diagnosis: what became of the network.
         metric: name of the reported metric.
     """
@@ -46,6 +49,7 @@ class Result:
     run_id: str
     scores: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
+    statistics: dict[str, float] = field(default_factory=dict)
     diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis("unknown", "not measured yet"))
     metric: str = "acc"
 
@@ -95,29 +99,29 @@ def evaluate(fit: Findings, model: TrainingModule, batches: Batches, measures: l
             model.test_step(batches.whole)
         for name, value in model.scores.items():
             result.scores[name if name.startswith("test") else f"best_{name}"] = float(value)
-        result.scores["best_epoch"] = best.epoch
-    result.scores |= {
+        result.statistics["best_epoch"] = best.epoch
+    result.statistics |= {
         "epochs_run": epochs,
         "seconds_per_epoch": fit.recorder.seconds / epochs,
         "base_edges": graph.layers.at(0).num_edges,
         "active_edges": active_edges(model.training_graph(graph, 0).at(0)),
     }
     if batches.task_range is None and not graph.y.is_floating_point():
-        result.scores["edge_homophily"] = edge_homophily(graph.edge_index, graph.y)
+        result.statistics["edge_homophily"] = edge_homophily(graph.edge_index, graph.y)
     if batches.task_range is not None:
-        result.scores["task_range"] = batches.task_range
+        result.statistics["task_range"] = batches.task_range
     result.curves["gradient_norm_at_start"] = fit.first.start
     result.curves["gradient_norm_first_epoch"] = fit.first.result
-    by_layer = [name for name in measures if name != "sensitivity"]
+    by_layer, by_hop = ([name for name in measures if MEASURES[name].axis == axis] for axis in ("layer", "hop"))
     seen = states(model.network, graph.x, graph.layers)
     result.curves |= layer_measures(seen, graph.undirected_edges, by_layer, graph.num_nodes)
-    result.scores |= model.network.findings()
-    if "sensitivity" in measures:
-        result.curves |= squashing_by_hop(model, graph, batches.task_range)
-    result.metric, result.scores["chance"] = model.task.metric, model.task.chance(batches.labels)
+    result.statistics |= model.network.findings()
+    if by_hop:
+        result.curves |= measures_by_hop(model, graph, by_hop, batches.task_range)
+    result.metric, result.statistics["chance"] = model.task.metric, model.task.chance(batches.labels)
     train, val = (result.scores.get(f"best_{part}_{result.metric}") for part in ("train", "val"))
     result.diagnosis = diagnose(
-        train, val, result.scores["chance"], result.curves, batches.task_range, model.task.reported
+        train, val, result.statistics["chance"], result.curves, batches.task_range, model.task.reported
     )
     if batches.task_range is not None and batches.task_range > model.network.depth:
         far = f"the answer stands {batches.task_range} hops away, the network has depth {model.network.depth}"
@@ -134,7 +138,7 @@ def record(
     result: Result,
     folder: Path,
 ) -> None:
-    """What is known only at the end: checkpoint, figures, states, then scores, curves, verdict and outcome."""
+    """What is known only at the end: checkpoint, figures, states, then scores, curves, tags and outcome."""
     content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
     save_torch(content, folder / FINAL)
     wanted = settings["tracking"]["artifacts"]
@@ -144,15 +148,16 @@ def record(
         from depthlab.training.figures import layers_figure, layers_html, panels
 
         if panels(result.curves):
-            tracked.figure(layers_figure(result.curves, result.name), "energy_by_layer.png")
-            tracked.text(layers_html(result.curves, result.name), "energy_by_layer.html")
+            tracked.figure(layers_figure(result.curves, result.name), "layers.png")
+            tracked.text(layers_html(result.curves, result.name), "layers.html")
     if "states" in wanted:
         save_states(model, graph, folder / STATES)
         tracked.file(folder / STATES)
     for name, value in result.scores.items():
         tracked.log_curve(name, [value])
     for name, curve in result.curves.items():
-        tracked.log_curve(name, curve)
+        tracked.log_curve(MEASURES[name].metric, curve)
+    tracked.tag({name: str(value) for name, value in result.statistics.items()})
     tracked.tag({"verdict": result.diagnosis.verdict, "evidence": result.diagnosis.evidence})
     tracked.finish("FINISHED", result.outcome)
     (folder / STATES).unlink(missing_ok=True)  # it is sent by now

@@ -9,15 +9,17 @@ from filelock import FileLock, Timeout
 from depthlab.config.errors import TakenError
 from depthlab.graph.cluster import ClusterBatches
 from depthlab.graph.large import LargeGraph
+from depthlab.measures.registry import costly
 from depthlab.training.callbacks import NoRecord
 from depthlab.training.checkpoint import without_damaged
 from depthlab.training.claim import open_claimed
 from depthlab.training.device import on_what_is_here
 from depthlab.training.fit import make_fit, quiet_libraries
-from depthlab.training.identity import LAST, LOCK, checkpoint_folder, run_name
+from depthlab.training.identity import LAST, LOCK, checkpoint_folder
 from depthlab.training.prepared import prepare, use_threads
 from depthlab.training.ranks import end_on_signal, process_group
 from depthlab.training.result import Result, describe, evaluate, record
+from depthlab.training.run_name import run_name
 from depthlab.training.signals import holding, interruptible
 
 
@@ -102,7 +104,9 @@ def _run(
             fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
             if not (content and fit.restore(model, content)):
                 fit.run(model, prepared.checkpoint)
-            result.scores |= prepared.rewired.effect
+            result.statistics |= prepared.rewired.effect
+            if settings["progress"] and (slow := costly(settings["measures"])):
+                print(f"measuring {', '.join(slow)}, which may take minutes", file=sys.stderr)
             evaluate(fit, model, batches, settings["measures"], result)
             record(model, graph, settings, tracked, result, folder)
     except KeyboardInterrupt:

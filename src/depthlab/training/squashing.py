@@ -1,10 +1,13 @@
 """What a trained model still sees of far nodes, and how much it would have to hold of them."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from depthlab.graph.graph import Graph
 from depthlab.graph.statistics import bottleneck_ratio
+from depthlab.measures.registry import MEASURES
 from depthlab.measures.sensitivity import hop_distance, sensitivity
 from depthlab.nn.execution import states
 from depthlab.nn.flow import stuck
@@ -14,40 +17,60 @@ from depthlab.training.module import TrainingModule
 NODES, SEED = 16, 0  # drawn once: the same nodes of a graph in every run
 
 
-def squashing_by_hop(model: TrainingModule, graph: Graph, task_range: int | None = None) -> dict[str, list[float]]:
-    """`sensitivity_by_hop`, `walk_weight_by_hop` and `bottleneck_ratio_by_hop` for k = 0, 1, ... hops.
-
-    The walk weight is the mean entry of P^L, or of the product of the layers' P where they differ: a GCN without relu
-    has the Jacobian (P^L)_vu W_1 ... W_L, so that its sensitivity is this times one number (Topping et al. 2022).
+def measures_by_hop(
+    model: TrainingModule, graph: Graph, names: Iterable[str], task_range: int | None = None
+) -> dict[str, list[float]]:
+    """The named measures by hop, for k = 0, 1, ... hops.
 
     Hops are along the data's own edges, between its own nodes, also where the model propagates over rewired ones.
-    Up to one hop more than the model has layers, or to the farthest node that the 16 drawn ones reach. Features are
-    made dense for the pass. Of a task with a range, the nodes are such as are read out, up to that range at least.
-    Without the first curve where an adjoint solver cannot go back.
+    Up to one hop more than the model has layers, or to the farthest node that the 16 drawn ones reach. Of a task with a
+    range, the nodes are such as are read out, up to that range at least.
     """
-    x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
     n = graph.num_nodes
-    edges, limit = graph.undirected_edges, max(model.network.depth + 1, task_range or 0)
+    limit = max(model.network.depth + 1, task_range or 0)
     if task_range is None:
         nodes = torch.randperm(n, generator=torch.Generator().manual_seed(SEED))[:NODES]
     else:
         nodes = graph.train[:NODES]
-    hops = int(hop_distance(edges, n, nodes, limit).max())
+    hops = int(hop_distance(graph.undirected_edges, n, nodes, limit).max())
+    return {name: MEASURES[name].load()(model, graph, nodes, hops) for name in names}
+
+
+def sensitivity_by_hop(model: TrainingModule, graph: Graph, nodes: Tensor, hops: int) -> list[float]:
+    """`depthlab.measures.sensitivity` of the last state with respect to the features, made dense for the pass.
+
+    Empty where an adjoint solver cannot go back.
+    """
+    x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
+
+    def last_state(features: Tensor) -> Tensor:
+        *_, last = states(model.network, features, graph.layers)
+        return last
+
+    try:
+        return sensitivity(last_state, x, graph.undirected_edges, nodes, hops)
+    except AssertionError as error:
+        if not stuck(error):
+            raise
+        return []
+
+
+def walk_weight_by_hop(model: TrainingModule, graph: Graph, nodes: Tensor, hops: int) -> list[float]:
+    """The mean entry of P^L by hop, or of the product of the layers' P where they differ.
+
+    A GCN without relu has the Jacobian (P^L)_vu W_1 ... W_L, so that its sensitivity is this times one number (Topping
+    et al. 2022).
+    """
 
     def walk(weights: Tensor) -> Tensor:
         for layer in range(model.network.depth):
             weights = propagate(graph.layers.at(layer), weights)
         return weights
 
-    def last_state(features: Tensor) -> Tensor:
-        *_, last = states(model.network, features, graph.layers)
-        return last
+    ones = graph.adjacency.values.new_ones(graph.x.shape[0], 1)
+    return sensitivity(walk, ones, graph.undirected_edges, nodes, hops)
 
-    curves = {"walk_weight_by_hop": sensitivity(walk, x.new_ones(len(x), 1), edges, nodes, hops)}
-    curves["bottleneck_ratio_by_hop"] = bottleneck_ratio(edges, n, model.hidden, hops)
-    try:
-        curves["sensitivity_by_hop"] = sensitivity(last_state, x, edges, nodes, hops)
-    except AssertionError as error:
-        if not stuck(error):
-            raise
-    return curves
+
+def bottleneck_ratio_by_hop(model: TrainingModule, graph: Graph, nodes: Tensor, hops: int) -> list[float]:
+    """`depthlab.graph.statistics.bottleneck_ratio`: the mean number of nodes within k hops for each hidden channel."""
+    return bottleneck_ratio(graph.undirected_edges, graph.num_nodes, model.hidden, hops)

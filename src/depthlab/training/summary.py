@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from depthlab.measures.diagnosis import shown
+from depthlab.measures.registry import in_report
 from depthlab.statistics import counted, format_mean, summarize
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import printable
@@ -14,24 +15,23 @@ from depthlab.training.signals import in_words
 
 def summary(result: Result) -> str:
     """Scores, energy, time, and where the run is recorded."""
-    scores = result.scores
-    epochs, pace = int(scores["epochs_run"]), scores["seconds_per_epoch"]
+    scores, statistics = result.scores, result.statistics
+    epochs, pace = int(statistics["epochs_run"]), statistics["seconds_per_epoch"]
     time = f"{epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
     lines = [f"{result.name}: {result.outcome} after {in_words(epochs)}, {time}"]
     tested = [name for name in METRICS if f"test_{name}" in scores]
     for name in tested:
         metric = METRICS[name]
         val, test = (metric.shown(scores[f"{part}_{name}"]) for part in ("best_val", "test"))
-        when = f" (read once, at epoch {int(scores['best_epoch'])})" if name == tested[0] else ""
+        when = f" (read once, at epoch {int(statistics['best_epoch'])})" if name == tested[0] else ""
         lines.append(f"  {metric.label:17} val {val}, test {test}{when}")
     if not tested:
         label = METRICS[result.metric].label
         lines.append(f"  {label:17} none: the loss stopped being a number, so no state was selected or tested")
-    for label, name in (("dirichlet energy", "dirichlet_energy"), ("effective rank", "effective_rank")):
-        curve = result.curves.get(name)
-        if curve:
+    for measure in in_report(states=True):
+        if curve := result.curves.get(measure.name):
             first, last = shown(curve[0], ".4g"), shown(curve[-1], ".4g")
-            lines.append(f"  {label:17} layer 0: {first}, layer {len(curve) - 1}: {last}")
+            lines.append(f"  {measure.label:17} layer 0: {first}, layer {len(curve) - 1}: {last}")
     lines.append(f"  verdict           {result.diagnosis.verdict}: {result.diagnosis.evidence}")
     lines.append(f"  recorded          {result.uri}, run {result.run_id}")
     lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")
@@ -40,7 +40,7 @@ def summary(result: Result) -> str:
 
 def spread(results: Sequence[Result]) -> str:
     """Mean test score of several runs, their time, and where they are recorded."""
-    seconds = sum(result.scores["epochs_run"] * result.scores["seconds_per_epoch"] for result in results)
+    seconds = sum(result.statistics["epochs_run"] * result.statistics["seconds_per_epoch"] for result in results)
     recorded = f"  recorded          {results[0].uri}, experiment {results[0].experiment_id}"
     return f"{spread_of(results)}, {seconds:.1f} s of training\n{printable(recorded)}"
 

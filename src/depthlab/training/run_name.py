@@ -1,0 +1,82 @@
+"""The name of a run: what it is, and what differs from the defaults. Imports nothing heavy."""
+
+import functools
+import hashlib
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from depthlab.config.compose import register
+from depthlab.config.files import config_file, option_names
+from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten, loader_name, rewiring_name
+from depthlab.config.yaml_files import read_mapping
+from depthlab.text import file_name
+
+LENGTH = 60  # characters of differences; what is longer is cut and ends in a hash
+UNNAMED = {  # settings that the base name tells, or that change no result
+    "depth", "seed", "split", "split_seed", "dataset.name", "dataset.path", "dataset.split", "measures",
+    "trainer.threads",
+}  # fmt: skip
+
+
+def model_name(settings: dict[str, Any]) -> str:
+    """The architecture's name: that of its file."""
+    return str(settings["model"]["_target_"].split(".")[-2])
+
+
+def _base(settings: dict[str, Any]) -> str:
+    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, rewiring and loader if any."""
+    split, rewiring, loader = settings["split"], rewiring_name(settings), loader_name(settings)
+    suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
+    suffix += "" if rewiring == "none" else f"-{rewiring}"
+    suffix += "" if loader == "full" else f"-{loader}"
+    return f"{settings['dataset']['name']}-{model_name(settings)}-d{settings['depth']}-s{settings['seed']}{suffix}"
+
+
+def run_name(settings: dict[str, Any]) -> str:
+    """`cora-gcn-d8-s0-pdrop0.2`: the base name, and what differs from the settings of `dataset=cora model=gcn` alone.
+
+    The differences stand in alphabetical order; settings that change no result are left out.
+    """
+    rewiring, loader = rewiring_name(settings), loader_name(settings)
+    usual = _defaults(str(settings["dataset"]["name"]), model_name(settings), rewiring, loader)
+    base = _base(settings)
+    differences = [
+        f"{key.rpartition('.')[2].replace('_', '')}{_shown(value)}"
+        for key, value in sorted(flatten(settings).items())
+        if _is_named(key) and key in usual and usual[key] != value
+    ]
+    name = "-".join([base, *differences])
+    if len(name) > len(base) + LENGTH:
+        name = f"{name[: len(base) + LENGTH - 7].rpartition('-')[0]}-{hashlib.md5(name.encode()).hexdigest()[:6]}"
+    return file_name(name)
+
+
+def _is_named(key: str) -> bool:
+    group = key.partition(".")[0]
+    return key not in UNNAMED and (group == "trainer" or group not in NOT_THE_EXPERIMENT)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@functools.cache
+def _defaults(dataset: str, model: str, rewiring: str, loader: str) -> dict[str, Any]:
+    """The settings of these options, flat, with the default recipe; those of options without a yaml are not known."""
+    register()  # what the yamls refer to
+    options = {"dataset": dataset, "model": model, "rewiring": rewiring, "loader": loader, "trainer": "cpu"}
+    content = read_mapping(config_file("", "config"))
+    usual = dict(option for group in content.pop("defaults") if isinstance(group, dict) for option in group.items())
+    recipe = _option(f"recipe/{usual['recipe']}", f"{dataset}-{model}")
+    del content["split"]  # refers to the dataset, which may have no yaml
+    parts = [content, {group: _option(group, name) for group, name in options.items()}, recipe]
+    flat: Any = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=True)
+    return flatten(flat)
+
+
+def _option(group: str, name: str) -> dict[str, Any]:
+    content = read_mapping(config_file(group, name)) if name in option_names(group) else {}
+    return {key: value for key, value in content.items() if key not in ("limits", "_target_")}
