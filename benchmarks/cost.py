@@ -28,10 +28,7 @@ from rich.table import Table
 from benchmarks.fits import error, fit, left_out, shares
 from benchmarks.rewiring import memory
 from depthlab.config.settings import compose_settings
-from depthlab.data.prepare import load
-from depthlab.data.rewire import make_batches
-from depthlab.tasks.task import make_task
-from depthlab.training.build import build_model
+from depthlab.training.experiment import experiment, read_data
 from depthlab.training.memory import estimate_memory
 
 MODELS, SIZES, DEGREES = ("gcn", "gcnii"), (1_000, 5_000, 20_000, 100_000), (4, 20)
@@ -85,11 +82,10 @@ def measure(cell: Cell) -> Cell:
     settings = compose_settings(
         [*typed, "dataset=sbm_large", f"dataset.nodes={cell.nodes}", f"dataset.degree={cell.degree}", "dropout=0.5"]
     )
-    dataset, _ = load(settings["dataset"])
-    batches = make_batches(settings, dataset)
-    graph, times, before = batches.probe, list[float](), 0.0
+    data = read_data(settings)
+    graph, times, before = data.graph, list[float](), 0.0
     for change, epochs in (({"hidden": 4, "depth": 2}, 1), ({}, EPOCHS + 1)):  # the first brings libraries with it
-        model = build_model(settings | change, graph, make_task(settings, dataset))
+        model = experiment(settings | change, data).module
         optimizer = model.configure_optimizers()
         give_back_heap()
         before = memory("VmRSS")
@@ -100,15 +96,14 @@ def measure(cell: Cell) -> Cell:
             model.train().training_step(graph).backward()
             optimizer.step()
             with torch.inference_mode():
-                model.eval().validation_step(batches.validation)
+                model.eval().validation_step([graph])
             times.append(time.perf_counter() - start)
     peak = memory("VmHWM") - before
-    task = make_task(settings, dataset)
-    estimate = estimate_memory(settings, graph, task)["full"] / 1e6
+    estimate = estimate_memory(settings, graph, data.task(settings))["full"] / 1e6
     sizes = {
         "entries": graph.adjacency.values.numel(),
         "features": graph.x.shape[1],
-        "classes": int(dataset.y.max()) + 1,
+        "classes": data.task(settings).outputs,
     }
     found = {"seconds": min(times[-EPOCHS:]), "megabytes": peak, "estimate": estimate, "cache": cache_bytes()}
     return Cell(**asdict(cell) | sizes | found)

@@ -16,10 +16,7 @@ from rich.table import Table
 from benchmarks.fits import error, fit, left_out
 from benchmarks.steps import our_step
 from depthlab.config.settings import compose_settings
-from depthlab.data.prepare import load
-from depthlab.data.rewire import make_batches
-from depthlab.tasks.task import make_task
-from depthlab.training.build import build_model
+from depthlab.training.experiment import experiment, read_data
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import keep_freed_blocks
 
@@ -29,12 +26,8 @@ DEPTHS = tuple(2**k for k in range(1, 11))
 def fastest(depths: tuple[int, ...], rounds: int, budget: float) -> list[float]:
     """Seconds of the fastest step of each depth, of four at least; no more of those that took longer than `budget`."""
     settings = compose_settings(["dataset=cora", "model=gcnii", "hidden=64", "recipe=none", "memory=full"])
-    dataset, _ = load(settings["dataset"])
-    graph = make_batches(settings, dataset).probe
-    steps = [
-        our_step(build_model(settings | {"depth": depth}, graph, make_task(settings, dataset)), graph)
-        for depth in depths
-    ]
+    data = read_data(settings)
+    steps = [our_step(experiment(settings | {"depth": depth}, data).module, data.graph) for depth in depths]
     found: list[list[float]] = [[] for _ in depths]
     for turn in range(rounds):
         for step, times in zip(steps, found, strict=True):

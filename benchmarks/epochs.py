@@ -12,19 +12,16 @@ from pytorch_lightning.callbacks import Callback
 from benchmarks.steps import our_step
 from depthlab.address import sqlite_address
 from depthlab.config.settings import compose_settings
-from depthlab.data.prepare import load
-from depthlab.data.rewire import make_batches
-from depthlab.tasks.task import make_task
 from depthlab.tracking.run import TrackedRun
-from depthlab.training.build import build_model
+from depthlab.training.experiment import experiment
 from depthlab.training.fit import make_fit
 
 
 class Interleaved(Callback):
     """Between two epochs of a real run, times a bare step and a bare evaluation on a second model."""
 
-    def __init__(self, step: Callable[[], None], evaluate: Callable[[], None]) -> None:
-        self.bare = {"step": step, "evaluate": evaluate}
+    def __init__(self, step: Callable[[], None], evaluate: Callable[[], object]) -> None:
+        self.bare: dict[str, Callable[[], object]] = {"step": step, "evaluate": evaluate}
         self.seconds: dict[str, list[float]] = {"epoch": [], "step": [], "evaluate": []}
         self._start = 0.0
 
@@ -47,16 +44,14 @@ def epoch_overhead(depth: int, epochs: int) -> tuple[float, float, float]:
     a real SQLite store. Means, not medians: batches are sent to the store only now and then, and count.
     """
     settings = compose_settings(["model=gcnii", f"depth={depth}", f"epochs={epochs}", f"patience={epochs}"])
-    dataset, _ = load(settings["dataset"])
-    batches = make_batches(settings, dataset)
-    graph = batches.probe
-    model, bare, bare_eval = (build_model(settings, graph, make_task(settings, dataset)) for _ in range(3))
-    bare_eval.eval()
-    interleaved = Interleaved(our_step(bare, graph), lambda: bare_eval(graph.x, graph.adjacency))
+    made, bare, evaluated = (experiment(settings) for _ in range(3))
+    graph = made.graph
+    evaluated.module.eval()
+    interleaved = Interleaved(our_step(bare.module, graph), lambda: evaluated.module.infer(graph))
     with tempfile.TemporaryDirectory() as folder:
         tracked = TrackedRun(sqlite_address(Path(folder, "mlflow.db")), "bench", "bench", {}, {})
-        fit = make_fit(settings, model, batches, tracked, Path(folder), {}, [interleaved])
-        fit.run(model)
+        fit = make_fit(settings, made.module, made.batches, tracked, Path(folder), {}, [interleaved])
+        fit.run(made.module)
         tracked.finish("FINISHED", "finished")
     epoch, step, evaluation = (statistics.fmean(values[5:]) for values in interleaved.seconds.values())
     return epoch, step, evaluation

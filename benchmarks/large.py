@@ -6,8 +6,8 @@ those around them. Generation, training and evaluation are each measured in a pr
 as there are cores: the median of three epochs after a first one, of a million nodes the first one alone, the steps
 without validation; and one exact evaluation of all nodes. Memory is the highest that is reached beyond what is held
 before, and in parentheses the part of it that is in no file, since pages of memory-mapped files can be given up at any
-time. The time until the first batch holds the cut where it is not kept from before. Give sizes to leave some out,
-`python -m benchmarks.large 10000 100000`.
+time. The time until all is ready holds the cut where it is not kept from before, and the estimate of memory. Give
+sizes to leave some out, `python -m benchmarks.large 10000 100000`.
 """
 
 import argparse
@@ -26,11 +26,9 @@ from rich.table import Table
 from benchmarks.rewiring import memory
 from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
-from depthlab.data.rewire import rewire
-from depthlab.tasks.task import make_task
-from depthlab.training.build import build_model
+from depthlab.training.experiment import experiment
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import decide_memory, suit_heap
+from depthlab.training.memory import suit_heap
 from depthlab.training.prepared import use_threads
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -95,17 +93,15 @@ def generate(nodes: int) -> str:
 
 
 def train(nodes: int, loader: str) -> tuple[str, ...]:
-    """Seconds until the first batch and of an epoch, memory and how states are kept, mean nodes in a batch."""
+    """Seconds until all is ready and of an epoch, memory and how states are kept, mean nodes in a batch."""
     settings = start(nodes, loader)
     times: list[float] = []
     sizes: list[int] = []
     with Peak() as peak:
         begin = time.perf_counter()
-        dataset, data_hash = load(settings["dataset"])
-        batches = rewire(dataset, data_hash, settings).batches
+        made = experiment(settings)
+        batches, model = made.batches, made.module
         ready = time.perf_counter() - begin
-        decided = decide_memory(settings, batches, make_task(settings, dataset))
-        model = build_model(decided, batches.probe, make_task(settings, dataset))
         suit_heap(model, batches.probe.num_nodes, settings["memory"])
         optimizer = model.configure_optimizers()
         for epoch in range(1 if nodes >= MANY else EPOCHS + 1):
@@ -118,19 +114,18 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
                 optimizer.step()
             times.append(time.perf_counter() - begin)
     epoch_time = statistics.median(times[1:] or times)
-    return f"{ready:.1f} s", f"{epoch_time:.1f} s", f"{peak}, {decided['memory']}", f"{statistics.fmean(sizes):,.0f}"
+    return f"{ready:.1f} s", f"{epoch_time:.1f} s", f"{peak}, {model.memory}", f"{statistics.fmean(sizes):,.0f}"
 
 
 def evaluate(nodes: int, loader: str) -> tuple[str, ...]:
     """Seconds and memory of one exact evaluation, by a network that was not trained."""
     settings = start(nodes, loader)
     with Peak() as peak:
-        dataset, data_hash = load(settings["dataset"])
-        batches = rewire(dataset, data_hash, settings).batches
-        model = build_model(settings, batches.probe, make_task(settings, dataset)).eval()
+        made = experiment(settings)
+        model = made.module.eval()
         begin = time.perf_counter()
         with torch.inference_mode():
-            model.validation_step(batches.validation)
+            model.validation_step(made.batches.validation)
         seconds = time.perf_counter() - begin
     return f"{seconds:.1f} s", str(peak)
 

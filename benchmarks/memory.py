@@ -21,10 +21,7 @@ from rich.table import Table
 from benchmarks.rewiring import memory
 from benchmarks.steps import our_step
 from depthlab.config.settings import compose_settings
-from depthlab.data.prepare import load
-from depthlab.data.rewire import make_batches
-from depthlab.tasks.task import make_task
-from depthlab.training.build import build_model
+from depthlab.training.experiment import experiment, read_data
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import estimate_memory, suit_heap
 
@@ -43,11 +40,10 @@ def measure(name: str, depth: int) -> dict[str, str | float]:
     quiet_libraries()
     torch.set_num_threads(1)
     settings = compose_settings(["dataset=cora", "recipe=none", "hidden=64", f"depth={depth}", *NETWORKS[name]])
-    dataset, _ = load(settings["dataset"])
-    graph = make_batches(settings, dataset).probe
-    times, before = [], 0.0
+    data = read_data(settings)
+    graph, times, before = data.graph, [], 0.0
     for layers, steps in ((2, 1), (depth, STEPS)):  # the first brings libraries and buffers with it
-        model = build_model(settings | {"depth": layers}, graph, make_task(settings, dataset))
+        model = experiment(settings | {"depth": layers}, data).module
         suit_heap(model, graph.num_nodes, settings["memory"])
         step = our_step(model, graph)
         before = memory("VmRSS")
@@ -57,7 +53,7 @@ def measure(name: str, depth: int) -> dict[str, str | float]:
             step()
             times.append(time.process_time() - start)
     peak = memory("VmHWM") - before
-    estimate = estimate_memory(settings, graph, make_task(settings, dataset))[settings["memory"]] / 1e6
+    estimate = estimate_memory(settings, graph, data.task(settings))[settings["memory"]] / 1e6
     return {"network": name, "depth": depth, "seconds": min(times[1:]), "peak_mb": peak, "estimate_mb": estimate}
 
 

@@ -23,12 +23,9 @@ from benchmarks.steps import our_step
 from benchmarks.timing import alternate
 from depthlab.address import sqlite_address
 from depthlab.config.settings import compose_settings
-from depthlab.data.prepare import load
-from depthlab.data.rewire import make_batches
 from depthlab.folders import HOME, data
 from depthlab.graph.graph import Graph
-from depthlab.tasks.task import make_task
-from depthlab.training.build import build_model
+from depthlab.training.experiment import Experiment, experiment, read_data
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import keep_freed_blocks
 from depthlab.training.module import TrainingModule
@@ -63,15 +60,15 @@ def epoch_by_itself(network: TrainingModule, graph: Graph) -> Callable[[], None]
 
 def epochs(several: list[dict[str, Any]], rounds: int) -> dict[str, float]:
     """Median seconds of an epoch of all: `one by one` and `together`."""
-    dataset, _ = load(several[0]["dataset"])
-    graphs = [make_batches(one, dataset).probe for one in several]
-    pairs = list(zip(several, graphs, strict=True))
+    shared = read_data(several[0])
 
-    def networks() -> list[TrainingModule]:
-        return [build_model(one | {"memory": "full"}, graph, make_task(one, dataset)) for one, graph in pairs]
+    def experiments() -> list[Experiment]:
+        return [experiment(one | {"memory": "full"}, shared) for one in several]
 
-    singles = [epoch_by_itself(*pair) for pair in zip(networks(), graphs, strict=True)]
-    replicas, steps = Replicas(networks(), graphs), iter(range(1_000_000))
+    singles = [epoch_by_itself(one.module, one.graph) for one in experiments()]
+    stacked = experiments()
+    replicas = Replicas([one.module for one in stacked], [one.graph for one in stacked])
+    steps = iter(range(1_000_000))
 
     def together() -> None:
         replicas.train(next(steps))

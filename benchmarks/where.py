@@ -13,9 +13,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.steps import our_step, task
-from depthlab.tasks.task import Classification
-from depthlab.training.build import build_model
+from benchmarks.steps import network, our_step
 from depthlab.training.memory import keep_freed_blocks
 
 KINDS = {
@@ -37,8 +35,8 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_blocks()
     torch.set_num_threads(1)
-    settings, graph, classes = task("gcnii", options.depth, options.hidden)
-    model = build_model(settings, graph, Classification("acc", ("acc",), classes))
+    made = network("gcnii", options.depth, options.hidden)
+    model, graph = made.module, made.graph
     draw = model.network.masks.bits
 
     def bits(*of: Any) -> Tensor:

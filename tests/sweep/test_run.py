@@ -15,7 +15,7 @@ from depthlab.sweep.prune import Judge
 from depthlab.sweep.search import Search
 from depthlab.sweep.storage import ask, owning
 from depthlab.tracking.search import PARENT
-from depthlab.training.build import build_model
+from depthlab.training.experiment import experiment
 from tests.sweep.conftest import Sweep, add
 
 Capture = pytest.CaptureFixture[str]
@@ -250,7 +250,7 @@ def test_runs_that_a_killed_process_left_open_are_closed(sweep: Sweep) -> None:
 
 def test_a_trial_that_fails_is_told(sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search()
-    monkeypatch.setattr(trials, "build_model", lambda s, *more: build_model(s, *more) if s["dropout"] == 0.5 else 1 / 0)
+    monkeypatch.setattr(trials, "experiment", lambda s: experiment(s) if s["dropout"] == 0.5 else 1 / 0)
     assert not sweep.run(search, trials=2)
     out = capsys.readouterr().out
     assert "2 trials, 1 whole, 1 failed" in out

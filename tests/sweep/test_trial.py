@@ -218,7 +218,7 @@ def test_a_trial_that_is_begun_again_goes_on_with_its_run(
 
 def test_a_defect_ends_the_trial_and_is_told(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     study, task = begin(sweep.search())
-    monkeypatch.setattr(module, "build_model", lambda *_: 1 / 0)
+    monkeypatch.setattr(module, "experiment", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         work(task, 1)
     assert last(study).state == TrialState.FAIL

@@ -8,11 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from depthlab.data.prepare import load
-from depthlab.data.rewire import rewire
-from depthlab.graph.batches import OneGraph
-from depthlab.tasks.task import make_task
-from depthlab.training.build import build_model
+from depthlab.training.experiment import experiment
 from depthlab.training.identity import LAST
 from depthlab.training.member import Member, lightning_checkpoint
 from depthlab.training.stacked import Replicas
@@ -23,11 +19,7 @@ Compose = Callable[..., dict[str, Any]]
 @pytest.fixture
 def member(settings: Compose, tmp_path: Path) -> Member:
     chosen = settings("model=gcn", "depth=2", "hidden=4", "epochs=5", "patience=2", "memory=full")
-    dataset, data_hash = load(chosen["dataset"])
-    rewired = rewire(dataset, data_hash, chosen)
-    assert isinstance(rewired.batches, OneGraph)
-    model = build_model(chosen, rewired.graph, make_task(chosen, dataset))
-    return Member(chosen, {}, {}, tmp_path, {"config_hash": "a"}, model, rewired.batches, {}, None)
+    return Member(chosen, {}, {}, tmp_path, {"config_hash": "a"}, experiment(chosen), None)
 
 
 def tracked(sent: list[int]) -> Any:
@@ -73,7 +65,7 @@ def test_it_goes_on_from_its_checkpoint(member: Member) -> None:
     member.save(replicas, 0)
     content = torch.load(member.folder / LAST, weights_only=True)
     assert content["global_step"] == 2 and not list(member.folder.glob("*.part"))
-    again = Member(member.settings, {}, {}, member.folder, member.identity, member.model, member.batches, {}, content)
+    again = Member(member.settings, {}, {}, member.folder, member.identity, member.experiment, content)
     assert again.epochs == 2
     sent: list[int] = []
     again.tracked = tracked(sent)

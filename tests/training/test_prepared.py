@@ -47,7 +47,7 @@ def test_a_run_does_not_inherit_the_threads_of_the_one_before(monkeypatch: pytes
 def test_the_seed_makes_the_network(settings: Compose) -> None:
     chosen = settings("depth=2", "model=gcn")
     first, again, other = (prepare(one, checkpoint_folder(one)) for one in (chosen, chosen, chosen | {"seed": 1}))
-    weights = [torch.cat([p.flatten() for p in made.model.parameters()]) for made in (first, again, other)]
+    weights = [torch.cat([p.flatten() for p in made.experiment.module.parameters()]) for made in (first, again, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
     assert first.identity == again.identity and first.identity["config_hash"] != other.identity["config_hash"]
     assert first.identity["data_hash"] == other.identity["data_hash"]

@@ -8,15 +8,11 @@ from typing import TypeVar
 
 from depthlab.config.errors import UserError
 from depthlab.config.settings import config_hash
-from depthlab.data.prepare import load
-from depthlab.data.rewire import rewire
 from depthlab.graph.graph import Graph
 from depthlab.graph.large import LargeGraph
 from depthlab.study.grid import AXES, Cell
 from depthlab.study.plan import Plan
-from depthlab.tasks.task import make_task
-from depthlab.training.build import build_model
-from depthlab.training.memory import decide_memory
+from depthlab.training.experiment import experiment
 
 OVERHEAD = 1.0  # seconds of a cell besides its epochs: records, measures, one test
 PATIENCES = 4  # length of a training that nothing is known about, in units of its patience
@@ -58,11 +54,8 @@ def _alike(cell: Cell) -> str:
 
 def _timed(cell: Cell) -> float:
     """Training steps and evaluations of a cell's model, some seconds of them, times a usual number of epochs."""
-    settings = cell.settings
-    dataset, data_hash = load(settings["dataset"])
-    batches = rewire(dataset, data_hash, settings).batches
-    task = make_task(settings, dataset)
-    model = build_model(decide_memory(settings, batches, task), batches.probe, task)
+    settings, made = cell.settings, experiment(cell.settings)
+    model, batches = made.module, made.batches
     optimizer = model.configure_optimizers()
 
     def train(graph: Graph) -> None:

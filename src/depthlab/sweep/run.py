@@ -13,8 +13,6 @@ from optuna.trial import TrialState
 from depthlab.address import STORAGE, recordable
 from depthlab.config.errors import UserError
 from depthlab.dask_cluster import connect
-from depthlab.data.prepare import load
-from depthlab.data.rewire import rewire
 from depthlab.folders import checkpoints, sweeps
 from depthlab.parallel import Stop, Workers, execute, local
 from depthlab.sweep.confirm import confirm
@@ -37,12 +35,11 @@ from depthlab.sweep.storage import (
 )
 from depthlab.sweep.summary import Board, summary
 from depthlab.sweep.trial import Task, tell_failed, work
-from depthlab.tasks.task import make_task
 from depthlab.text import file_name
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Records
 from depthlab.tracking.ui import how_to_see
-from depthlab.training.build import build_model
+from depthlab.training.experiment import experiment
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.identity import code_hash
 
@@ -119,10 +116,8 @@ def note_code(study: optuna.Study, code: str) -> None:
 def checked(search: Search) -> str:
     """Hash of the data; raises UserError if a split is not there or the network that is started from cannot work."""
     for split in search.splits:
-        settings = search.settings(search.start, {"seed": 0} | split)
-        dataset, data_hash = load(settings["dataset"])
-        build_model(settings, rewire(dataset, data_hash, settings).graph, make_task(settings, dataset))
-    return data_hash
+        made = experiment(search.settings(search.start, {"seed": 0} | split))
+    return made.data.rewired.data_hash
 
 
 def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Owner, records: Records) -> int:

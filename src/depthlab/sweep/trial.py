@@ -17,19 +17,16 @@ from optuna.trial import TrialState
 from depthlab.config.errors import UserError
 from depthlab.config.settings import flatten
 from depthlab.data.prepare import load
-from depthlab.data.rewire import rewire
 from depthlab.measures.layers import layer_measures
 from depthlab.nn.execution import states
 from depthlab.sweep.prune import Judge, Watch, make_pruner
 from depthlab.sweep.storage import POINT, REASON, RUN, give_back, is_owned, open_storage
-from depthlab.tasks.task import make_task
 from depthlab.tracking.names import EPOCH
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Records
-from depthlab.training.build import build_model
 from depthlab.training.device import on_what_is_here
+from depthlab.training.experiment import experiment
 from depthlab.training.fit import make_fit, quiet_libraries
-from depthlab.training.memory import decide_memory
 from depthlab.training.signals import holding
 
 
@@ -213,31 +210,29 @@ def train(
         tracked: gets the curves by epoch as `LABEL/val_acc`.
         watch: may end the training.
     """
-    dataset, data_hash = load(settings["dataset"])
+    load(settings["dataset"])  # a file that cannot be read is no fault of these settings
     try:
-        batches = rewire(dataset, data_hash, settings).batches
-        graph = batches.probe
-        task = make_task(settings, dataset)
-        model = build_model(decide_memory(settings, batches, task), graph, task)
+        made = experiment(settings)
     except UserError as error:
         raise _EndingError("refused", str(error)) from None
     with tempfile.TemporaryDirectory() as folder:
         quiet = settings | {"progress": False}
-        fit = make_fit(quiet, model, batches, _Curves(tracked, label), Path(folder), {}, [watch] if watch else [])
+        curves, extra = _Curves(tracked, label), [watch] if watch else []
+        fit = make_fit(quiet, made.module, made.batches, curves, Path(folder), {}, extra)
         if watch:
             watch.fit = fit
-        fit.run(model)
+        fit.run(made.module)
     if watch and watch.behind:
         raise _EndingError("pruned", watch.behind)
     if fit.best.diverged:
         raise _EndingError("diverged", f"at epoch {len(fit.recorder.history)}")
     scores = fit.recorder.history[fit.best.epoch] | {"seconds": fit.recorder.seconds}
     if "dirichlet_energy" in objectives:
+        model, graph = made.module.eval(), made.graph
         model.load_state_dict(fit.best.weights)
-        model.eval()
         seen = states(model.network, graph.x, graph.layers)
-        curves = layer_measures(seen, graph.undirected_edges, ["dirichlet_energy"], graph.num_nodes)
-        scores["dirichlet_energy"] = curves["dirichlet_energy"][-1]
+        energies = layer_measures(seen, graph.undirected_edges, ["dirichlet_energy"], graph.num_nodes)
+        scores["dirichlet_energy"] = energies["dirichlet_energy"][-1]
     for name in objectives:
         if math.isnan(scores[name]):  # Optuna refuses NaN
             raise _EndingError("undefined", f"{name} is not a number")

@@ -10,10 +10,10 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
 from depthlab.files import save_torch
-from depthlab.graph.batches import OneGraph
 from depthlab.graph.graph import Graph
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.callbacks import BestState, FirstEpoch, Recorder
+from depthlab.training.experiment import Experiment
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
 from depthlab.training.module import TrainingModule
@@ -29,9 +29,7 @@ class Member:
         settings, origin, labels: as for `depthlab.training.run.run`.
         folder: its own checkpoints'.
         identity: what these have to agree with.
-        model: its network, initialised; of its own, for measures.
-        batches: its graph with its split.
-        effect: what a rewiring did.
+        experiment: its network, initialised, of its own for measures, and its graph with its split.
         content: of the checkpoint that it goes on with, else None.
         seconds: its share of the time of all epochs so far.
     """
@@ -41,9 +39,7 @@ class Member:
     labels: dict[str, str]
     folder: Path
     identity: dict[str, str]
-    model: TrainingModule
-    batches: OneGraph
-    effect: dict[str, float]
+    experiment: Experiment
     content: dict[str, Any] | None
     seconds: float = 0.0
     tracked: TrackedRun = field(init=False)
@@ -53,8 +49,12 @@ class Member:
     first: FirstEpoch = field(init=False)
 
     @property
+    def model(self) -> TrainingModule:
+        return self.experiment.module
+
+    @property
     def graph(self) -> Graph:
-        return self.batches.probe
+        return self.experiment.graph
 
     @property
     def epochs(self) -> int:
@@ -107,8 +107,8 @@ class Member:
     def finish(self, weights: dict[str, Tensor]) -> Result:
         """Measure, test and record as a run by itself does; `weights` are those after the last epoch."""
         self.model.load_state_dict(weights)
-        self.result.statistics |= self.effect
-        evaluate(self, self.model, self.batches, self.settings["measures"], self.result)
+        self.result.statistics |= self.experiment.data.rewired.effect
+        evaluate(self, self.model, self.experiment.batches, self.settings["measures"], self.result)
         record(self.model, self.graph, self.settings, self.tracked, self.result, self.folder)
         (self.folder / LAST).unlink(missing_ok=True)
         return self.result

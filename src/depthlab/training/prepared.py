@@ -1,4 +1,4 @@
-"""What a process of a run trains, and on what: data, network and checkpoint."""
+"""What a process of a run trains: an experiment and the checkpoint that it goes on with."""
 
 import functools
 from dataclasses import dataclass
@@ -7,18 +7,10 @@ from typing import Any
 
 import joblib
 import torch
-from torch import distributed
 
-from depthlab.data.prepare import load
-from depthlab.data.rewire import Rewired, rewire
-from depthlab.graph.batches import Batches
-from depthlab.graph.cluster import ClusterBatches
-from depthlab.tasks.task import make_task
-from depthlab.training.build import build_model
 from depthlab.training.checkpoint import read_checkpoint
+from depthlab.training.experiment import Experiment, experiment
 from depthlab.training.identity import identity_of, resumable
-from depthlab.training.memory import decide_memory
-from depthlab.training.module import TrainingModule
 from depthlab.training.ranks import check_same
 
 
@@ -37,44 +29,31 @@ def _given() -> int:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a process trains, on what.
+    """What a process trains, and from where on.
 
     Attributes:
-        model: initialised.
-        batches: with the share of this process, if there are several.
-        rewired: what a rewiring did, and the data's hash.
+        experiment: data, task and network.
         identity: what a checkpoint has to agree with.
-        checkpoint, content: what is gone on with, else None.
+        checkpoint, content: file and content of the one to resume, else None.
     """
 
-    model: TrainingModule
-    batches: Batches
-    rewired: Rewired
+    experiment: Experiment
     identity: dict[str, str]
     checkpoint: Path | None
     content: dict[str, Any] | None
 
 
 def prepare(settings: dict[str, Any], folder: Path) -> Prepared:
-    """Data, model and checkpoint; every rank of a `trainer=ddp` run makes its own.
+    """Experiment and checkpoint; every rank of a `trainer=ddp` run makes its own.
 
     Raises:
         UserError: data cannot be used, there is nothing to resume (`ResumeError`: there is, but it does not belong
             here), or another rank has other data, settings or code.
     """
-    dataset, data_hash = load(settings["dataset"])
-    task = make_task(settings, dataset)
-    rewired = rewire(dataset, data_hash, settings)
-    batches, rank, ddp = rewired.batches, 0, settings["trainer"]["strategy"] == "ddp"
-    if ddp:
-        assert isinstance(batches, ClusterBatches), "validation asks for loader=cluster"
-        rank = distributed.get_rank()
-        batches = batches.share(rank, distributed.get_world_size())
-    model = build_model(decide_memory(settings, batches, task), rewired.graph, task)
-    model.network.masks.stream = rank
-    identity = identity_of(settings, rewired.data_hash)
+    made = experiment(settings)
+    identity = identity_of(settings, made.data.rewired.data_hash)
     checkpoint = resumable(settings["ckpt"], folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
-    if ddp:
+    if settings["trainer"]["strategy"] == "ddp":
         check_same(identity)
-    return Prepared(model, batches, rewired, identity, checkpoint, content)
+    return Prepared(made, identity, checkpoint, content)

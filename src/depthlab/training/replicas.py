@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -19,17 +18,12 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from depthlab.config.errors import ResumeError, TakenError, UserError
-from depthlab.data.dataset import Dataset
-from depthlab.data.graph_set import GraphSet
-from depthlab.data.prepare import load
-from depthlab.data.rewire import Rewired, rewire
-from depthlab.graph.batches import OneGraph
 from depthlab.nn.stacking import can_stack
-from depthlab.tasks.task import make_task
 from depthlab.tracking.run import check_run
-from depthlab.training.build import build_model, make_network
+from depthlab.training.build import make_network
 from depthlab.training.checkpoint import read_checkpoint, without_damaged
 from depthlab.training.claim import open_claimed
+from depthlab.training.experiment import Data, experiment, read_data
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable
 from depthlab.training.member import Member
@@ -73,10 +67,9 @@ def run_replicas(
         rows = [row for row in rows if not _finished(row[0])] or rows
     first = rows[0][0]
     _check_files(len(rows))
-    dataset, data_hash = load(first["dataset"])
-    tasks = [make_task(one, dataset) for one, *_ in rows]
-    rewired = rewire(dataset, data_hash, first)
-    check_memory(first, rewired.graph, tasks[0], len(rows))  # before thousands of folders are created
+    data = read_data(first)
+    tasks = [data.task(one) for one, *_ in rows]
+    check_memory(first, data.graph, tasks[0], len(rows))  # before thousands of folders are created
     with ExitStack() as locks:
         free = []
         for row in rows:
@@ -89,7 +82,7 @@ def run_replicas(
                 if reuse is None:
                     name = run_name(row[0])
                     raise TakenError(f"{name} is being trained already with the same settings: wait for it") from None
-        members = sorted(_members(free, reuse, dataset, rewired), key=lambda member: -member.epochs)
+        members = sorted(_members(free, reuse, data), key=lambda member: -member.epochs)
         groups = [list(alike) for _, alike in groupby(members, key=lambda member: member.epochs)]
         for number, alike in enumerate(groups):  # each of one age: one step number for Adam
             asked = yield from _train(alike, len(free), reuse)
@@ -130,20 +123,12 @@ def _check_files(count: int) -> None:
         )
 
 
-def _members(
-    rows: Sequence[tuple[dict[str, Any], Labels, Labels]],
-    reuse: str | None,
-    dataset: Dataset | GraphSet,
-    rewired: Rewired,
-) -> list[Member]:
+def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], reuse: str | None, data: Data) -> list[Member]:
     """Each with its split of the one graph, its network and the checkpoint that it goes on with."""
-    graph = rewired.graph
     members = []
     for one, origin, labels in rows:
-        train, val, test = dataset.parts(one["split"], one["split_seed"])
-        own = OneGraph(replace(graph, train=train, val=val, test=test))
-        model = build_model(one | {"memory": "full"}, own.probe, make_task(one, dataset))
-        identity = identity_of(one, rewired.data_hash)
+        made = experiment(one | {"memory": "full"}, data)
+        identity = identity_of(one, data.rewired.data_hash)
         folder, content = checkpoint_folder(one), None
         try:
             path = resumable(without_damaged(one, folder)["ckpt"], folder)
@@ -155,7 +140,7 @@ def _members(
                 raise
             content = None
             print(f"{run_name(one)} begins afresh: {error}", file=sys.stderr)
-        members.append(Member(one, origin, labels, folder, identity, model, own, rewired.effect, content))
+        members.append(Member(one, origin, labels, folder, identity, made, content))
     return members
 
 

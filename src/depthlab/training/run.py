@@ -75,9 +75,10 @@ def train_only(settings: dict[str, Any]) -> None:
     settings = without_damaged(settings, folder)
     with process_group(settings["trainer"]):
         prepared = prepare(settings, folder)
-        fit = make_fit(settings, prepared.model, prepared.batches, NoRecord(), folder, prepared.identity)
+        model, batches = prepared.experiment.module, prepared.experiment.batches
+        fit = make_fit(settings, model, batches, NoRecord(), folder, prepared.identity)
         if not (prepared.content and fit.ended(prepared.content)):
-            fit.run(prepared.model, prepared.checkpoint)
+            fit.run(model, prepared.checkpoint)
 
 
 def _run(
@@ -88,7 +89,8 @@ def _run(
     reuse: str | None,
 ) -> Result:
     prepared = prepare(settings, folder)
-    model, batches, content, graph = prepared.model, prepared.batches, prepared.content, prepared.batches.probe
+    made, content = prepared.experiment, prepared.content
+    model, batches = made.module, made.batches
     more = prepared.identity | labels | {"memory": model.memory}
     if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.by_blocks:
         print(
@@ -104,11 +106,11 @@ def _run(
             fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
             if not (content and fit.restore(model, content)):
                 fit.run(model, prepared.checkpoint)
-            result.statistics |= prepared.rewired.effect
+            result.statistics |= made.data.rewired.effect
             if settings["progress"] and (slow := costly(settings["measures"])):
                 print(f"measuring {', '.join(slow)}, which may take minutes", file=sys.stderr)
             evaluate(fit, model, batches, settings["measures"], result)
-            record(model, graph, settings, tracked, result, folder)
+            record(model, made.graph, settings, tracked, result, folder)
     except KeyboardInterrupt:
         if tracked:
             with holding():
