@@ -105,6 +105,7 @@ def kept_bytes(model: Any, graph: Graph) -> tuple[int, int]:
     return sum(storages.values()), sum(size for where, size in visible.items() if where not in weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_layer", [False, True])
 def test_what_is_kept_does_not_grow_with_depth(
     per_layer: bool, make: Callable[..., RevGCN], settings: Make, graph: Graph
