@@ -34,7 +34,7 @@ def test_every_cell_is_run_in_order(study: Study) -> None:
     runs = study.records.runs()
     assert [run.tags["config_hash"] for run in runs] == [cell.hash for cell in cells]
     for one, run in zip(done, runs, strict=True):
-        assert one.sentence == f"test {100 * run.metrics['test_acc']:.1f} %, {run.tags['verdict']}"
+        assert one.sentence == f"test accuracy {100 * run.metrics['test_acc']:.1f} %, {run.tags['verdict']}"
         assert one.seconds > 0
     assert {run.tags["study"] for run in runs} == {"small"}
 
