@@ -117,7 +117,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {HOME: folder}):
                 Path(folder, "data").symlink_to(source)
                 (alone, together), results = runs(several, Path(folder))
-            each = ", ".join(str(int(sum(one.scores["epochs_run"] for one in side))) for side in results)
+            each = ", ".join(str(int(sum(one.statistics["epochs_run"] for one in side))) for side in results)
             whole.add_row(kind, f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.1f} times", each)
     console.print(table)
     if options.runs:

@@ -28,7 +28,7 @@ def numbers(study: Study) -> Numbers:
     """What each cell came to; fails if one was finished twice."""
     runs = study.finished().values()
     found = {
-        run.identity: {name: run.metrics[name] for name in ("test_acc", "best_val_loss", "dirichlet_energy")}
+        run.identity: {name: run.metrics[name] for name in ("test_acc", "best_val_loss", "layer/dirichlet_energy")}
         for run in runs
     }
     assert len(found) == len(runs)
@@ -143,7 +143,7 @@ def test_a_study_on_dask_has_the_numbers_of_one_in_this_process(
     assert study.run(study.cells(*typed, lines={"GCN": "model=gcn"}))
     assert {run.identity for run in study.finished().values()} == set(there)
     for run in study.finished().values():
-        for name in ("test_acc", "best_val_loss", "dirichlet_energy"):
+        for name in ("test_acc", "best_val_loss", "layer/dirichlet_energy"):
             assert there[run.identity].metrics[name] == pytest.approx(run.metrics[name], rel=1e-6), name
 
 

@@ -75,5 +75,5 @@ def test_jobs_in_processes_of_their_own_are_recorded_and_one_that_fails_is_heard
     assert "Traceback" not in errors
     found = Records(uri, "depthlab").runs()
     assert sorted((run.name, run.status) for run in found) == [
-        ("csbm-gcn-d2-s0-split0", "FINISHED"), ("csbm-gcn-d3-s0-split0", "FINISHED"),
-    ]  # fmt: skip
+        (f"csbm-gcn-d{depth}-s0-split0-nodes120-epochs3-hidden16", "FINISHED") for depth in (2, 3)
+    ]

@@ -128,7 +128,7 @@ def test_two_ranks_train_as_one_process_also_when_they_are_interrupted(
     typed = ("epochs=1000", "monitor=val_acc", "patience=20")
     one_process = settings(*PARTS[:-2], *GCN, *typed)
     one = run(one_process)
-    assert 21 < one.scores["epochs_run"] < 1000
+    assert 21 < one.statistics["epochs_run"] < 1000
     final = checkpoint_folder(one_process) / "final.ckpt"
     expected = torch.load(final, weights_only=True)["state_dict"]
     final.unlink()
