@@ -1,6 +1,6 @@
 """See, measure and beat what happens to a graph neural network as it grows deeper.
 
-Subpackages are imported at their first use: `import depthlab; depthlab.measures.dirichlet_energy(x, edge_index)`.
+Subpackages are imported on first use: `import depthlab; depthlab.measures.dirichlet_energy(x, edge_index)`.
 """
 
 import importlib

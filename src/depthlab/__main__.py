@@ -10,7 +10,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.files import use_config_dir
 from depthlab.startup import start
 
-COMMANDS = {  # name: (module, what it does, its settings file; "" for one without, None where argparse writes the help)
+COMMANDS = {  # name: (module, help, settings file: "" for none, None where argparse prints the help)
     "train": ("depthlab.training.command", "train one network at one depth on one graph", "config"),
     "study": ("depthlab.study.command", "train along depth, with seeds, splits and methods", "study"),
     "sweep": ("depthlab.sweep.command", "search hyperparameters", "sweep"),
@@ -45,12 +45,12 @@ def run(name: str) -> None:
 def main() -> None:
     """The console script."""
     start()
-    sys.path.append(str(Path.cwd()))  # modules of one's own, which `_target_` names, as with `python -m`
+    sys.path.append(str(Path.cwd()))  # so that `_target_` can name the user's own modules, as under `python -m`
     typed = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if typed in ("-h", "--help"):
         print(__doc__.splitlines()[0], *(f"  {name:12}{text}" for name, (_, text, _) in COMMANDS.items()), sep="\n")
         print(
-            "`depthlab COMMAND --help` says what one takes; `--config-dir DIR` adds a folder of yaml files of your own."
+            "`depthlab COMMAND --help` describes a command; `--config-dir DIR` adds your own folder of yaml files."
         )
         return
     if typed == "--version":

@@ -19,8 +19,8 @@ from depthlab.config.schema import GROUPS, KNOBS, OWN_KNOBS, STUDY_KNOBS, SWEEP_
 from depthlab.config.settings import flatten
 from depthlab.config.yaml_files import read_mapping
 
-# Each script asks `depthlab completion query WORDS`, whose last word is the one to complete, and adds a space behind a
-# word that is complete. Bash breaks words at '=', so it is given what follows it.
+# Each script calls `depthlab completion query WORDS`, where the last word is the one to complete, and appends a space
+# to a complete word. Bash splits words at '=', so it gets only the part after it.
 SCRIPTS = {
     "bash": r"""
 _depthlab() {
@@ -56,7 +56,7 @@ end
 complete -c depthlab -f -a '(_depthlab)'
 """,
 }
-WORDS = {  # what follows a command that takes no settings
+WORDS = {  # the arguments of commands that take no settings
     "ui": ["--port", "--uri", "--experiment"],
     "fetch": ["--dataset"],
     "close": ["--uri", "--experiment"],
@@ -65,7 +65,7 @@ WORDS = {  # what follows a command that takes no settings
 
 
 def candidates(words: list[str]) -> list[str]:
-    """What the last of these words may become, sorted.
+    """The possible completions of the last word, sorted.
 
     Args:
         words: a command line without `depthlab`.
@@ -98,7 +98,7 @@ def candidates(words: list[str]) -> list[str]:
 
 
 def _settings(config: str, typed: list[str]) -> dict[str, list[str]]:
-    """Every group and setting of a command, with the values that are known for it."""
+    """Every group and setting of a command, with its known values."""
     schemas = {"study": STUDY_KNOBS, "sweep": SWEEP_KNOBS}
     known = {key: _values(kind, limit) for key, (kind, limit) in (KNOBS | schemas.get(config, {})).items()}
     known |= {group: option_names(group) for group in (*GROUPS, *([config] if config in schemas else []))}
@@ -108,7 +108,7 @@ def _settings(config: str, typed: list[str]) -> dict[str, list[str]]:
         chosen |= entry if isinstance(entry, dict) else {}
     chosen |= dict(word.split("=", 1) for word in typed if "=" in word)
     for group in OWN_KNOBS:
-        with contextlib.suppress(UserError):  # no such option, or several
+        with contextlib.suppress(UserError):  # no such option, or more than one
             option = read_mapping(config_file(group, chosen[group]))
             limits = option.pop("limits", {})
             own = {key: value for key, value in flatten(option).items() if key not in FIXED}
@@ -129,13 +129,13 @@ def _matching(word: str, choices: list[str]) -> list[str]:
 
 
 def _paths(start: str, end: str) -> list[str]:
-    """Files and folders that begin like this; folders alone if `end` is "/"."""
+    """Files and folders that start with `start`; only folders if `end` is "/"."""
     found = glob.glob(f"{glob.escape(os.path.expanduser(start))}*{end}")  # noqa: PTH111, PTH207, a user's own spelling
     return sorted(f"{path.rstrip('/')}/" if os.path.isdir(path) else path for path in found)  # noqa: PTH112
 
 
 def command() -> None:
-    """Print a script, or what the shell asks for; ends the process."""
+    """Print a script or the completions that the shell asks for, then exit."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["query"]:
         with contextlib.suppress(UserError):
@@ -143,4 +143,4 @@ def command() -> None:
     elif len(arguments) == 1 and arguments[0] in SCRIPTS:
         print(SCRIPTS[arguments[0]].strip())
     else:
-        sys.exit(f"error: name your shell, `depthlab completion SHELL`: {', '.join(SCRIPTS)}")
+        sys.exit(f"error: completion needs the name of your shell ({', '.join(SCRIPTS)}): type `depthlab completion bash`")

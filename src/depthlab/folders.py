@@ -5,9 +5,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 SOURCE = PACKAGE.parent  # modules are found below it
-CHECKOUT = SOURCE.parent  # the program's own repository, if it was not installed from a wheel
+CHECKOUT = SOURCE.parent  # root of the repository, unless installed from a wheel
 CONF = next((path for path in (PACKAGE / "conf", CHECKOUT / "conf") if path.is_dir()), PACKAGE / "conf")
-INSTALLED = CONF.parent == PACKAGE  # from a wheel: what lies in the package stays as it is
+INSTALLED = CONF.parent == PACKAGE  # from a wheel: files inside the package are never changed
 HOME = "DEPTHLAB_HOME"  # environment variable that names the project folder
 
 
@@ -42,7 +42,7 @@ def sweeps() -> Path:
 
 
 def database() -> Path:
-    """MLflow's database, unless another tracking store is set."""
+    """The default MLflow database."""
     return root() / "mlflow.db"
 
 

@@ -1,6 +1,6 @@
-"""Which code computed a result: the modules that its settings name, and everything that these import.
+"""Hash the code that computes a result: the modules that its settings name and everything these import.
 
-Imports nothing heavy, and executes nothing of what it reads.
+Imports nothing heavy, and never executes the code that it reads.
 """
 
 import ast
@@ -21,15 +21,15 @@ from depthlab.folders import SOURCE
 PACKAGE = __name__.partition(".")[0]
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 INSTALLED = {"site-packages", "dist-packages"}  # folders of libraries
-# Modules and packages that no number of a result comes from. What they alone import does not count either.
+# Modules and packages that cannot change a number of a result. Modules that only these import do not count either.
 PRESENTATION = {
     "depthlab.cli": "runs commands and prints their errors",
-    "depthlab.config": "the settings that it makes are hashed by value",
+    "depthlab.config": "its settings are hashed by value",
     "depthlab.text": "prints names",
-    "depthlab.tracking": "sends what was computed",
+    "depthlab.tracking": "sends results to MLflow",
     "depthlab.training.claim": "keeps two commands from training the same run",
     "depthlab.training.figures": "draws curves",
-    "depthlab.training.film": "keeps states for an animation",
+    "depthlab.training.film": "stores states for an animation",
     "depthlab.training.identity": "names runs and folders",
     "depthlab.training.progress": "draws the bar",
     "depthlab.training.signals": "ends a run on Ctrl-C",
@@ -37,21 +37,21 @@ PRESENTATION = {
 
 
 def code_hash(settings: Any, *modules: str) -> str:
-    """Hash of the code behind a result. Comments, docstrings and layout do not count, nor does `PRESENTATION`.
+    """Hash of the code behind a result. Comments, docstrings, formatting and `PRESENTATION` do not count.
 
-    Of an installed library, such as the network `torch_geometric.nn.models.GCN`, the version counts.
+    For an installed library, such as the network `torch_geometric.nn.models.GCN`, its version counts.
 
     Args:
         settings: plain types; the module of every `_target_` counts.
         modules: further modules that count.
 
     Raises:
-        UserError: there is no such module, or it cannot be read.
+        UserError: a module does not exist or cannot be read.
     """
     return _code_hash(frozenset([*targets(settings), *modules]))
 
 
-@functools.cache  # of the files as they are at first
+@functools.cache  # hashes the files as they are at the first call
 def _code_hash(names: frozenset[str]) -> str:
     programs = {name: _read(path)[0] for name, path in closure(names).items()}
     return digest([programs, {name: _versions(name) for name in names if not locate(_module(name))}])
@@ -67,14 +67,14 @@ def targets(content: Any) -> Iterator[str]:
 
 
 def closure(names: Iterable[str], cut: Iterable[str] = PRESENTATION) -> dict[str, Path]:
-    """The files behind dotted names and of what they import, directly or not, inside functions too; sorted by module.
+    """Source files of the named modules and of everything they import, also indirectly and in functions; by module.
 
-    The `__init__` of a package counts only where something is imported from it that it defines itself. Python's own
-    modules and installed libraries are left out.
+    The `__init__` of a package counts only if something that it defines is imported from it. The standard library and
+    installed libraries are left out.
 
     Args:
-        names: of modules, or of what they define.
-        cut: modules and packages to leave out, with what they alone import.
+        names: dotted names of modules, or of objects that they define.
+        cut: modules and packages to leave out, together with modules that only these import.
     """
     without, files, left = set(cut), dict[str, Path](), [_module(name) for name in names]
     while left:
@@ -94,7 +94,7 @@ def digest(content: Any) -> str:
 
 @functools.cache
 def locate(module: str) -> Path | None:
-    """The file of a module, which is not imported; None if there is none, or it is Python's own or a library's."""
+    """The file of a module, without importing it; None if it has none or is from the standard or an installed library."""
     top, *parts = module.split(".")
     if top in sys.stdlib_module_names:
         return None
@@ -114,7 +114,7 @@ def locate(module: str) -> Path | None:
 
 
 def _spec(top: str) -> Any:
-    with suppress(ValueError):  # of a module without a specification
+    with suppress(ValueError):  # the module has no __spec__
         return importlib.util.find_spec(top)
     return None
 
@@ -133,7 +133,7 @@ def _with_parents(module: str) -> list[str]:
 
 
 def _module(name: str) -> str:
-    """The module that a dotted name is, or that defines it."""
+    """The module that a dotted name refers to, or that defines the object it refers to."""
     package, _, own = name.rpartition(".")
     if not package or locate(name):
         return name
@@ -150,7 +150,7 @@ def _read(path: Path) -> tuple[str, list[tuple[int, str, str, str]]]:
 
 
 def _imports(module: str, path: Path) -> dict[str, str]:
-    """The dotted name of everything that a file imports, by the name that it has there."""
+    """Everything that a file imports: local name -> dotted name."""
     package = module.split(".") if path.stem == "__init__" else module.split(".")[:-1]
     names = {}
     for level, origin, name, alias in _read(path)[1]:
@@ -161,7 +161,7 @@ def _imports(module: str, path: Path) -> dict[str, str]:
 
 @functools.cache
 def _parse(source: bytes) -> tuple[str, list[tuple[int, str, str, str]]]:
-    """A program without comments and docstrings, and what it imports: level, module, name in it, name here."""
+    """Normalised source without comments and docstrings, and its imports: (level, module, name, local name)."""
     words: list[str] = []
     imports: list[tuple[int, str, str, str]] = []
 

@@ -43,7 +43,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
 
 class ConfigDirs(SearchPathPlugin):
-    """Has Hydra look up yaml files in the user's folder before the program's."""
+    """Makes Hydra search the user's folder of yaml files before the program's."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in config_dirs()[:-1]:
@@ -51,7 +51,7 @@ class ConfigDirs(SearchPathPlugin):
 
 
 def register() -> None:
-    """Register with Hydra what conf/ refers to: our reader, the folders, schemas, the group `like` and resolvers."""
+    """Register what conf/ refers to with Hydra: config source, search path, schemas, the group `like` and resolvers."""
     store = ConfigStore.instance().store
     for name, schema in {"schema": Config, "study_schema": StudyConfig, "sweep_schema": SweepConfig}.items():
         store(name=name, node=schema)
@@ -61,7 +61,7 @@ def register() -> None:
         store(group="like", name=name, node={"dataset": taken}, package="_global_")
     for function in (dataset_setting, default_monitor, recipe_dataset):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
-    Plugins.instance().register(ConfigDirs)  # registers Hydra's own reader first
+    Plugins.instance().register(ConfigDirs)  # registers Hydra's own config sources first
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
 
 

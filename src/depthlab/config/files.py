@@ -1,8 +1,8 @@
-"""The yaml files of settings: the program's, and those of the user's folder, which win. Imports nothing heavy.
+"""Find yaml files of settings: the program's and the user's, which take precedence. Imports nothing heavy.
 
-The user's folder is that of `--config-dir DIR`, else of the environment variable DEPTHLAB_CONFIG_DIR, else `conf` in
-the project folder. It has the layout of the program's and brings options of groups, such as `dataset/NAME.yaml` and
-`recipe/tuned/PAIR.yaml`; `config.yaml`, `study.yaml` and `sweep.yaml` are the program's.
+The user's folder is given by `--config-dir DIR`, else by the environment variable DEPTHLAB_CONFIG_DIR, else it is
+`conf` in the project folder. It has the same layout as the program's folder and adds options to groups, such as
+`dataset/NAME.yaml` and `recipe/tuned/PAIR.yaml`; `config.yaml`, `study.yaml` and `sweep.yaml` are always the program's.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from depthlab.config.errors import UserError
 from depthlab.folders import CONF, root
 
-CONFIG_DIR = "DEPTHLAB_CONFIG_DIR"  # environment variable, which child processes inherit
+CONFIG_DIR = "DEPTHLAB_CONFIG_DIR"  # environment variable, inherited by child processes
 FLAGS = ("--config-dir", "-cd")
 
 
@@ -21,7 +21,7 @@ def user_folder() -> Path:
 
 
 def config_dirs() -> tuple[Path, ...]:
-    """The folders in which yaml files are looked up, best first."""
+    """The folders to search for yaml files; earlier ones take precedence."""
     own = user_folder()
     return (own, CONF) if own.is_dir() and not own.samefile(CONF) else (CONF,)
 
@@ -38,12 +38,12 @@ def option_names(group: str) -> list[str]:
 
 
 def set_config_dir(folder: str) -> None:
-    """Set the user's folder, in a process that does not inherit it."""
+    """Set the user's folder in a process that does not inherit the environment variable."""
     os.environ[CONFIG_DIR] = folder
 
 
 def use_config_dir(arguments: list[str]) -> list[str]:
-    """Take `--config-dir DIR` off a command line and set it for this process and its children.
+    """Remove `--config-dir DIR` from a command line and set it for this process and its children.
 
     Raises:
         UserError: the folder does not exist.

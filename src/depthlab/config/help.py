@@ -1,4 +1,4 @@
-"""The help of a command, from its docstring and the comments of its settings file. Imports nothing heavy."""
+"""Build the help of a command from its docstring and the comments in its settings file. Imports nothing heavy."""
 
 import ast
 import textwrap
@@ -9,11 +9,11 @@ from depthlab.folders import SOURCE
 
 
 def command_help(module: str, settings: str) -> str:
-    """What a command does, its settings with their defaults, and the options of each group.
+    """Help text: the command's description, its settings with their defaults, and the options of each group.
 
     Args:
-        module: of the command, whose docstring describes it.
-        settings: name of its settings file, "" if it has none.
+        module: the command's module; its docstring is the description.
+        settings: name of the settings file, "" for none.
     """
     source = SOURCE / f"{module.replace('.', '/')}.py"
     description = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
@@ -24,8 +24,8 @@ def command_help(module: str, settings: str) -> str:
     groups = (*GROUPS, *([settings] if settings != "config" else []))
     options = [f"  {group:9} {', '.join(option_names(group))}" for group in groups]
     options = [textwrap.fill(line, 118, subsequent_indent=12 * " ") for line in options]
-    parts.append("Groups, each with its options (model=gcn); an option brings settings of its own (model.alpha=0.2):")
-    parts += ["\n".join(options), "`--cfg job` shows the settings that would be used, instead of using them."][
+    parts.append("Groups and their options (model=gcn); an option has its own settings (model.alpha=0.2):")
+    parts += ["\n".join(options), "`--cfg job` prints the resolved settings and exits."][
         : 2 if settings == "config" else 1
     ]
     return "\n\n".join(parts)

@@ -56,10 +56,10 @@ NEEDED = {
 
 
 def read_option(group: str, name: str) -> dict[str, Any]:
-    """The content of the yaml file of an option.
+    """The content of an option's yaml file.
 
     Raises:
-        UserError: it cannot be read, or its content is not valid.
+        UserError: the file cannot be read, or its content is not valid.
     """
     path = config_file(group, name)
     content = read_mapping(path)

@@ -116,7 +116,7 @@ class SweepConfig:
     dry: bool = knob()
 
 
-LISTED: dict[str, Callable[[], list[str]]] = {  # settings that hold a list, and what may be in it
+LISTED: dict[str, Callable[[], list[str]]] = {  # settings that hold a list -> the allowed items
     "measures": selectable,
     "tracking.artifacts": lambda: ["config", "figures", "model", "states"],
 }

@@ -23,7 +23,7 @@ NOT_THE_EXPERIMENT = (
     "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
     "max_runs",
 )  # fmt: skip
-# Raised when a seed comes to mean other masks (depthlab.ops): results of different schemes are different experiments.
+# Increase when a seed gives different masks (depthlab.ops): results of different schemes are different experiments.
 RANDOM_NUMBERS = 1
 
 
@@ -60,13 +60,13 @@ def loader_name(content: dict[str, Any]) -> str:
 
 @functools.cache
 def _rewirings(folders: tuple[Path, ...]) -> dict[str, str | None]:
-    """The function of every option of rewiring in these folders."""
+    """The function (`_target_`) of every rewiring option in these folders."""
     return {name: option["_target_"] for name, option in _options("rewiring")}
 
 
 @functools.cache
 def _numbers(group: str, folders: tuple[Path, ...]) -> dict[tuple[str | None, str], type]:
-    """Whether settings of options in these folders are integers or floats by default, by `_target_` and name."""
+    """Type of the default (integer or float) of the options' numeric settings in these folders, by `_target_` and name."""
     options = [option for _, option in _options(group)]
     found = [((option.get("_target_"), key), type(value)) for option in options for key, value in option.items()]
     return {name: kind for wanted in (int, float) for name, kind in found if kind is wanted}
@@ -89,15 +89,15 @@ def processes(trainer: dict[str, Any]) -> int:
 def config_hash(content: dict[str, Any]) -> str:
     """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
 
-    The device counts, since it draws other random numbers and sums in another order.
+    The device counts: it changes random numbers and the order of summation.
     """
     return digest([resume_hash(content), content.get("trainer", {}).get("accelerator", "cpu"), RANDOM_NUMBERS])
 
 
 def resume_hash(content: dict[str, Any]) -> str:
-    """The same for any device, on which a checkpoint may be resumed.
+    """Hash of the settings that a resumed checkpoint has to share: as `config_hash`, but the same for any device.
 
-    Of the trainer the precision counts, and in how many shares a batch is cut.
+    Of the trainer's settings only the precision and the number of shares of a batch count.
     """
     trainer = content.get("trainer", {})
     shared = {"precision": trainer.get("precision", "float32"), "processes": processes(trainer)}

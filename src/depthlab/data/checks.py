@@ -24,15 +24,15 @@ def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int, task: str = "cl
         arrays: name in the file format (used in errors) -> array, in this order:
             features: numbers (n, f), f >= 1, finite as float32;
             edges: integers, 0 <= node < n, an undirected edge in one direction or both;
-            targets: classes, integers (n,), 0, 1, ... without a gap, two or more, or -1 for a node without a class;
-              of a regression finite numbers (n,), or NaN for a node without one;
-            training, validation, test: bool (n,) or, for s splits, (s, n), or the node numbers (k,) of one split.
-              The parts of a split share no node, have one or more each, and only nodes with a target.
-        ends: the axis of the edges with the two ends: 0 for shape (2, m), 1 for (m, 2).
-        task: name of the task, of `depthlab.tasks.task.TASKS`.
+            targets: for classification two or more classes, integers (n,), 0, 1, ... without gaps, -1 for a node
+              without a class; for regression finite numbers (n,), NaN for a node without a target;
+            training, validation, test: bool (n,) or, for s splits, (s, n), or the node indices (k,) of one split.
+              The parts of a split are disjoint and not empty, and each of their nodes has a target.
+        ends: the axis of length 2 of the edges: 0 for shape (2, m), 1 for (m, 2).
+        task: a key of `depthlab.tasks.task.TASKS`.
 
     Returns:
-        With the edges as they are given; float32 features are not copied.
+        The dataset, with the edges as given; float32 features are not copied.
 
     Raises:
         UserError: an array breaks a rule.
@@ -141,7 +141,7 @@ def _mask(name: str, array: np.ndarray, nodes: int, x_name: str) -> np.ndarray:
 
 
 def _check_split(masks: dict[str, np.ndarray], without: np.ndarray, what: str) -> None:
-    """Check the parts; no node of them may be `without` a target, which the sentence calls `what`."""
+    """Check the parts of a split: none has a node in the mask `without`; `what` names the missing target in the error."""
     splits = {name: len(mask) for name, mask in masks.items()}
     if len(set(splits.values())) > 1:
         found = ", ".join(f"{count} in {name}" for name, count in splits.items())

@@ -2,7 +2,7 @@
 
     x.npy                       features (n, f); float32 is not copied in memory
     edge_index.npy              edges (2, m)
-    y.npy                       classes (n,), or numbers to predict
+    y.npy                       targets (n,): classes, or numbers for regression
     train.npy val.npy test.npy  the split or splits
 
 What each may hold: `depthlab.data.checks.checked_dataset`. Self-loops and repeated edges are ignored.

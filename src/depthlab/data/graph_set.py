@@ -13,16 +13,16 @@ from depthlab.graph.batches import GraphBatches
 
 @dataclass(frozen=True, eq=False)
 class GraphSet:
-    """Graphs that differ in features and in the target at the one node that is read out; edges are those of all.
+    """Graphs that share their edges and differ in their features and in the target of the root, the only node read out.
 
     Attributes:
-        x: features of each graph, float32 (g, n, f), or integers (g, n, k): the columns that hold a one in each row of
-            one-hot features, -1 for none.
+        x: features of each graph, float32 (g, n, f), or integers (g, n, k) for one-hot features: the columns of the
+            ones in each row, -1 for none.
         width: number of features f.
-        edge_index: int64 (2, m), sorted by source, as messages go: a directed edge stands once. No self-loops.
+        edge_index: int64 (2, m), from source to target, sorted by source; every directed edge once. No self-loops.
         root: the node that is read out.
-        task_range: hops from that node to the one that decides the class.
-        y: class of each graph, int64 (g,), or a number to predict, float32 (g,).
+        task_range: hops from the root to the node that determines the class.
+        y: target of each graph: a class, int64 (g,), or for regression a number, float32 (g,).
         train, val, test: bool (s, g), one row per fixed split.
     """
 

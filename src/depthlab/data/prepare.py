@@ -1,4 +1,4 @@
-"""Raw files to one safe prepared file and a JSON of graph statistics.
+"""Convert raw files to one prepared file, which is safe to load, and a JSON file of graph statistics.
 
 depthlab prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
 """
@@ -37,14 +37,14 @@ COMMON = (
 
 
 def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
-    """The dataset of a config, from its prepared file where that is fresh, else prepared in passing.
+    """The dataset of a config, from its prepared file if that is up to date, else from the raw files.
 
     Args:
         config: a plain dict in the shape of `conf/dataset/*.yaml`.
         folder: where prepared files lie.
 
     Returns:
-        The dataset and its data hash: of every file that the reader sees, and of the settings that shape the graph.
+        The dataset and its data hash, which covers every file that is read and the settings that shape the graph.
 
     Raises:
         UserError: a raw file is missing, unverified or corrupt.
@@ -124,12 +124,12 @@ def data_hash(config: dict[str, Any]) -> str:
 
 
 def prepared_hash(config: dict[str, Any], data: str) -> str:
-    """Of a prepared file: it is made again where the data or the code that reads it is another."""
+    """Identifies a prepared file, which is written again if the data or the code that reads it has changed."""
     return digest([data, code_hash(config, __name__)])
 
 
 def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:
-    """What is handed to the reader: all settings that not every dataset has, and the task where it asks for it."""
+    """Arguments of the reader: the settings that only some datasets have, and the task if the reader has such a parameter."""
     asks = "task" in inspect.signature(get_method(config["_target_"])).parameters
     return {key: value for key, value in config.items() if key not in COMMON or (asks and key == "task")}
 

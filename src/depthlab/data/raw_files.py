@@ -1,9 +1,9 @@
-"""The raw files of the named datasets and what each of them must hold: `raw_files.tsv`. Imports nothing heavy.
+"""The list of raw files with their hashes, `raw_files.tsv`. Imports nothing heavy.
 
     depthlab trust data/mine/graph.npz     add a file that you trust
 
-The list is part of the program, so neither a mirror, nor a DVC remote, nor data.dvc decides what is read or written.
-Beside an installed program, files that the user trusts are listed in `raw_files.tsv` of the folder of yaml files.
+The list is part of the program, so that no mirror, DVC remote or data.dvc decides what is read or written. If the
+program is installed, files that the user trusts are listed in `raw_files.tsv` in the user's folder of yaml files.
 """
 
 import hashlib
@@ -64,10 +64,10 @@ def git_blob(path: Path) -> str:
 
 
 def known_files() -> dict[str, RawFile]:
-    """The list and that of the user, by name; the former wins.
+    """The program's list and the user's, by name; the program's takes precedence.
 
     Raises:
-        UserError: a line is malformed, or its name leads out of the data folder.
+        UserError: a line is malformed, or its path points outside the data folder.
     """
     return _read(user_folder() / LIST.name) | _read(LIST)
 

@@ -1,4 +1,4 @@
-"""The graphs of a run: one split of a dataset, with the edges that `rewiring` makes of its own.
+"""Build the graphs of a run: one split of a dataset, with its edges rewired as the setting `rewiring` says.
 
 depthlab rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.yaml runs
 """
@@ -59,18 +59,18 @@ class Rewired:
 def rewire(
     dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
 ) -> Rewired:
-    """The graphs of a run, with the edges that are kept from before where they are fresh.
+    """The graphs of a run, with rewired edges from the cache if they are up to date.
 
-    New nodes have features of zero and class -1, and are in no part of the split, which is that of the data. Where the
-    rewiring is of the last layer alone, the others propagate over the data's own edges.
+    New nodes have zero features and class -1, and are in no part of the split. If only the last layer is rewired, the
+    other layers propagate over the original edges.
 
     Args:
-        dataset, data_hash: as `depthlab.data.prepare.load` gives them.
+        dataset, data_hash: as returned by `depthlab.data.prepare.load`.
         settings: as for `depthlab.training.run.run`.
         folder: where prepared files lie.
 
     Raises:
-        UserError: the split is not there, the graph cannot be rewired like that, or a kept file is corrupt.
+        UserError: the split does not exist, the graph cannot be rewired this way, or a cached file is corrupt.
     """
     if loader_name(settings) == "cluster":
         assert isinstance(dataset, Dataset), "validation refuses it for many graphs"
@@ -116,7 +116,7 @@ def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
 
 
 def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:
-    """Hash of the data and settings that shape the edges that a run propagates over: of the data without a rewiring."""
+    """Hash of the data and of the rewiring's settings; without a rewiring, the data hash itself."""
     if rewiring_name(settings) == "none":
         return data_hash
     shaping = {key: value for key, value in settings["rewiring"].items() if key != "layers"}
@@ -150,7 +150,7 @@ def make_wiring(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> Wiring
     before, y = dataset.edge_index, dataset.y
     if isinstance(dataset, GraphSet):
         before = to_undirected(before, num_nodes=dataset.num_nodes)
-    if isinstance(dataset, GraphSet) or y.is_floating_point():  # the nodes have no classes
+    if isinstance(dataset, GraphSet) or y.is_floating_point():  # no node classes
         y = torch.full((dataset.num_nodes,), -1)
     edge_index = get_method(rewiring["_target_"])(before, dataset.num_nodes, generator, **knobs)
     highest = int(edge_index.max()) if edge_index.numel() else -1

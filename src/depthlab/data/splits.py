@@ -13,14 +13,14 @@ def _generator(seed: int) -> torch.Generator:
 def random_split(
     y: Tensor, seed: int, per_class: int = 20, num_val: int = 500, num_test: int = 1000
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A random split in the style of Planetoid: `per_class` training nodes a class, then validation, then test.
+    """A random split in the style of Planetoid: `per_class` training nodes per class, then validation, then test nodes.
 
     Args:
         y: classes (n,); nodes with -1 are left out.
-        seed: of the split alone.
+        seed: seed of the split only.
 
     Returns:
-        Node numbers of the three parts, disjoint and sorted.
+        Node indices of the three parts, disjoint and sorted.
 
     Raises:
         UserError: a class or the graph has too few nodes, or there are no classes.
