@@ -53,7 +53,8 @@ def test_a_result_of_another_device_does_not_count(study: Study, cell: Cell, dat
 def test_results_of_an_earlier_version_are_counted(cell: Cell, data: str, recorded: Make) -> None:
     older = recorded(cell, "older data")
     older.tags.pop("resume_hash")
-    assert make_plan([cell], [older, recorded(cell, data)], same_code=False).earlier == 1
+    parent = Recorded("parent", "quick: csbm GCN", "FINISHED", {"kind": "study", "outcome": "finished"}, {}, {})
+    assert make_plan([cell], [older, recorded(cell, data), parent], same_code=False).earlier == 1
 
 
 @pytest.mark.parametrize("change", [{"config_hash": "x"}, {"data_hash": "x"}])

@@ -1,9 +1,10 @@
 """What a run is called."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from depthlab.config.settings import compose_settings
-from depthlab.training.run_name import LENGTH, run_name
+from depthlab.training.run_name import LENGTH, _defaults, run_name
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,11 @@ def test_the_settings_of_a_network_without_a_yaml_of_that_name_are_left_out() ->
     settings["model"] = {"_target_": "mine.networks.Net", "width": 3}
     assert run_name(settings).startswith("cora-networks-d64-s0-")
     assert "width" not in run_name(settings) and "epochs9" in run_name(settings)
+
+
+def test_a_name_needs_no_resolver_of_hydra() -> None:
+    settings = compose_settings(["epochs=9"])
+    _defaults.cache_clear()
+    for resolver in ("now", "hydra"):  # as in the processes of a study, which Hydra has not started
+        OmegaConf.clear_resolver(resolver)
+    assert run_name(settings) == "cora-gcnii-d64-s0-epochs9"

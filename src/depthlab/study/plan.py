@@ -52,7 +52,7 @@ def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) 
     data = {cell.hash: rewired_hash(hashes[str(cell.settings["dataset"])], cell.settings) for cell in cells}
     plan = Plan(list(cells), data)
     recorded = {run.identity: run for run in runs if run.is_result}
-    plan.earlier = sum("resume_hash" not in run.tags for run in recorded.values())
+    plan.earlier = sum("config_hash" in run.tags and "resume_hash" not in run.tags for run in recorded.values())
     for cell in plan.cells:
         run = recorded.get((cell.hash, plan.data[cell.hash]))
         other = run is not None and run.tags.get("code_hash") != code_hash(cell.settings)

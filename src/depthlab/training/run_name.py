@@ -72,6 +72,7 @@ def _defaults(dataset: str, model: str, rewiring: str, loader: str) -> dict[str,
     usual = dict(option for group in content.pop("defaults") if isinstance(group, dict) for option in group.items())
     recipe = _option(f"recipe/{usual['recipe']}", f"{dataset}-{model}")
     del content["split"]  # refers to the dataset, which may have no yaml
+    del content["hydra"]  # refers to a resolver that only Hydra's own start registers
     parts = [content, {group: _option(group, name) for group, name in options.items()}, recipe]
     flat: Any = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=True)
     return flatten(flat)
