@@ -71,7 +71,7 @@ def test_the_command_says_what_it_is(typed: list[str], expected: str) -> None:
         (["tran"], "error: there is no command tran: did you mean train\n"),
         (["xyz"], "error: there is no command xyz: choose one of train, study, "),
         (["train", "--config-dir", "nowhere"], "error: --config-dir names nowhere, which is not a folder"),
-        (["completion", "tcsh"], "error: name your shell"),
+        (["completion", "tcsh"], "error: completion needs the name of your shell"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(typed: list[str], sentence: str) -> None:

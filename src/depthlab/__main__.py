@@ -49,9 +49,7 @@ def main() -> None:
     typed = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if typed in ("-h", "--help"):
         print(__doc__.splitlines()[0], *(f"  {name:12}{text}" for name, (_, text, _) in COMMANDS.items()), sep="\n")
-        print(
-            "`depthlab COMMAND --help` describes a command; `--config-dir DIR` adds your own folder of yaml files."
-        )
+        print("`depthlab COMMAND --help` describes a command; `--config-dir DIR` adds your own folder of yaml files.")
         return
     if typed == "--version":
         print(f"depthlab {depthlab.__version__}")

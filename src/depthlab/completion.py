@@ -143,4 +143,6 @@ def command() -> None:
     elif len(arguments) == 1 and arguments[0] in SCRIPTS:
         print(SCRIPTS[arguments[0]].strip())
     else:
-        sys.exit(f"error: completion needs the name of your shell ({', '.join(SCRIPTS)}): type `depthlab completion bash`")
+        sys.exit(
+            f"error: completion needs the name of your shell ({', '.join(SCRIPTS)}): type `depthlab completion bash`"
+        )

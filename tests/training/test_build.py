@@ -103,7 +103,7 @@ def test_a_network_gets_the_settings_that_its_constructor_has_room_for(star: Gra
 
 
 def test_what_is_no_network_or_defines_forward_is_refused_in_one_sentence(star: Graph) -> None:
-    with pytest.raises(UserError, match=r"^Forward defines forward, which its layers do not follow: define encode, "):
+    with pytest.raises(UserError, match=r"^Forward defines forward, which may differ from its layers: define encode, "):
         build_model(own(Forward), star, TASK)
     with pytest.raises(UserError, match=r"^model\._target_=torch\.nn\.Linear is no network: derive it from depthlab\."):
         build_model(own(Bare) | {"model": {"_target_": "torch.nn.Linear"}}, star, TASK)

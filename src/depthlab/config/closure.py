@@ -94,7 +94,7 @@ def digest(content: Any) -> str:
 
 @functools.cache
 def locate(module: str) -> Path | None:
-    """The file of a module, without importing it; None if it has none or is from the standard or an installed library."""
+    """The file of a module, without importing it; None for installed libraries and modules without a file."""
     top, *parts = module.split(".")
     if top in sys.stdlib_module_names:
         return None

@@ -66,7 +66,7 @@ def _rewirings(folders: tuple[Path, ...]) -> dict[str, str | None]:
 
 @functools.cache
 def _numbers(group: str, folders: tuple[Path, ...]) -> dict[tuple[str | None, str], type]:
-    """Type of the default (integer or float) of the options' numeric settings in these folders, by `_target_` and name."""
+    """Whether the default of a numeric setting in these folders is int or float, by `_target_` and name."""
     options = [option for _, option in _options(group)]
     found = [((option.get("_target_"), key), type(value)) for option in options for key, value in option.items()]
     return {name: kind for wanted in (int, float) for name, kind in found if kind is wanted}

@@ -141,7 +141,7 @@ def _mask(name: str, array: np.ndarray, nodes: int, x_name: str) -> np.ndarray:
 
 
 def _check_split(masks: dict[str, np.ndarray], without: np.ndarray, what: str) -> None:
-    """Check the parts of a split: none has a node in the mask `without`; `what` names the missing target in the error."""
+    """Check the parts of a split; no node may be in the mask `without`. `what` names the missing target in errors."""
     splits = {name: len(mask) for name, mask in masks.items()}
     if len(set(splits.values())) > 1:
         found = ", ".join(f"{count} in {name}" for name, count in splits.items())

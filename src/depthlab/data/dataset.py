@@ -23,7 +23,7 @@ class Dataset:
     Attributes:
         x: features, dense float32 (n, f).
         edge_index: int64 (2, m), both directions of every undirected edge, sorted, no self-loops, no repetitions.
-        y: target of each node: a class, int64 (n,), -1 for none; or for regression a number, float32 (n,), NaN for none.
+        y: target of each node: a class, int64 (n,), -1 for none, or a number, float32 (n,), NaN for none.
         train, val, test: bool (s, n), one row per fixed split.
     """
 

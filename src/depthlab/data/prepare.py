@@ -129,7 +129,7 @@ def prepared_hash(config: dict[str, Any], data: str) -> str:
 
 
 def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of the reader: the settings that only some datasets have, and the task if the reader has such a parameter."""
+    """Arguments of the reader: settings that only some datasets have, and the task if it is one of its parameters."""
     asks = "task" in inspect.signature(get_method(config["_target_"])).parameters
     return {key: value for key, value in config.items() if key not in COMMON or (asks and key == "task")}
 

@@ -15,24 +15,23 @@ from depthlab.ops.propagation import same_pattern
 
 @dataclass(frozen=True, eq=False)
 class Adjacency:
-    """A fixed sparsity pattern with self-loops, and values on it: the operator P that a layer propagates over.
+    """A sparse operator P with self-loops that a layer propagates over: a fixed sparsity pattern and its values.
 
-    Changing the values gives a new object (`with_values`); nothing caches a normalisation that a dropped or rewired
-    edge set would silently invalidate.
+    `with_values` returns a new object. No normalisation is cached, so dropped or rewired edges cannot invalidate one.
 
-    A block of rows is rectangular, (rows, cols): its first columns are the rows' own nodes, in their order, then come
-    their other neighbours. It has no transpose, and so no backward pass.
+    A block of rows is rectangular, (rows, cols): its first columns are the nodes of the rows, in the same order, and
+    the others are their neighbours. It has no transpose, and so no backward pass.
 
     Attributes:
-        matrix: values on the pattern, sparse CSR (rows, cols), entry (i, j) weighs the message from j to i.
-        transpose: its transpose; the same object only where pattern and values are symmetric by construction, so that
-            the backward pass may use the matrix itself.
-        row, col: the two ends of every stored entry, int64, in CSR order.
-        pair: for every entry the number of its undirected edge, 0 <= pair < num_edges; `num_edges` for a self-loop.
+        matrix: values on the pattern, sparse CSR (rows, cols); entry (i, j) weights the message from j to i.
+        transpose: its transpose; the same object only if pattern and values are symmetric by construction, so that
+            the backward pass can use the matrix itself.
+        row, col: row and column of every stored entry, int64, in CSR order.
+        pair: index of the undirected edge of every entry, 0 <= pair < num_edges; `num_edges` for a self-loop.
         num_edges: number of undirected edges without self-loops (a directed edge without its reverse counts as one).
         order: position in `matrix` of each entry of `transpose`.
-        symmetric: every edge has its reverse, so that both share one pattern.
-        learned: the values once more where a gradient has to reach them, else None.
+        symmetric: every edge has its reverse, so that matrix and transpose have the same pattern.
+        learned: the values as a tensor of the autograd graph if they need a gradient, else None.
     """
 
     matrix: Tensor
@@ -87,10 +86,10 @@ class Adjacency:
     ) -> Tensor:
         """`scale * P x W + residual`, one sparse product.
 
-        x W is taken first, but in a block of rows, where there are fewer rows of P x.
+        Computes P (x W), or (P x) W in a block of rows, where P x has fewer rows than x.
 
         Args:
-            x: entries of all columns, (cols, f).
+            x: states of the nodes of all columns, (cols, f).
             weight: W, (f, c); None for the identity.
             scale: a constant factor.
             residual: (rows, c).
@@ -107,7 +106,7 @@ class Adjacency:
         return out if residual is None else out + residual
 
     def at_rows(self, x: Tensor) -> Tensor:
-        """(cols, f) -> (rows, f): the entry of each row's own node."""
+        """The states of the rows' own nodes: (cols, f) -> (rows, f)."""
         return x[: self.num_nodes] if self._is_block else x
 
     @property
@@ -115,7 +114,7 @@ class Adjacency:
         return self.matrix.shape[0] != self.matrix.shape[1]
 
     def with_values(self, values: Tensor) -> "Adjacency":
-        """The same pattern with any other values in CSR order; gradients reach them where they are learned."""
+        """The same pattern with other values, in CSR order; they get gradients if they require them."""
         values = full(values)  # attention under autocast
         constant = values.detach()
         transpose = None if self.transpose is None else same_pattern(self.transpose, constant[self.order])
@@ -123,7 +122,7 @@ class Adjacency:
         return replace(self, matrix=matrix, transpose=transpose, learned=learned)
 
     def scaled(self, factors: Tensor) -> "Adjacency":
-        """The values times a constant factor for each undirected edge, (num_edges,); self-loops stay."""
+        """Multiply the values by a constant factor per undirected edge, (num_edges,); self-loops keep their value."""
         return self._of_edges(self.values, factors, self.transpose is self.matrix)
 
     def normalized(self, weights: Tensor) -> "Adjacency":
@@ -132,11 +131,11 @@ class Adjacency:
         Args:
             weights: of the undirected edges, >= 0, (num_edges,).
         """
-        inverse_root = self.row_sums(self._on_entries(weights)).rsqrt()  # never of zero: every row has its self-loop
+        inverse_root = self.row_sums(self._on_entries(weights)).rsqrt()  # positive: every row has a self-loop
         return self._of_edges(inverse_root[self.row] * inverse_root[self.col], weights, self.symmetric)
 
     def _of_edges(self, values: Tensor, factors: Tensor, symmetric: bool) -> "Adjacency":
-        """`values` times a factor for each undirected edge, which leaves symmetric values symmetric."""
+        """Multiply `values` by a factor per undirected edge, which keeps symmetric values symmetric."""
         values = values * self._on_entries(factors)
         if not symmetric:
             return self.with_values(values)
@@ -213,7 +212,7 @@ def symmetric_adjacency(row: Tensor, col: Tensor, values: Tensor, num_nodes: int
 
 
 def row_block(row: Tensor, col: Tensor, values: Tensor, rows: int, cols: int) -> Adjacency:
-    """A block of rows from its entries, row by row; column i < rows is the node of row i."""
+    """Build a block of rows from its entries, sorted by row; column i < rows is the node of row i."""
     none = torch.empty(0, dtype=torch.long)
     matrix, transpose = _csr(row, col, values, rows, cols), None
     return Adjacency(matrix, transpose, row, col, none, 0, none, symmetric=False)  # type: ignore[arg-type]

@@ -13,19 +13,18 @@ from depthlab.ops import SparseFeatures
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """What a model trains on.
+    """A graph that a model trains on.
 
     Attributes:
         x: node features, (n, f), dense or sparse.
-        adjacency: the normalised adjacency that a network propagates over, in all of its layers unless there is a
-            `last`.
+        adjacency: the normalised adjacency that the layers propagate over (all but the last layer if `last` is set).
         y: target of each node, (n,): a class, int64, -1 for none, or a number.
-        train, val, test: the node numbers of one split.
-        original: where the graph was rewired, the edges that it had before, (2, m), else None.
-        new_nodes: how many nodes a rewiring has added; they come last.
-        weight: what the loss of a training node is multiplied by where a batch is shared out among processes; None: the
-            loss is the mean over the training nodes.
-        last, depth: where the last of `depth` layers propagates over another graph, its adjacency, else None.
+        train, val, test: the node indices of one split.
+        original: edges before the rewiring, (2, m); None if the graph was not rewired.
+        new_nodes: number of nodes added by a rewiring; they come last.
+        weight: factor of each training node's loss if a batch is split among processes; None: the loss is the mean
+            over the training nodes.
+        last, depth: adjacency of the last of `depth` layers if it propagates over other edges, else None.
     """
 
     x: Tensor | SparseFeatures

@@ -18,8 +18,8 @@ class LastLayer:
     https://arxiv.org/abs/2006.05205).
 
     Attributes:
-        first: of the layers before, or a sample of it.
-        last: of the last layer; on the same nodes.
+        first: adjacency of the layers before the last, or a DropEdge sample of it.
+        last: adjacency of the last layer, on the same nodes.
         depth: number of layers.
     """
 

@@ -49,7 +49,7 @@ class Neighbours:
         return torch.repeat_interleave(places, count + 1), all_col
 
     def block(self, start: int, stop: int) -> tuple[Adjacency, Tensor]:
-        """Rows start..stop-1 of P as a block of rows, and the node of each of its columns."""
+        """Rows start..stop-1 of P as a block of rows, and the node index of each of its columns."""
         nodes = torch.arange(start, stop)
         row, col = self.entries(nodes)
         values = self.inverse_root(nodes)[row] * self.inverse_root(col)

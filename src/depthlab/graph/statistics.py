@@ -82,7 +82,8 @@ def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> Statistics:
     Args:
         x: features (n, f).
         edge_index: (2, m), both directions of every undirected edge, no self-loops.
-        y: classes (n,), -1 for none; edges at such nodes do not count for homophily. Of numbers nothing is counted.
+        y: targets (n,): classes, -1 for none, where edges at nodes without a class do not count for homophily; numbers
+            have no class statistics.
     """
     shape, classes = topology(edge_index, len(y)), dict[str, float]()
     if not y.is_floating_point():

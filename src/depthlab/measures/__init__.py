@@ -1,6 +1,6 @@
-"""Pure functions of node states and of edges: how smooth, how wide, how much arrives, how narrow the graph is.
+"""Measures of node states and edges as pure functions: smoothness, rank, sensitivity and bottlenecks.
 
-`depthlab.measures.dirichlet_energy(x, edge_index)`; every function of `depthlab.measures.registry` is here by its name.
+`depthlab.measures.dirichlet_energy(x, edge_index)`; every function of `depthlab.measures.registry` is an attribute.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a measure's function when it is first asked for: the registry alone needs no torch."""
+    """Import a measure's function on first use, since the registry alone needs no torch."""
     if name in __all__:
         return MEASURES[name].load()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,35 +1,34 @@
-"""What became of a network: one verdict with its evidence, from measurements alone.
+"""Diagnose a trained network: one verdict and its evidence, from recorded measures only.
 
-Rules, in this order; the first that holds is the verdict. *First* is the state after layer 1, *last* that after layer
-L - 1: the state after layer L may be the logits, whose rank is bounded by the number of classes. *Skill* is
-(score - chance) / (perfect - chance) on the training nodes, where the score is the metric that the task reports and
-chance the best guess that ignores the input: for accuracy the share of the largest class.
+The rules apply in this order; the first that holds gives the verdict. *First* is the state after layer 1, *last* the
+state after layer L - 1: the state after layer L can be the logits, whose rank is bounded by the number of classes.
+*Skill* is (score - chance) / (perfect - chance) on the training nodes. The score is the reported metric, and chance is
+the score of the best guess that ignores the input: for accuracy the share of the largest class.
 
 1. `diverged`: the loss, or the energy of a state, is not finite.
-2. skill >= 0.75 (it has learnt): `over-fitted` if the validation score is worse than that of training by more than a
-   third (33 points; of a score that is not a share, a third of what lies between chance and perfect), else `healthy`.
-3. it has not learnt, and is `over-smoothed` if from first to last the rank *and* the Rayleigh quotient fell below half,
-   and together by a factor of 12 (by three and four, or two and six): few directions are left, and along these
-   neighbours hardly differ. Both are free of scale. Energy alone misleads twice: weights that decay to
-   nothing bring it to zero without any smoothing, weights that grow keep it up in a collapsed network. A deep MLP
-   loses energy and rank too, but its Rayleigh quotient stays: nothing is averaged over neighbours there.
-4. `untrainable` if after the first epoch, that is after one step of Adam or one for each mini-batch, the gradient that
-   arrives at the beginning, at state 0 or 1 whichever has more (an initial residual goes around layer 1), is less than
-   1 % of the last layer's. The evidence also has that share before the first step.
-5. `over-squashed`, of a task whose answer stands a known number of hops away: the state that is read out reacts to one
-   node at that distance less than 1 % as much as to itself or to a neighbour, whichever is more. Gradients do arrive
-   (rule 4), but not from there: what the target says counts less than a hundredth of what any near node says. For the
-   weights of P alone, as many layers as hops: on a ring it is 2/51 at 5 hops, 2/393 at 7. A binary tree whose edges go
-   up has no such ratio, each leaf weighs as much as the root: its many leaves get into each other's way, which ends as
-   `under-fitted`.
-6. `under-fitted`: it has not learnt although states and gradients are alive, as a GCN whose neighbours differ.
-7. `unknown`: it has not learnt and the measures that rules 3 and 4 need were not recorded.
+2. skill >= 0.75 (it has learnt): `over-fitted` if the validation score is worse than the training score by more than 33
+   points (for a metric not in percent: by a third of the distance between chance and perfect), else `healthy`.
+3. `over-smoothed`: it has not learnt, and from first to last the rank *and* the Rayleigh quotient fell below half, and
+   their product by a factor of 12 (by three and four, or two and six). The states span few directions, and neighbours
+   hardly differ. Neither quantity depends on the scale of the states. The energy does: it vanishes without any
+   smoothing if the weights decay to zero, and stays large in a collapsed network if they grow. A deep MLP loses
+   energy and rank too, but keeps its Rayleigh quotient, since it does not average over neighbours.
+4. `untrainable`: after the first epoch (one step of Adam per batch) the gradient at state 0 or 1, whichever is larger
+   (an initial residual bypasses layer 1), is less than 1 % of the last layer's. The evidence also gives this share
+   before the first step.
+5. `over-squashed`, for tasks whose answer is a known number of hops away: the sensitivity of the read-out state to one
+   node at that distance is less than 1 % of its sensitivity to itself or to a neighbour, whichever is larger. Gradients
+   reach the first layers (rule 4), but the node with the answer hardly changes the output. For comparison, the weights
+   of P alone, with as many layers as hops: on a ring the share is 2/51 at 5 hops and 2/393 at 7. In a binary tree whose
+   edges point to the root, each leaf weighs as much as the root; the leaves interfere, which ends as `under-fitted`.
+6. `under-fitted`: it has not learnt although states and gradients are alive, such as a GCN on a heterophilous graph.
+7. `unknown`: it has not learnt, and the measures for rules 3 and 4 were not recorded.
 
-A network can be over-smoothed and untrainable at once (a plain GCN with 32 layers is): the order says which name it
-gets, the evidence gives the numbers of both. A collapse is gradual and the thresholds cut somewhere: a residual GCN
-with 16 layers on Cora, at a third of its rank and a quarter of its quotient, counts as under-fitted. They were set on
-runs of four architectures with 2 to 64 layers on Cora, Citeseer, Texas and Wisconsin. See arXiv 2502.04591 (rank) and
-2502.10818 (gradients) on why energy alone does not decide.
+A network can be over-smoothed and untrainable at once (a plain GCN with 32 layers is): the order decides the verdict,
+and the evidence gives the numbers of both. Collapse is gradual, so the thresholds are a choice: a residual GCN with 16
+layers on Cora, with a third of its rank and a quarter of its quotient, counts as under-fitted. The thresholds were set
+on runs of four architectures with 2 to 64 layers on Cora, Citeseer, Texas and Wisconsin. arXiv 2502.04591 (rank) and
+2502.10818 (gradients) explain why energy alone does not decide.
 """
 
 import math
@@ -68,13 +67,13 @@ def diagnose(
     """Apply the rules above.
 
     Args:
-        train, val: scores at the selected epoch; None where the loss stopped being a number.
-        chance: what a guess would score on the training nodes.
-        curves: by layer from 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch`,
-            `dirichlet_energy` and, for the evidence alone, `gradient_norm_at_start`; by hop from 0, where it was
-            measured: `sensitivity`, how much a read-out state reacts to one node at that distance.
-        task_range: hops from where the answer is read to where it stands, if the data is a task with such a distance.
-        metric: what the scores are.
+        train, val: scores at the selected epoch; None if the loss became NaN or infinite.
+        chance: score of guessing on the training nodes.
+        curves: by layer 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch`,
+            `dirichlet_energy` and, for the evidence only, `gradient_norm_at_start`; by hop from 0, if measured:
+            `sensitivity` of a read-out state to one node at that distance.
+        task_range: hops from the read-out node to the node with the answer, if the task has such a distance.
+        metric: the metric of the scores.
     """
     if train is None or val is None or not (math.isfinite(train) and math.isfinite(val)):
         return Diagnosis("diverged", "the loss stopped being a number")

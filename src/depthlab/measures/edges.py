@@ -6,22 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_passed: list[Any] = [None, None]  # the last edges that passed, as a weak reference, and their version and nodes
+_passed: list[Any] = [None, None]  # the last valid edges as a weak reference, and their (version, num_nodes)
 
 
 def check_undirected(edge_index: Tensor, num_nodes: int) -> None:
-    """Refuse edges that are not both directions of every undirected edge, once each, without self-loops.
+    """Check that edges hold both directions of every undirected edge, once each, without self-loops.
 
-    The edges that passed last are not checked again: many states are measured over the same ones.
+    The last valid edges are not checked again, since many states are measured over the same edges.
 
     Args:
         edge_index: (2, m), in any order.
         num_nodes: n.
 
     Raises:
-        ValueError: they are not; the message counts what is wrong and names the functions that mend it.
+        ValueError: they do not; the message counts the errors and names the functions that repair them.
     """
-    state = None if edge_index.is_inference() else (edge_index._version, num_nodes)  # the version counts changes
+    state = None if edge_index.is_inference() else (edge_index._version, num_nodes)  # incremented by in-place changes
     if state and _passed[0] and _passed[0]() is edge_index and _passed[1] == state:
         return
     if edge_index.numel() and not (edge_index.min() >= 0 and edge_index.max() < num_nodes):

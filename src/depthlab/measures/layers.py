@@ -10,28 +10,28 @@ from depthlab.measures.edges import check_undirected
 from depthlab.measures.registry import MEASURES
 from depthlab.ops import SparseFeatures
 
-Watch = Callable[[int, Tensor], None]  # shown (l, state l)
+Watch = Callable[[int, Tensor], None]  # called with (l, state l)
 
 
 @torch.no_grad()
 def layer_measures(
     states: Iterable[Tensor | SparseFeatures], edge_index: Tensor, names: Iterable[str], num_nodes: int | None = None
 ) -> dict[str, list[float]]:
-    """Take every named measure of each state; none is kept.
+    """Compute every named measure of each state, without storing the states.
 
-    Of a rewired graph the edges and nodes are those from before: measures of two rewirings can be compared.
+    For a rewired graph pass its original edges and nodes, so that measures of different rewirings are comparable.
 
     Args:
-        states: from the one that enters the first layer on, made one at a time.
+        states: iterator over the states, starting with the input of the first layer.
         edge_index: (2, m), both directions of every undirected edge once, no self-loops.
         names: keys of `MEASURES`.
-        num_nodes: how many nodes are measured, the first ones; None for all.
+        num_nodes: measure only the first `num_nodes` nodes; None for all.
 
     Returns:
-        For each name the values by layer, from 0 (the state that enters the first layer) to depth.
+        Name -> values by layer, from 0 (the input of the first layer) to depth.
 
     Raises:
-        ValueError: the edges are others.
+        ValueError: `edge_index` is not of this form.
     """
     functions = {name: MEASURES[name].load() for name in names}
     curves: dict[str, list[float]] = {name: [] for name in functions}
@@ -48,15 +48,15 @@ def layer_measures(
 def gradient_norms(loss: Callable[[Watch], Tensor], num_nodes: int | None = None) -> list[float]:
     r"""Frobenius norm of :math:`\partial \mathcal{L} / \partial H^{(l)}` for every layer, l = 0..depth.
 
-    Each is measured as the backward pass streams by; no state is kept for it.
+    The norms are computed by hooks during the backward pass; no state is stored.
 
     Args:
-        loss: runs the pass, shows every state to its argument and returns the scalar loss; the states have to be part
-            of its graph.
-        num_nodes: how many nodes are measured, the first ones; None for all.
+        loss: runs the forward pass, calls its argument with every state and returns the scalar loss; the states have
+            to be part of its autograd graph.
+        num_nodes: measure only the first `num_nodes` nodes; None for all.
 
     Returns:
-        Norms by layer; 0 where the loss does not depend on a state.
+        Norms by layer; 0 if the loss does not depend on the state.
     """
     norms: list[float] = []
     ends: list[Tensor] = []  # where gradients end: the first state, and any other that comes of nothing before it

@@ -1,4 +1,4 @@
-"""How many directions the node states still fill; `edge_index`, which every measure of states is given, is not used."""
+"""Ranks of the node states; `edge_index`, which every measure of states gets, is not used."""
 
 import torch
 from torch import Tensor

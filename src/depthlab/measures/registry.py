@@ -1,7 +1,7 @@
-"""Every measure that a run can record: its name, function, label, scale and axis. Imports no torch.
+"""The registry of measures that a run can record: name, function, label, scale and axis. Imports no torch.
 
-A new measure is one entry here: the setting `measures` may then name it, MLflow has its curves by layer and against
-depth, and the report its column, its panels and its place in the tables.
+To add a measure, add one entry here. The setting `measures` then accepts its name, MLflow gets its curves by layer and
+against depth, and the report gets its column, panels and table rows.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,18 +12,18 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Measure:
-    """What the program knows about a measure.
+    """A measure and how it is recorded and shown.
 
     Attributes:
-        name: in the setting `measures` and in files.
-        function: what computes it, or its dotted name. By layer: states (n, f), edges (2, m) -> number. By hop: model,
-            graph, nodes (s,), number of hops -> list of numbers. Of gradients: model, graph -> list of numbers.
-        label: on axes and in tables.
-        scale: of its axis.
-        axis: what its values are listed by, and the step in MLflow: `layer` or `hop`.
-        when: at the state that is tested, if the setting `measures` names it; of gradients, always: before the first
-            step, after the first epoch, or after the last.
-        cost: `low` for one pass over nodes or edges, `high` for a backward pass per node and channel.
+        name: name in the setting `measures` and in files.
+        function: the function or its dotted name. By layer: states (n, f), edges (2, m) -> number. By hop: model,
+            graph, nodes (s,), number of hops -> list of numbers. Gradients: model, graph -> list of numbers.
+        label: label on axes and in tables.
+        scale: scale of its axis.
+        axis: index of its values and step in MLflow: `layer` or `hop`.
+        when: `selected` for the tested weights, if the setting `measures` names it; gradients are always measured:
+            before the first step, after the first epoch or after the last.
+        cost: `low` for one pass over nodes or edges, `high` for one backward pass per node and channel.
         report: whether the report shows it.
     """
 
@@ -61,28 +61,28 @@ MEASURES: dict[str, Measure] = {}
 
 
 def register(*measures: Measure) -> None:
-    """Make measures known to every command of this process; reports show them in this order."""
+    """Add measures to the registry of this process; reports show them in this order."""
     MEASURES.update({measure.name: measure for measure in measures})
 
 
 def selectable(*axes: str) -> list[str]:
-    """What the setting `measures` may name, by these axes or by any."""
+    """Names that the setting `measures` accepts, restricted to these axes if any are given."""
     chosen = [measure for measure in MEASURES.values() if measure.when == "selected"]
     return [measure.name for measure in chosen if not axes or measure.axis in axes]
 
 
 def functions() -> list[str]:
-    """The dotted names of all functions: the code of a result's measures."""
+    """The dotted names of all functions, for the code hash."""
     return sorted({measure.target for measure in MEASURES.values()})
 
 
 def costly(names: Iterable[str]) -> list[str]:
-    """Those of these measures that may take minutes."""
+    """The measures among `names` that can take minutes."""
     return [name for name in names if MEASURES[name].cost == "high"]
 
 
 def in_report(axis: str = "layer", *, states: bool = False) -> list[Measure]:
-    """The measures that the report shows; `states` leaves those of gradients out."""
+    """The measures that the report shows; with `states` only measures of states, not of gradients."""
     shown = [measure for measure in MEASURES.values() if measure.report and measure.axis == axis]
     return [measure for measure in shown if measure.when == "selected" or not states]
 

@@ -18,8 +18,8 @@ def sensitivity(
 
     .. math:: \mathrm{mean}_{v, u : d(v, u) = k} \Bigl\lVert \frac{\partial h_v^{(L)}}{\partial x_u} \Bigr\rVert_F
 
-    over the given v and all u, with the Frobenius norm of the (channels, features) block. Exact, by a backward pass for
-    every given node and channel. 0 beyond the reach of the network, L hops for one hop a layer.
+    over the given v and all u, with the Frobenius norm of the (channels, features) block. Exact: one backward pass per
+    given node and channel. 0 beyond the receptive field, which is L hops for one hop per layer.
 
     Args:
         last_state: dense features -> h^{(L)}, (n, channels).
@@ -29,10 +29,10 @@ def sensitivity(
         hops: largest k.
 
     Returns:
-        Values for k = 0..hops; NaN where no node lies at that distance of a given one.
+        Values for k = 0..hops; NaN if no node is at that distance from a given node.
 
     Raises:
-        ValueError: the edges are others.
+        ValueError: `edge_index` is not of this form.
     """
     distance = hop_distance(edge_index, x.shape[0], nodes, hops)
     total, count = (torch.zeros(hops + 1, dtype=torch.float64) for _ in range(2))

@@ -1,8 +1,8 @@
 """How much the states of neighbours differ.
 
 Every function takes states `x` of shape (n, f) and `edge_index` of shape (2, m) with both directions of every
-undirected edge once and no self-loops, computes in float64 with memory bounded in m, and returns a Python float. Other
-edges raise ValueError.
+undirected edge once and no self-loops, computes in float64 with memory bounded in m, and returns a Python float. It
+raises ValueError if `edge_index` is not of this form.
 """
 
 import math
@@ -14,7 +14,7 @@ from torch import Tensor
 from depthlab.measures.edges import check_undirected
 
 CHUNK = 1 << 22  # numbers held at once: 32 MB in float64
-FLOOR = 1e-40  # the energy that stands for zero on a logarithmic scale
+FLOOR = 1e-40  # replaces an energy of zero on a logarithmic scale
 ROUNDING = 1e-30  # a distance of unit vectors that is no more than their rounding
 
 
@@ -32,9 +32,9 @@ def dirichlet_energy(x: Tensor, edge_index: Tensor) -> float:
 def log10_dirichlet_energy(x: Tensor, edge_index: Tensor) -> float:
     r""":math:`\log_{10} \max(E(X), 10^{-40})`, for charts with a linear axis such as MLflow's.
 
-    The floor of -40 stands for zero. It lies below the smallest normal float32, 1.2e-38.
+    -40 represents zero; it is below the log10 of the smallest normal float32, 1.2e-38.
     """
-    return math.log10(max(dirichlet_energy(x, edge_index), FLOOR))  # NaN, as the first argument, stays NaN
+    return math.log10(max(dirichlet_energy(x, edge_index), FLOOR))  # NaN has to be the first argument to stay NaN
 
 
 def dirichlet_energy_normalized(x: Tensor, edge_index: Tensor) -> float:

@@ -15,15 +15,15 @@ from depthlab.ops import edge_scores
 
 
 def entry_softmax(scores: Tensor, present: Tensor, adjacency: Adjacency) -> Tensor:
-    """Softmax over each row of the pattern, of the entries present; 0 elsewhere and in a row without any.
+    """Softmax over the present entries of each row of the pattern; other entries get 0.
 
     Args:
         scores: one number per stored entry, (entries,) or (entries, heads).
-        present: which entries take part, bool (entries,).
-        adjacency: has the pattern.
+        present: mask of the entries that take part, bool (entries,).
+        adjacency: the pattern.
 
     Returns:
-        weights of the shape of `scores`.
+        Weights with the shape of `scores`.
     """
     present = present if scores.dim() == 1 else present.unsqueeze(-1)
     lowest = torch.finfo(scores.dtype).min / 2  # not -inf: a row without any would give nan

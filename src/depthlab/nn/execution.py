@@ -1,4 +1,4 @@
-"""What is derived from the layers of a network: watching, recomputation, inference in blocks of rows, cutting."""
+"""Run the layers of a network: observe states, recompute layers, infer in blocks of rows, or skip a layer."""
 
 import math
 import os
@@ -17,22 +17,22 @@ from depthlab.graph.neighbours import Neighbours
 from depthlab.nn.network import Features, LayerGraphs, Network, State
 from depthlab.ops import recomputing
 
-Watch = Callable[[int, Tensor], None]  # (l, the measured entry of state l), l = 0..depth
-ROWS = 1 << 14  # of a block
-PROBE = 12  # nodes of the graph on which blocks are tried
+Watch = Callable[[int, Tensor], None]  # called with (l, measured tensor of state l), l = 0..depth
+ROWS = 1 << 14  # rows per block
+PROBE = 12  # nodes of the small graph for the test of `works_by_blocks`
 
 
 def run(
     network: Network, x: Features, graph: LayerGraphs, watch: Watch | None = None, every: int | None = None
 ) -> Tensor:
-    """Outputs (n, out_channels), as `network.forward` gives them.
+    """Outputs (n, out_channels), the same as `network.forward` returns.
 
     Args:
         x: features (n, in_channels).
-        watch: is shown every state, from the one that enters the first layer on; in training after dropout, if an
-            architecture has it there.
-        every: keep only the state before every so many layers for the backward pass, which recomputes the others (Chen
-            et al. 2016, https://arxiv.org/abs/1604.06174); None keeps all.
+        watch: called with every state, starting with the input of the first layer; in training after dropout, if the
+            layer ends with dropout.
+        every: store only the input of every `every`-th layer for the backward pass, which recomputes the others (Chen
+            et al. 2016, https://arxiv.org/abs/1604.06174); None stores all.
     """
     if watch is None and (out := network.fused(x, graph, every or 1)) is not None:
         return out
@@ -42,7 +42,7 @@ def run(
     length = every if every and torch.is_grad_enabled() else network.depth
     for first in range(0, network.depth, length):
         numbers = range(first, min(first + length, network.depth))
-        if numbers.stop == network.depth:  # the backward pass begins there: all of it is kept
+        if numbers.stop == network.depth:  # used first in the backward pass: storing it costs nothing more
             state = _layers(network, numbers, state, graph, watch)
         else:
             segment = _Segment(network, numbers, graph, watch)
@@ -59,7 +59,7 @@ def _layers(network: Network, numbers: range, state: State, graph: LayerGraphs, 
 
 
 class _Segment:
-    """Some layers in a row; every call after the first is a recomputation."""
+    """A segment of consecutive layers; every call after the first is a recomputation."""
 
     def __init__(self, network: Network, numbers: range, graph: LayerGraphs, watch: Watch | None) -> None:
         self.network, self.numbers, self.graph, self.watch = network, numbers, graph, watch
@@ -84,7 +84,7 @@ def states(network: Network, x: Features, graph: LayerGraphs) -> Iterator[Tensor
 
 
 def without_layer(network: Network, x: Features, graph: LayerGraphs, cut: int) -> Tensor:
-    """Outputs where the measured state passes layer `cut` unchanged: is that layer idle?
+    """Outputs with layer `cut` replaced by the identity on the measured state, to test whether the layer is idle.
 
     Raises:
         ValueError: the layer changes the number of channels.
@@ -93,7 +93,7 @@ def without_layer(network: Network, x: Features, graph: LayerGraphs, cut: int) -
     for number in range(network.depth):
         new = network.layer(number, state, graph.at(number))
         if number == cut and new[0].shape != state[0].shape:
-            raise ValueError(f"layer {cut} leads from {state[0].shape[-1]} channels to {new[0].shape[-1]}")
+            raise ValueError(f"layer {cut} cannot be cut: it maps {state[0].shape[-1]} channels to {new[0].shape[-1]}")
         state = (state[0], *new[1:]) if number == cut else new
     return network.decode(state)
 
@@ -103,21 +103,20 @@ def without_layer(network: Network, x: Features, graph: LayerGraphs, cut: int) -
 
 @torch.no_grad()
 def by_blocks(network: Network, graph: LargeGraph, device: torch.device | str = "cpu", rows: int = ROWS) -> Tensor:
-    """Outputs of all nodes, as one pass over the whole graph gives them: layer by layer, in blocks of rows.
+    """Outputs of all nodes, equal to a full-graph pass, computed layer by layer in blocks of rows.
 
-    In memory are the rows of P and of every state of one block at a time, and the states of their neighbours. States
-    lie in files without a name, which are gone when nothing reads them any more; an entry that a layer passes on is not
-    written again. The same idea as the layer-wise inference of GraphSAGE's mini-batch implementations, with no
-    neighbour left out.
+    Memory holds one block at a time: its rows of P, their states and those of their neighbours. States are stored in
+    unnamed temporary files, which are deleted when they are closed; a tensor that a layer passes on unchanged is not
+    written again. This is the layer-wise inference of GraphSAGE's mini-batch implementations, with all neighbours.
 
     Args:
-        network: in evaluation mode, one of which `works_by_blocks` is true.
-        graph: with an existing folder `scratch`.
-        device: that the network is on; the outputs are where the graph is.
-        rows: of a block.
+        network: in evaluation mode; `works_by_blocks` has to hold for it.
+        graph: its folder `scratch` has to exist.
+        device: device of the network; the outputs are on the device of the graph.
+        rows: rows per block.
 
     Raises:
-        OSError: there is no room for a state.
+        OSError: the disk has no room for a state.
     """
     nodes = graph.neighbours.num_nodes
     parts = [slice(start, min(start + rows, nodes)) for start in range(0, nodes, rows)]
@@ -129,29 +128,29 @@ def by_blocks(network: Network, graph: LargeGraph, device: torch.device | str = 
 
 
 def _encoded(network: Network, x: Tensor) -> State:
-    """The first state of some nodes, made without a graph."""
+    """The first state of some nodes, computed without a graph."""
     no_graph: Any = object()
     state, graph = network.encode(x, no_graph)
     if graph is not no_graph:
-        raise ValueError("encode makes a graph of its own")
+        raise ValueError("encode returns another graph, so it cannot run in blocks of rows")
     return state
 
 
 def _block(
     network: Network, number: int, state: State, graph: LargeGraph, part: slice, device: torch.device | str
 ) -> tuple[State, State]:
-    """The next state of some nodes, and the entries it was made of."""
+    """The next state of the block's rows, and the input tensors at these rows."""
     block, nodes = graph.neighbours.block(part.start, part.stop)
     entries = tuple(entry[nodes].to(device) for entry in state)
     return network.layer(number, entries, block.to(device)), entries
 
 
 def _on_disk(graph: LargeGraph, parts: list[slice], state: State, blocks: Iterable[tuple[State, State]]) -> State:
-    """The next state, entries (n, channels) that are memory-mapped or, where a layer passed them on, those of `state`.
+    """The next state: memory-mapped tensors (n, channels), or tensors of `state` that the layer passed on unchanged.
 
     Args:
-        state: before the layer.
-        blocks: of every part the next state and the entries of `state` it was made of.
+        state: the input of the layer.
+        blocks: for every block its next state and the tensors of `state` that it was computed from.
     """
     entries: list[Tensor] = []
     for part, (made, given) in zip(parts, blocks, strict=True):
@@ -169,23 +168,23 @@ def _on_disk(graph: LargeGraph, parts: list[slice], state: State, blocks: Iterab
 
 
 def _reserved(graph: LargeGraph, channels: torch.Size) -> Tensor:
-    """A memory-mapped state with room on the disk for all of it: a page of a sparse file that cannot be written kills
-    the process (SIGBUS)."""
+    """A memory-mapped state in a file with its disk space allocated: in a sparse file, writing to a page on a full disk
+    kills the process (SIGBUS)."""
     file = tempfile.TemporaryFile(dir=graph.scratch)  # noqa: SIM115 - lives as long as the tensor
     shape = (graph.neighbours.num_nodes, *channels)
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
         except OSError as error:
-            error.filename = str(graph.scratch)  # the file itself has no name
+            error.filename = str(graph.scratch)  # the temporary file has no name
             raise
     return torch.from_numpy(np.memmap(file, np.float32, mode="w+", shape=shape))
 
 
 def works_by_blocks(network: Network, in_channels: int) -> bool:
-    """Whether `by_blocks` gives what `forward` gives, tried on a ring of nodes.
+    """Whether `by_blocks` and `forward` agree, tested on a ring of nodes.
 
-    It does where a layer propagates once and mixes nodes in no other way, as PairNorm and solvers of several stages do.
+    They do if a layer propagates once and mixes nodes in no other way. PairNorm and multi-stage solvers do not.
     """
     ring = torch.arange(PROBE)
     edges = torch.stack([torch.cat([ring, ring]), torch.cat([ring.roll(1), ring.roll(-1)])])
@@ -198,7 +197,7 @@ def works_by_blocks(network: Network, in_channels: int) -> bool:
             graph = LargeGraph(x, Neighbours.of(edges, PROBE), ring, ring[:0], ring[:0], ring[:0], Path(folder))
             whole = network(x.to(device), graph.adjacency.to(device)).cpu()
             return torch.allclose(by_blocks(network, graph, device, PROBE // 2 - 1), whole, rtol=1e-3, atol=1e-5)
-    except (ValueError, RuntimeError, IndexError, AttributeError):  # shapes do not fit, or it needs a graph to begin
+    except (ValueError, RuntimeError, IndexError, AttributeError):  # shapes do not match, or encode needs the graph
         return False
     finally:
         network.train(was_training)

@@ -26,19 +26,19 @@ class Flow(Network):
     .. math:: x(0) = X W_{\mathrm{in}} + b, \qquad \mathrm{logits} = \mathrm{relu}(x(T)) W_{\mathrm{out}} + b', \qquad
         T = \mathrm{depth} \cdot \mathrm{step\_size}
 
-    State l is x(l * step_size). A fixed-step solver makes one step in a layer, an adaptive one as many as it needs.
-    Dropout acts on X and before the decoder, never inside the equation; a DropEdge sample holds for the whole time,
-    also with `drop_edge.per_layer`. A subclass defines `freeze` and `velocity`.
+    State l is x(l * step_size). A fixed-step solver takes one step per layer, an adaptive one as many as it needs.
+    Dropout acts on X and before the decoder, not inside the equation. One DropEdge sample is used for the whole
+    integration, also with `drop_edge.per_layer`. A subclass defines `freeze` and `velocity`.
 
     Args:
-        weights: of neighbours, fixed at t = 0: `gcn` (entries of P) or `attention` (`DotAttention` of x(0)).
-        heads: of the attention.
+        weights: of the neighbours, fixed at t = 0: `gcn` (entries of P) or `attention` (`DotAttention` of x(0)).
+        heads: attention heads.
         solver: `euler`, `rk4` (fixed steps) or `dopri5` (adaptive).
         step_size: time between two states, > 0.
         rtol, atol: tolerances of `dopri5`.
-        adjoint: gradients by integrating backwards in time (Chen et al. 2018): two states a layer are kept instead of
-            those of every stage, for about twice the work; gradients have the error of the solver.
-        stability_check: `on` refuses what overflows on the graph at the start (`check`).
+        adjoint: compute gradients by integrating backwards in time (Chen et al. 2018). Stores two states per layer
+            instead of those of every stage, for about twice the work; gradients have the error of the solver.
+        stability_check: `on` refuses settings whose states overflow on this graph before training (`check`).
 
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
@@ -115,7 +115,7 @@ class Flow(Network):
 
     @torch.no_grad()
     def _remember_break(self, last: Tensor) -> None:
-        """Of the first pass whose states overflow: when they did, how large they began, and the step that had held."""
+        """After an overflow: its time, the largest |x| at the start, and a step size that would have been stable."""
         start, self._start = self._start, None
         if start is None or self.broke_at is not None or last.abs().amax().isfinite():
             return
@@ -212,13 +212,13 @@ class Flow(Network):
 
 @dataclass(frozen=True)
 class Equation:
-    """dx/dt = v(x), fixed at t = 0: what the layers of a flow use as their graph; counts its evaluations.
+    """The equation dx/dt = v(x), fixed at t = 0; the layers of a flow use it as their graph.
 
     Attributes:
-        flow: counts them.
+        flow: counts the evaluations.
         operator: L.
         velocity: v.
-        learned: the tensors in it that gradients have to reach.
+        learned: tensors of the equation that need gradients.
     """
 
     flow: Flow
@@ -227,7 +227,7 @@ class Equation:
     learned: tuple[Tensor, ...]
 
     def at(self, layer: int) -> "Equation":
-        """It is that of every layer."""
+        """All layers share one equation."""
         return self
 
     def __call__(self, _: Any, x: Tensor) -> Tensor:
@@ -254,11 +254,11 @@ def generator(weights: Tensor, adjacency: Adjacency) -> Adjacency:
 
     Args:
         weights: w for every stored entry, 0 on self-loops; shape (entries,).
-        adjacency: has the pattern.
+        adjacency: the sparsity pattern.
     """
     return adjacency.with_values(torch.where(adjacency.loops, -adjacency.row_sums(weights)[adjacency.row], weights))
 
 
 def stuck(error: AssertionError) -> bool:
-    """Whether it is torchdiffeq's word for a solver that cannot proceed, forwards or, with `adjoint`, backwards."""
+    """Whether torchdiffeq reports that the solver cannot proceed, forwards or, with `adjoint`, backwards."""
     return str(error).startswith(CANNOT_PROCEED)

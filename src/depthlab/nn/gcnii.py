@@ -68,7 +68,7 @@ class GCNII(Network):
         return self.decoder(state[0])
 
     def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
-        """All layers as one operation, unless a norm or a second weight comes between."""
+        """All layers as one autograd operation; None with a norm or a second weight matrix."""
         if self.star_weights is not None or self.has_norm:
             return None
         (h, residual), graph = self.encode(x, graph)
@@ -78,6 +78,6 @@ class GCNII(Network):
         return self.decode((h,))
 
     def _maps(self, weights: Tensor, beta: Tensor) -> Tensor:
-        """(1 - beta_l) I + beta_l W_l, of one layer or of all."""
+        """(1 - beta_l) I + beta_l W_l, for one layer or all layers."""
         identity = torch.eye(weights.shape[-1], device=weights.device, dtype=weights.dtype)
         return torch.lerp(identity, weights, beta)

@@ -38,7 +38,7 @@ class JKNet(Network):
         return (self.dropout(x),), graph
 
     def layer(self, number: int, state: State, graph: Adjacency) -> State:
-        """The new state, then all before it from the first layer on, which jump too."""
+        """The new state, followed by the earlier states for the jump connections, from the first layer on."""
         h = self.relu_dropout(self.norms[number](graph.propagate(state[0], self.weights[number])))
         return (h, *(graph.at_rows(before) for before in state[1:]), h)
 

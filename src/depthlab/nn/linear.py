@@ -10,7 +10,7 @@ from depthlab.ops import matmul as matmul
 
 
 class Linear(nn.Module):
-    """`X W + b` with W of shape (in, out), initialised as `torch.nn.Linear`: uniform in +-1/sqrt(in)."""
+    """`X W + b` with W of shape (in, out), initialised as `torch.nn.Linear`: uniform in ±1/sqrt(in)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Linear(nn.Module):
         if isinstance(x, SparseFeatures):
             return matmul(x, self.weight) + self.bias
         product = torch.addmm if self.weight.dim() == 2 else torch.baddbmm  # the latter of replicas
-        return product(self.bias, x, self.weight).to(self.weight.dtype)  # of fewer bits under autocast
+        return product(self.bias, x, self.weight).to(self.weight.dtype)  # lower precision under autocast
 
 
 def glorot(in_channels: int, out_channels: int) -> nn.Parameter:

@@ -1,4 +1,4 @@
-"""What an architecture is: a first state, a layer and a read-out, each written once. `forward` follows from these."""
+"""The base class of the architectures: a subclass defines `encode`, `layer` and `decode`, and `forward` runs them."""
 
 from typing import Any, Protocol
 
@@ -11,32 +11,33 @@ from depthlab.graph.graph import Graph as Graph
 from depthlab.ops import MaskSource, SparseFeatures, dropout, relu_dropout
 
 Features = Tensor | SparseFeatures
-State = tuple[Any, ...]  # of tensors; the first is what is measured, what rides along follows
+State = tuple[Any, ...]  # tensors; the first one is measured, the others are passed along
 
 
 class LayerGraphs(Protocol):
-    """A graph for each layer; an `Adjacency` is itself that of every layer."""
+    """Operators by layer; an `Adjacency` returns itself for every layer."""
 
     def at(self, layer: int) -> Any:
-        """The operator that layer `layer` propagates over."""
+        """The operator of layer `layer`."""
 
 
 class Network(nn.Module):
     """Base of the architectures. A subclass defines its parameters, `encode`, `layer` and, if it needs one, `decode`.
 
-    The constructor makes parameters and never reads one: it is also called on the meta device, to count them. It gets
-    in_channels, out_channels, depth, hidden and dropout, `norm` if it has an argument of that name, and the arguments
-    of the model's yaml. Whatever iterates over layers is derived in `depthlab.nn.execution`: watching states,
-    gradients by state, recomputation, inference in blocks of rows, cutting a layer out.
+    The constructor creates parameters and must not read their values, because it is also called on the meta device to
+    count them. Its arguments are in_channels, out_channels, depth, hidden and dropout, `norm` if it has a parameter of
+    that name, and the settings of the model's yaml. Everything that iterates over layers is in
+    `depthlab.nn.execution`: observing states, gradients by state, recomputation, inference in blocks of rows, and
+    cutting a layer.
 
-    Modules named `encoder` and `decoder` get `weight_decay_linear`, what `without_decay` names gets none.
+    Modules named `encoder` and `decoder` get `weight_decay_linear`; parameters named in `without_decay` get no decay.
 
     Args:
         depth: number of layers L >= 1.
         dropout: probability with which `dropout` and `relu_dropout` zero an element in training, in [0, 1).
 
     Raises:
-        UserError: a subclass defines `forward`, which the layers would not follow.
+        UserError: a subclass defines `forward`, which could differ from its layers.
     """
 
     without_decay: tuple[str, ...] = ()
@@ -44,26 +45,28 @@ class Network(nn.Module):
     def __init__(self, depth: int, dropout: float = 0.0) -> None:
         if type(self).forward is not Network.forward:
             name = type(self).__name__
-            raise UserError(f"{name} defines forward, which its layers do not follow: define encode, layer and decode")
+            raise UserError(
+                f"{name} defines forward, which may differ from its layers: define encode, layer and decode instead"
+            )
         super().__init__()
         self.depth, self.p_dropout = depth, dropout
         self.masks = MaskSource(0)
 
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
-        """Features (n, in_channels) -> the state that enters the first layer, entries (n, channels), and the graph that
-        the layers use: mostly the one given."""
+        """Features (n, in_channels) -> the input state of the first layer, tensors (n, channels), and the graph that
+        the layers use, usually the given one."""
         raise NotImplementedError("an architecture defines encode")  # pragma: no cover
 
     def layer(self, number: int, state: State, graph: Adjacency) -> State:
-        """Layer 0..depth-1: entries (cols, channels) -> entries (rows, channels).
+        """Layer `number`, 0..depth-1: tensors (cols, channels) -> tensors (rows, channels).
 
-        `graph.propagate` leads from columns to rows, `graph.at_rows` gives each row its own node's entry. Where all
-        nodes are at work the two are the same nodes.
+        `graph.propagate` maps columns to rows, `graph.at_rows` selects the states of the rows' own nodes. In a pass
+        over the full graph rows and columns are the same nodes.
         """
         raise NotImplementedError("an architecture defines layer")  # pragma: no cover
 
     def decode(self, state: State) -> Tensor:
-        """The last state -> outputs (n, out_channels); by default its first entry."""
+        """The last state -> outputs (n, out_channels); by default its first tensor."""
         return state[0]
 
     def forward(self, x: Features, graph: LayerGraphs) -> Tensor:
@@ -74,17 +77,17 @@ class Network(nn.Module):
         return self.decode(state)
 
     def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
-        """An optional faster way to `forward`, used where no state is watched; None where there is none.
+        """An optional faster `forward`, used if no state is observed; None if there is none.
 
         Args:
-            every: keep the state before every so many layers for the backward pass and recompute the others.
+            every: store the input of every `every`-th layer for the backward pass and recompute the other states.
         """
         return None
 
     # Pieces for subclasses -------------------------------------------------------------------------------------------
 
     def dropout(self, x: Features) -> Any:
-        """Dropout in training; of sparse features that of the stored values."""
+        """Dropout in training; applied to the stored values of sparse features."""
         p = self.p_dropout if self.training else 0.0
         return x.dropout(p, self.masks) if isinstance(x, SparseFeatures) else dropout(x, p, self.masks)
 
@@ -92,15 +95,15 @@ class Network(nn.Module):
         """`dropout(relu(x))` in one pass."""
         return relu_dropout(x, self.p_dropout if self.training else 0.0, self.masks)
 
-    # What a run may ask ----------------------------------------------------------------------------------------------
+    # Optional methods ------------------------------------------------------------------------------------------------
 
     def check(self, graph: Graph, drop_edge: DropEdge) -> None:
         """Raise UserError if this architecture cannot work on this graph; called once, before training."""
 
     def findings(self) -> dict[str, float]:
-        """What only the architecture knows after a pass, recorded once at the end of a run; names as in MLflow."""
+        """Values specific to the architecture after a pass, recorded once at the end of a run under these names."""
         return {}
 
     def divergence(self) -> str:
-        """Why a pass diverged and which settings would be stable, in words; empty if the architecture does not know."""
+        """A sentence on why a pass diverged and which settings are stable; empty if the architecture cannot tell."""
         return ""

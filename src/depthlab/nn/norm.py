@@ -34,5 +34,5 @@ def make_norm(kind: str, channels: int, pair_epsilon: float = PAIR_EPSILON) -> n
 
 
 def make_norms(kind: str, count: int, channels: int) -> nn.ModuleList:
-    """A norm of that kind for each of `count` layers."""
+    """One norm of this kind for each of `count` layers."""
     return nn.ModuleList(make_norm(kind, channels) for _ in range(count))

@@ -15,11 +15,11 @@ class ResidualGCN(GCN):
 
     .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l) + H^{(l-1)}
 
-    in hidden layers; the first layer (features to hidden) and the last (hidden to classes) have none, since their sizes
-    differ. Dropout acts on what enters the convolution, not on the residual. States and shapes as in `GCN`.
+    in hidden layers; the first layer (features to hidden) and the last (hidden to classes) have no residual, since
+    their sizes differ. Dropout acts on the convolution's input, not on the residual. States and shapes as in `GCN`.
 
-    With `skip=linear` a node's own state has weights of its own in every layer, within the norm and relu (the tuned GCN
-    of Luo et al. 2024, https://arxiv.org/abs/2406.08993), so that a node can tell itself from its neighbours:
+    With `skip=linear` every layer has separate weights for a node's own state, inside the norm and relu (the tuned GCN
+    of Luo et al. 2024, https://arxiv.org/abs/2406.08993), so that it can distinguish a node from its neighbours:
 
     .. math:: H^{(l)} = \mathrm{relu}(P H^{(l-1)} W_l + H^{(l-1)} V_l), \qquad
         \mathrm{logits} = P H^{(L-1)} W_L + H^{(L-1)} V_L

@@ -22,16 +22,16 @@ class RevGCN(Network):
     .. math:: X'_0 = \sum_{i=2}^{C} X_i, \qquad X'_i = f_i(X'_{i-1}) + X_i, \qquad
         f_i(X) = P\, \mathrm{drop}(\mathrm{relu}(\mathrm{norm}(X)))\, W_i
 
-    and its inverse :math:`X_i = X'_i - f_i(X'_{i-1})`, i = C..2 and then 1. The backward pass recovers the input of
-    each layer from its output: one state is kept, whatever the depth, for about one more forward pass of time. As in
-    the paper all layers share one dropout mask. Around them an encoder, and norm, relu and dropout before a decoder:
+    and its inverse is :math:`X_i = X'_i - f_i(X'_{i-1})` for i = C..2, then 1. The backward pass recovers the input of
+    each layer from its output, so one state is stored at any depth, for the time of about one more forward pass. As in
+    the paper, all layers share one dropout mask. An encoder comes first; norm, relu and dropout precede the decoder:
 
     .. math:: X^{(0)} = \mathrm{drop}(X) W_{in} + b, \qquad
         \mathrm{logits} = \mathrm{drop}(\mathrm{relu}(\mathrm{norm}(X^{(L)}))) W_{out} + b'
 
-    The norm is that of `norm` (in the paper never none: without any, states grow exponentially with depth). An inverse
-    is exact up to rounding, which adds up over layers. Where states are watched, they
-    are kept as in any other network.
+    The norm is set by `norm` (the paper always uses one: without it, states grow exponentially with depth). The inverse
+    is exact up to rounding errors, which accumulate over layers. If states are observed, they are stored as in any
+    other network.
 
     Args:
         groups: C >= 2; each has hidden / C channels (at least 1).
@@ -60,7 +60,7 @@ class RevGCN(Network):
         self.last_norm = make_norm(norm, groups * width)
 
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
-        """Beside the state, in training, a mask of the same shape: what dropout multiplies it by in every layer."""
+        """The first state; in training also a mask of its shape, by which dropout multiplies it in every layer."""
         h = self.encoder(self.dropout(x))
         return ((h, self.dropout(torch.ones_like(h))) if self.training and self.p_dropout else (h,)), graph
 
@@ -73,7 +73,7 @@ class RevGCN(Network):
         return self.decoder(self.relu_dropout(self.last_norm(state[0])))
 
     def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
-        """The reversible pass: whatever `every` is, the backward pass recovers the states."""
+        """The reversible pass; `every` is ignored, because the backward pass recovers the states."""
         (h, *masks), graph = self.encode(x, graph)
         outputs = _Outputs(self.depth)
         for number, weights in enumerate(self.weights.unbind(0)):
@@ -91,19 +91,19 @@ class RevGCN(Network):
 
 @dataclass
 class _Functions:
-    """f_1..f_C of one layer, in the forward pass and again in the backward pass."""
+    """f_1..f_C of one layer, called in the forward pass and again in the backward pass."""
 
     norms: nn.ModuleList
     masks: list[Tensor] | None
 
-    @full_precision  # the state is recovered by subtraction
+    @full_precision  # because states are recovered by subtraction
     def __call__(self, group: int, graph: Adjacency, x: Tensor, weight: Tensor) -> Tensor:
         h = torch.relu(self.norms[group](x))
         return graph.propagate(h if self.masks is None else h * self.masks[group], weight)
 
 
 def _groups(functions: _Functions, x: Tensor, weights: Tensor, graph: Adjacency) -> list[Tensor]:
-    """The groups of channels of the next state."""
+    """The next state, as its groups of channels."""
     parts = list(x.chunk(len(weights), 1))
     entering = sum(parts[2:], parts[1])
     for group, weight in enumerate(weights):
@@ -113,7 +113,7 @@ def _groups(functions: _Functions, x: Tensor, weights: Tensor, graph: Adjacency)
 
 @dataclass
 class _Layer:
-    """What the backward pass needs to run a layer once more; `state` is that of the random bits before it."""
+    """A layer as the backward pass runs it again; `state` is the RNG state before the layer."""
 
     number: int
     graph: LayerGraphs

@@ -1,4 +1,4 @@
-"""Several networks of one architecture as one: their parameters stacked, their states (r, n, f)."""
+"""Run r networks of one architecture as one: stacked parameters, states of shape (r, n, f)."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +13,13 @@ from depthlab.ops.replica_masks import ReplicaMasks
 
 
 def stack(networks: Sequence[Network]) -> Network:
-    """One network that does at once what each of these does, on copies of a graph side by side.
+    """One network that computes what each given network computes, on disjoint copies of a graph.
 
-    A weight (a, b) becomes (r, a, b) and a vector (c,) becomes (r, 1, c), so that it is added to states (r, n, c) as it
-    was to (n, c): a pass that reads sizes and axes from the end is that of all. Random bits are those of each.
+    A weight (a, b) becomes (r, a, b), and a vector (c,) becomes (r, 1, c), which broadcasts over states (r, n, c). This
+    works if the forward pass indexes axes from the end. Each replica keeps its own random bits.
 
     Args:
-        networks: of one architecture and equal arguments; they stay as they are.
+        networks: of one architecture and equal arguments; they are not changed.
     """
     stacked = copy.deepcopy(networks[0])
     stacked.masks = ReplicaMasks([network.masks.seed for network in networks])  # type: ignore[assignment]
@@ -29,7 +29,7 @@ def stack(networks: Sequence[Network]) -> Network:
 
 
 def set_stacked(network: Network, values: Mapping[str, Tensor]) -> None:
-    """Take these as parameters, (r, ...)."""
+    """Set the stacked parameters, (r, ...)."""
     for name, value in values.items():
         module, _, own = name.rpartition(".")
         parameter = nn.Parameter(value.unsqueeze(1) if value.dim() == 2 else value)
@@ -37,10 +37,10 @@ def set_stacked(network: Network, values: Mapping[str, Tensor]) -> None:
 
 
 def can_stack(make: Callable[[int, int], Network]) -> bool:
-    """Whether `stack` gives what each network gives by itself, tried on a ring of nodes, in training.
+    """Whether a stacked network computes the same as its parts, tested on a ring of nodes in training mode.
 
-    It does for what is built of the linear layers of `depthlab.nn` and sums over neighbours. A network with findings of
-    its own passes is to be trained alone.
+    It does if a network is built from the linear layers of `depthlab.nn` and sums over neighbours. A network that
+    reports values of its own after a pass has to be trained alone.
 
     Args:
         make: (in_channels, out_channels) -> network.
@@ -61,5 +61,5 @@ def can_stack(make: Callable[[int, int], Network]) -> bool:
                 network.train().masks.restart(0)
             out = both(x.expand(count, *x.shape), adjacency_copies(graph, count))
             return torch.allclose(out, torch.stack([network(x, graph) for network in networks]), atol=1e-5)
-    except (ValueError, RuntimeError, IndexError, AttributeError):  # it reads sizes from the front
+    except (ValueError, RuntimeError, IndexError, AttributeError):  # it indexes axes from the front
         return False

@@ -12,12 +12,12 @@ from depthlab.ops.masks import MaskSource
 
 @contextmanager
 def recomputing(masks: MaskSource, state: Any, norms: Sequence[nn.Module]) -> Iterator[None]:
-    """Inside, layers give once more what they gave in the forward pass, and leave no trace of it.
+    """Context in which layers repeat their forward pass exactly and without side effects.
 
     Args:
-        masks: dropout and DropEdge see the same draws again.
-        state: of `masks` before the first of them.
-        norms: what they write to running statistics is written to a copy: a step counts once.
+        masks: random bits of dropout and DropEdge, which are drawn again.
+        state: RNG state of `masks` before the first of these layers.
+        norms: batch norms; they update copies of their running statistics, so that a step counts once.
     """
     buffers = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers()]
     for norm, name, buffer in buffers:

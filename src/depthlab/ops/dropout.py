@@ -1,4 +1,4 @@
-"""Dropout, alone and fused with relu, in as few vectorised passes over memory as there can be.
+"""Dropout, alone and fused with relu, in few vectorised passes over memory.
 
 `aten::elu_backward(g, 0, s, 0, True, y)` is "s g where y > 0, else 0" in one pass; `torch.where` and a product with a
 boolean mask are 4 to 13 times slower on a CPU.
@@ -45,13 +45,13 @@ class _ReluDropout(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (out,) = ctx.saved_tensors  # > 0 iff x > 0 and the element was kept
+        (out,) = ctx.saved_tensors  # > 0 iff x > 0 and the element was not dropped
         return relu_gradient(grads[0], 0.0, ctx.scale, 0.0, True, out), None, None
 
 
 @full_precision
 def dropout(x: Tensor, p: float, masks: MaskSource) -> Tensor:
-    """Zero each element with probability p and multiply the others by 1/(1-p) (Srivastava et al. 2014).
+    """Zero each element with probability p and scale the others by 1/(1-p) (Srivastava et al. 2014).
 
     Args:
         x: float tensor of any shape.
@@ -66,7 +66,7 @@ def dropout(x: Tensor, p: float, masks: MaskSource) -> Tensor:
 
 @full_precision
 def relu_dropout(x: Tensor, p: float, masks: MaskSource) -> Tensor:
-    """`dropout(relu(x), p)` in one node of the autograd graph; arguments as in `dropout`."""
+    """`dropout(relu(x), p)` as one node of the autograd graph; arguments as in `dropout`."""
     if p == 0.0:
         return torch.relu(x)
     threshold, scale = draw_threshold(p)

@@ -25,26 +25,25 @@ def residual_layers(
     masks: MaskSource,
     every: int = 1,
 ) -> Tensor:
-    r"""`h <- dropout(relu((scale * P_l h + residual) M_l))` for every l, beginning with x.
+    r"""`h <- dropout(relu((scale * P_l h + residual) M_l))` for every l, starting with x.
 
-    One node of the autograd graph for all layers: what a layer needs for the moment lies in buffers that stay in the
-    processor's cache from one layer to the next, and nothing is kept for the backward pass but one state a layer, all
-    in one block: of it
-    :math:`(scale \cdot P h + residual)` is made once more for a tenth of a layer's time, and relu and dropout let pass
-    what is not zero in the state after them.
+    All layers are one node of the autograd graph. Temporary tensors are buffers that stay in the processor's cache from
+    one layer to the next. The backward pass stores one state per layer, in one block of memory. It recomputes
+    :math:`(scale \cdot P h + residual)` for a tenth of a layer's time; the gradient passes relu and dropout where the
+    state after them is not zero.
 
     Args:
-        at: l -> P_l as CSR, shape (n, n), for l = 0, 1, ... in turn; it may draw from `masks`.
+        at: l -> P_l as CSR, shape (n, n), called for l = 0, 1, ... in turn; it may draw from `masks`.
         x: states, shape (n, f), or (r, n / r, f) of r replicas, whose operators are block-diagonal.
         residual: added to the propagated states, of the shape of x.
         weights: M_l, shape (layers, f, c), or (r, layers, f, c); f = c if there are several layers.
         scale: a constant factor of the propagation.
         dropout: probability in [0, 1).
         masks: the source of random bits.
-        every: keep the state before every so many layers and make those between once more in the backward pass.
+        every: store the input of every `every`-th layer and recompute the other states in the backward pass.
 
     Returns:
-        the last state, (n, c), or (r, n / r, c).
+        The last state, (n, c), or (r, n / r, c).
     """
     if autocast_device(x):  # products with weights are in fewer bits, and every state is kept
         for number, weight in enumerate(weights.unbind(-3)):
@@ -52,14 +51,14 @@ def residual_layers(
         return x
     threshold, pending = draw_threshold(dropout) if dropout > 0.0 else (None, 1.0)
     every = every if torch.is_grad_enabled() else 0
-    scales = [scale] + [scale * pending] * (weights.shape[-3] - 1)  # inside, states lack the factor of their dropout
+    scales = [scale] + [scale * pending] * (weights.shape[-3] - 1)  # states are stored without their dropout factor
     out = _Layers.apply(at, x, residual, weights, scales, threshold, masks, every)
     return out if pending == 1.0 else out * pending
 
 
 @dataclass(frozen=True)
 class _Stack:
-    """The layers of a pass; what the arguments of `residual_layers` are not said about are buffers."""
+    """The layers of a pass: arguments of `residual_layers`, and the buffers `support` and `bits`."""
 
     operators: list[Propagator]
     residual: Tensor
@@ -71,7 +70,7 @@ class _Stack:
     bits: Tensor
 
     def propagate(self, number: int, h: Tensor) -> Tensor:
-        """scale * P h + residual, which the next call may write over; graphs of replicas stand side by side."""
+        """scale * P h + residual, in a buffer that the next call overwrites; P is block-diagonal for replicas."""
         residual, support = self.residual.flatten(0, -2), self.support.flatten(0, -2)
         return product(self.operators[number].matrix, h.flatten(0, -2), self.scales[number], residual, support).view(
             h.shape
@@ -105,9 +104,9 @@ class _Layers(torch.autograd.Function):
         every: int,
     ) -> Tensor:
         depth, shape = weights.shape[-3], (*x.shape[:-1], weights.shape[-1])
-        last = (depth - 1) // every * every if every else depth  # the backward pass begins there: all of it is kept
+        last = (depth - 1) // every * every if every else depth  # the last segment is used first: store all of it
         numbers = [n for n in range(1, depth + 1) if n > last or (every and n % every == 0)]
-        kept = dict(zip(numbers, x.new_empty(len(numbers), *shape).unbind(0), strict=True))  # one block has no holes
+        kept = dict(zip(numbers, x.new_empty(len(numbers), *shape).unbind(0), strict=True))  # in one block
         buffers = [x.new_empty(shape) for _ in range(2)] if len(numbers) < depth else []
         bits = x.new_empty(shape if threshold is not None else 0)
         operators: list[Propagator] = []
@@ -143,7 +142,7 @@ class _Layers(torch.autograd.Function):
                 spare = spare or grad.new_empty(ctx.every - 1, *grad.shape).unbind(0)
                 with masks.replay(ctx.random_states[first]):
                     for number, out in zip(numbers[:-1], spare, strict=True):
-                        ctx.at(number)  # draws what it drew before
+                        ctx.at(number)  # repeats its random draws
                         states[number + 1] = stack.layer(number, states[number], out)
             for number in reversed(numbers):
                 select.grad_input(grad, states[number + 1], 0.0, grad_input=passed)  # > 0 iff relu and mask let it pass

@@ -13,7 +13,7 @@ LEVELS = 1 << 8  # a random number has 8 bits: probabilities are multiples of 1/
 
 
 def draw_threshold(p: float) -> tuple[float, float]:
-    """The threshold at or below which an 8-bit random number drops its element, and the scale that keeps the mean.
+    """The threshold at or below which an 8-bit random number drops its element, and the scale that preserves the mean.
 
     A number r is uniform on -128..127; its element is dropped if r <= threshold, with probability k / 256
     where k = round(256 p). The scale is 1 / (1 - k / 256), so E[mask * scale] = 1 exactly.
@@ -23,18 +23,18 @@ def draw_threshold(p: float) -> tuple[float, float]:
 
 
 class MaskSource:
-    """8-bit random numbers, restarted at every training step from (seed, step).
+    """8-bit random numbers, reseeded with (seed, step) at every training step.
 
-    Nothing but the step number has to be saved for an interrupted run to go on with the same masks, and nothing
-    depends on torch's global generator. On the CPU the bits come from NumPy's SFC64: raw 64-bit draws seen as eight
-    numbers, which costs a small part of torch's bernoulli for the same number of elements; drawn ahead in larger blocks
-    they cost more, for they leave the processor's cache. On other devices torch's own generator is used.
+    A resumed run needs only the step number to continue with the same masks, and nothing depends on torch's global
+    generator. On the CPU, raw 64-bit draws of NumPy's SFC64 are split into eight numbers each, which is much cheaper
+    than torch's bernoulli. Larger blocks drawn in advance would be slower, because they leave the processor's cache.
+    Other devices use torch's own generator.
 
     Args:
         seed: the run's seed, >= 0.
 
     Attributes:
-        stream: another number, from the next restart on, gives other numbers: that of one of several processes.
+        stream: index of the random stream, such as the rank of a process; takes effect at the next restart.
     """
 
     def __init__(self, seed: int) -> None:
@@ -60,7 +60,7 @@ class MaskSource:
         return torch.randint(low, high, shape, dtype=torch.int8, device=device, generator=self._generator)
 
     def words(self, count: int) -> np.ndarray:
-        """The next 64-bit words of the stream, eight numbers each."""
+        """The next 64-bit words of the stream, each holding eight numbers."""
         return self._bits.random_raw(count)
 
     def state(self) -> Any:
@@ -70,7 +70,7 @@ class MaskSource:
 
     @contextmanager
     def replay(self, state: Any) -> Iterator[None]:
-        """Inside, the stream goes on from `state` of the same step, so that a recomputation sees the same draws."""
+        """Context in which the stream continues from `state`, so that a recomputation repeats the draws of its step."""
         now = self.state()
         self._go_to(state)
         try:

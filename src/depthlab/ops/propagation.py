@@ -14,10 +14,10 @@ FEW = 1 << 18  # entries times channels, below which a call of either kernel tak
 
 
 class Propagator(Protocol):
-    """A sparse operator and its transpose, both CSR. Only where the operator is symmetric are they the same object: the
-    backward pass multiplies by `transpose` and assumes nothing.
+    """A sparse operator and its transpose, both CSR; one object only if the operator is symmetric.
 
-    `learned` holds the values of `matrix` where a gradient has to reach them, else None.
+    The backward pass multiplies by `transpose` and does not assume symmetry. `learned` holds the values of `matrix` if
+    they need a gradient, else None.
     """
 
     @property
@@ -125,8 +125,8 @@ class _Propagate(torch.autograd.Function):
 def propagate(operator: Propagator, x: Tensor, *, scale: float = 1.0, residual: Tensor | None = None) -> Tensor:
     """`scale * P x + residual`, fused into one sparse product.
 
-    The backward pass is `scale * P^T g` for x (no per-edge messages), g for the residual and, where the values of P are
-    learned, `scale * <g_i, x_j>` for each stored entry alone.
+    The backward pass is `scale * P^T g` for x (no per-edge messages), g for the residual and, if the values of P are
+    learned, `scale * <g_i, x_j>` for the stored entries only.
 
     Args:
         operator: P as CSR, shape (n, n).
@@ -135,7 +135,7 @@ def propagate(operator: Propagator, x: Tensor, *, scale: float = 1.0, residual: 
         residual: added to the product, of the shape of x.
 
     Returns:
-        the shape of x.
+        A tensor of the shape of x.
     """
     if x.dim() > 2:
         rest = None if residual is None else residual.flatten(0, -2)

@@ -1,4 +1,4 @@
-"""The random bits of replicas: each draws from a stream of its own."""
+"""The random bits of replicas: each replica draws from its own stream."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class ReplicaMasks:
             source.restart(step)
 
     def bits(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Independent random numbers, int8 of the given shape; as many rows for each replica, one after another.
+        """Independent random numbers, int8 of the given shape, with an equal number of consecutive rows per replica.
 
         Args:
             shape: (r m, ...): (r, n, f) for states, (r e,) for entries.
