@@ -147,6 +147,12 @@ def test_what_a_package_defines_itself_counts_with_all_that_it_imports(write: Wr
     assert list(closure(["network"])) == ["network", "parts", "parts.other"]
 
 
+def test_two_imports_under_one_name_both_count(write: Write) -> None:
+    write({"network.py": "try:\n    from fast import f\nexcept ImportError:\n    from slow import f", "fast.py": "",
+           "slow.py": ""})  # fmt: skip
+    assert list(closure(["network"])) == ["fast", "network", "slow"]
+
+
 def test_of_a_library_the_version_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"_target_": "torch_geometric.nn.models.GCN"}
     forget()

@@ -18,6 +18,7 @@ from depthlab.graph.neighbours import Neighbours
 from depthlab.measures.layers import gradient_norms
 from depthlab.nn.execution import _reserved, by_blocks, run, states, without_layer, works_by_blocks
 from depthlab.nn.gcn import GCN
+from depthlab.nn.gcnii import GCNII
 from depthlab.nn.network import Network
 from depthlab.training.build import make_network
 from tests.nn.test_all import CHOICES, CLASSES, EVERY, FEATURES, Choice, make_graph, make_model, settings
@@ -146,6 +147,34 @@ def test_one_layer_in_blocks(large: LargeGraph) -> None:
     )
 
 
+class Doubling(GCNII):
+    """Has layers of its own, and inherits the fused pass of other ones."""
+
+    def layer(self, number: int, state: Any, graph: Any) -> Any:
+        return (2 * state[0], *state[1:])
+
+
+def test_a_subclass_with_layers_of_its_own_is_not_run_by_the_fused_pass_of_its_parent() -> None:
+    graph, network = make_graph(), Doubling(FEATURES, CLASSES, 3).double().eval()
+    torch.testing.assert_close(run(network, graph.x, graph.layers), network(graph.x, graph.layers))
+
+
+class TorchDropout(GCN):
+    """Draws from torch's random numbers, as a network of somebody else may."""
+
+    def layer(self, number: int, state: Any, graph: Any) -> Any:
+        return super().layer(number, (F.dropout(state[0], 0.5, self.training),), graph)
+
+
+def test_torchs_own_dropout_is_the_same_where_layers_are_recomputed() -> None:
+    graph, network, gradients = make_graph(), TorchDropout(FEATURES, CLASSES, 6).double(), []
+    for every in (None, 2):
+        torch.manual_seed(1)
+        loss = F.cross_entropy(run(network, graph.x, graph.layers, every=every), graph.y)
+        gradients.append(torch.autograd.grad(loss, learned(network)))
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
 class Pooled(GCN):
     """Adds the mean of all nodes, of which a block knows a part."""
 
@@ -155,7 +184,11 @@ class Pooled(GCN):
 
 
 def test_a_layer_that_mixes_all_nodes_does_not_work_by_blocks() -> None:
-    assert not works_by_blocks(Pooled(FEATURES, CLASSES, 2), FEATURES)
+    network = Pooled(FEATURES, CLASSES, 2)
+    assert not works_by_blocks(network, FEATURES)
+    with torch.no_grad():  # nor if its outputs are small, as those of deep networks are
+        network.weights[1].mul_(1e-6)
+    assert not works_by_blocks(network, FEATURES)
 
 
 def test_states_lie_on_disk_and_what_is_passed_on_is_not_written_again(

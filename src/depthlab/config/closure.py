@@ -83,7 +83,7 @@ def closure(names: Iterable[str], cut: Iterable[str] = PRESENTATION) -> dict[str
             continue
         if path := locate(module):
             files[module] = path
-            left += [_module(name) for name in _imports(module, path).values()]
+            left += [_module(name) for _, name in _imports(module, path)]
     return dict(sorted(files.items()))
 
 
@@ -138,7 +138,7 @@ def _module(name: str) -> str:
     if not package or locate(name):
         return name
     path = locate(package)
-    source = _imports(package, path).get(own, name) if path and path.stem == "__init__" else name
+    source = dict(_imports(package, path)).get(own, name) if path and path.stem == "__init__" else name
     return package if source == name else _module(source)
 
 
@@ -149,13 +149,13 @@ def _read(path: Path) -> tuple[str, list[tuple[int, str, str, str]]]:
         raise UserError(f"{path} cannot be read as Python: {error}") from None
 
 
-def _imports(module: str, path: Path) -> dict[str, str]:
-    """Everything that a file imports: local name -> dotted name."""
+def _imports(module: str, path: Path) -> list[tuple[str, str]]:
+    """Everything that a file imports: local names and dotted names."""
     package = module.split(".") if path.stem == "__init__" else module.split(".")[:-1]
-    names = {}
+    names = []
     for level, origin, name, alias in _read(path)[1]:
         base = ".".join([*package[: len(package) - level + 1], *filter(None, [origin])] if level else [origin])
-        names[alias] = f"{base}.{name}" if name else base
+        names.append((alias, f"{base}.{name}" if name else base))
     return names
 
 

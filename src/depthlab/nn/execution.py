@@ -34,7 +34,7 @@ def run(
         every: store only the input of every `every`-th layer for the backward pass, which recomputes the others (Chen
             et al. 2016, https://arxiv.org/abs/1604.06174); None stores all.
     """
-    if watch is None and (out := network.fused(x, graph, every or 1)) is not None:
+    if watch is None and _may_fuse(type(network)) and (out := network.fused(x, graph, every or 1)) is not None:
         return out
     state, graph = network.encode(x, graph)
     if watch:
@@ -46,8 +46,14 @@ def run(
             state = _layers(network, numbers, state, graph, watch)
         else:
             segment = _Segment(network, numbers, graph, watch)
-            state = checkpoint(segment, *state, use_reentrant=False, preserve_rng_state=False)
+            state = checkpoint(segment, *state, use_reentrant=False)  # with torch's random numbers, of `nn.Dropout`
     return network.decode(state)
+
+
+def _may_fuse(kind: type[Network]) -> bool:
+    """Whether `fused` is of these layers: a subclass that overrides `layer` alone inherits that of other ones."""
+    fused, layer = (next(base for base in kind.__mro__ if name in vars(base)) for name in ("fused", "layer"))
+    return issubclass(fused, layer)
 
 
 def _layers(network: Network, numbers: range, state: State, graph: LayerGraphs, watch: Watch | None) -> State:
@@ -196,8 +202,9 @@ def works_by_blocks(network: Network, in_channels: int) -> bool:
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             graph = LargeGraph(x, Neighbours.of(edges, PROBE), ring, ring[:0], ring[:0], ring[:0], Path(folder))
             whole = network(x.to(device), graph.adjacency.to(device)).cpu()
-            return torch.allclose(by_blocks(network, graph, device, PROBE // 2 - 1), whole, rtol=1e-3, atol=1e-5)
-    except (ValueError, RuntimeError, IndexError, AttributeError):  # shapes do not match, or encode needs the graph
+            error = (by_blocks(network, graph, device, PROBE // 2 - 1) - whole).abs().max()
+            return bool(error <= 1e-3 * whole.abs().max())  # outputs of a deep network may be small
+    except (ValueError, RuntimeError, IndexError, AttributeError, TypeError):  # wrong shapes, or encode needs the graph
         return False
     finally:
         network.train(was_training)

@@ -60,6 +60,7 @@ def can_stack(make: Callable[[int, int], Network]) -> bool:
             for network in (*networks, both):
                 network.train().masks.restart(0)
             out = both(x.expand(count, *x.shape), adjacency_copies(graph, count))
-            return torch.allclose(out, torch.stack([network(x, graph) for network in networks]), atol=1e-5)
+            alone = torch.stack([network(x, graph) for network in networks])
+            return out.shape == alone.shape and bool((out - alone).abs().max() <= 1e-4 * alone.abs().max())
     except (ValueError, RuntimeError, IndexError, AttributeError):  # it indexes axes from the front
         return False
