@@ -152,7 +152,7 @@ def test_a_study_of_this_name_in_another_clone_is_left_alone(study: Study) -> No
     parent = TrackedRun(study.uri, "depthlab", "small: csbm GCN", {}, tags).run_id
     cells = study.cells("depth=2", "seed=0", lines=ONE)
     study.records.tag(parent, OWNER, "node7/4 12 1")
-    with pytest.raises(UserError, match=f"running already .process 12 on node7.: wait .* src.close {parent}"):
+    with pytest.raises(UserError, match=f"running already .process 12 on node7.: wait .* depthlab close {parent}"):
         study.run(cells)
     assert study.records.client.get_run(parent).info.status == "RUNNING"
     study.records.tag(parent, OWNER, a_dead_process())
