@@ -176,7 +176,7 @@ def test_dask_has_to_find_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         with monkeypatch.context() as elsewhere:
             elsewhere.setattr("importlib.import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
-            with pytest.raises(UserError, match=r"^Dask cannot import the program: start `PYTHONPATH=\. dask"):
+            with pytest.raises(UserError, match=r"^Dask cannot import the program: start `PYTHONPATH=src dask"):
                 connect(cluster.scheduler_address, {})
         connect(cluster.scheduler_address, {})
         Client.current().close()

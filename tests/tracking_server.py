@@ -14,6 +14,7 @@ import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from depthlab.address import sqlite_address
+from depthlab.tracking.sqlite import move_artifacts
 
 
 @dataclass
@@ -58,7 +59,8 @@ class _Quiet(WSGIRequestHandler):
 def tracking_server(
     database: Path, monkeypatch: pytest.MonkeyPatch, user: str = "", password: str = ""
 ) -> Iterator[Server]:
-    """Serve a database of MLflow's as long as this lasts."""
+    """Serve a database of MLflow's, which may be a copy, as long as this lasts."""
+    move_artifacts(database)  # else the server writes beside the original
     monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", sqlite_address(database))
     monkeypatch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", (database.parent / "served").as_uri())
     from mlflow.server import app, handlers

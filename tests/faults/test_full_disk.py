@@ -1,6 +1,5 @@
 """A full disk, as a limit of the size of files: one sentence, nothing half written, and the same command goes on."""
 
-import os
 import resource
 import shutil
 import subprocess
@@ -29,7 +28,9 @@ def folder(workshop: Path, empty_store: Path) -> Path:
     return workshop
 
 
-def run(folder: Path, command: list[str], largest: int | None = None) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, environment: dict[str, str], command: list[str], largest: int | None = None
+) -> "subprocess.CompletedProcess[str]":
     """`python -m COMMAND` there, whose files may have so many bytes at most."""
 
     def limit() -> None:
@@ -37,7 +38,7 @@ def run(folder: Path, command: list[str], largest: int | None = None) -> "subpro
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True,
+        [sys.executable, "-m", *command], cwd=folder, env=environment, text=True,
         capture_output=True, timeout=300, check=False, preexec_fn=limit,
     )  # fmt: skip
 
@@ -54,12 +55,12 @@ def whole(folder: Path) -> bool:
     ("name", "room"),
     [("train", 0), ("train", 200_000), ("study", 200_000), ("sweep", 0), ("prepare", 0)],
 )
-def test_a_full_disk_is_survived(folder: Path, tally: Tally, name: str, room: int) -> None:
+def test_a_full_disk_is_survived(folder: Path, environment: dict[str, str], tally: Tally, name: str, room: int) -> None:
     largest = room if name == "prepare" else (folder / "mlflow.db").stat().st_size + room
-    full = run(folder, COMMANDS[name], largest)
+    full = run(folder, environment, COMMANDS[name], largest)
     said = full.returncode == 1 and "Traceback" not in full.stderr + full.stdout
     left = whole(folder)
-    again = run(folder, COMMANDS[name])
+    again = run(folder, environment, COMMANDS[name])
     if not (said and left and again.returncode == 0):
         print(full.stdout[-2000:], full.stderr[-3000:], again.stdout[-1000:], again.stderr[-1000:], sep="\n---\n")
     tally(f"a full disk while {name} writes", said and left and again.returncode == 0 and whole(folder))

@@ -32,7 +32,8 @@ def report(score: float) -> Report:
     rows = [
         {
             "study": STUDY, "dataset": "csbm", "model": "gcn", "line": "GCN", "p_drop": 0.0, "depth": depth,
-            "seed": seed, "split": "0", "test_acc": math.nan if seed == 2 else score, "dirichlet_energy": 0.5,
+            "seed": seed, "split": "0", "metric": "acc", "test_acc": math.nan if seed == 2 else score,
+            "dirichlet_energy": 0.5,
             "rayleigh_quotient": 0.25, "effective_rank": 3.0, "seconds": 12.0,
             "outcome": "diverged" if seed == 2 else "finished", "verdict": "healthy", "evidence": "by hand",
             "recipe": "none", "typed": "model=gcn", "code_hash": "c", "run_id": f"{depth}-{seed}",

@@ -110,13 +110,11 @@ def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> 
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_takes_its_cell_alone(clone: Path, shop: Study, start: Start) -> None:
-    model = clone / "src" / "depthlab" / "nn" / "gcn.py"
-    broken = "        if settings.depth == 2:\n            __import__('os').kill(__import__('os').getpid(), 9)\n"
-    text, count = re.subn(
-        r"(    def __init__\(self, settings: Settings.*\n)", rf"\1{broken}", model.read_text(), count=1
-    )
-    assert count == 1
-    model.write_text(text)
+    module = clone / "src" / "depthlab" / "training" / "module.py"
+    step = "        graphs = self.training_graph("
+    assert step in module.read_text()
+    broken = "        if self.network.depth == 2:\n            __import__('os').kill(__import__('os').getpid(), 9)\n"
+    module.write_text(module.read_text().replace(step, broken + step))
     process = start(*CSBM, "epochs=3", "model=gcn", "depth=2,3,4,5", "seed=0", "jobs=2")
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 1
