@@ -1,4 +1,7 @@
-"""`depthlab COMMAND ...`: the commands of the program. Imports nothing heavy."""
+"""`depthlab COMMAND ...`: the commands of the program.
+
+Imports nothing heavy.
+"""
 
 import difflib
 import importlib

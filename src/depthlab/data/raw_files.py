@@ -1,4 +1,4 @@
-"""The list of raw files with their hashes, `raw_files.tsv`. Imports nothing heavy.
+"""The list of raw files with their hashes, `raw_files.tsv`.
 
     depthlab trust data/mine/graph.npz     add a file that you trust
 

@@ -1,7 +1,7 @@
 """`depthlab report study=cora`: a recorded study as tables, figures and one page, in results/STUDY.
 
 study=NAME             the study's name in `depthlab study`, study=NAME or name=NAME (default: quick)
-tracking.uri=URI       where it is recorded (default: MLFLOW_TRACKING_URI, or mlflow.db at the project root)
+tracking.uri=URI       where it is recorded (default: MLFLOW_TRACKING_URI, or mlflow.db in the project folder)
 tracking.experiment=NAME
 """
 

@@ -30,7 +30,7 @@ def main() -> None:
     """Read the command line and close the run."""
     parser = argparse.ArgumentParser(prog="depthlab close", description=__doc__)
     parser.add_argument("run_id", help="ID of the run, as a study or MLflow shows it")
-    parser.add_argument("--uri", help="tracking store (default: mlflow.db at the project root)")
+    parser.add_argument("--uri", help="tracking store (default: mlflow.db in the project folder)")
     parser.add_argument("--experiment", default="depthlab", help="experiment of the run")
     options = parser.parse_args()
     uri = store_uri(options.uri)

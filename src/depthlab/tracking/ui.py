@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="depthlab ui", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=UI_PORT)
     parser.add_argument(
-        "--uri", help=f"database to show; that of {TRACKING} or mlflow.db at the project root if left out"
+        "--uri", help=f"database to show; that of {TRACKING} or mlflow.db in the project folder if left out"
     )
     usual = os.environ.get("MLFLOW_EXPERIMENT_NAME", "depthlab")
     parser.add_argument("--experiment", default=usual, help="experiment that the link opens")
