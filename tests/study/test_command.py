@@ -83,7 +83,7 @@ def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None
     assert again.returncode == 0, errors
     assert f"study small: 8 cells, {len(before)} done, {8 - len(before)} to do" in out
     for label in ("gcn", "gcnii"):
-        assert re.search(rf"  csbm {label}\n    depth    2: \d+\.\d +\d.*\n    depth    4: +\d", out)
+        assert re.search(rf"  csbm {label}, accuracy in %\n    depth    2: \d+\.\d +\d.*\n    depth    4: +\d", out)
     check_complete(shop, before)
     check_as_left_in_peace(shop, study)
 
