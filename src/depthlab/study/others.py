@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from depthlab.config.errors import UserError
 from depthlab.study.grid import Cell
 from depthlab.study.plan import Plan
-from depthlab.tracking.owner import OWNER, how_to_close, in_words, is_dead, owner
+from depthlab.tracking.owner import how_to_close, in_words, owner
 from depthlab.tracking.search import Recorded, Records
 from depthlab.training.identity import LOCK, checkpoint_folder
 
@@ -19,7 +19,7 @@ LOOK_SECONDS = 2.0  # seconds between two checks of other commands' runs
 def close_dead(records: Records, plan: Plan) -> None:
     """Close runs of these cells that have status RUNNING although their process has died."""
     for run in running(records, plan, plan.todo):
-        if is_dead(run.tags.get(OWNER, "")):
+        if not run.is_running:
             records.close(run.run_id, "interrupted")
 
 
@@ -32,8 +32,8 @@ def running(records: Records, plan: Plan, cells: Sequence[Cell]) -> list[Recorde
 def refuse_twice(records: Records, study: str) -> None:
     """Raise UserError if a command on another host, or in another clone, runs a study of this name."""
     for run in records.runs(f"tags.kind = 'study' and tags.study = '{study}' and attributes.status = 'RUNNING'"):
-        process = run.tags.get(OWNER, "")
-        if process and process != owner() and not is_dead(process):
+        process = run.owner
+        if process and process != owner() and run.is_running:
             close = how_to_close(records.uri, run.run_id)
             raise UserError(
                 f"the study {study} is running already ({in_words(process)}): wait for it, give this one another"
@@ -49,13 +49,13 @@ def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> bool
     """
     shown = waited = False
     while cells:
-        alive = [run for run in running(records, plan, cells) if not is_dead(run.tags.get(OWNER, ""))]
+        alive = [run for run in running(records, plan, cells) if run.is_running]
         if not alive and not any(map(_is_locked, cells)):
             break
         if alive and not shown:
             shown = True
             first = alive[0]
-            who = in_words(first.tags.get(OWNER, ""))
+            who = in_words(first.owner)
             print(
                 f"waiting for {len(alive)} cells that other commands train, such as {first.name} ({who});"
                 f" if that process is dead, close its run with {how_to_close(records.uri, first.run_id)}",

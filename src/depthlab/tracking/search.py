@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from depthlab.address import recordable
 from depthlab.tracking.names import are_outdated
+from depthlab.tracking.owner import OWNER, is_dead
 from depthlab.tracking.store import no_answer, open_store
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ class Recorded:
     def number(self, name: str) -> float:
         """A number that is recorded as a tag; NaN if the run has none."""
         return float(self.tags.get(name, "nan"))
+
+    @property
+    def owner(self) -> str:
+        """The process that records it; empty if unknown."""
+        return self.tags.get(OWNER, "")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its status is RUNNING and its process may be alive."""
+        return self.status == "RUNNING" and not is_dead(self.owner)
 
     @property
     def is_result(self) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from depthlab.config.errors import TakenError
-from depthlab.tracking.owner import OWNER, in_words, is_dead
+from depthlab.tracking.owner import in_words
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import Recorded, Records
 from depthlab.training.result import open_run
@@ -37,7 +37,7 @@ class Claim:
         """Other runs of this cell that may be in progress, and its latest result."""
         keys = ("config_hash", "data_hash")
         runs = self.records.runs(" and ".join(f"tags.{key} = '{self.identity[key]}'" for key in keys))
-        at_work = [run for run in runs if run.status == "RUNNING" and not is_dead(run.tags.get(OWNER, ""))]
+        at_work = [run for run in runs if run.is_running]
         ended = [run for run in runs if run.status != "RUNNING" and run.is_result]
         code = self.identity["code_hash"]
         found = [run for run in at_work + ended[-1:] if run.run_id != run_id]
@@ -78,7 +78,7 @@ class Claim:
 def taken(run: Recorded) -> str:
     """The message about a cell that another command trains or has trained."""
     if run.status == "RUNNING":
-        return f"{in_words(run.tags.get(OWNER, ''))} trains it"
+        return f"{in_words(run.owner)} trains it"
     return "another command has trained it"
 
 
