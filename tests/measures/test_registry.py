@@ -85,6 +85,11 @@ def test_every_function_can_be_imported_by_its_name() -> None:
         depthlab.measures.x  # noqa: B018
 
 
+def test_the_measures_by_layer_are_listed_once() -> None:
+    assert set(selectable("layer")) <= set(dir(depthlab.measures))
+    assert dir(depthlab).count("measures") == 1
+
+
 def test_register_adds_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("depthlab.measures.registry.MEASURES", {})
     register(Measure("a", mean_entry, "A"), Measure("b", mean_entry, "B", axis="hop"))
