@@ -40,9 +40,10 @@ def test_a_launcher_needs_several_jobs() -> None:
         prepare_launch(("hydra/launcher=submitit_slurm", "depth=2"))
 
 
-def test_several_runs_of_ddp_are_several_commands() -> None:
+@pytest.mark.parametrize("ddp", ["trainer=ddp", "trainer.strategy=ddp"])
+def test_several_runs_of_ddp_are_several_commands(ddp: str) -> None:
     with pytest.raises(UserError, match=r"^the processes of trainer=ddp train one run: leave -m out and start a comma"):
-        prepare_launch(("-m", "trainer=ddp", "depth=2,4"))
+        prepare_launch(("-m", ddp, "depth=2,4"))
 
 
 @pytest.mark.usefixtures("submitit")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from depthlab.config.compose import compose
 from depthlab.config.errors import UserError
 from depthlab.tracking.store import check_store, open_store, store_uri
+from depthlab.training.ranks import asks_for_ranks
 
 CHOICE = "hydra/launcher="
 ELSEWHERE = "submitit_slurm"  # its jobs run on other machines
@@ -25,7 +26,7 @@ def prepare_launch(typed: Sequence[str]) -> None:
         UserError: the launcher would not be used, or its jobs could not record.
     """
     launcher = next((word.removeprefix(CHOICE) for word in reversed(typed) if word.startswith(CHOICE)), "basic")
-    if MULTIRUN.intersection(typed) and launcher == "basic" and "trainer=ddp" in typed:
+    if MULTIRUN.intersection(typed) and launcher == "basic" and asks_for_ranks(typed):
         raise UserError("the processes of trainer=ddp train one run: leave -m out and start a command for each run")
     if launcher == "basic" or SHOWS.intersection(typed):
         return

@@ -57,6 +57,11 @@ def is_main(trainer: dict[str, Any]) -> bool:
     return trainer["strategy"] != "ddp" or rank() == 0
 
 
+def asks_for_ranks(words: Sequence[str]) -> bool:
+    """Whether a command line asks for a run of several ranks; known before Hydra composes the settings."""
+    return not {"trainer=ddp", "trainer.strategy=ddp"}.isdisjoint(words)
+
+
 def check_ranks(trainer: dict[str, Any], typed: Sequence[str]) -> None:
     """Compare the processes that were started with those that `trainer` asks for.
 
@@ -159,7 +164,7 @@ def main_rank_prints(typed: Sequence[str]) -> Iterator[None]:
     Args:
         typed: the command line.
     """
-    if launcher() is None or "trainer=ddp" not in typed:
+    if launcher() is None or not asks_for_ranks(typed):
         yield
         return
     output = io.StringIO()
