@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from depthlab.folders import CHECKOUT, CONF
 from depthlab.study.command import checked
 from tests.conftest import Command, Start
+from tests.processes import read_until
 from tests.study.conftest import CSBM, Study
 
 EPOCHS = ("epochs=80", "patience=80", "checkpoint_every=10")
@@ -33,17 +34,6 @@ def numbers(study: Study) -> Numbers:
     }
     assert len(found) == len(runs)
     return found
-
-
-def wait_for(process: "subprocess.Popen[str]", words: str) -> str:
-    """Read the study's messages up to the first with these words."""
-    assert process.stderr is not None
-    read = []
-    for line in process.stderr:
-        read.append(line)
-        if words in line:
-            return line
-    pytest.fail(f"the study ended before '{words}': {''.join(read)}")
 
 
 def check_complete(shop: Study, before: set[str]) -> None:
@@ -69,7 +59,7 @@ def check_as_left_in_peace(shop: Study, study: Study) -> None:
 @pytest.mark.slow
 def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None:
     process = start(*TYPED)
-    wait_for(process, "[1/8 cells")
+    read_until(process, "[1/8 cells")
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
@@ -92,7 +82,7 @@ def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None
 @pytest.mark.parametrize(("replicas", "words"), [("replicas=1", "[1/8 cells"), ("replicas=auto", "[2/8 cells")])
 def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> None:
     process = start(*TYPED[:-1], replicas)
-    wait_for(process, words)
+    read_until(process, words)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     before = set(shop.finished())

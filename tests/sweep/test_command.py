@@ -16,23 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 from depthlab.sweep.command import composed, listing
 from depthlab.sweep.storage import open_storage
 from tests.conftest import Command, Start
+from tests.processes import read_until
 from tests.sweep.conftest import CSBM, Sweep
 
 TRIALS = 8
 SHORT = ("model=gcn", *CSBM, "depth=2", "seeds=2", "split=0", "fresh=0", "study_name=small")
 TYPED = (*SHORT, "trainer.threads=1", "epochs=100", "patience=100", f"trials={TRIALS}", "pruner=none", "jobs=2")
 DEADLINE = 300.0
-
-
-def read_until(process: "subprocess.Popen[str]", words: str) -> str:
-    """Read the sweep's messages up to the first with these words."""
-    assert process.stderr is not None
-    read = []
-    for line in process.stderr:
-        read.append(line)
-        if words in line:
-            return line
-    pytest.fail(f"the sweep ended before '{words}': {''.join(read)}")
 
 
 def wait_until(process: "subprocess.Popen[str]", what: Callable[["subprocess.Popen[str]"], bool]) -> None:
