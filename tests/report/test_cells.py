@@ -205,7 +205,9 @@ def grid_of(store: Store, run_id: str) -> str:
 
 def test_a_study_of_an_older_version_is_not_an_empty_report(store: Store) -> None:
     store.client.log_metric(parent(store, "GCN").run_id, "test_acc_by_depth", 0.5, step=2)
-    with pytest.raises(UserError, match=r"study small was recorded by an older version.*: run it again, python -m src"):
+    with pytest.raises(
+        UserError, match=r"study small was recorded by an older version.*: run it again, depthlab study"
+    ):
         read_report(store.records, STUDY)
 
 

@@ -102,7 +102,7 @@ def read_report(records: Records, study: str) -> Report:
                 if parent.outdated or (tried and tried.outdated and not run):
                     raise UserError(
                         f"study {study} was recorded by an older version, whose metrics have other names (train_loss,"
-                        f" now epoch/train_loss): run it again, python -m src.study study={study}; the old runs stay"
+                        f" now epoch/train_loss): run it again, depthlab study study={study}; the old runs stay"
                     )
                 rows.append(_row(study, parent, entry, run, tried))
                 if run:

@@ -66,7 +66,7 @@ def expand(
     """All cells of a study, seed by seed, so that a study that is interrupted has something of every line.
 
     Args:
-        lines: label -> settings of that line alone, as typed for `src.train`.
+        lines: label -> settings of that line alone, as typed for `depthlab train`.
         grid: setting -> its values as typed, such as `depth: 2,4,8`.
         film: values of `depth`, `seed` and `split` whose cells keep their states, and the labels of the `lines` that
             do, else all; by default, or if not in the grid, the largest depth, the first seed and the first split.
