@@ -30,8 +30,9 @@ PRESENTATION = {
     "depthlab.training.claim": "keeps two commands from training the same run",
     "depthlab.training.figures": "draws curves",
     "depthlab.training.film": "stores states for an animation",
-    "depthlab.training.identity": "names runs and folders",
+    "depthlab.training.identity": "names folders and tags",
     "depthlab.training.progress": "draws the bar",
+    "depthlab.training.run_name": "names runs",
     "depthlab.training.signals": "ends a run on Ctrl-C",
 }
 
