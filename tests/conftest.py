@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 
 from depthlab import __main__ as program
 from depthlab.data import raw_files as listing
-from depthlab.folders import CHECKOUT, CONF, SOURCE
+from depthlab.folders import CHECKOUT, CONF, HOME, SOURCE
 from depthlab.tracking.store import open_store
 
 FEATURES, CLASSES, LABELLED, NODES = 10, 3, 6, 520  # PyG's reader takes the 500 nodes after the first 6 to validate
@@ -236,8 +236,9 @@ def clone(workshop: Path) -> Path:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """Of a command: it finds the program, and uses one thread so that tests can run side by side."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(SOURCE)])}
+    """Of a command: it finds the program, writes where it is started, and uses one thread since tests run in parallel."""
+    inherited = {name: value for name, value in os.environ.items() if name != HOME}
+    return inherited | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(SOURCE)])}
 
 
 class Done(NamedTuple):

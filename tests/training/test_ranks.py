@@ -148,7 +148,7 @@ def test_two_ranks_train_as_one_process_also_when_they_are_interrupted(
     process = torchrun(workshop, environment, *typed, "ckpt=last")
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert output.count(f"finished after {one.scores['epochs_run']:.0f} epochs") == 1
+    assert output.count(f"finished after {one.statistics['epochs_run']:.0f} epochs") == 1
 
     again = weights(workshop)
     for name in expected:
