@@ -90,7 +90,7 @@ def test_server_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_free_port(taken: int) -> None:
     port = _unused()
     assert free_port(port) == port
-    with pytest.raises(UserError, match=f"^port {taken} is taken: choose another, `depthlab ui --port ...`$"):
+    with pytest.raises(UserError, match=f"^port {taken} is in use: choose another with `depthlab ui --port ...`$"):
         free_port(taken)
 
 
@@ -100,7 +100,7 @@ def test_main_on_a_taken_port(taken: int) -> None:
         cwd=CHECKOUT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: port {taken} is taken: choose another, `depthlab ui --port ...`\n"
+    assert done.stderr == f"error: port {taken} is in use: choose another with `depthlab ui --port ...`\n"
 
 
 def test_main_with_a_store_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

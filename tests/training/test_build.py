@@ -32,8 +32,8 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "pair"])
 @pytest.mark.parametrize(("model", "name"), [("appnp", "APPNP"), ("acmp", "ACMP"), ("diffusion", "Diffusion")])
-def test_a_norm_that_has_no_place_is_refused_in_one_sentence(model: str, name: str, norm: str, star: Graph) -> None:
-    sentence = f"^norm={norm} has no place in {name}, which norms nothing: use norm=none$"
+def test_an_unsupported_norm_is_refused_in_one_sentence(model: str, name: str, norm: str, star: Graph) -> None:
+    sentence = f"^{name} does not support norm={norm}: use norm=none$"
     with pytest.raises(UserError, match=sentence):
         build_model(composed(f"model={model}", f"norm={norm}"), star, TASK)
     assert type(build_model(composed(f"model={model}"), star, TASK).network).__name__ == name
@@ -98,12 +98,12 @@ def test_a_network_gets_the_settings_that_its_constructor_has_room_for(star: Gra
     made: Any = build_model(own(Own, "norm=batch", "depth=3", strength=0.5), star, TASK).network
     assert made.strength == 0.5 and len(made.norms) == 2
     assert build_model(own(Bare, "depth=4"), star, TASK).network.depth == 4
-    with pytest.raises(UserError, match=r"^dropout=0\.5 has no place in Bare, which drops nothing: use dropout=0\.0$"):
+    with pytest.raises(UserError, match=r"^Bare does not support dropout=0\.5: use dropout=0\.0$"):
         build_model(own(Bare, "depth=4", "dropout=0.5"), star, TASK)
 
 
 def test_what_is_no_network_or_defines_forward_is_refused_in_one_sentence(star: Graph) -> None:
     with pytest.raises(UserError, match=r"^Forward defines forward, which may differ from its layers: define encode, "):
         build_model(own(Forward), star, TASK)
-    with pytest.raises(UserError, match=r"^model\._target_=torch\.nn\.Linear is no network: derive it from depthlab\."):
+    with pytest.raises(UserError, match=r"^model\._target_=torch\.nn\.Linear is not a network: derive the class "):
         build_model(own(Bare) | {"model": {"_target_": "torch.nn.Linear"}}, star, TASK)

@@ -41,7 +41,7 @@ def test_each_has_the_settings_that_it_would_have_by_itself(typed: list[str], ke
     (["replicas=2", "norm=batch"], "norm=batch would mix replicas: use norm=none, or leave replicas out"),
     (
         ["replicas=2", "memory=checkpoint"],
-        "memory=checkpoint has no place in replicas: use memory=full, or leave replicas out",
+        "replicas do not support memory=checkpoint: use memory=full, or leave replicas out",
     ),
     (
         ["replicas=2", "loader=cluster"],

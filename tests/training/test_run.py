@@ -125,7 +125,7 @@ def test_a_rewiring_of_seed_another_is_another_run_and_the_same_again_is_the_sam
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [(["model=acmp", "rewiring=random", "rewiring.layers=last"],
-      "rewiring.layers=last has no place in ACMP, one equation on one graph: use rewiring.layers=all"),
+      "ACMP does not support rewiring.layers=last, its layers share one graph: use rewiring.layers=all"),
      (["rewiring=random", "rewiring.num_edges=9999"], r"only \d+ pairs of nodes are not joined yet")],
 )  # fmt: skip
 def test_a_rewiring_that_cannot_be_is_refused_before_a_run_is_created(

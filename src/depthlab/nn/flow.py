@@ -194,7 +194,7 @@ class Flow(Network):
         if graph.last is not None:
             name = type(self).__name__
             raise UserError(
-                f"rewiring.layers=last has no place in {name}, one equation on one graph: use rewiring.layers=all"
+                f"{name} does not support rewiring.layers=last, its layers share one graph: use rewiring.layers=all"
             )
         if drop_edge.p > 0 and drop_edge.mode == "rescale":
             raise UserError("drop_edge.mode=rescale makes attraction outweigh x itself: use drop_edge.mode=renormalize")

@@ -1,1 +1,1 @@
-"""What is asked of a network: loss, metrics, chance, selection and read-out."""
+"""Tasks: loss, metrics, chance level, model selection and read-out."""

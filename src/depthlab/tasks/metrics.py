@@ -1,4 +1,4 @@
-"""The metrics of all tasks, one entry each. Imports nothing heavy: settings are checked against these names."""
+"""The registry of metrics. Imports nothing heavy, because settings are checked against these names."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """How predictions are compared with targets.
+    """A metric: it compares predictions with targets.
 
     Attributes:
-        label: its name in tables and figures.
-        targets: what it is defined for: `classes`, `two classes` or `numbers`.
+        label: name in tables and figures.
+        targets: targets that it is defined for: `classes`, `two classes` or `numbers`.
         function: (outputs (n, channels), targets (n,)) -> scalar.
-        chance: targets -> value of the best guess that ignores the input.
-        higher_is_better: whether 1 is perfect; otherwise 0 is.
+        chance: targets -> score of the best guess that ignores the input.
+        higher_is_better: if true, 1 is perfect, else 0.
         percent: whether it is shown in %.
-        needs_variety: whether it is undefined where all targets are equal.
+        needs_variety: whether it is undefined if all targets are equal.
     """
 
     label: str
@@ -38,17 +38,17 @@ class Metric:
 
     @property
     def factor(self) -> float:
-        """What a value is multiplied by to be shown."""
+        """The factor by which a value is multiplied for display."""
         return 100.0 if self.percent else 1.0
 
     @property
     def digits(self) -> str:
-        """Format of a shown value, after `factor`."""
+        """Format of a displayed value, after multiplication by `factor`."""
         return ".1f" if self.percent else ".4g"
 
     @property
     def unit(self) -> str:
-        """What stands behind a shown value."""
+        """The unit after a displayed value."""
         return " %" if self.percent else ""
 
     @property
@@ -57,12 +57,12 @@ class Metric:
         return f"{self.label} in %" if self.percent else self.label
 
     def shown(self, value: float) -> str:
-        """`81.5 %`, or four digits of a value that is not a share."""
+        """`81.5 %`, or four digits for a value that is not shown in %."""
         return f"{self.factor * value:{self.digits}}{self.unit}"
 
 
 def accuracy(output: Tensor, target: Tensor) -> Tensor:
-    """The share of nodes whose largest output is that of their class."""
+    """The share of nodes whose largest output belongs to their class."""
     return (output.argmax(-1) == target).float().mean()
 
 
@@ -82,7 +82,7 @@ def macro_f1(output: Tensor, target: Tensor) -> Tensor:
 
 
 def roc_auc(output: Tensor, target: Tensor) -> Tensor:
-    """The probability that a node of class 1 is ranked above one of class 0; NaN where a class has no target."""
+    """The probability that a node of class 1 is ranked above one of class 0; NaN if a class has no target."""
     import torch
     from torchmetrics.functional.classification import binary_auroc
 
@@ -91,7 +91,7 @@ def roc_auc(output: Tensor, target: Tensor) -> Tensor:
 
 
 def average_precision(output: Tensor, target: Tensor) -> Tensor:
-    """The area under precision against recall of class 1, as a sum of steps; NaN where a class has no target."""
+    """The area under precision against recall of class 1, as a sum of steps; NaN if a class has no target."""
     import torch
     from torchmetrics.functional.classification import binary_average_precision
 

@@ -1,7 +1,7 @@
-"""The tasks: what a network has to predict, how far it is off, and what is recorded of it.
+"""The tasks: targets, loss and recorded metrics.
 
-A new loss or kind of target is one class here, a new metric one entry in `depthlab.tasks.metrics`; a dataset's yaml
-chooses among them (`task`, `metric`). Imports nothing heavy.
+To add a loss or a kind of target, add a class here; to add a metric, add an entry in `depthlab.tasks.metrics`. The
+yaml of a dataset chooses them with `task` and `metric`. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Task:
     """One kind of target with its loss; a subclass defines `loss`, `count` and the attributes of the class.
 
     Attributes:
-        metric: the one that is reported and compared with chance.
-        metrics: all that are recorded, `metric` among them.
+        metric: the metric that is reported and compared with chance.
+        metrics: all recorded metrics, including `metric`.
         outputs: channels of the network's output.
-        targets: class attribute: what `Metric.targets` may be, the most special one first.
-        usual: class attribute: what is recorded unless settings say otherwise.
+        targets: class attribute: the allowed values of `Metric.targets`, the most specific first.
+        usual: class attribute: the metrics recorded by default.
     """
 
     metric: str
@@ -45,38 +45,38 @@ class Task:
     usual: ClassVar[tuple[str, ...]] = ()
 
     def loss(self, output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-        """What is minimised.
+        """The training loss.
 
         Args:
             output: (n, channels).
             target: (n,).
-            reduction: as torch's losses have it: `mean`, `sum`, or `none` for (n,).
+            reduction: as for torch's losses: `mean`, `sum`, or `none` for shape (n,).
         """
         raise NotImplementedError("a task defines its own loss")  # pragma: no cover
 
     @staticmethod
     def count(target: Tensor) -> int:
-        """How many output channels these targets need."""
+        """Number of output channels for these targets."""
         raise NotImplementedError("a task defines how many outputs it needs")  # pragma: no cover
 
     def read(self, output: Tensor, graph: Graph | LargeGraph, part: str) -> tuple[Tensor, Tensor]:
-        """Outputs (k, channels) and targets (k,) of the nodes of a part: of many graphs their read-out nodes."""
+        """Outputs (k, channels) and targets (k,) of the nodes of a part; for many graphs, of their roots."""
         nodes = getattr(graph, part)
         return output[nodes], graph.y[nodes]
 
     def training_loss(self, output: Tensor, graph: Graph) -> Tensor:
-        """The mean loss of the training nodes; of a share of a batch the weighted sum, which may be over none."""
+        """Mean loss over the training nodes; for a rank's share of a batch, the weighted sum, 0 if it is empty."""
         output, target = self.read(output, graph, "train")
         if graph.weight is None:
             return self.loss(output, target)
         return self.loss(output, target, "sum") * graph.weight
 
     def measure(self, part: str, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Every recorded metric of a part, by names such as `val_acc`."""
+        """Recorded metrics of a part, with names such as `val_acc`."""
         return {f"{part}_{name}": METRICS[name].function(output, target) for name in self.metrics}
 
     def score(self, part: str, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Loss and metrics of a part, by names such as `val_loss`."""
+        """Loss and metrics of a part, with names such as `val_loss`."""
         return {f"{part}_loss": self.loss(output, target)} | self.measure(part, output, target)
 
     @property
@@ -84,17 +84,17 @@ class Task:
         return METRICS[self.metric]
 
     def chance(self, target: Tensor) -> float:
-        """The reported metric of the best guess that ignores the input."""
+        """The value of the reported metric for the best guess that ignores the input."""
         return self.reported.chance(target)
 
     @classmethod
     def possible(cls) -> list[str]:
-        """Names of the metrics that such targets may be measured by."""
+        """Names of the metrics that these targets allow."""
         return [name for name, metric in METRICS.items() if metric.targets in cls.targets]
 
 
 class Classification(Task):
-    """One class of C for each node: C outputs, cross-entropy."""
+    """Predict one of C classes per node: C outputs, cross-entropy."""
 
     targets: ClassVar[tuple[str, ...]] = ("classes", "two classes")
     usual: ClassVar[tuple[str, ...]] = ("acc",)
@@ -110,7 +110,7 @@ class Classification(Task):
 
 
 class Regression(Task):
-    """One number for each node: one output, squared error."""
+    """Predict one number per node: one output, squared error."""
 
     targets: ClassVar[tuple[str, ...]] = ("numbers",)
     usual: ClassVar[tuple[str, ...]] = ("mae", "r2")
@@ -129,13 +129,13 @@ TASKS: dict[str, type[Task]] = {"classification": Classification, "regression": 
 
 
 def default_monitor(task: str | None, metric: str | None) -> str:
-    """What selects the tested state: the validation loss, or the reported metric where it is not a usual one."""
+    """Default of `monitor`: the validation loss, or the reported metric if it is not recorded by default."""
     known = TASKS.get(str(task))
     return f"val_{metric}" if known and metric in known.possible() and metric not in known.usual else "val_loss"
 
 
 def recorded_metrics(dataset: Any, metrics: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of the metrics that are recorded: the usual ones of the task or `metrics`, and the dataset's own."""
+    """Names of the recorded metrics: `metrics` or the task's defaults, and the dataset's metric."""
     usual = TASKS[dataset["task"]].usual if metrics is None else metrics
     return tuple(dict.fromkeys([*usual, dataset["metric"]]))
 
@@ -147,7 +147,7 @@ def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> Non
         dataset: settings of a dataset, with `task` and `metric`.
 
     Raises:
-        UserError: a name is unknown, the task cannot be measured like this, or what selects is not recorded.
+        UserError: a name is unknown, a metric does not fit the task, or `monitor` is not recorded.
     """
     if dataset["task"] not in TASKS:
         raise UserError(f"dataset.task must be one of {', '.join(TASKS)}, got {shown(dataset['task'])}")
@@ -167,15 +167,15 @@ def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> Non
 
 
 def make_task(settings: dict[str, Any], dataset: Dataset | GraphSet) -> Task:
-    """The task of a dataset, with the settings' metrics.
+    """The task of a dataset, with the metrics of the settings.
 
     Args:
         settings: as for `depthlab.training.run.run`.
-        dataset: whose targets `y` are int64 classes, with -1 for none, or floating-point numbers.
+        dataset: its targets `y` are int64 classes, -1 for none, or floating-point numbers.
 
     Raises:
-        UserError: the targets are of another kind, a metric needs two classes or is undefined on a part of the split,
-            or there is no such split.
+        UserError: the targets do not fit the task, a metric needs two classes or is undefined on a part of the split,
+            or the split does not exist.
     """
     kind, metric, name = TASKS[settings["dataset"]["task"]], settings["dataset"]["metric"], settings["dataset"]["name"]
     if (numbers := dataset.y.is_floating_point()) != ("numbers" in kind.targets):
@@ -194,7 +194,7 @@ def make_task(settings: dict[str, Any], dataset: Dataset | GraphSet) -> Task:
 
 
 def _check_parts(task: Task, target: Tensor, parts: Sequence[Tensor], split: str) -> None:
-    """Raise UserError for the first metric that is undefined on a part of the split, which is as it was typed."""
+    """Raise UserError for the first metric that is undefined on a part of the split; `split` is its override."""
     for name in task.metrics:
         for part, members in zip(PARTS, parts, strict=True):
             if METRICS[name].needs_variety and len(found := target[members].unique()) == 1:

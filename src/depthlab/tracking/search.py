@@ -47,7 +47,7 @@ class Recorded:
         return (self.number("epochs_run") * self.number("seconds_per_epoch")) if "epochs_run" in self.tags else 0.0
 
     def number(self, name: str) -> float:
-        """A number that is recorded as a tag; NaN if the run has none."""
+        """A number recorded as a tag; NaN if the run does not have it."""
         return float(self.tags.get(name, "nan"))
 
     @property
@@ -62,12 +62,12 @@ class Recorded:
 
     @property
     def is_result(self) -> bool:
-        """Whether it came to an end, with metrics of the present names."""
+        """Whether the run finished or diverged, and its metrics have the current names."""
         return self.tags.get("outcome") in ENDED and not self.outdated
 
     @property
     def outdated(self) -> bool:
-        """Whether its metrics have the names of an older version."""
+        """Whether the metrics have the names of an older version."""
         return are_outdated(self.metrics)
 
     @property

@@ -1,4 +1,4 @@
-"""`depthlab ui --port 5000`: a lean MLflow server on this machine alone, and the link that opens on charts."""
+"""`depthlab ui --port 5000`: start a lean MLflow server, reachable from this machine only, and print its link."""
 
 import argparse
 import os
@@ -79,7 +79,7 @@ def free_port(port: int) -> int:
         except OverflowError:
             raise UserError(f"port must be a number up to 65535, got {port}") from None
         except OSError:
-            raise UserError(f"port {port} is taken: choose another, `depthlab ui --port ...`") from None
+            raise UserError(f"port {port} is in use: choose another with `depthlab ui --port ...`") from None
     return port
 
 

@@ -1,4 +1,4 @@
-"""From settings to an initialised network and the module that trains it."""
+"""Build an initialised network, and the module that trains it, from settings."""
 
 import inspect
 from typing import Any
@@ -14,14 +14,14 @@ from depthlab.ops import MaskSource
 from depthlab.tasks.task import Task
 from depthlab.training.module import TrainingModule
 
-NEUTRAL = {"dropout": (0.0, "which drops nothing"), "norm": ("none", "which norms nothing")}
+NEUTRAL = {"dropout": 0.0, "norm": "none"}  # values that every architecture accepts
 
 
 def build_model(settings: dict[str, Any], graph: Graph, task: Task) -> TrainingModule:
-    """The architecture of `settings["model"]`, initialised from `seed`, with what trains and scores it.
+    """The training module of `settings["model"]`, initialised from `seed`.
 
     Raises:
-        UserError: the architecture cannot work like this.
+        UserError: the architecture does not support these settings.
     """
     in_channels = graph.x.shape[1]
     network = make_network(settings, in_channels, task.outputs)
@@ -32,22 +32,22 @@ def build_model(settings: dict[str, Any], graph: Graph, task: Task) -> TrainingM
 
 
 def make_network(settings: dict[str, Any], in_channels: int, out_channels: int) -> Network:
-    """The architecture with fresh weights, whether or not it can work on a graph.
+    """The network with fresh weights, without checking it on a graph.
 
     Raises:
-        UserError: it is no `Network`, or a setting has no place in it.
+        UserError: it is not a `Network`, or it does not support a setting.
     """
     arguments = dict(settings["model"])
     target = arguments.pop("_target_")
     kind, name = get_class(target), target.rpartition(".")[-1]
     if not issubclass(kind, Network):
-        raise UserError(f"model._target_={target} is no network: derive it from depthlab.nn.network.Network")
+        raise UserError(f"model._target_={target} is not a network: derive the class from depthlab.nn.network.Network")
     shared = {"in_channels": in_channels, "out_channels": out_channels}
     shared |= {key: settings[key] for key in ("depth", "hidden", "dropout", "norm")}
     known = accepted(kind)
-    for key, (neutral, why) in NEUTRAL.items():
+    for key, neutral in NEUTRAL.items():
         if key not in known and settings[key] != neutral:
-            raise UserError(f"{key}={settings[key]} has no place in {name}, {why}: use {key}={neutral}")
+            raise UserError(f"{name} does not support {key}={settings[key]}: use {key}={neutral}")
     torch.manual_seed(settings["seed"])
     network = kind(**{key: value for key, value in shared.items() if key in known}, **arguments)
     network.masks = MaskSource(settings["seed"])
@@ -55,7 +55,7 @@ def make_network(settings: dict[str, Any], in_channels: int, out_channels: int) 
 
 
 def accepted(kind: type) -> set[str]:
-    """Names of the constructor's arguments, with those that it passes on to the next class."""
+    """Names of the constructor's arguments, including those that it passes to its base class."""
     names = set[str]()
     for base in kind.__mro__:
         if "__init__" in base.__dict__:

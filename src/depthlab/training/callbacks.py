@@ -1,4 +1,4 @@
-"""What happens at the end of an epoch: remember the best state, stop, record, save."""
+"""Callbacks at the end of an epoch: validate, keep the best weights, stop early, record and save."""
 
 import math
 import time
@@ -30,7 +30,7 @@ class EpochLog(Protocol):
 
 
 class NoRecord:
-    """The record of a rank that is not the main one: it holds nothing."""
+    """The record of a rank other than the main one: it records nothing."""
 
     name = run_id = ""
 
@@ -55,13 +55,13 @@ class Findings(Protocol):
 
 
 class Evaluation(Callback):
-    """Validates at the end of every epoch: Lightning's own validation loop adds a millisecond to it.
+    """Validates at the end of every epoch. Lightning's own validation loop would add a millisecond.
 
-    Of several ranks the main one validates and shares the scores, so that all stop at the same epoch. `train_loss` is
-    then the mean over ranks, each of which weighs its losses so that this is the mean over the nodes of a batch.
+    With several ranks, the main rank validates and broadcasts the scores, so that all stop at the same epoch.
+    `train_loss` is the mean over ranks; each rank weights its losses so that this is the mean over the batch's nodes.
 
     Args:
-        batches: whose `validation` the model's `validation_step` is given.
+        batches: `batches.validation` is the argument of the model's `validation_step`.
     """
 
     def __init__(self, batches: Batches) -> None:
@@ -81,7 +81,7 @@ class Evaluation(Callback):
 
 
 class BestState(Callback):
-    """Keeps the weights of the best epoch in memory, stops after `patience` epochs without a better one.
+    """Keeps the weights of the best epoch in memory and stops after `patience` epochs without improvement.
 
     Lightning's EarlyStopping and ModelCheckpoint do the same with a file written at every improvement, which costs
     more than the epoch of a small network.
@@ -217,7 +217,7 @@ class Saver(Checkpoint):
         heed_sigterm(self.handler)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        interrupted = trainer.strategy.broadcast(self.asked)  # of the main rank: signals reach ranks in other epochs
+        interrupted = trainer.strategy.broadcast(self.asked)  # signals reach ranks in different epochs
         if interrupted or (trainer.current_epoch + 1) % self.every == 0:
             self._save(trainer)
         if interrupted:

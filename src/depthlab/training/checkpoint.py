@@ -25,14 +25,14 @@ class CheckpointFile(TorchCheckpointIO):
 
 
 def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
-    """The content of a checkpoint; nothing in it is executed.
+    """The content of a checkpoint, loaded without executing code.
 
     Args:
-        path: a file that `Saver` wrote.
+        path: a file written by `Saver`.
         identity: `resume_hash`, `data_hash` and `code_hash` of the resumed run.
 
     Raises:
-        ResumeError: it is damaged, was written by something else, or belongs to other settings, data or code.
+        ResumeError: the file is damaged or not a checkpoint, or its settings, data or code differ.
         UserError: the file cannot be read.
     """
     try:
@@ -47,7 +47,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
             raise ResumeError(f"{damage}: start the run without ckpt") from None
         raise damage from None
     if other:
-        raise ResumeError(f"{path} belongs to a run with other {other[0]}: give the same, or start without ckpt")
+        raise ResumeError(f"{path} belongs to a run with other {other[0]}: use the same, or start without ckpt")
     return content
 
 

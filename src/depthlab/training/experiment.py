@@ -1,4 +1,4 @@
-"""From settings to what is trained: data, graphs, task and network. Nothing else makes these."""
+"""Build data, graphs, task and network from settings; this is the only place that does."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,11 +20,11 @@ from depthlab.training.module import TrainingModule
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What runs that differ in seed and split alone have in common.
+    """The data shared by runs that differ only in seed and split.
 
     Attributes:
-        dataset: as it was read.
-        rewired: graphs of one split, with the edges to propagate over, and the hash of all that shaped them.
+        dataset: the dataset as read.
+        rewired: graphs of one split with the edges to propagate over, and their data hash.
     """
 
     dataset: Dataset | GraphSet
@@ -32,24 +32,24 @@ class Data:
 
     @property
     def graph(self) -> Graph:
-        """The graph that a network is measured on, with the split of the settings that the data was read for."""
+        """The graph for the measures, with the split of the settings that the data was read for."""
         return self.rewired.graph
 
     def split(self, settings: dict[str, Any]) -> OneGraph:
-        """The one graph with the split of these settings."""
+        """The graph with the split of these settings."""
         train, val, test = self.dataset.parts(settings["split"], settings["split_seed"])
         return OneGraph(replace(self.graph, train=train, val=val, test=test))
 
     def task(self, settings: dict[str, Any]) -> Task:
-        """What is predicted; raises UserError if a metric is undefined on the split of these settings."""
+        """The task; raises UserError if a metric is undefined on the split of these settings."""
         return make_task(settings, self.dataset)
 
 
 def read_data(settings: dict[str, Any]) -> Data:
-    """Read the dataset, or its prepared file, and rewire it.
+    """Read the dataset or its prepared file, and rewire it.
 
     Raises:
-        UserError: data cannot be used like this.
+        UserError: the data does not exist or does not fit the settings.
     """
     dataset, data_hash = load(settings["dataset"])
     make_task(settings, dataset)
@@ -58,13 +58,13 @@ def read_data(settings: dict[str, Any]) -> Data:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """One network and what it is trained on.
+    """A network and the data that it is trained on.
 
     Attributes:
-        settings: with `memory` decided.
-        data: shared with other runs, if there are any.
-        batches: to train and validate on, in a run of several processes the share of this one.
-        module: an initialised network, with what trains and scores it.
+        settings: the resolved settings, with `memory=auto` resolved.
+        data: can be shared with other runs.
+        batches: batches for training and validation; with several processes, this rank's share.
+        module: trains and scores the initialised network.
     """
 
     settings: dict[str, Any]
@@ -74,7 +74,7 @@ class Experiment:
 
     @property
     def graph(self) -> Graph:
-        """The graph that the network is measured on."""
+        """The graph for the measures."""
         return self.batches.probe
 
 
@@ -83,10 +83,10 @@ def experiment(settings: dict[str, Any], data: Data | None = None) -> Experiment
 
     Args:
         settings: the resolved config as plain types (`depthlab.config.settings.plain`).
-        data: of a run that differs in seed and split alone, to be used again.
+        data: data of a run that differs only in seed and split, to reuse.
 
     Raises:
-        UserError: the data cannot be used, the architecture cannot work on it, or a step does not fit in memory.
+        UserError: the data or the architecture does not fit the settings, or a step does not fit in memory.
     """
     batches: Batches
     if data is None:

@@ -80,7 +80,7 @@ def make_fit(
     identity: dict[str, str],
     extra: Sequence[Callback] = (),
 ) -> Fit:
-    """The trainer of a run; checkpoints go to `folder` and carry `identity`, `extra` callbacks come last."""
+    """The trainer of a run. Checkpoints go to `folder` and contain `identity`; `extra` callbacks run last."""
     suit_heap(model, batches.probe.num_nodes, settings["memory"])
     best = BestState(settings["monitor"], settings["patience"])
     recorder = Recorder(tracked, identity)
@@ -97,7 +97,7 @@ def make_fit(
         devices=settings["trainer"]["devices"],
         num_nodes=settings["trainer"]["num_nodes"],
         strategy="ddp" if ddp else "auto",
-        # a run of one process within a SLURM job has no other ranks, whatever the job's variables say
+        # a run of one process in a SLURM job has one rank, whatever the job's environment variables say
         plugins=[CheckpointFile(), cluster_environment() if ddp else LightningEnvironment()],
         use_distributed_sampler=False,  # the batches are shared out already
         max_epochs=settings["epochs"],

@@ -13,9 +13,9 @@ from depthlab.training.module import TrainingModule
 def training_gradient_norms(model: TrainingModule, graph: Graph) -> list[float]:
     """Norms of the training loss's gradient with respect to each layer's state, layer 0..depth.
 
-    Taken without dropout on the whole graph, so that two epochs can be compared. Features are made dense for the pass:
-    layer 0 of a network without encoder is X itself. Layers are recomputed in segments: not all states are kept. None
-    where an adjoint solver cannot go back.
+    Computed without dropout on the full graph, so that epochs are comparable. Features are converted to dense, because
+    layer 0 of a network without encoder is X itself. Layers are recomputed in segments to save memory. None if an
+    adjoint solver cannot integrate backwards.
     """
     graph = graph.to(model.device)
     x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x.clone()

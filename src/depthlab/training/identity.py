@@ -26,7 +26,7 @@ TRAINING = ("depthlab.training.run", "depthlab.training.replicas")
 
 def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
     """One folder for each experiment: same settings, same folder."""
-    name = run_name(settings | {"trainer": {}})  # another trainer goes on with the same checkpoint
+    name = run_name(settings | {"trainer": {}})  # a checkpoint can be resumed with another trainer
     return (root or checkpoints()) / f"{name}-{resume_hash(settings)[:8]}"
 
 
@@ -99,13 +99,13 @@ def _override_tags(overrides: list[str]) -> dict[str, str]:
 
 
 def identity_of(settings: dict[str, Any], data_hash: str) -> dict[str, str]:
-    """Hashes of settings, data and code: tags of a run, all but `config_hash` checked when a checkpoint is resumed."""
+    """Hashes of settings, data and code: tags of a run. Resuming a checkpoint checks all of them but `config_hash`."""
     hashes = {"config_hash": config_hash(settings), "resume_hash": resume_hash(settings)}
     return hashes | {"data_hash": data_hash, "code_hash": code_hash(settings)}
 
 
 def code_hash(settings: dict[str, Any]) -> str:
-    """Hash of the code that the numbers of a run come from, one at a time or as replicas."""
+    """Hash of the code that computes a run's numbers, trained alone or as a replica."""
     return closure.code_hash(settings, *TRAINING, *functions())
 
 

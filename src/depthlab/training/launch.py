@@ -17,10 +17,10 @@ SHOWS = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help"}  # and r
 
 
 def prepare_launch(typed: Sequence[str]) -> None:
-    """Create the database and the experiment: jobs that start at the same moment would do so together.
+    """Create the database and the experiment before jobs start, since concurrent jobs would all try to create them.
 
     Args:
-        typed: the command line behind `depthlab train`.
+        typed: the arguments of `depthlab train`.
 
     Raises:
         UserError: the launcher would not be used, or its jobs could not record.

@@ -1,6 +1,6 @@
-"""The processes that train one network: torchrun or srun starts them, each has a rank, and rank 0 is the main one.
+"""The ranks of a distributed run: torchrun or srun starts the processes, and rank 0 is the main one.
 
-Imports nothing heavy before the process group is made.
+Imports nothing heavy before the process group is created.
 """
 
 import io
@@ -26,24 +26,24 @@ VARIABLES = {  # rank, local rank, processes, processes on this machine
     "torchrun": ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
     "srun": ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
 }
-TIMEOUT = timedelta(days=7)  # in which the main rank may evaluate while the others wait; a lost rank is noticed at once
-GRACE = 10.0  # seconds in which the launcher ends the other ranks after the main one has failed
+TIMEOUT = timedelta(days=7)  # the other ranks wait while the main one evaluates; a lost rank is detected at once
+GRACE = 10.0  # seconds for the launcher to end the other ranks after the main one has failed
 
 
 def launcher() -> str | None:
-    """`torchrun` or `srun`, whichever started this process; None for neither."""
+    """The launcher that started this process, `torchrun` or `srun`; None if there is none."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return "torchrun"
-    return "srun" if "SLURM_STEP_NUM_TASKS" in os.environ else None  # a SLURM job sets it in the tasks of srun alone
+    return "srun" if "SLURM_STEP_NUM_TASKS" in os.environ else None  # not set in the batch script
 
 
 def rank() -> int:
-    """The number of this process among those that its launcher started; 0 without a launcher."""
+    """The global rank of this process; 0 without a launcher."""
     return _number(0, 0)
 
 
 def local_rank() -> int:
-    """The number of this process among those of its machine."""
+    """The rank of this process on its machine."""
     return _number(1, 0)
 
 
@@ -63,14 +63,14 @@ def asks_for_ranks(words: Sequence[str]) -> bool:
 
 
 def check_ranks(trainer: dict[str, Any], typed: Sequence[str]) -> None:
-    """Compare the processes that were started with those that `trainer` asks for.
+    """Check that the launcher started as many processes as `trainer` needs.
 
     Args:
         trainer: settings of the trainer.
-        typed: the overrides of the command, for the sentence that says what to type instead.
+        typed: the overrides of the command, for the error message.
 
     Raises:
-        UserError: no launcher started this process, or it started other processes.
+        UserError: there is no launcher, or it started another number of processes.
     """
     by, count = launcher(), _number(2, 1)
     if trainer["strategy"] != "ddp":
@@ -79,24 +79,24 @@ def check_ranks(trainer: dict[str, Any], typed: Sequence[str]) -> None:
         return
     asked, devices, nodes = processes(trainer), trainer["devices"], trainer["num_nodes"]
     if by is None:
-        several = f"--nnodes={nodes} --rdzv-backend=c10d --rdzv-endpoint=HOST:29400 " if nodes > 1 else ""
+        more = f"--nnodes={nodes} --rdzv-backend=c10d --rdzv-endpoint=HOST:29400 " if nodes > 1 else ""
         module = "depthlab train" if sys.argv[0].startswith("depthlab") else "src.train"
-        command = f"torchrun {several}--nproc-per-node={devices} -m {module} {shlex.join(typed)}".strip()
+        command = f"torchrun {more}--nproc-per-node={devices} -m {module} {shlex.join(typed)}".strip()
         where = " on every machine" if nodes > 1 else ""
         raise UserError(f"trainer=ddp needs torchrun to start its {asked} processes: type{where} {command}")
     here = _number(3, count)
     if (count, here) != (asked, devices):
         raise UserError(
             f"{by} started {count} processes, {here} on each machine; trainer.devices={devices}"
-            f" trainer.num_nodes={nodes} asks for {asked}, {devices} on each: make them agree"
+            f" trainer.num_nodes={nodes} need {asked}, {devices} on each: make the numbers equal"
         )
 
 
 def cluster_environment() -> "ClusterEnvironment":
-    """What Lightning asks for rank and world size.
+    """The Lightning environment that provides rank and world size.
 
     Raises:
-        UserError: a task of srun lacks what Lightning needs.
+        UserError: a variable that Lightning needs is not set by srun.
     """
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -105,13 +105,13 @@ def cluster_environment() -> "ClusterEnvironment":
         return TorchElasticEnvironment()
     try:
         return SLURMEnvironment(auto_requeue=False)
-    except RuntimeError:  # of a variable that is not set
-        raise UserError("srun must say how many processes a machine has: add --ntasks-per-node") from None
+    except RuntimeError:  # a variable is not set
+        raise UserError("srun did not set the number of processes per machine: add --ntasks-per-node=...") from None
 
 
 @contextmanager
 def process_group(trainer: dict[str, Any]) -> Iterator[None]:
-    """Inside, the ranks of a `trainer=ddp` run are connected; where one is lost, the others end.
+    """Context in which the ranks of a `trainer=ddp` run are connected; if one is lost, the others end.
 
     Raises:
         UserError: as `check_ranks`.
@@ -131,15 +131,15 @@ def process_group(trainer: dict[str, Any]) -> Iterator[None]:
             backend, rank=environment.global_rank(), world_size=environment.world_size(), timeout=TIMEOUT
         )
         yield
-        distributed.destroy_process_group()  # not after an error: the others would end before this rank has said it
+        distributed.destroy_process_group()  # not after an error, which this rank has to print first
     except (RuntimeError, KeyboardInterrupt) as error:
         cause = error.__context__ if isinstance(error, KeyboardInterrupt) else error
         if not isinstance(cause, distributed.DistError) and not re.search("gloo|Connection", str(cause)):
             raise
         why = re.split(r"\.\s|\n", str(cause))[0]
         raise KeyboardInterrupt(
-            f"the connection between the ranks failed: {why}; see what the others say, then go on with the same command"
-            " and ckpt=last"
+            f"the connection between the ranks failed: {why}; read the errors of the other ranks, then resume with the"
+            " same command and ckpt=last"
         ) from None
 
 
@@ -151,15 +151,15 @@ def check_same(identity: dict[str, str]) -> None:
     distributed.all_gather_object(identities, identity)
     for number, other in enumerate(identities):
         if other != identities[0]:
-            raise UserError(f"rank {number} has other settings, data or code than rank 0: make them the same")
+            raise UserError(f"rank {number} has other settings, data or code than rank 0: use the same everywhere")
 
 
 @contextmanager
 def main_rank_prints(typed: Sequence[str]) -> Iterator[None]:
-    """Inside, the other ranks of a `trainer=ddp` command print nothing.
+    """Context in which only the main rank of a `trainer=ddp` command prints.
 
-    One that fails prints what it has to say after `GRACE` seconds: where the main rank fails for the same reason, the
-    launcher ends this one before.
+    Another rank that fails prints its error after `GRACE` seconds. If the main rank fails for the same reason, the
+    launcher ends the other rank before that, so that the error is printed once.
 
     Args:
         typed: the command line.
@@ -176,7 +176,7 @@ def main_rank_prints(typed: Sequence[str]) -> Iterator[None]:
                 yield
     except BaseException as error:
         ended = isinstance(error, SystemExit) and error.code in (0, STOPPED)
-        end_on_signal()  # which torchrun sends after a rank has failed
+        end_on_signal()  # torchrun sends SIGTERM after a rank has failed
         if rank() > 0 and not ended:
             time.sleep(GRACE)
             print(f"rank {rank()}: {output.getvalue().strip()}", file=sys.stderr)
@@ -184,6 +184,6 @@ def main_rank_prints(typed: Sequence[str]) -> Iterator[None]:
 
 
 def end_on_signal() -> None:
-    """From now on Ctrl-C and SIGTERM end this process, which has nothing to save, without a word."""
+    """Make Ctrl-C and SIGTERM end this process silently; it has nothing to save."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)

@@ -60,7 +60,7 @@ def obstacle(settings: Mapping[str, Any]) -> str | None:
     if settings["norm"] != "none":
         return f"norm={settings['norm']} would mix replicas: use norm=none, or leave replicas out"
     if settings["memory"] == "checkpoint":
-        return "memory=checkpoint has no place in replicas: use memory=full, or leave replicas out"
+        return "replicas do not support memory=checkpoint: use memory=full, or leave replicas out"
     if trainer["accelerator"] != "cpu" or trainer.get("strategy", "single") != "single":
         return "replicas are trained by one process on the CPU: use trainer=cpu, or leave replicas out"
     if trainer.get("precision", "float32") != "float32":
