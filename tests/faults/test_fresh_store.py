@@ -1,11 +1,10 @@
 """A fresh database whose creation is killed, interrupted or runs out of disk: none is left, or a complete one."""
 
-import contextlib
 import multiprocessing
 import os
 import resource
 import signal
-import time
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,6 +17,7 @@ from depthlab.tracking.store import open_store
 
 Tally = Callable[[str, bool], None]
 KILLS = 10
+PAUSED = "paused"
 
 
 @pytest.fixture(scope="module")
@@ -30,64 +30,73 @@ def processes() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _open(path: Path, limit: int, answer: Connection) -> None:
-    """Say when it begins, then how it ends."""
-    answer.send("begins")
+def _open(path: Path, connection: Connection, limit: int = 0, pause: int = 0) -> None:
+    """Create the database and send how that ended, and how many calls of functions it took.
+
+    Args:
+        limit: bytes that a file may have; 0 for no limit.
+        pause: number of the call at which the process says so and waits for a signal; 0 for none.
+    """
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == pause:
+            connection.send(PAUSED)
+            signal.pause()
+
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    sys.setprofile(count)
     try:
         open_store(sqlite_address(path), "mine")
-        answer.send("opened")
+        ending = "opened"
     except UserError as error:
-        answer.send(f"error: {error}")
+        ending = f"error: {error}"
     except KeyboardInterrupt:
-        answer.send("interrupted")
+        ending = "interrupted"
+    sys.setprofile(None)
+    connection.send((ending, calls))
 
 
-def _begin(
-    processes: multiprocessing.context.ForkServerContext, path: Path, limit: int = 0
+def _start(
+    processes: multiprocessing.context.ForkServerContext, path: Path, limit: int = 0, pause: int = 0
 ) -> tuple[multiprocessing.process.BaseProcess, Connection]:
     here, there = multiprocessing.Pipe()
-    process = processes.Process(target=_open, args=(path, limit, there))
+    process = processes.Process(target=_open, args=(path, there, limit, pause))
     process.start()
     there.close()
-    assert here.recv() == "begins"
     return process, here
 
 
-def _works(processes: multiprocessing.context.ForkServerContext, path: Path) -> bool:
-    process, answer = _begin(processes, path)
-    said = _last_word(answer)
+def _create(processes: multiprocessing.context.ForkServerContext, path: Path, limit: int = 0) -> tuple[str, int]:
+    """How the creation ended, and how many calls it took."""
+    process, connection = _start(processes, path, limit)
+    ending, calls = connection.recv()
     process.join()
-    return said == "opened" and not list(path.parent.glob("*.part*"))
+    return str(ending), int(calls)
 
 
-def _last_word(answer: Connection) -> str:
-    """How it ended; empty if it was killed."""
-    try:
-        return str(answer.recv())
-    except EOFError:
-        return ""
+def _works(processes: multiprocessing.context.ForkServerContext, path: Path) -> bool:
+    ending, _ = _create(processes, path)
+    return ending == "opened" and not list(path.parent.glob("*.part*"))
 
 
 def test_killed_at_every_moment(
     processes: multiprocessing.context.ForkServerContext, tmp_path: Path, tally: Tally
 ) -> None:
-    process, answer = _begin(processes, tmp_path / "whole.db")
-    began = time.monotonic()
-    assert _last_word(answer) == "opened"
-    whole, inside = time.monotonic() - began, 0
+    """The moments are counted in calls of functions, so they do not depend on the speed of the machine."""
+    ending, calls = _create(processes, tmp_path / "complete.db")
+    assert ending == "opened"
     for number in range(KILLS):
         path = tmp_path / str(number) / "mlflow.db"
         path.parent.mkdir()
-        process, answer = _begin(processes, path)
-        time.sleep(whole * number / KILLS)
-        with contextlib.suppress(ProcessLookupError):  # it has ended
-            os.kill(process.pid or 0, signal.SIGKILL if number % 2 else signal.SIGINT)
+        process, connection = _start(processes, path, pause=1 + calls * number // KILLS)
+        assert connection.recv() == PAUSED
+        os.kill(process.pid or 0, signal.SIGKILL if number % 2 else signal.SIGINT)
         process.join()
-        inside += _last_word(answer) != "opened"
         tally("fresh store killed", _works(processes, path))
-    assert inside >= KILLS // 2, "most of the kills came after the creation"
 
 
 @pytest.mark.parametrize("kilobytes", [0.5, 20, 100, 300])
@@ -95,9 +104,7 @@ def test_full_disk(
     processes: multiprocessing.context.ForkServerContext, tmp_path: Path, tally: Tally, kilobytes: float
 ) -> None:
     path = tmp_path / "mlflow.db"
-    process, answer = _begin(processes, path, limit=int(kilobytes * 1024))
-    said = _last_word(answer)
-    process.join()
-    assert said.startswith(f"error: cannot create the database {path}: ")
+    ending, _ = _create(processes, path, limit=int(kilobytes * 1024))
+    assert ending.startswith(f"error: cannot create the database {path}: ")
     assert not path.exists()
     tally("fresh store on a full disk", _works(processes, path))
