@@ -236,7 +236,7 @@ def clone(workshop: Path) -> Path:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """Of a command: it finds the program, writes where it is started, and uses one thread since tests run in parallel."""
+    """Variables of a command that finds the program and uses one thread, since tests run in parallel."""
     inherited = {name: value for name, value in os.environ.items() if name != HOME}
     return inherited | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(SOURCE)])}
 

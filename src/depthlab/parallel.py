@@ -20,7 +20,7 @@ import joblib
 
 from depthlab.cli import explain
 from depthlab.config.errors import UserError
-from depthlab.training.signals import SIGNALS, deaf, hearing, interruptible, once
+from depthlab.training.signals import SIGNALS, handling_signals, ignore_signals, interruptible, stop_handler
 
 WATCH_SECONDS = 1.0
 AT_DASK = "each worker that did it was killed, for want of memory perhaps; the same command tries again"
@@ -80,7 +80,7 @@ class Stop:
         self.what, self.requested = what, False
 
     def __enter__(self) -> "Stop":
-        self._hearing = hearing(once(self._heard, self._tell))
+        self._hearing = handling_signals(stop_handler(self._heard, self._tell))
         self._hearing.__enter__()
         return self
 
@@ -193,7 +193,7 @@ def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str,
     try:
         if parent is not None:
             end_with(parent)
-            deaf()
+            ignore_signals()
         with interruptible():
             if parent is not None:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -16,6 +16,6 @@ def start() -> None:
     except (KeyError, OSError):
         os.environ["USER"] = f"uid{os.getuid()}"
 
-    from depthlab.training.signals import end_at_once
+    from depthlab.training.signals import exit_on_signal
 
-    end_at_once()  # seconds of imports follow
+    exit_on_signal()  # seconds of imports follow

@@ -27,7 +27,7 @@ from depthlab.tracking.search import PARENT, Records
 from depthlab.training.device import on_what_is_here
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.run_name import run_name
-from depthlab.training.signals import holding
+from depthlab.training.signals import deferred_signals
 
 OUTDATED = (
     "study {name} has runs of an older version, whose metrics have other names (train_loss, now epoch/train_loss): they"
@@ -73,7 +73,7 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
             refuse_twice(records, name)
             try:
                 close_dead(records, plan)
-                with holding():
+                with deferred_signals():
                     lines = open_parents(records, name, plan, colors, keep_others=config.only is not None)
                 todo = plan.todo
                 while todo and not interrupted:
@@ -84,10 +84,10 @@ def run_study(name: str, cells: Sequence[Cell], config: DictConfig) -> bool:
                     # without a wait nothing changes: workers started after an edit of src compare another code hash
                     todo = [cell for cell in plan.todo if cell.hash in taken] if waited else []
             except BaseException:
-                with holding():
+                with deferred_signals():
                     close_parents(name, lines, plan, complete=False)
                 raise
-            with holding():
+            with deferred_signals():
                 close_parents(name, lines, plan, complete=not interrupted)
     except Timeout:
         raise UserError(

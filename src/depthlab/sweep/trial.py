@@ -27,7 +27,7 @@ from depthlab.tracking.search import PARENT, Records
 from depthlab.training.device import on_what_is_here
 from depthlab.training.experiment import experiment
 from depthlab.training.fit import make_fit, quiet_libraries
-from depthlab.training.signals import holding
+from depthlab.training.signals import deferred_signals
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def work(task: Task, threads: int) -> tuple[str, str]:
     taken_over = "taken over", f"another command does trial {task.number} again"
     tracked = None
     try:
-        with holding():  # a run that was created is closed, whatever comes
+        with deferred_signals():  # a run that was created is closed, whatever comes
             tracked = TrackedRun(tracking["uri"], tracking["experiment"], name, flatten(task.settings[0]), tags, begun)
             trial.set_user_attr(RUN, tracked.run_id)
         if "config" in tracking["artifacts"]:

@@ -15,7 +15,7 @@ from depthlab.config.errors import UserError
 from depthlab.graph.batches import Batches
 from depthlab.tasks.metrics import higher_is_better
 from depthlab.tracking.names import EPOCH, by_epoch
-from depthlab.training.signals import heed_sigterm, once
+from depthlab.training.signals import restore_sigterm, stop_handler
 
 
 class EpochLog(Protocol):
@@ -207,14 +207,14 @@ class Saver(Checkpoint):
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
         self.asked = False
-        self.handler = once(self.interrupt)
+        self.handler = stop_handler(self.interrupt)
 
     def interrupt(self) -> None:
         """End after this epoch."""
         self.asked = True
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
-        heed_sigterm(self.handler)
+        restore_sigterm(self.handler)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         interrupted = trainer.strategy.broadcast(self.asked)  # signals reach ranks in different epochs

@@ -16,7 +16,7 @@ from depthlab.training.identity import LAST, checkpoint_folder, resumable
 from depthlab.training.launch import prepare_launch
 from depthlab.training.ranks import check_ranks, is_main, main_rank_prints
 from depthlab.training.replica_settings import replica_origin, replica_settings
-from depthlab.training.signals import interruption
+from depthlab.training.signals import interruption_message
 
 
 def task(config: DictConfig) -> None:
@@ -55,7 +55,7 @@ def task(config: DictConfig) -> None:
             results.append(result)
         print(spread(results))
     except KeyboardInterrupt as interrupted:
-        raise KeyboardInterrupt(str(interrupted) or interruption(checkpoint_folder(settings) / LAST)) from None
+        raise KeyboardInterrupt(str(interrupted) or interruption_message(checkpoint_folder(settings) / LAST)) from None
 
 
 def prepare() -> None:

@@ -23,7 +23,7 @@ from depthlab.training.memory import suit_heap
 from depthlab.training.module import TrainingModule
 from depthlab.training.progress import EpochBar
 from depthlab.training.ranks import cluster_environment, is_main
-from depthlab.training.signals import hearing, interruption
+from depthlab.training.signals import handling_signals, interruption_message
 
 
 @dataclass
@@ -45,14 +45,14 @@ class Fit:
                 written; once more after a second, at once.
         """
         try:
-            with hearing(self.saver.handler):
+            with handling_signals(self.saver.handler):
                 self.trainer.fit(model, self.loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:
             if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
                 raise
-            raise KeyboardInterrupt(interruption(self.saver.path, len(self.recorder.history))) from None
+            raise KeyboardInterrupt(interruption_message(self.saver.path, len(self.recorder.history))) from None
         if self.saver.asked:  # after the last epoch
-            raise KeyboardInterrupt(interruption(self.saver.path, len(self.recorder.history)))
+            raise KeyboardInterrupt(interruption_message(self.saver.path, len(self.recorder.history)))
 
     def ended(self, content: dict[str, Any]) -> bool:
         """Whether the training of a checkpoint had come to its end."""

@@ -33,7 +33,13 @@ from depthlab.training.progress import ReplicasBar
 from depthlab.training.replica_settings import obstacle
 from depthlab.training.result import Result, describe, run_of
 from depthlab.training.run_name import run_name
-from depthlab.training.signals import hearing, holding, interruptible, interruption, once
+from depthlab.training.signals import (
+    deferred_signals,
+    handling_signals,
+    interruptible,
+    interruption_message,
+    stop_handler,
+)
 from depthlab.training.stacked import Replicas
 
 Labels = dict[str, str]
@@ -88,7 +94,7 @@ def run_replicas(
             asked = yield from _train(alike, len(free), reuse)
             if asked and number + 1 < len(groups):  # they wait where they were
                 waiting = groups[number + 1][0]
-                raise KeyboardInterrupt(interruption(waiting.folder / LAST, waiting.epochs))
+                raise KeyboardInterrupt(interruption_message(waiting.folder / LAST, waiting.epochs))
 
 
 def refuse(settings: dict[str, Any]) -> None:
@@ -150,7 +156,7 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
     at_work: list[Member] = []
     try:
         with interruptible():
-            with holding():  # close a created run in any case
+            with deferred_signals():  # close a created run in any case
                 for member in members:
                     tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
                     with suppress(TakenError):
@@ -166,13 +172,14 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
             yield result
         return (yield from _epochs(at_work)) if at_work else False
     except (KeyboardInterrupt, GeneratorExit):  # or whoever reads the results has given up
-        with holding():
+        with deferred_signals():
             for member in at_work:
                 member.tracked.abandon("KILLED", "interrupted")
         raise
     except Exception as error:
-        for member in at_work:
-            member.tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+        with deferred_signals():
+            for member in at_work:
+                member.tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
         raise
 
 
@@ -190,7 +197,7 @@ def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
     replicas = Replicas([member.model for member in team], [member.graph for member in team], moments)
     bar = ReplicasBar(team, start) if settings["progress"] else None
     asked: list[bool] = []
-    with hearing(once(lambda: asked.append(True))), bar.bar if bar else nullcontext():
+    with handling_signals(stop_handler(lambda: asked.append(True))), bar.bar if bar else nullcontext():
         for epoch in range(start, settings["epochs"]):
             began = time.perf_counter()
             losses, scores = replicas.train(epoch), replicas.validate()
@@ -214,7 +221,7 @@ def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
                 for place, member in enumerate(team):
                     if member in at_work and not due:  # it was asked for while others were finished
                         member.save(replicas, place)
-                raise KeyboardInterrupt(interruption(at_work[0].folder / LAST, epoch + 1))
+                raise KeyboardInterrupt(interruption_message(at_work[0].folder / LAST, epoch + 1))
             if ended:
                 replicas.keep([place for place in range(len(team)) if place not in ended])
                 team = list(at_work)

@@ -20,7 +20,7 @@ from depthlab.training.prepared import prepare, use_threads
 from depthlab.training.ranks import end_on_signal, process_group
 from depthlab.training.result import Result, describe, evaluate, record
 from depthlab.training.run_name import run_name
-from depthlab.training.signals import holding, interruptible
+from depthlab.training.signals import deferred_signals, interruptible
 
 
 def run(
@@ -97,29 +97,28 @@ def _run(
             f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
         )
     tracked = None
-    try:
-        with interruptible():
-            with holding():  # close a created run in any case
-                tracked = open_claimed(settings, origin, more, content, reuse)
-            result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
-            describe(tracked, settings, origin)
-            fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
-            if not (content and fit.restore(model, content)):
-                fit.run(model, prepared.checkpoint)
-            result.statistics |= made.data.rewired.effect
-            if settings["progress"] and (slow := costly(settings["measures"])):
-                print(f"measuring {', '.join(slow)}, which may take minutes", file=sys.stderr)
-            evaluate(fit, model, batches, settings["measures"], result)
-            record(model, made.graph, settings, tracked, result, folder)
-    except KeyboardInterrupt:
-        if tracked:
-            with holding():
+    with deferred_signals():  # from the error to the end of its record: torchrun sends SIGTERM after a lost rank
+        try:
+            with interruptible():
+                with deferred_signals():  # close a created run in any case
+                    tracked = open_claimed(settings, origin, more, content, reuse)
+                result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
+                describe(tracked, settings, origin)
+                fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
+                if not (content and fit.restore(model, content)):
+                    fit.run(model, prepared.checkpoint)
+                result.statistics |= made.data.rewired.effect
+                if settings["progress"] and (slow := costly(settings["measures"])):
+                    print(f"measuring {', '.join(slow)}, which may take minutes", file=sys.stderr)
+                evaluate(fit, model, batches, settings["measures"], result)
+                record(model, made.graph, settings, tracked, result, folder)
+        except KeyboardInterrupt:
+            if tracked:
                 tracked.abandon("KILLED", "interrupted")
-        raise
-    except Exception as error:
-        if tracked:
-            with holding():
+            raise
+        except Exception as error:
+            if tracked:
                 tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
-        raise
+            raise
     (folder / LAST).unlink(missing_ok=True)  # not before everything is recorded: until then it can be resumed
     return result

@@ -12,24 +12,25 @@ from pathlib import Path
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 1.0  # seconds: what comes sooner is the same request, `timeout` sends its signal twice
+AGAIN = 1.0  # seconds; a signal that comes sooner is the same request, since `timeout` sends it twice
 INTERRUPTED = "interrupted: start the same command again"
 STOPPED = 130  # exit code after either signal
 Handler = Callable[[int, Any], None]
 
 
-def once(request: Callable[[], None], at_once: Callable[[], None] = lambda: None) -> Handler:
-    """A handler that calls `request`; another signal, a second or more later, ends the process at once.
+def stop_handler(request: Callable[[], None], before_exit: Callable[[], None] = lambda: None) -> Handler:
+    """A handler that calls `request`; a second signal, more than `AGAIN` seconds later, raises KeyboardInterrupt.
 
     Args:
-        at_once: called before the process ends at once.
+        request: asks the program to stop.
+        before_exit: is called before the KeyboardInterrupt.
     """
     first: list[float] = []
 
     def handler(number: int, frame: Any) -> None:
         first.append(time.monotonic())
         if first[-1] - first[0] > AGAIN:
-            at_once()
+            before_exit()
             raise KeyboardInterrupt
         request()
 
@@ -37,38 +38,38 @@ def once(request: Callable[[], None], at_once: Callable[[], None] = lambda: None
 
 
 @contextmanager
-def hearing(handler: Handler) -> Iterator[None]:
-    """Inside this context Ctrl-C and SIGTERM call the handler. Only the main thread receives them.
+def handling_signals(handler: Handler) -> Iterator[None]:
+    """Context in which Ctrl-C and SIGTERM call the handler. Only the main thread receives them.
 
     An ignored SIGINT stays ignored, as in a command that a script runs in the background.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, handler) for number in heard}
+    handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:
-        for number, one in before.items():
-            signal.signal(number, one)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 @contextmanager
-def holding() -> Iterator[None]:
-    """What happens inside is done whole: a signal meanwhile is heard at the end."""
-    heard: list[int] = []
+def deferred_signals() -> Iterator[None]:
+    """Context that Ctrl-C and SIGTERM do not interrupt: a signal takes effect at its end."""
+    received: list[int] = []
     try:
-        with hearing(lambda number, _: heard.append(number)):
+        with handling_signals(lambda number, _: received.append(number)):
             yield
     finally:
-        if heard:
-            signal.raise_signal(heard[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Inside this context Ctrl-C and SIGTERM raise KeyboardInterrupt, even if a library turns it into another error.
+    """Context in which Ctrl-C and SIGTERM raise KeyboardInterrupt, even if a library turns it into another error.
 
     Extension modules such as Matplotlib's raise ImportError if they are interrupted during their import.
     """
@@ -80,7 +81,7 @@ def interruptible() -> Iterator[None]:
             raise KeyboardInterrupt
 
     try:
-        with hearing(handler):
+        with handling_signals(handler):
             yield
     except Exception as error:
         if first:
@@ -88,18 +89,18 @@ def interruptible() -> Iterator[None]:
         raise
 
 
-def deaf() -> None:
-    """From now on Ctrl-C and SIGTERM do nothing; unlike an ignored SIGINT, `hearing` replaces this handler."""
+def ignore_signals() -> None:
+    """From now on Ctrl-C and SIGTERM do nothing; unlike SIG_IGN, `handling_signals` replaces this handler."""
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
 
 
-def end_at_once() -> None:
-    """From now on Ctrl-C and SIGTERM end this process with one sentence: for the imports before a command begins."""
+def exit_on_signal() -> None:
+    """From now on Ctrl-C and SIGTERM end this process with one sentence; used while a command imports its libraries."""
 
     def handler(number: int, frame: Any) -> None:
         with contextlib.suppress(Exception):
-            if os.environ.get("RANK", "0") == "0":  # of those that torchrun started one says it
+            if os.environ.get("RANK", "0") == "0":  # of the ranks that torchrun started, one prints
                 print(f"\n{INTERRUPTED}", file=sys.stderr, flush=True)
             sys.stdout.flush()
         os._exit(STOPPED)
@@ -109,20 +110,20 @@ def end_at_once() -> None:
             signal.signal(number, handler)
 
 
-def heed_sigterm(handler: Handler) -> None:
+def restore_sigterm(handler: Handler) -> None:
     """Install the handler of SIGTERM again: Lightning replaces it when a fit begins, and then writes no checkpoint."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
 
 
-def interruption(checkpoint: Path, epochs: int | None = None) -> str:
-    """What to say after Ctrl-C: how far the run came, if that is known, and how to go on."""
-    when = "interrupted" if epochs is None else f"interrupted after {in_words(epochs)}"
+def interruption_message(checkpoint: Path, epochs: int | None = None) -> str:
+    """The message after Ctrl-C: how many epochs were trained, if known, and how to resume."""
+    when = "interrupted" if epochs is None else f"interrupted after {count_epochs(epochs)}"
     if checkpoint.is_file():
         return f"{when}: go on with the same command and ckpt=last"
     return f"{when}, before a checkpoint was written: the same command begins anew"
 
 
-def in_words(epochs: int) -> str:
+def count_epochs(epochs: int) -> str:
     """`1 epoch`, `2 epochs`."""
     return f"{epochs} epoch{'s' * (epochs != 1)}"

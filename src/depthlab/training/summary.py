@@ -10,7 +10,7 @@ from depthlab.tasks.metrics import METRICS
 from depthlab.text import printable
 from depthlab.tracking.ui import how_to_see
 from depthlab.training.result import Result
-from depthlab.training.signals import in_words
+from depthlab.training.signals import count_epochs
 
 
 def summary(result: Result) -> str:
@@ -18,7 +18,7 @@ def summary(result: Result) -> str:
     scores, statistics = result.scores, result.statistics
     epochs, pace = int(statistics["epochs_run"]), statistics["seconds_per_epoch"]
     time = f"{epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
-    lines = [f"{result.name}: {result.outcome} after {in_words(epochs)}, {time}"]
+    lines = [f"{result.name}: {result.outcome} after {count_epochs(epochs)}, {time}"]
     tested = [name for name in METRICS if f"test_{name}" in scores]
     for name in tested:
         metric = METRICS[name]
