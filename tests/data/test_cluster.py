@@ -43,10 +43,10 @@ def make(project: Path) -> Callable[..., tuple[ClusterBatches, Dataset]]:
 
 def test_what_stays_on_disk_is_evaluated_there(make: Any) -> None:
     batches, _ = make(*LARGE)
-    assert len(batches) == 3 and isinstance(batches.whole[0], LargeGraph)
-    assert batches.whole[0].scratch.is_dir()
+    assert len(batches) == 3 and isinstance(batches.all_parts[0], LargeGraph)
+    assert batches.all_parts[0].scratch.is_dir()
     evaluated, _ = make(*SMALL, "dataset=csbm")
-    assert isinstance(evaluated.whole[0], Graph)
+    assert isinstance(evaluated.all_parts[0], Graph)
 
 
 @pytest.mark.parametrize("typed", [LARGE, [*SMALL, "dataset=csbm", "split=3"]])
@@ -55,12 +55,12 @@ def test_what_is_evaluated_is_the_whole_graph(make: Any, typed: list[str]) -> No
     whole = dataset.graph("3" if "split=3" in typed else "0")
     torch.manual_seed(0)
     model = GCN(whole.x.shape[1], 10, depth=2, hidden=8).eval().requires_grad_(False)
-    evaluated = batches.whole[0]
+    evaluated = batches.all_parts[0]
     on_disk = isinstance(evaluated, LargeGraph)
     output = by_blocks(model, evaluated) if on_disk else model(evaluated.x, evaluated.layers)
     torch.testing.assert_close(output, model(whole.x, whole.adjacency), rtol=1e-4, atol=1e-5)
     for part in ("train", "val", "test"):
-        assert torch.equal(getattr(batches.whole[0], part), getattr(whole, part))
+        assert torch.equal(getattr(batches.all_parts[0], part), getattr(whole, part))
     assert torch.equal(batches.labels, whole.y[whole.train])
 
 

@@ -10,7 +10,7 @@ import pytest
 from depthlab.config.errors import UserError
 from depthlab.data.raw import check, mapped_folder, prepared_file, raw_hashes, raw_paths
 from depthlab.data.raw_files import git_blob
-from depthlab.data.rewire import effect_file
+from depthlab.data.rewire import statistics_file
 from depthlab.files import sha256
 
 Read = Callable[..., dict[str, Any]]
@@ -84,7 +84,7 @@ def test_no_name_of_a_dataset_leads_out_of_the_folder(tmp_path: Path, name: str)
     settings = {"dataset": config, "rewiring": {"_target_": "depthlab.graph.rewiring.random.random"}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("depthlab.data.rewire.rewiring_name", lambda _: "random")
-        path = effect_file(settings, tmp_path)
+        path = statistics_file(settings, tmp_path)
     assert path.parent == tmp_path / "rewired" and len(path.name) < 255
 
 

@@ -17,9 +17,9 @@ from depthlab.data import rewire as module
 from depthlab.data.csbm import make_csbm
 from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import load
-from depthlab.data.rewire import Rewired, kept_wiring, make_batches, rewire
+from depthlab.data.rewire import Rewired, cached_edges, make_batches, rewire
+from depthlab.data.rewired_edges import RewiredEdges
 from depthlab.data.transfer import make_ring_transfer
-from depthlab.data.wiring import Wiring
 from depthlab.folders import CONF
 from depthlab.graph.batches import GraphBatches, OneGraph, disjoint_copies
 from depthlab.tasks.task import make_task
@@ -61,7 +61,7 @@ def propagated(graph: Any, layer: int = 1) -> set[tuple[int, ...]]:
 def test_without_a_rewiring_the_graph_is_the_data_s_and_nothing_is_kept(made: Made, tmp_path: Path) -> None:
     dataset, fingerprint = load(composed()["dataset"])
     found = made()
-    assert (found.data_hash, found.effect) == (fingerprint, {})
+    assert (found.data_hash, found.statistics) == (fingerprint, {})
     assert propagated(found.graph) == as_set(found.graph.edge_index) == as_set(dataset.edge_index)
     assert found.graph.layers is found.graph.adjacency
     assert not list(tmp_path.iterdir())
@@ -77,8 +77,8 @@ def test_every_option_rewires_and_leaves_the_data_alone(name: str, tmp_path: Pat
     graph, plain = found.graph, make_batches(settings, dataset).probe
     changed, old = propagated(graph), as_set(dataset.edge_index)
     assert changed != old
-    assert len(changed - old) == 2 * found.effect["rewiring/edges_added"]
-    assert len(old - changed) == 2 * found.effect["rewiring/edges_removed"]
+    assert len(changed - old) == 2 * found.statistics["rewiring/edges_added"]
+    assert len(old - changed) == 2 * found.statistics["rewiring/edges_removed"]
     assert as_set(graph.edge_index) == old
     assert graph.num_nodes == plain.num_nodes
     for part in ("train", "val", "test"):
@@ -124,15 +124,17 @@ def no_rewiring(*_: object) -> None:
 
 def test_a_graph_is_rewired_once(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = made("rewiring=random")
-    monkeypatch.setattr(module, "make_wiring", no_rewiring)
+    monkeypatch.setattr(module, "make_edges", no_rewiring)
     for same in ((), ("rewiring.layers=last",), ("depth=5", "seed=3", "split=2", "model=gcn")):
         again = made("rewiring=random", *same)
-        assert (again.data_hash, again.effect) == (first.data_hash, first.effect)
+        assert (again.data_hash, again.statistics) == (first.data_hash, first.statistics)
         assert propagated(again.graph, again.graph.depth or 1) == propagated(first.graph)
     (kept,) = files(tmp_path)
     assert kept.name == f"csbm-random-{first.data_hash[:8]}.pt"
-    effect = {f"rewiring/{key}": value for key, value in json.loads(files(tmp_path, ".json")[0].read_text()).items()}
-    assert effect == pytest.approx(first.effect, rel=5e-6)
+    statistics = {
+        f"rewiring/{key}": value for key, value in json.loads(files(tmp_path, ".json")[0].read_text()).items()
+    }
+    assert statistics == pytest.approx(first.statistics, rel=5e-6)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_another_seed_budget_or_graph_is_another_rewiring(made: Made, tmp_path: 
 def test_other_code_rewires_again(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = made("rewiring=random")
     monkeypatch.setattr(module, "code_hash", lambda *_: "of tomorrow")
-    monkeypatch.setattr(module, "make_wiring", no_rewiring)
+    monkeypatch.setattr(module, "make_edges", no_rewiring)
     with pytest.raises(AssertionError, match="rewired again"):
         made("rewiring=random")
     monkeypatch.undo()
@@ -170,8 +172,8 @@ def test_a_damaged_file_is_made_again(made: Made, tmp_path: Path, capsys: pytest
 def test_a_file_of_other_content_under_the_same_name_is_made_again(made: Made, tmp_path: Path) -> None:
     first = made("rewiring=random")
     (kept,) = files(tmp_path)
-    Wiring(first.graph.edge_index, first.graph.num_nodes, {}).save(kept, "another")
-    assert made("rewiring=random").effect == first.effect != {}
+    RewiredEdges(first.graph.edge_index, first.graph.num_nodes, {}).save(kept, "another")
+    assert made("rewiring=random").statistics == first.statistics != {}
 
 
 def test_what_cannot_be_done_ends_in_one_sentence_and_keeps_nothing(made: Made, tmp_path: Path) -> None:
@@ -183,16 +185,16 @@ def test_what_cannot_be_done_ends_in_one_sentence_and_keeps_nothing(made: Made, 
 def test_of_several_at_once_one_makes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = composed("rewiring=random")
     dataset, fingerprint = load(settings["dataset"])
-    make, calls = module.make_wiring, []
+    make, calls = module.make_edges, []
 
-    def slow(*arguments: Any) -> Wiring:
+    def slow(*arguments: Any) -> RewiredEdges:
         calls.append(arguments)
         time.sleep(0.2)
         return make(*arguments)
 
-    monkeypatch.setattr(module, "make_wiring", slow)
+    monkeypatch.setattr(module, "make_edges", slow)
     with ThreadPoolExecutor(4) as pool:
-        found = [pool.submit(kept_wiring, dataset, fingerprint, settings, tmp_path) for _ in range(4)]
+        found = [pool.submit(cached_edges, dataset, fingerprint, settings, tmp_path) for _ in range(4)]
     assert len({as_key(one.result().edge_index) for one in found}) == len(calls) == len(files(tmp_path)) == 1
     assert not files(tmp_path, ".part")
 

@@ -13,7 +13,7 @@ from depthlab.config.errors import ResumeError
 from depthlab.config.settings import compose_settings
 from depthlab.data.cluster import kept_partition
 from depthlab.data.prepare import load, prepare
-from depthlab.data.rewire import kept_wiring
+from depthlab.data.rewire import cached_edges
 from depthlab.files import save_torch
 from depthlab.graph.neighbours import Neighbours
 from depthlab.training.checkpoint import AGREEING, read_checkpoint
@@ -71,12 +71,12 @@ def test_graph_that_stays_on_disk(project: Path, tally: Tally, name: str) -> Non
 def test_rewired_edges(project: Path, tally: Tally) -> None:
     typed = settings("dataset=csbm", "dataset.nodes=60", "rewiring=random")
     dataset, data_hash = load(typed["dataset"])
-    whole, generator = kept_wiring(dataset, data_hash, typed), random.Random("rewired")
+    whole, generator = cached_edges(dataset, data_hash, typed), random.Random("rewired")
     (path,) = (project / "prepared" / "rewired").glob("*.pt")
     written = path.read_bytes()
     for _ in range(TRIES):
         flipped(path, generator)
-        found = kept_wiring(dataset, data_hash, typed)
+        found = cached_edges(dataset, data_hash, typed)
         tally("a flipped bit in rewired edges", same(found, whole) and path.read_bytes() == written)
 
 

@@ -116,7 +116,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 def test_one_adjacency_serves_all_batches_of_a_size() -> None:
     batches = make(batch_size=4)
     with torch.inference_mode():
-        list(batches.whole)
+        list(batches.all_parts)
     first, second, third, last = batches
     assert first.adjacency is second.adjacency is third.adjacency is not last.adjacency
     assert not first.adjacency.matrix.is_inference()
@@ -131,7 +131,7 @@ def test_what_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
         return [(len(g.train), len(g.val), len(g.test)) for g in graphs]  # type: ignore[attr-defined]
 
     assert sizes(batches.validation) == [(4, 0, 0), (2, 0, 0), (0, 4, 0), (0, 1, 0)]
-    assert sizes(batches.whole) == [(4, 0, 0)] * 3 + [(2, 0, 0), (0, 4, 0), (0, 1, 0), (0, 0, 4)]
+    assert sizes(batches.all_parts) == [(4, 0, 0)] * 3 + [(2, 0, 0), (0, 4, 0), (0, 1, 0), (0, 0, 4)]
     assert set(batches.sample.tolist()) <= set(PARTS[0].tolist())
     assert torch.equal(make(seed=9).sample, batches.sample)  # the same in every run
     val = torch.cat([graph.y[graph.val] for graph in batches.validation])
@@ -152,5 +152,5 @@ def test_one_graph_is_every_batch() -> None:
     graph = Graph(torch.eye(4), gcn_adjacency(RING[:, :2], 4), nodes % 2, nodes[:2], nodes[2:3], nodes[3:])
     batches = OneGraph(graph)
     batches.sampler.set_epoch(3)
-    assert list(batches) == list(batches.validation) == list(batches.whole) == [graph]
+    assert list(batches) == list(batches.validation) == list(batches.all_parts) == [graph]
     assert (len(batches), batches.probe, batches.labels.tolist()) == (1, graph, [0, 1])

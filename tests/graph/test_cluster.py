@@ -109,7 +109,7 @@ def test_what_is_measured_and_what_is_evaluated(tmp_path: Path) -> None:
     assert (
         isinstance(probe.x, Tensor) and isinstance(again.x, Tensor) and torch.equal(probe.x, again.x)
     )  # the same in every run
-    assert batches.validation == batches.whole == (batches.large,)
+    assert batches.validation == batches.all_parts == (batches.large,)
     assert batches.task_range is None
 
 

@@ -55,12 +55,12 @@ class GraphSet:
         return train, val, test
 
     def batches(
-        self, split: str, batch_size: int, seed: int = 0, wiring: Tensor | None = None, last_of: int | None = None
+        self, split: str, batch_size: int, seed: int = 0, rewired: Tensor | None = None, last_of: int | None = None
     ) -> GraphBatches:
         """Mini-batches with one split, in an order drawn from `seed` and the epoch.
 
         Args:
-            wiring: edges that every graph is propagated over instead of its own, also of new nodes.
+            rewired: edges that every graph is propagated over instead of its own, also of new nodes.
             last_of: depth of the network, if only its last layer propagates over these.
 
         Raises:
@@ -69,7 +69,7 @@ class GraphSet:
         parts = self.parts(split)
         return GraphBatches(
             self.x, self.width, self.edge_index, self.root, self.y, parts, batch_size, seed, self.task_range,
-            wiring, last_of,
+            rewired, last_of,
         )  # fmt: skip
 
     def save(self, path: Path, fingerprint: str) -> None:

@@ -24,35 +24,35 @@ from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
 from depthlab.data.prepare import load
 from depthlab.data.raw import prepared_file
-from depthlab.data.wiring import Wiring
+from depthlab.data.rewired_edges import RewiredEdges
 from depthlab.files import cached
 from depthlab.folders import relative
 from depthlab.graph.batches import Batches, OneGraph
-from depthlab.graph.effect import effect
 from depthlab.graph.graph import Graph
+from depthlab.graph.rewiring_statistics import rewiring_statistics
 from depthlab.text import file_name
 
-OURS = ("_target_", "seed", "layers")  # settings of every rewiring; the others are its function's own
+COMMON = ("_target_", "seed", "layers")  # settings of every rewiring; the others are arguments of its function
 ENTRIES, BYTES = 50_000_000, 100  # rewired edges of a batch, each in both directions, while they are normalised
 
 
 @dataclass(frozen=True, eq=False)
 class Rewired:
-    """What a run trains on.
+    """The graphs of a run.
 
     Attributes:
         batches: of one split, with the edges to propagate over.
-        data_hash: of the data and what made these edges of it.
-        effect: what the rewiring did, by names such as `rewiring/edges_added`; nothing without one.
+        data_hash: hash of the data and the settings of the rewiring.
+        statistics: rewiring statistics by names such as `rewiring/edges_added`; empty without a rewiring.
     """
 
     batches: Batches
     data_hash: str
-    effect: dict[str, float]
+    statistics: dict[str, float]
 
     @property
     def graph(self) -> Graph:
-        """What a network is built for, and measured on."""
+        """The graph that a network is built for and measured on."""
         return self.batches.probe
 
 
@@ -77,37 +77,37 @@ def rewire(
         return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})
     if rewiring_name(settings) == "none":
         return Rewired(make_batches(settings, dataset), data_hash, {})
-    wiring = kept_wiring(dataset, data_hash, settings, folder)
-    found = {f"rewiring/{name}": value for name, value in wiring.effect.items()}
-    return Rewired(make_batches(settings, dataset, wiring), rewired_hash(data_hash, settings), found)
+    rewired = cached_edges(dataset, data_hash, settings, folder)
+    statistics = {f"rewiring/{name}": value for name, value in rewired.statistics.items()}
+    return Rewired(make_batches(settings, dataset, rewired), rewired_hash(data_hash, settings), statistics)
 
 
-def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet, wiring: Wiring | None = None) -> Batches:
-    """What the run of these settings trains on and is evaluated with: one split of the dataset.
+def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet, rewired: RewiredEdges | None = None) -> Batches:
+    """The batches that a run trains on and is evaluated with: one split of the dataset.
 
     Args:
-        wiring: the edges to propagate over, if not the data's own.
+        rewired: the edges to propagate over; None for those of the data.
 
     Raises:
         UserError: there is no such split, a part of it is empty, or a batch of rewired graphs would take gigabytes.
     """
-    last = settings["depth"] if wiring and settings["rewiring"]["layers"] == "last" else None
+    last = settings["depth"] if rewired and settings["rewiring"]["layers"] == "last" else None
     if isinstance(dataset, GraphSet):
         size, seed = settings["dataset"]["batch_size"], settings["seed"]
-        if wiring:
-            _refuse_batches(min(size, len(dataset.y)), dataset.num_nodes, wiring.edge_index.shape[1])
-        return dataset.batches(settings["split"], size, seed, wiring.edge_index if wiring else None, last)
+        if rewired:
+            _refuse_batches(min(size, len(dataset.y)), dataset.num_nodes, rewired.edge_index.shape[1])
+        return dataset.batches(settings["split"], size, seed, rewired.edge_index if rewired else None, last)
     graph = dataset.graph(settings["split"], settings["split_seed"])
-    if wiring:
+    if rewired:
         x = graph.x
-        if wiring.num_nodes > dataset.num_nodes:
-            x = replace(dataset, x=F.pad(dataset.x, (0, 0, 0, wiring.num_nodes - dataset.num_nodes))).features()
-        graph = graph.rewired(x, wiring.edge_index, last)
+        if rewired.num_nodes > dataset.num_nodes:
+            x = replace(dataset, x=F.pad(dataset.x, (0, 0, 0, rewired.num_nodes - dataset.num_nodes))).features()
+        graph = graph.rewired(x, rewired.edge_index, last)
     return OneGraph(graph)
 
 
 def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
-    """A batch is one graph: what is refused of one of so many nodes is refused of it too."""
+    """Raise UserError for a batch too large to normalise: a batch of graphs is one graph."""
     if graphs * entries > ENTRIES:
         raise UserError(
             f"{graphs:,} rewired graphs of {nodes:,} nodes have {graphs * entries:.1e} entries, some"
@@ -123,43 +123,43 @@ def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:
     return digest([data_hash, shaping])
 
 
-def kept_wiring(
+def cached_edges(
     dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
-) -> Wiring:
-    """The rewired edges, made only where no file holds them: of several processes one makes them, the others wait."""
+) -> RewiredEdges:
+    """The rewired edges, from the cache if they are up to date. If several processes ask at once, one makes them."""
     name = rewired_hash(data_hash, settings)
     fingerprint = digest([name, code_hash([settings["dataset"], settings["rewiring"]], __name__)])
-    path = effect_file(settings, folder).with_name(f"{_pair(settings)}-{name[:8]}.pt")
+    path = statistics_file(settings, folder).with_name(f"{_pair(settings)}-{name[:8]}.pt")
 
-    def make() -> Wiring:
-        wiring = make_wiring(dataset, settings["rewiring"])
-        wiring.save(path, fingerprint)
-        return wiring
+    def make() -> RewiredEdges:
+        rewired = make_edges(dataset, settings["rewiring"])
+        rewired.save(path, fingerprint)
+        return rewired
 
-    return cached(lambda: Wiring.load(path, fingerprint), make, path)
+    return cached(lambda: RewiredEdges.load(path, fingerprint), make, path)
 
 
-def make_wiring(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> Wiring:
-    """Apply a rewiring: what is random in it is drawn from its own `seed`. Edges of one direction get both before it.
+def make_edges(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> RewiredEdges:
+    """Apply a rewiring to the undirected edges of a dataset, with random numbers of its setting `seed`.
 
     Args:
         rewiring: a plain dict in the shape of `conf/rewiring/*.yaml`.
     """
     generator = torch.Generator().manual_seed(rewiring["seed"])
-    knobs = {key: value for key, value in rewiring.items() if key not in OURS}
+    arguments = {key: value for key, value in rewiring.items() if key not in COMMON}
     before, y = dataset.edge_index, dataset.y
     if isinstance(dataset, GraphSet):
         before = to_undirected(before, num_nodes=dataset.num_nodes)
     if isinstance(dataset, GraphSet) or y.is_floating_point():  # no node classes
         y = torch.full((dataset.num_nodes,), -1)
-    edge_index = get_method(rewiring["_target_"])(before, dataset.num_nodes, generator, **knobs)
+    edge_index = get_method(rewiring["_target_"])(before, dataset.num_nodes, generator, **arguments)
     highest = int(edge_index.max()) if edge_index.numel() else -1
     num_nodes = max(dataset.num_nodes, highest + 1)
-    return Wiring(edge_index, num_nodes, effect(before, edge_index, y, num_nodes))
+    return RewiredEdges(edge_index, num_nodes, rewiring_statistics(before, edge_index, y, num_nodes))
 
 
-def effect_file(settings: dict[str, Any], folder: Path | None = None) -> Path:
-    """What the command writes: `prepared/rewired/cora-fosr.json`."""
+def statistics_file(settings: dict[str, Any], folder: Path | None = None) -> Path:
+    """The file that the command writes: `prepared/rewired/cora-fosr.json`."""
     return prepared_file(settings["dataset"], folder).parent / "rewired" / f"{_pair(settings)}.json"
 
 
@@ -172,10 +172,10 @@ def _task(config: DictConfig) -> None:
     settings = plain(config)
     if rewiring_name(settings) == "none":
         raise UserError("rewiring=none changes nothing: choose another, such as rewiring=random")
-    wiring = kept_wiring(*load(settings["dataset"]), settings)
-    path = effect_file(settings)
-    wiring.write_effect(path)
-    changes = f"{wiring.effect['edges_added']} edges added, {wiring.effect['edges_removed']} removed"
+    rewired = cached_edges(*load(settings["dataset"]), settings)
+    path = statistics_file(settings)
+    rewired.write_statistics(path)
+    changes = f"{rewired.statistics['edges_added']} edges added, {rewired.statistics['edges_removed']} removed"
     print(f"rewired {settings['dataset']['name']}, {changes}: {relative(path)}")
 
 

@@ -26,7 +26,7 @@ class Batches(Protocol):
         labels: classes of all that is trained on, int64.
         task_range: hops from where the answer is read to where it stands, where the data is a task with one.
         validation: what is evaluated after every epoch, scored together.
-        whole: everything, for the test at the end.
+        all_parts: training, validation and test nodes, for the test at the end.
         sampler: the loader itself, whose `set_epoch` Lightning calls before every epoch, also after a resume.
     """
 
@@ -43,7 +43,7 @@ class Batches(Protocol):
     def validation(self) -> Iterable[Graph | LargeGraph]: ...
 
     @property
-    def whole(self) -> Iterable[Graph | LargeGraph]: ...
+    def all_parts(self) -> Iterable[Graph | LargeGraph]: ...
 
     @property
     def sampler(self) -> "Batches": ...
@@ -63,7 +63,7 @@ class OneGraph:
     def __init__(self, graph: Graph) -> None:
         self.probe = graph
         self.labels = graph.y[graph.train]
-        self.validation = self.whole = (graph,)
+        self.validation = self.all_parts = (graph,)
 
     @property
     def sampler(self) -> "OneGraph":
@@ -98,7 +98,7 @@ class GraphBatches:
         batch_size: graphs a batch, >= 1.
         seed: of the order.
         task_range: as in `Batches`.
-        wiring: edges that every graph is propagated over instead of its own; nodes from n on are new.
+        rewired: edges that every graph is propagated over instead of its own; nodes from n on are new.
         last_of: depth of the network, if only its last layer propagates over these.
     """
 
@@ -113,7 +113,7 @@ class GraphBatches:
         batch_size: int,
         seed: int = 0,
         task_range: int | None = None,
-        wiring: Tensor | None = None,
+        rewired: Tensor | None = None,
         last_of: int | None = None,
     ) -> None:
         self.x, self.width, self.edge_index, self.root, self.y = x, width, edge_index, root, y
@@ -122,8 +122,8 @@ class GraphBatches:
         self.labels = y[self.parts["train"]]
         self.sample = self._shuffled(0)[: max(SAMPLE, len(self.parts["val"]))]
         self.epoch = 0
-        self.wiring, self.last_of = wiring, last_of
-        highest = int(wiring.max()) if wiring is not None and wiring.numel() else -1
+        self.rewired, self.last_of = rewired, last_of
+        highest = int(rewired.max()) if rewired is not None and rewired.numel() else -1
         self.new_nodes = max(0, highest + 1 - x.shape[1])
         self._known: dict[int, _Copies] = {}
         count = min(batch_size, max(1, PROBE_NODES // x.shape[1]))
@@ -154,7 +154,7 @@ class GraphBatches:
         return chain(self._batches("train", self.sample), self._batches("val", self.parts["val"]))
 
     @property
-    def whole(self) -> Iterable[Graph]:
+    def all_parts(self) -> Iterable[Graph]:
         return chain.from_iterable(self._batches(part, numbers) for part, numbers in self.parts.items())
 
     def _batches(self, part: str, numbers: Tensor) -> Iterator[Graph]:
@@ -177,9 +177,9 @@ class GraphBatches:
     def _copies(self, count: int) -> "_Copies":
         nodes, new = self.x.shape[1], self.new_nodes
         own = disjoint_copies(self.edge_index, nodes, count)
-        if self.wiring is None:
+        if self.rewired is None:
             return _Copies(gcn_adjacency(own, count * nodes))
-        wired = gcn_adjacency(disjoint_copies(self.wiring, nodes, count, new), count * (nodes + new))
+        wired = gcn_adjacency(disjoint_copies(self.rewired, nodes, count, new), count * (nodes + new))
         if self.last_of is None:
             return _Copies(wired, own)
         return _Copies(gcn_adjacency(own, count * (nodes + new)), own, wired)

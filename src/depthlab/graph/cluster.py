@@ -47,7 +47,7 @@ class ClusterBatches:
         self.place: tuple[int, int] | None = None
         self.labels = large.y[large.train]
         self.validation: tuple[Graph | LargeGraph, ...] = (evaluated,)
-        self.whole = self.validation
+        self.all_parts = self.validation
         self.probe = self._batch(self._dealt(0)[0])
 
     @property

@@ -24,7 +24,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.settings import plain, rewiring_name
 from depthlab.config.validation import validate
 from depthlab.data.prepare import load
-from depthlab.data.rewire import kept_wiring
+from depthlab.data.rewire import cached_edges
 from depthlab.files import atomic_write, lock_of
 from depthlab.folders import relative, results
 from depthlab.measures.curvature import balanced_forman
@@ -130,7 +130,7 @@ def _task(config: DictConfig) -> None:
             "choose a smaller graph such as dataset=texas"
         )
     before = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
-    after = kept_wiring(dataset, data_hash, settings).edge_index
+    after = cached_edges(dataset, data_hash, settings).edge_index
     path = results() / "wiring" / f"{file_name(settings['dataset']['name'])}-{name}.png"
     titles = for_figure(settings["dataset"]["name"]), name
     with mpl.rc_context(STYLE), lock_of(path), atomic_write(path) as part:

@@ -107,7 +107,7 @@ class Member:
     def finish(self, weights: dict[str, Tensor]) -> Result:
         """Measure, test and record as a run by itself does; `weights` are those after the last epoch."""
         self.model.load_state_dict(weights)
-        self.result.statistics |= self.experiment.data.rewired.effect
+        self.result.statistics |= self.experiment.data.rewired.statistics
         evaluate(self, self.model, self.experiment.batches, self.settings["measures"], self.result)
         record(self.model, self.graph, self.settings, self.tracked, self.result, self.folder)
         (self.folder / LAST).unlink(missing_ok=True)

@@ -96,7 +96,7 @@ def evaluate(fit: Findings, model: TrainingModule, batches: Batches, measures: l
         result.outcome = "diverged"
     else:
         with torch.inference_mode():
-            model.test_step(batches.whole)
+            model.test_step(batches.all_parts)
         for name, value in model.scores.items():
             result.scores[name if name.startswith("test") else f"best_{name}"] = float(value)
         result.statistics["best_epoch"] = best.epoch

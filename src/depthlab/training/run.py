@@ -92,7 +92,7 @@ def _run(
     made, content = prepared.experiment, prepared.content
     model, batches = made.module, made.batches
     more = prepared.identity | labels | {"memory": model.memory}
-    if isinstance(batches, ClusterBatches) and isinstance(batches.whole[0], LargeGraph) and not model.by_blocks:
+    if isinstance(batches, ClusterBatches) and isinstance(batches.all_parts[0], LargeGraph) and not model.by_blocks:
         print(
             f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
         )
@@ -107,7 +107,7 @@ def _run(
                 fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
                 if not (content and fit.restore(model, content)):
                     fit.run(model, prepared.checkpoint)
-                result.statistics |= made.data.rewired.effect
+                result.statistics |= made.data.rewired.statistics
                 if settings["progress"] and (slow := costly(settings["measures"])):
                     print(f"measuring {', '.join(slow)}, which may take minutes", file=sys.stderr)
                 evaluate(fit, model, batches, settings["measures"], result)
