@@ -40,7 +40,7 @@ SPARSE = {"gcn": 3, "gcnii": 4}  # with P: one fewer, but GCNII makes that of it
 
 
 @dataclass(frozen=True)
-class Cell:
+class Measurement:
     """One measurement: `entries` are those of P, self-loops included, `cache` is a core's own, in bytes."""
 
     model: str
@@ -61,26 +61,26 @@ class Cell:
         return self.model, self.nodes, self.degree, self.depth, self.hidden
 
 
-def grid() -> list[Cell]:
+def grid() -> list[Measurement]:
     """Every second combination, like the fields of one colour of a chessboard; smaller ones first."""
     axes = (MODELS, SIZES, DEGREES, DEPTHS, WIDTHS)
     places = itertools.product(*(range(len(axis)) for axis in axes))
-    cells = [
-        Cell(MODELS[m], SIZES[n], DEGREES[k], DEPTHS[d], WIDTHS[h])
+    measurements = [
+        Measurement(MODELS[m], SIZES[n], DEGREES[k], DEPTHS[d], WIDTHS[h])
         for m, n, k, d, h in places
         if (m + n + k + d + h) % 2 == 0
     ]
-    work = {cell: cell.depth * cell.nodes * (cell.degree + 1) * cell.hidden for cell in cells}
-    return sorted((cell for cell in cells if work[cell] <= MOST), key=lambda cell: work[cell])
+    work = {m: m.depth * m.nodes * (m.degree + 1) * m.hidden for m in measurements}
+    return sorted((m for m in measurements if work[m] <= MOST), key=lambda m: work[m])
 
 
-def measure(cell: Cell) -> Cell:
-    """The cell with what was found."""
+def measure(m: Measurement) -> Measurement:
+    """The measurement with what was found."""
     warnings.filterwarnings("ignore", message=".*Sparse CSR.*")
     torch.set_num_threads(1)
-    typed = [f"model={cell.model}", f"depth={cell.depth}", f"hidden={cell.hidden}", "recipe=none", "memory=full"]
+    typed = [f"model={m.model}", f"depth={m.depth}", f"hidden={m.hidden}", "recipe=none", "memory=full"]
     settings = compose_settings(
-        [*typed, "dataset=sbm_large", f"dataset.nodes={cell.nodes}", f"dataset.degree={cell.degree}", "dropout=0.5"]
+        [*typed, "dataset=sbm_large", f"dataset.nodes={m.nodes}", f"dataset.degree={m.degree}", "dropout=0.5"]
     )
     data = read_data(settings)
     graph, times, before = data.graph, list[float](), 0.0
@@ -106,7 +106,7 @@ def measure(cell: Cell) -> Cell:
         "classes": data.task(settings).outputs,
     }
     found = {"seconds": min(times[-EPOCHS:]), "megabytes": peak, "estimate": estimate, "cache": cache_bytes()}
-    return Cell(**asdict(cell) | sizes | found)
+    return Measurement(**asdict(m) | sizes | found)
 
 
 def give_back_heap() -> None:
@@ -123,101 +123,103 @@ def cache_bytes() -> int:
         return 1 << 20
 
 
-def widths(cell: Cell) -> tuple[list[tuple[int, int]], list[int]]:
+def widths(m: Measurement) -> tuple[list[tuple[int, int]], list[int]]:
     """(in, out) of every product with a weight, and the width of every propagation."""
-    f, h, c, inner = cell.features, cell.hidden, cell.classes, cell.depth
-    if cell.model == "gcnii":
+    f, h, c, inner = m.features, m.hidden, m.classes, m.depth
+    if m.model == "gcnii":
         return [(f, h), *[(h, h)] * inner, (h, c)], [h] * inner
     return [(f, h), *[(h, h)] * (inner - 2), (h, c)], [*[h] * (inner - 1), c]
 
 
-def time_terms(cell: Cell) -> dict[str, float]:
+def time_terms(m: Measurement) -> dict[str, float]:
     """Amounts of an epoch. A row that P gathers is in the cache with probability cache / states, if they exceed it."""
-    products, propagations = widths(cell)
-    far = [max(0.0, 1 - cell.cache / (4 * cell.nodes * width)) for width in propagations]
-    gathered = SPARSE[cell.model] * cell.entries
+    products, propagations = widths(m)
+    far = [max(0.0, 1 - m.cache / (4 * m.nodes * width)) for width in propagations]
+    gathered = SPARSE[m.model] * m.entries
     return {
         "sparse product, entry x channel": gathered * sum(propagations),
         "the same, beyond the cache": gathered * sum(w * part for w, part in zip(propagations, far, strict=True)),
-        "dense product, node x in x out": DENSE * cell.nodes * sum(a * b for a, b in products),
-        "states of the layers, node x channel": cell.nodes * sum(propagations),
-        "features and logits, node x channel": cell.nodes * (cell.features + cell.classes),
-        "a layer": cell.depth,
+        "dense product, node x in x out": DENSE * m.nodes * sum(a * b for a, b in products),
+        "states of the layers, node x channel": m.nodes * sum(propagations),
+        "features and logits, node x channel": m.nodes * (m.features + m.classes),
+        "a layer": m.depth,
         "an epoch": 1.0,
     }
 
 
-def memory_terms(cell: Cell) -> dict[str, float]:
+def memory_terms(m: Measurement) -> dict[str, float]:
     """Megabytes of what is kept."""
-    products, propagations = widths(cell)
+    products, propagations = widths(m)
     return {
-        "states, kept for every layer": 4e-6 * cell.nodes * sum(propagations),
-        "states, once": 4e-6 * cell.nodes * max(propagations),
-        "features and logits": 4e-6 * cell.nodes * (cell.features + cell.classes),
+        "states, kept for every layer": 4e-6 * m.nodes * sum(propagations),
+        "states, once": 4e-6 * m.nodes * max(propagations),
+        "features and logits": 4e-6 * m.nodes * (m.features + m.classes),
         "weights": 4e-6 * sum(a * b for a, b in products),
         "in any case": 1.0,
     }
 
 
-def report(cells: list[Cell], console: Console) -> None:
+def report(measurements: list[Measurement], console: Console) -> None:
     """Coefficients, what they are made of, and how far predictions are from measurements."""
     for model, what in itertools.product(MODELS, ("seconds", "megabytes")):
-        own = [cell for cell in cells if cell.model == model]
+        own = [m for m in measurements if m.model == model]
         if len(own) < 10:
             continue
-        amounts = [time_terms(cell) if what == "seconds" else memory_terms(cell) for cell in own]
+        amounts = [time_terms(m) if what == "seconds" else memory_terms(m) for m in own]
         terms = np.array([list(row.values()) for row in amounts], float)
-        measured = np.array([getattr(cell, what) for cell in own])
+        measured = np.array([getattr(m, what) for m in own])
         coefficients = fit(terms, measured)
         table = Table("term", "coefficient", "mean share", "largest", title=f"{model}, {what}, {len(own)} measurements")
         for name, c, (mean, most) in zip(amounts[0], coefficients, shares(terms, coefficients), strict=True):
             table.add_row(name, f"{c:.3g}", f"{mean:.0%}", f"{most:.0%}")
         console.print(table)
         console.print(f"each predicted from the others: {error(left_out(terms, measured), measured)}")
-        large = np.array([cell.nodes == max(SIZES) for cell in own])
+        large = np.array([m.nodes == max(SIZES) for m in own])
         if large.any() and not large.all():
             beyond = terms[large] @ fit(terms[~large], measured[~large])
             console.print(f"{max(SIZES):,} nodes predicted from the smaller graphs: {error(beyond, measured[large])}")
         if what == "megabytes":
-            console.print(f"depthlab.training.memory: {error(np.array([cell.estimate for cell in own]), measured)}")
+            console.print(f"depthlab.training.memory: {error(np.array([m.estimate for m in own]), measured)}")
 
 
-def read(file: Path) -> list[Cell]:
+def read(file: Path) -> list[Measurement]:
     """Measurements that are kept."""
     if not file.is_file():
         return []
     with file.open() as lines:
         rows = list(csv.DictReader(lines))
-    kinds = {field.name: field.type for field in fields(Cell)}
-    return [Cell(**{k: v if kinds[k] is str else kinds[k](v) for k, v in row.items()}) for row in rows]  # type: ignore
+    kinds = {field.name: field.type for field in fields(Measurement)}
+    return [Measurement(**{k: v if kinds[k] is str else kinds[k](v) for k, v in row.items()}) for row in rows]  # type: ignore
 
 
-def append(file: Path, cells: Iterable[Cell]) -> None:
+def append(file: Path, measurements: Iterable[Measurement]) -> None:
     """Keep each measurement as soon as it is there."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    for cell in cells:
+    for m in measurements:
         new = not file.exists()
         with file.open("a", newline="") as lines:
-            writer = csv.DictWriter(lines, [field.name for field in fields(Cell)], lineterminator="\n")
+            writer = csv.DictWriter(lines, [field.name for field in fields(Measurement)], lineterminator="\n")
             if new:
                 writer.writeheader()
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(cell).items()})
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in asdict(m).items()})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
-    parser.add_argument("--file", type=Path, default=Path("results/cost/cells.csv"), help="where measurements are kept")
+    parser.add_argument(
+        "--file", type=Path, default=Path("results/cost/measurements.csv"), help="where measurements are kept"
+    )
     parser.add_argument("--read", action="store_true", help="only fit to what is there")
     options = parser.parse_args()
     console = Console(width=120)
-    done = {cell.asked for cell in read(options.file)}
-    missing = [] if options.read else [cell for cell in grid() if cell.asked not in done]
+    done = {m.asked for m in read(options.file)}
+    missing = [] if options.read else [m for m in grid() if m.asked not in done]
     context = get_context("forkserver")  # libraries are loaded once, and no measurement sees another's heap
     context.set_forkserver_preload(["benchmarks.rewiring", "depthlab.training.memory"])
     with context.Pool(1, maxtasksperchild=1) as pool:
-        for k, cell in enumerate(pool.imap(measure, missing), 1):
-            append(options.file, [cell])
-            console.print(f"{k}/{len(missing)}", *cell.asked, f"{cell.seconds:.4f} s {cell.megabytes:.0f} MB")
+        for k, m in enumerate(pool.imap(measure, missing), 1):
+            append(options.file, [m])
+            console.print(f"{k}/{len(missing)}", *m.asked, f"{m.seconds:.4f} s {m.megabytes:.0f} MB")
     report(read(options.file), console)
 
 

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.study`: the small default study, one and two cells at a time, beside a plain loop over PyG.
+"""`python -m benchmarks.study`: the small default study, one and two runs at a time, beside a plain loop over PyG.
 
-The loop trains the same cells by the same protocol (Adam, patience on validation loss, best state tested) with PyG's
+The loop trains the same runs by the same protocol (Adam, patience on validation loss, best state tested) with PyG's
 own layers, dense features and all threads, and neither measures nor records anything. Masks differ, so the number of
 epochs differs a little: it is shown. Takes some minutes; time nothing else meanwhile.
 """
@@ -27,17 +27,17 @@ from depthlab.data.rewire import make_batches
 from depthlab.folders import CHECKOUT, CONF
 from depthlab.graph.graph import Graph
 from depthlab.ops import SparseFeatures
-from depthlab.study.grid import Cell, expand
+from depthlab.study.grid import PlannedRun, expand
 from depthlab.tracking.search import Records
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.run_name import model_name
 
 
-def peer(cell: Cell, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """The cell's network from PyG's layers, with its two weight decays."""
-    settings = cell.settings
-    sizes = (graph.x.shape[1], classes, cell.depth, settings["hidden"], settings["dropout"])
-    torch.manual_seed(cell.seed)
+def peer(planned: PlannedRun, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The network of a planned run from PyG's layers, with its two weight decays."""
+    settings = planned.settings
+    sizes = (graph.x.shape[1], classes, planned.depth, settings["hidden"], settings["dropout"])
+    torch.manual_seed(planned.seed)
     model = peer_of(model_name(settings), sizes, settings["model"])
     linear = [p for name, p in model.named_parameters() if name.startswith(("encoder", "decoder"))]
     layers = [p for name, p in model.named_parameters() if not name.startswith(("encoder", "decoder"))]
@@ -48,14 +48,14 @@ def peer(cell: Cell, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim
     return model, torch.optim.Adam([g for g in groups if g["params"]], lr=settings["lr"])
 
 
-def plain_run(cell: Cell) -> tuple[int, float]:
-    """Train and test one cell as a script would; returns epochs and test accuracy."""
-    settings = cell.settings
+def plain_run(planned: PlannedRun) -> tuple[int, float]:
+    """Train and test one planned run as a script would; returns epochs and test accuracy."""
+    settings = planned.settings
     dataset, _ = load(settings["dataset"])
     graph = make_batches(settings, dataset).probe
     assert isinstance(graph.x, SparseFeatures)
     x, edge_index, y = graph.x.to_dense(), graph.edge_index, graph.y
-    model, optimizer = peer(cell, graph, int(dataset.y.max()) + 1)
+    model, optimizer = peer(planned, graph, int(dataset.y.max()) + 1)
     best, best_epoch, state, epoch = float("inf"), 0, copy.deepcopy(model.state_dict()), 0
     for epoch in range(settings["epochs"]):
         model.train()
@@ -82,10 +82,10 @@ def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
     start = time.perf_counter()
     subprocess.run([*command, f"tracking.uri={uri}"], cwd=CHECKOUT, check=True, capture_output=True)
     wall = time.perf_counter() - start
-    runs = Records(uri, "depthlab").runs("tags.line != ''")
-    cells = [run for run in runs if run.training_seconds]
-    epochs = sum(int(run.number("epochs_run")) for run in cells)
-    return wall, epochs, sum(run.metrics["test_acc"] for run in cells) / len(cells)
+    runs = Records(uri, "depthlab").runs("tags.method != ''")
+    trained = [run for run in runs if run.training_seconds]
+    epochs = sum(int(run.number("epochs_run")) for run in trained)
+    return wall, epochs, sum(run.metrics["test_acc"] for run in trained) / len(trained)
 
 
 def main() -> None:
@@ -94,18 +94,18 @@ def main() -> None:
     quiet_libraries()
     seeds = ",".join(map(str, range(parser.parse_args().seeds)))
     content = read_mapping(CONF / "study" / "quick.yaml")
-    cells = expand(content["lines"], content["grid"], {}, [f"seed={seeds}"])
+    runs = expand(content["methods"], content["grid"], {}, [f"seed={seeds}"])
     table = Table("the small default study", "wall s", "epochs", "mean test accuracy", "faster than the loop")
     with tempfile.TemporaryDirectory() as folder:
         ours = {jobs: our_study(jobs, seeds, Path(folder)) for jobs in (1, 2)}
     start = time.perf_counter()
-    found = [plain_run(cell) for cell in cells]
+    found = [plain_run(planned) for planned in runs]
     wall = time.perf_counter() - start
     for jobs, (seconds, epochs, accuracy) in ours.items():
         table.add_row(f"jobs={jobs}", f"{seconds:.0f}", str(epochs), f"{accuracy:.3f}", f"{wall / seconds:.1f} times")
     accuracy = sum(score for _, score in found) / len(found)
     table.add_row("plain loop over PyG", f"{wall:.0f}", str(sum(n for n, _ in found)), f"{accuracy:.3f}", "")
-    Console().print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(cells)} cells")
+    Console().print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(runs)} runs")
     Console().print(table)
 
 

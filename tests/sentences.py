@@ -35,7 +35,7 @@ BEFORE = {  # what is typed before it
     "study": [*SMALL, "model=gcn", "depth=2", "seed=0"],
     "sweep": [*SMALL, "model=gcn", "depth=2", "jobs=1", "storage=small.journal"],
     "report": [],
-    "wiring": [],
+    "rewired_edges": [],
 }
 
 
@@ -45,7 +45,7 @@ def command(name: str, typed: Sequence[str]) -> str:
     with TemporaryDirectory() as folder, contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
         own = any(word.startswith("dataset=") for word in typed)
         before = [word for word in BEFORE[name] if not (own and word.startswith("dataset"))]
-        records = [f"tracking.uri=sqlite:///{folder}/mlflow.db"] if name != "wiring" else []
+        records = [f"tracking.uri=sqlite:///{folder}/mlflow.db"] if name != "rewired_edges" else []
         argv = [name, *before, *records, *typed]
         os.chdir(folder)
         try:

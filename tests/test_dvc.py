@@ -13,7 +13,7 @@ import yaml
 from depthlab.files import finite, md5
 from depthlab.folders import CHECKOUT, CONF
 from depthlab.graph.statistics import DIGITS
-from depthlab.study.lines import Line
+from depthlab.study.methods import Method
 from tests.dvc_deps import PATH, expanded, with_modules
 
 DVC: dict[str, Any] = yaml.safe_load(PATH.read_text())
@@ -100,12 +100,12 @@ def test_outputs_are_no_raw_data_records_or_checkpoints() -> None:
         assert PurePosixPath(path).suffix not in (".db", ".ckpt")
 
 
-def test_study_stages_are_the_lines_of_the_quick_study() -> None:
+def test_study_stages_are_the_methods_of_the_quick_study() -> None:
     labels = list(DVC["stages"]["study"]["foreach"].values())
-    assert labels == list(QUICK["lines"])
+    assert labels == list(QUICK["methods"])
     for key, label in DVC["stages"]["study"]["foreach"].items():
         stage = STAGES[f"study@{key}"]
-        assert QUICK["lines"][label] == f"model={key}"
+        assert QUICK["methods"][label] == f"model={key}"
         assert stage["cmd"].split() == [
             "python",
             "-m",
@@ -114,13 +114,21 @@ def test_study_stages_are_the_lines_of_the_quick_study() -> None:
             f"only=[{label}]",
             "reuse=same_code",
         ]
-        written = Line(QUICK["grid"]["dataset"], label).file("quick").relative_to(CHECKOUT).as_posix()
+        written = Method(QUICK["grid"]["dataset"], label).file("quick").relative_to(CHECKOUT).as_posix()
         assert outputs(stage) == [written]
         assert {f"conf/model/{key}.yaml", f"src/depthlab/nn/{key}.py"} <= set(paths(stage, "deps"))
 
 
 def test_report_stage_lists_what_a_report_of_the_quick_study_writes() -> None:
     dataset = QUICK["grid"]["dataset"]
-    names = ("cells.csv", "tables.md", "accuracy.png", "depth.png", f"layers-{dataset}.png", "film.png", "report.html")
+    names = (
+        "runs.csv",
+        "tables.md",
+        "accuracy.png",
+        "depth.png",
+        f"layers-{dataset}.png",
+        "animation.png",
+        "report.html",
+    )
     assert outputs(STAGES["report"]) == [f"results/quick/{name}" for name in names]
-    assert [next(iter(plot)) for plot in DVC["plots"]] == ["results/quick/cells.csv"]
+    assert [next(iter(plot)) for plot in DVC["plots"]] == ["results/quick/runs.csv"]

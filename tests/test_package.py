@@ -54,7 +54,7 @@ def test_its_parts_are_listed_and_others_are_not_there() -> None:
         (["train", "--help"], "depth: 8 # number of propagation layers"),
         (["study", "--config-dir=.", "-h"], "study     citeseer, cora, "),
         (["sweep", "-h"], "trials: 40 #"),
-        (["wiring", "-h"], "A small graph as a picture"),
+        (["rewired_edges", "-h"], "Draws a small graph"),
         (["trust", "-h"], "add a file that you trust"),
         (["completion", "bash"], "complete -o nospace -F _depthlab depthlab"),
     ],

@@ -50,8 +50,8 @@ def test_fewer_than_three_values_have_no_interval(values: list[float]) -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ([0.8, 0.82, 0.84], "82.0 +- 5.0"),
-        ([0.8, 0.82, 0.84, NAN], "82.0 +- 5.0 (3 of 4)"),
+        ([0.8, 0.82, 0.84], "82.0 ± 5.0"),
+        ([0.8, 0.82, 0.84, NAN], "82.0 ± 5.0 (3 of 4)"),
         ([0.8, NAN, NAN], "80.0 (1 of 3)"),
         ([NAN, NAN], "- (0 of 2)"),
         ([], "-"),
@@ -64,8 +64,8 @@ def test_missing_runs_are_counted_beside_the_mean(values: list[float], text: str
 
 def test_a_unit_and_a_sign() -> None:
     values = summarize([0.1, 0.1, 0.1, NAN])
-    assert format_mean(values, ACCURACY, sign=True, unit=True) == "+10.0 +- 0.0 % (3 of 4)"
-    assert format_mean(summarize([0.1, 0.2, 0.3]), METRICS["mae"], unit=True) == "0.2 +- 0.2484"
+    assert format_mean(values, ACCURACY, sign=True, unit=True) == "+10.0 ± 0.0 % (3 of 4)"
+    assert format_mean(summarize([0.1, 0.2, 0.3]), METRICS["mae"], unit=True) == "0.2 ± 0.2484"
 
 
 def test_nothing_is_said_where_nothing_is_missing() -> None:

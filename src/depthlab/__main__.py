@@ -23,7 +23,7 @@ COMMANDS = {  # name: (module, help, settings file: "" for none, None where argp
     "trust": ("depthlab.data.raw_files", "add the hash of a raw file that you trust", ""),
     "prepare": ("depthlab.data.prepare", "turn raw files into one safe file with its statistics", "config"),
     "rewire": ("depthlab.data.rewire", "show what a rewiring does to a graph", "config"),
-    "wiring": ("depthlab.report.wiring", "draw a small graph before and after a rewiring", "config"),
+    "rewired_edges": ("depthlab.report.rewired_edges", "draw a small graph before and after a rewiring", "config"),
     "close": ("depthlab.tracking.close", "close the record of a run whose process was killed elsewhere", None),
     "completion": ("depthlab.completion", "print the script for tab completion in bash, zsh or fish", ""),
 }
@@ -51,7 +51,7 @@ def main() -> None:
     sys.path.append(str(Path.cwd()))  # so that `_target_` can name the user's own modules, as under `python -m`
     typed = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if typed in ("-h", "--help"):
-        print(__doc__.splitlines()[0], *(f"  {name:12}{text}" for name, (_, text, _) in COMMANDS.items()), sep="\n")
+        print(__doc__.splitlines()[0], *(f"  {name:15}{text}" for name, (_, text, _) in COMMANDS.items()), sep="\n")
         print("`depthlab COMMAND --help` describes a command; `--config-dir DIR` adds your own folder of yaml files.")
         return
     if typed == "--version":

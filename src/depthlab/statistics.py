@@ -96,7 +96,7 @@ def paired(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, st
 
 
 def format_mean(summary: Summary, metric: Metric, sign: bool = False, unit: bool = False) -> str:
-    """`81.9 +- 0.2`, with `(9 of 10)` where runs are missing; `-` where there is no value.
+    """`81.9 ± 0.2`, with `(9 of 10)` where runs are missing; `-` where there is no value.
 
     Args:
         metric: of the values; one that is a share is written in %.
@@ -107,7 +107,7 @@ def format_mean(summary: Summary, metric: Metric, sign: bool = False, unit: bool
     if not summary.n:
         return f"-{missing}"
     mean = f"{metric.factor * summary.mean:{'+' if sign else ''}{metric.digits}}"
-    half = f" +- {metric.factor * summary.half:{metric.digits}}" if summary.has_interval else ""
+    half = f" ± {metric.factor * summary.half:{metric.digits}}" if summary.has_interval else ""
     return f"{mean}{half}{metric.unit if unit else ''}{missing}"
 
 

@@ -18,31 +18,31 @@ from matplotlib.figure import Figure
 
 from depthlab.measures.registry import in_report
 from depthlab.report import write
-from depthlab.report.cells import Film, Report
+from depthlab.report.runs import Animation, Report
 from depthlab.report.write import write_report
 from tests.faults.conftest import Tally
 
 STUDY = "small"
 RECORDS: Any = None  # the report is made by hand
-KEPT = {"lines/csbm-gcn.json": "{}", "notes.txt": "mine"}  # other files of the folder
+KEPT = {"methods/csbm-gcn.json": "{}", "notes.txt": "mine"}  # other files of the folder
 
 
 def report(score: float) -> Report:
     """A report with every kind of file; one run has diverged."""
     rows = [
         {
-            "study": STUDY, "dataset": "csbm", "model": "gcn", "line": "GCN", "p_drop": 0.0, "depth": depth,
+            "study": STUDY, "dataset": "csbm", "model": "gcn", "method": "GCN", "p_drop": 0.0, "depth": depth,
             "seed": seed, "split": "0", "metric": "acc", "test_acc": math.nan if seed == 2 else score,
             "dirichlet_energy": 0.5,
             "rayleigh_quotient": 0.25, "effective_rank": 3.0, "seconds": 12.0,
             "outcome": "diverged" if seed == 2 else "finished", "verdict": "healthy", "evidence": "by hand",
-            "recipe": "none", "typed": "model=gcn", "code_hash": "c", "run_id": f"{depth}-{seed}",
+            "recipe": "none", "overrides": "model=gcn", "code_hash": "c", "run_id": f"{depth}-{seed}",
         }
         for depth in (2, 4) for seed in (0, 1, 2)
     ]  # fmt: skip
     curves = {(str(row["run_id"]), one.name): [1.0, 0.5, 0.25] for row in rows for one in in_report()}
-    film = Film("csbm", "GCN", 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3)
-    return Report(STUDY, pd.DataFrame(rows), curves, [film], films_asked=1)
+    animation = Animation("csbm", "GCN", 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3)
+    return Report(STUDY, pd.DataFrame(rows), curves, [animation], animations_asked=1)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -86,7 +86,7 @@ def failing(number: int, function: Callable[..., Any]) -> Callable[..., Any]:
 
 STEPS: list[tuple[Any, str, int]] = [
     (pd.DataFrame, "to_csv", 1), (write, "markdown", 1), (write, "page", 1), (write, "score_figure", 1),
-    (write, "depth_figure", 1), (write, "layers_figure", 1), (write, "film_figure", 1), (shutil, "copytree", 1),
+    (write, "depth_figure", 1), (write, "layers_figure", 1), (write, "animation_figure", 1), (shutil, "copytree", 1),
     *((Figure, "savefig", number) for number in (1, 4)), *((Path, "write_text", number) for number in (1, 2)),
     *((os, "fsync", number) for number in (1, 4, 9)), *((Path, "replace", number) for number in (1, 2)),
 ]  # fmt: skip
@@ -105,11 +105,11 @@ def test_a_report_that_fails_leaves_the_earlier_one(
 
 
 def test_a_report_replaces_its_own_files_alone(earlier: Path) -> None:
-    (earlier / "film-of-before.png").write_text("")
+    (earlier / "animation-of-before.png").write_text("")
     before = content(earlier)
     write_report(RECORDS, STUDY)
     after = content(earlier)
-    assert set(before) - set(after) == {"film-of-before.png"}
+    assert set(before) - set(after) == {"animation-of-before.png"}
     assert after["tables.md"] != before["tables.md"]
     assert all(after[name] == text.encode() for name, text in KEPT.items())
 
@@ -150,9 +150,9 @@ def test_a_report_that_is_killed_leaves_the_earlier_one(
     earlier: Path, monkeypatch: pytest.MonkeyPatch, tally: Tally, owner: Any, name: str, number: int
 ) -> None:
     def two_files(_: Report, folder: Path) -> list[str]:
-        (folder / "cells.csv").write_text("new")
+        (folder / "runs.csv").write_text("new")
         (folder / "tables.md").write_text("new")
-        return ["cells.csv", "tables.md"]
+        return ["runs.csv", "tables.md"]
 
     before, calls, function = content(earlier), iter(range(1, 1000)), getattr(owner, name)
 
@@ -169,17 +169,17 @@ def test_a_report_that_is_killed_leaves_the_earlier_one(
     whole = content(left) == before
     write_report(RECORDS, STUDY)
     after = content(earlier)
-    written = {path: text.decode() for path, text in after.items()} == {"cells.csv": "new", "tables.md": "new"} | KEPT
+    written = {path: text.decode() for path, text in after.items()} == {"runs.csv": "new", "tables.md": "new"} | KEPT
     folders = [path.name for path in earlier.parent.iterdir() if path.is_dir()]
     tally("a report that is killed", whole and written and folders == [STUDY])
 
 
 def test_two_reports_at_the_same_time_do_not_mix(earlier: Path, monkeypatch: pytest.MonkeyPatch, tally: Tally) -> None:
     def slowly(found: Report, folder: Path) -> list[str]:
-        for name in ("cells.csv", "tables.md"):
+        for name in ("runs.csv", "tables.md"):
             (folder / name).write_text(threading.current_thread().name)
             threading.Event().wait(0.02)
-        return ["cells.csv", "tables.md"]
+        return ["runs.csv", "tables.md"]
 
     monkeypatch.setattr(write, "_write", slowly)
     for _ in range(5):
@@ -188,5 +188,5 @@ def test_two_reports_at_the_same_time_do_not_mix(earlier: Path, monkeypatch: pyt
             thread.start()
         for thread in threads:
             thread.join()
-        texts = {(earlier / name).read_text() for name in ("cells.csv", "tables.md")}
+        texts = {(earlier / name).read_text() for name in ("runs.csv", "tables.md")}
         tally("reports at the same time", len(texts) == 1 and (earlier / "notes.txt").is_file())

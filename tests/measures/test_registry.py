@@ -42,11 +42,11 @@ def test_a_measure_that_is_registered_is_recorded_and_reported(
 ) -> None:
     monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    cells = expand({"GCN": "model=gcn"}, {}, {}, [*SETTINGS, f"tracking.uri={uri}"])
+    planned = expand({"GCN": "model=gcn"}, {}, {}, [*SETTINGS, f"tracking.uri={uri}"])
     config = OmegaConf.load(CONF / "study.yaml")
     assert isinstance(config, DictConfig)
     config.jobs = 1  # in this process, which knows the measure
-    assert run_study("one", cells, config)
+    assert run_study("one", planned, config)
 
     records = Records(uri, "depthlab")
     (run,), (parent,) = records.runs("tags.depth = '2'"), records.runs("tags.kind = 'study'")
@@ -59,9 +59,9 @@ def test_a_measure_that_is_registered_is_recorded_and_reported(
     names = {path.name for path in write_report(records, "one")}
     folder = tmp_path / "results" / "one"
     assert {"depth.png", "layers-csbm.png"} <= names
-    head, row = (folder / "cells.csv").read_text().splitlines()
+    head, row = (folder / "runs.csv").read_text().splitlines()
     assert float(dict(zip(head.split(","), row.split(","), strict=False))["mean_entry"]) == pytest.approx(curve[-1])
-    assert f"| line: {LABEL} | 2 |" in (folder / "tables.md").read_text()
+    assert f"| method: {LABEL} | 2 |" in (folder / "tables.md").read_text()
     html = (folder / "report.html").read_text()
     for button in (json.dumps(LABEL), json.dumps(f"{LABEL}, depth 2")):
         assert f'"label":{button}' in html

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
 from depthlab.folders import CONF
-from depthlab.report.cells import Report, read_report
+from depthlab.report.runs import Report, read_report
 from depthlab.report.write import write_report
 from depthlab.study.grid import expand
 from depthlab.study.run import run_study
@@ -20,7 +20,7 @@ from depthlab.tracking.search import Recorded, Records
 
 STUDY, EXPERIMENT = "small", "depthlab"
 DIVERGED = "GCN + <b>&steps"  # a label that would be markup; its steps are so long that the loss is no number
-LINES = {
+METHODS = {
     "GCN": "model=gcn",
     "GCN + DropEdge": "model=gcn p_drop=0.5",
     "GCNII": "model=gcnii",
@@ -28,7 +28,7 @@ LINES = {
 }
 DEPTHS, SEEDS, EPOCHS = (2, 4), (0, 1, 2), 5
 GRID = {"dataset": "csbm", "depth": "2,4", "seed": "0,1,2"}
-FILM = {"depth": 4, "seed": 0, "lines": ["GCN", "GCNII", DIVERGED]}
+ANIMATION = {"depth": 4, "seed": 0, "methods": ["GCN", "GCNII", DIVERGED]}
 NODES = 120
 TYPED = [f"dataset.nodes={NODES}", f"epochs={EPOCHS}", "hidden=8", "tracking.artifacts=[]", "trainer.threads=1"]
 
@@ -53,9 +53,9 @@ class Store:
     def records(self) -> Records:
         return Records(self.uri, EXPERIMENT)
 
-    def cell(self, line: str, depth: int, seed: int) -> Recorded:
-        """The run of one cell."""
-        condition = f"tags.line = '{line}' and tags.depth = '{depth}' and tags.seed = '{seed}'"
+    def run(self, method: str, depth: int, seed: int) -> Recorded:
+        """The run of one run."""
+        condition = f"tags.method = '{method}' and tags.depth = '{depth}' and tags.seed = '{seed}'"
         (run,) = self.records.runs(condition)
         return run
 
@@ -68,14 +68,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The study, run by the real program. Do not write into it."""
     folder = tmp_path_factory.mktemp("study")
     store = Store(folder / "mlflow.db")
-    cells = expand(LINES, GRID, FILM, [*TYPED, f"tracking.uri={store.uri}"])
+    runs = expand(METHODS, GRID, ANIMATION, [*TYPED, f"tracking.uri={store.uri}"])
     config = OmegaConf.load(CONF / "study.yaml")
     assert isinstance(config, DictConfig)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEPTHLAB_HOME", str(folder))
         patch.setattr("joblib.cpu_count", lambda: 1)  # so many threads would this process have
         config.jobs = 1
-        assert run_study(STUDY, cells, config)
+        assert run_study(STUDY, runs, config)
     yield store
 
 
@@ -109,18 +109,18 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def frame() -> Frame:
-    """Cells of one line at one depth made by hand: one for each score, seed by seed; None is a diverged one."""
+    """Runs of one method at one depth made by hand: one for each score, seed by seed; None is a diverged one."""
 
-    def make(line: str, depth: int, accuracies: list[float | None], **changes: Any) -> pd.DataFrame:
+    def make(method: str, depth: int, accuracies: list[float | None], **changes: Any) -> pd.DataFrame:
         rows = [
             {
-                "study": "hand", "dataset": "cora", "model": "gcn", "line": line, "p_drop": 0.0, "depth": depth,
+                "study": "hand", "dataset": "cora", "model": "gcn", "method": method, "p_drop": 0.0, "depth": depth,
                 "seed": seed, "split": "public", "test_acc": float("nan") if value is None else value, "metric": "acc",
                 "dirichlet_energy": 0.5, "rayleigh_quotient": 0.25, "effective_rank": 3.0, "seconds": 12.0,
                 "outcome": "diverged" if value is None else "finished",
                 "verdict": "diverged" if value is None else "healthy",
-                "evidence": "by hand", "recipe": "published/cora-gcn", "typed": "model p_drop", "code_hash": "c",
-                "run_id": f"{line}-{depth}-{seed}",
+                "evidence": "by hand", "recipe": "published/cora-gcn", "overrides": "model p_drop", "code_hash": "c",
+                "run_id": f"{method}-{depth}-{seed}",
             } | changes
             for seed, value in enumerate(accuracies)
         ]  # fmt: skip

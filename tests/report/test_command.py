@@ -13,7 +13,7 @@ def test_report_from_the_command_line(command: Command, recorded: Store, results
     assert (done.code, done.err) == (0, "")
     paths = [Path(line) for line in done.out.splitlines()]
     assert {path.parent for path in paths} == {results / STUDY}
-    assert {path.name for path in paths} >= {"cells.csv", "tables.md", "accuracy.png", "film.png", "report.html"}
+    assert {path.name for path in paths} >= {"runs.csv", "tables.md", "accuracy.png", "animation.png", "report.html"}
     assert all(path.stat().st_size for path in paths)
 
 

@@ -15,19 +15,19 @@ from matplotlib.lines import Line2D
 
 from depthlab.measures.diagnosis import VERDICTS
 from depthlab.measures.registry import MEASURES, in_report
-from depthlab.report.cells import Film, Report
 from depthlab.report.drawing import MARKERS
 from depthlab.report.figures import (
     FRAMES,
+    animation_figure,
     depth_figure,
-    film_figure,
     layer_band,
     layers_figure,
     recorded,
     score_figure,
 )
-from depthlab.study.lines import COLORS, line_colors
-from tests.report.conftest import DIVERGED, LINES, Frame, Store
+from depthlab.report.runs import Animation, Report
+from depthlab.study.methods import COLORS, method_colors
+from tests.report.conftest import DIVERGED, METHODS, Frame, Store
 
 
 def png(figure: Figure) -> bytes:
@@ -39,12 +39,12 @@ def png(figure: Figure) -> bytes:
 
 
 def drawn(axes: Axes) -> dict[str, Line2D]:
-    """The solid lines of an axes by colour."""
-    return {to_hex(line.get_color()).upper(): line for line in axes.lines if line.get_linestyle() == "-"}
+    """The solid methods of an axes by colour."""
+    return {to_hex(method.get_color()).upper(): method for method in axes.lines if method.get_linestyle() == "-"}
 
 
-def y(line: Line2D) -> list[float]:
-    return [float(value) for value in np.asarray(line.get_ydata())]
+def y(method: Line2D) -> list[float]:
+    return [float(value) for value in np.asarray(method.get_ydata())]
 
 
 def all_figures(report: Report) -> list[Figure]:
@@ -52,19 +52,19 @@ def all_figures(report: Report) -> list[Figure]:
 
 
 def test_colours_and_markers_are_distinct(report: Report) -> None:
-    colors = line_colors(report.cells["line"])
-    assert list(colors) == list(LINES)
-    assert len(set(colors.values())) == len(LINES)
+    colors = method_colors(report.runs["method"])
+    assert list(colors) == list(METHODS)
+    assert len(set(colors.values())) == len(METHODS)
     assert set(MARKERS) == set(VERDICTS)
     assert len(set(MARKERS.values())) == len(VERDICTS)
 
 
-def test_a_line_keeps_its_colour_in_all_figures(report: Report) -> None:
-    expected = {line: color.upper() for line, color in line_colors(report.cells["line"]).items()}
+def test_a_method_keeps_its_colour_in_all_figures(report: Report) -> None:
+    expected = {method: color.upper() for method, color in method_colors(report.runs["method"]).items()}
     for figure in (score_figure(report), depth_figure(report), layers_figure(report, "csbm", 4)):
         handles = figure.legends[0].legend_handles
         named = {h.get_label(): to_hex(h.get_color()).upper() for h in handles if isinstance(h, Line2D)}
-        assert {line: named[line] for line in LINES} == expected
+        assert {method: named[method] for method in METHODS} == expected
         for axes in figure.axes:
             assert set(drawn(axes)) <= set(expected.values())
             assert expected["GCNII"] in drawn(axes)
@@ -72,15 +72,15 @@ def test_a_line_keeps_its_colour_in_all_figures(report: Report) -> None:
 
 def test_accuracies_are_the_means_of_the_runs(recorded: Store, report: Report) -> None:
     (axes,) = score_figure(report).axes
-    lines = drawn(axes)
-    for name, color in line_colors(report.cells["line"]).items():
-        line = lines[color.upper()]
+    methods = drawn(axes)
+    for name, color in method_colors(report.runs["method"]).items():
+        method = methods[color.upper()]
         if name == DIVERGED:
-            assert y(line) == []
+            assert y(method) == []
             continue
-        runs = {d: [recorded.cell(name, d, seed).metrics["test_acc"] for seed in (0, 1, 2)] for d in (2, 4)}
-        assert np.asarray(line.get_xdata()).tolist() == [2, 4]
-        assert y(line) == pytest.approx([100 * statistics.fmean(values) for values in runs.values()])
+        runs = {d: [recorded.run(name, d, seed).metrics["test_acc"] for seed in (0, 1, 2)] for d in (2, 4)}
+        assert np.asarray(method.get_xdata()).tolist() == [2, 4]
+        assert y(method) == pytest.approx([100 * statistics.fmean(values) for values in runs.values()])
 
 
 def test_the_band_is_the_interval(frame: Frame) -> None:
@@ -104,50 +104,50 @@ def test_depth_axis_is_logarithmic_with_the_depths_as_ticks(report: Report) -> N
 
 
 def test_marker_is_the_most_frequent_verdict(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.8, 0.8, 0.8], verdict="healthy")
+    runs = frame("GCN", 2, [0.8, 0.8, 0.8], verdict="healthy")
     deep = frame("GCN", 32, [0.1, 0.1, 0.1]).assign(verdict=["over-smoothed", "untrainable", "over-smoothed"])
-    figure = score_figure(Report("hand", pd.concat([cells, deep])))
-    markers = {float(np.asarray(line.get_xdata())[0]): line.get_marker() for line in figure.axes[0].lines[1:]}
+    figure = score_figure(Report("hand", pd.concat([runs, deep])))
+    markers = {float(np.asarray(method.get_xdata())[0]): method.get_marker() for method in figure.axes[0].lines[1:]}
     assert markers == {2: MARKERS["healthy"], 32: MARKERS["over-smoothed"]}
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"GCN", "healthy", "over-smoothed"}
 
 
 def test_states_by_depth_are_medians(recorded: Store, report: Report) -> None:
-    color = line_colors(report.cells["line"])["GCN"].upper()
+    color = method_colors(report.runs["method"])["GCN"].upper()
     names = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")
     for axes, name in zip(depth_figure(report).axes, names, strict=True):
-        runs = [[recorded.cell("GCN", d, seed).metrics[f"layer/{name}"] for seed in (0, 1, 2)] for d in (2, 4)]
+        runs = [[recorded.run("GCN", d, seed).metrics[f"layer/{name}"] for seed in (0, 1, 2)] for d in (2, 4)]
         assert y(drawn(axes)[color]) == pytest.approx([statistics.median(values) for values in runs])
         assert axes.get_yscale() == ("linear" if name == "effective_rank" else "log")
 
 
 def test_layers_are_medians_of_the_curves(report: Report) -> None:
-    cells = report.cells[(report.cells["line"] == "GCNII") & (report.cells["depth"] == 4)]
+    runs = report.runs[(report.runs["method"] == "GCNII") & (report.runs["depth"] == 4)]
     figure = layers_figure(report, "csbm", 4)
     for axes, measure in zip(figure.axes, recorded(report), strict=True):
-        line = drawn(axes)[line_colors(report.cells["line"])["GCNII"].upper()]
-        curves = [report.curves[run_id, measure.name] for run_id in cells["run_id"]]
-        assert np.asarray(line.get_xdata()).tolist() == [0, 1, 2, 3, 4]
-        assert y(line) == pytest.approx([statistics.median(values) for values in zip(*curves, strict=True)])
+        method = drawn(axes)[method_colors(report.runs["method"])["GCNII"].upper()]
+        curves = [report.curves[run_id, measure.name] for run_id in runs["run_id"]]
+        assert np.asarray(method.get_xdata()).tolist() == [0, 1, 2, 3, 4]
+        assert y(method) == pytest.approx([statistics.median(values) for values in zip(*curves, strict=True)])
 
 
 def test_one_diverged_run_does_not_hide_the_others(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.5, 0.5, None])
+    runs = frame("GCN", 2, [0.5, 0.5, None])
     curves = [[4.0, 3.0, 1.0], [4.0, 5.0, 3.0], [4.0, math.inf, math.nan]]
-    held = {(run_id, "effective_rank"): curve for run_id, curve in zip(cells["run_id"], curves, strict=True)}
-    found = layer_band(Report("hand", cells, held), cells, MEASURES["effective_rank"])
+    held = {(run_id, "effective_rank"): curve for run_id, curve in zip(runs["run_id"], curves, strict=True)}
+    found = layer_band(Report("hand", runs, held), runs, MEASURES["effective_rank"])
     assert found.quartiles.tolist() == [[4, 3.5, 1.5], [4, 4, 2], [4, 4.5, 2.5]]
     assert found.runs.tolist() == [2, 2, 2]
-    assert len(layer_band(Report("hand", cells, held), cells, MEASURES["dirichlet_energy"]).runs) == 0
+    assert len(layer_band(Report("hand", runs, held), runs, MEASURES["dirichlet_energy"]).runs) == 0
 
 
 def test_missing_runs_are_counted_beside_points_and_explained_in_the_legend(frame: Frame) -> None:
     parts = [frame("GCN", 2, [0.8] * 3), frame("GCN", 4, [0.8, 0.8, None]), frame("GCN", 8, [None] * 3)]
-    cells = pd.concat([*parts, frame("MLP", 8, [None] * 3)], ignore_index=True)
-    cells.loc[cells["outcome"] == "diverged", ["dirichlet_energy", "rayleigh_quotient", "effective_rank"]] = math.nan
+    runs = pd.concat([*parts, frame("MLP", 8, [None] * 3)], ignore_index=True)
+    runs.loc[runs["outcome"] == "diverged", ["dirichlet_energy", "rayleigh_quotient", "effective_rank"]] = math.nan
     curves = {(f"GCN-4-{seed}", one.name): [1.0] * 5 for seed in (0, 1) for one in in_report()}
     curves["GCN-4-0", "effective_rank"] = [1.0, 1.0, 1.0, math.nan, math.nan]
-    found = Report("hand", cells, curves)
+    found = Report("hand", runs, curves)
     for figure, marks in (
         (score_figure(found), [["2 of 3", "0 of 3", "0 of 3"]]),
         (depth_figure(found), [["2 of 3", "0 of 3", "0 of 3"]] * 3),
@@ -159,8 +159,8 @@ def test_missing_runs_are_counted_beside_points_and_explained_in_the_legend(fram
 
 
 def test_nothing_is_marked_where_every_run_has_a_value(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.8, 0.7, 0.6])
-    figure = score_figure(Report("hand", cells))
+    runs = frame("GCN", 2, [0.8, 0.7, 0.6])
+    figure = score_figure(Report("hand", runs))
     assert not figure.axes[0].texts
     assert figure.legends[0].get_title().get_text() == "mean, 95 % interval"
 
@@ -171,41 +171,41 @@ def test_two_runs_have_a_point_and_no_interval(frame: Frame) -> None:
     assert np.unique(np.asarray(band.get_paths()[0].vertices)[:, 1]).tolist() == [70.0]
 
 
-def test_a_film_that_is_missing_or_of_a_diverged_run_is_said() -> None:
-    film = Film("cora", "GCN", 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3, diverged=True)
-    figure = film_figure([film], asked=2)
+def test_the_animation_says_what_is_missing_or_diverged() -> None:
+    animation = Animation("cora", "GCN", 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3, diverged=True)
+    figure = animation_figure([animation], asked=2)
     assert figure.get_suptitle() == "1 of 2 networks: the others have no states"
     assert figure.axes[0].texts[0].get_text() == "GCN\ncora\n(diverged)"
-    assert not film_figure([film], asked=1).get_suptitle()
+    assert not animation_figure([animation], asked=1).get_suptitle()
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [math.inf, 1.0, 2.0], [math.nan] * 3])
 def test_zeros_and_what_is_not_finite_can_be_drawn(frame: Frame, values: list[float]) -> None:
     measures = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank"), values)
-    cells = frame("GCN", 2, [0.5, 0.5, 0.5]).assign(**measures)
-    curves = {(run_id, one.name): list(values) for run_id in cells["run_id"] for one in in_report()}
-    for figure in all_figures(Report("hand", cells, curves)):
+    runs = frame("GCN", 2, [0.5, 0.5, 0.5]).assign(**measures)
+    curves = {(run_id, one.name): list(values) for run_id in runs["run_id"] for one in in_report()}
+    for figure in all_figures(Report("hand", runs, curves)):
         png(figure)
 
 
-def test_cells_without_any_result_can_be_drawn(frame: Frame) -> None:
+def test_runs_without_any_result_can_be_drawn(frame: Frame) -> None:
     empty = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank"), math.nan)
-    cells = frame("GCN", 2, [None, None], outcome="missing", verdict=None, run_id=None, **empty)
-    for figure in all_figures(Report("hand", cells)):
+    runs = frame("GCN", 2, [None, None], outcome="missing", verdict=None, run_id=None, **empty)
+    for figure in all_figures(Report("hand", runs)):
         png(figure)
 
 
 def test_every_dataset_has_its_row_of_panels(frame: Frame) -> None:
-    cells = pd.concat([frame("GCN", 2, [0.5], dataset=name) for name in ("texas", "wisconsin")])
-    assert [axes.get_title() for axes in score_figure(Report("hand", cells)).axes] == ["texas", "wisconsin"]
-    titles = [axes.get_title() for axes in depth_figure(Report("hand", cells)).axes]
+    runs = pd.concat([frame("GCN", 2, [0.5], dataset=name) for name in ("texas", "wisconsin")])
+    assert [axes.get_title() for axes in score_figure(Report("hand", runs)).axes] == ["texas", "wisconsin"]
+    titles = [axes.get_title() for axes in depth_figure(Report("hand", runs)).axes]
     assert titles == ["texas", "", "", "wisconsin", "", ""]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 32])
-def test_film_shows_the_first_and_the_last_layer(depth: int) -> None:
+def test_animation_shows_the_first_and_the_last_layer(depth: int) -> None:
     points = np.random.default_rng(0).normal(size=(depth + 1, 30, 2)).astype(np.float32)
-    figure = film_figure([Film("cora", "GCN", depth, points, np.arange(30) % 10)])
+    figure = animation_figure([Animation("cora", "GCN", depth, points, np.arange(30) % 10)])
     png(figure)
     assert len(figure.axes) == FRAMES
     shown = [int(axes.get_title().removeprefix("layer ")) for axes in figure.axes if axes.get_title()]
@@ -218,5 +218,5 @@ def test_film_shows_the_first_and_the_last_layer(depth: int) -> None:
         assert [to_hex(color).upper() for color in colors] == [COLORS[k % 10 % len(COLORS)] for k in range(30)]
 
 
-def test_film_of_states_that_are_all_zero_can_be_drawn() -> None:
-    png(film_figure([Film("cora", "GCN", 2, np.zeros((3, 30, 2), np.float32), np.arange(30) % 3)]))
+def test_animation_of_states_that_are_all_zero_can_be_drawn() -> None:
+    png(animation_figure([Animation("cora", "GCN", 2, np.zeros((3, 30, 2), np.float32), np.arange(30) % 3)]))

@@ -16,9 +16,9 @@ import pytest
 
 from depthlab.measures.diagnosis import VERDICTS
 from depthlab.measures.registry import in_report
-from depthlab.report.cells import Film, Report
 from depthlab.report.page import BACKGROUNDS, page
-from tests.report.conftest import DEPTHS, DIVERGED, LINES, NODES, Frame, Store
+from depthlab.report.runs import Animation, Report
+from tests.report.conftest import DEPTHS, DIVERGED, METHODS, NODES, Frame, Store
 
 HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -87,7 +87,7 @@ def test_nothing_in_the_page_asks_for_anything(html: str) -> None:
         for key, value in attributes.items()
         if key in ("src", "href", "srcset", "data", "action", "poster", "background") or "url(" in (value or "")
     ]
-    files = [("a", "href", "cells.csv"), ("a", "href", "tables.md")]  # beside the page, asked for by a click alone
+    files = [("a", "href", "runs.csv"), ("a", "href", "tables.md")]  # beside the page, asked for by a click alone
     assert references == [("link", "href", "data:,"), *files]
     assert not {"iframe", "object", "embed", "img", "base"}.intersection(tag for tag, _ in parsed.tags)
     styles = "".join(parsed.texts["style"])
@@ -106,10 +106,10 @@ def test_labels_are_text_and_no_markup(html: str) -> None:
 
 def test_names_and_evidence_are_escaped_everywhere(frame: Frame) -> None:
     hostile = "</script><i>\"'&"
-    cells = frame(hostile, 2, [0.5], dataset=hostile, evidence=hostile, verdict=hostile)
-    curves = {(run_id, one.name): [1.0, 0.5, 0.25] for run_id in cells["run_id"] for one in in_report()}
-    film = Film(hostile, hostile, 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3)
-    parsed = Parsed(page(Report(hostile, cells, curves, [film])))
+    runs = frame(hostile, 2, [0.5], dataset=hostile, evidence=hostile, verdict=hostile)
+    curves = {(run_id, one.name): [1.0, 0.5, 0.25] for run_id in runs["run_id"] for one in in_report()}
+    animation = Animation(hostile, hostile, 2, np.ones((3, 5, 2), np.float32), np.arange(5) % 3)
+    parsed = Parsed(page(Report(hostile, runs, curves, [animation])))
     assert "i" not in parsed.texts
     assert parsed.texts["h1"] == [f"{hostile}: what happens as networks grow deeper"]
     assert hostile in parsed.texts["h2"]
@@ -117,29 +117,29 @@ def test_names_and_evidence_are_escaped_everywhere(frame: Frame) -> None:
     assert hostile in [attributes.get("title") for tag, attributes in parsed.tags if tag == "td"]
 
 
-def test_film_is_in_the_page_byte_by_byte(html: str, report: Report) -> None:
-    content = json.loads(Parsed(html).script("films"))
-    assert len(content["films"]) == len(report.films) == 3
-    for held, film in zip(content["films"], report.films, strict=True):
+def test_animation_is_in_the_page_byte_by_byte(html: str, report: Report) -> None:
+    content = json.loads(Parsed(html).script("animations"))
+    assert len(content["animations"]) == len(report.animations) == 3
+    for held, animation in zip(content["animations"], report.animations, strict=True):
         raw = np.frombuffer(base64.b64decode(held["points"]), np.uint8).reshape(held["layers"], NODES, 2)
         assert held["layers"] == 5
-        step = np.abs(film.points).max() / 127.5 or 1.0
-        np.testing.assert_allclose((raw / 127.5 - 1) * 127.5 * step, film.points, atol=0.51 * step)
-        assert np.frombuffer(base64.b64decode(held["y"]), np.uint8).tolist() == film.y.tolist()
+        step = np.abs(animation.points).max() / 127.5 or 1.0
+        np.testing.assert_allclose((raw / 127.5 - 1) * 127.5 * step, animation.points, atol=0.51 * step)
+        assert np.frombuffer(base64.b64decode(held["y"]), np.uint8).tolist() == animation.y.tolist()
 
 
 def test_table_holds_accuracies_verdicts_and_colours(html: str, recorded: Store) -> None:
     parsed = Parsed(html)
-    cells = [attributes for tag, attributes in parsed.tags if tag == "td" and "style" in attributes]
-    assert len(cells) == len(LINES) * len(DEPTHS)
-    colors = [str(cell["style"]).removeprefix("background:") for cell in cells]
-    verdict = recorded.cell("GCN", 4, 0).tags["verdict"]
+    runs = [attributes for tag, attributes in parsed.tags if tag == "td" and "style" in attributes]
+    assert len(runs) == len(METHODS) * len(DEPTHS)
+    colors = [str(run["style"]).removeprefix("background:") for run in runs]
+    verdict = recorded.run("GCN", 4, 0).tags["verdict"]
     assert colors[1] == BACKGROUNDS[verdict]
     assert colors[-1] == BACKGROUNDS["diverged"]
     assert parsed.texts["small"][-1] == "3 diverged"
-    assert cells[-1]["title"] == recorded.cell(DIVERGED, 4, 0).tags["evidence"]
-    mean = np.mean([recorded.cell("GCN", 2, seed).metrics["test_acc"] for seed in (0, 1, 2)])
-    assert parsed.texts["td"][1].startswith(f"{100 * mean:.1f} +- ")
+    assert runs[-1]["title"] == recorded.run(DIVERGED, 4, 0).tags["evidence"]
+    mean = np.mean([recorded.run("GCN", 2, seed).metrics["test_acc"] for seed in (0, 1, 2)])
+    assert parsed.texts["td"][1].startswith(f"{100 * mean:.1f} ± ")
 
 
 def test_every_verdict_has_a_colour_of_its_own() -> None:
@@ -147,7 +147,7 @@ def test_every_verdict_has_a_colour_of_its_own() -> None:
     assert len(set(BACKGROUNDS.values())) == len(VERDICTS)
 
 
-def test_page_without_films_and_results(frame: Frame) -> None:
+def test_page_without_animations_and_results(frame: Frame) -> None:
     empty = {"outcome": "missing", "verdict": None, "evidence": None, "run_id": None, "seconds": float("nan")}
     parsed = Parsed(page(Report("hand", pd.concat([frame("GCN", d, [None], **empty) for d in (2, 4)]))))
     assert "canvas" not in parsed.texts
@@ -171,11 +171,11 @@ def test_page_opens_without_errors_or_requests(findings: dict[str, Any]) -> None
 @pytest.mark.slow
 def test_charts_are_drawn_with_the_means(findings: dict[str, Any], recorded: Store) -> None:
     assert len(findings["charts"]) == 2
-    assert min(findings["charts"]) >= len(LINES) - 1  # a line without any accuracy is not drawn
-    drawn = dict(zip(LINES, findings["accuracies"], strict=True))
+    assert min(findings["charts"]) >= len(METHODS) - 1  # a method without any accuracy is not drawn
+    drawn = dict(zip(METHODS, findings["accuracies"], strict=True))
     assert drawn.pop(DIVERGED) == [None] * len(DEPTHS)
-    for line, values in drawn.items():
-        runs = [[recorded.cell(line, d, seed).metrics["test_acc"] for seed in (0, 1, 2)] for d in DEPTHS]
+    for method, values in drawn.items():
+        runs = [[recorded.run(method, d, seed).metrics["test_acc"] for seed in (0, 1, 2)] for d in DEPTHS]
         assert values == pytest.approx([100 * np.mean(accuracies) for accuracies in runs])
 
 
@@ -185,16 +185,16 @@ def test_menus_switch_measure_and_depth(findings: dict[str, Any]) -> None:
     names = ["test accuracy in %", "Dirichlet energy", "Rayleigh quotient", "effective rank", "seconds"]
     scales = ["linear", "log", "log", "linear", "linear"]
     hidden = f"{DIVERGED} (0 of 3 at 2, 0 of 3 at 4)"
-    counted = [hidden if line == DIVERGED else line for line in LINES]
-    shown = [*[counted] * 4, list(LINES)]  # a diverged run has seconds, and states by layer before it diverged
-    assert by_depth == [[name, name, scale, lines] for name, scale, lines in zip(names, scales, shown, strict=True)]
+    counted = [hidden if method == DIVERGED else method for method in METHODS]
+    shown = [*[counted] * 4, list(METHODS)]  # a diverged run has seconds, and states by layer before it diverged
+    assert by_depth == [[name, name, scale, methods] for name, scale, methods in zip(names, scales, shown, strict=True)]
     assert [choice[0] for choice in by_layer] == [
         f"{name}, depth {depth}" for name in [*names[1:4], "gradient norm, epoch 1"] for depth in reversed(DEPTHS)
     ]
-    for label, title, scale, lines in by_layer:
+    for label, title, scale, methods in by_layer:
         assert label.startswith(f"{title}, depth")
         assert scale == ("linear" if title == "effective rank" else "log")
-        assert [line.removesuffix(" (0 of 3 at 0)") for line in lines] == list(LINES)
+        assert [method.removesuffix(" (0 of 3 at 0)") for method in methods] == list(METHODS)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from depthlab.folders import CONF
-from depthlab.report.cells import Report
+from depthlab.report.runs import Report
 from depthlab.report.table import (
     depth_rows,
     difference_rows,
@@ -22,7 +22,7 @@ from depthlab.report.table import (
     verdict_rows,
 )
 from depthlab.text import for_markdown, printable
-from tests.report.conftest import LINES, Frame, Store
+from tests.report.conftest import METHODS, Frame, Store
 
 PUBLISHED: dict[str, Any] = yaml.safe_load((CONF / "published.yaml").read_text())
 STUDENT = {1: 12.7062, 2: 4.3027}  # quantile 0.975 by degrees of freedom
@@ -40,12 +40,12 @@ def entries(dataset: str) -> list[dict[str, Any]]:
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The tables of a Markdown text: rows of cells, without the line below the head."""
+    """The tables of a Markdown text: rows of runs, without the method below the head."""
     found: list[list[list[str]]] = [[]]
-    for line in text.splitlines():
-        if line.startswith("|"):
-            assert line.endswith("|")
-            found[-1].append([cell.strip() for cell in line[1:-1].split("|")])
+    for method in text.splitlines():
+        if method.startswith("|"):
+            assert method.endswith("|")
+            found[-1].append([run.strip() for run in method[1:-1].split("|")])
         elif found[-1]:
             found.append([])
     return [table for table in found if table]
@@ -54,8 +54,8 @@ def tables(text: str) -> list[list[list[str]]]:
 def test_mean_and_interval(frame: Frame) -> None:
     mean, half = interval(OURS)
     rows = score_rows(frame("GCN", 2, list(OURS)), [])
-    assert rows == [["line", "2"], ["GCN", f"{100 * mean:.1f} +- {100 * half:.1f}"]]
-    assert rows[1][1] == "81.5 +- 3.7"
+    assert rows == [["method", "2"], ["GCN", f"{100 * mean:.1f} ± {100 * half:.1f}"]]
+    assert rows[1][1] == "81.5 ± 3.7"
 
 
 def test_one_run_has_no_interval_and_none_has_no_number(frame: Frame) -> None:
@@ -65,14 +65,14 @@ def test_one_run_has_no_interval_and_none_has_no_number(frame: Frame) -> None:
     assert rows[1:] == [["GCN", "81.2", "- (0 of 2)", "25.0 (1 of 2)"], ["GCNII", "50.0", "-", "-"]]
 
 
-def test_published_values_stand_below_lines_of_their_kind(frame: Frame) -> None:
+def test_published_values_stand_below_methods_of_their_kind(frame: Frame) -> None:
     kinds: dict[str, dict[str, Any]] = {
         "GCN": {},
         "GCN + DropEdge": {"p_drop": 0.2},
         "residual": {"model": "residual_gcn"},
         "MLP": {"model": "mlp"},
     }
-    parts = [frame(line, depth, [0.8], **kind) for line, kind in kinds.items() for depth in (2, 4)]
+    parts = [frame(method, depth, [0.8], **kind) for method, kind in kinds.items() for depth in (2, 4)]
     rows = score_rows(pd.concat(parts), entries("cora"))
     assert [row[0] for row in rows[1:]] == [
         "GCN", "*published* [dropedge]", "GCN + DropEdge", "*published* [dropedge]", "residual", "MLP",
@@ -88,36 +88,40 @@ def test_published_values_of_other_networks_are_not_linked(frame: Frame) -> None
     assert {entry["model"] for entry in PUBLISHED["tasks"]} == {"residual_gcn"}
 
 
-def test_cells_that_never_ran_leave_a_line_its_kind(frame: Frame) -> None:
-    never = frame("GCN + DropEdge", 2, [None], model=None, p_drop=math.nan, typed=None, outcome="missing")
+def test_runs_that_never_ran_leave_a_method_its_kind(frame: Frame) -> None:
+    never = frame("GCN + DropEdge", 2, [None], model=None, p_drop=math.nan, overrides=None, outcome="missing")
     rows = score_rows(pd.concat([never, frame("GCN + DropEdge", 4, [0.8], p_drop=0.2)]), entries("cora"))
     assert rows[2] == ["*published* [dropedge]", "82.8", "82.0"]
 
 
-@pytest.mark.parametrize("changes", [{"typed": "model=gcn lr=0.1"}, {"typed": "norm=pair"}, {"split": "random0"}])
+@pytest.mark.parametrize(
+    "changes", [{"overrides": "model=gcn lr=0.1"}, {"overrides": "norm=pair"}, {"split": "random0"}]
+)
 def test_published_values_do_not_stand_below_another_experiment(frame: Frame, changes: dict[str, str]) -> None:
-    cells = frame("GCN", 2, [0.8], **changes)
-    assert score_rows(cells, entries("cora")) == [["line", "2"], ["GCN", "80.0"]]
-    assert "[dropedge]" not in markdown(cells)
+    runs = frame("GCN", 2, [0.8], **changes)
+    assert score_rows(runs, entries("cora")) == [["method", "2"], ["GCN", "80.0"]]
+    assert "[dropedge]" not in markdown(runs)
 
 
 def test_settings_that_the_table_shows_keep_the_published_values(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.8], typed="dataset=cora depth=2 seed=1 recipe=published")
-    assert score_rows(cells, entries("cora"))[2:] == [["*published* [dropedge]", "81.1"]]
+    runs = frame("GCN", 2, [0.8], overrides="dataset=cora depth=2 seed=1 recipe=published")
+    assert score_rows(runs, entries("cora"))[2:] == [["*published* [dropedge]", "81.1"]]
 
 
 def test_best_of_all_depths_has_a_column_of_its_own(frame: Frame) -> None:
-    cells = [frame("GCN", 2, [0.5], dataset="texas"), frame("MLP", 2, [0.5], dataset="texas", model="mlp")]
-    rows = score_rows(pd.concat(cells), entries("texas"))
+    runs = [frame("GCN", 2, [0.5], dataset="texas"), frame("MLP", 2, [0.5], dataset="texas", model="mlp")]
+    rows = score_rows(pd.concat(runs), entries("texas"))
     best = next(entry["best"] for entry in entries("texas") if entry["model"] == "gcn")
-    assert rows[0] == ["line", "2", "published, depth tuned"]
+    assert rows[0] == ["method", "2", "published, depth tuned"]
     assert rows[1:] == [["GCN", "50.0", best], ["MLP", "50.0", "-"]]
 
 
-def test_differences_are_taken_from_the_first_line_of_the_same_model(frame: Frame) -> None:
-    lines = ("GCN", "GCNII", "GCNII + DropEdge", "GCN + DropEdge", "GCNII without decay")
-    models = [line.split()[0].lower() for line in lines]
-    found = [frame(line, 2, [0.1 * k], model=model) for k, (line, model) in enumerate(zip(lines, models, strict=True))]
+def test_differences_are_taken_from_the_first_method_of_the_same_model(frame: Frame) -> None:
+    methods = ("GCN", "GCNII", "GCNII + DropEdge", "GCN + DropEdge", "GCNII without decay")
+    models = [method.split()[0].lower() for method in methods]
+    found = [
+        frame(method, 2, [0.1 * k], model=model) for k, (method, model) in enumerate(zip(methods, models, strict=True))
+    ]
     rows = difference_rows(pd.concat(found))
     assert rows == [
         ["difference", "2"],
@@ -128,21 +132,21 @@ def test_differences_are_taken_from_the_first_line_of_the_same_model(frame: Fram
     ]
 
 
-def test_a_line_that_was_not_run_yet_has_no_difference_to_its_model(frame: Frame) -> None:
-    cells = pd.concat([frame("GCN", 2, [0.5]), frame("GAT", 2, [None], model=float("nan"), outcome="missing")])
-    assert difference_rows(cells)[1:] == [["GAT - GCN", "- (0 of 1)"]]
+def test_a_method_that_was_not_run_yet_has_no_difference_to_its_model(frame: Frame) -> None:
+    runs = pd.concat([frame("GCN", 2, [0.5]), frame("GAT", 2, [None], model=float("nan"), outcome="missing")])
+    assert difference_rows(runs)[1:] == [["GAT - GCN", "- (0 of 1)"]]
 
 
 def test_differences_are_paired_by_seed(frame: Frame) -> None:
     first, second = [0.8, 0.9, 0.815, 0.81], [0.82, None, 0.805, 0.9]
-    cells = pd.concat([frame("GCN", 2, list(first)), frame("GCN + X", 2, second)])
+    runs = pd.concat([frame("GCN", 2, list(first)), frame("GCN + X", 2, second)])
     mean, half = interval([0.82 - 0.80, 0.805 - 0.815, 0.9 - 0.81])
-    assert difference_rows(cells)[1] == ["GCN + X - GCN", f"{100 * mean:+.1f} +- {100 * half:.1f} (3 of 4)"]
+    assert difference_rows(runs)[1] == ["GCN + X - GCN", f"{100 * mean:+.1f} ± {100 * half:.1f} (3 of 4)"]
 
 
-def test_lines_without_a_common_run_have_no_difference(frame: Frame) -> None:
-    cells = pd.concat([frame("GCN", 2, [0.5, None]), frame("GCNII", 2, [None, 0.5])])
-    assert difference_rows(cells)[1] == ["GCNII - GCN", "- (0 of 2)"]
+def test_methods_without_a_common_run_have_no_difference(frame: Frame) -> None:
+    runs = pd.concat([frame("GCN", 2, [0.5, None]), frame("GCNII", 2, [None, 0.5])])
+    assert difference_rows(runs)[1] == ["GCNII - GCN", "- (0 of 2)"]
 
 
 def test_each_depth_is_compared_with_the_shallowest_over_the_runs_that_both_have(frame: Frame) -> None:
@@ -151,7 +155,7 @@ def test_each_depth_is_compared_with_the_shallowest_over_the_runs_that_both_have
     other = frame("GCNII", 8, [0.9])
     assert depth_rows(pd.concat([*parts, other])) == [
         ["2 layers", "4", "8"],
-        ["GCN", f"{100 * mean:+.1f} +- {100 * half:.1f}", "+10.0 (1 of 2)"],
+        ["GCN", f"{100 * mean:+.1f} ± {100 * half:.1f}", "+10.0 (1 of 2)"],
         ["GCNII", "-", "-"],
     ]
 
@@ -161,81 +165,81 @@ def test_one_depth_is_compared_with_none(frame: Frame) -> None:
 
 
 def test_verdicts_are_counted_and_what_has_none_by_its_outcome(frame: Frame) -> None:
-    cells = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="missing", verdict=None)])
-    assert verdict_rows(cells) == [["line", "2", "4"], ["GCN", "2 healthy, 1 diverged", "1 missing"]]
+    runs = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="missing", verdict=None)])
+    assert verdict_rows(runs) == [["method", "2", "4"], ["GCN", "2 healthy, 1 diverged", "1 missing"]]
 
 
 def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.8, 0.8, 0.8]).assign(
+    runs = frame("GCN", 2, [0.8, 0.8, 0.8]).assign(
         dirichlet_energy=[1e-9, 2e-9, 1.0],
         rayleigh_quotient=[0.1, 0.3, 0.2],
         effective_rank=[1.0, 2.5, 9.0],
         seconds=[1.0, 2.0, 6.0],
     )
     nothing = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank", "seconds"), math.nan)
-    both = pd.concat([cells, frame("GCN", 4, [None], **nothing)])
+    both = pd.concat([runs, frame("GCN", 4, [None], **nothing)])
     assert state_rows(both)[1] == ["GCN", "2e-09 / 0.2 / 2.5", "- (0 of 1)"]
     assert seconds_rows(both)[1] == ["GCN", "3", "- (0 of 1)"]
-    assert seconds_rows(cells.assign(seconds=[0.1, 0.4, 0.7]))[1] == ["GCN", "0.4"]
+    assert seconds_rows(runs.assign(seconds=[0.1, 0.4, 0.7]))[1] == ["GCN", "0.4"]
 
 
 def test_medians_and_seconds_say_how_many_runs_they_are_of(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.8, 0.8, None]).assign(seconds=[1.0, 3.0, math.nan])
+    runs = frame("GCN", 2, [0.8, 0.8, None]).assign(seconds=[1.0, 3.0, math.nan])
     lost = {name: [0.5, 0.5, math.nan] for name in ("dirichlet_energy", "rayleigh_quotient")}
-    assert state_rows(cells.assign(**lost, effective_rank=[3.0, 3.0, math.nan]))[1][1] == "0.5 / 0.5 / 3 (2 of 3)"
-    assert state_rows(cells.assign(**lost))[1][1] == "0.5 (2 of 3) / 0.5 (2 of 3) / 3"
-    assert seconds_rows(cells)[1][1] == "2 (2 of 3)"
+    assert state_rows(runs.assign(**lost, effective_rank=[3.0, 3.0, math.nan]))[1][1] == "0.5 / 0.5 / 3 (2 of 3)"
+    assert state_rows(runs.assign(**lost))[1][1] == "0.5 (2 of 3) / 0.5 (2 of 3) / 3"
+    assert seconds_rows(runs)[1][1] == "2 (2 of 3)"
 
 
 def test_protocol_counts_every_cell(frame: Frame) -> None:
-    cells = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="failed")])
-    counts = "4 cells, 2 finished, 1 diverged, 1 failed; seeds 0 to 2 (seed 0 at depth 4), split public."
-    assert protocol(cells).startswith(counts)
-    cells = pd.concat([frame("GCN", 2, [0.8, 0.8]), frame("GCN", 4, [0.8, 0.8])])
-    assert protocol(cells).startswith("4 cells, 4 finished; seeds 0 to 1, split public.")
+    runs = pd.concat([frame("GCN", 2, [0.8, 0.8, None]), frame("GCN", 4, [None], outcome="failed")])
+    counts = "4 runs, 2 finished, 1 diverged, 1 failed; seeds 0 to 2 (seed 0 at depth 4), split public."
+    assert protocol(runs).startswith(counts)
+    runs = pd.concat([frame("GCN", 2, [0.8, 0.8]), frame("GCN", 4, [0.8, 0.8])])
+    assert protocol(runs).startswith("4 runs, 4 finished; seeds 0 to 1, split public.")
 
 
 def test_protocol_names_the_settings_of_each_line(frame: Frame) -> None:
     never = frame("new", 2, [None], recipe=None, code_hash=None)
-    cells = pd.concat([frame("GCN", 2, [0.8]), frame("own", 2, [0.8], recipe="none"), never])
-    assert "Settings: GCN: published/cora-gcn; own: defaults; new: not run yet." in protocol(cells)
+    runs = pd.concat([frame("GCN", 2, [0.8]), frame("own", 2, [0.8], recipe="none"), never])
+    assert "Settings: GCN: published/cora-gcn; own: defaults; new: not run yet." in protocol(runs)
 
 
 def test_what_a_table_tells_anyway_is_no_setting(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.5, 0.6], typed="dataset=cora depth=2 lr=0.1 split=random split_seed=3")
-    assert "Settings: GCN: published/cora-gcn with lr=0.1. " in protocol(cells)
+    runs = frame("GCN", 2, [0.5, 0.6], overrides="dataset=cora depth=2 lr=0.1 split=random split_seed=3")
+    assert "Settings: GCN: published/cora-gcn with lr=0.1. " in protocol(runs)
 
 
 def test_protocol_tells_what_selected_the_state(frame: Frame) -> None:
-    usual, task = frame("GCN", 2, [0.8]), frame("GCN", 4, [0.8], typed="model=gcn monitor=train_acc")
+    usual, task = frame("GCN", 2, [0.8]), frame("GCN", 4, [0.8], overrides="model=gcn monitor=train_acc")
     assert "best on validation data" in protocol(usual)
     assert "best on training data" in protocol(task)
     assert "best on validation or training data" in protocol(pd.concat([usual, task]))
 
 
-def test_protocol_tells_when_runs_of_a_line_differ_in_code(frame: Frame) -> None:
+def test_protocol_tells_when_runs_of_a_method_differ_in_code(frame: Frame) -> None:
     same, other = frame("GCN", 2, [0.8]), frame("GCN", 4, [0.8], code_hash="d")
     assert "code_hash" not in protocol(same)
-    assert "Not all runs of a line are of the same code" in protocol(pd.concat([same, other]))
+    assert "Not all runs of a method are of the same code" in protocol(pd.concat([same, other]))
 
 
 def test_roc_auc_is_shown_where_it_is_measured(frame: Frame) -> None:
-    cells = frame("GCN", 2, [0.8, 0.8]).assign(test_roc_auc=[0.7, 0.7], metric="roc_auc")
-    assert score_rows(cells, [])[1] == ["GCN", "70.0"]
-    assert "Test ROC-AUC in %:" in markdown(cells)
+    runs = frame("GCN", 2, [0.8, 0.8]).assign(test_roc_auc=[0.7, 0.7], metric="roc_auc")
+    assert score_rows(runs, [])[1] == ["GCN", "70.0"]
+    assert "Test ROC-AUC in %:" in markdown(runs)
     assert "Test accuracy in %:" in markdown(frame("GCN", 2, [0.8]))
 
 
 def test_interval_over_several_splits_is_that_of_their_means(frame: Frame) -> None:
     splits = {"0": [0.6, 0.7], "1": [0.8, 0.9], "2": [0.7, 0.6]}
-    cells = pd.concat([frame("GCN", 2, list(values), split=split) for split, values in splits.items()])
+    runs = pd.concat([frame("GCN", 2, list(values), split=split) for split, values in splits.items()])
     mean, half = interval([0.65, 0.85, 0.65])
-    assert score_rows(cells, [])[1] == ["GCN", f"{100 * mean:.1f} +- {100 * half:.1f}"]
-    assert "over splits (each the mean of its seeds)" in protocol(cells)
+    assert score_rows(runs, [])[1] == ["GCN", f"{100 * mean:.1f} ± {100 * half:.1f}"]
+    assert "over splits (each the mean of its seeds)" in protocol(runs)
 
 
 def test_whole_text_is_valid_markdown(report: Report) -> None:
-    text = markdown(report.cells)
+    text = markdown(report.runs)
     found = tables(text)
     deeper = found.pop(2)
     assert deeper[0] == ["2 layers", "4"] and len(deeper) == 6
@@ -244,19 +248,19 @@ def test_whole_text_is_valid_markdown(report: Report) -> None:
         assert set(map(len, table)) == {3}
         assert table[0][1:] == ["2", "4"]
         assert table[1][1][0] == "-"
-    assert text.startswith("# Study small\n\n## csbm\n\n24 cells, 18 finished, 6 diverged;")
+    assert text.startswith("# Study small\n\n## csbm\n\n24 runs, 18 finished, 6 diverged;")
     assert "\n\n\n" not in text
 
 
 def test_whole_text_holds_the_means_of_the_runs(recorded: Store, report: Report) -> None:
-    rows = {row[0]: row[1:] for row in tables(markdown(report.cells))[0]}
-    shown = {line: for_markdown(line) for line in LINES}
-    for line in LINES:
+    rows = {row[0]: row[1:] for row in tables(markdown(report.runs))[0]}
+    shown = {method: for_markdown(method) for method in METHODS}
+    for method in METHODS:
         for column, depth in enumerate((2, 4)):
-            runs = [recorded.cell(line, depth, seed).metrics.get("test_acc") for seed in (0, 1, 2)]
+            runs = [recorded.run(method, depth, seed).metrics.get("test_acc") for seed in (0, 1, 2)]
             values = [value for value in runs if value is not None]
             mean, half = interval(values) if values else (0.0, 0.0)
-            assert rows[shown[line]][column] == (f"{100 * mean:.1f} +- {100 * half:.1f}" if values else "- (0 of 3)")
+            assert rows[shown[method]][column] == (f"{100 * mean:.1f} ± {100 * half:.1f}" if values else "- (0 of 3)")
 
 
 def test_sources_of_what_is_published_are_named(frame: Frame) -> None:
@@ -268,8 +272,8 @@ def test_sources_of_what_is_published_are_named(frame: Frame) -> None:
 
 @pytest.mark.parametrize("label", ["a|b", "a\nb", "[x](http://x)", "<script>", "`code`", "*a* _b_", "a\x1b[31m"])
 def test_a_label_is_text_in_every_table(frame: Frame, label: str) -> None:
-    cells = [frame(name, depth, [0.5] * 3, dataset=label) for name in ("GCN", label) for depth in (2, 4)]
-    text = markdown(pd.concat(cells))
+    runs = [frame(name, depth, [0.5] * 3, dataset=label) for name in ("GCN", label) for depth in (2, 4)]
+    text = markdown(pd.concat(runs))
     for table in tables(text):
         assert {len(row) for row in table} == {2 if table[0][0] == "2 layers" else 3}
     assert label not in text
@@ -277,17 +281,17 @@ def test_a_label_is_text_in_every_table(frame: Frame, label: str) -> None:
     assert html.unescape(for_markdown(label)) == printable(label)
 
 
-def test_a_table_says_which_lines_have_the_same_settings_at_every_depth(frame: Frame) -> None:
-    one = frame("A", 2, [0.5], typed="lr=0.1 depth=2")
-    same = [frame("B", depth, [0.5], typed=f"lr=0.1 depth={depth}") for depth in (2, 4)]
-    other = [frame("C", depth, [0.5], typed=f"lr=0.{depth}") for depth in (2, 4)]
+def test_a_table_says_which_methods_have_the_same_settings_at_every_depth(frame: Frame) -> None:
+    one = frame("A", 2, [0.5], overrides="lr=0.1 depth=2")
+    same = [frame("B", depth, [0.5], overrides=f"lr=0.1 depth={depth}") for depth in (2, 4)]
+    other = [frame("C", depth, [0.5], overrides=f"lr=0.{depth}") for depth in (2, 4)]
     recipes = [frame("D", depth, [0.5], recipe=f"tuned/x{depth}") for depth in (2, 4)]
-    never = frame("E", 2, [None], typed=None, outcome="missing")
+    never = frame("E", 2, [None], overrides=None, outcome="missing")
     text = protocol(pd.concat([one, *same, *other, *recipes, never]))
-    differ = "settings that differ by depth (typed, in cells.csv)"
-    assert f" B: the same settings at every depth. A: run at one depth. C, D: {differ}. Every run" in text
+    differ = "settings that differ by depth (overrides, in runs.csv)"
+    assert f" B: the same settings at every depth. A: run at one depth. C, D: {differ}. All runs" in text
     assert "D: tuned/x2 (found by a sweep) and tuned/x4 (found by a sweep)" in text
-    assert " Each line: run at one depth. Every run" in protocol(one)
+    assert " Each method: run at one depth. All runs" in protocol(one)
     assert "not tuned" not in text
 
 

@@ -8,12 +8,12 @@ import pytest
 from matplotlib.image import imread
 
 from depthlab.config.errors import UserError
-from depthlab.report.cells import Report
+from depthlab.report.runs import Report
 from depthlab.report.table import markdown
 from depthlab.report.write import write_report
-from tests.report.conftest import DEPTHS, LINES, STUDY, Store
+from tests.report.conftest import DEPTHS, METHODS, STUDY, Store
 
-FILES = ["cells.csv", "tables.md", "accuracy.png", "depth.png", "layers-csbm.png", "film.png", "report.html"]
+FILES = ["runs.csv", "tables.md", "accuracy.png", "depth.png", "layers-csbm.png", "animation.png", "report.html"]
 
 
 def test_all_files_are_there_and_readable(written: tuple[Path, list[Path]], report: Report) -> None:
@@ -25,32 +25,32 @@ def test_all_files_are_there_and_readable(written: tuple[Path, list[Path]], repo
             picture = imread(path)
             assert min(picture.shape[:2]) > 300
             assert picture[..., :3].std() > 0.01  # something is drawn
-    assert (results / STUDY / "tables.md").read_text() == markdown(report.cells)
+    assert (results / STUDY / "tables.md").read_text() == markdown(report.runs)
     assert "plotly-graph-div" in (results / STUDY / "report.html").read_text()
 
 
-def test_cells_read_back_from_the_csv(written: tuple[Path, list[Path]], report: Report) -> None:
+def test_runs_read_back_from_the_csv(written: tuple[Path, list[Path]], report: Report) -> None:
     kinds = {"split": str, "config_hash": str, "data_hash": str, "git_commit": str}
-    read = pd.read_csv(written[0] / STUDY / "cells.csv", dtype=kinds, float_precision="round_trip")
-    pd.testing.assert_frame_equal(read, report.cells, check_dtype=False, check_exact=True)
+    read = pd.read_csv(written[0] / STUDY / "runs.csv", dtype=kinds, float_precision="round_trip")
+    pd.testing.assert_frame_equal(read, report.runs, check_dtype=False, check_exact=True)
 
 
 def test_a_second_report_is_the_same(recorded: Store, written: tuple[Path, list[Path]], results: Path) -> None:
     write_report(recorded.records, STUDY)
-    for name in ("cells.csv", "tables.md"):
+    for name in ("runs.csv", "tables.md"):
         assert (results / STUDY / name).read_bytes() == (written[0] / STUDY / name).read_bytes()
 
 
 def test_report_of_a_study_without_any_result(store: Store, results: Path) -> None:
-    for row in store.report().cells["run_id"]:
+    for row in store.report().runs["run_id"]:
         store.client.delete_run(row)
     written = write_report(store.records, STUDY)
     assert [path.name for path in written] == [
-        name for name in FILES if name not in ("accuracy.png", "depth.png", "film.png")
+        name for name in FILES if name not in ("accuracy.png", "depth.png", "animation.png")
     ]
-    cells = pd.read_csv(results / STUDY / "cells.csv")
-    assert cells["outcome"].eq("missing").sum() == len(LINES) * len(DEPTHS) * 3
-    assert np.isnan(cells["test_acc"]).all()
+    runs = pd.read_csv(results / STUDY / "runs.csv")
+    assert runs["outcome"].eq("missing").sum() == len(METHODS) * len(DEPTHS) * 3
+    assert np.isnan(runs["test_acc"]).all()
 
 
 def test_nothing_is_written_for_an_unknown_study(recorded: Store, results: Path) -> None:

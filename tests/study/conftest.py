@@ -11,13 +11,13 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from depthlab.study.grid import Cell, expand
+from depthlab.study.grid import PlannedRun, expand
 from depthlab.study.plan import Plan, make_plan
 from depthlab.study.run import run_study
 from depthlab.tracking.search import Recorded, Records
 from tests.conftest import Start
 
-LINES = {"GCN": "model=gcn", "GCNII": "model=gcnii"}
+METHODS = {"GCN": "model=gcn", "GCNII": "model=gcnii"}
 CSBM = ["dataset=csbm", "dataset.nodes=120", "hidden=16", "tracking.artifacts=[config]"]
 SMALL = [*CSBM, "trainer.threads=1", "epochs=3"]
 GRID = {"depth": "2,4", "seed": "0,1"}
@@ -37,26 +37,28 @@ class Study:
     def records(self) -> Records:
         return Records(self.uri, "depthlab")
 
-    def cells(self, *typed: str, lines: dict[str, str] | None = None, film: dict[str, Any] | None = None) -> list[Cell]:
-        """LINES over GRID, with changes."""
+    def planned(
+        self, *typed: str, methods: dict[str, str] | None = None, animation: dict[str, Any] | None = None
+    ) -> list[PlannedRun]:
+        """METHODS over GRID, with changes."""
         more = [*SMALL, f"tracking.uri={self.uri}", *typed]
-        return expand(LINES if lines is None else lines, GRID, film or {}, more)
+        return expand(METHODS if methods is None else methods, GRID, animation or {}, more)
 
-    def plan(self, cells: list[Cell], same_code: bool = False) -> Plan:
-        return make_plan(cells, self.records.runs(), same_code)
+    def plan(self, planned: list[PlannedRun], same_code: bool = False) -> Plan:
+        return make_plan(planned, self.records.runs(), same_code)
 
-    def run(self, cells: list[Cell], name: str = "small", **config: Any) -> bool:
-        """One study, its cells one after another in this process."""
-        return run_study(name, cells, options(**config))
+    def run(self, planned: list[PlannedRun], name: str = "small", **config: Any) -> bool:
+        """One study, its runs one after another in this process."""
+        return run_study(name, planned, options(**config))
 
     def parents(self) -> dict[str, Recorded]:
-        """The parent run of each line, by label."""
+        """The parent run of each method, by label."""
         found = self.records.runs("tags.kind = 'study'")
-        assert len({run.tags["line"] for run in found}) == len(found)
-        return {run.tags["line"]: run for run in found}
+        assert len({run.tags["method"] for run in found}) == len(found)
+        return {run.tags["method"]: run for run in found}
 
     def finished(self) -> dict[str, Recorded]:
-        """The runs of cells by id."""
+        """The recorded runs without the parents, by id."""
         runs = self.records.runs("tags.outcome = 'finished'")
         return {run.run_id: run for run in runs if run.tags.get("kind") != "study"}
 
@@ -75,7 +77,7 @@ def study(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) ->
     here.mkdir()
     shutil.copy(empty_store, here / "mlflow.db")
     monkeypatch.setenv("DEPTHLAB_HOME", str(here))
-    monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # threads that each cell gets
+    monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # threads of each run
     yield Study(here)
     torch.set_num_threads(1)
 
@@ -95,12 +97,12 @@ def start(shop: Study, launch: Start) -> Start:
 
 @pytest.fixture
 def recorded() -> Callable[..., Recorded]:
-    """A cell's run as the store would give it back."""
+    """Makes the recorded run of a planned run."""
 
     def make(
-        cell: Cell, data_hash: str, run_id: str = "1", metrics: dict[str, float] | None = None, **tags: str
+        planned_run: PlannedRun, data_hash: str, run_id: str = "1", metrics: dict[str, float] | None = None, **tags: str
     ) -> Any:
-        own = {"config_hash": cell.hash, "resume_hash": "r", "data_hash": data_hash, "outcome": "finished"}
+        own = {"config_hash": planned_run.hash, "resume_hash": "r", "data_hash": data_hash, "outcome": "finished"}
         return Recorded(run_id, "a run", "FINISHED", own | tags, metrics or {}, {})
 
     return make

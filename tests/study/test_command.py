@@ -26,7 +26,7 @@ Numbers = dict[tuple[str, str], dict[str, float]]
 
 
 def numbers(study: Study) -> Numbers:
-    """What each cell came to; fails if one was finished twice."""
+    """The outcome of each run; fails if one was finished twice."""
     runs = study.finished().values()
     found = {
         run.identity: {name: run.metrics[name] for name in ("test_acc", "best_val_loss", "layer/dirichlet_energy")}
@@ -37,7 +37,7 @@ def numbers(study: Study) -> Numbers:
 
 
 def check_complete(shop: Study, before: set[str]) -> None:
-    """Every cell has one result, none that was there has gone, and nothing is left open."""
+    """Every run has one result, no earlier result is gone, and no run is left open."""
     assert len(numbers(shop)) == 8
     assert before < set(shop.finished())
     assert not shop.records.runs("attributes.status = 'RUNNING'")
@@ -46,7 +46,7 @@ def check_complete(shop: Study, before: set[str]) -> None:
 
 def check_as_left_in_peace(shop: Study, study: Study) -> None:
     """The numbers are those of the same study from start to end, in this process."""
-    assert study.run(study.cells(*EPOCHS, lines={"gcn": "model=gcn", "gcnii": "model=gcnii"}))
+    assert study.run(study.planned(*EPOCHS, methods={"gcn": "model=gcn", "gcnii": "model=gcnii"}))
     there, expected = numbers(shop), numbers(study)
     assert set(there) == set(expected)
     for identity, values in expected.items():
@@ -59,7 +59,7 @@ def check_as_left_in_peace(shop: Study, study: Study) -> None:
 @pytest.mark.slow
 def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None:
     process = start(*TYPED)
-    read_until(process, "[1/8 cells")
+    read_until(process, "[1/8 runs")
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
@@ -71,7 +71,7 @@ def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None
     again = start(*TYPED)
     out, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
-    assert f"study small: 8 cells, {len(before)} done, {8 - len(before)} to do" in out
+    assert f"study small: 8 runs, {len(before)} done, {8 - len(before)} to do" in out
     for label in ("gcn", "gcnii"):
         assert re.search(rf"  csbm {label}, accuracy in %\n    depth    2: \d+\.\d +\d.*\n    depth    4: +\d", out)
     check_complete(shop, before)
@@ -79,7 +79,7 @@ def test_a_killed_study_goes_on(shop: Study, start: Start, study: Study) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("replicas", "words"), [("replicas=1", "[1/8 cells"), ("replicas=auto", "[2/8 cells")])
+@pytest.mark.parametrize(("replicas", "words"), [("replicas=1", "[1/8 runs"), ("replicas=auto", "[2/8 runs")])
 def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> None:
     process = start(*TYPED[:-1], replicas)
     read_until(process, words)
@@ -87,8 +87,8 @@ def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> 
     _, errors = process.communicate(timeout=60)
     before = set(shop.finished())
     assert process.returncode == 130, errors
-    assert "stopping: cells at work save a checkpoint and end" in errors
-    assert f"interrupted, {len(before)} of 8 cells are done: the same command goes on" in errors
+    assert "stopping: running trainings save a checkpoint and end" in errors
+    assert f"interrupted, {len(before)} of 8 runs are done: the same command continues" in errors
     assert "Traceback" not in errors
     assert not shop.records.runs("attributes.status = 'RUNNING'")
 
@@ -99,7 +99,7 @@ def test_ctrl_c_and_on(shop: Study, start: Start, replicas: str, words: str) -> 
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_takes_its_cell_alone(clone: Path, shop: Study, start: Start) -> None:
+def test_a_process_that_is_killed_takes_its_run_alone(clone: Path, shop: Study, start: Start) -> None:
     module = clone / "src" / "depthlab" / "training" / "module.py"
     step = "        graphs = self.training_graph("
     assert step in module.read_text()
@@ -109,10 +109,10 @@ def test_a_process_that_is_killed_takes_its_cell_alone(clone: Path, shop: Study,
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 1
     assert "failed, a process was killed" in errors
-    assert "[4/4 cells" in errors
+    assert "[4/4 runs" in errors
     assert "Traceback" not in errors
     assert {run.tags["depth"] for run in shop.finished().values()} == {"3", "4", "5"}
-    assert "1 cells failed: the same command tries them again" in out
+    assert "1 runs failed: the same command tries them again" in out
 
 
 @pytest.mark.slow
@@ -123,12 +123,12 @@ def test_a_study_on_dask_has_the_numbers_of_one_in_this_process(
     process = start("model=gcn", *CSBM, *typed, "name=small", "backend=dask", f"scheduler={scheduler}")
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
-    assert "4 cells, 0 done, 4 to do" in out
+    assert "4 runs, 0 done, 4 to do" in out
     there = {run.identity: run for run in shop.finished().values()}
     assert len(there) == 4
-    assert len(list((shop.folder / "results" / "small" / "lines").iterdir())) == 1
+    assert len(list((shop.folder / "results" / "small" / "methods").iterdir())) == 1
 
-    assert study.run(study.cells(*typed, lines={"GCN": "model=gcn"}))
+    assert study.run(study.planned(*typed, methods={"GCN": "model=gcn"}))
     assert {run.identity for run in study.finished().values()} == set(there)
     for run in study.finished().values():
         for name in ("test_acc", "best_val_loss", "layer/dirichlet_energy"):
@@ -155,7 +155,7 @@ def test_wrong_input_of_the_process() -> None:
 def test_dry(study: Study, command: Command) -> None:
     done = command("study", *CSBM, "model=gcn", "epochs=3", f"tracking.uri={study.uri}", "dry=true", "jobs=3")
     assert done.code == 0
-    assert done.out.startswith("study custom: 1 cells, 0 done, 1 to do\n  csbm gcn: depth 8, 1 run each; 1 of 1 to")
+    assert done.out.startswith("study custom: 1 runs, 0 done, 1 to do\n  csbm gcn: depth 8, 1 run each; 1 of 1 to")
     assert done.out.endswith(" with jobs=3\n")
     assert study.records.runs() == []
     assert not (study.folder / "results").exists() and not (study.folder / "checkpoints").exists()
@@ -176,8 +176,8 @@ def test_a_study_is_called_what_it_is(
 ) -> None:
     seen: list[tuple[str, set[str]]] = []
 
-    def run_study(name: str, cells: Any, config: Any) -> bool:
-        seen.append((name, {cell.line for cell in cells}))
+    def run_study(name: str, planned: Any, config: Any) -> bool:
+        seen.append((name, {planned_run.method for planned_run in planned}))
         return True
 
     monkeypatch.setattr("depthlab.study.run.run_study", run_study)
@@ -187,8 +187,13 @@ def test_a_study_is_called_what_it_is(
 
 
 def test_parts_of_a_study_file_may_be_left_out() -> None:
-    lines = {"GCN": "model=gcn"}
-    assert checked(OmegaConf.create({"lines": lines})) == {"lines": lines, "graphs": {}, "grid": {}, "film": {}}
+    methods = {"GCN": "model=gcn"}
+    assert checked(OmegaConf.create({"methods": methods})) == {
+        "methods": methods,
+        "graphs": {},
+        "grid": {},
+        "animation": {},
+    }
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -1,9 +1,9 @@
-"""Which cells are trained together, and that each has the record that it would have by itself."""
+"""Which runs are trained together, and that each has the record that it would have by itself."""
 
 import pytest
 
 from depthlab.config.errors import UserError
-from depthlab.study.grid import Cell
+from depthlab.study.grid import PlannedRun
 from depthlab.study.groups import group
 from depthlab.study.work import Job
 from depthlab.tracking.search import Records
@@ -11,42 +11,44 @@ from depthlab.training.replica_settings import check_replicas
 from tests.study.conftest import Study
 
 
-def grouped(cells: list[Cell], replicas: str | int, workers: int = 1) -> list[list[Cell]]:
-    return [[job.cell for job in jobs] for jobs in group([Job(cell, {}) for cell in cells], replicas, workers)]
+def grouped(runs: list[PlannedRun], replicas: str | int, workers: int = 1) -> list[list[PlannedRun]]:
+    return [
+        [job.run for job in jobs] for jobs in group([Job(planned_run, {}) for planned_run in runs], replicas, workers)
+    ]
 
 
-def test_cells_of_one_line_and_depth_are_trained_together(study: Study) -> None:
-    cells = study.cells("seed=range(3)")
-    groups = grouped(cells, "auto")
+def test_runs_of_one_method_and_depth_are_trained_together(study: Study) -> None:
+    runs = study.planned("seed=range(3)")
+    groups = grouped(runs, "auto")
     assert [len(found) for found in groups] == [3, 3, 3, 3]
-    assert sorted(map(id, cells)) == sorted(id(cell) for found in groups for cell in found)
+    assert sorted(map(id, runs)) == sorted(id(planned_run) for found in groups for planned_run in found)
     for found in groups:
-        assert len({(cell.line, cell.depth) for cell in found}) == 1
-        assert [cell.seed for cell in found] == [0, 1, 2]
+        assert len({(planned_run.method, planned_run.depth) for planned_run in found}) == 1
+        assert [planned_run.seed for planned_run in found] == [0, 1, 2]
 
 
 def test_groups_are_as_large_as_is_asked_and_leave_no_worker_idle(study: Study) -> None:
-    cells = study.cells("seed=range(4)", "split=0,1,2", "depth=2", lines={"GCN": "model=gcn"})
-    assert [len(found) for found in grouped(cells, 5)] == [5, 5, 2]
-    assert [len(found) for found in grouped(cells, 1)] == [1] * 12
-    assert [len(found) for found in grouped(cells, "auto")] == [10, 2]
-    assert [len(found) for found in grouped(cells, "auto", workers=4)] == [3, 3, 3, 3]
+    runs = study.planned("seed=range(4)", "split=0,1,2", "depth=2", methods={"GCN": "model=gcn"})
+    assert [len(found) for found in grouped(runs, 5)] == [5, 5, 2]
+    assert [len(found) for found in grouped(runs, 1)] == [1] * 12
+    assert [len(found) for found in grouped(runs, "auto")] == [10, 2]
+    assert [len(found) for found in grouped(runs, "auto", workers=4)] == [3, 3, 3, 3]
 
 
 def test_what_cannot_be_trained_together_or_is_large_stays_alone(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = {"GAT": "model=gat", "normed": "model=gcn norm=layer", "GCN": "model=gcn"}
-    cells = study.cells("seed=0,1", "depth=2", lines=lines)
-    assert sorted(len(found) for found in grouped(cells, "auto")) == [1, 1, 1, 1, 2]
+    methods = {"GAT": "model=gat", "normed": "model=gcn norm=layer", "GCN": "model=gcn"}
+    runs = study.planned("seed=0,1", "depth=2", methods=methods)
+    assert sorted(len(found) for found in grouped(runs, "auto")) == [1, 1, 1, 1, 2]
     monkeypatch.setattr("depthlab.study.groups.STATE", 100)
-    assert [len(found) for found in grouped(cells, "auto")] == [1] * 6
-    assert sorted(len(found) for found in grouped(cells, 2)) == [1, 1, 1, 1, 2]
+    assert [len(found) for found in grouped(runs, "auto")] == [1] * 6
+    assert sorted(len(found) for found in grouped(runs, 2)) == [1, 1, 1, 1, 2]
 
 
-def test_a_study_of_replicas_is_found_again_and_has_the_scores_of_one_of_single_cells(
+def test_a_study_of_replicas_is_found_again_and_has_the_scores_of_one_of_single_runs(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cells = study.cells("seed=0,1,2", "depth=2", "epochs=10", lines={"GCNII": "model=gcnii"})
-    assert study.run(cells, replicas="auto")
+    planned = study.planned("seed=0,1,2", "depth=2", "epochs=10", methods={"GCNII": "model=gcnii"})
+    assert study.run(planned, replicas="auto")
     assert (
         "csbm-gcnii-d2-s0-split0-nodes120-epochs10-hidden16 and 2 more (GCNII): finished, 3 runs: test accuracy "
         in capsys.readouterr().err
@@ -54,12 +56,12 @@ def test_a_study_of_replicas_is_found_again_and_has_the_scores_of_one_of_single_
     runs = {run.tags["seed"]: run for run in study.finished().values()}
     parent = study.parents()["GCNII"].run_id
     assert {run.tags["mlflow.parentRunId"] for run in runs.values()} == {parent} and len(runs) == 3
-    plan = study.plan(cells)
+    plan = study.plan(planned)
     assert not plan.todo and len(plan.done) == 3
-    assert study.run(cells, replicas=1)
+    assert study.run(planned, replicas=1)
     assert len(study.finished()) == 3
-    again = study.cells(
-        "seed=0,1,2", "depth=2", "epochs=10", "tracking.experiment=alone", lines={"GCNII": "model=gcnii"}
+    again = study.planned(
+        "seed=0,1,2", "depth=2", "epochs=10", "tracking.experiment=alone", methods={"GCNII": "model=gcnii"}
     )
     assert study.run(again, replicas=1)
     for run in Records(study.uri, "alone").runs("tags.outcome = 'finished' and tags.model = 'gcnii'"):

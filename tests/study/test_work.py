@@ -1,4 +1,4 @@
-"""Cells one after another in this process: what ends, fails and goes on."""
+"""Runs one after another in this process: what ends, fails and goes on."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 from depthlab.config.errors import ReplicasError
 from depthlab.parallel import Ended, Stop, execute, local
-from depthlab.study.grid import Cell
+from depthlab.study.grid import PlannedRun
 from depthlab.study.work import Job, work
 from depthlab.training.identity import LAST, STATES, checkpoint_folder
 from depthlab.training.memory import check_memory
@@ -21,42 +21,42 @@ ONE = {"GCN": "model=gcn"}
 LONG = ("depth=2", "epochs=200", "patience=200", "checkpoint_every=10")
 
 
-def execute_here(cells: list[Cell], stop: Stop | None = None) -> list[Ended[tuple[Job, ...]]]:
-    jobs: list[tuple[Job, ...]] = [(Job(cell, {"study": "small"}),) for cell in cells]
+def execute_here(planned: list[PlannedRun], stop: Stop | None = None) -> list[Ended[tuple[Job, ...]]]:
+    jobs: list[tuple[Job, ...]] = [(Job(planned_run, {"study": "small"}),) for planned_run in planned]
     return list(execute(jobs, work, local(1), stop or Stop("")))
 
 
-def test_every_cell_is_run_in_order(study: Study) -> None:
-    cells = study.cells("seed=0")
-    done = execute_here(cells)
-    assert [one.task[0].cell for one in done] == cells
+def test_every_run_is_run_in_order(study: Study) -> None:
+    planned = study.planned("seed=0")
+    done = execute_here(planned)
+    assert [one.task[0].run for one in done] == planned
     assert {one.outcome for one in done} == {"finished"}
     runs = study.records.runs()
-    assert [run.tags["config_hash"] for run in runs] == [cell.hash for cell in cells]
+    assert [run.tags["config_hash"] for run in runs] == [planned_run.hash for planned_run in planned]
     for one, run in zip(done, runs, strict=True):
         assert one.sentence == f"test accuracy {100 * run.metrics['test_acc']:.1f} %, {run.tags['verdict']}"
         assert one.seconds > 0
     assert {run.tags["study"] for run in runs} == {"small"}
 
 
-def test_a_diverged_cell_is_a_result(study: Study) -> None:
-    (done,) = execute_here(study.cells("lr=1e30", "seed=0", "depth=2", lines=ONE))
+def test_a_diverged_run_is_a_result(study: Study) -> None:
+    (done,) = execute_here(study.planned("lr=1e30", "seed=0", "depth=2", methods=ONE))
     assert (done.outcome, done.sentence) == ("diverged", "diverged")
 
 
-def test_a_cell_that_fails_does_not_stop_the_others(study: Study) -> None:
-    cells = study.cells("seed=0,1,2", "depth=2", lines=ONE)
+def test_a_run_that_fails_does_not_stop_the_others(study: Study) -> None:
+    planned = study.planned("seed=0,1,2", "depth=2", methods=ONE)
     gone = str(study.folder / "gone.npz")
-    cells[0].settings["dataset"] = {"name": "npz", "_target_": "depthlab.data.heterophilous.read_npz", "path": gone}
-    cells[1].settings["model"]["_target_"] = "depthlab.nn.gcn.Nothing"
-    done = execute_here(cells)
+    planned[0].settings["dataset"] = {"name": "npz", "_target_": "depthlab.data.heterophilous.read_npz", "path": gone}
+    planned[1].settings["model"]["_target_"] = "depthlab.nn.gcn.Nothing"
+    done = execute_here(planned)
     assert [one.outcome for one in done] == ["failed", "failed", "finished"]
     assert gone in done[0].sentence
     assert "Nothing" in done[1].sentence
     assert not any("\n" in one.sentence for one in done)
 
 
-def test_cells_that_do_not_fit_in_memory_at_once_are_trained_in_halves(
+def test_runs_that_do_not_fit_in_memory_at_once_are_trained_in_halves(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def at_most_two(*of: Any) -> None:
@@ -65,17 +65,17 @@ def test_cells_that_do_not_fit_in_memory_at_once_are_trained_in_halves(
         check_memory(*of)
 
     monkeypatch.setattr("depthlab.training.replicas.check_memory", at_most_two)
-    cells = study.cells("seed=range(5)", "depth=2", lines=ONE)
-    outcome, sentence = work(tuple(Job(cell, {"study": "small"}) for cell in cells), 1)
+    planned = study.planned("seed=range(5)", "depth=2", methods=ONE)
+    outcome, sentence = work(tuple(Job(planned_run, {"study": "small"}) for planned_run in planned), 1)
     assert outcome == "finished" and sentence.count("test ") == 3
     runs = study.records.runs()
-    assert {run.tags["config_hash"] for run in runs} == {cell.hash for cell in cells}
+    assert {run.tags["config_hash"] for run in runs} == {planned_run.hash for planned_run in planned}
     assert sorted(run.tags.get("replicas", "1") for run in runs) == ["1", "2", "2", "2", "2"]
 
 
-def test_an_interrupted_cell_goes_on_from_its_checkpoint(study: Study) -> None:
-    cells = study.cells(*LONG, "seed=0,1", lines=ONE)
-    last = checkpoint_folder(cells[0].settings) / LAST
+def test_an_interrupted_run_goes_on_from_its_checkpoint(study: Study) -> None:
+    planned = study.planned(*LONG, "seed=0,1", methods=ONE)
+    last = checkpoint_folder(planned[0].settings) / LAST
 
     def press() -> None:
         deadline = time.monotonic() + 60
@@ -86,15 +86,15 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(study: Study) -> None:
     thread = threading.Thread(target=press)
     thread.start()
     with Stop("") as stop:
-        (done,) = execute_here(cells, stop)
+        (done,) = execute_here(planned, stop)
     thread.join()
-    assert (done.task[0].cell, done.outcome) == (cells[0], "interrupted")
-    assert stop.requested  # so the second cell did not begin
+    assert (done.task[0].run, done.outcome) == (planned[0], "interrupted")
+    assert stop.requested  # so the second run did not begin
     (before,) = study.records.runs()
 
-    assert [one.outcome for one in execute_here(cells)] == ["finished", "finished"]
+    assert [one.outcome for one in execute_here(planned)] == ["finished", "finished"]
     after = study.records.runs()
-    assert [run.tags["config_hash"] for run in after] == [cell.hash for cell in cells]
+    assert [run.tags["config_hash"] for run in after] == [planned_run.hash for planned_run in planned]
     assert after[0].run_id == before.run_id
     steps = study.records.client.get_metric_history(before.run_id, "epoch/train_loss")
     assert sorted(point.step for point in steps) == list(range(200))
@@ -102,26 +102,26 @@ def test_an_interrupted_cell_goes_on_from_its_checkpoint(study: Study) -> None:
 
 @pytest.mark.parametrize("content", [b"no checkpoint", b""])
 def test_a_checkpoint_that_belongs_elsewhere_does_not_stop_a_cell(study: Study, content: bytes) -> None:
-    (cell,) = study.cells("depth=2", "seed=0", lines=ONE)
-    folder = checkpoint_folder(cell.settings)
+    (planned_run,) = study.planned("depth=2", "seed=0", methods=ONE)
+    folder = checkpoint_folder(planned_run.settings)
     folder.mkdir(parents=True)
     (folder / LAST).write_bytes(content)
-    assert [one.outcome for one in execute_here([cell])] == ["finished"]
+    assert [one.outcome for one in execute_here([planned_run])] == ["finished"]
     assert not (folder / LAST).exists()
 
 
-def test_a_film_cell_keeps_its_states(study: Study, tmp_path: Path) -> None:
-    execute_here(study.cells("depth=2", "seed=0,1", lines=ONE, film={"seed": 1}))
+def test_a_run_of_the_animation_records_its_states(study: Study, tmp_path: Path) -> None:
+    execute_here(study.planned("depth=2", "seed=0,1", methods=ONE, animation={"seed": 1}))
     kept = [study.records.file(run.run_id, STATES, tmp_path) is not None for run in study.records.runs()]
     assert kept == [False, True]
 
 
 @pytest.mark.parametrize("replicas", [False, True])
-def test_a_cell_whose_run_was_deleted_begins_afresh(
+def test_a_run_whose_run_was_deleted_starts_again(
     study: Study, monkeypatch: pytest.MonkeyPatch, replicas: bool
 ) -> None:
-    cells = study.cells("depth=2", "seed=0,1", lines=ONE)
-    jobs = tuple(Job(cell, {"study": "small"}) for cell in cells)
+    planned = study.planned("depth=2", "seed=0,1", methods=ONE)
+    jobs = tuple(Job(planned_run, {"study": "small"}) for planned_run in planned)
     groups = [jobs] if replicas else [(job,) for job in jobs]
 
     def full(*_: object) -> None:
@@ -131,8 +131,10 @@ def test_a_cell_whose_run_was_deleted_begins_afresh(
         for module in ("run", "member"):
             scope.setattr(f"depthlab.training.{module}.evaluate", full)
         assert {one.outcome for one in execute(groups, work, local(1), Stop(""))} == {"failed"}
-    assert all((checkpoint_folder(cell.settings) / LAST).is_file() for cell in cells)
+    assert all((checkpoint_folder(planned_run.settings) / LAST).is_file() for planned_run in planned)
     for run in study.records.runs():
         study.records.delete(run.run_id)
     assert {one.outcome for one in execute(groups, work, local(1), Stop(""))} == {"finished"}
-    assert {run.tags["config_hash"] for run in study.finished().values()} == {cell.hash for cell in cells}
+    assert {run.tags["config_hash"] for run in study.finished().values()} == {
+        planned_run.hash for planned_run in planned
+    }

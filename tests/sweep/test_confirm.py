@@ -71,7 +71,7 @@ def test_a_recipe_and_where_it_came_from(sweep: Sweep, composed: Any, capsys: Ca
         "Tested once, seeds 1000 to 1002, beside what it started from (p_drop=0 dropout=0.5 weight_decay=0.0005):"
     )
     assert re.fullmatch(
-        r"test accuracy [\d.]+ \+- [\d.]+ % tuned, [\d.]+ \+- [\d.]+ % before; paired [+-][\d.]+ \+- [\d.]+: .*",
+        r"test accuracy [\d.]+ ± [\d.]+ % tuned, [\d.]+ ± [\d.]+ % before; paired [+-][\d.]+ ± [\d.]+: .*",
         comments[6],
     )
     assert comments[6] in out
@@ -89,19 +89,19 @@ def test_fresh_seeds_are_not_those_of_the_search(sweep: Sweep) -> None:
     search = searched(sweep, seeds=2)
     confirmed(sweep, search)
     runs = sweep.records.runs("tags.study = 'sweep-small' and tags.outcome = 'finished'")
-    cells = [run for run in runs if run.tags.get("kind") != "study"]
-    assert sorted((run.tags["line"], run.tags["seed"]) for run in cells) == [
+    trained = [run for run in runs if run.tags.get("kind") != "study"]
+    assert sorted((run.tags["method"], run.tags["seed"]) for run in trained) == [
         (line, str(FRESH + k)) for line in ("start", "tuned") for k in range(3)
     ]
-    assert all("test_acc" in run.metrics for run in cells)
+    assert all("test_acc" in run.metrics for run in trained)
     assert max(search.seeds) < FRESH
 
 
 @pytest.mark.parametrize(("splits", "seeds"), [([{"split": 3}], 10), ([{"split": 0}, {"split": 3}], 2)])
 def test_how_many_fresh_seeds(sweep: Sweep, splits: list[dict[str, Any]], seeds: int) -> None:
     confirmed(sweep, searched(sweep, "epochs=1", splits=splits), fresh=None)
-    cells = sweep.records.runs("tags.line = 'tuned' and attributes.status = 'FINISHED'")
-    found = {(run.tags["seed"], run.tags["split"]) for run in cells if run.tags.get("kind") != "study"}
+    trained = sweep.records.runs("tags.method = 'tuned' and attributes.status = 'FINISHED'")
+    found = {(run.tags["seed"], run.tags["split"]) for run in trained if run.tags.get("kind") != "study"}
     assert found == {(str(FRESH + k), str(split["split"])) for k in range(seeds) for split in splits}
 
 
@@ -184,15 +184,15 @@ def test_a_value_has_three_digits_where_its_range_allows() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ([0.1, 0.11, 0.09], "paired +10.0 +- 2.5: better"),
-        ([-0.1, -0.11, -0.09], "paired -10.0 +- 2.5: worse"),
+        ([0.1, 0.11, 0.09], "paired +10.0 ± 2.5: better"),
+        ([-0.1, -0.11, -0.09], "paired -10.0 ± 2.5: worse"),
         ([0.1, -0.11, 0.09], "no difference can be seen"),
     ],
 )
 def test_a_comparison_in_words(changes: list[float], words: str) -> None:
     scores = summarize([0.8, 0.82, 0.84])
     text = compared(scores, scores, summarize(changes), METRICS["acc"])
-    assert text.startswith("test accuracy 82.0 +- 5.0 % tuned, 82.0 +- 5.0 % before; ")
+    assert text.startswith("test accuracy 82.0 ± 5.0 % tuned, 82.0 ± 5.0 % before; ")
     assert text.endswith(words)
     few = compared(summarize([0.8, math.nan]), summarize([0.7, 0.7]), summarize([-0.1, math.nan]), METRICS["roc_auc"])
     assert few == "test ROC-AUC 70.0 % tuned, 80.0 % (1 of 2) before"

@@ -38,7 +38,7 @@ def test_the_best_against_the_start(sweep: Sweep) -> None:
         "sweep small: 3 trials, 3 whole",
         "  best val_acc 0.8000 (trial 1): p_drop=0.25 dropout=0.1",
         "  started from val_acc 0.6000: p_drop=0 dropout=0.5",
-        "  difference +0.2000 +- 0.0248 (95 %, paired) on the trainings that it was chosen by, so it flatters;"
+        "  difference +0.2000 ± 0.0248 (95 %, paired) on the trainings that it was chosen by, so it flatters;"
         " fresh seeds tell",
         "  1 other trials cannot be told from the best on these trainings",
     ]

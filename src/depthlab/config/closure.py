@@ -29,7 +29,7 @@ PRESENTATION = {
     "depthlab.tracking": "sends results to MLflow",
     "depthlab.training.claim": "keeps two commands from training the same run",
     "depthlab.training.figures": "draws curves",
-    "depthlab.training.film": "stores states for an animation",
+    "depthlab.training.animation": "stores states for an animation",
     "depthlab.training.identity": "names folders and tags",
     "depthlab.training.progress": "draws the bar",
     "depthlab.training.run_name": "names runs",

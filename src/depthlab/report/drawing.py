@@ -1,4 +1,4 @@
-"""Drawing functions for the figures: lines with intervals, bands of quartiles, labels at points with missing runs."""
+"""Drawing functions for the figures: means with intervals, bands of quartiles, labels at points with missing runs."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ MARKERS = {
     "healthy": "o", "over-smoothed": "X", "untrainable": "v", "over-squashed": "<", "over-fitted": "s",
     "under-fitted": "^", "diverged": "D", "unknown": "P",
 }  # fmt: skip
-Look = tuple[str, str]  # colour and dashes of a line
+Look = tuple[str, str]  # colour and dashes of a method
 QUARTILES = (0.25, 0.5, 0.75)
 
 
@@ -32,7 +32,7 @@ class Band:
 
 
 def band(curves: Sequence[Sequence[float]], scale: str = "log") -> Band:
-    """Quartiles of the finite values, on a log axis of those above 0; an empty curve is that of a run without one."""
+    """Quartiles of the finite values, on a log axis of those above 0; an empty curve stands for a run without one."""
     layers = [np.array(values) for values in zip(*filter(None, curves), strict=True)]
     finite = [values[np.isfinite(values)] for values in layers]
     quartiles = np.array([np.quantile(v, QUARTILES) if len(v) else [np.nan] * 3 for v in finite]).reshape(-1, 3).T
@@ -47,7 +47,7 @@ def on_scale(values: np.ndarray[Any, Any], scale: str) -> np.ndarray[Any, Any]:
 class Missing:
     """Writes `2 of 3` beside points with missing runs; the legend explains it if there are any."""
 
-    NOTE = "2 of 3: runs with a value,\nof those asked for"
+    NOTE = "2 of 3: runs with a value,\nof those planned"
 
     def __init__(self) -> None:
         self.any = False
@@ -57,19 +57,19 @@ class Missing:
         self, axes: Axes, x: Iterable[Any], y: Iterable[Any], runs: Iterable[int], asked: Iterable[int], look: Look
     ) -> None:
         """Label every point with fewer runs than planned; at the bottom if no run has a value."""
-        for place, height, there, all_ in zip(x, y, runs, asked, strict=True):
-            text = n_of_m(int(there), int(all_))
+        for at, height, present, planned in zip(x, y, runs, asked, strict=True):
+            text = n_of_m(int(present), int(planned))
             if not text:
                 continue
             self.any = True
             style: dict[str, Any] = {"color": look[0], "fontsize": 8, "textcoords": "offset points"}
-            if there:
-                axes.annotate(text, (place, height), xytext=(4, 4), **style)
+            if present:
+                axes.annotate(text, (at, height), xytext=(4, 4), **style)
             else:
-                lines = self._at_the_bottom[id(axes), float(place)]
-                self._at_the_bottom[id(axes), float(place)] += 1
+                above = self._at_the_bottom[id(axes), float(at)]
+                self._at_the_bottom[id(axes), float(at)] += 1
                 where = ("data", "axes fraction")
-                axes.annotate(text, (place, 0), xycoords=where, xytext=(0, 2 + 9 * lines), ha="center", **style)
+                axes.annotate(text, (at, 0), xycoords=where, xytext=(0, 2 + 9 * above), ha="center", **style)
 
     def mark_changes(self, axes: Axes, found: Band, y: np.ndarray[Any, Any], asked: int, look: Look) -> None:
         """Label the first point of a curve over 0, 1, ..., and every point where the number of runs changes.
@@ -77,7 +77,7 @@ class Missing:
         Args:
             found: the band, with the number of runs at each point.
             y: heights, (k,).
-            asked: how many runs were planned.
+            asked: number of planned runs.
         """
         runs = found.runs
         if not len(runs):  # none has a curve
@@ -95,11 +95,11 @@ def draw_means(
     marks: Missing,
     metric: Metric,
 ) -> None:
-    """A line of means (in % of a share), their intervals, and the most frequent verdict of each point as its marker.
+    """Draw means (shares in %), their intervals, and the most frequent verdict of each point as its marker.
 
     Args:
-        points: summary at each place of the horizontal axis.
-        verdicts: likewise; those that are drawn are added to `seen`.
+        points: summary by horizontal coordinate.
+        verdicts: verdict by horizontal coordinate; the drawn ones are added to `seen`.
     """
     color, dash = look
     there = {x: point for x, point in points.items() if point.n}
@@ -117,9 +117,9 @@ def draw_means(
     marks.mark(axes, points, [metric.factor * point.mean for point in points.values()], runs, asked, look)
 
 
-def common_verdict(cells: pd.DataFrame) -> str:
+def common_verdict(runs: pd.DataFrame) -> str:
     """The most frequent verdict, `unknown` where there is none."""
-    return str(next(iter(cells["verdict"].mode()), "unknown"))
+    return str(next(iter(runs["verdict"].mode()), "unknown"))
 
 
 def draw_band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], look: Look, marker: str) -> None:
@@ -131,12 +131,12 @@ def draw_band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, An
 
 
 def legend(figure: Figure, looks: Mapping[str, Look], seen: Mapping[str, None], title: str, marks: Missing) -> None:
-    """Lines with their colour and dashes, verdicts with their markers, beside the panels."""
+    """Add the colours and dashes of the methods and the markers of the verdicts beside the panels."""
     if marks.any:
         title += f"\n{marks.NOTE}"
     handles = [
-        Line2D([], [], color=color, ls=dash, label=for_figure(line), linewidth=2)
-        for line, (color, dash) in looks.items()
+        Line2D([], [], color=color, ls=dash, label=for_figure(method), linewidth=2)
+        for method, (color, dash) in looks.items()
     ]
     handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in seen]
     figure.legend(handles=handles, loc="outside right upper", fontsize=10, title=title, alignment="left")

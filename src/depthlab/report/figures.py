@@ -1,4 +1,4 @@
-"""A study as pictures for a paper: accuracy, energy and rank against depth, measures by layer, frames of the film."""
+"""The figures of a report: scores and measures against depth, measures by layer, frames of the animation."""
 
 import itertools
 import math
@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from depthlab.measures.registry import Measure, in_report
-from depthlab.report.cells import Film, Report, measured
 from depthlab.report.drawing import (
     QUARTILES,
     Band,
@@ -21,28 +20,29 @@ from depthlab.report.drawing import (
     legend,
     on_scale,
 )
+from depthlab.report.runs import Animation, Report, measured
 from depthlab.report.table import reported, scores
 from depthlab.statistics import n_of_m, over_runs
-from depthlab.study.lines import COLORS, line_looks
+from depthlab.study.methods import COLORS, method_looks
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure
 
 STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
-FRAMES = 7  # of the film that fit on paper
+FRAMES = 7  # frames of the animation in a row
 
 
 def score_figure(report: Report) -> Figure:
     """Mean test score against depth with its 95 % interval; the marker is the most frequent verdict."""
-    datasets = list(report.cells.groupby("dataset", sort=False))
+    datasets = list(report.runs.groupby("dataset", sort=False))
     figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
-    looks, seen, marks = line_looks(report.cells["line"]), dict[str, None](), Missing()
-    for axes, (dataset, cells) in zip(_panels(figure, 1, len(datasets)), datasets, strict=True):
-        depths, metric = sorted(cells["depth"].unique()), METRICS[reported(cells)]
-        for line, group in cells.groupby("line", sort=False):
+    looks, seen, marks = method_looks(report.runs["method"]), dict[str, None](), Missing()
+    for axes, (dataset, runs) in zip(_panels(figure, 1, len(datasets)), datasets, strict=True):
+        depths, metric = sorted(runs["depth"].unique()), METRICS[reported(runs)]
+        for method, group in runs.groupby("method", sort=False):
             points = {depth: over_runs(scores(group, depth)) for depth in depths}
             verdicts = {depth: common_verdict(group[group["depth"] == depth]) for depth in depths}
-            draw_means(axes, points, verdicts, looks[str(line)], seen, marks, metric)
-        depth_axis(axes, cells)
+            draw_means(axes, points, verdicts, looks[str(method)], seen, marks, metric)
+        depth_axis(axes, runs)
         axes.set(title=for_figure(str(dataset)), ylabel=f"test {metric.quantity}")
         if metric.percent:
             axes.set_ylim(0, 100)
@@ -52,20 +52,20 @@ def score_figure(report: Report) -> Figure:
 
 def depth_figure(report: Report) -> Figure:
     """The measures of the last layer's state against depth: medians and quartiles."""
-    datasets, measures = list(report.cells.groupby("dataset", sort=False)), measured(report.cells)
+    datasets, measures = list(report.runs.groupby("dataset", sort=False)), measured(report.runs)
     figure = Figure(figsize=(1.5 + 4.2 * len(measures), 3.6 * len(datasets)), layout="constrained")
-    looks, marks = line_looks(report.cells["line"]), Missing()
+    looks, marks = method_looks(report.runs["method"]), Missing()
     panels = iter(_panels(figure, len(datasets), len(measures)))
-    for dataset, cells in datasets:
+    for dataset, runs in datasets:
         for measure in measures:
             axes, name = next(panels), measure.name
-            for line, group in cells.groupby("line", sort=False):
+            for method, group in runs.groupby("method", sort=False):
                 parts = group.assign(**{name: group[name].where(np.isfinite(group[name]))}).groupby("depth")[name]
                 found = parts.quantile(QUARTILES).unstack()
                 x, quartiles = found.index.to_numpy(), on_scale(found.to_numpy().T, measure.scale)
-                draw_band(axes, x, quartiles, looks[str(line)], "o")
-                marks.mark(axes, x, quartiles[1], parts.count().to_numpy(), parts.size().to_numpy(), looks[str(line)])
-            depth_axis(axes, cells)
+                draw_band(axes, x, quartiles, looks[str(method)], "o")
+                marks.mark(axes, x, quartiles[1], parts.count().to_numpy(), parts.size().to_numpy(), looks[str(method)])
+            depth_axis(axes, runs)
             title = for_figure(str(dataset)) if measure is measures[0] else ""
             axes.set(ylabel=f"{measure.label}, last layer", title=title, yscale=measure.scale)
     legend(figure, looks, {}, "median, quartiles", marks)
@@ -73,75 +73,75 @@ def depth_figure(report: Report) -> Figure:
 
 
 def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
-    """What was recorded by layer, of all lines at one depth: medians and quartiles over the runs."""
+    """The measures by layer of all methods at one depth: medians and quartiles over the runs."""
     measures = recorded(report)
-    cells = report.cells[(report.cells["dataset"] == dataset) & (report.cells["depth"] == depth)]
+    runs = report.runs[(report.runs["dataset"] == dataset) & (report.runs["depth"] == depth)]
     columns = max(1, math.ceil(len(measures) / 2))
     figure = Figure(figsize=(1.4 + 4.1 * columns, 6.6), layout="constrained")
-    looks, marks = line_looks(report.cells["line"]), Missing()
+    looks, marks = method_looks(report.runs["method"]), Missing()
     for axes, measure in itertools.zip_longest(_panels(figure, 2, columns), measures):
         if measure is None:
             axes.set_axis_off()
             continue
-        for line, group in cells.groupby("line", sort=False):
+        for method, group in runs.groupby("method", sort=False):
             found = layer_band(report, group, measure)
-            draw_band(axes, np.arange(len(found.runs)), found.quartiles, looks[str(line)], "")
-            marks.mark_changes(axes, found, found.quartiles[1], len(group), looks[str(line)])
+            draw_band(axes, np.arange(len(found.runs)), found.quartiles, looks[str(method)], "")
+            marks.mark_changes(axes, found, found.quartiles[1], len(group), looks[str(method)])
         axes.set(xlabel="layer", ylabel=measure.label, xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
         axes.set_yscale(measure.scale)
         axes.grid(alpha=0.25)
-    title = f"{dataset}, {depth} layers; 0 is what enters the first, {depth} may be the logits"
+    title = f"{dataset}, {depth} layers; 0 is the input of the first layer, {depth} may be the logits"
     figure.suptitle(for_figure(title), x=0.01, ha="left", fontsize=11)
-    shown = {str(line): looks[str(line)] for line in dict.fromkeys(cells["line"])}
+    shown = {str(method): looks[str(method)] for method in dict.fromkeys(runs["method"])}
     legend(figure, shown, {}, "median, quartiles", marks)
     return figure
 
 
-def film_figure(films: list[Film], asked: int = 0) -> Figure:
+def animation_figure(animations: list[Animation], asked: int = 0) -> Figure:
     """Some frames of the animation: one row per network, one column for each of some layers.
 
     Args:
-        asked: how many networks were to be shown; the title says if some are missing.
+        asked: number of networks that should be shown; the title says if some are missing.
     """
-    figure = Figure(figsize=(2.0 * FRAMES, 2.15 * len(films)), layout="constrained")
-    panels = iter(_panels(figure, len(films), FRAMES))
-    for film in films:
-        last = len(film.points) - 1
-        limit = film.extent
+    figure = Figure(figsize=(2.0 * FRAMES, 2.15 * len(animations)), layout="constrained")
+    panels = iter(_panels(figure, len(animations), FRAMES))
+    for animation in animations:
+        last = len(animation.points) - 1
+        limit = animation.extent
         shown = np.unique(np.round(np.geomspace(1, last, FRAMES - 1)).astype(int)) if last else np.array([], int)
         for column, layer in enumerate([0, *shown, *[None] * (FRAMES - 1 - len(shown))]):
             axes = next(panels)
             axes.set_axis_off()
             if layer is None:
                 continue
-            x, y = film.points[layer].T
-            axes.scatter(x, y, s=2, c=[COLORS[k % len(COLORS)] for k in film.y], linewidths=0, rasterized=True)
+            x, y = animation.points[layer].T
+            axes.scatter(x, y, s=2, c=[COLORS[k % len(COLORS)] for k in animation.y], linewidths=0, rasterized=True)
             axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
             axes.set_title(f"layer {layer}", fontsize=10)
             if column == 0:
-                name = f"{for_figure(film.line)}\n{for_figure(film.dataset)}" + (
-                    "\n(diverged)" if film.diverged else ""
+                name = f"{for_figure(animation.method)}\n{for_figure(animation.dataset)}" + (
+                    "\n(diverged)" if animation.diverged else ""
                 )
                 axes.text(-1.35 * limit, 0, name, rotation=90, ha="center", va="center")
-    if missing := n_of_m(len(films), asked):
+    if missing := n_of_m(len(animations), asked):
         figure.suptitle(f"{missing} networks: the others have no states", x=0.01, ha="left", fontsize=10)
     return figure
 
 
 def recorded(report: Report) -> list[Measure]:
-    """The measures by layer that some cell has."""
+    """The measures by layer that some run has."""
     names = {name for _, name in report.curves}
     return [measure for measure in in_report() if measure.name in names]
 
 
-def layer_band(report: Report, cells: pd.DataFrame, measure: Measure) -> Band:
-    """Quartiles of a measure by layer over the cells, without states that are not finite; k = 0 if there is none.
+def layer_band(report: Report, runs: pd.DataFrame, measure: Measure) -> Band:
+    """Quartiles of a measure by layer over the runs, without states that are not finite; k = 0 if there is none.
 
     Diverged runs, which have their last finite state, count only if there is no other run. Zeros become NaN for a
     logarithmic axis.
     """
-    finished = cells[cells["outcome"] == "finished"]
-    shown = cells if finished.empty else finished
+    finished = runs[runs["outcome"] == "finished"]
+    shown = runs if finished.empty else finished
     return band([report.curves.get((run_id, measure.name), []) for run_id in shown["run_id"].dropna()], measure.scale)
 
 
@@ -149,8 +149,8 @@ def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:
     return list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def depth_axis(axes: Axes, cells: pd.DataFrame) -> None:
-    depths = sorted(cells["depth"].unique())
+def depth_axis(axes: Axes, runs: pd.DataFrame) -> None:
+    depths = sorted(runs["depth"].unique())
     axes.set_xscale("log", base=2)
     axes.set_xticks(depths, [str(depth) for depth in depths])
     axes.minorticks_off()

@@ -1,4 +1,4 @@
-"""One page that works offline: the film, the table coloured by verdict, curves to zoom and hover."""
+"""The HTML page of a report, which works offline: animation, table coloured by verdict, curves to zoom and hover."""
 
 import base64
 import json
@@ -15,11 +15,11 @@ from plotly.offline import get_plotlyjs
 
 from depthlab.measures.diagnosis import VERDICTS
 from depthlab.measures.registry import in_report
-from depthlab.report.cells import Film, Report, measured
 from depthlab.report.figures import layer_band, recorded
+from depthlab.report.runs import Animation, Report, measured
 from depthlab.report.table import protocol, reported, score, scores, verdicts
 from depthlab.statistics import counted, n_of_m, over_runs
-from depthlab.study.lines import COLORS, line_looks
+from depthlab.study.methods import COLORS, method_looks
 from depthlab.tasks.metrics import METRICS
 
 HERE = Path(__file__).parent
@@ -30,73 +30,73 @@ SHAPE = {"template": "plotly_white", "width": 1080, "height": 430, "margin": {"t
 
 
 def page(report: Report) -> str:
-    """The HTML; scripts, data and styles are inside it, it asks for nothing."""
+    """The HTML with all scripts, data and styles inside."""
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True)
-    films = sorted(report.films, key=lambda film: film.dataset)
+    animations = sorted(report.animations, key=lambda animation: animation.dataset)
     return environment.get_template("page.html").render(
         study=report.study,
         plotly=_trusted(get_plotlyjs()),
-        films=[_caption(film) for film in films],
-        films_missing=n_of_m(len(films), report.films_asked),
-        layers=max((len(film.points) - 1 for film in films), default=0),
-        film_data=_trusted(json.dumps({"films": [_film(film) for film in films], "colors": COLORS})),
-        film_script=_trusted((HERE / "film.js").read_text()),
-        sections=[_section(report, str(name), cells) for name, cells in report.cells.groupby("dataset", sort=False)],
+        animations=[_caption(animation) for animation in animations],
+        animations_missing=n_of_m(len(animations), report.animations_asked),
+        layers=max((len(animation.points) - 1 for animation in animations), default=0),
+        animation_data=_trusted(json.dumps({"animations": [_points(one) for one in animations], "colors": COLORS})),
+        animation_script=_trusted((HERE / "animation.js").read_text()),
+        sections=[_section(report, str(name), runs) for name, runs in report.runs.groupby("dataset", sort=False)],
     )
 
 
 def _trusted(text: str) -> Markup:
-    """Text of our own that goes into the page as it is; everything else is escaped."""
+    """Text of the package that is not escaped; all other text is."""
     return Markup(text)  # noqa: S704
 
 
-def _caption(film: Film) -> str:
-    ended = ", diverged: the last finite states" if film.diverged else ""
-    return f"{film.line}, {film.dataset}, {film.depth} layers{ended}"
+def _caption(animation: Animation) -> str:
+    ended = ", diverged: the last finite states" if animation.diverged else ""
+    return f"{animation.method}, {animation.dataset}, {animation.depth} layers{ended}"
 
 
-def _film(film: Film) -> dict[str, Any]:
+def _points(animation: Animation) -> dict[str, Any]:
     """Points as bytes, 0 to 255 from edge to edge."""
-    scaled = (film.points / film.extent + 1) / 2 * 255
-    encoded = (base64.b64encode(a.astype(np.uint8).tobytes()).decode() for a in (np.round(scaled), film.y))
-    return {"layers": len(film.points), **dict(zip(("points", "y"), encoded, strict=True))}
+    scaled = (animation.points / animation.extent + 1) / 2 * 255
+    encoded = (base64.b64encode(a.astype(np.uint8).tobytes()).decode() for a in (np.round(scaled), animation.y))
+    return {"layers": len(animation.points), **dict(zip(("points", "y"), encoded, strict=True))}
 
 
-def _section(report: Report, dataset: str, cells: pd.DataFrame) -> dict[str, Any]:
-    depths = [int(depth) for depth in sorted(cells["depth"].unique())]
+def _section(report: Report, dataset: str, runs: pd.DataFrame) -> dict[str, Any]:
+    depths = [int(depth) for depth in sorted(runs["depth"].unique())]
     rows = [
-        {"line": line, "cells": [_cell(group[group["depth"] == depth], depth) for depth in depths]}
-        for line, group in cells.groupby("line", sort=False)
+        {"method": method, "cells": [_cell(group[group["depth"] == depth], depth) for depth in depths]}
+        for method, group in runs.groupby("method", sort=False)
     ]
-    charts = [_score_chart(report, cells, depths), _layer_chart(report, cells, depths)]
+    charts = [_score_chart(report, runs, depths), _layer_chart(report, runs, depths)]
     bare = {"displayModeBar": False}
     html = [chart.to_html(full_html=False, include_plotlyjs=False, config=bare) for chart in charts]
-    found = {name: color for name, color in BACKGROUNDS.items() if (cells["verdict"] == name).any()}
-    text = {"dataset": dataset, "protocol": protocol(cells), "colors": found}
-    return text | {"head": ["line", *depths], "rows": rows, "charts": html}
+    found = {name: color for name, color in BACKGROUNDS.items() if (runs["verdict"] == name).any()}
+    text = {"dataset": dataset, "protocol": protocol(runs), "colors": found}
+    return text | {"head": ["method", *depths], "rows": rows, "charts": html}
 
 
-def _cell(cells: pd.DataFrame, depth: int) -> dict[str, str]:
-    known = cells.dropna(subset=["verdict"])
+def _cell(runs: pd.DataFrame, depth: int) -> dict[str, str]:
+    known = runs.dropna(subset=["verdict"])
     common = known["verdict"].mode().iloc[0] if len(known) else ""
     evidence = known[known["verdict"] == common]["evidence"].tolist()
     return {
-        "text": score(cells, depth),
-        "verdicts": counted(verdicts(cells)),
+        "text": score(runs, depth),
+        "verdicts": counted(verdicts(runs)),
         "color": BACKGROUNDS.get(common, "white"),
         "evidence": str(evidence[0]) if evidence else "",
     }
 
 
-def _score_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
+def _score_chart(report: Report, runs: pd.DataFrame, depths: list[int]) -> Figure:
     """The test score with its interval; a menu switches to the measures of the last layer and to seconds."""
-    figure, looks = Figure(), line_looks(report.cells["line"])
-    metric = METRICS[reported(cells)]
+    figure, looks = Figure(), method_looks(report.runs["method"])
+    metric = METRICS[reported(runs)]
     main = f"test {metric.quantity}"
-    columns = [(main, None, "linear"), *((measure.label, measure.name, measure.scale) for measure in measured(cells))]
+    columns = [(main, None, "linear"), *((measure.label, measure.name, measure.scale) for measure in measured(runs))]
     columns.append(("seconds", "seconds", "linear"))
     for _, name, _ in columns:
-        for line, group in cells.groupby("line", sort=False):
+        for method, group in runs.groupby("method", sort=False):
             own = [depth for depth in depths if (group["depth"] == depth).any()]
             if name is None:
                 points = [over_runs(scores(group, depth)) for depth in own]
@@ -106,15 +106,15 @@ def _score_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figu
                 column = group[name].where(np.isfinite(group[name])).groupby(group["depth"])
                 y, error = column.median().tolist(), None
                 missing = [n_of_m(*pair) for pair in zip(column.count(), column.size(), strict=True)]
-            style = {"line": _stroke(looks[str(line)]), "error_y": error, "visible": name is None}
-            figure.add_trace(_curve(str(line), own, y, missing, style))
-    lines = len(dict.fromkeys(cells["line"]))
+            style = {"line": _stroke(looks[str(method)]), "error_y": error, "visible": name is None}
+            figure.add_trace(_curve(str(method), own, y, missing, style))
+    methods = len(dict.fromkeys(runs["method"]))
     buttons = [
         {
             "label": label,
             "method": "update",
             "args": [
-                {"visible": [k // lines == index for k in range(lines * len(columns))]},
+                {"visible": [k // methods == index for k in range(methods * len(columns))]},
                 {"yaxis.title.text": label, "yaxis.type": scale},
             ],
         }
@@ -126,38 +126,38 @@ def _score_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figu
     return figure
 
 
-def _curve(line: str, x: list[int], y: list[float], missing: list[str], style: dict[str, Any]) -> Scatter:
-    """A line through points, with `2 of 3` beside points with missing runs.
+def _curve(method: str, x: list[int], y: list[float], missing: list[str], style: dict[str, Any]) -> Scatter:
+    """A curve with `2 of 3` beside points with missing runs.
 
     Plotly draws nothing at a point without a value: its `0 of 3` is in the legend.
     """
     hidden = [f"{text} at {at}" for at, height, text in zip(x, y, missing, strict=True) if text and math.isnan(height)]
-    line += f" ({', '.join(hidden)})" if hidden else ""
+    method += f" ({', '.join(hidden)})" if hidden else ""
     mode = "lines+markers+text" if any(missing) else "lines+markers"
-    return Scatter(x=x, y=y, name=line, mode=mode, text=missing, textposition="top right", **style)
+    return Scatter(x=x, y=y, name=method, mode=mode, text=missing, textposition="top right", **style)
 
 
 def _stroke(look: tuple[str, str]) -> dict[str, str]:
-    """Colour and dashes in Plotly's words."""
+    """Colour and dashes as Plotly names them."""
     color, dash = look
     return {"color": color, "dash": {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}[dash]}
 
 
-def _layer_chart(report: Report, cells: pd.DataFrame, depths: list[int]) -> Figure:
+def _layer_chart(report: Report, runs: pd.DataFrame, depths: list[int]) -> Figure:
     """Medians by layer; a menu chooses the measure and the depth."""
-    figure, looks = Figure(), line_looks(report.cells["line"])
+    figure, looks = Figure(), method_looks(report.runs["method"])
     choices = [(measure, depth) for measure in recorded(report) or in_report()[:1] for depth in reversed(depths)]
     owners: list[int] = []
     for index, (measure, depth) in enumerate(choices):
-        for line, group in cells[cells["depth"] == depth].groupby("line", sort=False):
+        for method, group in runs[runs["depth"] == depth].groupby("method", sort=False):
             found = layer_band(report, group, measure)
             owners.append(index)
             medians = found.quartiles[1].tolist() or [math.nan]
-            missing = [n_of_m(int(runs), len(group)) for runs in found.runs] or [n_of_m(0, len(group))]
+            missing = [n_of_m(int(n), len(group)) for n in found.runs] or [n_of_m(0, len(group))]
             changes = [text if not k or text != missing[k - 1] else "" for k, text in enumerate(missing)]
-            style = {"line": _stroke(looks[str(line)]), "visible": index == 0, "marker_size": 4}
+            style = {"line": _stroke(looks[str(method)]), "visible": index == 0, "marker_size": 4}
             layers = list(range(len(missing)))
-            figure.add_trace(_curve(str(line), layers, medians, changes, style))
+            figure.add_trace(_curve(str(method), layers, medians, changes, style))
     buttons = [
         {
             "label": f"{measure.label}, depth {depth}",

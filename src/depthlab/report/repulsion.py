@@ -1,15 +1,15 @@
-"""Which repulsion suits which graph: scores against repulsion, and the best repulsion against homophily."""
+"""Scores against repulsion, and the best repulsion against homophily."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from depthlab.measures.diagnosis import shown
-from depthlab.report.cells import Report
 from depthlab.report.drawing import Missing
+from depthlab.report.runs import Report
 from depthlab.report.table import by_run, reported
 from depthlab.statistics import over_runs, paired
-from depthlab.study.lines import line_looks
+from depthlab.study.methods import method_looks
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure
 
@@ -17,20 +17,20 @@ Scores = dict[tuple[int, str], float]
 GENERATED = "csbm"  # graphs of this name differ in homophily alone: their points are joined
 
 
-def is_repulsion_study(cells: pd.DataFrame) -> bool:
-    """Whether the cells of a graph differ in repulsion, seed and split alone, with three repulsions or more."""
-    if "repulsion" not in cells or cells["repulsion"].nunique() < 3:
+def is_repulsion_study(runs: pd.DataFrame) -> bool:
+    """Whether the runs of a graph differ in repulsion, seed and split alone, with three repulsions or more."""
+    if "repulsion" not in runs or runs["repulsion"].nunique() < 3:
         return False
-    return not cells.duplicated(["dataset", "repulsion", "seed", "split"]).any()
+    return not runs.duplicated(["dataset", "repulsion", "seed", "split"]).any()
 
 
-def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
+def best_repulsion(runs: pd.DataFrame) -> pd.DataFrame:
     """For every graph the repulsion with the best mean validation score, and its test score.
 
     A repulsion with a missing run is not chosen.
 
     Args:
-        cells: of a study whose lines differ in `repulsion`.
+        runs: of a study whose methods differ in `repulsion`.
 
     Returns:
         One row a graph that has such a repulsion: dataset, homophily, best, `ties`: the repulsions that are not worse
@@ -38,19 +38,19 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
         means over runs.
     """
     rows = []
-    for dataset, group in cells.groupby("dataset", sort=False):
+    for dataset, group in runs.groupby("dataset", sort=False):
         name = reported(group)
-        whole = group[~group.groupby("repulsion")[f"val_{name}"].transform(lambda values: values.isna().any())]
-        if whole.empty:
+        complete = group[~group.groupby("repulsion")[f"val_{name}"].transform(lambda values: values.isna().any())]
+        if complete.empty:
             continue
         sign = 1 if METRICS[name].higher_is_better else -1
-        val = {beta: by_run(part, f"val_{name}") for beta, part in whole.groupby("repulsion")}
-        test = {beta: part[f"test_{name}"].mean() for beta, part in whole.groupby("repulsion")}
+        val = {beta: by_run(part, f"val_{name}") for beta, part in complete.groupby("repulsion")}
+        test = {beta: part[f"test_{name}"].mean() for beta, part in complete.groupby("repulsion")}
         best = max(val, key=lambda beta: sign * over_runs(val[beta]).mean)
         rows.append(
             {
                 "dataset": dataset,
-                "homophily": whole["homophily"].median(),
+                "homophily": complete["homophily"].median(),
                 "best": best,
                 "ties": [beta for beta in val if beta == best or _as_good(val[best], val[beta], sign)],
                 "val": over_runs(val[best]).mean,
@@ -62,15 +62,15 @@ def best_repulsion(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def repulsion_figure(report: Report) -> Figure:
-    """Left: mean validation score against repulsion, a line a graph. Right: the best repulsion against homophily."""
-    cells, marks = report.cells, Missing()
-    found = best_repulsion(report.cells)
+    """Left: mean validation score against repulsion, one curve a graph. Right: the best repulsion against homophily."""
+    runs, marks = report.runs, Missing()
+    found = best_repulsion(report.runs)
     figure = Figure(figsize=(12.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    homophily = cells.groupby("dataset")["homophily"].median().sort_values()
-    looks = line_looks(homophily.index)
+    homophily = runs.groupby("dataset")["homophily"].median().sort_values()
+    looks = method_looks(homophily.index)
     for dataset, (color, dash) in looks.items():
-        group = cells[cells["dataset"] == dataset]
+        group = runs[runs["dataset"] == dataset]
         column, factor = f"val_{reported(group)}", METRICS[reported(group)].factor
         points = {beta: over_runs(by_run(part, column)) for beta, part in group.groupby("repulsion")}
         there = [(b, factor * s.mean, factor * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
@@ -78,10 +78,10 @@ def repulsion_figure(report: Report) -> Figure:
         name = for_figure(f"{dataset} (homophily {shown(homophily[dataset], '.2f')})")
         left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=name)
         every = list(points.values())
-        runs, asked = [s.runs for s in every], [s.asked for s in every]
-        marks.mark(left, points, [factor * s.mean for s in every], runs, asked, (color, dash))
+        present, asked = [s.runs for s in every], [s.asked for s in every]
+        marks.mark(left, points, [factor * s.mean for s in every], present, asked, (color, dash))
         left.fill_between(x, means - halves, means + halves, color=color, alpha=0.12, lw=0)
-    quantities = {METRICS[reported(group)].quantity for _, group in cells.groupby("dataset")}
+    quantities = {METRICS[reported(group)].quantity for _, group in runs.groupby("dataset")}
     left.set(xlabel="repulsion", ylabel=f"validation {quantities.pop() if len(quantities) == 1 else 'score'}")
     generated = found[found["dataset"].str.startswith(GENERATED)].sort_values("homophily")
     right.plot(generated["homophily"], generated["best"], "-", color="grey", lw=1.2)
@@ -98,7 +98,7 @@ def repulsion_figure(report: Report) -> Figure:
         axes.grid(alpha=0.25)
     title = "mean, 95 % interval"
     if marks.any:
-        groups = [group for _, group in cells.groupby("dataset")]
+        groups = [group for _, group in runs.groupby("dataset")]
         left_out = sum(g[f"val_{reported(g)}"].isna().groupby(g["repulsion"]).any().sum() for g in groups)
         title += f"\n{marks.NOTE}\nnot chosen with a run missing: {left_out}"
     figure.legend(loc="outside right upper", fontsize=9, title=title, alignment="left")

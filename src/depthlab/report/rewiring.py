@@ -1,4 +1,4 @@
-"""Did a rewiring help, and more than random edges do? One line each, whatever depth it was tuned to."""
+"""Compares every rewiring with the original edges and with random edges."""
 
 import pandas as pd
 
@@ -10,48 +10,48 @@ from depthlab.text import for_markdown
 CONTROL = "random"
 
 
-def has_rewirings(cells: pd.DataFrame) -> bool:
-    """Whether some line of the cells propagates over other edges than the data's, and some does not."""
-    return "rewiring" in cells and cells["rewiring"].nunique() > 1
+def has_rewirings(runs: pd.DataFrame) -> bool:
+    """Whether some methods are rewired and some are not."""
+    return "rewiring" in runs and runs["rewiring"].nunique() > 1
 
 
-def rewiring_tables(cells: pd.DataFrame) -> str:
+def rewiring_tables(runs: pd.DataFrame) -> str:
     """The table of every dataset."""
     parts = [
         f"## {for_markdown(str(dataset))}: rewirings, test score and paired differences in %\n\n"
         + markdown_table(rewiring_rows(group))
-        for dataset, group in cells.groupby("dataset", sort=False)
+        for dataset, group in runs.groupby("dataset", sort=False)
     ]
     return "\n\n".join(parts)
 
 
-def rewiring_rows(cells: pd.DataFrame) -> Rows:
-    """Test score of every line; against the first line of its model without a rewiring, and against random edges.
+def rewiring_rows(runs: pd.DataFrame) -> Rows:
+    """Test score of every method, and its difference from its model without rewiring and with random edges.
 
-    Differences are paired by seed and split. A line of several depths has a row for each.
+    Differences are paired by seed and split. A method of several depths has a row for each.
 
     Args:
-        cells: of one dataset.
+        runs: of one dataset.
     """
-    name = reported(cells)
-    rows = [["line", "depth", f"test {METRICS[name].label}", "- none", f"- {CONTROL} edges"]]
-    for (line, depth), group in cells.groupby(["line", "depth"], sort=False):
-        alike = cells[cells["model"] == group["model"].iloc[0]]
+    name = reported(runs)
+    rows = [["method", "depth", f"test {METRICS[name].label}", "- none", f"- {CONTROL} edges"]]
+    for (method, depth), group in runs.groupby(["method", "depth"], sort=False):
+        alike = runs[runs["model"] == group["model"].iloc[0]]
         values = by_run(group, f"test_{name}")
         rewired = group["rewiring"].iloc[0]
         others = [_difference(values, alike, base, int(depth), name, rewired) for base in ("none", CONTROL)]
-        rows.append([for_markdown(str(line)), str(depth), format_mean(over_runs(values), METRICS[name]), *others])
+        rows.append([for_markdown(str(method)), str(depth), format_mean(over_runs(values), METRICS[name]), *others])
     return rows
 
 
 def _difference(
     values: dict[tuple[int, str], float], alike: pd.DataFrame, base: str, depth: int, name: str, own: str
 ) -> str:
-    """Against the line of that rewiring at the same depth, or at its only one; `-` for itself."""
-    lines = alike[alike["rewiring"] == base]
-    if lines.empty or own in (base, "none"):
+    """Difference from the method with the rewiring `base`, at the same depth or at its only one; `-` for itself."""
+    methods = alike[alike["rewiring"] == base]
+    if methods.empty or own in (base, "none"):
         return "-"
-    first = lines[lines["line"] == lines["line"].iloc[0]]
+    first = methods[methods["method"] == methods["method"].iloc[0]]
     same = first[first["depth"] == depth]
     if same.empty and first["depth"].nunique() > 1:
         return "-"

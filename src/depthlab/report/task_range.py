@@ -1,7 +1,7 @@
-"""How far a network hears: accuracy against the size of a task, sensitivity by hop, and the factor per hop.
+"""The range of a network: accuracy against the size of a task, sensitivity by hop, and the factor per hop.
 
-Of studies whose graphs are one task in several sizes, such as RingTransfer of 4 to 20 nodes: the answer stands farther
-away in each, and depth grows with it.
+For studies of one task in several sizes, such as RingTransfer of 4 to 20 nodes: the distance to the answer and the
+depth grow with the size.
 """
 
 import math
@@ -18,11 +18,11 @@ from matplotlib.ticker import MaxNLocator
 
 from depthlab.config.files import config_file
 from depthlab.config.yaml_files import read_mapping
-from depthlab.report.cells import Report
 from depthlab.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, legend
+from depthlab.report.runs import Report
 from depthlab.report.table import Rows, by_run, markdown_table, reported
 from depthlab.statistics import format_mean, n_of_m, over_runs, paired
-from depthlab.study.lines import line_looks
+from depthlab.study.methods import method_looks
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure, for_markdown
 
@@ -30,91 +30,93 @@ PARTS = {"train": "training", "test": "test"}
 WALKS, WALKS_LOOK = "walks of P alone", ("black", ":")
 
 
-def is_range_study(cells: pd.DataFrame) -> bool:
+def is_range_study(runs: pd.DataFrame) -> bool:
     """Whether some task was run in two sizes or more."""
-    return "size" in cells and bool((cells.groupby("task")["size"].nunique() > 1).any())
+    return "size" in runs and bool((runs.groupby("task")["size"].nunique() > 1).any())
 
 
 def range_tables(report: Report) -> str:
-    """For every task: training and test score by size, published values, gains over the first line, factors."""
+    """For every task: training and test score by size, published values, gains of rewirings, factors."""
     published = read_mapping(config_file("", "published"))
     parts = []
-    for task, cells in _tasks(report):
+    for task, runs in _tasks(report):
         known = [entry for entry in published["tasks"] if entry["task"] == task]
-        metric = METRICS[reported(cells)]
+        metric = METRICS[reported(runs)]
         for part, name in PARTS.items():
             parts += [
                 f"## {for_markdown(task)}: {name} {metric.quantity} by size",
-                markdown_table(size_rows(cells, part, known)),
+                markdown_table(size_rows(runs, part, known)),
             ]
-        lines = [group for _, group in cells.groupby("line", sort=False)]
-        sources = dict.fromkeys(entry["source"] for entry in known if any(_matches(entry, line) for line in lines))
+        methods = [group for _, group in runs.groupby("method", sort=False)]
+        sources = dict.fromkeys(
+            entry["source"] for entry in known if any(_matches(entry, method) for method in methods)
+        )
         parts += [
             f"- [{s}]: {published['sources'][s]['title']}; {published['sources'][s]['protocol']}." for s in sources
         ]
-        if "rewiring" in cells:
-            parts += [f"Test {metric.quantity} beyond the same network on the edges as they are, paired:"]
-            parts += [markdown_table(gain_rows(cells))]
-        factors = factor_rows(report, cells)
+        if "rewiring" in runs:
+            parts += [f"Test {metric.quantity}, difference from the same network without rewiring, paired:"]
+            parts += [markdown_table(gain_rows(runs))]
+        factors = factor_rows(report, runs)
         if len(factors) > 1:
             parts += ["Sensitivity: factor per hop, from the node itself to the answer; medians:"]
             parts += [markdown_table(factors)]
     return "\n\n".join(parts) + "\n"
 
 
-def size_rows(cells: pd.DataFrame, part: str, published: list[dict[str, Any]]) -> Rows:
-    """Mean +- half the 95 % interval by line and size; below a line what is published for it; guessing at the end."""
-    sizes, metric = sorted(cells["size"].unique()), METRICS[reported(cells)]
-    column, rows = f"{part}_{reported(cells)}", [["line", *(f"{size:g}" for size in sizes)]]
-    for line, group in cells.groupby("line", sort=False):
+def size_rows(runs: pd.DataFrame, part: str, published: list[dict[str, Any]]) -> Rows:
+    """Mean ± half the 95 % interval by method and size; below it the published values; guessing in the last row."""
+    sizes, metric = sorted(runs["size"].unique()), METRICS[reported(runs)]
+    column, rows = f"{part}_{reported(runs)}", [["method", *(f"{size:g}" for size in sizes)]]
+    for method, group in runs.groupby("method", sort=False):
         values = [format_mean(over_runs(by_run(group[group["size"] == size], column)), metric) for size in sizes]
-        rows.append([for_markdown(str(line)), *values])
+        rows.append([for_markdown(str(method)), *values])
         for entry in published:
             if column in entry and _matches(entry, group):
                 quoted = [str(entry[column].get(int(size), "-")) for size in sizes]
                 rows.append([f"*published* [{entry['source']}]", *quoted])
-    chance = cells.groupby("size")["chance"].median()
+    chance = runs.groupby("size")["chance"].median()
     return [*rows, ["guessing", *(metric.shown(chance[size]).removesuffix(" %") for size in sizes)]]
 
 
-def _matches(entry: Mapping[str, Any], line: pd.DataFrame) -> bool:
-    """Whether a line is the published network: same model and rewiring, and the overrides that make it that network."""
-    first = line.iloc[0]
+def _matches(entry: Mapping[str, Any], method: pd.DataFrame) -> bool:
+    """Whether a method is the published network: same model, same rewiring, and the overrides of the entry."""
+    first = method.iloc[0]
     same = (entry["model"], entry["rewiring"]) == (first["model"], first.get("rewiring", "none"))
-    return same and entry["typed"] in str(first["typed"]).split()
+    return same and entry["overrides"] in str(first["overrides"]).split()
 
 
-def gain_rows(cells: pd.DataFrame) -> Rows:
-    """Every line with a rewiring against the one without that is typed alike otherwise, else the first of its model."""
-    sizes, column, metric = sorted(cells["size"].unique()), f"test_{reported(cells)}", METRICS[reported(cells)]
+def gain_rows(runs: pd.DataFrame) -> Rows:
+    """Every method with a rewiring against the one with the same other overrides, else the first of its model."""
+    sizes, column, metric = sorted(runs["size"].unique()), f"test_{reported(runs)}", METRICS[reported(runs)]
     rows = [["difference", *(f"{size:g}" for size in sizes)]]
-    unchanged = cells[cells["rewiring"] == "none"]
-    for line, group in cells[cells["rewiring"] != "none"].groupby("line", sort=False):
+    unchanged = runs[runs["rewiring"] == "none"]
+    for method, group in runs[runs["rewiring"] != "none"].groupby("method", sort=False):
         alike = unchanged[unchanged["model"] == group["model"].iloc[0]]
         if alike.empty:
             continue
         same = alike[_without_rewiring(alike).isin(_without_rewiring(group).dropna())]
-        plain = (alike if same.empty else same)["line"].iloc[0]
-        pairs = [paired(*(_by_run(cells, name, size, column) for name in (plain, str(line)))) for size in sizes]
+        plain = (alike if same.empty else same)["method"].iloc[0]
+        pairs = [paired(*(_by_run(runs, name, size, column) for name in (plain, str(method)))) for size in sizes]
         values = [format_mean(pair, metric, sign=True) for pair in pairs]
-        rows.append([for_markdown(f"{line} - {plain}"), *values])
+        rows.append([for_markdown(f"{method} - {plain}"), *values])
     return rows
 
 
-def _without_rewiring(cells: pd.DataFrame) -> pd.Series:
-    """What was typed for each cell but for its rewiring."""
+def _without_rewiring(runs: pd.DataFrame) -> pd.Series:
+    """The overrides of each run except those of its rewiring."""
 
-    def without(typed: str) -> str:
-        return shlex.join(text for text in shlex.split(typed) if not text.startswith(("rewiring=", "rewiring.")))
+    def without(overrides: str) -> str:
+        return shlex.join(text for text in shlex.split(overrides) if not text.startswith(("rewiring=", "rewiring.")))
 
-    return cells["typed"].map(without, na_action="ignore")
+    return runs["overrides"].map(without, na_action="ignore")
 
 
-def factor_rows(report: Report, cells: pd.DataFrame) -> Rows:
-    """`(s_R / s_0)^(1/R)` of the measured sensitivity s by line and size, and of the weight of walks of that depth."""
-    sizes = sorted(cells["size"].unique())
-    rows = [["line: measured / walks of P", *(f"{size:g}" for size in sizes)]]
-    for line, group in cells.groupby("line", sort=False):
+def factor_rows(report: Report, runs: pd.DataFrame) -> Rows:
+    """`(s_R / s_0)^(1/R)` of the measured sensitivity s, and of the weight of walks, by method and size."""
+    sizes = sorted(runs["size"].unique())
+    rows = [["method: measured / walks of P", *(f"{size:g}" for size in sizes)]]
+    for method, group in runs.groupby("method", sort=False):
         found = []
         for size in sizes:
             part = group[group["size"] == size]
@@ -123,13 +125,13 @@ def factor_rows(report: Report, cells: pd.DataFrame) -> Rows:
             missing = n_of_m(min(bands[0].runs, default=0), len(part)) if factors else ""
             found.append(f"{factors} ({missing})" if missing else factors or "-")
         if set(found) != {"-"}:
-            rows.append([for_markdown(str(line)), *found])
+            rows.append([for_markdown(str(method)), *found])
     return rows
 
 
-def per_hop(curve: np.ndarray[Any, Any], cells: pd.DataFrame) -> float:
+def per_hop(curve: np.ndarray[Any, Any], runs: pd.DataFrame) -> float:
     """Geometric mean of the factors from hop 0 to the range of the task."""
-    reach = int(cells["task_range"].iloc[0])
+    reach = int(runs["task_range"].iloc[0])
     return float((curve[reach] / curve[0]) ** (1 / reach)) if reach < len(curve) and curve[0] else math.nan
 
 
@@ -137,35 +139,35 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3g}"
 
 
-def hop_band(report: Report, cells: pd.DataFrame, name: str) -> Band:
-    """Quartiles of a curve by hop over the cells."""
-    return band([report.curves.get((run_id, name), []) for run_id in cells["run_id"].dropna()])
+def hop_band(report: Report, runs: pd.DataFrame, name: str) -> Band:
+    """Quartiles of a curve by hop over the runs."""
+    return band([report.curves.get((run_id, name), []) for run_id in runs["run_id"].dropna()])
 
 
 def range_figure(report: Report) -> Figure:
     """Training and test score against size, a panel an architecture; the marker is the most frequent verdict."""
     tasks = _tasks(report)
-    columns = max(cells["model"].nunique() for _, cells in tasks)
+    columns = max(runs["model"].nunique() for _, runs in tasks)
     figure = Figure(figsize=(2.6 + 3.1 * columns, 6.6 * len(tasks)), layout="constrained")
-    looks, seen, marks = line_looks(report.cells["line"]), dict[str, None](), Missing()
+    looks, seen, marks = method_looks(report.runs["method"]), dict[str, None](), Missing()
     rows = iter(figure.subplots(2 * len(tasks), columns, squeeze=False, sharey=True))
-    for task, cells in tasks:
-        metric = METRICS[reported(cells)]
-        chance = metric.factor * cells.groupby("size")["chance"].median()
-        for column, name in ((f"{part}_{reported(cells)}", name) for part, name in PARTS.items()):
-            for axes, model, part in _panels(next(rows), cells, "model"):
-                for line, group in part.groupby("line", sort=False):
+    for task, runs in tasks:
+        metric = METRICS[reported(runs)]
+        chance = metric.factor * runs.groupby("size")["chance"].median()
+        for column, name in ((f"{part}_{reported(runs)}", name) for part, name in PARTS.items()):
+            for axes, model, part in _panels(next(rows), runs, "model"):
+                for method, group in part.groupby("method", sort=False):
                     sized = dict(list(group.groupby("size")))
                     points = {size: over_runs(by_run(some, column)) for size, some in sized.items()}
                     verdicts = {size: common_verdict(some) for size, some in sized.items()}
-                    draw_means(axes, points, verdicts, looks[str(line)], seen, marks, metric)
+                    draw_means(axes, points, verdicts, looks[str(method)], seen, marks, metric)
                 axes.plot(chance.index, chance, ":", color="grey", lw=1.2)
                 axes.annotate("guessing", (chance.index[0], chance.iloc[0]), fontsize=9, color="grey", va="bottom")
                 axes.set(
                     title=for_figure(f"{task}: {model}"),
                     xlabel="size",
                     ylim=(0, 103) if metric.percent else None,
-                    xticks=sorted(cells["size"].unique()),
+                    xticks=sorted(runs["size"].unique()),
                 )
                 axes.set_ylabel(f"{name} {metric.quantity}")
                 axes.grid(alpha=0.25)
@@ -175,16 +177,16 @@ def range_figure(report: Report) -> Figure:
 
 def sensitivity_figure(report: Report) -> Figure:
     """Sensitivity by hop as a share of that at hop 0: a row an architecture, a panel a size, beside the walks of P."""
-    rows = [(task, model, part) for task, cells in _tasks(report) for model, part in cells.groupby("model", sort=False)]
+    rows = [(task, model, part) for task, runs in _tasks(report) for model, part in runs.groupby("model", sort=False)]
     columns = max(part["size"].nunique() for _, _, part in rows)
     figure = Figure(figsize=(2.5 + 3.2 * columns, 3.1 * len(rows)), layout="constrained")
-    looks, marks = line_looks(report.cells["line"]), Missing()
-    for panels, (task, model, cells) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        for axes, size, part in _panels(panels, cells.sort_values("size", kind="stable"), "size"):
-            for line, group in part.groupby("line", sort=False):
+    looks, marks = method_looks(report.runs["method"]), Missing()
+    for panels, (task, model, runs) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+        for axes, size, part in _panels(panels, runs.sort_values("size", kind="stable"), "size"):
+            for method, group in part.groupby("method", sort=False):
                 x, shares, found = _shares(hop_band(report, group, "sensitivity"))
-                draw_band(axes, x, shares, looks[str(line)], "")
-                marks.mark_changes(axes, found, shares[1], len(group), looks[str(line)])
+                draw_band(axes, x, shares, looks[str(method)], "")
+                marks.mark_changes(axes, found, shares[1], len(group), looks[str(method)])
             plain = part[part["rewiring"] == "none"] if "rewiring" in part else part
             x, shares, _ = _shares(hop_band(report, plain, "walk_weight"))
             draw_band(axes, x, shares, WALKS_LOOK, "")
@@ -199,21 +201,21 @@ def sensitivity_figure(report: Report) -> Figure:
 
 
 def _tasks(report: Report) -> list[tuple[str, pd.DataFrame]]:
-    sized = report.cells.dropna(subset=["size"])
-    return [(str(task), cells) for task, cells in sized.groupby("task", sort=False) if cells["size"].nunique() > 1]
+    sized = report.runs.dropna(subset=["size"])
+    return [(str(task), runs) for task, runs in sized.groupby("task", sort=False) if runs["size"].nunique() > 1]
 
 
-def _panels(row: Any, cells: pd.DataFrame, column: str) -> Iterator[tuple[Axes, Any, pd.DataFrame]]:
-    """A panel for each value of a column, with its cells; panels that are left over are taken off the figure."""
-    for axes, found in zip_longest(row, cells.groupby(column, sort=False)):
+def _panels(row: Any, runs: pd.DataFrame, column: str) -> Iterator[tuple[Axes, Any, pd.DataFrame]]:
+    """A panel for each value of a column, with its runs; unused panels are switched off."""
+    for axes, found in zip_longest(row, runs.groupby(column, sort=False)):
         if found is None:
             axes.set_axis_off()
         else:
             yield axes, *found
 
 
-def _by_run(cells: pd.DataFrame, line: str, size: float, column: str) -> dict[tuple[int, str], float]:
-    return by_run(cells[(cells["line"] == line) & (cells["size"] == size)], column)
+def _by_run(runs: pd.DataFrame, method: str, size: float, column: str) -> dict[tuple[int, str], float]:
+    return by_run(runs[(runs["method"] == method) & (runs["size"] == size)], column)
 
 
 def _shares(found: Band) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Band]:

@@ -8,23 +8,23 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from depthlab.files import atomic_write, lock_of
-from depthlab.report.cells import Report, measured, read_report
-from depthlab.report.figures import STYLE, depth_figure, film_figure, layers_figure, score_figure
+from depthlab.report.figures import STYLE, animation_figure, depth_figure, layers_figure, score_figure
 from depthlab.report.page import page
 from depthlab.report.repulsion import is_repulsion_study, repulsion_figure
 from depthlab.report.rewiring import has_rewirings, rewiring_tables
+from depthlab.report.runs import Report, measured, read_report
 from depthlab.report.table import markdown
 from depthlab.report.task_range import is_range_study, range_figure, range_tables, sensitivity_figure
-from depthlab.study.lines import results_folder
+from depthlab.study.methods import results_folder
 from depthlab.text import for_csv, printable, slug
 from depthlab.tracking.search import Records
 
-DPI = {"film": 100}  # thousands of points
-OWN = ("cells.csv", "tables.md", "report.html", "*.png")  # files of a report: those of an earlier report are replaced
+DPI = {"animation": 100}  # thousands of points
+OWN = ("runs.csv", "tables.md", "report.html", "*.png")  # files of a report: those of an earlier report are replaced
 
 
 def write_report(records: Records, study: str) -> list[Path]:
-    """Write `cells.csv`, `tables.md`, the PNG figures and `report.html`; returns their paths.
+    """Write `runs.csv`, `tables.md`, the PNG figures and `report.html`; returns their paths.
 
     They are written to a temporary folder, which then replaces the report's folder: a report that fails does not change
     the earlier one. Other files in the folder stay.
@@ -42,12 +42,12 @@ def write_report(records: Records, study: str) -> list[Path]:
             shutil.copytree(folder, part, ignore=shutil.ignore_patterns(*OWN), dirs_exist_ok=True)
     if report.other_code:
         print(
-            f"{report.other_code} of {len(report.cells)} runs are of other code than the present: to replace them, run"
+            f"{report.other_code} of {len(report.runs)} runs are of other code than the present: to replace them, run"
             " the study with reuse=same_code",
             file=sys.stderr,
         )
-    for typed in report.unfilmed:
-        again = f'depthlab train {typed} "tracking.artifacts=[config,figures,model,states]"'
+    for overrides in report.without_states:
+        again = f'depthlab train {overrides} "tracking.artifacts=[config,figures,model,states]"'
         print(
             f"not in the animation, because an earlier run without states is reused; to add it: {printable(again)}",
             file=sys.stderr,
@@ -57,11 +57,11 @@ def write_report(records: Records, study: str) -> list[Path]:
 
 def _write(report: Report, folder: Path) -> list[str]:
     """Write the files into a folder; returns their names."""
-    report.cells.map(for_csv).to_csv(folder / "cells.csv", index=False)
-    ranged = is_range_study(report.cells)
-    first = range_tables(report) if ranged else rewiring_tables(report.cells) if has_rewirings(report.cells) else ""
-    (folder / "tables.md").write_text(markdown(report.cells, first), encoding="utf-8")
-    names = ["cells.csv", "tables.md"]
+    report.runs.map(for_csv).to_csv(folder / "runs.csv", index=False)
+    ranged = is_range_study(report.runs)
+    first = range_tables(report) if ranged else rewiring_tables(report.runs) if has_rewirings(report.runs) else ""
+    (folder / "tables.md").write_text(markdown(report.runs, first), encoding="utf-8")
+    names = ["runs.csv", "tables.md"]
     with mpl.rc_context(STYLE):
         for name, figure in _figures(report, ranged).items():
             names.append(f"{name}.png")
@@ -77,14 +77,14 @@ def _figures(report: Report, ranged: bool) -> dict[str, Figure]:
         figures["range"] = range_figure(report)
         if any(name == "sensitivity" for _, name in report.curves):
             figures["sensitivity"] = sensitivity_figure(report)
-    elif report.cells.filter(like="test_").notna().any(axis=None):
+    elif report.runs.filter(like="test_").notna().any(axis=None):
         figures["accuracy"] = score_figure(report)
-    if is_repulsion_study(report.cells):
+    if is_repulsion_study(report.runs):
         figures["repulsion"] = repulsion_figure(report)
-    if not ranged and measured(report.cells):
+    if not ranged and measured(report.runs):
         figures["depth"] = depth_figure(report)
-    for dataset, cells in report.cells.groupby("dataset", sort=False):
-        figures[f"layers-{slug(str(dataset))}"] = layers_figure(report, str(dataset), int(cells["depth"].max()))
-    if report.films:
-        figures["film"] = film_figure(report.films, report.films_asked)
+    for dataset, runs in report.runs.groupby("dataset", sort=False):
+        figures[f"layers-{slug(str(dataset))}"] = layers_figure(report, str(dataset), int(runs["depth"].max()))
+    if report.animations:
+        figures["animation"] = animation_figure(report.animations, report.animations_asked)
     return figures

@@ -1,1 +1,1 @@
-"""Many runs along depth: a grid, its execution, its statistics."""
+"""Many runs along depth: the grid, its execution, its statistics."""

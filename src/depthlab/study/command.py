@@ -9,6 +9,7 @@ Every setting of `depthlab train` can be typed, with several values or one. Sett
 
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -29,10 +30,12 @@ from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.replica_settings import check_replicas
 
 OWN = {key.split(".")[0] for key in STUDY_KNOBS}
+PARTS = ("methods", "graphs", "grid", "animation")  # of a study's yaml
+RENAMED = {"lines": "methods", "film": "animation"}  # former names in a study's yaml
 
 
 def main() -> None:
-    """Compose and check all cells cheaply, then import the heavy libraries and run."""
+    """Compose and check all runs, then import the heavy libraries and start them."""
     typed = [word for word in for_hydra(sys.argv[1:]) if word not in ("-m", "--multirun")]  # a study is one anyway
     if {"-h", "--help"}.intersection(typed):
         print(__doc__ + "\n" + config_file("", "study").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
@@ -41,47 +44,48 @@ def main() -> None:
     other = [override for override in typed if override not in own]
     config = _compose(sorted(own), {_key(override) for override in other})
     content = checked(config.study)
-    if not content["lines"] and not any(_key(override) == "model" for override in other):
-        raise UserError("the study has no lines: type the models, model=gcn,gcnii, or write them into its yaml")
-    cells = expand(content["lines"], content["grid"], content["film"], other, content["graphs"], config.max_runs)
+    if not content["methods"] and not any(_key(override) == "model" for override in other):
+        raise UserError("the study has no methods: type the models, model=gcn,gcnii, or write methods into its yaml")
+    runs = expand(content["methods"], content["grid"], content["animation"], other, content["graphs"], config.max_runs)
     if config.only is not None:
-        labels = list(dict.fromkeys(cell.line for cell in cells))
+        labels = list(dict.fromkeys(run.method for run in runs))
         unknown = sorted(set(config.only).difference(labels))
         if unknown or not config.only:
-            what = f"there is no line {unknown[0]}" if unknown else "only names no line"
+            what = f"there is no method {unknown[0]}" if unknown else "only holds no method"
             raise UserError(f"{what}: choose from {', '.join(labels)}")
-    if any(cell.settings["trainer"]["strategy"] == "ddp" for cell in cells):
+    if any(run.settings["trainer"]["strategy"] == "ddp" for run in runs):
         raise UserError("the runs of a study have one process each: leave trainer=ddp out, jobs=2 trains two at a time")
-    uri = store_uri(cells[0].settings["tracking"]["uri"])
+    uri = store_uri(runs[0].settings["tracking"]["uri"])
     check_store(uri)
-    for settings in {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}.values():
+    for settings in {str(run.settings["dataset"]): run.settings["dataset"] for run in runs}.values():
         check(settings)
-    for notice in sorted({notice for cell in cells if (notice := untuned(cell.settings, cell.origin))}):
+    for notice in sorted({notice for run in runs if (notice := untuned(run.settings, run.provenance))}):
         print(notice, file=sys.stderr)
-    for cell in cells:
-        cell.settings["tracking"]["uri"] = uri
+    for run in runs:
+        run.settings["tracking"]["uri"] = uri
         if not any(_key(override) == "tracking.artifacts" for override in other):
-            cell.settings["tracking"]["artifacts"] = ["config"]  # figures and weights of a thousand cells fill a disk
+            run.settings["tracking"]["artifacts"] = [
+                "config"
+            ]  # figures and weights of a thousand runs would fill a disk
 
     from depthlab.study.run import run_study
 
-    sys.exit(0 if run_study(config.name, cells, config) else 1)
+    sys.exit(0 if run_study(config.name, runs, config) else 1)
 
 
 def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
-    """The content of conf/study/NAME.yaml: `lines`, `graphs`, `grid` and `film`, each of them optional.
+    """The content of conf/study/NAME.yaml: `methods`, `graphs`, `grid` and `animation`, each of them optional.
 
     Raises:
         UserError: it holds something else.
     """
     found: Any = OmegaConf.to_container(study)
-    content: dict[str, Any] = {"lines": {}, "graphs": {}, "grid": {}, "film": {}} | found
+    content: dict[str, Any] = {part: {} for part in PARTS} | found
+    _check_keys("a study", content, PARTS)
     for part, settings in content.items():
-        if part not in ("lines", "graphs", "grid", "film"):
-            raise UserError(f"a study has no {part}: it is made of lines, graphs, grid and film")
         if not isinstance(settings, dict):
             raise UserError(f"{part} of a study must hold key: value, got {settings}")
-    for part in ("lines", "graphs"):
+    for part in ("methods", "graphs"):
         for label, text in content[part].items():
             texts = text if part == "graphs" and isinstance(text, list) and text else [text]
             if not isinstance(label, str) or not all(isinstance(one, str) for one in texts):
@@ -89,16 +93,23 @@ def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
             if not label:
                 raise UserError(f"{part} of a study must be LABEL: settings, got an empty label")
             check_text(f"the label of {part} of a study", label)
-    for key in content["film"]:
-        if key not in (*AXES, "lines"):
-            raise UserError(f"film of a study has no {key}: choose from {', '.join(AXES)}, lines")
-        value, several = content["film"][key], key == "lines"
+    _check_keys("animation of a study", content["animation"], (*AXES, "methods"))
+    for key in content["animation"]:
+        value, several = content["animation"][key], key == "methods"
         if not isinstance(value, list if several else int | str):
-            raise UserError(f"{key} of film must be {'a list of labels' if several else 'one value'}, got {value}")
-    for label in content["film"].get("lines", []):
-        if label not in content["lines"]:
-            raise UserError(f"film names no line of the study: {label}, choose from {', '.join(content['lines'])}")
+            raise UserError(f"{key} of animation must be {'a list of labels' if several else 'one value'}, got {value}")
+    for label in content["animation"].get("methods", []):
+        if label not in content["methods"]:
+            raise UserError(f"animation names the unknown method {label}: choose from {', '.join(content['methods'])}")
     return content
+
+
+def _check_keys(what: str, keys: Iterable[str], allowed: Sequence[str]) -> None:
+    for key in keys:
+        if key in RENAMED:
+            raise UserError(f"{what} has no {key}: write {RENAMED[key]} instead")
+        if key not in allowed:
+            raise UserError(f"{what} has no {key}: choose from {', '.join(allowed)}")
 
 
 def _key(override: str) -> str:
@@ -106,9 +117,9 @@ def _key(override: str) -> str:
 
 
 def _compose(own: list[str], other: set[str]) -> DictConfig:
-    """The study's own settings, validated. Models that are typed replace the default study's lines.
+    """The study's own settings, validated. Models that are typed replace the default study's methods.
 
-    A study that was changed by what was typed gets a name of its own: the records of the whole one stay.
+    A study that was changed by what was typed gets a name of its own: the records of the unchanged study stay.
     """
     named = any(_key(override) == "study" for override in own)
     grid = [] if named or "model" not in other else ["study=custom"]

@@ -1,4 +1,4 @@
-"""How long cells may take: from cells like them that are done, else from a few steps."""
+"""Estimates how long planned runs take: from recorded runs of the same kind, or from a few timed steps."""
 
 import statistics
 import time
@@ -10,51 +10,51 @@ from depthlab.config.errors import UserError
 from depthlab.config.settings import config_hash
 from depthlab.graph.graph import Graph
 from depthlab.graph.large import LargeGraph
-from depthlab.study.grid import AXES, Cell
+from depthlab.study.grid import AXES, PlannedRun
 from depthlab.study.plan import Plan
 from depthlab.training.experiment import experiment
 
-OVERHEAD = 1.0  # seconds of a cell besides its epochs: records, measures, one test
-PATIENCES = 4  # length of a training that nothing is known about, in units of its patience
-STEPS, LONGEST = 3, 5.0  # that are timed, after one to warm up; seconds after which fewer have to do
+OVERHEAD = 1.0  # seconds of a run besides its epochs: recording, measures, one test
+PATIENCES = 4  # assumed length of a training, in units of its patience
+STEPS, LONGEST = 3, 5.0  # timed steps, after one to warm up; seconds after which fewer steps suffice
 Kind = TypeVar("Kind")
 
 
 def estimate(plan: Plan) -> dict[str, float]:
-    """Seconds of each cell to do, by its hash.
+    """Seconds of each run to do, by its hash.
 
-    Cells that differ in depth, seed and split alone are alike; time is taken as linear in depth. Alike cells that are
-    done give their mean; where there is none, the deepest one's steps are timed and a usual number of them assumed,
-    which can be wrong by a factor of three.
+    Runs of one kind differ in depth, seed and split alone; time is assumed to be linear in depth. The estimate is the
+    mean of the recorded runs of the kind. Without one, some steps of the deepest run are timed and multiplied by a
+    usual number of steps, which can be wrong by a factor of three.
     """
     known: dict[str, dict[int, list[float]]] = {}
-    for cell in plan.cells:
-        if cell.hash in plan.done:
-            depths = known.setdefault(_alike(cell), {})
-            depths.setdefault(cell.depth, []).append(plan.done[cell.hash].training_seconds)
+    for run in plan.runs:
+        if run.hash in plan.done:
+            depths = known.setdefault(_alike(run), {})
+            depths.setdefault(run.depth, []).append(plan.done[run.hash].training_seconds)
     failed: set[tuple[str, int]] = set()
-    for cell in sorted(plan.todo, key=lambda cell: -cell.depth):
-        kind = _alike(cell)
-        if kind not in known and (kind, cell.depth) not in failed:
+    for run in sorted(plan.todo, key=lambda run: -run.depth):
+        kind = _alike(run)
+        if kind not in known and (kind, run.depth) not in failed:
             try:
-                known[kind] = {cell.depth: [_timed(cell)]}
-            except (UserError, RuntimeError, MemoryError):  # the cell itself will say what is wrong with it
-                failed.add((kind, cell.depth))
+                known[kind] = {run.depth: [_timed(run)]}
+            except (UserError, RuntimeError, MemoryError):  # the run itself reports what is wrong
+                failed.add((kind, run.depth))
     seconds = {}
-    for cell in plan.todo:
-        depths = known.get(_alike(cell), {cell.depth: [0.0]})
-        nearest = min(depths, key=lambda depth: abs(depth - cell.depth))
-        seconds[cell.hash] = statistics.fmean(depths[nearest]) * (cell.depth + 1) / (nearest + 1) + OVERHEAD
+    for run in plan.todo:
+        depths = known.get(_alike(run), {run.depth: [0.0]})
+        nearest = min(depths, key=lambda depth: abs(depth - run.depth))
+        seconds[run.hash] = statistics.fmean(depths[nearest]) * (run.depth + 1) / (nearest + 1) + OVERHEAD
     return seconds
 
 
-def _alike(cell: Cell) -> str:
-    return config_hash({key: value for key, value in cell.settings.items() if key not in AXES})
+def _alike(run: PlannedRun) -> str:
+    return config_hash({key: value for key, value in run.settings.items() if key not in AXES})
 
 
-def _timed(cell: Cell) -> float:
-    """Training steps and evaluations of a cell's model, some seconds of them, times a usual number of epochs."""
-    settings, made = cell.settings, experiment(cell.settings)
+def _timed(run: PlannedRun) -> float:
+    """Training steps and evaluations of a run's model, some seconds of them, times a usual number of epochs."""
+    settings, made = run.settings, experiment(run.settings)
     model, batches = made.module, made.batches
     optimizer = model.configure_optimizers()
 

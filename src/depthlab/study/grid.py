@@ -1,4 +1,4 @@
-"""From lines and swept settings to cells, each of them the settings of one run. Imports nothing heavy."""
+"""Expands the methods and swept settings of a study into planned runs. Imports nothing heavy."""
 
 import itertools
 import math
@@ -15,26 +15,26 @@ from depthlab.config.schema import MAX_RUNS
 from depthlab.config.settings import compose_config, config_hash, plain, provenance, resume_hash
 from depthlab.config.validation import validate
 
-AXES = ("depth", "seed", "split", "split_seed")  # what varies within a line
+AXES = ("depth", "seed", "split", "split_seed")  # settings that vary within a method
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One run of a study.
 
     Attributes:
-        line: label of the line that it belongs to, such as `GCN + DropEdge`.
+        method: label of its method, such as `GCN + DropEdge`.
         dataset: the dataset's name, or its label in `graphs`.
         settings: as for `depthlab.training.run.run`.
-        origin: where each value came from.
-        film: whether its states are kept when it is run.
+        provenance: where each value came from.
+        animated: whether it records its states for the animation.
     """
 
-    line: str
+    method: str
     dataset: str
     settings: dict[str, Any]
-    origin: dict[str, str]
-    film: bool = False
+    provenance: dict[str, str]
+    animated: bool = False
 
     @property
     def depth(self) -> int:
@@ -56,26 +56,26 @@ class Cell:
 
 
 def expand(
-    lines: Mapping[str, str],
+    methods: Mapping[str, str],
     grid: Mapping[str, Any],
-    film: Mapping[str, Any],
+    animation: Mapping[str, Any],
     typed: Sequence[str],
     graphs: Mapping[str, str | list[str]] | None = None,
     max_runs: int = MAX_RUNS,
-) -> list[Cell]:
-    """All cells of a study, seed by seed, so that a study that is interrupted has something of every line.
+) -> list[PlannedRun]:
+    """All planned runs of a study, seed by seed, so that an interrupted study has some runs of every method.
 
     Args:
-        lines: label -> settings of that line alone, as typed for `depthlab train`.
+        methods: label -> settings of that method alone, as typed for `depthlab train`.
         grid: setting -> its values as typed, such as `depth: 2,4,8`.
-        film: values of `depth`, `seed` and `split` whose cells keep their states, and the labels of the `lines` that
-            do, else all; by default, or if not in the grid, the largest depth, the first seed and the first split.
-        typed: settings from the command line: they win over `grid`, `model=...` over `lines`, `dataset=...` over
+        animation: `depth`, `seed` and `split` of the runs that record their states, and the labels of their `methods`
+            (default: all). By default, or if a value is not in the grid: the largest depth, first seed and first split.
+        typed: settings from the command line: they win over `grid`, `model=...` over `methods`, `dataset=...` over
             `graphs`.
         graphs: label -> dataset and its settings, with axes that replace those of `grid`:
-            `dataset=texas split=range(10)`. With a list of such strings the label has the cells of all of them, each
+            `dataset=texas split=range(10)`. With a list of such strings the label has the runs of all of them, each
             once: for example fewer seeds at an expensive depth.
-        max_runs: how many cells are allowed.
+        max_runs: how many runs are allowed.
 
     Raises:
         UserError: a setting is not allowed, is set twice, or there is nothing or too much to run.
@@ -84,22 +84,22 @@ def expand(
     by_hand = values_of(typed, max_runs)
     swept = values_of(_overrides(grid), max_runs) | by_hand
     if "model" in swept:
-        lines = {}
+        methods = {}
     several = {label: [text] if isinstance(text, str) else text for label, text in (graphs or {}).items()}
     texts = [(label, text) for label, found in several.items() for text in found] if "dataset" not in swept else []
-    taken = {key: label for label, text in lines.items() for key in _split(label, text)}
+    taken = {key: label for label, text in methods.items() for key in _split(label, text)}
     for key in taken.keys() & swept.keys():
-        raise UserError(f"the line '{taken[key]}' sets {key} itself: leave {key} out, or name the models, model=...")
+        raise UserError(f"the method '{taken[key]}' sets {key} itself: leave {key} out, or name the models, model=...")
     held = {key: label for label, text in texts for key in _split(label, text, AXES) if key not in AXES}
     for key in held.keys() & (swept.keys() | taken.keys()):
         raise UserError(f"the graph '{held[key]}' sets {key} itself: leave {key} out, or name datasets, dataset=...")
     if "ckpt" in swept:
-        raise UserError("a study goes on by itself with what was interrupted: leave ckpt out")
+        raise UserError("a study resumes interrupted runs by itself: leave ckpt out")
     for key in ("tracking.uri", "tracking.experiment"):
         if len(swept.get(key, [""])) > 1:
-            raise UserError(f"all cells of a study are recorded in one place: give one {key}")
+            raise UserError(f"all runs of a study are recorded in one store: give one {key}")
     if len(swept.get("split_seed", [""])) > 1 and swept.get("split") != ["random"]:
-        raise UserError("split_seed is of random splits alone: add split=random")
+        raise UserError("split_seed is used by random splits only: add split=random")
     places = [("", f"dataset={name}") for name in swept.pop("dataset", [])] or texts or [("", "")]
     axes = {key: swept.pop(key) for key in AXES if key in swept}
     fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1 and key != "model"]
@@ -107,33 +107,33 @@ def expand(
     each = [len(values) for values in varied.values()]
     axes_of = [{**axes, **_own_axes(graph, place, by_hand)} for graph, place in places]
     points = sum(math.prod(map(len, there.values())) for there in axes_of)
-    check_runs([len(lines) or 1, *each, points], max_runs, "this study")
-    if not lines:
-        lines = dict(_line(varied, values) for values in itertools.product(*varied.values()))
+    check_runs([len(methods) or 1, *each, points], max_runs, "this study")
+    if not methods:
+        methods = dict(_method(varied, values) for values in itertools.product(*varied.values()))
     else:
-        lines = {
+        methods = {
             " ".join([label, *_options(varied, values)]): " ".join([text, *_typed(varied, values)])
-            for label, text in lines.items()
+            for label, text in methods.items()
             for values in itertools.product(*varied.values())
         }
-    cells: list[Cell] = []
-    earlier: dict[str, set[str]] = {}  # cells of a label from texts before
+    runs: list[PlannedRun] = []
+    earlier: dict[str, set[str]] = {}  # hashes of the runs that a label has so far
     for graph, place in places:
         here = _split(graph, place, AXES)
         there = axes | _own_axes(graph, place, by_hand)
         where = [f"{key}={values[0]}" for key, values in here.items() if key not in AXES]
-        point = _film(film, there)
+        point = _animation(animation, there)
         found = [
-            cell
-            for label, text in lines.items()
-            for cell in _cells(graph, label, [*where, *shlex.split(text), *fixed], there, point)
-            if cell.hash not in earlier.get(graph, ())
+            run
+            for label, text in methods.items()
+            for run in _planned_runs(graph, label, [*where, *shlex.split(text), *fixed], there, point)
+            if run.hash not in earlier.get(graph, ())
         ]
-        cells += found
+        runs += found
         if graph:
-            earlier.setdefault(graph, set()).update(cell.hash for cell in found)
-    _check_distinct(cells)
-    return sorted(cells, key=lambda cell: (cell.seed, *_number_or_word(cell.split)))
+            earlier.setdefault(graph, set()).update(run.hash for run in found)
+    _check_distinct(runs)
+    return sorted(runs, key=lambda run: (run.seed, *_number_or_word(run.split)))
 
 
 def _own_axes(graph: str, place: str, by_hand: Mapping[str, list[str]]) -> dict[str, list[str]]:
@@ -143,7 +143,7 @@ def _own_axes(graph: str, place: str, by_hand: Mapping[str, list[str]]) -> dict[
 
 
 def _split(label: str, text: str, several: Sequence[str] = ()) -> dict[str, list[str]]:
-    """The settings of a line or graph of a yaml, each with one value but for those that may have `several`."""
+    """The settings of a method or graph of a yaml, each with one value but for the axes in `several`."""
     try:
         values = values_of(shlex.split(text))
     except ValueError:
@@ -154,21 +154,21 @@ def _split(label: str, text: str, several: Sequence[str] = ()) -> dict[str, list
     return values
 
 
-def _check_distinct(cells: Sequence[Cell]) -> None:
-    """Two cells of the same settings would train at the same time in the same folder."""
-    first: dict[str, Cell] = {}
-    for cell in cells:
-        other = first.setdefault(resume_hash(cell.settings), cell)
-        if other is not cell:
-            names = [f"{one.line} on {one.dataset}" for one in (other, cell)]
+def _check_distinct(runs: Sequence[PlannedRun]) -> None:
+    """Two runs of the same settings would train at the same time in the same folder."""
+    first: dict[str, PlannedRun] = {}
+    for run in runs:
+        other = first.setdefault(resume_hash(run.settings), run)
+        if other is not run:
+            names = [f"{one.method} on {one.dataset}" for one in (other, run)]
             what = f"{names[0]} and {names[1]} hold" if names[0] != names[1] else f"{names[0]} holds"
             raise UserError(f"{what} the same run twice: leave one out")
 
 
-def _cells(
-    graph: str, label: str, overrides: list[str], axes: Mapping[str, list[str]], film: Mapping[str, Any]
-) -> list[Cell]:
-    """The cells of one line on one dataset: composed once, then only the axes change."""
+def _planned_runs(
+    graph: str, label: str, overrides: list[str], axes: Mapping[str, list[str]], animation: Mapping[str, Any]
+) -> list[PlannedRun]:
+    """The runs of one method on one dataset. The settings are composed once, then only the axes change."""
     first = [f"{key}={values[0]}" for key, values in axes.items()]
     config, choices = compose_config([*overrides, *first])
     for key, values in axes.items():
@@ -176,30 +176,30 @@ def _cells(
             config[key] = value
             validate(config, choices)
         config[key] = values[0]
-    cells = []
+    runs = []
     for point in itertools.product(*axes.values()):
         for key, value in zip(axes, point, strict=True):
             config[key] = value
         settings = plain(config)
-        kept = label in film.get("lines", [label]) and _is_at(settings, film)
+        animated = label in animation.get("methods", [label]) and _is_at(settings, animation)
         typed = [*overrides, *(f"{key}={value}" for key, value in zip(axes, point, strict=True))]
-        origin = provenance(settings, choices, typed)
-        cells.append(Cell(label, graph or str(settings["dataset"]["name"]), settings, origin, kept))
-    return cells
+        dataset = graph or str(settings["dataset"]["name"])
+        runs.append(PlannedRun(label, dataset, settings, provenance(settings, choices, typed), animated))
+    return runs
 
 
-def _film(film: Mapping[str, Any], axes: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The one point of the grid that is filmed."""
-    point = dict(film)
+def _animation(animation: Mapping[str, Any], axes: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The point of the grid whose runs are animated."""
+    point = dict(animation)
     for key, values in axes.items():
         usual = max(values, key=lambda value: int(value) if value.isdigit() else 0) if key == "depth" else values[0]
         if str(point.get(key)) not in values:
             point[key] = usual
-    return {key: value for key, value in point.items() if key in axes or key == "lines"}
+    return {key: value for key, value in point.items() if key in axes or key == "methods"}
 
 
 def _is_at(settings: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
-    return all(str(settings[key]) == str(value) for key, value in point.items() if key != "lines")
+    return all(str(settings[key]) == str(value) for key, value in point.items() if key != "methods")
 
 
 def _overrides(grid: Mapping[str, Any]) -> list[str]:
@@ -226,8 +226,8 @@ def values_of(overrides: Sequence[str], max_runs: int = MAX_RUNS) -> dict[str, l
     return values
 
 
-def _line(varied: Mapping[str, list[str]], values: tuple[str, ...]) -> tuple[str, str]:
-    """Label and settings of a line that was typed: `gcnii p_drop=0.2`."""
+def _method(varied: Mapping[str, list[str]], values: tuple[str, ...]) -> tuple[str, str]:
+    """Label and settings of a method on the command line: `gcnii p_drop=0.2`."""
     named = dict(zip(varied, values, strict=True))
     rest = {key: value for key, value in varied.items() if key != "model"}
     label = " ".join([named.get("model", "gcnii"), *_options(rest, tuple(named[key] for key in rest))])

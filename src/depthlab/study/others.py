@@ -1,4 +1,4 @@
-"""Runs of other commands: a study closes the runs of dead commands and waits for the others."""
+"""Handles runs of other commands: closes those of dead processes and waits for the others."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from filelock import FileLock, Timeout
 
 from depthlab.config.errors import UserError
-from depthlab.study.grid import Cell
+from depthlab.study.grid import PlannedRun
 from depthlab.study.plan import Plan
 from depthlab.tracking.owner import how_to_close, in_words, owner
 from depthlab.tracking.search import Recorded, Records
@@ -17,16 +17,17 @@ LOOK_SECONDS = 2.0  # seconds between two checks of other commands' runs
 
 
 def close_dead(records: Records, plan: Plan) -> None:
-    """Close runs of these cells that have status RUNNING although their process has died."""
-    for run in running(records, plan, plan.todo):
-        if not run.is_running:
-            records.close(run.run_id, "interrupted")
+    """Close recorded runs of the plan that have status RUNNING although their process has died."""
+    for recorded in running(records, plan, plan.todo):
+        if not recorded.is_running:
+            records.close(recorded.run_id, "interrupted")
 
 
-def running(records: Records, plan: Plan, cells: Sequence[Cell]) -> list[Recorded]:
-    """Runs of these cells with status RUNNING, of any command."""
-    wanted = {(cell.hash, plan.data[cell.hash]) for cell in cells}
-    return [run for run in records.runs("attributes.status = 'RUNNING'") if run.identity in wanted]
+def running(records: Records, plan: Plan, runs: Sequence[PlannedRun]) -> list[Recorded]:
+    """Recorded runs of the planned runs with status RUNNING, of any command."""
+    wanted = {(run.hash, plan.data[run.hash]) for run in runs}
+    recorded = records.runs("attributes.status = 'RUNNING'")
+    return [one for one in recorded if one.identity in wanted]
 
 
 def refuse_twice(records: Records, study: str) -> None:
@@ -41,23 +42,23 @@ def refuse_twice(records: Records, study: str) -> None:
             )
 
 
-def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> bool:
-    """Wait until no other command trains one of these cells any more, whichever store it records in.
+def wait_for_others(records: Records, plan: Plan, runs: Sequence[PlannedRun]) -> bool:
+    """Wait until no other command trains one of these runs, whichever store it records in.
 
     Returns:
         Whether there was anything to wait for.
     """
     shown = waited = False
-    while cells:
-        alive = [run for run in running(records, plan, cells) if run.is_running]
-        if not alive and not any(map(_is_locked, cells)):
+    while runs:
+        alive = [recorded for recorded in running(records, plan, runs) if recorded.is_running]
+        if not alive and not any(map(_is_locked, runs)):
             break
         if alive and not shown:
             shown = True
             first = alive[0]
             who = in_words(first.owner)
             print(
-                f"waiting for {len(alive)} cells that other commands train, such as {first.name} ({who});"
+                f"waiting for {len(alive)} runs that other commands train, such as {first.name} ({who});"
                 f" if that process is dead, close its run with {how_to_close(records.uri, first.run_id)}",
                 file=sys.stderr,
             )
@@ -66,10 +67,10 @@ def wait_for_others(records: Records, plan: Plan, cells: Sequence[Cell]) -> bool
     return waited
 
 
-def _is_locked(cell: Cell) -> bool:
-    """Whether a command of this clone is at a cell: it may have no run yet, or record in another store."""
+def _is_locked(run: PlannedRun) -> bool:
+    """Whether a command of this clone trains the run: its record may be missing yet, or in another store."""
     try:
-        with FileLock(checkpoint_folder(cell.settings) / LOCK, blocking=False):
+        with FileLock(checkpoint_folder(run.settings) / LOCK, blocking=False):
             return False
     except Timeout:
         return True

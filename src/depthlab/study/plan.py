@@ -1,11 +1,11 @@
-"""What of a study is done already and what is left to do."""
+"""Compares the planned runs of a study with the recorded ones."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewired_hash
-from depthlab.study.grid import Cell
+from depthlab.study.grid import PlannedRun
 from depthlab.tasks.task import make_task
 from depthlab.tracking.search import Recorded
 from depthlab.training.identity import code_hash
@@ -13,53 +13,53 @@ from depthlab.training.identity import code_hash
 
 @dataclass
 class Plan:
-    """A study's cells beside what is recorded of them.
+    """The planned runs of a study and their recorded results.
 
     Attributes:
-        cells: all of them.
-        data: hash of the data of each cell, with its rewiring, by the cell's hash.
-        done: run of each cell that has ended with a result, by the cell's hash.
-        todo: the other cells.
-        other_code: hashes of cells whose result is of other code than the present one, whether it counts or not.
-        earlier: number of recorded results of versions of the program that hashed settings in another way.
+        runs: all planned runs.
+        data: hash of the data, including the rewiring, by the hash of the planned run.
+        done: recorded result by the hash of the planned run.
+        todo: planned runs without a result.
+        other_code: hashes of planned runs whose result is of other code than the present, whether it counts or not.
+        earlier: number of recorded results of versions of the program that hashed settings differently.
     """
 
-    cells: list[Cell]
+    runs: list[PlannedRun]
     data: dict[str, str]
     done: dict[str, Recorded] = field(default_factory=dict)
-    todo: list[Cell] = field(default_factory=list)
+    todo: list[PlannedRun] = field(default_factory=list)
     other_code: set[str] = field(default_factory=set)
     earlier: int = 0
 
 
-def make_plan(cells: Sequence[Cell], runs: Iterable[Recorded], same_code: bool) -> Plan:
-    """Look up every cell among the recorded runs.
+def make_plan(runs: Sequence[PlannedRun], recorded: Iterable[Recorded], same_code: bool) -> Plan:
+    """Look up every planned run among the recorded runs.
 
     Args:
-        cells: of the study.
-        runs: all recorded runs, oldest first: the latest run of a cell counts.
+        runs: the planned runs.
+        recorded: all recorded runs, the oldest first: the latest one with the same hashes counts.
         same_code: whether only runs with the present code count as done.
 
     Raises:
-        UserError: a dataset cannot be read, or its metric is undefined on a split of a cell.
+        UserError: a dataset cannot be read, or its metric is undefined on a split.
     """
     hashes: dict[str, str] = {}
-    for settings in {str(cell.settings["dataset"]): cell.settings["dataset"] for cell in cells}.values():
+    for settings in {str(run.settings["dataset"]): run.settings["dataset"] for run in runs}.values():
         dataset, hashes[str(settings)] = load(settings)
-        of_it = [cell.settings for cell in cells if cell.settings["dataset"] == settings]
+        of_it = [run.settings for run in runs if run.settings["dataset"] == settings]
         for one in {(one["split"], one["split_seed"]): one for one in of_it}.values():
             make_task(one, dataset)
-    data = {cell.hash: rewired_hash(hashes[str(cell.settings["dataset"])], cell.settings) for cell in cells}
-    plan = Plan(list(cells), data)
-    recorded = {run.identity: run for run in runs if run.is_result}
-    plan.earlier = sum("config_hash" in run.tags and "resume_hash" not in run.tags for run in recorded.values())
-    for cell in plan.cells:
-        run = recorded.get((cell.hash, plan.data[cell.hash]))
-        other = run is not None and run.tags.get("code_hash") != code_hash(cell.settings)
+    data = {run.hash: rewired_hash(hashes[str(run.settings["dataset"])], run.settings) for run in runs}
+    plan = Plan(list(runs), data)
+    results = {one.identity: one for one in recorded if one.is_result}
+    plan.earlier = sum("config_hash" in result.tags and "resume_hash" not in result.tags for result in results.values())
+    for run in plan.runs:
+        result = results.get((run.hash, plan.data[run.hash]))
+        other = result is not None and result.tags.get("code_hash") != code_hash(run.settings)
         if other:
-            plan.other_code.add(cell.hash)
-        if run is None or (other and same_code):
-            plan.todo.append(cell)
+            plan.other_code.add(run.hash)
+        if result is None or (other and same_code):
+            plan.todo.append(run)
         else:
-            plan.done[cell.hash] = run
+            plan.done[run.hash] = result
     return plan

@@ -1,4 +1,4 @@
-"""What a study prints: what there is to do, and at the end its lines in plain words."""
+"""What a study prints: the plan at the start, the results by method at the end."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from depthlab.statistics import n_of_m
-from depthlab.study.lines import Line, by_depth, lines_of
+from depthlab.study.methods import Method, by_depth, methods_of
 from depthlab.study.plan import Plan
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import printable
@@ -15,18 +15,18 @@ from depthlab.tracking.ui import how_to_compare
 
 
 def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
-    """Every line with its depths, how many cells are done and how many are left."""
-    todo = {cell.hash for cell in plan.todo}
-    rows = [f"study {name}: {len(plan.cells)} cells, {len(plan.done)} done, {len(todo)} to do"]
-    for line in lines_of(plan.cells):
-        counts = sorted(Counter(cell.depth for cell in line.cells).items())
+    """Every method with its depths, and the number of runs that are done and left."""
+    todo = {run.hash for run in plan.todo}
+    rows = [f"study {name}: {len(plan.runs)} runs, {len(plan.done)} done, {len(todo)} to do"]
+    for method in methods_of(plan.runs):
+        counts = sorted(Counter(run.depth for run in method.runs).items())
         parts = []
-        for runs, alike in groupby(counts, key=lambda item: item[1]):
+        for count, alike in groupby(counts, key=lambda item: item[1]):
             depths = ", ".join(str(depth) for depth, _ in alike)
-            parts.append(f"depth {depths}, {runs} {'runs' if runs > 1 else 'run'} each")
-        left = sum(cell.hash in todo for cell in line.cells)
-        state = f"{left} of {len(line.cells)} to do" if left else "done"
-        rows.append(f"  {line.dataset} {line.label}: {', '.join(parts)}; {state}")
+            parts.append(f"depth {depths}, {count} {'runs' if count > 1 else 'run'} each")
+        left = sum(run.hash in todo for run in method.runs)
+        state = f"{left} of {len(method.runs)} to do" if left else "done"
+        rows.append(f"  {method.dataset} {method.label}: {', '.join(parts)}; {state}")
     if todo:
         rows.append(f"  about {duration(seconds)} with jobs={jobs}")
     if todo and plan.earlier:
@@ -34,16 +34,16 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
     return "\n".join(map(printable, [*rows, *_other_code(plan)]))
 
 
-def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> str:
+def results(name: str, methods: Sequence[Method], plan: Plan, records: Records) -> str:
     """Mean test score with its 95 % interval, and the verdicts, by depth."""
     rows = [f"study {name}: test scores, mean and 95 % interval over seeds and splits"]
-    for line in lines:
-        metric = line.cells[0].settings["dataset"]["metric"]
-        rows.append(f"  {line.dataset} {line.label}, {METRICS[metric].quantity}")
-        for depth, point in by_depth(line, plan).items():
+    for method in methods:
+        metric = method.runs[0].settings["dataset"]["metric"]
+        rows.append(f"  {method.dataset} {method.label}, {METRICS[metric].quantity}")
+        for depth, point in by_depth(method, plan).items():
             rows.append(f"    depth {depth:4}: {_score(point, metric):20} {point['verdicts']}")
     if plan.todo:
-        rows.append(f"  {len(plan.todo)} cells failed: the same command tries them again")
+        rows.append(f"  {len(plan.todo)} runs failed: the same command tries them again")
     rows += _other_code(plan)
     rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id, name)}")
     rows.append(f"  as a report       depthlab report study={name}")
@@ -53,7 +53,7 @@ def results(name: str, lines: Sequence[Line], plan: Plan, records: Records) -> s
 def _other_code(plan: Plan) -> list[str]:
     used = len(plan.other_code & plan.done.keys())
     left = len(plan.other_code) - used
-    rows = [f"  {used} results are of other code than the present: reuse=same_code runs these cells again"]
+    rows = [f"  {used} results are of other code than the present: reuse=same_code trains them again"]
     return rows[: used > 0] + [f"  {left} results are of other code than the present: none counts"][: left > 0]
 
 

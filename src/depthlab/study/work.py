@@ -1,4 +1,4 @@
-"""One cell, or several as replicas, in whatever process they are given to."""
+"""Trains one run, or several as replicas, in a worker process."""
 
 import sys
 from dataclasses import dataclass
@@ -6,33 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from depthlab.config.errors import ReplicasError, ResumeError, TakenError
-from depthlab.study.grid import Cell
+from depthlab.study.grid import PlannedRun
 from depthlab.training.identity import LAST, checkpoint_folder
 from depthlab.training.run_name import run_name
 
-TAKEN = "taken"  # outcome of a cell that another command trains or has trained
+TAKEN = "taken"  # outcome of a run that another command trains or has trained
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell to be run.
+    """A planned run with the labels of its record.
 
     Attributes:
-        labels: tags of its run.
-        reuse: which earlier results count, those of `any_code` or of `same_code`.
+        labels: tags of the recorded run.
+        reuse: which earlier results count: `any_code` or `same_code`.
     """
 
-    cell: Cell
+    run: PlannedRun
     labels: dict[str, str]
     reuse: str = "any_code"
 
 
 def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
-    """Train cells, from their checkpoints if they were interrupted; in halves if they do not fit in memory at once.
+    """Train runs, from their checkpoints if they were interrupted; in halves if they do not fit in memory at once.
 
     Returns:
-        The outcome, and a summary: accuracy and verdict of one cell, or the mean accuracy and the number of cells by
-        outcome. The outcome is `taken` if another command trains a cell.
+        The outcome, and a summary: accuracy and verdict of one run, or the mean accuracy and the number of runs by
+        outcome. The outcome is `taken` if another command trains a run.
     """
     from depthlab.training.replicas import run_replicas
     from depthlab.training.run import run
@@ -42,7 +42,7 @@ def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
     if len(jobs) > 1:
         labels = [job.labels for job in jobs]
         try:
-            results = list(run_replicas(settings, [job.cell.origin for job in jobs], labels, jobs[0].reuse))
+            results = list(run_replicas(settings, [job.run.provenance for job in jobs], labels, jobs[0].reuse))
         except ReplicasError:
             half = len(jobs) // 2
             (outcome, first), (other, second) = work(jobs[:half], threads), work(jobs[half:], threads)
@@ -54,20 +54,20 @@ def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
     (job,), (one,) = jobs, settings
     try:
         try:
-            result = run(one, job.cell.origin, job.labels, job.reuse)
+            result = run(one, job.run.provenance, job.labels, job.reuse)
         except ResumeError as error:
-            print(f"{run_name(one)} begins afresh: {error}", file=sys.stderr)
-            result = run(one | {"ckpt": None}, job.cell.origin, job.labels, job.reuse)
+            print(f"{run_name(one)} starts again: {error}", file=sys.stderr)
+            result = run(one | {"ckpt": None}, job.run.provenance, job.labels, job.reuse)
     except TakenError as error:
         return TAKEN, str(error)
     return result.outcome, outcome_line(result)
 
 
 def _settings(job: Job, threads: int) -> dict[str, Any]:
-    """Of a cell's run: no bar, its share of the cores, its checkpoint if there is one."""
-    settings = job.cell.settings | {"progress": False}
+    """The settings to train with: no progress bar, a share of the cores, the checkpoint if there is one."""
+    settings = job.run.settings | {"progress": False}
     settings["trainer"] = settings["trainer"] | {"threads": settings["trainer"]["threads"] or threads}
-    if job.cell.film:
+    if job.run.animated:
         artifacts = [*settings["tracking"]["artifacts"], "states"]
         settings["tracking"] = settings["tracking"] | {"artifacts": artifacts}
     interrupted = Path(checkpoint_folder(settings) / LAST).is_file()

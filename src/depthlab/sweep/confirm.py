@@ -17,7 +17,7 @@ from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten
 from depthlab.config.validation import has_own_path
 from depthlab.files import write_text
 from depthlab.statistics import Summary, format_mean, over_runs, paired
-from depthlab.study.grid import AXES, Cell
+from depthlab.study.grid import AXES, PlannedRun
 from depthlab.study.plan import make_plan
 from depthlab.study.run import run_study
 from depthlab.sweep.search import FRESH, Search
@@ -47,23 +47,24 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         print("nothing was better than what the sweep started from: no recipe is written")
         return True
     points = search.points(range(FRESH, FRESH + fresh))
-    cells = []
+    runs = []
     for line, params in ((START, search.start), (TUNED, tuned)):
         for point in points:
             settings = search.settings(params, point)
             settings["tracking"]["artifacts"] = ["config"]
-            cells.append(Cell(line, search.config.dataset.name, settings, search.origin(params, point)))
+            runs.append(PlannedRun(line, search.config.dataset.name, settings, search.origin(params, point)))
     how = {"jobs": config.jobs, "backend": config.backend, "scheduler": config.scheduler}
     plain = OmegaConf.create(how | {"only": None, "replicas": "auto", "reuse": "same_code", "dry": False})
-    if not run_study(f"sweep-{name}", cells, plain):
+    if not run_study(f"sweep-{name}", runs, plain):
         print("some of the fresh trainings failed: the same command tries them again; no recipe is written")
         return False
     tracking = search.config.tracking
-    plan = make_plan(cells, Records(tracking.uri, tracking.experiment).runs(), True)
+    plan = make_plan(runs, Records(tracking.uri, tracking.experiment).runs(), True)
     metric = search.config.dataset.metric
     found: dict[str, dict[tuple[int, str], float]] = {START: {}, TUNED: {}}
-    for cell in cells:
-        found[cell.line][cell.seed, cell.split] = plan.done[cell.hash].metrics.get(f"test_{metric}", math.nan)
+    for planned in runs:
+        metrics = plan.done[planned.hash].metrics
+        found[planned.method][planned.seed, planned.split] = metrics.get(f"test_{metric}", math.nan)
     start, best_found = over_runs(found[START]), over_runs(found[TUNED])
     lost = {WORDS[line]: one.asked - one.runs for line, one in ((START, start), (TUNED, best_found))}
     diverged = [f"{count} of {len(points)} runs diverged {word}" for word, count in lost.items() if count]
@@ -113,7 +114,7 @@ def rounded(value: Value, knob: Knob) -> Value:
 
 
 def compared(start: Summary, tuned: Summary, change: Summary, metric: Metric) -> str:
-    """`test accuracy 85.2 +- 0.5 % tuned, 84.9 +- 0.4 % before; paired +0.3 +- 0.4: no difference can be seen`."""
+    """`test accuracy 85.2 ± 0.5 % tuned, 84.9 ± 0.4 % before; paired +0.3 ± 0.4: no difference can be seen`."""
     means = [format_mean(summary, metric, unit=True) for summary in (tuned, start)]
     text = f"test {metric.label} {means[0]} tuned, {means[1]} before"
     if not change.has_interval:

@@ -137,7 +137,7 @@ def _against_start(best: list[FrozenTrial], search: Search, name: str) -> list[s
     if found:
         of = f", {found.missing}" if found.missing else ""
         rows.append(
-            f"  difference {found.mean:+.4f} +- {found.half:.4f} (95 %, paired{of}) on the trainings that it was chosen"
+            f"  difference {found.mean:+.4f} ± {found.half:.4f} (95 %, paired{of}) on the trainings that it was chosen"
             " by, so it flatters; fresh seeds tell"
         )
         close = [one for other in best[1:] if (one := difference(search, other, best[0])) and abs(one.mean) <= one.half]

@@ -16,6 +16,7 @@ of its trainings, `split0-s1/val_acc` (step = epoch).
 from collections.abc import Iterable, Mapping
 
 EPOCH, DEPTH = "epoch/", "depth/"
+RENAMED = "line, now method; train_loss, now epoch/train_loss"  # names of older versions
 
 
 def by_epoch(scores: Mapping[str, float]) -> dict[str, float]:

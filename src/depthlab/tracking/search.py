@@ -67,8 +67,8 @@ class Recorded:
 
     @property
     def outdated(self) -> bool:
-        """Whether the metrics have the names of an older version."""
-        return are_outdated(self.metrics)
+        """Whether the metrics, or the tags of a study's parent run, have the names of an older version."""
+        return are_outdated(self.metrics) or (self.tags.get("kind") == "study" and "method" not in self.tags)
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -41,9 +41,9 @@ def _page(uri: str, page: str) -> str:
 
 
 def how_to_compare(uri: str, experiment_id: str, study: str) -> str:
-    """Where the lines of a study are drawn against depth."""
-    lines = quote(f"tags.kind = 'study' and tags.study = '{study}'")
-    page = f"runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter={lines}"
+    """Where the methods of a study are drawn against depth."""
+    methods = quote(f"tags.kind = 'study' and tags.study = '{study}'")
+    page = f"runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter={methods}"
     return _page(uri, f"#/experiments/{experiment_id}/{page}")
 
 

@@ -18,8 +18,8 @@ from depthlab.measures.layers import layer_measures
 from depthlab.measures.registry import MEASURES
 from depthlab.nn.execution import states
 from depthlab.tracking.run import TrackedRun
+from depthlab.training.animation import save_states
 from depthlab.training.callbacks import Findings
-from depthlab.training.film import save_states
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import FINAL, LAST, STATES, checkpoint_folder, tags
 from depthlab.training.module import TrainingModule

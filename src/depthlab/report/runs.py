@@ -1,0 +1,237 @@
+"""Reads a recorded study: one row for each planned run, curves by layer, states for the animation."""
+
+import json
+import math
+import shlex
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from depthlab.config.errors import UserError
+from depthlab.config.settings import NOT_THE_EXPERIMENT
+from depthlab.measures.registry import Measure, in_report
+from depthlab.study.methods import GRID
+from depthlab.tasks.metrics import METRICS, recorded
+from depthlab.tracking.names import RENAMED
+from depthlab.tracking.search import Recorded, Records
+from depthlab.training.identity import STATES, code_hash, overrides_of
+
+PARTS = ("train", "val", "test")
+SCORES = {f"{part}_{name}": recorded(part, name) for name in METRICS for part in PARTS}  # column -> recorded name
+STATISTICS = ("chance", "task_range", "best_epoch", "epochs_run")
+# columns that are dropped if no run has a value, as are those of unreported metrics
+OF_SOME = ("repulsion", "size", "task_range", "chance")
+
+
+@dataclass
+class Animation:
+    """States of one run in the plane: `points` (layers, n, 2), and the class of each node.
+
+    If the run `diverged`, they are the last finite states.
+    """
+
+    dataset: str
+    method: str
+    depth: int
+    points: np.ndarray[Any, Any]
+    y: np.ndarray[Any, Any]
+    diverged: bool = False
+
+    @property
+    def extent(self) -> float:
+        """The largest coordinate: half the width of a frame that shows every point."""
+        return float(np.abs(self.points).max()) or 1.0
+
+
+@dataclass
+class Report:
+    """What the tables, the figures and the page are made from.
+
+    Attributes:
+        study: its name.
+        runs: one row per run; measures are those of the last layer, empty for a diverged run.
+        curves: measures by layer and by hop of each run, by run id and measure; of a diverged run those of its last
+            finite state.
+        animations: of the runs with recorded states.
+        animations_asked: number of runs that were to record states.
+        without_states: overrides of the runs that should have recorded states but reuse an earlier run without them.
+        other_code: number of runs of other code than the present.
+    """
+
+    study: str
+    runs: pd.DataFrame
+    curves: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    animations: list[Animation] = field(default_factory=list)
+    without_states: list[str] = field(default_factory=list)
+    animations_asked: int = 0
+    other_code: int = 0
+
+
+def read_report(records: Records, study: str) -> Report:
+    """Read a study back.
+
+    A planned run is looked up by its hashes of settings and data, whichever command recorded it; the latest result
+    counts. Without a result the row has the outcome of the last attempt, or `missing`.
+
+    Raises:
+        UserError: there is no such study, the list of runs of a method cannot be read, or the store does not answer.
+    """
+    studies = records.runs("tags.kind = 'study'")
+    parents = [run for run in studies if run.tags["study"] == study]
+    if not parents:
+        known = sorted({run.tags["study"] for run in studies})
+        names = f"choose one of {', '.join(known)}" if known else "there is none yet"
+        raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, depthlab study")
+    if any(parent.outdated for parent in parents):
+        raise _outdated(study)
+    results: dict[tuple[str, str], Recorded] = {}
+    tries: dict[tuple[str, str], Recorded] = {}
+    for one in records.runs("tags.config_hash != ''"):
+        (results if one.is_result else tries)[one.identity] = one
+    latest = {(parent.tags["dataset"], parent.tags["method"]): parent for parent in parents}
+    parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
+    found = Report(study, pd.DataFrame())
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for parent, entries in _grids(records, study, parents, Path(folder)):
+            for entry in entries:
+                identity = entry["config_hash"], entry["data_hash"]
+                run, tried = results.get(identity), tries.get(identity)
+                if tried and tried.outdated and not run:
+                    raise _outdated(study)
+                rows.append(_row(study, parent, entry, run, tried))
+                if run:
+                    found.other_code += run.tags.get("code_hash") != _present_code(run.params)
+                    _add_curves(found, records, run)
+                if entry["animated"]:
+                    _add_animation(found, records, parent, entry["depth"], run, Path(folder))
+    runs = pd.DataFrame(rows)
+    shown = set(runs["metric"].dropna()) or {"acc"}
+    others = [f"{part}_{name}" for name in METRICS if name not in shown for part in PARTS]
+    optional = [*others, *OF_SOME, *(measure.name for measure in in_report(states=True))]
+    runs = runs.drop(columns=[name for name in optional if runs[name].isna().all()])
+    found.runs = runs.drop(columns="rewiring") if (runs["rewiring"] == "none").all() else runs
+    return found
+
+
+def _outdated(study: str) -> UserError:
+    return UserError(
+        f"study {study} was recorded by an older version with other names ({RENAMED}): run it again, depthlab study"
+        f" study={study}; recorded runs with the present metric names are not trained again"
+    )
+
+
+Grid = list[dict[str, Any]]
+
+
+def measured(runs: pd.DataFrame) -> list[Measure]:
+    """The measures of the last layer's state that some run has."""
+    return [measure for measure in in_report(states=True) if measure.name in runs]
+
+
+def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) -> list[tuple[Recorded, Grid]]:
+    """Every method with its list of runs; raises UserError with the names of all methods whose list cannot be read."""
+    found: list[tuple[Recorded, Grid]] = []
+    lost = []
+    for parent in parents:
+        path = records.file(parent.run_id, GRID, folder)
+        try:
+            grid = json.loads(path.read_text()) if path else None
+        except ValueError:  # no JSON, or no text
+            grid = None
+        if grid:
+            found.append((parent, grid))
+        else:
+            lost.append(f"{parent.tags['method']} on {parent.tags['dataset']}")
+    if lost:
+        what = "the list of runs" if len(lost) == 1 else "the lists of runs"
+        raise UserError(
+            f"the report of {study} would be incomplete: {what} of {', '.join(lost)} cannot be read (artifact {GRID});"
+            f" the command that ran the study writes {'it' if len(lost) == 1 else 'them'} again without training"
+            " recorded runs again"
+        )
+    return found
+
+
+def _add_curves(report: Report, records: Records, run: Recorded) -> None:
+    for measure in [*in_report("layer"), *in_report("hop")]:
+        if measure.metric in run.metrics:
+            report.curves[run.run_id, measure.name] = records.curve(run.run_id, measure.metric)
+
+
+def _add_animation(
+    report: Report, records: Records, parent: Recorded, depth: int, run: Recorded | None, folder: Path
+) -> None:
+    """Add the animation of a run that was to record its states, if it has them."""
+    report.animations_asked += 1
+    states = records.file(run.run_id, STATES, folder) if run else None
+    if run and states is None:
+        report.without_states.append(_experiment(run.tags))
+    elif run and states:
+        with np.load(states) as content:
+            where, diverged = (parent.tags["dataset"], parent.tags["method"], depth), run.tags["outcome"] == "diverged"
+            report.animations.append(Animation(*where, content["points"].astype(np.float32), content["y"], diverged))
+
+
+def _row(
+    study: str, parent: Recorded, entry: dict[str, Any], run: Recorded | None, tried: Recorded | None
+) -> dict[str, Any]:
+    metrics = run.metrics if run else {}
+    states = {} if run and run.tags["outcome"] == "diverged" else metrics
+    known = run or tried
+    tags, metric = (known or parent).tags, known.params.get("dataset.metric") if known else None
+    return {
+        "study": study,
+        "dataset": parent.tags["dataset"],
+        "model": tags.get("model"),
+        "method": parent.tags["method"],
+        "rewiring": tags.get("rewiring", "none"),
+        "task": tags.get("dataset"),
+        "metric": metric if metric in METRICS else None,
+        "size": _size(known.params) if known else math.nan,
+        "p_drop": float(known.params.get("p_drop", 0)) if known else math.nan,
+        "repulsion": float(known.params.get("model.repulsion", math.nan)) if known else math.nan,
+        "homophily": run.number("edge_homophily") if run else math.nan,
+        "depth": entry["depth"],
+        "seed": entry["seed"],
+        "split": entry["split"],
+        **{column: metrics.get(metric, math.nan) for column, metric in SCORES.items()},
+        **{measure.name: states.get(measure.metric, math.nan) for measure in in_report(states=True)},
+        **{name: run.number(name) if run else math.nan for name in STATISTICS},
+        "seconds": run.training_seconds if run else math.nan,
+        "outcome": run.tags["outcome"] if run else tried.tags.get("outcome", "missing") if tried else "missing",
+        "verdict": run.tags.get("verdict", "unknown") if run else None,
+        "evidence": run.tags.get("evidence") if run else None,
+        "recipe": tags.get("recipe"),
+        "overrides": _experiment(tags) if known else None,
+        "code_hash": tags.get("code_hash"),
+        "git_commit": tags.get("git_commit"),
+        "data_hash": entry["data_hash"],
+        "config_hash": entry["config_hash"],
+        "run_id": run.run_id if run else None,
+    }
+
+
+def _present_code(params: Mapping[str, str]) -> str | None:
+    """The code hash that a run would have now; None if a class that it used is gone."""
+    targets = [value for key, value in params.items() if key.endswith("._target_") and "." in value]
+    with suppress(UserError):
+        return code_hash({target: {"_target_": target} for target in targets})
+    return None
+
+
+def _size(params: Mapping[str, str]) -> float:
+    """Radius or number of nodes of a generated task."""
+    return float(params.get("dataset.radius", params.get("dataset.size", math.nan)))
+
+
+def _experiment(tags: Mapping[str, str]) -> str:
+    """The overrides of the experiment, without measures and addresses: a report is shared, paths are private."""
+    left_out = (*NOT_THE_EXPERIMENT, "measures", "metrics")
+    return shlex.join(text for text in overrides_of(tags) if text.split("=")[0].split(".")[0] not in left_out)

@@ -1,0 +1,31 @@
+"""The states of a trained network after each layer, in the plane, as a file for the animation of a report."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthlab.graph.graph import Graph
+from depthlab.measures.projection import aligned, plane
+from depthlab.nn.execution import states
+from depthlab.ops import SparseFeatures
+from depthlab.training.module import TrainingModule
+
+
+def save_states(model: TrainingModule, graph: Graph, path: Path) -> None:
+    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,), without new nodes.
+
+    Regression targets are binned into seven equally frequent ranges, which take the place of classes.
+    """
+    frames: list[Tensor] = []
+    with torch.no_grad():
+        for state in states(model.network, graph.x, graph.layers):
+            dense = state.to_dense() if isinstance(state, SparseFeatures) else state
+            points = plane(dense[: graph.num_nodes])
+            frames.append(aligned(points, frames[-1]) if frames else points)
+    stacked = torch.stack(frames).cpu().numpy().astype(np.float16)
+    y = graph.y[: graph.num_nodes]
+    if y.is_floating_point():
+        y = torch.bucketize(y, y.nanquantile(torch.linspace(0, 1, 8, device=y.device)[1:-1]))
+    np.savez_compressed(path, points=stacked, y=y.cpu().numpy())
