@@ -211,7 +211,7 @@ def test_a_study_of_an_older_version_is_not_an_empty_report(store: Store) -> Non
         read_report(store.records, STUDY)
 
 
-def test_a_study_without_its_list_of_cells(store: Store) -> None:
+def test_a_study_without_its_list_of_runs(store: Store) -> None:
     client, records = store.client, store.records
     tags = {"kind": "study", "study": "bare", "dataset": "csbm", "method": "GCN", "outcome": "running"}
     client.create_run(records.experiment_id, tags=tags)

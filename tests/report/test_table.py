@@ -40,12 +40,12 @@ def entries(dataset: str) -> list[dict[str, Any]]:
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The tables of a Markdown text: rows of runs, without the method below the head."""
+    """The tables of a Markdown text: rows of cells, without the line below the head."""
     found: list[list[list[str]]] = [[]]
-    for method in text.splitlines():
-        if method.startswith("|"):
-            assert method.endswith("|")
-            found[-1].append([run.strip() for run in method[1:-1].split("|")])
+    for line in text.splitlines():
+        if line.startswith("|"):
+            assert line.endswith("|")
+            found[-1].append([cell.strip() for cell in line[1:-1].split("|")])
         elif found[-1]:
             found.append([])
     return [table for table in found if table]

@@ -142,7 +142,7 @@ def test_a_study_that_lost_its_lists_of_runs_writes_them_again(study: Study, tmp
     assert study.run(study.planned("seed=0", "depth=2", methods=ONE))
     parent, runs = study.parents()["GCN"], set(study.finished())
     shutil.rmtree(study.folder / "mlartifacts")
-    with pytest.raises(UserError, match=r"the report of small would be incomplete: the list of planned of GCN on csbm"):
+    with pytest.raises(UserError, match=r"the report of small would be incomplete: the list of runs of GCN on csbm"):
         read_report(study.records, "small")
     assert study.run(study.planned("seed=0", "depth=2"))  # with one method more
     assert study.parents()["GCN"] == parent
@@ -205,7 +205,25 @@ def test_runs_with_the_metric_names_of_an_older_version_do_not_count(
     assert study.run(planned)
     out, err = capsys.readouterr()
     assert "1 runs, 0 done, 1 to do" in out
-    assert "study small has runs of an older version, whose metrics have other names" in err
+    assert "study small was recorded by an older version with other names (line, now method;" in err
+
+
+def test_a_parent_with_the_tags_of_an_older_version_is_recorded_again(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = study.planned("depth=2", "seed=0", methods=ONE)
+    assert study.run(planned)
+    old = study.parents()["GCN"].run_id
+    study.records.client.delete_tag(old, "method")
+    study.records.client.set_tag(old, "line", "GCN")
+    with pytest.raises(UserError, match=r"^study small was recorded by an older version .* \(line, now method;"):
+        read_report(study.records, "small")
+    capsys.readouterr()
+    assert study.run(planned)
+    out, err = capsys.readouterr()
+    assert "1 runs, 1 done, 0 to do" in out and "older version" in err
+    assert study.parents()["GCN"].run_id != old
+    assert list(read_report(study.records, "small").runs["method"]) == ["GCN"]
 
 
 def test_a_method_that_diverged_is_still_json(study: Study) -> None:

@@ -56,7 +56,7 @@ def test_other_code_is_told_and_run_again_on_demand(
         monkeypatch.setattr(module, "code_hash", lambda _: "of tomorrow")
     assert study.run(planned)
     assert len(study.finished()) == 2
-    assert "2 results are of other code than the present: reuse=same_code runs" in capsys.readouterr().out
+    assert "2 results are of other code than the present: reuse=same_code trains" in capsys.readouterr().out
     study.run(planned, reuse="same_code")
     assert len(study.finished()) == 4
     assert "2 results are of other code than the present: none counts" in capsys.readouterr().out
