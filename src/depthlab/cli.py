@@ -23,7 +23,7 @@ from depthlab.config.errors import UserError, full_disk, lacks_memory
 from depthlab.config.files import config_file
 from depthlab.config.limits import shown
 from depthlab.config.overrides import ambiguous, check_options, check_sweep, unreadable
-from depthlab.config.schema import MAX_RUNS, allowed_values
+from depthlab.config.schema import LISTS, MAX_RUNS, allowed_values
 from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF, relative
 from depthlab.text import printable
@@ -184,7 +184,8 @@ def explain(error: Exception) -> str | None:
         return " ".join(str(cause).split("\n")[0].split()) + f" (in {cause.full_key})"
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         value = _value(error)
-        got = f", got {value}" if value else ""
+        instead = f": write {cause.full_key}=[{value}]" if cause.full_key in LISTS else ""
+        got = f", got {value}{instead}" if value else ""
         return f"{cause.full_key} must be {allowed_values(cause.full_key)}{got}"
     if isinstance(error, HydraException) or _raised_by_hydra(error):
         return " ".join(str(error).split())

@@ -207,7 +207,7 @@ def test_animation_shows_the_first_and_the_last_layer(depth: int) -> None:
     points = np.random.default_rng(0).normal(size=(depth + 1, 30, 2)).astype(np.float32)
     figure = animation_figure([Animation("cora", "GCN", depth, points, np.arange(30) % 10)])
     png(figure)
-    assert len(figure.axes) == FRAMES
+    assert len(figure.axes) == min(depth + 1, FRAMES)  # no column is empty
     shown = [int(axes.get_title().removeprefix("layer ")) for axes in figure.axes if axes.get_title()]
     assert shown == sorted(set(shown))
     assert (shown[0], shown[-1]) == (0, depth)

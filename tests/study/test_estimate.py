@@ -19,14 +19,14 @@ from tests.study.conftest import Study
 Make = Callable[..., Recorded]
 
 
-def done(planned_run: PlannedRun, recorded: Make, epochs: float, seconds: float) -> Recorded:
+def done(run: PlannedRun, recorded: Make, epochs: float, seconds: float) -> Recorded:
     tags = {"epochs_run": str(epochs), "seconds_per_epoch": str(seconds)}
-    return recorded(planned_run, load(planned_run.settings["dataset"])[1], **tags)
+    return recorded(run, load(run.settings["dataset"])[1], **tags)
 
 
 def test_done_runs_tell_the_time_of_those_like_them(study: Study, recorded: Make) -> None:
     planned = study.planned("depth=2,8,20", "seed=0,1,2", methods={"GCN": "model=gcn"})
-    at = {(planned_run.depth, planned_run.seed): planned_run for planned_run in planned}
+    at = {(run.depth, run.seed): run for run in planned}
     runs = [done(at[2, 0], recorded, 10, 0.5), done(at[2, 1], recorded, 10, 0.7), done(at[20, 0], recorded, 100, 0.9)]
     seconds = estimate(make_plan(planned, runs, same_code=False))
     assert seconds == {
@@ -63,7 +63,7 @@ def test_a_training_is_not_longer_than_its_epochs(study: Study) -> None:
 def test_a_long_epoch_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of mini-batches a few are timed, and fewer where these take long."""
     typed = ["dataset=ring_transfer", "dataset.batch_size=5", "epochs=7", "patience=100", "depth=2", "seed=0"]
-    (planned_run,) = expand({"GCN": "model=gcn"}, {}, {}, typed)
+    (run,) = expand({"GCN": "model=gcn"}, {}, {}, typed)
     steps: list[int] = []
     plain = TrainingModule.training_step
 
@@ -72,10 +72,10 @@ def test_a_long_epoch_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None
         return plain(model, graph)
 
     monkeypatch.setattr(TrainingModule, "training_step", counted)
-    (few,) = estimate(make_plan([planned_run], [], same_code=False)).values()
+    (few,) = estimate(make_plan([run], [], same_code=False)).values()
     assert len(steps) == STEPS + 1
     monkeypatch.setattr("depthlab.study.estimate.LONGEST", 1e-9)
-    (one,) = estimate(make_plan([planned_run], [], same_code=False)).values()
+    (one,) = estimate(make_plan([run], [], same_code=False)).values()
     assert len(steps) == STEPS + 2
     for seconds in (few, one):
         assert 7 * 1000 * 1e-4 < seconds < 7 * 1000  # of 1,000 steps an epoch
@@ -84,8 +84,8 @@ def test_a_long_epoch_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None
 def test_few_batches_are_taken_again() -> None:
     """A tree of radius 2 has one batch to train on and two to evaluate."""
     typed = ["dataset=tree_neighbors_match", "dataset.radius=2", "dataset.batch_size=100", "epochs=3", "depth=2"]
-    (planned_run,) = expand({"GCN": "model=gcn"}, {}, {}, typed)
-    (seconds,) = estimate(make_plan([planned_run], [], same_code=False)).values()
+    (run,) = expand({"GCN": "model=gcn"}, {}, {}, typed)
+    (seconds,) = estimate(make_plan([run], [], same_code=False)).values()
     assert OVERHEAD < seconds < 60
 
 
@@ -105,11 +105,11 @@ def test_a_depth_that_cannot_run_says_nothing_of_the_others(study: Study, monkey
     timed = estimate_module._timed
     asked: list[int] = []
 
-    def deep_fails(planned_run: PlannedRun) -> float:
-        asked.append(planned_run.depth)
-        if planned_run.depth == 8:
+    def deep_fails(run: PlannedRun) -> float:
+        asked.append(run.depth)
+        if run.depth == 8:
             raise UserError("it does not fit")
-        return timed(planned_run)
+        return timed(run)
 
     monkeypatch.setattr(estimate_module, "_timed", deep_fails)
     planned = study.planned("depth=2,4,8", "seed=0,1", methods={"GCN": "model=gcn"})

@@ -12,19 +12,17 @@ from tests.study.conftest import Study
 
 
 def grouped(runs: list[PlannedRun], replicas: str | int, workers: int = 1) -> list[list[PlannedRun]]:
-    return [
-        [job.run for job in jobs] for jobs in group([Job(planned_run, {}) for planned_run in runs], replicas, workers)
-    ]
+    return [[job.run for job in jobs] for jobs in group([Job(run, {}) for run in runs], replicas, workers)]
 
 
 def test_runs_of_one_method_and_depth_are_trained_together(study: Study) -> None:
     runs = study.planned("seed=range(3)")
     groups = grouped(runs, "auto")
     assert [len(found) for found in groups] == [3, 3, 3, 3]
-    assert sorted(map(id, runs)) == sorted(id(planned_run) for found in groups for planned_run in found)
+    assert sorted(map(id, runs)) == sorted(id(run) for found in groups for run in found)
     for found in groups:
-        assert len({(planned_run.method, planned_run.depth) for planned_run in found}) == 1
-        assert [planned_run.seed for planned_run in found] == [0, 1, 2]
+        assert len({(run.method, run.depth) for run in found}) == 1
+        assert [run.seed for run in found] == [0, 1, 2]
 
 
 def test_groups_are_as_large_as_is_asked_and_leave_no_worker_idle(study: Study) -> None:

@@ -88,6 +88,16 @@ def test_a_run_that_fails_is_told_and_tried_again(
     assert len(study.finished()) == 2
 
 
+def test_a_method_whose_runs_all_failed_is_recorded_as_failed(study: Study) -> None:
+    (planned,) = study.planned("depth=2", "seed=0", methods=ONE)
+    real = planned.settings["measures"]
+    for measures, ended in ((["nothing"], ("FAILED", "failed")), (real, ("FINISHED", "finished"))):
+        planned.settings["measures"] = measures
+        assert study.run([planned]) is (measures is real)
+        parent = study.parents()["GCN"]
+        assert (parent.status, parent.tags["outcome"]) == ended
+
+
 def left_open(study: Study, planned_run: PlannedRun, owner: str) -> str:
     """Record a running run of a planned run with this `owner` tag; returns its id."""
     known = {

@@ -71,9 +71,9 @@ def test_results(study: Study, recorded: Make) -> None:
     methods = results("small", methods_of(planned), plan, study.records).splitlines()
     assert methods[1:7] == [
         "  csbm GCN, accuracy in %",
-        "    depth    2: 85.0                 2 healthy",
-        "    depth    4: 50.0 (1 of 2)        1 healthy, 1 without a result",
-        "    depth    8: none (0 of 2)        2 diverged",
+        "    depth    2: 85.0           2 healthy",
+        "    depth    4: 50.0 (1 of 2)  1 healthy, 1 without a result",
+        "    depth    8: none (0 of 2)  2 diverged",
         "  1 runs failed: the same command tries them again",
         "  5 results are of other code than the present: reuse=same_code trains them again",
     ]
@@ -88,4 +88,4 @@ def test_results_of_data_that_is_measured_by_roc_auc(study: Study, recorded: Mak
     runs = [recorded(planned_run, data, metrics=metrics, verdict="healthy") for planned_run in planned]
     plan = make_plan(planned, runs, same_code=False)
     methods = results("small", methods_of(planned), plan, study.records).splitlines()
-    assert methods[1:3] == ["  csbm GCN, ROC-AUC in %", f"    depth    2: {'90.0':20} 2 healthy"]
+    assert methods[1:3] == ["  csbm GCN, ROC-AUC in %", "    depth    2: 90.0  2 healthy"]

@@ -28,7 +28,7 @@ from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure
 
 STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
-FRAMES = 7  # frames of the animation in a row
+FRAMES = 7  # most frames of the animation in a row
 
 
 def score_figure(report: Report) -> Figure:
@@ -103,14 +103,13 @@ def animation_figure(animations: list[Animation], asked: int = 0) -> Figure:
     Args:
         asked: number of networks that should be shown; the title says if some are missing.
     """
-    figure = Figure(figsize=(2.0 * FRAMES, 2.15 * len(animations)), layout="constrained")
-    panels = iter(_panels(figure, len(animations), FRAMES))
-    for animation in animations:
-        last = len(animation.points) - 1
+    layers = [_shown_layers(len(animation.points) - 1) for animation in animations]
+    columns = max(map(len, layers))
+    figure = Figure(figsize=(2.0 * columns, 2.15 * len(animations)), layout="constrained")
+    panels = figure.subplots(len(animations), columns, squeeze=False)
+    for row, animation, shown in zip(panels, animations, layers, strict=True):
         limit = animation.extent
-        shown = np.unique(np.round(np.geomspace(1, last, FRAMES - 1)).astype(int)) if last else np.array([], int)
-        for column, layer in enumerate([0, *shown, *[None] * (FRAMES - 1 - len(shown))]):
-            axes = next(panels)
+        for axes, layer in itertools.zip_longest(row, shown):
             axes.set_axis_off()
             if layer is None:
                 continue
@@ -118,14 +117,16 @@ def animation_figure(animations: list[Animation], asked: int = 0) -> Figure:
             axes.scatter(x, y, s=2, c=[COLORS[k % len(COLORS)] for k in animation.y], linewidths=0, rasterized=True)
             axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
             axes.set_title(f"layer {layer}", fontsize=10)
-            if column == 0:
-                name = f"{for_figure(animation.method)}\n{for_figure(animation.dataset)}" + (
-                    "\n(diverged)" if animation.diverged else ""
-                )
-                axes.text(-1.35 * limit, 0, name, rotation=90, ha="center", va="center")
+        names = [for_figure(animation.method), for_figure(animation.dataset), *["(diverged)"] * animation.diverged]
+        row[0].text(-1.35 * limit, 0, "\n".join(names), rotation=90, ha="center", va="center")
     if missing := n_of_m(len(animations), asked):
         figure.suptitle(f"{missing} networks: the others have no states", x=0.01, ha="left", fontsize=10)
     return figure
+
+
+def _shown_layers(last: int) -> list[int]:
+    """At most FRAMES layers from 0 to the last, at growing distances."""
+    return [0, *np.unique(np.round(np.geomspace(1, last, FRAMES - 1)).astype(int)).tolist()] if last else [0]
 
 
 def recorded(report: Report) -> list[Measure]:

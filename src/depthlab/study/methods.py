@@ -222,7 +222,8 @@ def close_parents(study: str, methods: Iterable[Method], plan: Plan, complete: b
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
         method.tracked.flush()  # the tag `content` promises that all metrics are recorded
         method.tracked.tag({"content": _content(method, plan), "verdicts": verdicts})
-        method.tracked.finish("FINISHED", "finished")
+        has_result = any(run.hash in plan.done for run in method.runs)
+        method.tracked.finish(*(("FINISHED", "finished") if has_result else ("FAILED", "failed")))
 
 
 def by_depth(method: Method, plan: Plan) -> dict[int, dict[str, Any]]:

@@ -40,8 +40,12 @@ def results(name: str, methods: Sequence[Method], plan: Plan, records: Records) 
     for method in methods:
         metric = method.runs[0].settings["dataset"]["metric"]
         rows.append(f"  {method.dataset} {method.label}, {METRICS[metric].quantity}")
-        for depth, point in by_depth(method, plan).items():
-            rows.append(f"    depth {depth:4}: {_score(point, metric):20} {point['verdicts']}")
+        points = by_depth(method, plan)
+        scores = {depth: _score(point, metric) for depth, point in points.items()}
+        width = max(map(len, scores.values()))
+        rows += [
+            f"    depth {depth:4}: {scores[depth]:{width}}  {point['verdicts']}" for depth, point in points.items()
+        ]
     if plan.todo:
         rows.append(f"  {len(plan.todo)} runs failed: the same command tries them again")
     rows += _other_code(plan)
