@@ -37,7 +37,7 @@ study: setup ## run a study along depth (ARGS="study=cora" one of conf/study; th
 	@$(BIN)/python -m src.fetch
 	@$(BIN)/python -m src.study $(ARGS)
 
-sweep: setup ## search the knobs of a network (ARGS="model=gcnii dataset=cora depth=32 trials=40")
+sweep: setup ## search hyperparameters (ARGS="model=gcnii dataset=cora depth=32 trials=40")
 	@$(BIN)/python -m src.fetch
 	@$(BIN)/python -m src.sweep $(ARGS)
 

@@ -46,7 +46,7 @@ def direct(folder: Path, params: list[dict[str, float]]) -> float:
     _, search, _ = composed([*DEEP, *TYPED, "seeds=1", uri])
     start = time.perf_counter()
     for values in params:
-        settings = search.settings(values, search.points()[0])
+        settings = search.settings(values, search.trainings()[0])
         settings["tracking"]["artifacts"] = ["config"]
         run(settings)
     return time.perf_counter() - start

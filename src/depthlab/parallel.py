@@ -30,7 +30,7 @@ Work = Callable[[Any, int], tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Ended(Generic[T]):
+class TaskResult(Generic[T]):
     """How a task ended.
 
     Attributes:
@@ -100,7 +100,7 @@ class Stop:
                 os.kill(process.pid or 0, signal.SIGTERM)
 
 
-def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Iterator[Ended[T]]:
+def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Iterator[TaskResult[T]]:
     """Do the tasks, as many at a time as there are workers, and yield each as it ends; begins none after a stop.
 
     A task whose process is killed is done again at the end, when no other is at work, for memory may have been short;
@@ -126,10 +126,12 @@ def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Ite
         again: list[T] = []
         yield from _side_by_side(iter([task]), work, replace(workers, count=1), stop, again)
         if again:
-            yield Ended(task, "failed", KILLED, 0.0)
+            yield TaskResult(task, "failed", KILLED, 0.0)
 
 
-def _side_by_side(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop, lost: list[T]) -> Iterator[Ended[T]]:
+def _side_by_side(
+    waiting: Iterator[T], work: Work, workers: Workers, stop: Stop, lost: list[T]
+) -> Iterator[TaskResult[T]]:
     """`execute`, but a task whose process is killed goes into `lost`."""
     pools = [workers.open() for _ in range(workers.count)]
     free, at_work = list(range(workers.count)), dict[Future[Any], tuple[T, int]]()
@@ -163,7 +165,7 @@ def _side_by_side(waiting: Iterator[T], work: Work, workers: Workers, stop: Stop
                 elif problem is not None and not workers.client:
                     raise problem
                 elif type(problem).__name__ == "KilledWorker":  # Dask has tried several
-                    yield Ended(task, "failed", AT_DASK, 0.0)
+                    yield TaskResult(task, "failed", AT_DASK, 0.0)
                 elif problem is not None:
                     why = str(problem) or "its scheduler is gone"
                     raise UserError(f"the Dask cluster failed ({why}): start the same command again") from None
@@ -182,9 +184,9 @@ def _problem(future: Future[Any]) -> BaseException | None:
         return error
 
 
-def _finish(task: T, ended: tuple[str, str, float], stop: Stop) -> Ended[T]:
+def _finish(task: T, ended: tuple[str, str, float], stop: Stop) -> TaskResult[T]:
     stop.requested = stop.requested or ended[0] == "interrupted"
-    return Ended(task, *ended)
+    return TaskResult(task, *ended)
 
 
 def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str, str, float]:

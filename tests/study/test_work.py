@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from depthlab.config.errors import ReplicasError
-from depthlab.parallel import Ended, Stop, execute, local
+from depthlab.parallel import Stop, TaskResult, execute, local
 from depthlab.study.grid import PlannedRun
 from depthlab.study.work import Job, work
 from depthlab.training.identity import LAST, STATES, checkpoint_folder
@@ -21,7 +21,7 @@ ONE = {"GCN": "model=gcn"}
 LONG = ("depth=2", "epochs=200", "patience=200", "checkpoint_every=10")
 
 
-def execute_here(planned: list[PlannedRun], stop: Stop | None = None) -> list[Ended[tuple[Job, ...]]]:
+def execute_here(planned: list[PlannedRun], stop: Stop | None = None) -> list[TaskResult[tuple[Job, ...]]]:
     jobs: list[tuple[Job, ...]] = [(Job(planned_run, {"study": "small"}),) for planned_run in planned]
     return list(execute(jobs, work, local(1), stop or Stop("")))
 

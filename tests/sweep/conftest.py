@@ -30,19 +30,19 @@ from tests.conftest import Start
 CSBM = ["dataset=csbm", "dataset.nodes=120", "hidden=16", "tracking.artifacts=[config]"]
 SMALL = [*CSBM, "trainer.threads=1", "epochs=3", "depth=2"]
 GCN = ["model=gcn", *SMALL]
-KNOBS = {"p_drop": "interval(0, 0.8)", "dropout": "interval(0, 0.8)"}
+SPACE = {"p_drop": "interval(0, 0.8)", "dropout": "interval(0, 0.8)"}
 ONE = {"split": 0}
 
 
 def search_of(
     *typed: str,
-    knobs: Mapping[str, str] | None = None,
+    space: Mapping[str, str] | None = None,
     objective: Any = None,
     seeds: int | None = 1,
     splits: Sequence[dict[str, Any]] = (ONE,),
 ) -> Search:
-    """KNOBS of a small GCN, with changes."""
-    found, rest = read_space(KNOBS if knobs is None else knobs, [*GCN, *typed])
+    """SPACE of a small GCN, with changes."""
+    found, rest = read_space(SPACE if space is None else space, [*GCN, *typed])
     return make_search(found, rest, objective, seeds, splits)
 
 
@@ -79,15 +79,15 @@ class Sweep:
 
     def study(self, search: Search, pruner: str = "none", storage: str | None = None) -> optuna.Study:
         """The study `small` as this process sees it."""
-        judge = make_pruner(pruner, search.config.epochs, len(search.points()))
+        judge = make_pruner(pruner, search.config.epochs, len(search.trainings()))
         address = open_storage(storage or self.journal)
-        data = load(search.settings(search.start, search.points()[0])["dataset"])[1]
+        data = load(search.settings(search.baseline, search.trainings()[0])["dataset"])[1]
         content = search.content() | {"data": data}
         return open_study(address, "small", search.directions, content, judge)
 
     def task(self, search: Search, trial: optuna.Trial, pruner: str = "none") -> Task:
         """What a worker is handed for a trial of that study."""
-        settings = [search.settings(trial.params, point) for point in search.points()]
+        settings = [search.settings(trial.params, point) for point in search.trainings()]
         return Task(
             self.journal, "small", pruner, trial.number, trial._trial_id, trial.user_attrs.get(OWNER),
             tuple(search.objectives), trial.params, settings, "the parent",
@@ -123,7 +123,7 @@ def add(
     **attributes: Any,
 ) -> None:
     """A trial that has ended, as if it had been done."""
-    kinds = {key: distribution(knob) for key, knob in search.knobs.items()}
+    kinds = {key: distribution(values) for key, values in search.space.items()}
     trial = optuna.trial.create_trial(
         state=state, values=list(values) or None, params=dict(params), distributions=kinds,
         intermediate_values=dict(reports or {}), user_attrs=attributes,

@@ -1,4 +1,4 @@
-"""The real command line: a sweep that is killed, interrupted, loses a process, or is mistyped."""
+"""The command line of a sweep that is killed, interrupted, loses a process, or has a mistake."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ DEADLINE = 300.0
 
 
 def wait_until(process: "subprocess.Popen[str]", what: Callable[["subprocess.Popen[str]"], bool]) -> None:
-    """Ask until it is so."""
+    """Wait until a condition holds."""
     end = time.monotonic() + DEADLINE
     while not what(process):
         assert time.monotonic() < end
@@ -41,14 +41,14 @@ def stored(address: str) -> list[FrozenTrial]:
 def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     found = []
     for one in psutil.Process(process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # git, say, that has ended meanwhile
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile, as git does
             if "spawn_main" in " ".join(one.cmdline()):
                 found.append(one)
     return found
 
 
-def check_whole(shop: Sweep, address: str, trials: int) -> None:
-    """So many trials count and are whole, none is there twice, and nothing is left open."""
+def check_complete(shop: Sweep, address: str, trials: int) -> None:
+    """All trials are complete, none is stored or recorded twice, and no run is open."""
     found = stored(address)
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * trials
     assert len({tuple(trial.params.items()) for trial in found}) == trials
@@ -64,7 +64,7 @@ def check_whole(shop: Sweep, address: str, trials: int) -> None:
 def test_a_sweep_that_is_killed_has_every_trial_once(
     shop: Sweep, start: Start, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """The whole command twice, at work and soon after its start; at last one process of it alone."""
+    """Kills the command twice, during a trial and soon after its start, and then one of its processes."""
     address = shop.journal if kind == "journal" else request.getfixturevalue("database")
     typed = (*TYPED, f"storage={address}")
     seed = random.randrange(2**32)
@@ -85,25 +85,25 @@ def test_a_sweep_that_is_killed_has_every_trial_once(
         workers(again)[0].kill()
     out, errors = again.communicate(timeout=DEADLINE)
     assert again.returncode == 0, errors
-    assert f"sweep small: {TRIALS} trials, {TRIALS} whole" in out
+    assert f"sweep small: {TRIALS} trials, {TRIALS} complete" in out
     assert "Traceback" not in errors
-    check_whole(shop, address, TRIALS)
+    check_complete(shop, address, TRIALS)
 
 
 @pytest.mark.slow
 def test_a_sweep_on_dask(scheduler: str, shop: Sweep, start: Start) -> None:
-    """Its trials are done by the workers, and each counts once."""
+    """The workers run its trials, each once."""
     short = [word for word in (*TYPED, f"storage={shop.journal}") if not word.startswith("jobs=")]
     process = start(*short, "trials=4", "epochs=5", "backend=dask", f"scheduler={scheduler}")
     out, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, errors
-    assert "sweep small: 4 trials, 4 whole" in out
+    assert "sweep small: 4 trials, 4 complete" in out
     assert [trial.state for trial in stored(shop.journal)] == [TrialState.COMPLETE] * 4
     assert len(shop.children()) == 4
 
 
 @pytest.mark.slow
-def test_ctrl_c_and_on(shop: Sweep, start: Start) -> None:
+def test_ctrl_c_and_resuming(shop: Sweep, start: Start) -> None:
     address = str(shop.folder / "sweeps" / "small.journal")
     for moment in ("soon", "at work"):
         process = start(*TYPED)
@@ -114,11 +114,11 @@ def test_ctrl_c_and_on(shop: Sweep, start: Start) -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=DEADLINE)
         assert process.returncode == 130, errors
-        assert "stopping: trials at work are given back (Ctrl-C again ends at once)" in errors
+        assert "stopping: running trials are queued again (Ctrl-C again ends at once)" in errors
         assert "Traceback" not in errors
         states = [trial.state for trial in stored(address)]
         assert (
-            f"interrupted after {states.count(TrialState.COMPLETE)} of {TRIALS} trials: the same command goes" in errors
+            f"interrupted after {states.count(TrialState.COMPLETE)} of {TRIALS} trials: the same command cont" in errors
         )
         assert TrialState.WAITING in states
         assert TrialState.RUNNING not in states
@@ -126,7 +126,7 @@ def test_ctrl_c_and_on(shop: Sweep, start: Start) -> None:
     again = start(*TYPED, "jobs=1")
     _, errors = again.communicate(timeout=DEADLINE)
     assert again.returncode == 0, errors
-    check_whole(shop, address, TRIALS)
+    check_complete(shop, address, TRIALS)
 
 
 def test_the_name_of_another_sweep(sweep: Sweep, command: Command) -> None:
@@ -143,33 +143,33 @@ def test_dry_by_the_process_itself(shop: Sweep, start: Start) -> None:
     assert (dry.returncode, errors) == (0, "")
     assert out == (
         "sweep csbm-gcnii-d8: 7 trials of 2 splits x 1 seeds, val_acc, sampler tpe\n"
-        "  model.alpha: 0.02 to 0.7 (starts from 0.1)\n"
-        "  p_drop: 0 to 0.3 (starts from 0.0)\n"
+        "  model.alpha: 0.02 to 0.7 (baseline 0.1)\n"
+        "  p_drop: 0 to 0.3 (baseline 0.0)\n"
     )
     assert not (shop.folder / "sweeps").exists()
     assert shop.records.runs() == []
 
 
 def test_the_space_is_that_of_the_model_unless_named() -> None:
-    assert set(composed(["model=acmp", *CSBM])[1].knobs) == {"model.repulsion", "p_drop", "model.step_size"}
-    assert set(composed(["model=gcn", *CSBM])[1].knobs) == {"p_drop", "dropout", "weight_decay"}
-    assert set(composed(["model=acmp", "sweep=default", *CSBM])[1].knobs) == {"p_drop", "dropout", "weight_decay"}
+    assert set(composed(["model=acmp", *CSBM])[1].space) == {"model.repulsion", "p_drop", "model.step_size"}
+    assert set(composed(["model=gcn", *CSBM])[1].space) == {"p_drop", "dropout", "weight_decay"}
+    assert set(composed(["model=acmp", "sweep=default", *CSBM])[1].space) == {"p_drop", "dropout", "weight_decay"}
 
 
-def test_what_a_command_line_asks_for() -> None:
+def test_a_command_line_is_composed() -> None:
     name, search, config = composed(["model=gcn", *CSBM, "split=range(3)", "objective=[val_acc,seconds]"])
     assert (name, search.seeds, config.pruner) == ("csbm-gcn-d8", [0], "none")
     assert [split["split"] for split in search.splits] == [0, 1, 2]
     search = composed(["model=gcn", "dataset=cora", "split=random", "split_seed=4,5"])[1]
     assert search.splits == [{"split": "random", "split_seed": 4}, {"split": "random", "split_seed": 5}]
     name, search, config = composed(["model=gcn", *CSBM, "dropout=interval(0, 0.3)", "seeds=2", "split=1"])
-    assert "  dropout: 0 to 0.3 (starts from 0.3, 0.5 is outside)" in listing(name, search, config)
+    assert "  dropout: 0 to 0.3 (baseline 0.3, 0.5 is outside)" in listing(name, search, config)
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help(command: Command, flag: str) -> None:
     done = command("sweep", flag)
     assert done.code == 0
-    for knob in ("depthlab sweep", "trials:", "objective:", "sampler:", "pruner:", "storage:", "dry:"):
-        assert knob in done.out
+    for word in ("depthlab sweep", "trials:", "objective:", "sampler:", "pruner:", "storage:", "dry:"):
+        assert word in done.out
     assert "hydra" not in done.out and "defaults" not in done.out

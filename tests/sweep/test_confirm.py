@@ -1,4 +1,4 @@
-"""After a search: the best on fresh seeds beside the start, and the recipe that is written of it."""
+"""After a search: the best and the baseline on fresh seeds, and the recipe."""
 
 import math
 import re
@@ -12,22 +12,22 @@ from omegaconf import DictConfig
 
 from depthlab.config.settings import compose_config, plain
 from depthlab.statistics import summarize
-from depthlab.sweep.confirm import compared, confirm, graph_settings, recipe, rounded
+from depthlab.sweep.confirm import confirm, format_comparison, graph_settings, recipe, round_value
 from depthlab.sweep.search import FRESH, Search, make_search
-from depthlab.sweep.space import Knob, read_space
+from depthlab.sweep.space import Range, read_space
 from depthlab.tasks.metrics import METRICS
-from tests.sweep.conftest import KNOBS, ONE, Sweep, add, options
+from tests.sweep.conftest import ONE, SPACE, Sweep, add, options
 
 BEST = {"p_drop": 0.123456, "dropout": 0.1, "weight_decay": 0.0123456}
 Capture = pytest.CaptureFixture[str]
 
 
 def searched(sweep: Sweep, *typed: str, best: dict[str, Any] | None = None, **changes: Any) -> Search:
-    """The study `small` with a whole trial of the start, where that is in the space, and one that is better."""
+    """The study `small` with a complete trial of the baseline, if that is in the space, and a better one."""
     search = sweep.search("weight_decay=tag(log, interval(1e-5, 0.1))", *typed, **changes)
     study = sweep.study(search)
-    if all(search.knobs[key].holds(value) for key, value in search.start.items()):
-        add(study, search, [0.6], search.start)
+    if all(value in search.space[key] for key, value in search.baseline.items()):
+        add(study, search, [0.6], search.baseline)
     add(study, search, [0.7], {**BEST, **(best or {})})
     return search
 
@@ -58,7 +58,7 @@ def test_a_recipe_and_where_it_came_from(sweep: Sweep, composed: Any, capsys: Ca
     first, *lines = file.read_text().splitlines()
     assert first == "# @package _global_"
     comments = [line.removeprefix("# ") for line in lines if line.startswith("#")]
-    assert comments[0] == ("Found by the sweep small on validation data alone: 2 trials, 2 of them whole, of")
+    assert comments[0] == "Found by the sweep small on validation data: 2 trials, 2 of them complete, of"
     assert re.fullmatch(r"1 trainings each \(split 0; seed 0\); val_acc; sampler tpe; \d{4}-\d\d-\d\d\.", comments[1])
     assert comments[2] == "Graph: dataset.nodes=120."
     del comments[2]
@@ -68,10 +68,11 @@ def test_a_recipe_and_where_it_came_from(sweep: Sweep, composed: Any, capsys: Ca
         "Searched: weight_decay in 1e-05 to 0.1 (log).",
     ]
     assert comments[5] == (
-        "Tested once, seeds 1000 to 1002, beside what it started from (p_drop=0 dropout=0.5 weight_decay=0.0005):"
+        "Tested once, seeds 1000 to 1002, beside the baseline (p_drop=0 dropout=0.5 weight_decay=0.0005):"
     )
     assert re.fullmatch(
-        r"test accuracy [\d.]+ ± [\d.]+ % tuned, [\d.]+ ± [\d.]+ % before; paired [+-][\d.]+ ± [\d.]+: .*",
+        r"test accuracy [\d.]+ ± [\d.]+ % tuned, [\d.]+ ± [\d.]+ % baseline;"
+        r" paired difference [+-][\d.]+ ± [\d.]+: .*",
         comments[6],
     )
     assert comments[6] in out
@@ -91,7 +92,7 @@ def test_fresh_seeds_are_not_those_of_the_search(sweep: Sweep) -> None:
     runs = sweep.records.runs("tags.study = 'sweep-small' and tags.outcome = 'finished'")
     trained = [run for run in runs if run.tags.get("kind") != "study"]
     assert sorted((run.tags["method"], run.tags["seed"]) for run in trained) == [
-        (line, str(FRESH + k)) for line in ("start", "tuned") for k in range(3)
+        (method, str(FRESH + k)) for method in ("baseline", "tuned") for k in range(3)
     ]
     assert all("test_acc" in run.metrics for run in trained)
     assert max(search.seeds) < FRESH
@@ -113,16 +114,16 @@ def test_the_same_command_tests_nothing_twice(sweep: Sweep) -> None:
     assert (len(sweep.records.runs()), file.read_text()) == (before, content)
 
 
-def test_nothing_is_written_when_the_start_is_the_best(sweep: Sweep, capsys: Capture) -> None:
+def test_no_recipe_if_the_baseline_is_the_best(sweep: Sweep, capsys: Capture) -> None:
     search = searched(sweep)
-    add(sweep.study(search), search, [0.9], search.start)
+    add(sweep.study(search), search, [0.9], search.baseline)
     assert confirmed(sweep, search) is True
-    assert "nothing was better than what the sweep started from: no recipe is written" in capsys.readouterr().out
+    assert "nothing was better than the baseline: no recipe is written" in capsys.readouterr().out
     assert not (sweep.folder / "conf").exists()
     assert sweep.records.runs() == []
 
 
-def test_nothing_is_tested_without_fresh_seeds_or_without_a_whole_trial(sweep: Sweep) -> None:
+def test_nothing_is_tested_without_fresh_seeds_or_without_a_complete_trial(sweep: Sweep) -> None:
     search = searched(sweep)
     assert confirmed(sweep, search, fresh=0) is True
     empty = sweep.search()
@@ -144,7 +145,7 @@ def test_nothing_is_written_when_a_fresh_training_fails(
 def test_a_setting_that_diverges_on_fresh_seeds_is_no_recipe(sweep: Sweep, capsys: Capture) -> None:
     assert confirmed(sweep, searched(sweep, "lr=0.01,1e30", best={"lr": 1e30}), fresh=2) is True
     out = capsys.readouterr().out
-    assert out.endswith("nothing can be compared: 2 of 2 runs diverged tuned; no recipe is written\n")
+    assert out.endswith("nothing can be compared: 2 of 2 runs diverged with tuned; no recipe is written\n")
     assert not (sweep.folder / "conf").exists()
 
 
@@ -154,7 +155,7 @@ def test_a_recipe_of_another_sweep_is_kept(sweep: Sweep, capsys: Capture) -> Non
     file.write_text("# @package _global_\n# mine\nlr: 0.5\n")
     assert confirmed(sweep, searched(sweep), fresh=2) == file
     assert file.with_suffix(".yaml.old").read_text().endswith("lr: 0.5\n")
-    assert "what csbm-gcn.yaml held before is now in csbm-gcn.yaml.old" in capsys.readouterr().out
+    assert "the former csbm-gcn.yaml is now csbm-gcn.yaml.old" in capsys.readouterr().out
     assert confirmed(sweep, searched(sweep), fresh=2) == file
     assert file.with_suffix(".yaml.old").read_text().endswith("lr: 0.5\n")
 
@@ -174,38 +175,40 @@ def test_a_recipe_keeps_what_was_typed_and_nothing_of_the_machinery(sweep: Sweep
 
 
 def test_a_value_has_three_digits_where_its_range_allows() -> None:
-    knob = Knob(low=0.0, high=1e5)
-    assert [rounded(value, knob) for value in (0.123456, 5e-4, 12345.6)] == [0.123, 5e-4, 12300.0]
-    assert rounded(1234, Knob(low=1, high=2000)) == 1234
-    assert rounded(0.12345, Knob(choices=(0.12345, 0.5))) == 0.12345
-    assert rounded("none", Knob(choices=("none", "batch"))) == "none"
+    values = Range(low=0.0, high=1e5)
+    assert [round_value(value, values) for value in (0.123456, 5e-4, 12345.6)] == [0.123, 5e-4, 12300.0]
+    assert round_value(1234, Range(low=1, high=2000)) == 1234
+    assert round_value(0.12345, Range(choices=(0.12345, 0.5))) == 0.12345
+    assert round_value("none", Range(choices=("none", "batch"))) == "none"
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ([0.1, 0.11, 0.09], "paired +10.0 ± 2.5: better"),
-        ([-0.1, -0.11, -0.09], "paired -10.0 ± 2.5: worse"),
-        ([0.1, -0.11, 0.09], "no difference can be seen"),
+        ([0.1, 0.11, 0.09], "paired difference +10.0 ± 2.5: better"),
+        ([-0.1, -0.11, -0.09], "paired difference -10.0 ± 2.5: worse"),
+        ([0.1, -0.11, 0.09], ": not significant"),
     ],
 )
 def test_a_comparison_in_words(changes: list[float], words: str) -> None:
     scores = summarize([0.8, 0.82, 0.84])
-    text = compared(scores, scores, summarize(changes), METRICS["acc"])
-    assert text.startswith("test accuracy 82.0 ± 5.0 % tuned, 82.0 ± 5.0 % before; ")
+    text = format_comparison(scores, scores, summarize(changes), METRICS["acc"])
+    assert text.startswith("test accuracy 82.0 ± 5.0 % tuned, 82.0 ± 5.0 % baseline; ")
     assert text.endswith(words)
-    few = compared(summarize([0.8, math.nan]), summarize([0.7, 0.7]), summarize([-0.1, math.nan]), METRICS["roc_auc"])
-    assert few == "test ROC-AUC 70.0 % tuned, 80.0 % (1 of 2) before"
+    few = format_comparison(
+        summarize([0.8, math.nan]), summarize([0.7, 0.7]), summarize([-0.1, math.nan]), METRICS["roc_auc"]
+    )
+    assert few == "test ROC-AUC 70.0 % tuned, 80.0 % (1 of 2) baseline"
 
 
 def test_a_rewiring_is_typed_beside_the_recipe(sweep: Sweep) -> None:
     search = sweep.search("rewiring=random", "rewiring.seed=3", "rewiring.num_edges=int(interval(5, 60))")
-    tuned = search.start | {"rewiring.num_edges": 7}
+    tuned = search.baseline | {"rewiring.num_edges": 7}
     assert graph_settings(search, tuned) == [
         "dataset.nodes=120", "rewiring=random", "rewiring.seed=3", "rewiring.num_edges=7"
     ]  # fmt: skip
     assert "rewiring" not in recipe(search, tuned) and "dataset" not in recipe(search, tuned)
-    assert recipe(search, tuned)["dropout"] == search.start["dropout"]
+    assert recipe(search, tuned)["dropout"] == search.baseline["dropout"]
 
 
 def test_a_graph_that_only_the_command_line_names_gets_no_recipe(
@@ -214,8 +217,8 @@ def test_a_graph_that_only_the_command_line_names_gets_no_recipe(
     np.savez(sweep.folder / "own graph.npz", **arrays)
     path = f"dataset.path={sweep.folder}/own graph.npz"
     typed = ["model=gcn", "dataset=npz", path, "like=cornell", "hidden=16", "trainer.threads=1", "epochs=3", "depth=2"]
-    knobs, rest = read_space(KNOBS, [*typed, f"tracking.uri={sweep.uri}"])
-    search = make_search(knobs, rest, None, 1, (ONE,))
+    space, rest = read_space(SPACE, [*typed, f"tracking.uri={sweep.uri}"])
+    search = make_search(space, rest, None, 1, (ONE,))
     add(sweep.study(search), search, [0.7], {"p_drop": 0.123456, "dropout": 0.1})
     assert confirmed(sweep, search, fresh=2) is True
     assert not (sweep.folder / "conf").exists()

@@ -58,11 +58,11 @@ def test_too_few_values_to_say_anything(sweep: Sweep, values: list[list[float]])
     assert figures(study, search, importances(study)) == []
 
 
-@pytest.mark.parametrize("knobs", [{"p_drop": "interval(0, 0.8)"}, {"norm": "none,batch"}])
-def test_a_single_knob(sweep: Sweep, knobs: dict[str, str]) -> None:
-    search = sweep.search(knobs=knobs)
+@pytest.mark.parametrize("space", [{"p_drop": "interval(0, 0.8)"}, {"norm": "none,batch"}])
+def test_a_single_hyperparameter(sweep: Sweep, space: dict[str, str]) -> None:
+    search = sweep.search(space=space)
     study = sweep.study(search)
     for k in range(4):
-        value = 0.1 * k if "p_drop" in knobs else ("none", "batch")[k % 2]
-        add(study, search, [0.5 + 0.1 * k], {next(iter(knobs)): value})
+        value = 0.1 * k if "p_drop" in space else ("none", "batch")[k % 2]
+        add(study, search, [0.5 + 0.1 * k], {next(iter(space)): value})
     assert len(figures(study, search, importances(study))) == 4

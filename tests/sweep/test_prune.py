@@ -3,7 +3,7 @@
 import optuna
 import pytest
 
-from depthlab.sweep.prune import STARTUP_TRIALS, Judge, make_pruner
+from depthlab.sweep.prune import STARTUP_TRIALS, Reporter, make_pruner
 from tests.sweep.conftest import Sweep, add
 
 
@@ -35,11 +35,11 @@ def test_what_was_decided_before_an_interruption_stands(sweep: Sweep, monkeypatc
         return trial.last_step == 60
 
     monkeypatch.setattr(optuna.pruners.NopPruner, "prune", prune)
-    assert [Judge(trial).prunes(0.5, step, f"at {step}") for step in (20, 40)] == ["", ""]
+    assert [Reporter(trial).report(0.5, step, f"at {step}") for step in (20, 40)] == ["", ""]
     resumed = optuna.trial.Trial(study, trial._trial_id)
-    judge = Judge(resumed)
-    assert [judge.prunes(0.6, step, f"at {step}") for step in (20, 40, 60)] == ["", "", "at 60"]
+    judge = Reporter(resumed)
+    assert [judge.report(0.6, step, f"at {step}") for step in (20, 40, 60)] == ["", "", "at 60"]
     assert judged == [20, 40, 40, 60]  # at the last report it may have been killed before the decision
     assert study.get_trials()[0].intermediate_values == {20: 0.5, 40: 0.5, 60: 0.6}
-    assert Judge(optuna.trial.Trial(study, trial._trial_id)).prunes(0.6, 20, "at 20") == "at 60"
+    assert Reporter(optuna.trial.Trial(study, trial._trial_id)).report(0.6, 20, "at 20") == "at 60"
     assert len(judged) == 4

@@ -11,9 +11,9 @@ from optuna.trial import TrialState
 from depthlab.config.errors import UserError
 from depthlab.sweep import run as module
 from depthlab.sweep import trial as trials
-from depthlab.sweep.prune import Judge
+from depthlab.sweep.prune import Reporter
 from depthlab.sweep.search import Search
-from depthlab.sweep.storage import ask, owning
+from depthlab.sweep.storage import ask, ownership
 from depthlab.tracking.search import PARENT
 from depthlab.training.experiment import experiment
 from tests.sweep.conftest import Sweep, add
@@ -23,7 +23,7 @@ GRID = {"p_drop": "0.0,0.5", "dropout": "0.2,0.5,0.7"}
 
 
 def params(sweep: Sweep, search: Search) -> list[tuple[Any, ...]]:
-    return [tuple(trial.params[key] for key in search.knobs) for trial in sweep.trials(search)]
+    return [tuple(trial.params[key] for key in search.space) for trial in sweep.trials(search)]
 
 
 def pages(sweep: Sweep, folder: Path) -> dict[str, bytes]:
@@ -38,12 +38,12 @@ def test_a_sweep_and_its_records(sweep: Sweep, capsys: Capture, tmp_path: Path) 
     search = sweep.search(objective="val_loss", seeds=2)
     assert sweep.run(search, trials=5)
     out, errors = capsys.readouterr()
-    assert out.startswith("sweep small: 5 trials, 5 whole\n")
+    assert out.startswith("sweep small: 5 trials, 5 complete\n")
     for count in range(1, 6):
         assert f"[{count}/5 trials" in errors
     found = sweep.trials(search)
     assert [trial.state for trial in found] == [TrialState.COMPLETE] * 5
-    assert found[0].params == search.start
+    assert found[0].params == search.baseline
     assert len(set(params(sweep, search))) == 5
 
     parent, children = sweep.parent(), sweep.children()
@@ -53,7 +53,7 @@ def test_a_sweep_and_its_records(sweep: Sweep, capsys: Capture, tmp_path: Path) 
     assert sweep.records.curve(parent.run_id, "value/val_loss") == values
     best = sweep.records.curve(parent.run_id, "best/val_loss")
     assert best == [min(values[: k + 1]) for k in range(5)]
-    shares = [parent.metrics[f"importance/{key}"] for key in search.knobs]
+    shares = [parent.metrics[f"importance/{key}"] for key in search.space]
     assert sum(shares) == pytest.approx(1)
     assert {run.tags[PARENT] for run in children.values()} == {parent.run_id}
     assert [children[str(k)].metrics["mean/val_loss"] for k in range(5)] == values
@@ -76,7 +76,7 @@ def test_a_sweep_goes_on_with_more_trials(sweep: Sweep, capsys: Capture) -> None
     first = sweep.parent().run_id
     assert sweep.run(search, trials=2)
     assert sweep.run(search, trials=4)
-    assert capsys.readouterr().out.count("sweep small: 2 trials, 2 whole") == 2
+    assert capsys.readouterr().out.count("sweep small: 2 trials, 2 complete") == 2
     assert len(set(params(sweep, search))) == 4
     assert sweep.parent().run_id == first
     for name in ("value/val_acc", "best/val_acc"):
@@ -87,13 +87,13 @@ def test_a_sweep_goes_on_with_more_trials(sweep: Sweep, capsys: Capture) -> None
 def test_trials_of_other_code_are_said_to_be_that(capsys: Capture) -> None:
     study = optuna.create_study()
     for code in ("a", "a"):
-        module.note_code(study, code)
-    module.note_code(study, "b")
+        module.check_code(study, code)
+    module.check_code(study, "b")
     assert capsys.readouterr().out == ""  # there is no trial yet
     study.optimize(lambda trial: 0.0, n_trials=2)
-    module.note_code(study, "a")
+    module.check_code(study, "a")
     assert capsys.readouterr().out == ""
-    module.note_code(study, "b")
+    module.check_code(study, "b")
     assert capsys.readouterr().out.startswith("2 trials are of other code than the present and count")
 
 
@@ -101,7 +101,7 @@ def test_two_objectives_are_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path:
     search = sweep.search("epochs=5", "lr=tag(log, interval(1e-6, 0.1))", objective=["val_acc", "seconds"])
     assert sweep.run(search, trials=6, fresh=2, pruner="none")
     out = capsys.readouterr().out
-    assert "  trade-offs that no other trial beats in everything (val_acc, seconds):\n    trial " in out
+    assert "  trade-offs that no other trial beats in every objective (val_acc, seconds):\n    trial " in out
     assert {"best/val_acc", "best/seconds", "value/seconds"} <= set(sweep.parent().metrics)
     files = pages(sweep, tmp_path)
     assert {"pareto.png", "pareto.html"} <= set(files)
@@ -111,24 +111,24 @@ def test_two_objectives_are_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path:
 
 
 def test_a_grid_is_every_combination_once(sweep: Sweep, capsys: Capture) -> None:
-    search = sweep.search(knobs=GRID)
+    search = sweep.search(space=GRID)
     assert sweep.run(search, trials=4, sampler="grid")
     assert sweep.run(search, trials=40, sampler="grid")
-    assert params(sweep, search)[0] == tuple(search.start.values())
+    assert params(sweep, search)[0] == tuple(search.baseline.values())
     assert Counter(params(sweep, search)) == Counter((a, b) for a in (0.0, 0.5) for b in (0.2, 0.5, 0.7))
-    assert "sweep small: 6 trials, 6 whole" in capsys.readouterr().out
+    assert "sweep small: 6 trials, 6 complete" in capsys.readouterr().out
 
 
-def test_a_grid_whose_beginning_was_killed_is_whole_all_the_same(sweep: Sweep) -> None:
-    search = sweep.search(knobs=GRID)
+def test_a_grid_is_complete_after_a_kill_at_its_start(sweep: Sweep) -> None:
+    search = sweep.search(space=GRID)
     study = sweep.study(search)
-    study.enqueue_trial(search.start)  # of six: killed here
+    study.enqueue_trial(search.baseline)  # of six: killed here
     study.enqueue_trial({"p_drop": 0.5, "dropout": 0.7})
     assert sweep.run(search, trials=40, sampler="grid")
     assert Counter(params(sweep, search)) == Counter((a, b) for a in (0.0, 0.5) for b in (0.2, 0.5, 0.7))
 
 
-def test_ctrl_c_and_on(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_and_resuming(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search(seeds=2)
     real, calls = trials.train, list[int]()
 
@@ -139,7 +139,7 @@ def test_ctrl_c_and_on(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
         return real(*given)
 
     monkeypatch.setattr(trials, "train", interrupted)
-    with pytest.raises(KeyboardInterrupt, match=r"^interrupted after 1 of 3 trials: the same command goes on$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted after 1 of 3 trials: the same command continues$"):
         sweep.run(search, trials=3)
     parent = sweep.parent()
     assert (parent.status, parent.tags["outcome"]) == ("KILLED", "interrupted")
@@ -179,7 +179,7 @@ def test_an_interrupted_sweep_is_the_uninterrupted_one(
     """Trials, values, reports and ends are equal, wherever in a training or between two it is interrupted."""
     monkeypatch.setattr("depthlab.sweep.prune.REPORT_EVERY", 2)
     monkeypatch.setattr("depthlab.sweep.prune.WARMUP_EPOCHS", 4)
-    search = sweep.search("epochs=6", seeds=2, knobs=GRID if sampler == "grid" else None)
+    search = sweep.search("epochs=6", seeds=2, space=GRID if sampler == "grid" else None)
 
     def searched(storage: str) -> Kept:
         study = sweep.study(search, storage=storage)
@@ -196,9 +196,9 @@ def test_an_interrupted_sweep_is_the_uninterrupted_one(
                 continue
 
     plain = searched(str(sweep.folder / "plain.journal"))
-    real, calls = Judge.prunes, list[int]()
+    real, calls = Reporter.report, list[int]()
 
-    def prunes(self: Judge, value: float, step: int, at: str) -> str:
+    def report(self: Reporter, value: float, step: int, at: str) -> str:
         calls.append(step)
         if where == "before" and len(calls) in INTERRUPTED:
             raise KeyboardInterrupt
@@ -207,7 +207,7 @@ def test_an_interrupted_sweep_is_the_uninterrupted_one(
             raise KeyboardInterrupt
         return decision
 
-    monkeypatch.setattr(Judge, "prunes", prunes)
+    monkeypatch.setattr(Reporter, "report", report)
     assert searched(str(sweep.folder / "interrupted.journal")) == plain
     assert len(calls) > INTERRUPTED[-1]
     assert len({tuple(trial[2].values()) for trial in plain}) == len(plain)
@@ -219,7 +219,7 @@ def test_several_workers_are_said_to_search_differently_each_time(
     monkeypatch.setattr(module, "execute", lambda *_: iter(()))
     for sampler, pruner, said in (("tpe", "none", True), ("random", "median", True), ("random", "none", False)):
         sweep.run(sweep.search(), jobs=2, sampler=sampler, pruner=pruner)
-        words = "2 trials run at the same time, and the order in which they end decides what the next one tries"
+        words = "2 trials run at the same time, so the order in which they end decides what is tried next"
         assert (words in capsys.readouterr().out) == said
 
 
@@ -253,7 +253,7 @@ def test_a_trial_that_fails_is_told(sweep: Sweep, capsys: Capture, monkeypatch: 
     monkeypatch.setattr(trials, "experiment", lambda s: experiment(s) if s["dropout"] == 0.5 else 1 / 0)
     assert not sweep.run(search, trials=2)
     out = capsys.readouterr().out
-    assert "2 trials, 1 whole, 1 failed" in out
+    assert "2 trials, 1 complete, 1 failed" in out
     assert "  trial 1 failed: ZeroDivisionError: division by zero" in out
 
 
@@ -293,7 +293,7 @@ def test_a_store_that_takes_no_more_ends_the_sweep_and_costs_no_trial(
         return real(*given)
 
     monkeypatch.setattr(trials, "train", train)
-    with pytest.raises(UserError, match=r"^the store is full; 1 of 3 trials are done, the same command goes on$"):
+    with pytest.raises(UserError, match=r"^the store is full; 1 of 3 trials are done, the same command continues$"):
         sweep.run(search)
     assert sweep.run(search)
     assert len(calls) == 7
@@ -303,11 +303,11 @@ def test_a_store_that_takes_no_more_ends_the_sweep_and_costs_no_trial(
 def test_what_another_command_is_at_is_left_alone(sweep: Sweep, capsys: Capture) -> None:
     search = sweep.search()
     study = sweep.study(search)
-    with owning(study, sweep.folder / "elsewhere") as owner:
-        theirs = ask(study, search.knobs, 3, lambda number: optuna.samplers.RandomSampler(seed=number), owner)
+    with ownership(study, sweep.folder / "elsewhere") as owner:
+        theirs = ask(study, search.space, 3, lambda number: optuna.samplers.RandomSampler(seed=number), owner)
         assert theirs is not None
         assert sweep.run(search, trials=3)
         states = Counter(trial.state for trial in sweep.trials(search))
         assert states == {TrialState.COMPLETE: 2, TrialState.RUNNING: 1}
     out = capsys.readouterr().out
-    assert out.endswith("1 trials are at work elsewhere: the command that ends last tests the best\n")
+    assert out.endswith("1 trials of other commands are running: the command that ends last tests the best\n")

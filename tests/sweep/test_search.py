@@ -1,4 +1,4 @@
-"""What a sweep searches: trainings of a trial, checked knobs, objectives, and what makes two sweeps the same."""
+"""The trainings of a trial, the checks of a space, objectives, and what makes two sweeps the same."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from depthlab.config.errors import UserError
 from tests.sweep.conftest import Sweep, search_of
 
 
-def test_seeds_and_splits_that_nobody_named() -> None:
+def test_default_seeds_and_splits() -> None:
     every = search_of(seeds=None, splits=())
     assert [split["split"] for split in every.splits] == list(range(10))  # of the dataset
     assert every.seeds == [0]
@@ -20,35 +20,35 @@ def test_seeds_and_splits_that_nobody_named() -> None:
 
 def test_trainings_go_seed_by_seed() -> None:
     search = search_of(seeds=2, splits=[{"split": 0}, {"split": 3}])
-    assert [(point["seed"], point["split"]) for point in search.points()] == [(0, 0), (0, 3), (1, 0), (1, 3)]
-    assert [point["seed"] for point in search.points([1000])] == [1000, 1000]
+    assert [(point["seed"], point["split"]) for point in search.trainings()] == [(0, 0), (0, 3), (1, 0), (1, 3)]
+    assert [point["seed"] for point in search.trainings([1000])] == [1000, 1000]
 
 
 def test_settings_of_a_training() -> None:
     search = search_of()
     settings = search.settings({"p_drop": 0.3}, {"seed": 7, "split": 4})
     assert (settings["p_drop"], settings["seed"], settings["split"]) == (0.3, 7, "4")
-    assert settings["dropout"] == search.start["dropout"] == 0.5
+    assert settings["dropout"] == search.baseline["dropout"] == 0.5
     assert search.settings({}, {})["p_drop"] == 0.0  # the search itself has not changed
 
 
-def test_a_probability_that_would_drop_nothing_is_recorded_as_none() -> None:
+def test_a_probability_that_would_drop_nothing_is_zero() -> None:
     """An interval from 0 on has such values: `p_drop=0.0005` alone is refused."""
     search = search_of()
     assert search.settings({"p_drop": 0.0005}, {})["p_drop"] == 0.0
     assert search.settings({"dropout": 0.9999}, {})["dropout"] == 255 / 256
 
 
-def test_what_stands_for_a_knob_follows_it() -> None:
+def test_a_setting_that_refers_to_a_hyperparameter_follows_it() -> None:
     search = search_of("weight_decay=interval(0, 0.1)")
-    assert search.start["weight_decay"] == 5e-4
+    assert search.baseline["weight_decay"] == 5e-4
     assert search.settings({"weight_decay": 0.02}, {})["weight_decay_linear"] == 0.02
     own = search_of("weight_decay=interval(0, 0.1)", "weight_decay_linear=0.001")
     assert own.settings({"weight_decay": 0.02}, {})["weight_decay_linear"] == 0.001
 
 
 def test_where_each_value_came_from() -> None:
-    origin = search_of("weight_decay=interval(0, 0.1)").origin({"weight_decay": 0.02}, {"seed": 7})
+    origin = search_of("weight_decay=interval(0, 0.1)").provenance({"weight_decay": 0.02}, {"seed": 7})
     for key in ("weight_decay", "weight_decay_linear", "seed", "hidden"):
         assert origin[key] == "command line"
     assert origin["lr"] == "default"
@@ -59,9 +59,9 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
         search_of().settings({}, {"split": 10})
 
 
-def test_the_start_is_what_is_typed_and_its_range_too() -> None:
-    assert search_of("p_drop=interval(0, 0.3)").start == {"p_drop": 0.0, "dropout": 0.5}
-    assert search_of("hidden=16,32").start["hidden"] == 16
+def test_an_override_replaces_a_range_or_the_baseline() -> None:
+    assert search_of("p_drop=interval(0, 0.3)").baseline == {"p_drop": 0.0, "dropout": 0.5}
+    assert search_of("hidden=16,32").baseline["hidden"] == 16
     assert search_of().pair == "csbm-gcn"
 
 
@@ -111,12 +111,12 @@ def test_another_command_has_another_content(typed: str, changes: dict[str, Any]
 
 
 def test_whole_numbers_are_another_space_than_all_numbers() -> None:
-    contents = [search_of(knobs={"dropout": text}).content() for text in ("interval(0, 0.5)", "0,0.5")]
+    contents = [search_of(space={"dropout": text}).content() for text in ("interval(0, 0.5)", "0,0.5")]
     assert contents[0]["space"] != contents[1]["space"]
 
 
 @pytest.mark.parametrize(
-    ("text", "start"),
+    ("text", "baseline"),
     [
         ("interval(0, 0.8)", 0.5),
         ("interval(0.6, 0.8)", 0.6),
@@ -125,13 +125,13 @@ def test_whole_numbers_are_another_space_than_all_numbers() -> None:
         ("0.5,0.1", 0.5),
     ],
 )
-def test_what_it_starts_from_is_in_the_space(text: str, start: float) -> None:
-    search = search_of(knobs={"dropout": text})
-    assert search.start == {"dropout": start}
-    assert search.knobs["dropout"].holds(start)
+def test_the_baseline_is_in_the_space(text: str, baseline: float) -> None:
+    search = search_of(space={"dropout": text})
+    assert search.baseline == {"dropout": baseline}
+    assert baseline in search.space["dropout"]
 
 
-def test_knobs_of_a_rewiring_are_searched_like_any(sweep: Sweep) -> None:
+def test_settings_of_a_rewiring_are_searched(sweep: Sweep) -> None:
     search = sweep.search("rewiring=random", "rewiring.num_edges=int(interval(5, 60))")
     settings = search.settings({"rewiring.num_edges": 7}, {})
-    assert (settings["rewiring"]["num_edges"], search.start["rewiring.num_edges"]) == (7, 50)
+    assert (settings["rewiring"]["num_edges"], search.baseline["rewiring.num_edges"]) == (7, 50)

@@ -5,34 +5,34 @@ import math
 import pytest
 
 from depthlab.config.errors import UserError
-from depthlab.sweep.space import Knob, grid, read_knob, read_space
+from depthlab.sweep.space import Range, grid, read_range, read_space
 
 READ = {
-    "interval(0, 0.3)": (Knob(low=0.0, high=0.3), "0 to 0.3"),
-    "int(interval(1, 8))": (Knob(low=1, high=8), "1 to 8"),
-    "tag(log, interval(1e-4, 0.1))": (Knob(low=1e-4, high=0.1, log=True), "0.0001 to 0.1 (log)"),
-    "tag(log, int(interval(2, 64)))": (Knob(low=2, high=64, log=True), "2 to 64 (log)"),
-    "0.1,0.5": (Knob(choices=(0.1, 0.5)), "0.1, 0.5"),
-    "choice(none, batch)": (Knob(choices=("none", "batch")), "none, batch"),
-    "'none',\"batch\"": (Knob(choices=("none", "batch")), "none, batch"),
-    "true,false": (Knob(choices=(True, False)), "True, False"),
-    "range(1, 4)": (Knob(choices=(1, 2, 3)), "1, 2, 3"),
-    "range(0, 0.3, 0.1)": (Knob(choices=(0.0, 0.1, 0.2)), "0.0, 0.1, 0.2"),
+    "interval(0, 0.3)": (Range(low=0.0, high=0.3), "0 to 0.3"),
+    "int(interval(1, 8))": (Range(low=1, high=8), "1 to 8"),
+    "tag(log, interval(1e-4, 0.1))": (Range(low=1e-4, high=0.1, log=True), "0.0001 to 0.1 (log)"),
+    "tag(log, int(interval(2, 64)))": (Range(low=2, high=64, log=True), "2 to 64 (log)"),
+    "0.1,0.5": (Range(choices=(0.1, 0.5)), "0.1, 0.5"),
+    "choice(none, batch)": (Range(choices=("none", "batch")), "none, batch"),
+    "'none',\"batch\"": (Range(choices=("none", "batch")), "none, batch"),
+    "true,false": (Range(choices=(True, False)), "True, False"),
+    "range(1, 4)": (Range(choices=(1, 2, 3)), "1, 2, 3"),
+    "range(0, 0.3, 0.1)": (Range(choices=(0.0, 0.1, 0.2)), "0.0, 0.1, 0.2"),
 }
 
 
 @pytest.mark.parametrize("text", READ)
 def test_every_form_of_a_range(text: str) -> None:
     expected, words = READ[text]
-    knob = read_knob("lr", text)
-    assert str(knob) == words
-    assert (knob.choices, knob.log) == (expected.choices, expected.log)
-    assert list(map(repr, (knob.low, knob.high))) == list(map(repr, (expected.low, expected.high)))
+    values = read_range("lr", text)
+    assert str(values) == words
+    assert (values.choices, values.log) == (expected.choices, expected.log)
+    assert list(map(repr, (values.low, values.high))) == list(map(repr, (expected.low, expected.high)))
 
 
 def test_ends_of_an_interval_and_of_a_list() -> None:
-    assert read_knob("lr", "interval(0, 0.3)").ends() == [0.0, 0.3]
-    assert read_knob("lr", "0.3,0.1,0.2").ends() == [0.3, 0.1, 0.2]
+    assert read_range("lr", "interval(0, 0.3)").ends() == [0.0, 0.3]
+    assert read_range("lr", "0.3,0.1,0.2").ends() == [0.3, 0.1, 0.2]
 
 
 @pytest.mark.parametrize(
@@ -43,25 +43,31 @@ def test_ends_of_an_interval_and_of_a_list() -> None:
         ("none,batch", ["none"], ["layer", 0]),
     ],
 )
-def test_what_a_knob_holds(text: str, inside: list[object], outside: list[object]) -> None:
-    knob = read_knob("lr", text)
-    assert all(map(knob.holds, inside))
-    assert not any(map(knob.holds, outside))
+def test_membership(text: str, inside: list[object], outside: list[object]) -> None:
+    values = read_range("lr", text)
+    assert all(value in values for value in inside)
+    assert not any(value in values for value in outside)
 
 
-def test_the_nearest_value_of_a_knob() -> None:
-    knob = read_knob("lr", "interval(0.1, 0.5)")
-    assert [knob.nearest(value) for value in (0.0, 0.3, 7, "none")] == [0.1, 0.3, 0.5, 0.1]
-    whole = read_knob("hidden", "int(interval(8, 64))")
+def test_nearest_value() -> None:
+    values = read_range("lr", "interval(0.1, 0.5)")
+    assert [values.nearest(value) for value in (0.0, 0.3, 7, "none")] == [0.1, 0.3, 0.5, 0.1]
+    whole = read_range("hidden", "int(interval(8, 64))")
     assert [whole.nearest(value) for value in (4, 16, 20.4, 100)] == [8, 16, 20, 64]
-    assert [read_knob("norm", "batch,layer").nearest(value) for value in ("none", "layer")] == ["batch", "layer"]
+    assert [read_range("norm", "batch,layer").nearest(value) for value in ("none", "layer")] == [
+        "batch",
+        "layer",
+    ]
 
 
-def test_typed_ranges_narrow_and_add_typed_values_fix() -> None:
+def test_overrides_narrow_add_and_fix() -> None:
     written = {"p_drop": "interval(0, 0.8)", "dropout": "interval(0, 0.8)"}
     typed = ["p_drop=interval(0, 0.3)", "dropout=0.6", "lr=0.1,0.01", "depth=4", "measures=[mean_average_distance]"]
-    knobs, rest = read_space(written, typed)
-    assert {key: str(knob) for key, knob in knobs.items()} == {"p_drop": "0 to 0.3", "lr": "0.1, 0.01"}
+    space, rest = read_space(written, typed)
+    assert {key: str(values) for key, values in space.items()} == {
+        "p_drop": "0 to 0.3",
+        "lr": "0.1, 0.01",
+    }
     assert rest == ["dropout=0.6", "depth=4", "measures=[mean_average_distance]"]
 
 
@@ -75,17 +81,17 @@ def test_a_yaml_with_a_plain_value_is_refused() -> None:
 
 
 def test_nothing_left_to_search() -> None:
-    with pytest.raises(UserError, match=r"^nothing is left to search: give a knob a range, such as 'p_drop="):
+    with pytest.raises(UserError, match=r"^nothing is left to search: give a setting a range, such as 'p_drop="):
         read_space({"lr": "0.1,0.2"}, ["lr=0.1"])
 
 
 def test_grid_is_every_combination_once() -> None:
-    knobs, _ = read_space({}, ["lr=0.1,0.2", "norm=none,batch,layer"])
-    found = grid(knobs)
+    space, _ = read_space({}, ["lr=0.1,0.2", "norm=none,batch,layer"])
+    found = grid(space)
     assert len(found) == len({tuple(point.items()) for point in found}) == 6
     assert found[0] == {"lr": 0.1, "norm": "none"}
 
 
 def test_grid_needs_values() -> None:
-    with pytest.raises(UserError, match=r"^sampler=grid needs values for every knob: type lr=\.\.\., such as lr=0"):
-        grid({"lr": read_knob("lr", "interval(0, 1)")})
+    with pytest.raises(UserError, match=r"^sampler=grid needs listed values: type lr=\.\.\., such as lr=0"):
+        grid({"lr": read_range("lr", "interval(0, 1)")})

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from depthlab.config.errors import UserError
 from depthlab.folders import CHECKOUT
 from depthlab.sweep import storage
-from depthlab.sweep.storage import Owner, ask, give_back, open_storage, open_study, owning, recover
+from depthlab.sweep.storage import Owner, ask, open_storage, open_study, ownership, recover, requeue
 from tests.sweep.conftest import Sweep, search_of
 
 SEARCH = search_of()
@@ -32,8 +32,8 @@ def draw(number: int) -> optuna.samplers.BaseSampler:
 
 def asked(study: optuna.Study, trials: int, folder: Path) -> list[optuna.Trial]:
     """All trials that one command gets."""
-    with owning(study, folder) as owner:
-        return list(iter(lambda: ask(study, SEARCH.knobs, trials, draw, owner), None))
+    with ownership(study, folder) as owner:
+        return list(iter(lambda: ask(study, SEARCH.space, trials, draw, owner), None))
 
 
 def started(sweep: Sweep) -> list[FrozenTrial]:
@@ -45,14 +45,14 @@ import os, sys
 from pathlib import Path
 import optuna
 from depthlab.sweep.space import read_space
-from depthlab.sweep.storage import ask, open_storage, owning
+from depthlab.sweep.storage import ask, open_storage, ownership
 
 journal, locks, trials, end = sys.argv[1:]
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.load_study(study_name="small", storage=open_storage(journal))
-knobs, _ = read_space({"p_drop": "interval(0, 0.8)", "dropout": "interval(0, 0.8)"}, [])
-with owning(study, Path(locks)) as owner:
-    found = lambda: ask(study, knobs, int(trials), lambda number: optuna.samplers.RandomSampler(seed=number), owner)
+space, _ = read_space({"p_drop": "interval(0, 0.8)", "dropout": "interval(0, 0.8)"}, [])
+with ownership(study, Path(locks)) as owner:
+    found = lambda: ask(study, space, int(trials), lambda number: optuna.samplers.RandomSampler(seed=number), owner)
     for trial in iter(found, None):
         trial.set_user_attr("training 0", {"val_acc": 0.7})
         trial.set_user_attr("run_id", "of the dead")
@@ -79,7 +79,7 @@ def together(works: Sequence[Callable[[], None]]) -> None:
 @contextmanager
 def living(sweep: Sweep) -> Iterator[tuple[optuna.Study, Owner]]:
     study = sweep.study(SEARCH)
-    with owning(study, sweep.folder / "locks") as owner:
+    with ownership(study, sweep.folder / "locks") as owner:
         yield study, owner
 
 
@@ -118,11 +118,11 @@ def test_a_trial_of_a_killed_command_is_asked_for_again_under_its_number(sweep: 
         (dead,) = recover(study, owner)
         assert dead.user_attrs["run_id"] == "of the dead"
         assert recover(study, owner) == []
-        again = ask(study, SEARCH.knobs, 1, draw, owner)
+        again = ask(study, SEARCH.space, 1, draw, owner)
         assert again is not None
         assert (again.number, again.params) == (0, dead.params)
         assert again.user_attrs["training 0"] == {"val_acc": 0.7}  # not trained again
-        assert ask(study, SEARCH.knobs, 1, draw, owner) is None
+        assert ask(study, SEARCH.space, 1, draw, owner) is None
         assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING]
 
 
@@ -131,19 +131,19 @@ def test_a_trial_that_was_given_back_is_the_next_one(sweep: Sweep, kind: str, re
     """With all that it had, in every kind of storage; and no one gives back what is another's by now."""
     kinds = {"journal": sweep.journal, "sqlite": f"sqlite:///{sweep.folder / 'trials.db'}"}
     study = sweep.study(SEARCH, storage=kinds.get(kind) or request.getfixturevalue("database"))
-    with owning(study, sweep.folder / "locks") as owner, owning(study, sweep.folder / "locks") as other:
-        first = ask(study, SEARCH.knobs, 4, draw, owner)
-        assert first is not None and ask(study, SEARCH.knobs, 4, draw, owner) is not None
+    with ownership(study, sweep.folder / "locks") as owner, ownership(study, sweep.folder / "locks") as other:
+        first = ask(study, SEARCH.space, 4, draw, owner)
+        assert first is not None and ask(study, SEARCH.space, 4, draw, owner) is not None
         first.report(0.5, 20)
         first.set_user_attr("training 0", {"val_acc": 0.5})
-        assert not give_back(study, first._trial_id, other.address)
-        assert give_back(study, first._trial_id, owner.address)
-        again = ask(study, SEARCH.knobs, 4, draw, other)
+        assert not requeue(study, first._trial_id, other.address)
+        assert requeue(study, first._trial_id, owner.address)
+        again = ask(study, SEARCH.space, 4, draw, other)
         assert again is not None
         assert (again.number, again.params, again.user_attrs["training 0"]) == (0, first.params, {"val_acc": 0.5})
         assert study.get_trials()[0].intermediate_values == {20: 0.5}
-        assert not give_back(study, first._trial_id, owner.address)
-        third = ask(study, SEARCH.knobs, 4, draw, owner)
+        assert not requeue(study, first._trial_id, owner.address)
+        third = ask(study, SEARCH.space, 4, draw, owner)
         assert third is not None and third.number == 2
 
 
@@ -163,12 +163,12 @@ def test_values_are_drawn_again_where_a_kill_came_before_all_were_stored(
         monkeypatch.setattr(type(plain._storage), "set_trial_param", set_trial_param)
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                ask(study, SEARCH.knobs, 1, draw, owner)
+                ask(study, SEARCH.space, 1, draw, owner)
             study._storage.set_trial_state_values(study.get_trials()[0]._trial_id, TrialState.WAITING)
-        trial = ask(study, SEARCH.knobs, 1, draw, owner)
+        trial = ask(study, SEARCH.space, 1, draw, owner)
         assert trial is not None
         expected = optuna.create_study(sampler=draw(0)).ask(
-            {key: storage.distribution(knob) for key, knob in SEARCH.knobs.items()}
+            {key: storage.distribution(values) for key, values in SEARCH.space.items()}
         )
         assert (trial.number, trial.params) == (0, expected.params)
 
@@ -192,7 +192,7 @@ def test_two_commands_recover_at_the_same_time(sweep: Sweep) -> None:
 
 def test_a_command_that_lives_keeps_its_trials(sweep: Sweep) -> None:
     with living(sweep) as (study, owner), living(sweep) as (other, visitor):
-        ask(study, SEARCH.knobs, 3, draw, owner)
+        ask(study, SEARCH.space, 3, draw, owner)
         assert recover(other, visitor) == []
         assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING]
 
@@ -201,20 +201,20 @@ def test_a_trial_that_was_asked_for_but_not_yet_owned_is_given_back(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with living(sweep) as (study, owner):
-        study.enqueue_trial(SEARCH.start)
+        study.enqueue_trial(SEARCH.baseline)
         study.ask()  # killed here: it has neither an owner nor values
         assert recover(study, owner) == []  # another machine may be about to say that it is its own
         monkeypatch.setattr("depthlab.sweep.storage.UNOWNED_SECONDS", 0.0)
         assert len(recover(study, owner)) == 1
-        again = ask(study, SEARCH.knobs, 3, draw, owner)
+        again = ask(study, SEARCH.space, 3, draw, owner)
         assert again is not None
-        assert again.params == SEARCH.start  # what waited is not lost
+        assert again.params == SEARCH.baseline  # what waited is not lost
 
 
 @pytest.mark.parametrize(("silent", "given_back"), [(0.0, 0), (200.0, 0), (400.0, 1)])
 def test_another_machine_is_judged_by_its_signs_of_life(sweep: Sweep, silent: float, given_back: int) -> None:
     with living(sweep) as (study, owner):
-        trial = ask(study, SEARCH.knobs, 3, draw, owner)
+        trial = ask(study, SEARCH.space, 3, draw, owner)
         assert trial is not None
         study.set_user_attr("alive there", time.time() - silent)
         trial.set_user_attr("owner", {"host": "another machine", "lock": "/gone", "token": "there"})
@@ -222,7 +222,7 @@ def test_another_machine_is_judged_by_its_signs_of_life(sweep: Sweep, silent: fl
 
 
 def test_an_owner_gives_signs_of_life(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "ALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(storage, "HEARTBEAT_SECONDS", 0.01)
     with living(sweep) as (study, owner):
         key, seen, end = f"alive {owner.address['token']}", set[float](), time.monotonic() + TIMEOUT
         while len(seen) < 3 and time.monotonic() < end:

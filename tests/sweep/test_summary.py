@@ -8,11 +8,11 @@ import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 
-from depthlab.parallel import Ended
+from depthlab.parallel import TaskResult
 from depthlab.sweep.figures import importances
 from depthlab.sweep.search import Search
-from depthlab.sweep.storage import give_back
-from depthlab.sweep.summary import Board, difference, ranked, summary, written
+from depthlab.sweep.storage import requeue
+from depthlab.sweep.summary import Progress, difference, format_params, ranked, summary
 from tests.sweep.conftest import Sweep, add
 
 START = {"p_drop": 0.0, "dropout": 0.5}
@@ -35,15 +35,15 @@ def test_the_best_against_the_start(sweep: Sweep) -> None:
     add(study, search, [0.799], {"p_drop": 0.5, "dropout": 0.1}, **trainings(0.688, 0.8, 0.909))
     lines = said(sweep, study, search)
     assert lines[:5] == [
-        "sweep small: 3 trials, 3 whole",
+        "sweep small: 3 trials, 3 complete",
         "  best val_acc 0.8000 (trial 1): p_drop=0.25 dropout=0.1",
-        "  started from val_acc 0.6000: p_drop=0 dropout=0.5",
-        "  difference +0.2000 ± 0.0248 (95 %, paired) on the trainings that it was chosen by, so it flatters;"
-        " fresh seeds tell",
-        "  1 other trials cannot be told from the best on these trainings",
+        "  baseline val_acc 0.6000: p_drop=0 dropout=0.5",
+        "  difference +0.2000 ± 0.0248 (95 %, paired) on the trainings that selected it, so it is optimistic;"
+        " the test on fresh seeds is not",
+        "  1 other trials do not differ significantly from the best on these trainings",
     ]
-    assert lines[5].startswith("  what mattered: ")
-    assert lines[5].endswith(" % of the variance between whole trials")
+    assert lines[5].startswith("  importance: ")
+    assert lines[5].endswith(" % of the variance between complete trials")
     assert lines[6] == "  to see it      the link"
 
 
@@ -52,7 +52,7 @@ def test_the_start_is_the_best(sweep: Sweep) -> None:
     study = sweep.study(search)
     for value, params in ((0.8, START), (0.8, OTHER), (0.7, OTHER)):
         add(study, search, [value], params)
-    assert "  which is what it started from: no trial was better" in said(sweep, study, search)
+    assert "  which is the baseline: no trial was better" in said(sweep, study, search)
 
 
 def test_a_loss_is_better_when_lower(sweep: Sweep) -> None:
@@ -68,7 +68,7 @@ def test_the_start_was_not_finished(sweep: Sweep) -> None:
     search = sweep.search()
     study = sweep.study(search)
     add(study, search, [0.8], OTHER)
-    line = "  what it started from, p_drop=0 dropout=0.5, did not come to its end"
+    line = "  the trial of the baseline, p_drop=0 dropout=0.5, is not complete"
     assert line in said(sweep, study, search)
 
 
@@ -80,12 +80,12 @@ def test_trials_that_failed_were_pruned_or_given_back(sweep: Sweep) -> None:
     add(study, search, [], OTHER, state=TrialState.FAIL)
     study.enqueue_trial(OTHER)
     study.ask()
-    assert give_back(study, study.get_trials()[-1]._trial_id, None)
+    assert requeue(study, study.get_trials()[-1]._trial_id, None)
     assert said(sweep, study, search) == [
         "sweep small: 3 trials, 1 pruned, 2 failed",
         "  trial 1 failed: a process was killed",
         "  trial 2 failed: unknown",
-        "  no trial came to its end: widen the space, or look at the reasons in MLflow",
+        "  no trial is complete: widen the space, or look at the reasons in MLflow",
     ]
 
 
@@ -96,7 +96,7 @@ def test_a_trade_off(sweep: Sweep) -> None:
         add(study, search, values, OTHER)
     lines = said(sweep, study, search)
     assert lines[1:4] == [
-        "  trade-offs that no other trial beats in everything (val_acc, seconds):",
+        "  trade-offs that no other trial beats in every objective (val_acc, seconds):",
         "    trial 0: 0.8, 2 with p_drop=0.25 dropout=0.1",
         "    trial 1: 0.7, 1 with p_drop=0.25 dropout=0.1",
     ]
@@ -117,20 +117,23 @@ def test_a_difference_needs_three_trainings_of_both(sweep: Sweep) -> None:
 
 
 def test_values_as_they_are_typed() -> None:
-    assert written({"model.alpha": 0.12345, "norm": "batch", "hidden": 16}) == "model.alpha=0.123 norm=batch hidden=16"
+    assert (
+        format_params({"model.alpha": 0.12345, "norm": "batch", "hidden": 16})
+        == "model.alpha=0.123 norm=batch hidden=16"
+    )
 
 
 def test_a_board_in_lines_and_as_a_table(sweep: Sweep) -> None:
-    search = sweep.search("hidden=int(interval(8, 64))", "p_drop=interval(0, 0.8)", "norm=none,batch", knobs={})
+    search = sweep.search("hidden=int(interval(8, 64))", "p_drop=interval(0, 0.8)", "norm=none,batch", space={})
     study = sweep.study(search)
     add(study, search, [0.7], {"hidden": 8, "p_drop": 0.25, "norm": "none"})
     add(study, search, [0.8], {"hidden": 32, "p_drop": 0.5, "norm": "batch"})
     study.enqueue_trial({})
     task = sweep.task(search, study.ask())
-    board = Board(study, search, 4, 2)
+    board = Progress(study, search, 4, 2)
     board.console = Console(file=io.StringIO(), width=200)
     with board:
-        board.show(Ended(task, "finished", "val_acc 0.8", 60.0))
+        board.show(TaskResult(task, "finished", "val_acc 0.8", 60.0))
         board.console.print(board._table())
     assert isinstance(board.console.file, io.StringIO)
     out = board.console.file.getvalue()

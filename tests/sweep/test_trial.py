@@ -10,9 +10,9 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from depthlab.sweep import trial as module
-from depthlab.sweep.prune import STARTUP_TRIALS, Judge
+from depthlab.sweep.prune import STARTUP_TRIALS, Reporter
 from depthlab.sweep.search import Search
-from depthlab.sweep.storage import distribution, give_back
+from depthlab.sweep.storage import distribution, requeue
 from depthlab.sweep.trial import tell_failed, work
 from depthlab.tracking.search import PARENT
 from depthlab.training.run import run
@@ -29,8 +29,8 @@ def begin(sweep: Sweep) -> Begin:
 
     def make(search: Search, pruner: str = "none", done: dict[str, Any] | None = None) -> tuple[optuna.Study, Any]:
         study = sweep.study(search, pruner)
-        study.enqueue_trial(search.start, user_attrs=done)
-        trial = study.ask({key: distribution(knob) for key, knob in search.knobs.items()})
+        study.enqueue_trial(search.baseline, user_attrs=done)
+        trial = study.ask({key: distribution(values) for key, values in search.space.items()})
         return study, sweep.task(search, trial, pruner)
 
     return make
@@ -131,7 +131,7 @@ def test_a_trial_that_is_behind_is_pruned_at_an_epoch(sweep: Sweep, begin: Begin
     study, task = begin(search, "median")
     outcome, sentence = work(task, 1)
     assert outcome == "pruned"
-    assert sentence.startswith("training 1 of 2, at epoch 60 at 0.")
+    assert sentence.startswith("training 1 of 2, at epoch 60 with 0.")
     assert last(study).state == TrialState.PRUNED
     assert set(last(study).intermediate_values) == {20, 40, 60}
     assert "training 0" not in last(study).user_attrs
@@ -144,7 +144,7 @@ def test_a_trial_that_is_behind_is_pruned_between_trainings(sweep: Sweep, begin:
     study, task = begin(search, "median")
     outcome, sentence = work(task, 1)
     assert outcome == "pruned"
-    assert sentence.startswith("after training 2 of 3 at 0.")
+    assert sentence.startswith("after training 2 of 3 with 0.")
     assert [key for key in last(study).user_attrs if key.startswith("training")] == ["training 0", "training 1"]
 
 
@@ -184,7 +184,7 @@ def test_ctrl_c_gives_the_trial_back(sweep: Sweep, begin: Begin, monkeypatch: py
     with pytest.raises(KeyboardInterrupt):
         work(task, 1)
     (trial,) = study.get_trials()
-    assert (trial.state, trial.params) == (TrialState.WAITING, search.start)
+    assert (trial.state, trial.params) == (TrialState.WAITING, search.baseline)
     assert "training 0" in trial.user_attrs
     run = sweep.children()["0"]
     assert (run.status, run.tags["outcome"]) == ("KILLED", "interrupted")
@@ -195,14 +195,14 @@ def test_a_trial_that_is_begun_again_goes_on_with_its_run(
 ) -> None:
     """The curves of the trainings that it had finished stay, and no step of the other is there twice."""
     study, task = begin(sweep.search("epochs=40", "patience=40", seeds=2), "median")
-    real = Judge.prunes
+    real = Reporter.report
 
-    def prunes(self: Judge, value: float, step: int, where: str) -> str:
+    def report(self: Reporter, value: float, step: int, where: str) -> str:
         if step == 81:  # the last of the second training
             raise KeyboardInterrupt
         return real(self, value, step, where)
 
-    monkeypatch.setattr(Judge, "prunes", prunes)
+    monkeypatch.setattr(Reporter, "report", report)
     with pytest.raises(KeyboardInterrupt):
         work(task, 1)
     monkeypatch.undo()
@@ -254,7 +254,7 @@ def test_a_trial_that_another_machine_took_over_is_left_to_it(
 
     def train(*given: Any) -> dict[str, float]:
         scores = real(*given)
-        assert give_back(study, task.trial_id, task.owner)  # held for dead
+        assert requeue(study, task.trial_id, task.owner)  # held for dead
         return scores
 
     monkeypatch.setattr(module, "train", train)

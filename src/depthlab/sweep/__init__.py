@@ -1,1 +1,1 @@
-"""Optuna over the knobs that hold a deep network together: pruned, resumable, parallel, and tested on fresh seeds."""
+"""Hyperparameter search with Optuna: pruned, resumable, parallel, and tested on fresh seeds."""

@@ -1,4 +1,4 @@
-"""A sweep in pictures: its history, its knobs, what each mattered; Optuna's own plots as PNG and as offline page."""
+"""Figures of a sweep: Optuna's own plots of its history, space and importances, as PNG and as offline page."""
 
 import warnings
 from collections.abc import Callable
@@ -18,7 +18,10 @@ Drawing = tuple[str, Figure, str]  # file name without its ending, picture, page
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """Share of the first objective's variance that each knob explains (fANOVA), the largest first; none if unknown."""
+    """Share of the first objective's variance that each hyperparameter explains (fANOVA), the largest first.
+
+    Empty if there are fewer than three different values.
+    """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len({trial.values[0] for trial in complete}) < 3:
         return {}

@@ -1,4 +1,4 @@
-"""Pruning of trials: Optuna's pruners by name, and the values of a trial that they see."""
+"""Pruning of trials: Optuna's pruners by name, and the values that a trial reports to them."""
 
 import copy
 import math
@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import Callback
 from depthlab.sweep.storage import PRUNED
 from depthlab.training.fit import Fit
 
-REPORT_EVERY = 20  # epochs: looking at the other trials costs some milliseconds
+REPORT_EVERY = 20  # epochs: reading the other trials takes some milliseconds
 STARTUP_TRIALS, WARMUP_EPOCHS = 8, 60  # of the median pruner: a trial that is behind so early may still win
 
 
@@ -36,29 +36,29 @@ def make_pruner(name: str, epochs: int, trainings: int) -> optuna.pruners.BasePr
     return optuna.pruners.NopPruner()
 
 
-class Judge:
-    """Reports values of a trial to its pruner. Decisions from before an interruption are not repeated.
+class Reporter:
+    """Reports values of a trial to its pruner; a resumed trial repeats neither reports nor decisions.
 
     Args:
-        trial: with the reports from before an interruption.
+        trial: with its reports from before an interruption.
     """
 
     def __init__(self, trial: optuna.Trial) -> None:
         self.trial = trial
-        self.known = trial.storage.get_trial(trial._trial_id).last_step or -1
+        self.last_step = trial.storage.get_trial(trial._trial_id).last_step or -1
 
-    def prunes(self, value: float, step: int, where: str) -> str:
-        """The place where the trial is pruned, or an empty string if it continues.
+    def report(self, value: float, step: int, where: str) -> str:
+        """Report a value; returns where the trial was pruned, or an empty string if it continues.
 
         Args:
             value: of the objective so far.
             step: epochs so far, over all trainings.
-            where: the present place, to record if the trial is pruned here.
+            where: the training and epoch, to record if the trial is pruned now.
         """
         pruned = str(self.trial.user_attrs.get(PRUNED, ""))
-        if pruned or step < self.known:
+        if pruned or step < self.last_step:
             return pruned
-        if step > self.known:
+        if step > self.last_step:
             self.trial.report(value if math.isfinite(value) else math.nan, step)
         if not self.trial.should_prune():
             return ""
@@ -66,19 +66,23 @@ class Judge:
         return where
 
 
-class Watch(Callback):
+class PruneCallback(Callback):
     """Reports the mean objective of the trainings so far, with the best epoch of this one, and ends a pruned training.
 
     Args:
         objective: name of the reported metric.
         before: its values in the trainings before this one.
-        first: step at which this training begins.
+        offset: step at which this training begins.
         training: `training 2 of 3`, to record where the trial is pruned.
+
+    Attributes:
+        pruned: where the trial was pruned; empty while it continues.
+        fit: of this training; has to be set before it begins.
     """
 
-    def __init__(self, judge: Judge, objective: str, before: Sequence[float], first: int, training: str) -> None:
-        self.judge, self.objective, self.before, self.first, self.training = judge, objective, before, first, training
-        self.behind = ""
+    def __init__(self, reporter: Reporter, objective: str, before: Sequence[float], offset: int, training: str) -> None:
+        self.reporter, self.objective, self.before = reporter, objective, before
+        self.offset, self.training, self.pruned = offset, training, ""
         self.fit: Fit
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
@@ -86,5 +90,6 @@ class Watch(Callback):
         if epoch % REPORT_EVERY or self.fit.best.diverged:
             return
         value = fmean([*self.before, self.fit.recorder.history[self.fit.best.epoch][self.objective]])
-        self.behind = self.judge.prunes(value, self.first + epoch, f"{self.training}, at epoch {epoch} at {value:.4g}")
-        trainer.should_stop = trainer.should_stop or bool(self.behind)
+        where = f"{self.training}, at epoch {epoch} with {value:.4g}"
+        self.pruned = self.reporter.report(value, self.offset + epoch, where)
+        trainer.should_stop = trainer.should_stop or bool(self.pruned)

@@ -1,4 +1,4 @@
-"""One sweep from start to end, in a straight line: study, trials, figures, fresh seeds, recipe."""
+"""One sweep from start to end: study, trials, figures, test on fresh seeds, recipe."""
 
 import contextlib
 import hashlib
@@ -26,14 +26,14 @@ from depthlab.sweep.storage import (
     RUN,
     Owner,
     ask,
-    ended,
+    finished_trials,
     open_storage,
     open_study,
-    owning,
+    ownership,
     recover,
     release,
 )
-from depthlab.sweep.summary import Board, summary
+from depthlab.sweep.summary import Progress, summary
 from depthlab.sweep.trial import Task, tell_failed, work
 from depthlab.text import file_name
 from depthlab.tracking.run import TrackedRun
@@ -43,15 +43,15 @@ from depthlab.training.experiment import experiment
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.identity import code_hash
 
-LEARNING = ("tpe", "gp")  # samplers that draw the next values from the results so far
-AT_ONCE = (
-    "{count} trials run at the same time, and the order in which they end decides what the next one tries and which are"
-    " pruned: the same command may run other trials next time; with one worker (jobs=1) it repeats them"
+LEARNING = ("tpe", "gp")  # samplers that use the results so far
+NOT_REPEATABLE = (
+    "{count} trials run at the same time, so the order in which they end decides what is tried next and what is pruned:"
+    " the same command may run other trials next time; with one worker (jobs=1) it repeats them"
 )
 
 
 def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
-    """Do the trials that are left, then test the best on fresh seeds; returns whether every trial had a result.
+    """Run the remaining trials, then test the best on fresh seeds; returns whether every trial has a result.
 
     Args:
         name: of the sweep.
@@ -59,7 +59,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
 
     Raises:
         UserError: the storage, the store or the cluster cannot be used, or the name belongs to another sweep.
-        KeyboardInterrupt: after the trials at work have been given back.
+        KeyboardInterrupt: after running trials have been queued again.
     """
     quiet_libraries()
     tracking = search.config.tracking
@@ -67,16 +67,16 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     address = config.storage or os.environ.get(STORAGE) or str(sweeps() / f"{file_name(name)}.journal")
     # absolute, because workers of a cluster have other working directories
     address = recordable(address, "storage") if "://" in address else str(Path(os.path.expanduser(address)).absolute())  # noqa: PTH111
-    content = search.content() | {"data": checked(search)}
-    pruner = make_pruner(config.pruner, search.config.epochs, len(search.points()))
+    content = search.content() | {"data": check_baseline(search)}
+    pruner = make_pruner(config.pruner, search.config.epochs, len(search.trainings()))
     study = open_study(open_storage(address), name, search.directions, content, pruner)
-    note_code(study, code_hash(search.settings(search.start, search.points()[0])))
+    check_code(study, code_hash(search.settings(search.baseline, search.trainings()[0])))
     stores = {"tracking.uri": records.uri, "storage": address}
     workers = connect(config.scheduler, stores) if config.backend == "dask" else local(config.jobs)
     if workers.count > 1 and (config.sampler in LEARNING or config.pruner != "none"):
-        print(AT_ONCE.format(count=workers.count))
+        print(NOT_REPEATABLE.format(count=workers.count))
     checkpoints().mkdir(parents=True, exist_ok=True)
-    with owning(study, checkpoints()) as owner:
+    with ownership(study, checkpoints()) as owner:
         trials = _prepare(study, search, config, owner, records)
         tracked = _parent(study, records, search, config)
         try:
@@ -90,46 +90,58 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
         except BaseException:
             tracked.abandon("KILLED", "interrupted")
             raise
-        tracked.finish("KILLED" if interrupted else "FINISHED", "interrupted" if interrupted else "finished")
+        if interrupted:
+            tracked.finish("KILLED", "interrupted")
+        elif trials_failed(study):
+            tracked.finish("FAILED", "failed")
+        else:
+            tracked.finish("FINISHED", "finished")
     print(summary(study, search, shares, how_to_see(records.uri, records.experiment_id, tracked.run_id)))
+    done = f"{len(finished_trials(study))} of {trials} trials"
     if interrupted:
-        raise KeyboardInterrupt(f"interrupted after {len(ended(study))} of {trials} trials: the same command goes on")
+        raise KeyboardInterrupt(f"interrupted after {done}: the same command continues")
     if trouble:
-        raise UserError(f"{trouble}; {len(ended(study))} of {trials} trials are done, the same command goes on")
-    elsewhere = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-    if elsewhere:
-        print(f"{elsewhere} trials are at work elsewhere: the command that ends last tests the best")
+        raise UserError(f"{trouble}; {done} are done, the same command continues")
+    running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
+    if running:
+        print(f"{running} trials of other commands are running: the command that ends last tests the best")
         return True
-    failed = any(trial.state == TrialState.FAIL for trial in ended(study)) and len(search.objectives) == 1
+    failed = any(trial.state == TrialState.FAIL for trial in finished_trials(study)) and len(search.objectives) == 1
     tested = len(search.objectives) > 1 or confirm(name, study, search, config)
     return tested and not failed
 
 
-def note_code(study: optuna.Study, code: str) -> None:
-    """Remember the code of the first trials; a sweep that goes on with other code says so."""
+def trials_failed(study: optuna.Study) -> bool:
+    """Whether trials have ended and all of them failed."""
+    states = {trial.state for trial in finished_trials(study)}
+    return states == {TrialState.FAIL}
+
+
+def check_code(study: optuna.Study, code: str) -> None:
+    """Record the code hash of the first trials; print a notice if a resumed sweep has another one."""
     if "code" not in study.user_attrs:
         study.set_user_attr("code", code)
-    elif study.user_attrs["code"] != code and (trials := len(ended(study))):
-        print(f"{trials} trials are of other code than the present and count: study_name=... begins without them")
+    elif study.user_attrs["code"] != code and (trials := len(finished_trials(study))):
+        print(f"{trials} trials are of other code than the present and count: study_name=... starts without them")
 
 
-def checked(search: Search) -> str:
-    """Hash of the data; raises UserError if a split is not there or the network that is started from cannot work."""
+def check_baseline(search: Search) -> str:
+    """Hash of the data; raises UserError if a split does not exist or the network of the baseline cannot work."""
     for split in search.splits:
-        made = experiment(search.settings(search.start, {"seed": 0} | split))
+        made = experiment(search.settings(search.baseline, {"seed": 0} | split))
     return made.data.rewired.data_hash
 
 
 def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Owner, records: Records) -> int:
-    """Give back what was left behind and line up what comes first; returns how many trials there are to be."""
+    """Queue trials of killed commands, the baseline and the grid; returns the planned number of trials."""
     recover(study, owner)
     _close_abandoned(study, records)
-    trials, first = int(config.trials), [search.start]
+    trials, first = int(config.trials), [search.baseline]
     if config.sampler == "grid":
-        every = grid(search.knobs)
+        every = grid(search.space)
         trials = min(trials, len(every))
-        first += [params for params in every if params != search.start]
-    with owner.turn:  # at the first start all of them; later those that a kill prevented
+        first += [params for params in every if params != search.baseline]
+    with owner.lock:  # at the first start all of them; later those that a kill prevented
         known = [trial.system_attrs.get(FIXED, trial.params) for trial in study.get_trials(deepcopy=False)]
         for params in first:
             if params not in known:
@@ -138,23 +150,23 @@ def _prepare(study: optuna.Study, search: Search, config: DictConfig, owner: Own
 
 
 def _close_abandoned(study: optuna.Study, records: Records) -> None:
-    """Close runs with status RUNNING whose trials no process trains: their processes were killed."""
-    at_work = {str(trial.number) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
-    running = f"attributes.status = 'RUNNING' and tags.kind = 'trial' and tags.sweep = '{study.study_name}'"
-    for run in records.runs(running):
-        if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags["trial"] not in at_work:
-            with contextlib.suppress(UserError):  # its own command was faster
+    """Close runs with status RUNNING whose trials are not running: their processes were killed."""
+    running = {str(trial.number) for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+    condition = f"attributes.status = 'RUNNING' and tags.kind = 'trial' and tags.sweep = '{study.study_name}'"
+    for run in records.runs(condition):
+        if run.tags.get(PARENT, "") == study.user_attrs.get(RUN) and run.tags["trial"] not in running:
+            with contextlib.suppress(UserError):  # another command closed it first
                 records.close(run.run_id, "interrupted")
 
 
 def _parent(study: optuna.Study, records: Records, search: Search, config: DictConfig) -> TrackedRun:
-    """The sweep's run in MLflow: that of the last start, if it is there."""
+    """The sweep's run in MLflow; that of an earlier start is resumed."""
     name = study.study_name
     known = {run.run_id for run in records.runs(f"tags.kind = 'sweep' and tags.sweep = '{name}'")}
     run_id = study.user_attrs.get(RUN)
-    settings = {f"space.{key}": str(knob) for key, knob in search.knobs.items()}
+    settings = {f"space.{key}": str(values) for key, values in search.space.items()}
     settings |= {key: str(config[key]) for key in ("trials", "sampler", "pruner")}
-    settings |= {"objective": ", ".join(search.objectives), "trainings": str(len(search.points()))}
+    settings |= {"objective": ", ".join(search.objectives), "trainings": str(len(search.trainings()))}
     tags = {"kind": "sweep", "sweep": name, "dataset": search.config.dataset.name, "model": search.choices["model"]}
     tags |= {"depth": str(search.config.depth), "outcome": "running"}
     tracked = TrackedRun(
@@ -175,7 +187,7 @@ def _run_trials(
     tracked: TrackedRun,
     address: str,
 ) -> tuple[bool, str]:
-    """Returns whether it was interrupted, and what kept a trial from being done, if anything of the store or disk."""
+    """Run trials until enough have started; returns whether it was interrupted, and an error of the store or disk."""
 
     def sampler(number: int) -> optuna.samplers.BaseSampler:
         seed = int(hashlib.md5(f"{config.sampler_seed} {number}".encode()).hexdigest()[:8], 16)
@@ -186,10 +198,10 @@ def _run_trials(
         return optuna.samplers.RandomSampler(seed=seed)
 
     def tasks() -> Iterator[Task]:
-        while not trouble and (trial := ask(study, search.knobs, trials, sampler, owner)) is not None:
+        while not trouble and (trial := ask(study, search.space, trials, sampler, owner)) is not None:
             params: dict[str, Value] = trial.params
             try:
-                settings = [search.settings(params, point) | {"progress": False} for point in search.points()]
+                settings = [search.settings(params, point) | {"progress": False} for point in search.trainings()]
             except UserError as error:
                 trial.set_user_attr(REASON, str(error))
                 study.tell(trial.number, state=TrialState.PRUNED if len(search.objectives) == 1 else TrialState.FAIL)
@@ -201,19 +213,19 @@ def _run_trials(
 
     trouble: list[str] = []
     with (
-        Stop(workers.stopping("trials at work are given back")) as stop,
-        Board(study, search, trials, workers.count) as board,
+        Stop(workers.stopping("running trials are queued again")) as stop,
+        Progress(study, search, trials, workers.count) as progress,
     ):
         for done in execute(tasks(), work, workers, stop):
             if done.outcome == "failed" and not tell_failed(study, done.task, done.sentence):
                 trouble.append(done.sentence)
-            board.show(done)
+            progress.show(done)
     return stop.requested, trouble[0] if trouble else ""
 
 
 def _record(study: optuna.Study, search: Search, tracked: TrackedRun, shares: dict[str, float]) -> None:
-    """The sweep so far on its run: the best value by trial, what each knob mattered, the figures."""
-    complete = [trial for trial in ended(study) if trial.state == TrialState.COMPLETE]
+    """Record the sweep so far on its run: the best value by trial, the importances, the figures."""
+    complete = [trial for trial in finished_trials(study) if trial.state == TrialState.COMPLETE]
     for k, (name, direction) in enumerate(zip(search.objectives, search.directions, strict=True)):
         known, best = tracked.steps(f"best/{name}"), None
         better = max if direction == "maximize" else min
@@ -223,8 +235,8 @@ def _record(study: optuna.Study, search: Search, tracked: TrackedRun, shares: di
             if trial.number not in known:
                 tracked.log({f"best/{name}": best, f"value/{name}": value}, trial.number)
     for key, share in shares.items():
-        if len(complete) not in tracked.steps(f"importance/{key}"):  # nothing new since the last start
+        if len(complete) not in tracked.steps(f"importance/{key}"):  # no new trial since the last start
             tracked.log({f"importance/{key}": share}, len(complete))
     for file, picture, page in figures(study, search, shares):
-        tracked.figure(picture, f"{file}.png", tight=True)  # Optuna writes beyond its axes
+        tracked.figure(picture, f"{file}.png", tight=True)  # Optuna draws beyond its axes
         tracked.text(page, f"{file}.html")

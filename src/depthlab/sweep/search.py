@@ -1,4 +1,4 @@
-"""What a sweep searches: knobs of one network on one graph, and the trainings of a trial. Imports nothing heavy."""
+"""What a sweep optimises: the space, the objectives and the trainings of a trial. Imports nothing heavy."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from depthlab.config.schema import OWN_KNOBS
 from depthlab.config.settings import NOT_THE_EXPERIMENT, compose_config, plain, provenance, resume_hash
 from depthlab.config.validation import DROPPING, validate
 from depthlab.study.grid import AXES
-from depthlab.sweep.space import Knob, Value
+from depthlab.sweep.space import Range, Value
 from depthlab.tasks.metrics import higher_is_better
 from depthlab.tasks.task import recorded_metrics
 from depthlab.text import file_name
@@ -24,35 +24,35 @@ TRADE_OFFS: dict[str, Direction] = {
     "dirichlet_energy": "maximize",  # of the last layer
 }
 NOT_SEARCHED = (*AXES[1:], *NOT_THE_EXPERIMENT, "dataset", "recipe", "epochs", "measures", "metrics")
-FRESH = 1000  # the first seed with which the best is tested: no search gets so far
+FRESH = 1000  # first seed of the final test; a search uses smaller ones
 
 
 @dataclass
 class Search:
-    """A sweep before anything has been trained.
+    """What a sweep optimises.
 
     Attributes:
-        config: the network and the graph, its knobs at the values that the sweep starts from.
+        config: the network and the graph, with the hyperparameters of the baseline.
         choices: option of each config group.
-        typed: settings from the command line that fix something.
-        knobs: what is searched.
+        overrides: settings from the command line that fix something.
+        space: range of each hyperparameter.
         objectives: recorded scores, or names of TRADE_OFFS.
         splits: of every trial.
-        seeds: of every trial on each of them.
-        start: what each knob starts from: the value in `config`, or the nearest that it may have.
+        seeds: of every trial on each split.
+        baseline: the hyperparameters in `config`, each moved to the nearest value of its range: the first trial.
     """
 
     config: DictConfig
     choices: dict[str, str]
-    typed: list[str]
-    knobs: dict[str, Knob]
+    overrides: list[str]
+    space: dict[str, Range]
     objectives: list[str]
     splits: list[dict[str, Any]]
     seeds: list[int]
-    start: dict[str, Value] = field(init=False)
+    baseline: dict[str, Value] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.start = {key: knob.nearest(OmegaConf.select(self.config, key)) for key, knob in self.knobs.items()}
+        self.baseline = {key: values.nearest(OmegaConf.select(self.config, key)) for key, values in self.space.items()}
 
     @property
     def directions(self) -> list[Direction]:
@@ -63,41 +63,39 @@ class Search:
         """`cora-gcnii`, as recipes are named."""
         return f"{file_name(self.config.dataset.name)}-{self.choices['model']}"
 
-    def points(self, seeds: Sequence[int] | None = None) -> list[dict[str, Any]]:
-        """The trainings of a trial: each split with each seed, one seed after the other."""
+    def trainings(self, seeds: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """Seed and split of each training of a trial; all splits of the first seed come first."""
         pairs = itertools.product(seeds if seeds is not None else self.seeds, self.splits)
         return [{"seed": seed} | split for seed, split in pairs]
 
-    def settings(self, params: Mapping[str, Value], point: Mapping[str, Any]) -> dict[str, Any]:
+    def settings(self, params: Mapping[str, Value], training: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of one training, for `depthlab.training.run.run`.
 
         Raises:
             UserError: values that are each allowed do not go together.
         """
-        config = self.config.copy()
-        for key, value in {**params, **point}.items():
-            OmegaConf.update(config, key, value)
+        config = _changed(self.config, {**params, **training})
         for key in DROPPING:  # some values of an interval from 0 would be rounded to 0
             config[key] = nearest_drop(config[key])
         validate(config, self.choices)
         return plain(config)
 
-    def origin(self, params: Mapping[str, Value], point: Mapping[str, Any]) -> dict[str, str]:
-        """Where each of those values came from."""
-        typed = [*self.typed, *(f"{key}={value}" for key, value in {**params, **point}.items())]
-        return provenance(self.settings(params, point), self.choices, typed)
+    def provenance(self, params: Mapping[str, Value], training: Mapping[str, Any]) -> dict[str, str]:
+        """Where each of these settings came from."""
+        overrides = [*self.overrides, *(f"{key}={value}" for key, value in {**params, **training}.items())]
+        return provenance(self.settings(params, training), self.choices, overrides)
 
     def content(self) -> dict[str, Any]:
-        """What two starts of the same sweep have in common, by the words that an error would name it with."""
-        base = self.settings(self.start, {"seed": 0} | self.splits[0])
-        for key in self.knobs:
+        """What two starts of the same sweep have in common, under the names that an error uses."""
+        base = self.settings(self.baseline, {"seed": 0} | self.splits[0])
+        for key in self.space:
             owner, _, name = key.rpartition(".")
             part: Any = base
             for word in owner.split(".") if owner else []:
                 part = part[word]
             part.pop(name, None)
         return {
-            "space": {key: repr(knob) for key, knob in self.knobs.items()},
+            "space": {key: repr(values) for key, values in self.space.items()},
             "objective": self.objectives,
             "number of seeds": len(self.seeds),
             "splits": [[str(value) for value in split.values()] for split in self.splits],
@@ -107,48 +105,53 @@ class Search:
 
 
 def make_search(
-    knobs: Mapping[str, Knob], typed: Sequence[str], objective: Any, seeds: int | None, splits: Sequence[dict[str, Any]]
+    space: Mapping[str, Range],
+    overrides: Sequence[str],
+    objective: Any,
+    seeds: int | None,
+    splits: Sequence[dict[str, Any]],
 ) -> Search:
-    """Compose the network and check every knob at both of its ends.
+    """Compose the network and check both ends of every range.
 
     Args:
-        typed: settings that are fixed.
+        overrides: settings that are fixed.
         objective: a name, a list of names, or None for the dataset's own score.
-        seeds: how many a trial has, None for 3 on one split and 1 on several.
-        splits: of a trial; none are all fixed splits of the dataset, or the one that the settings name.
+        seeds: number of seeds of a trial; None for 3 on one split and 1 on several.
+        splits: of a trial; if empty, all fixed splits of the dataset, or the one in `overrides`.
 
     Raises:
-        UserError: a knob is unknown or goes too far, or the objective cannot be used.
+        UserError: a hyperparameter is unknown, a range too wide, or the objective cannot be used.
     """
-    config, choices = compose_config(list(typed))
+    config, choices = compose_config(list(overrides))
     count = config.dataset.splits if isinstance(config.dataset.splits, int) else 0
-    named = any(text.split("=")[0] == "split" for text in typed)
-    known = [{"split": number} for number in range(count)] if count > 1 and not named else [{"split": config.split}]
-    places = list(splits) or known
-    number = seeds or (3 if len(places) == 1 else 1)
-    for place in places:
-        _checked(config, choices, place)
-    for key, knob in knobs.items():
+    one_split = count < 2 or any(text.split("=")[0] == "split" for text in overrides)
+    default = [{"split": config.split}] if one_split else [{"split": number} for number in range(count)]
+    chosen = list(splits) or default
+    number = seeds or (3 if len(chosen) == 1 else 1)
+    for split in chosen:
+        validate(_changed(config, split), choices)
+    for key, values in space.items():
         if key.split(".")[0] in NOT_SEARCHED or key in OWN_KNOBS:
             raise UserError(f"{key} is not searched: give it one value")
         if OmegaConf.select(config, key) is None:
             group = "rewiring" if key.startswith("rewiring.") else "model"
             raise UserError(f"there is no setting {key} to search in {group}={choices[group]}: `depthlab train --help`")
-        for value in knob.ends():
-            _checked(config, choices, {key: value})
-    found = objective if objective is not None else f"val_{config.dataset.metric}"
-    names = list(map(str, found)) if isinstance(found, Sequence) and not isinstance(found, str) else [str(found)]
+        for value in values.ends():
+            validate(_changed(config, {key: value}), choices)
+    given = objective if objective is not None else f"val_{config.dataset.metric}"
+    names = list(map(str, given)) if isinstance(given, Sequence) and not isinstance(given, str) else [str(given)]
     scores = [*(f"val_{name}" for name in recorded_metrics(config.dataset, config.metrics)), "val_loss"]
     every = [*scores, *TRADE_OFFS]
     if not names or any(name not in every for name in names) or len(set(names)) < len(names):
-        raise UserError(f"objective must be one of {', '.join(scores)} or a list of {', '.join(every)}, got {found}")
+        raise UserError(f"objective must be one of {', '.join(scores)} or a list of {', '.join(every)}, got {given}")
     if names[0] not in scores:
         raise UserError(f"the first objective has to be a score, one of {', '.join(scores)}, got {names[0]}")
-    return Search(config, choices, list(typed), dict(knobs), names, places, list(range(number)))
+    return Search(config, choices, list(overrides), dict(space), names, chosen, list(range(number)))
 
 
-def _checked(config: DictConfig, choices: dict[str, str], values: Mapping[str, Any]) -> None:
+def _changed(config: DictConfig, values: Mapping[str, Any]) -> DictConfig:
+    """A copy with other values."""
     changed = config.copy()
     for key, value in values.items():
         OmegaConf.update(changed, key, value)
-    validate(changed, choices)
+    return changed

@@ -1,8 +1,8 @@
 """The storage of a sweep's trials: a journal file or a database, shared by any number of processes.
 
-A trial belongs to the command that asked for it. If that command is interrupted or killed, the trial waits again, with
-its number, values, reports and finished trainings, and is the next one to be run: numbers, seeds and the data of
-samplers and pruners do not depend on interruptions.
+A trial belongs to the command that asked for it. If that command is interrupted or killed, the trial is queued again
+with its number, parameters, reports and finished trainings, and is the next one to run. So neither numbers nor seeds
+nor what samplers and pruners see depend on interruptions.
 """
 
 import logging
@@ -28,21 +28,22 @@ from sqlalchemy.exc import IntegrityError
 from depthlab.address import Address
 from depthlab.config.errors import UserError
 from depthlab.database import check_database, first_line, usable
-from depthlab.sweep.space import Knob
+from depthlab.sweep.space import Range
 from depthlab.text import file_name
 
-ALIVE_SECONDS, DEAD_SECONDS = 30.0, 300.0  # between signs of life, and without one before another machine takes over
-UNOWNED_SECONDS = 10.0  # between asking for a trial and saying whose it is, on a slow network
-CREATE_TRIES, CREATE_SECONDS = 20, 0.2  # while another command makes the tables
-FIRST = b'{"op_code":'  # of a journal
-OWNER, REASON, POINT, PRUNED, RUN = "owner", "reason", "training", "pruned", "run_id"
-FIXED = "fixed_params"  # Optuna's name for given values, as `enqueue_trial` writes it
+HEARTBEAT_SECONDS, DEAD_SECONDS = 30.0, 300.0  # between two heartbeats; without one, until another machine takes over
+UNOWNED_SECONDS = 10.0  # between asking for a trial and recording its owner, on a slow network
+CREATE_TRIES, CREATE_SECONDS = 20, 0.2  # while another command creates the tables
+FIRST = b'{"op_code":'  # bytes of a journal
+STARTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+OWNER, REASON, TRAINING, PRUNED, RUN = "owner", "reason", "training", "pruned", "run_id"
+FIXED = "fixed_params"  # the key under which Optuna's `enqueue_trial` stores parameters
 
 
 class _Lock:
-    """The operating system's own lock of a journal: unlike Optuna's it ends with a process that is killed.
+    """A lock of the operating system on a journal: unlike Optuna's, it ends with a process that is killed.
 
-    A line that was left half written is cut off: Optuna would write on behind it, and could read the file no more.
+    It removes an incomplete last line, after which Optuna could no longer read what it appends.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,13 +94,13 @@ def _open_database(address: Address) -> Any:
         return _create_tables(usable(address).render_as_string(hide_password=False))
     except Exception as error:
         if type(error).__module__.partition(".")[0] in ("sqlalchemy", "optuna"):
-            told = address.hide(first_line(error))
-            raise UserError(f"no database answers at storage={address}: {told}") from None
+            reason = address.hide(first_line(error))
+            raise UserError(f"no database answers at storage={address}: {reason}") from None
         raise
 
 
 def _create_tables(address: str) -> Any:
-    """Optuna makes its tables at the first opening, and fails if another command is at it at the same moment."""
+    """Optuna creates its tables when first opened, which fails while another command does the same: try again."""
     for _ in range(CREATE_TRIES):
         try:
             return optuna.storages.RDBStorage(address, engine_kwargs={"pool_pre_ping": True})
@@ -117,10 +118,10 @@ def open_study(
     content: Mapping[str, Any],
     pruner: optuna.pruners.BasePruner,
 ) -> optuna.Study:
-    """The study of this name, made if it is not there.
+    """The study of this name; creates it if there is none.
 
     Args:
-        content: what its trials are trainings of; a study of that name with another content is refused.
+        content: `Search.content`; a study of that name with another content is refused.
 
     Raises:
         UserError: the name belongs to another space, objective, network or graph.
@@ -140,46 +141,43 @@ def open_study(
     return study
 
 
-def distribution(knob: Knob) -> BaseDistribution:
-    """Optuna's form of a knob."""
-    if knob.choices:
-        return CategoricalDistribution(list(knob.choices))
-    if knob.whole:
-        return IntDistribution(int(knob.low), int(knob.high), log=knob.log)
-    return FloatDistribution(knob.low, knob.high, log=knob.log)
+def distribution(values: Range) -> BaseDistribution:
+    """Optuna's distribution for a range."""
+    if values.choices:
+        return CategoricalDistribution(list(values.choices))
+    kind = IntDistribution if values.is_integer else FloatDistribution
+    return kind(values.low, values.high, log=values.log)  # type: ignore[arg-type]
 
 
-def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that have ended, with any result."""
+def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that have ended, in any state."""
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
 
 
 def ask(
-    study: optuna.Study, space: Mapping[str, Knob], trials: int, sampler: Any, owner: "Owner"
+    study: optuna.Study, space: Mapping[str, Range], trials: int, sampler: Any, owner: "Owner"
 ) -> optuna.Trial | None:
-    """The next trial with its values, or None if there are as many as were asked for.
+    """The next trial with its parameters, or None if enough have started.
 
     Args:
-        sampler: number of a trial -> Optuna's sampler: no two trials draw the same numbers, whoever asks for them.
+        trials: how many may start.
+        sampler: number of a trial -> Optuna's sampler, so that two commands never draw the same random numbers.
     """
     recover(study, owner)
-    if len(study.get_trials(deepcopy=False, states=_STARTED)) >= trials:
+    if len(study.get_trials(deepcopy=False, states=STARTED)) >= trials:
         return None
-    with owner.turn:
+    with owner.lock:
         trial = study.ask()
         trial.set_user_attr(OWNER, owner.address)
     if trial.number >= trials:  # another machine asked for the last one at the same moment
-        give_back(study, trial._trial_id, owner.address)
+        requeue(study, trial._trial_id, owner.address)
         return None
     study.sampler = sampler(trial.number)
-    return _with_values(study, trial, {key: distribution(knob) for key, knob in space.items()})
-
-
-_STARTED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    return _with_values(study, trial, {key: distribution(values) for key, values in space.items()})
 
 
 def _with_values(study: optuna.Study, trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> optuna.Trial:
-    """Draw the values of a trial that has none; all are stored in one step, so a kill does not leave half of them."""
+    """Sample the parameters of a trial that has none; one write stores all of them, so a kill cannot leave some."""
     frozen, sampler = study._storage.get_trial(trial._trial_id), study.sampler
     if FIXED not in frozen.system_attrs:
         drawn = sampler.sample_relative(study, frozen, sampler.infer_relative_search_space(study, frozen))
@@ -198,8 +196,8 @@ def is_owned(trial: FrozenTrial, owner: Mapping[str, str] | None) -> bool:
     return trial.state == TrialState.RUNNING and trial.user_attrs.get(OWNER) == owner
 
 
-def give_back(study: optuna.Study, trial_id: int, owner: Mapping[str, str] | None) -> bool:
-    """Let a trial wait for the next command; returns False if it no longer belongs to this owner.
+def requeue(study: optuna.Study, trial_id: int, owner: Mapping[str, str] | None) -> bool:
+    """Queue a trial for the next command; returns False if it no longer belongs to this owner.
 
     Args:
         owner: address of the command that it belongs to.
@@ -216,30 +214,30 @@ def give_back(study: optuna.Study, trial_id: int, owner: Mapping[str, str] | Non
 
 
 def recover(study: optuna.Study, owner: "Owner") -> list[FrozenTrial]:
-    """Give back the trials whose command was killed; returns them."""
-    with owner.turn:
+    """Queue the trials whose command was killed; returns them."""
+    with owner.lock:
         running = study.get_trials(states=(TrialState.RUNNING,))
         dead = [trial for trial in running if not _is_alive(study, trial)]
         for trial in dead:
-            give_back(study, trial._trial_id, trial.user_attrs.get(OWNER))
+            requeue(study, trial._trial_id, trial.user_attrs.get(OWNER))
     return dead
 
 
 def release(study: optuna.Study, owner: "Owner") -> None:
-    """Give back what this command still owns at its end: a process that was stopped before it had begun."""
+    """Queue the trials that this command still owns at its end: their processes were stopped before they began."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        give_back(study, trial._trial_id, owner.address)
+        requeue(study, trial._trial_id, owner.address)
 
 
 def _is_alive(study: optuna.Study, trial: FrozenTrial) -> bool:
     owner = trial.user_attrs.get(OWNER)
-    if owner is None:  # asked for a moment ago, or killed in that moment
-        began = trial.datetime_start
-        return began is not None and time.time() - began.timestamp() < UNOWNED_SECONDS
+    if owner is None:  # its command is about to record itself, or was killed before it could
+        start = trial.datetime_start
+        return start is not None and time.time() - start.timestamp() < UNOWNED_SECONDS
     if owner["host"] == socket.gethostname() and Path(owner["lock"]).exists():
         try:
             FileLock(owner["lock"], blocking=False).acquire().lock.release()
-        except (Timeout, PermissionError):  # another person's, whose signs of life cannot be read here
+        except (Timeout, PermissionError):  # PermissionError: a lock of another user
             return True
         except OSError:
             return False
@@ -252,35 +250,35 @@ class Owner:
     """The command that trials belong to.
 
     Attributes:
-        address: how others see whether it is alive.
-        turn: held while a trial is asked for, or while those without an owner are looked for.
+        address: by which other commands see whether it is alive.
+        lock: held while a trial is asked for, and while trials without an owner are searched.
     """
 
     address: dict[str, str]
-    turn: FileLock
+    lock: FileLock
 
 
 @contextmanager
-def owning(study: optuna.Study, folder: Path) -> Iterator[Owner]:
-    """Own trials as long as this lasts: by a lock on this machine, by signs of life on others."""
+def ownership(study: optuna.Study, folder: Path) -> Iterator[Owner]:
+    """Context in which this command owns trials, shown by a lock on this machine and by heartbeats to others."""
     token = uuid.uuid4().hex
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"sweep-{token}.lock")
-    over = threading.Event()
+    end = threading.Event()
 
-    def live() -> None:
-        while not over.wait(ALIVE_SECONDS):
-            with suppress(Exception):  # the next sign may get through
+    def beat() -> None:
+        while not end.wait(HEARTBEAT_SECONDS):
+            with suppress(Exception):  # the next heartbeat may succeed
                 study.set_user_attr(f"alive {token}", time.time())
 
     with lock:
         study.set_user_attr(f"alive {token}", time.time())
-        thread = threading.Thread(target=live, daemon=True)
+        thread = threading.Thread(target=beat, daemon=True)
         thread.start()
         try:
             address = {"host": socket.gethostname(), "lock": str(lock.lock_file), "token": token}
             yield Owner(address, FileLock(folder / f"sweep-{file_name(study.study_name)}.lock"))
         finally:
-            over.set()
+            end.set()
             thread.join()
             Path(lock.lock_file).unlink(missing_ok=True)
