@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from depthlab.measures import laplacian, resistance
-from depthlab.measures.resistance import commute_time, effective_resistance, mean_resistance
+from depthlab.measures.resistance import effective_resistance, mean_resistance
 from tests.measures.conftest import barbell, binary_tree, clique, cycle, path, random_graph, star, undirected
 
 NO_EDGES = torch.empty(2, 0, dtype=torch.long)
@@ -99,21 +99,6 @@ def test_relabelling_changes_nothing() -> None:
     torch.testing.assert_close(found, effective_resistance(edge_index, 14, here), rtol=0, atol=1e-6)
 
 
-def test_commute_time_is_that_of_the_random_walk() -> None:
-    both = torch.cat([random_graph(9, 0.5), cycle(4) + 9], dim=1)
-    found = commute_time(both, 14, pairs(14)).view(14, 14)
-    walk = adjacency(both, 14)[:9, :9]
-    walk = walk / walk.sum(1, keepdim=True)
-    hitting = torch.zeros(9, 9, dtype=torch.float64)
-    for target in range(9):
-        rest = [k for k in range(9) if k != target]
-        inside = torch.eye(8) - walk[rest][:, rest]
-        hitting[rest, target] = torch.linalg.solve(inside, torch.ones(8, dtype=torch.float64))
-    torch.testing.assert_close(found[:9, :9], hitting + hitting.T)
-    assert float(found[9, 11]) == pytest.approx(8 * 1.0)
-    assert found[0, 9] == found[13, 0] == math.inf and found[13, 13] == 0
-
-
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("edge_index", [random_graph(25, 0.08), random_graph(25, 0.4), binary_tree(25), barbell(12)])
 def test_mean_over_edges_is_that_of_all_edges(edge_index: Tensor) -> None:
@@ -150,6 +135,5 @@ def test_inputs_are_left_as_they_are() -> None:
     edge_index, ends = random_graph(12, 0.4), undirected((0, 5), (3, 3))
     before = edge_index.clone(), ends.clone()
     effective_resistance(edge_index, 12, ends)
-    commute_time(edge_index, 12, ends)
     mean_resistance(edge_index, 12)
     assert torch.equal(edge_index, before[0]) and torch.equal(ends, before[1])

@@ -20,8 +20,10 @@ from depthlab.nn.execution import _reserved, by_blocks, run, states, without_lay
 from depthlab.nn.gcn import GCN
 from depthlab.nn.gcnii import GCNII
 from depthlab.nn.network import Network
+from depthlab.nn.probe import ERRORS
 from depthlab.training.build import make_network
 from tests.nn.test_all import CHOICES, CLASSES, EVERY, FEATURES, Choice, make_graph, make_model, settings
+from tests.training.torch_dropout import TorchDropout
 
 RANDOM = {"p_drop": 0.3, "drop_edge": {"mode": "renormalize", "per_layer": True}, "dropout": 0.4, "depth": 7}
 WHOLE = ("acmp", "diffusion", "fagcn", "g2", "revgcn")  # several propagations a layer, or degrees of neighbours
@@ -159,13 +161,6 @@ def test_a_subclass_with_layers_of_its_own_is_not_run_by_the_fused_pass_of_its_p
     torch.testing.assert_close(run(network, graph.x, graph.layers), network(graph.x, graph.layers))
 
 
-class TorchDropout(GCN):
-    """Draws from torch's random numbers, as a network of somebody else may."""
-
-    def layer(self, number: int, state: Any, graph: Any) -> Any:
-        return super().layer(number, (F.dropout(state[0], 0.5, self.training),), graph)
-
-
 def test_torchs_own_dropout_is_the_same_where_layers_are_recomputed() -> None:
     graph, network, gradients = make_graph(), TorchDropout(FEATURES, CLASSES, 6).double(), []
     for every in (None, 2):
@@ -173,6 +168,37 @@ def test_torchs_own_dropout_is_the_same_where_layers_are_recomputed() -> None:
         loss = F.cross_entropy(run(network, graph.x, graph.layers, every=every), graph.y)
         gradients.append(torch.autograd.grad(loss, learned(network)))
     torch.testing.assert_close(gradients[1], gradients[0])
+
+
+class Averaging(GCN):
+    """Divides states by a moving average of their size, one for all layers, written in place or replaced."""
+
+    average: Tensor
+
+    def __init__(self, *sizes: Any, in_place: bool) -> None:
+        super().__init__(*sizes)
+        self.in_place = in_place
+        self.register_buffer("average", torch.ones(()))
+        self.register_buffer("constant", torch.ones(3))
+
+    def layer(self, number: int, state: Any, graph: Any) -> Any:
+        (h,) = super().layer(number, state, graph)
+        new = self.average.lerp(h.detach().abs().mean(), 0.5)
+        self.average = self.average.copy_(new) if self.in_place else new
+        return (h / self.average.clone(),)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_buffers_count_a_step_once_where_layers_are_recomputed(in_place: bool) -> None:
+    graph, results = make_graph(), []
+    for every in (None, 2):
+        torch.manual_seed(0)
+        network = Averaging(FEATURES, CLASSES, 7, in_place=in_place).double()
+        for _ in range(2):
+            loss = F.cross_entropy(run(network, graph.x, graph.layers, every=every), graph.y)
+            gradients = [torch.autograd.grad(loss, learned(network), retain_graph=again) for again in (True, False)]
+        results.append([*gradients, network.average])
+    torch.testing.assert_close(results[1], results[0])
 
 
 class Pooled(GCN):
@@ -183,11 +209,59 @@ class Pooled(GCN):
         return (h + state[0].mean(),)
 
 
-def test_a_layer_that_mixes_all_nodes_does_not_work_by_blocks() -> None:
-    network = Pooled(FEATURES, CLASSES, 2)
+class Gated(GCN):
+    """Adds the mean of all nodes times a gate that starts at 0."""
+
+    def __init__(self, *sizes: Any) -> None:
+        super().__init__(*sizes)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def layer(self, number: int, state: Any, graph: Any) -> Any:
+        (h,) = super().layer(number, state, graph)
+        return (h + self.gate * state[0].mean(),)
+
+
+class Shrinking(GCN):
+    """Adds the mean of all nodes in the first layer; nothing of it is left in the output at the initial weights."""
+
+    def layer(self, number: int, state: Any, graph: Any) -> Any:
+        (h,) = super().layer(number, state, graph)
+        return (h + state[0].mean() if number == 0 else h + 1e6 * (number == 1),)
+
+
+class Centred(GCN):
+    """Subtracts the mean of all nodes before the outputs are read."""
+
+    def decode(self, state: Any) -> Tensor:
+        return state[0] - state[0].mean(0)
+
+
+class Unwritten(GCN):
+    """Raises an error in a block, which is rectangular."""
+
+    error: Exception
+
+    def layer(self, number: int, state: Any, graph: Any) -> Any:
+        if graph.matrix.shape[0] != graph.matrix.shape[1]:
+            raise self.error
+        return super().layer(number, state, graph)
+
+
+@pytest.mark.parametrize("kind", [Pooled, Gated, Shrinking, Centred])
+def test_a_network_that_mixes_all_nodes_does_not_work_by_blocks(kind: type[GCN]) -> None:
+    network = kind(FEATURES, CLASSES, 3)
     assert not works_by_blocks(network, FEATURES)
     with torch.no_grad():  # nor if its outputs are small, as those of deep networks are
         network.weights[1].mul_(1e-6)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert not works_by_blocks(network, FEATURES)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_in_a_block_means_that_it_does_not_work(error: type[Exception]) -> None:
+    network = Unwritten(FEATURES, CLASSES, 2)
+    network.error = error("not in blocks")
     assert not works_by_blocks(network, FEATURES)
 
 

@@ -12,8 +12,10 @@ from mlflow.tracking import MlflowClient
 
 from depthlab.config.errors import ResumeError, UserError
 from depthlab.files import load_torch, save_torch
+from depthlab.graph.graph import Graph
 from depthlab.training.checkpoint import read_checkpoint
 from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder
+from depthlab.training.module import TrainingModule
 from depthlab.training.run import run
 
 Compose = Callable[..., dict[str, Any]]
@@ -58,6 +60,26 @@ def test_a_run_that_had_trained_to_its_end(
         assert steps == Counter(range(len(curve))), name
     assert len(client.get_metric_history(resumed.run_id, "test_acc")) == 1
     assert client.get_run(resumed.run_id).data.tags["outcome"] == "finished"
+
+
+def test_dropout_of_torch_continues_in_a_resumed_run(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings("depth=3", "epochs=6", "checkpoint_every=3") | {
+        "model": {"_target_": "tests.training.torch_dropout.TorchDropout"}
+    }
+    expected = run(chosen)
+    plain = TrainingModule.training_graph
+
+    def broken(model: TrainingModule, graph: Graph, step: int) -> Any:
+        if step == 4:
+            raise OSError(errno.ENOSPC, "full")
+        return plain(model, graph, step)
+
+    with monkeypatch.context() as scope:
+        scope.setattr(TrainingModule, "training_graph", broken)
+        with pytest.raises(OSError, match="full"):
+            run(chosen)
+    torch.rand(1)
+    assert run(chosen | {"ckpt": "last"}).scores == expected.scores
 
 
 def test_a_diverged_run_stays_diverged(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,19 +59,6 @@ def effective_resistance(
     return torch.from_numpy(values)
 
 
-def commute_time(edge_index: Tensor, num_nodes: int, pairs: Tensor, error: float = ERROR, seed: int = 0) -> Tensor:
-    """Mean number of steps of a random walk from u to v and back, 2 |E| R_uv (Chandra et al. 1989).
-
-    |E| is the number of edges of the component that holds both; arguments, accuracy, result and errors are those of
-    `effective_resistance`.
-    """
-    label = torch.from_numpy(Blocks(edge_index, num_nodes).label).long()
-    volume = torch.bincount(label[edge_index[0].cpu()], minlength=num_nodes).double()
-    resistance = effective_resistance(edge_index, num_nodes, pairs, error, seed)
-    there = volume[label[pairs[0].cpu()]]
-    return torch.where(resistance.isfinite(), there * resistance.nan_to_num(posinf=0), resistance)
-
-
 @dataclass(frozen=True)
 class MeanResistance:
     """Mean resistance over the edges of a graph, and over pairs of nodes of its largest component.

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from depthlab.nn.linear import Linear, glorot
 from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State, UserError
 from depthlab.nn.norm import make_norm, make_norms
-from depthlab.ops import MaskSource, full_precision, recomputing
+from depthlab.ops import Buffers, MaskSource, full_precision, recomputing
 
 
 class RevGCN(Network):
@@ -78,7 +78,7 @@ class RevGCN(Network):
         outputs = _Outputs(self.depth)
         for number, weights in enumerate(self.weights.unbind(0)):
             functions = self._functions(number, masks)
-            layer = _Layer(number, graph, functions, self.masks, self.masks.state())
+            layer = _Layer(number, graph, functions, self.masks, self.masks.state(), Buffers(functions.norms))
             h = _Reversible.apply(layer, outputs, h, weights, *functions.norms.parameters())
         outputs.last = h.detach()
         return self.decode((h,))
@@ -113,13 +113,14 @@ def _groups(functions: _Functions, x: Tensor, weights: Tensor, graph: Adjacency)
 
 @dataclass
 class _Layer:
-    """A layer as the backward pass runs it again; `state` is the RNG state before the layer."""
+    """A layer as the backward pass runs it again; `state` and `buffers` are from before the layer."""
 
     number: int
     graph: LayerGraphs
     functions: _Functions
     masks: MaskSource
     state: Any
+    buffers: Buffers
 
 
 @dataclass
@@ -154,7 +155,7 @@ class _Reversible(torch.autograd.Function):
         grads, grad_norms = list(grad[0].chunk(len(weights), 1)), list[Tensor]()
         grad_weights = torch.empty_like(weights)
         norms = layer.functions.norms
-        with recomputing(layer.masks, layer.state, norms):
+        with recomputing(layer.masks, layer.state, layer.buffers):
             graph = layer.graph.at(layer.number)
             for group in reversed(range(len(weights))):
                 entering = (parts[group - 1] if group else sum(parts[2:], parts[1])).detach().requires_grad_()

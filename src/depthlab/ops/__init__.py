@@ -1,6 +1,6 @@
 """The few hot operations: random masks, dropout fused with relu, sparse propagation, sparse features, reactions."""
 
-from depthlab.ops.checkpointing import recomputing, segment_length
+from depthlab.ops.checkpointing import Buffers, recomputing, segment_length
 from depthlab.ops.dropout import dropout, relu_dropout
 from depthlab.ops.features import SparseFeatures, matmul
 from depthlab.ops.layer import residual_layers
@@ -10,6 +10,6 @@ from depthlab.ops.propagation import edge_scores, product, propagate
 from depthlab.ops.reaction import reaction
 
 __all__ = [
-    "MaskSource", "SparseFeatures", "dropout", "edge_scores", "full_precision", "matmul", "product", "propagate",
-    "reaction", "recomputing", "relu_dropout", "residual_layers", "segment_length",
+    "Buffers", "MaskSource", "SparseFeatures", "dropout", "edge_scores", "full_precision", "matmul", "product",
+    "propagate", "reaction", "recomputing", "relu_dropout", "residual_layers", "segment_length",
 ]  # fmt: skip

@@ -77,6 +77,16 @@ class TrainingModule(pl.LightningModule):
             for weight in self.parameters():
                 weight.grad = torch.full_like(weight, torch.nan)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the state of torch's random numbers, from which a user's network may draw (`nn.Dropout`)."""
+        checkpoint["torch_rng"] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue torch's random numbers. Replicas do not draw from them and save no state."""
+        if states := checkpoint.get("torch_rng"):
+            torch.set_rng_state(states["cpu"])
+            torch.cuda.set_rng_state_all(states["cuda"])
+
     def validation_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
         """Scores the training and validation nodes of all graphs together, without dropout."""
         train, val = self._read(graphs, "train", "val")

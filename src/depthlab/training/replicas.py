@@ -100,7 +100,9 @@ def run_replicas(
 def refuse(settings: dict[str, Any]) -> None:
     """Raise UserError if such runs cannot be trained together."""
     problem = obstacle(settings)
-    if problem is None and not _can_stack(json.dumps(settings["model"], sort_keys=True), settings["norm"]):
+    if problem is None and not _can_stack(
+        json.dumps(settings["model"], sort_keys=True), settings["norm"], settings["depth"]
+    ):
         name = settings["model"]["_target_"].rpartition(".")[-1]
         problem = f"{name} cannot be trained as replicas, whose weights are stacked: leave replicas out"
     if problem:
@@ -108,10 +110,10 @@ def refuse(settings: dict[str, Any]) -> None:
 
 
 @functools.cache
-def _can_stack(model: str, norm: str) -> bool:
-    """Whether small networks of these settings, as JSON, can be trained as one."""
-    small = {"model": json.loads(model), "norm": norm, "depth": 2, "hidden": 8, "dropout": 0.5, "seed": 0}
-    return can_stack(lambda features, classes: make_network(small, features, classes))
+def _can_stack(model: str, norm: str, depth: int) -> bool:
+    """Whether narrow networks of these settings (`model` as JSON) can be trained as one."""
+    narrow = {"model": json.loads(model), "norm": norm, "depth": depth, "hidden": 8, "dropout": 0.5}
+    return can_stack(lambda features, classes, seed: make_network(narrow | {"seed": seed}, features, classes))
 
 
 def _finished(settings: dict[str, Any]) -> bool:
