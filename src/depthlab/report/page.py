@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def _points(animation: Animation) -> dict[str, Any]:
 def _section(report: Report, dataset: str, runs: pd.DataFrame) -> dict[str, Any]:
     depths = [int(depth) for depth in sorted(runs["depth"].unique())]
     rows = [
-        {"method": method, "cells": [_cell(group[group["depth"] == depth], depth) for depth in depths]}
+        {"method": method, "cells": [_cell(group[group["depth"] == depth]) for depth in depths]}
         for method, group in runs.groupby("method", sort=False)
     ]
     charts = [_score_chart(report, runs, depths), _layer_chart(report, runs, depths)]
@@ -76,12 +77,12 @@ def _section(report: Report, dataset: str, runs: pd.DataFrame) -> dict[str, Any]
     return text | {"head": ["method", *depths], "rows": rows, "charts": html}
 
 
-def _cell(runs: pd.DataFrame, depth: int) -> dict[str, str]:
+def _cell(runs: pd.DataFrame) -> dict[str, str]:
     known = runs.dropna(subset=["verdict"])
     common = known["verdict"].mode().iloc[0] if len(known) else ""
     evidence = known[known["verdict"] == common]["evidence"].tolist()
     return {
-        "text": score(runs, depth),
+        "text": score(runs),
         "verdicts": counted(verdicts(runs)),
         "color": BACKGROUNDS.get(common, "white"),
         "evidence": str(evidence[0]) if evidence else "",
@@ -90,39 +91,67 @@ def _cell(runs: pd.DataFrame, depth: int) -> dict[str, str]:
 
 def _score_chart(report: Report, runs: pd.DataFrame, depths: list[int]) -> Figure:
     """The test score with its interval; a menu switches to the measures of the last layer and to seconds."""
-    figure, looks = Figure(), method_looks(report.runs["method"])
-    metric = METRICS[reported(runs)]
-    main = f"test {metric.quantity}"
-    columns = [(main, None, "linear"), *((measure.label, measure.name, measure.scale) for measure in measured(runs))]
-    columns.append(("seconds", "seconds", "linear"))
-    for _, name, _ in columns:
-        for method, group in runs.groupby("method", sort=False):
-            own = [depth for depth in depths if (group["depth"] == depth).any()]
-            if name is None:
-                points = [over_runs(scores(group, depth)) for depth in own]
-                y, missing = [metric.factor * point.mean for point in points], [point.missing for point in points]
-                error = {"array": [metric.factor * s.half if s.has_interval else 0 for s in points], "thickness": 1}
-            else:
-                column = group[name].where(np.isfinite(group[name])).groupby(group["depth"])
-                y, error = column.median().tolist(), None
-                missing = [n_of_m(*pair) for pair in zip(column.count(), column.size(), strict=True)]
-            style = {"line": _stroke(looks[str(method)]), "error_y": error, "visible": name is None}
-            figure.add_trace(_curve(str(method), own, y, missing, style))
-    methods = len(dict.fromkeys(runs["method"]))
-    buttons = [
-        {
-            "label": label,
-            "method": "update",
-            "args": [
-                {"visible": [k // methods == index for k in range(methods * len(columns))]},
-                {"yaxis.title.text": label, "yaxis.type": scale},
-            ],
-        }
-        for index, (label, _, scale) in enumerate(columns)
-    ]
-    figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="against depth (last layer)")
+    looks, metric = method_looks(report.runs["method"]), METRICS[reported(runs)]
+    columns = [(measure.name, measure.label, measure.scale) for measure in measured(runs)]
+    views: list[View] = [View(f"test {metric.quantity}", f"test {metric.quantity}", "linear")]
+    views += [View(label, label, scale) for _, label, scale in [*columns, ("seconds", "seconds", "linear")]]
+    for method, group in runs.groupby("method", sort=False):
+        style = {"line": _stroke(looks[str(method)])}
+        own = [depth for depth in depths if (group["depth"] == depth).any()]
+        points = [over_runs(scores(group, depth)) for depth in own]
+        halves = [metric.factor * point.half if point.has_interval else 0 for point in points]
+        means, missing = [metric.factor * point.mean for point in points], [point.missing for point in points]
+        error = {"array": halves, "thickness": 1}
+        views[0].curves.append(_curve(str(method), own, means, missing, style | {"error_y": error}))
+        for view, name in zip(views[1:], [*(name for name, _, _ in columns), "seconds"], strict=True):
+            column = group[name].where(np.isfinite(group[name])).groupby(group["depth"])
+            missing = [n_of_m(*pair) for pair in zip(column.count(), column.size(), strict=True)]
+            view.curves.append(_curve(str(method), own, column.median().tolist(), missing, style))
+    figure = _chart("against depth (last layer)", views)
     figure.update_xaxes(type="log", tickvals=depths, ticktext=list(map(str, depths)), title="depth")
-    figure.update_yaxes(title=main, exponentformat="power")
+    return figure
+
+
+def _layer_chart(report: Report, runs: pd.DataFrame, depths: list[int]) -> Figure:
+    """Medians by layer; a menu chooses the measure and the depth."""
+    looks = method_looks(report.runs["method"])
+    views = []
+    for measure in recorded(report) or in_report()[:1]:
+        for depth in reversed(depths):
+            views.append(View(f"{measure.label}, depth {depth}", measure.label, measure.scale))
+            for method, group in runs[runs["depth"] == depth].groupby("method", sort=False):
+                found = layer_band(report, group, measure)
+                medians = found.quartiles[1].tolist() or [math.nan]
+                missing = [n_of_m(int(n), len(group)) for n in found.runs] or [n_of_m(0, len(group))]
+                changes = [text if not k or text != missing[k - 1] else "" for k, text in enumerate(missing)]
+                style = {"line": _stroke(looks[str(method)]), "marker_size": 4}
+                views[-1].curves.append(_curve(str(method), list(range(len(missing))), medians, changes, style))
+    figure = _chart("by layer (medians)", views)
+    figure.update_xaxes(title="layer")
+    return figure
+
+
+@dataclass
+class View:
+    """One choice of a chart's menu: its label, the title and scale of the y axis, and the curves."""
+
+    label: str
+    title: str
+    scale: str
+    curves: list[Scatter] = field(default_factory=list)
+
+
+def _chart(title: str, views: list[View]) -> Figure:
+    """A chart of the first view with a menu of all views."""
+    figure, owners, buttons = Figure(), [view for view in views for _ in view.curves], []
+    for view in views:
+        shown = {"visible": [owner is view for owner in owners]}
+        axis = {"yaxis.title.text": view.title, "yaxis.type": view.scale}
+        buttons.append({"label": view.label, "method": "update", "args": [shown, axis]})
+        figure.add_traces([curve.update(visible=view is views[0]) for curve in view.curves])
+    menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.17, "yanchor": "top"}
+    figure.update_layout(**SHAPE, updatemenus=[menu], title=title)
+    figure.update_yaxes(title=views[0].title, type=views[0].scale, exponentformat="power")
     return figure
 
 
@@ -141,39 +170,3 @@ def _stroke(look: tuple[str, str]) -> dict[str, str]:
     """Colour and dashes as Plotly names them."""
     color, dash = look
     return {"color": color, "dash": {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}[dash]}
-
-
-def _layer_chart(report: Report, runs: pd.DataFrame, depths: list[int]) -> Figure:
-    """Medians by layer; a menu chooses the measure and the depth."""
-    figure, looks = Figure(), method_looks(report.runs["method"])
-    choices = [(measure, depth) for measure in recorded(report) or in_report()[:1] for depth in reversed(depths)]
-    owners: list[int] = []
-    for index, (measure, depth) in enumerate(choices):
-        for method, group in runs[runs["depth"] == depth].groupby("method", sort=False):
-            found = layer_band(report, group, measure)
-            owners.append(index)
-            medians = found.quartiles[1].tolist() or [math.nan]
-            missing = [n_of_m(int(n), len(group)) for n in found.runs] or [n_of_m(0, len(group))]
-            changes = [text if not k or text != missing[k - 1] else "" for k, text in enumerate(missing)]
-            style = {"line": _stroke(looks[str(method)]), "visible": index == 0, "marker_size": 4}
-            layers = list(range(len(missing)))
-            figure.add_trace(_curve(str(method), layers, medians, changes, style))
-    buttons = [
-        {
-            "label": f"{measure.label}, depth {depth}",
-            "method": "update",
-            "args": [
-                {"visible": [owner == index for owner in owners]},
-                {"yaxis.title.text": measure.label, "yaxis.type": measure.scale},
-            ],
-        }
-        for index, (measure, depth) in enumerate(choices)
-    ]
-    figure.update_layout(**SHAPE, updatemenus=[_menu(buttons)], title="by layer (medians)")
-    figure.update_xaxes(title="layer")
-    figure.update_yaxes(title=choices[0][0].label, type=choices[0][0].scale, exponentformat="power")
-    return figure
-
-
-def _menu(buttons: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.17, "yanchor": "top"}

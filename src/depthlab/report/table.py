@@ -1,7 +1,7 @@
 """The Markdown tables of a study: one row a method, one column a depth, published values beside ours."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,42 +25,51 @@ def markdown(runs: pd.DataFrame, first: str = "") -> str:
     parts = [f"# Study {for_markdown(runs['study'].iloc[0])}", first]
     for dataset, group in runs.groupby("dataset", sort=False):
         entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]
+        metric, measures, deeper = METRICS[reported(group)], measured(group), depth_rows(group)
+        unit = " in points" if metric.percent else ""
+        states = f"method: {' / '.join(for_markdown(measure.label) for measure in measures)}"
         parts += [
             f"## {for_markdown(str(dataset))}",
             for_markdown(protocol(group)),
-            f"Test {METRICS[reported(group)].quantity}:",
-            markdown_table(score_rows(group, entries)),
+            *titled(f"Test {metric.quantity}:", score_rows(group, entries)),
+            sources(entries, published),
+            *titled(f"Differences{unit}, paired by seed and split:", difference_rows(group)),
+            *titled(f"Beyond {deeper[0][0]}{unit and f',{unit}'}, paired by seed and split:", deeper),
+            *titled("Verdicts:", method_rows(group, lambda part: counted(verdicts(part)))),
+            *(titled("State after the last layer, medians:", method_rows(group, medians, states)) if measures else []),
+            *titled("Seconds of a training, mean:", method_rows(group, seconds)),
         ]
-        parts += [_sources(entries, published["sources"])]
-        differences = difference_rows(group)
-        points = " in points" if METRICS[reported(group)].percent else ""
-        if len(differences) > 1:
-            parts += [f"Differences{points}, paired by seed and split:", markdown_table(differences)]
-        deeper = depth_rows(group)
-        if len(deeper[0]) > 1:
-            parts += [
-                f"Beyond {deeper[0][0]}{points and f',{points}'}, paired by seed and split:",
-                markdown_table(deeper),
-            ]
-        parts += ["Verdicts:", markdown_table(verdict_rows(group))]
-        if measured(group):
-            parts += ["State after the last layer, medians:", markdown_table(state_rows(group))]
-        parts += ["Seconds of a training, mean:", markdown_table(seconds_rows(group))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def method_rows(
+    runs: pd.DataFrame, value: Callable[[pd.DataFrame], str], head: str = "method", axis: str = "depth"
+) -> Rows:
+    """One row a method, one column a value of `axis`.
+
+    Args:
+        value: text of the method's runs at one value of the axis.
+        head: title of the column of methods.
+    """
+    columns = sorted(runs[axis].unique())
+    rows = [[head, *(f"{column:g}" for column in columns)]]
+    for method, group in runs.groupby("method", sort=False):
+        rows.append([for_markdown(str(method)), *(value(group[group[axis] == column]) for column in columns)])
+    return rows
+
+
 def score_rows(runs: pd.DataFrame, entries: list[dict[str, Any]]) -> Rows:
-    """Mean ± half the 95 % interval by method and depth; below it the published values."""
+    """Mean ± half the 95 % interval by method and depth; below a method its published values."""
     depths = sorted(runs["depth"].unique())
     tuned = any("best" in entry for entry in entries)
-    rows = [["method", *map(str, depths), *(["published, depth tuned"] if tuned else [])]]
-    for method, group in runs.groupby("method", sort=False):
+    head, *ours = method_rows(runs, score)
+    rows = [head + ["published, depth tuned"] * tuned]
+    for row, (_, group) in zip(ours, runs.groupby("method", sort=False), strict=True):
         entry = next((entry for entry in entries if _matches(entry, group)), {})
-        values = [score(group, depth) for depth in depths]
-        rows.append([for_markdown(str(method)), *values, *([str(entry.get("best", "-"))] if tuned else [])])
+        rows.append(row + [str(entry.get("best", "-"))] * tuned)
         if "values" in entry:
             quoted = [str(entry["values"].get(int(depth), "-")) for depth in depths]
-            rows.append([f"*published* [{entry['source']}]", *quoted, *(["-"] if tuned else [])])
+            rows.append([f"*published* [{entry['source']}]", *quoted, *["-"] * tuned])
     return rows
 
 
@@ -71,15 +80,11 @@ def difference_rows(runs: pd.DataFrame) -> Rows:
     models = {method: group["model"].iloc[0] for method, group in groups.items()}
     rows = [["difference", *map(str, depths)]]
     for method, group in groups.items():
-        alike = next(
-            (name for name in groups if models[name] == models[method]), method
-        )  # a method not run has no model
+        alike = next((name for name in groups if models[name] == models[method]), method)  # without runs, no model
         base = alike if alike != method else next(iter(groups))
-        if base == method:
-            continue
-        values = [paired(scores(groups[base], depth), scores(group, depth)) for depth in depths]
-        shown = METRICS[reported(group)]
-        rows.append([for_markdown(f"{method} - {base}"), *(format_mean(value, shown, sign=True) for value in values)])
+        if base != method:
+            pairs = [(groups[base], group, depth, depth) for depth in depths]
+            rows.append([for_markdown(f"{method} - {base}"), *(_difference(*pair) for pair in pairs)])
     return rows
 
 
@@ -88,51 +93,26 @@ def depth_rows(runs: pd.DataFrame) -> Rows:
     first, *deeper = sorted(runs["depth"].unique())
     rows = [[f"{first} layers", *map(str, deeper)]]
     for method, group in runs.groupby("method", sort=False):
-        values = [paired(scores(group, first), scores(group, depth)) for depth in deeper]
-        shown = METRICS[reported(group)]
-        rows.append([for_markdown(str(method)), *(format_mean(value, shown, sign=True) for value in values)])
+        rows.append([for_markdown(str(method)), *(_difference(group, group, first, depth) for depth in deeper)])
     return rows
 
 
-def verdict_rows(runs: pd.DataFrame) -> Rows:
-    """How many networks of each method and depth got which verdict; a run without a result counts by its outcome."""
-    depths = sorted(runs["depth"].unique())
-    rows = [["method", *map(str, depths)]]
-    for method, group in runs.groupby("method", sort=False):
-        values = [counted(verdicts(group[group["depth"] == depth])) for depth in depths]
-        rows.append([for_markdown(str(method)), *values])
-    return rows
+def _difference(first: pd.DataFrame, second: pd.DataFrame, first_depth: int, second_depth: int) -> str:
+    """Mean paired difference of the test scores of two methods or depths."""
+    pair = paired(scores(first, first_depth), scores(second, second_depth))
+    return format_mean(pair, METRICS[reported(second)], sign=True)
 
 
-def state_rows(runs: pd.DataFrame) -> Rows:
-    """The measures of the last layer's state, as `Dirichlet energy / Rayleigh quotient / effective rank`."""
-    depths, measures = sorted(runs["depth"].unique()), measured(runs)
-    rows = [[f"method: {' / '.join(for_markdown(measure.label) for measure in measures)}", *map(str, depths)]]
-    for method, group in runs.groupby("method", sort=False):
-        values = [_medians(group[group["depth"] == depth][[measure.name for measure in measures]]) for depth in depths]
-        rows.append([for_markdown(str(method)), *values])
-    return rows
-
-
-def seconds_rows(runs: pd.DataFrame) -> Rows:
-    """Mean seconds spent in epochs."""
-    depths = sorted(runs["depth"].unique())
-    rows = [["method", *map(str, depths)]]
-    for method, group in runs.groupby("method", sort=False):
-        values = [_seconds(group[group["depth"] == depth]["seconds"].tolist()) for depth in depths]
-        rows.append([for_markdown(str(method)), *values])
-    return rows
-
-
-def _seconds(values: list[float]) -> str:
-    """Whole ones; of less than one the first digit, since 0 would be wrong."""
-    found = summarize(values)
+def seconds(runs: pd.DataFrame) -> str:
+    """Mean seconds spent in epochs; of less than one second the first digit, since 0 would be wrong."""
+    found = summarize(runs["seconds"].tolist())
     mean = "-" if not found.n else f"{found.mean:.0f}" if found.mean >= 1 else f"{found.mean:.1g}"
     return f"{mean} ({found.missing})" if found.missing else mean
 
 
-def _medians(runs: pd.DataFrame) -> str:
-    """`0.5 / 0.25 / 3 (2 of 3)`; each value has its own count if the columns lack different runs."""
+def medians(runs: pd.DataFrame) -> str:
+    """The measures of the last state, `0.5 / 0.25 / 3 (2 of 3)`; each has its own count if these differ."""
+    runs = runs[[measure.name for measure in measured(runs)]]
     counts = [n_of_m(int(runs[name].notna().sum()), len(runs)) for name in runs]
     if runs.isna().all(axis=None):
         return f"- ({counts[0]})" if counts[0] else "-"
@@ -157,14 +137,19 @@ def by_run(runs: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
     return dict(zip(zip(runs["seed"], runs["split"], strict=True), runs[column], strict=True))
 
 
-def score(runs: pd.DataFrame, depth: int) -> str:
+def score(runs: pd.DataFrame) -> str:
     """`81.9 ± 0.2`, with the number of runs that have a score where some lack one; `-` where none has."""
-    return format_mean(over_runs(scores(runs, depth)), METRICS[reported(runs)])
+    return format_mean(over_runs(by_run(runs, f"test_{reported(runs)}")), METRICS[reported(runs)])
 
 
 def verdicts(runs: pd.DataFrame) -> list[str]:
     """The verdict of each run, or its outcome where it has none."""
     return [v if isinstance(v, str) else o for v, o in zip(runs["verdict"], runs["outcome"], strict=True)]
+
+
+def titled(title: str, rows: Rows) -> list[str]:
+    """Title and Markdown table; nothing for a table without values. The first row is the header."""
+    return [title, markdown_table(rows)] if len(rows) > 1 and len(rows[0]) > 1 else []
 
 
 def markdown_table(rows: Rows) -> str:
@@ -235,9 +220,11 @@ def _by_depth(runs: pd.DataFrame) -> str:
     return " ".join(f"{', '.join(methods)}: {words}." for words, methods in sentences.items())
 
 
-def _sources(entries: list[dict[str, Any]], sources: Mapping[str, Mapping[str, str]]) -> str:
+def sources(entries: Iterable[Mapping[str, Any]], published: Mapping[str, Any]) -> str:
+    """The sources of published values, one a line."""
+    known = published["sources"]
     used = dict.fromkeys(entry["source"] for entry in entries)
-    return "\n".join(f"- [{name}]: {sources[name]['title']}; {sources[name]['protocol']}." for name in used)
+    return "\n".join(f"- [{name}]: {known[name]['title']}; {known[name]['protocol']}." for name in used)
 
 
 def _matches(entry: Mapping[str, Any], runs: pd.DataFrame) -> bool:

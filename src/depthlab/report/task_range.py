@@ -20,7 +20,7 @@ from depthlab.config.files import config_file
 from depthlab.config.yaml_files import read_mapping
 from depthlab.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, legend
 from depthlab.report.runs import Report
-from depthlab.report.table import Rows, by_run, markdown_table, reported
+from depthlab.report.table import Rows, by_run, method_rows, reported, sources, titled
 from depthlab.statistics import format_mean, n_of_m, over_runs, paired
 from depthlab.study.methods import method_looks
 from depthlab.tasks.metrics import METRICS
@@ -38,39 +38,32 @@ def is_range_study(runs: pd.DataFrame) -> bool:
 def range_tables(report: Report) -> str:
     """For every task: training and test score by size, published values, gains of rewirings, factors."""
     published = read_mapping(config_file("", "published"))
-    parts = []
+    parts: list[str] = []
     for task, runs in _tasks(report):
         known = [entry for entry in published["tasks"] if entry["task"] == task]
         metric = METRICS[reported(runs)]
         for part, name in PARTS.items():
-            parts += [
-                f"## {for_markdown(task)}: {name} {metric.quantity} by size",
-                markdown_table(size_rows(runs, part, known)),
-            ]
+            parts += titled(f"## {for_markdown(task)}: {name} {metric.quantity} by size", size_rows(runs, part, known))
         methods = [group for _, group in runs.groupby("method", sort=False)]
-        sources = dict.fromkeys(
-            entry["source"] for entry in known if any(_matches(entry, method) for method in methods)
-        )
-        parts += [
-            f"- [{s}]: {published['sources'][s]['title']}; {published['sources'][s]['protocol']}." for s in sources
-        ]
+        used = [entry for entry in known if any(_matches(entry, method) for method in methods)]
+        parts += [sources(used, published)] if used else []
         if "rewiring" in runs:
-            parts += [f"Test {metric.quantity}, difference from the same network without rewiring, paired:"]
-            parts += [markdown_table(gain_rows(runs))]
-        factors = factor_rows(report, runs)
-        if len(factors) > 1:
-            parts += ["Sensitivity: factor per hop, from the node itself to the answer; medians:"]
-            parts += [markdown_table(factors)]
+            parts += titled(
+                f"Test {metric.quantity}, difference from the same network without rewiring, paired:", gain_rows(runs)
+            )
+        parts += titled(
+            "Sensitivity: factor per hop, from the node itself to the answer; medians:", factor_rows(report, runs)
+        )
     return "\n\n".join(parts) + "\n"
 
 
 def size_rows(runs: pd.DataFrame, part: str, published: list[dict[str, Any]]) -> Rows:
     """Mean ± half the 95 % interval by method and size; below it the published values; guessing in the last row."""
-    sizes, metric = sorted(runs["size"].unique()), METRICS[reported(runs)]
-    column, rows = f"{part}_{reported(runs)}", [["method", *(f"{size:g}" for size in sizes)]]
-    for method, group in runs.groupby("method", sort=False):
-        values = [format_mean(over_runs(by_run(group[group["size"] == size], column)), metric) for size in sizes]
-        rows.append([for_markdown(str(method)), *values])
+    sizes, metric, column = sorted(runs["size"].unique()), METRICS[reported(runs)], f"{part}_{reported(runs)}"
+    head, *ours = method_rows(runs, lambda some: format_mean(over_runs(by_run(some, column)), metric), axis="size")
+    rows = [head]
+    for row, (_, group) in zip(ours, runs.groupby("method", sort=False), strict=True):
+        rows.append(row)
         for entry in published:
             if column in entry and _matches(entry, group):
                 quoted = [str(entry[column].get(int(size), "-")) for size in sizes]
@@ -114,19 +107,15 @@ def _without_rewiring(runs: pd.DataFrame) -> pd.Series:
 
 def factor_rows(report: Report, runs: pd.DataFrame) -> Rows:
     """`(s_R / s_0)^(1/R)` of the measured sensitivity s, and of the weight of walks, by method and size."""
-    sizes = sorted(runs["size"].unique())
-    rows = [["method: measured / walks of P", *(f"{size:g}" for size in sizes)]]
-    for method, group in runs.groupby("method", sort=False):
-        found = []
-        for size in sizes:
-            part = group[group["size"] == size]
-            bands = [hop_band(report, part, name) for name in ("sensitivity", "walk_weight")]
-            factors = " / ".join(_number(per_hop(one.quartiles[1], part)) for one in bands if len(one.runs))
-            missing = n_of_m(min(bands[0].runs, default=0), len(part)) if factors else ""
-            found.append(f"{factors} ({missing})" if missing else factors or "-")
-        if set(found) != {"-"}:
-            rows.append([for_markdown(str(method)), *found])
-    return rows
+
+    def factors(part: pd.DataFrame) -> str:
+        bands = [hop_band(report, part, name) for name in ("sensitivity", "walk_weight")]
+        text = " / ".join(_number(per_hop(one.quartiles[1], part)) for one in bands if len(one.runs))
+        missing = n_of_m(min(bands[0].runs, default=0), len(part)) if text else ""
+        return f"{text} ({missing})" if missing else text or "-"
+
+    head, *rows = method_rows(runs, factors, "method: measured / walks of P", "size")
+    return [head, *(row for row in rows if set(row[1:]) != {"-"})]
 
 
 def per_hop(curve: np.ndarray[Any, Any], runs: pd.DataFrame) -> float:
