@@ -22,10 +22,10 @@ def both(*pairs: tuple[int, int]) -> Tensor:
 
 def test_every_edge_once_with_its_curvature() -> None:
     edges = both((0, 1), (1, 2), (2, 3), (3, 0), (3, 4), (4, 5))
-    found = edges_of(edges.flip(1), 6)
-    assert sorted(map(tuple, found.ends.tolist())) == [(0, 1), (0, 3), (1, 2), (2, 3), (3, 4), (4, 5)]
+    ends, curvature = edges_of(edges.flip(1), 6)
+    assert sorted(map(tuple, ends.tolist())) == [(0, 1), (0, 3), (1, 2), (2, 3), (3, 4), (4, 5)]
     known = dict(zip(map(tuple, edges.T.tolist()), balanced_forman(edges, 6).tolist(), strict=True))
-    assert found.curvature.tolist() == [known[tuple(ends)] for ends in found.ends.tolist()]
+    assert curvature.tolist() == [known[tuple(pair)] for pair in ends.tolist()]
 
 
 def test_what_was_added_and_removed_is_marked_and_counted() -> None:
@@ -44,7 +44,7 @@ def test_what_was_added_and_removed_is_marked_and_counted() -> None:
     assert left.get_title() == f"path\ncurvature: least {least:.2f}, mean {mean:.2f}"
 
 
-def test_an_arc_ends_where_its_edge_does_and_leaves_the_method_between() -> None:
+def test_an_arc_ends_where_its_edge_does_and_leaves_the_line_between() -> None:
     (arc,) = arcs(np.array([[[0.0, 0.0], [2.0, 0.0]]]))
     assert arc[0].tolist() == [0, 0] and arc[-1].tolist() == [2, 0]
     assert arc[1:-1, 1].min() > 0 and arc[:, 1].max() == pytest.approx(0.3, rel=0.01)

@@ -5,7 +5,6 @@ depthlab rewired_edges dataset=clique_path_transfer dataset.size=16 rewiring=sdr
 Takes the settings of `depthlab train`; writes results/rewired_edges/DATASET-REWIRING.png.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -37,24 +36,11 @@ ADDED, REMOVED = "#009E73", "#999999"
 BEND = 0.15  # height of an arc as a share of its length
 
 
-@dataclass(frozen=True)
-class Edges:
-    """Undirected edges with their curvature.
-
-    Attributes:
-        ends: (m, 2), the smaller number first.
-        curvature: Balanced Forman, (m,).
-    """
-
-    ends: np.ndarray[Any, Any]
-    curvature: np.ndarray[Any, Any]
-
-
-def edges_of(edge_index: Tensor, num_nodes: int) -> Edges:
-    """Every undirected edge once."""
+def edges_of(edge_index: Tensor, num_nodes: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Ends of every undirected edge, (m, 2), the smaller number first, and its Balanced Forman curvature, (m,)."""
     curvature = balanced_forman(edge_index, num_nodes)
     once = edge_index[0] < edge_index[1]
-    return Edges(edge_index[:, once].T.numpy(), curvature[once].numpy())
+    return edge_index[:, once].T.numpy(), curvature[once].numpy()
 
 
 def layout(edge_index: Tensor, num_nodes: int) -> np.ndarray[Any, Any]:
@@ -81,15 +67,15 @@ def rewiring_figure(before: Tensor, after: Tensor, num_nodes: int, titles: tuple
     points = np.concatenate([points, np.zeros((nodes - num_nodes, 2))])
     figure = Figure(figsize=(13, 5.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    old, new = edges_of(before, num_nodes), edges_of(after, nodes)
-    old_keys, new_keys = (found.ends @ [nodes, 1] for found in (old, new))
+    (old, old_curvature), (new, new_curvature) = edges_of(before, num_nodes), edges_of(after, nodes)
+    old_keys, new_keys = (ends @ [nodes, 1] for ends in (old, new))
     present, remains = np.isin(new_keys, old_keys), np.isin(old_keys, new_keys)
-    drawn = _draw(left, points[:num_nodes], old.ends, old.curvature, 1.8)
-    _draw(right, points, new.ends[present], new.curvature[present], 1.8)
-    right.add_collection(LineCollection(points[old.ends[~remains]], colors=REMOVED, linestyles=":", linewidths=1.2))
-    right.add_collection(LineCollection(list(arcs(points[new.ends[~present]])), colors=ADDED, linewidths=2.4))
-    for axes, title, found in ((left, titles[0], old), (right, titles[1], new)):
-        least, mean = (f(found.curvature) if len(found.curvature) else np.nan for f in (np.min, np.mean))
+    drawn = _draw(left, points[:num_nodes], old, old_curvature)
+    _draw(right, points, new[present], new_curvature[present])
+    right.add_collection(LineCollection(points[old[~remains]], colors=REMOVED, linestyles=":", linewidths=1.2))
+    right.add_collection(LineCollection(list(arcs(points[new[~present]])), colors=ADDED, linewidths=2.4))
+    for axes, title, curvature in ((left, titles[0], old_curvature), (right, titles[1], new_curvature)):
+        least, mean = (f(curvature) if len(curvature) else np.nan for f in (np.min, np.mean))
         axes.set_title(f"{title}\ncurvature: least {least:.2f}, mean {mean:.2f}")
     names = [f"added ({int((~present).sum())})", f"removed ({int((~remains).sum())})"]
     right.plot([], [], color=ADDED, lw=2.4, label=names[0])
@@ -108,8 +94,8 @@ def arcs(ends: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return start + t * along + BEND * 4 * t * (1 - t) * across
 
 
-def _draw(axes: Axes, points: Any, ends: Any, curvature: Any, width: float) -> LineCollection:
-    lines = LineCollection(points[ends], array=curvature, cmap=COLOR_MAP, clim=(-LIMIT, LIMIT), linewidths=width)
+def _draw(axes: Axes, points: Any, ends: Any, curvature: Any) -> LineCollection:
+    lines = LineCollection(points[ends], array=curvature, cmap=COLOR_MAP, clim=(-LIMIT, LIMIT), linewidths=1.8)
     axes.add_collection(lines)
     axes.plot(*points.T, "o", color="black", ms=4 if len(points) > 60 else 7, zorder=3)
     axes.set_axis_off()

@@ -16,14 +16,12 @@ import pandas as pd
 from depthlab.config.errors import UserError
 from depthlab.config.settings import NOT_THE_EXPERIMENT
 from depthlab.measures.registry import Measure, in_report
-from depthlab.study.methods import GRID
-from depthlab.tasks.metrics import METRICS, recorded
+from depthlab.study.methods import GRID, SCORES
+from depthlab.tasks.metrics import METRICS
 from depthlab.tracking.names import RENAMED
 from depthlab.tracking.search import Recorded, Records
 from depthlab.training.identity import STATES, code_hash, overrides_of
 
-PARTS = ("train", "val", "test")
-SCORES = {f"{part}_{name}": recorded(part, name) for name in METRICS for part in PARTS}  # column -> recorded name
 STATISTICS = ("chance", "task_range", "best_epoch", "epochs_run")
 # columns that are dropped if no run has a value, as are those of unreported metrics
 OF_SOME = ("repulsion", "size", "task_range", "chance")
@@ -108,12 +106,14 @@ def read_report(records: Records, study: str) -> Report:
                 rows.append(_row(study, parent, entry, run, tried))
                 if run:
                     found.other_code += run.tags.get("code_hash") != _present_code(run.params)
-                    _add_curves(found, records, run)
+                    for measure in [*in_report("layer"), *in_report("hop")]:
+                        if measure.metric in run.metrics:
+                            found.curves[run.run_id, measure.name] = records.curve(run.run_id, measure.metric)
                 if entry["animated"]:
                     _add_animation(found, records, parent, entry["depth"], run, Path(folder))
     runs = pd.DataFrame(rows)
     shown = set(runs["metric"].dropna()) or {"acc"}
-    others = [f"{part}_{name}" for name in METRICS if name not in shown for part in PARTS]
+    others = [column for column in SCORES if column.partition("_")[2] not in shown]
     optional = [*others, *OF_SOME, *(measure.name for measure in in_report(states=True))]
     runs = runs.drop(columns=[name for name in optional if runs[name].isna().all()])
     found.runs = runs.drop(columns="rewiring") if (runs["rewiring"] == "none").all() else runs
@@ -142,27 +142,15 @@ def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) 
     for parent in parents:
         path = records.file(parent.run_id, GRID, folder)
         try:
-            grid = json.loads(path.read_text()) if path else None
-        except ValueError:  # no JSON, or no text
-            grid = None
-        if grid:
-            found.append((parent, grid))
-        else:
+            found.append((parent, json.loads(path.read_text() if path else "")))
+        except ValueError:  # no file, no JSON, or no text
             lost.append(f"{parent.tags['method']} on {parent.tags['dataset']}")
     if lost:
-        what = "the list of runs" if len(lost) == 1 else "the lists of runs"
         raise UserError(
-            f"the report of {study} would be incomplete: {what} of {', '.join(lost)} cannot be read (artifact {GRID});"
-            f" the command that ran the study writes {'it' if len(lost) == 1 else 'them'} again without training"
-            " recorded runs again"
+            f"the report of {study} would be incomplete: the list of runs ({GRID}) cannot be read for"
+            f" {', '.join(lost)}; the command that ran the study writes it again and trains no recorded run again"
         )
     return found
-
-
-def _add_curves(report: Report, records: Records, run: Recorded) -> None:
-    for measure in [*in_report("layer"), *in_report("hop")]:
-        if measure.metric in run.metrics:
-            report.curves[run.run_id, measure.name] = records.curve(run.run_id, measure.metric)
 
 
 def _add_animation(

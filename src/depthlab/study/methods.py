@@ -28,8 +28,8 @@ from depthlab.tracking.search import PARENT, Recorded, Records
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", ":", "-.")
 GRID = "grid.json"  # artifact of a parent run that lists its planned runs
-MEANS = {  # score of a parent run -> score of its runs
-    f"{part}_{name}": recorded(part, name) for part in ("test", "val", "train") for name in METRICS
+SCORES = {  # name in a report and of a parent's metric -> name that a run records
+    f"{part}_{name}": recorded(part, name) for name in METRICS for part in ("train", "val", "test")
 }
 
 
@@ -248,7 +248,7 @@ def _point(runs: list[PlannedRun], plan: Plan) -> dict[str, Any]:
         if summary.n and summary.missing:
             point[f"{name}_runs"] = summary.runs
 
-    for name, metric in MEANS.items():
+    for name, metric in SCORES.items():
         values = [_metric(result, metric) for result in results]
         summary = over_runs({(run.seed, run.split): value for run, value in zip(runs, values, strict=True)})
         put(name, summary.mean, summary)
