@@ -47,7 +47,7 @@ def expanded(stage: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def modules(stage: dict[str, Any]) -> list[str]:
     """The files behind the command of a template, for all of its stages; those of a report with what shows it."""
     command = stage.get("do", stage)["cmd"].split()[2].removeprefix("src.")
-    roots = {COMMANDS[command][0], *COMPUTING.get(command, ())}
+    roots = {COMMANDS[command].module, *COMPUTING.get(command, ())}
     for _, one in expanded(stage):
         for path in one["deps"]:
             if path.startswith("conf/"):

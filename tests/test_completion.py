@@ -31,6 +31,8 @@ OFFERED = [
     ("study model=gcn,gcni", ["model=gcn,gcnii"]),
     ("study study=qu", ["study=quick"]),
     ("study backend=", ["backend=dask", "backend=processes"]),
+    ("prepare d", [f"dataset.{key}=" for key in ("metric", "normalize_features", "split", "task")] + ["dataset="]),
+    ("rewire rewiring=fos", ["rewiring=fosr"]),
     ("sweep sampler=g", ["sampler=gp", "sampler=grid"]),
     ("report study=qu", ["study=quick"]),
     ("fetch --dataset pub", ["pubmed"]),

@@ -1,5 +1,6 @@
 """The package as others use it: imported without the heavy libraries, started as a program, built as a wheel."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -65,11 +66,31 @@ def test_the_command_says_what_it_is(typed: list[str], expected: str) -> None:
     assert expected in done.stdout and "hydra:" not in done.stdout
 
 
+@pytest.mark.parametrize("command", ["prepare", "rewire"])
+def test_the_help_of_data_commands_lists_no_settings_of_training(command: str) -> None:
+    done = start("-m", "depthlab", command, "--help")
+    assert "  dataset   actor, " in done.stdout
+    assert "epochs" not in done.stdout and "model" not in done.stdout
+
+
+@pytest.mark.parametrize("typed", ["--help", "rewire --help", "ui --help"])
+def test_help_whose_reader_has_ended(typed: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "depthlab", *typed.split()]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(SOURCE)}, stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
         (["tran"], "error: there is no command tran: did you mean train\n"),
         (["xyz"], "error: there is no command xyz: choose one of train, study, "),
+        (["train", "--config-dir="], "error: --config-dir needs a folder: --config-dir DIR\n"),
         (["train", "--config-dir", "nowhere"], "error: --config-dir names nowhere, which is not a folder"),
         (["completion", "tcsh"], "error: completion needs the name of your shell"),
     ],

@@ -5,44 +5,73 @@ Imports nothing heavy.
 
 import difflib
 import importlib
+import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import depthlab
 from depthlab.config.errors import UserError
 from depthlab.config.files import use_config_dir
 from depthlab.startup import start
 
-COMMANDS = {  # name: (module, help, settings file: "" for none, None where argparse prints the help)
-    "train": ("depthlab.training.command", "train one network at one depth on one graph", "config"),
-    "study": ("depthlab.study.command", "train along depth, with seeds, splits and methods", "study"),
-    "sweep": ("depthlab.sweep.command", "search hyperparameters", "sweep"),
-    "report": ("depthlab.report.command", "write a study's tables, figures and page", ""),
-    "ui": ("depthlab.tracking.ui", "open the records in MLflow's user interface", None),
-    "fetch": ("depthlab.data.fetch", "fetch and verify raw files", None),
-    "trust": ("depthlab.data.raw_files", "add the hash of a raw file that you trust", ""),
-    "prepare": ("depthlab.data.prepare", "turn raw files into one safe file with its statistics", "config"),
-    "rewire": ("depthlab.data.rewire", "show what a rewiring does to a graph", "config"),
-    "rewired_edges": ("depthlab.report.rewired_edges", "draw a small graph before and after a rewiring", "config"),
-    "close": ("depthlab.tracking.close", "close the record of a run whose process was killed elsewhere", None),
-    "completion": ("depthlab.completion", "print the script for tab completion in bash, zsh or fish", ""),
+
+class Command(NamedTuple):
+    """A command of the program.
+
+    Attributes:
+        module: has a function `command`; its docstring is the description in the help.
+        summary: one line of the list of commands.
+        settings: name of its settings file, "" for none; None if argparse prints the help.
+        groups: config groups that it takes if it has no settings file.
+    """
+
+    module: str
+    summary: str
+    settings: str | None = ""
+    groups: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "train": Command("depthlab.training.command", "train one network at one depth on one graph", "config"),
+    "study": Command("depthlab.study.command", "train along depth, with seeds, splits and methods", "study"),
+    "sweep": Command("depthlab.sweep.command", "search hyperparameters", "sweep"),
+    "report": Command("depthlab.report.command", "write a study's tables, figures and page"),
+    "ui": Command("depthlab.tracking.ui", "open the records in MLflow's user interface", None),
+    "fetch": Command("depthlab.data.fetch", "fetch and verify raw files", None),
+    "trust": Command("depthlab.data.raw_files", "add the hash of a raw file that you trust"),
+    "prepare": Command("depthlab.data.prepare", "prepare a dataset and its graph statistics", groups=("dataset",)),
+    "rewire": Command("depthlab.data.rewire", "rewire a graph and count the edges", groups=("dataset", "rewiring")),
+    "rewired_edges": Command(
+        "depthlab.report.rewired_edges", "draw a graph before and after a rewiring", groups=("dataset", "rewiring")
+    ),
+    "close": Command("depthlab.tracking.close", "close the record of a run whose process was killed elsewhere", None),
+    "completion": Command("depthlab.completion", "print the script for tab completion in bash, zsh or fish"),
 }
 
 
 def run(name: str) -> None:
     """Run a command on `sys.argv[1:]`; ends the process."""
-    module, _, settings = COMMANDS[name]
+    command = COMMANDS[name]
     try:
         if name != "completion":
             sys.argv[1:] = use_config_dir(sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")
-    if settings is not None and {"-h", "--help"}.intersection(sys.argv[1:]):
+    if command.settings is not None and {"-h", "--help"}.intersection(sys.argv[1:]):
         from depthlab.config.help import command_help
 
-        print(command_help(module, settings))
+        _print(command_help(command.module, command.settings, command.groups))
         return
-    importlib.import_module(module).command()
+    importlib.import_module(command.module).command()
+
+
+def _print(text: str) -> None:
+    """Print to a reader that may have ended, as in `depthlab train --help | head -1`."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its end
 
 
 def main() -> None:
@@ -51,8 +80,9 @@ def main() -> None:
     sys.path.append(str(Path.cwd()))  # so that `_target_` can name the user's own modules, as under `python -m`
     typed = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if typed in ("-h", "--help"):
-        print(__doc__.splitlines()[0], *(f"  {name:15}{text}" for name, (_, text, _) in COMMANDS.items()), sep="\n")
-        print("`depthlab COMMAND --help` describes a command; `--config-dir DIR` adds your own folder of yaml files.")
+        rows = [f"  {name:15}{command.summary}" for name, command in COMMANDS.items()]
+        end = "`depthlab COMMAND --help` describes a command; `--config-dir DIR` adds your own folder of yaml files."
+        _print("\n".join([__doc__.splitlines()[0], *rows, end]))
         return
     if typed == "--version":
         print(f"depthlab {depthlab.__version__}")

@@ -9,7 +9,7 @@ import contextlib
 import glob
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from depthlab.config.errors import UserError
 from depthlab.config.files import FLAGS, config_file, option_names, use_config_dir
@@ -18,6 +18,9 @@ from depthlab.config.options import FIXED
 from depthlab.config.schema import GROUPS, KNOBS, OWN_KNOBS, STUDY_KNOBS, SWEEP_KNOBS
 from depthlab.config.settings import flatten
 from depthlab.config.yaml_files import read_mapping
+
+if TYPE_CHECKING:
+    from depthlab.__main__ import Command
 
 # Each script calls `depthlab completion query WORDS`, where the last word is the one to complete, and appends a space
 # to a complete word. Bash splits words at '=', so it gets only the part after it.
@@ -88,7 +91,7 @@ def candidates(words: list[str]) -> list[str]:
         return _matching(word, option_names("dataset"))
     if command in WORDS or command not in COMMANDS:
         return _matching(word, [*WORDS.get(command, []), "--help"])
-    known = _report() if command == "report" else _settings(str(COMMANDS[command][2]), typed)
+    known = _report() if command == "report" else _settings(COMMANDS[command], typed)
     if not equals:
         return _matching(word, [*(f"{key}=" for key in known), "--help", "--config-dir"])
     if flag in ("dataset.path", "ckpt"):
@@ -97,17 +100,22 @@ def candidates(words: list[str]) -> list[str]:
     return [f"{flag}={head}{comma}{choice}" for choice in _matching(last, known.get(flag, []))]
 
 
-def _settings(config: str, typed: list[str]) -> dict[str, list[str]]:
+def _settings(command: "Command", typed: list[str]) -> dict[str, list[str]]:
     """Every group and setting of a command, with its known values."""
     schemas = {"study": STUDY_KNOBS, "sweep": SWEEP_KNOBS}
-    known = {key: _values(kind, limit) for key, (kind, limit) in (KNOBS | schemas.get(config, {})).items()}
-    known |= {group: option_names(group) for group in (*GROUPS, *([config] if config in schemas else []))}
-    known["like"] = ["none", *known["dataset"]]
+    if command.settings:
+        limits = KNOBS | schemas.get(command.settings, {})
+        known = {key: _values(kind, limit) for key, (kind, limit) in limits.items()}
+        groups = [*GROUPS, *([command.settings] if command.settings in schemas else [])]
+        known |= {group: option_names(group) for group in groups}
+        known["like"] = ["none", *known["dataset"]]
+    else:
+        known = {group: option_names(group) for group in command.groups}
     chosen: dict[str, Any] = {}
     for entry in read_mapping(config_file("", "config"))["defaults"]:
         chosen |= entry if isinstance(entry, dict) else {}
     chosen |= dict(word.split("=", 1) for word in typed if "=" in word)
-    for group in OWN_KNOBS:
+    for group in set(OWN_KNOBS).intersection(known):
         with contextlib.suppress(UserError):  # no such option, or more than one
             option = read_mapping(config_file(group, chosen[group]))
             limits = option.pop("limits", {})

@@ -82,6 +82,8 @@ def test_the_flag_is_taken_off_the_command_line(own: Path, monkeypatch: pytest.M
     [
         (["--config-dir", "nowhere"], "--config-dir names nowhere, which is not a folder"),
         (["--config-dir"], "--config-dir needs a folder"),
+        (["--config-dir="], "--config-dir needs a folder"),
+        (["--config-dir", ""], "--config-dir needs a folder"),
         ([], f"{CONFIG_DIR} names elsewhere, which is not a folder"),
     ],
 )

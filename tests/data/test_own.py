@@ -95,7 +95,7 @@ def test_the_reader_of_named_raw_files_sees_these_alone(project: Path, dataset_c
 def test_an_error_names_the_dataset_and_no_temporary_folder(project: Path, dataset_config: Callable[..., Any]) -> None:
     (project / "own.npz").write_bytes(b"no archive")
     config = dataset_config("npz", path=str(project / "own.npz"))
-    said = f"{project / 'own.npz'}: own.npz is not a readable npz file: write it again with numpy.savez"
+    said = f"{project / 'own.npz'} is not a readable npz file: write it again with numpy.savez"
     with pytest.raises(UserError, match=f"^{re.escape(said)}$"):
         load(config)
 

@@ -255,6 +255,13 @@ def test_a_trial_that_fails_is_told(sweep: Sweep, capsys: Capture, monkeypatch: 
     out = capsys.readouterr().out
     assert "2 trials, 1 complete, 1 failed" in out
     assert "  trial 1 failed: ZeroDivisionError: division by zero" in out
+    assert sweep.parent().status == "FINISHED"
+
+
+def test_a_sweep_whose_trials_all_fail_is_recorded_as_failed(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "experiment", lambda _: 1 / 0)
+    assert not sweep.run(sweep.search(), trials=2)
+    assert (sweep.parent().status, sweep.parent().tags["outcome"]) == ("FAILED", "failed")
 
 
 def test_settings_that_do_not_go_together_are_a_pruned_trial(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,7 @@ def test_a_result_counts_if_its_code_does(records: Records) -> None:
         with pytest.raises(TakenError, match=r"^another command has trained it$"):
             Claim(records, identity, same_code).check()
     Claim(records, later, same_code=True).check()
+    recorded(records, code_hash="later").finish("FINISHED", "finished")  # hides no older result of the same code
     recorded(records).finish("FAILED", "failed")  # no result
     with pytest.raises(TakenError):
         Claim(records, IDENTITY, same_code=True).check()

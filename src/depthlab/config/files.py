@@ -54,6 +54,8 @@ def use_config_dir(arguments: list[str]) -> list[str]:
         if not equals and at + 1 == len(rest):
             raise UserError(f"{flag} needs a folder: {flag} DIR")
         os.environ[CONFIG_DIR] = value if equals else rest[at + 1]
+        if not os.environ[CONFIG_DIR]:
+            raise UserError(f"{source} needs a folder: {source} DIR")
         del rest[at : at + (1 if equals else 2)]
     if folder := os.environ.get(CONFIG_DIR):
         if not Path(folder).expanduser().is_dir():

@@ -136,6 +136,9 @@ def unreadable(override: str) -> str:
     if not found:
         return f"cannot read {override!r}: write key=value, and quote a value with spaces"
     if found[1] not in {*WORDS, *GROUPS} and not found[1].startswith("dataset."):
+        missing = [pair[1] for pair in ("[]", "{}", "()") if found[2].count(pair[0]) > found[2].count(pair[1])]
+        if missing:
+            return f"cannot read {override!r}: a bracket is not closed, add {missing[0]}"
         return f"cannot read {override!r}: write key=value"
     return f"cannot read {override!r}: quote a value with special characters, {quoted(found[1], found[2])}"
 

@@ -74,7 +74,9 @@ def reading(config: dict[str, Any], files: Mapping[str, Path]) -> Iterator[list[
         try:
             yield links
         except UserError as error:
-            raise UserError(f"{place}: {error}") from None
+            named = str(error).startswith(f"{Path(place).name} ")  # by its link: the path is named in its place
+            text = str(error).removeprefix(Path(place).name) if named else f": {error}"
+            raise UserError(f"{place}{text}") from None
         except FileNotFoundError as error:
             if folder not in str(error):
                 raise

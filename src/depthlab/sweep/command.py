@@ -5,7 +5,7 @@
     depthlab sweep model=gcnii "lr=tag(log, interval(0.001, 0.1))"        one range added
 
 Every setting of `depthlab train` may be given. The first trial is the recipe; the best is tested on fresh seeds and
-written to conf/recipe/tuned. Settings of the sweep itself:
+written to conf/recipe/tuned.
 """
 
 import re
@@ -36,9 +36,6 @@ OWN = {key.split(".")[0] for key in SWEEP_KNOBS}
 def main() -> None:
     """Compose and check what can be checked cheaply, then import the heavy libraries and search."""
     overrides = for_hydra(sys.argv[1:])
-    if {"-h", "--help"}.intersection(overrides):
-        print(__doc__ + "\n" + config_file("", "sweep").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
-        return
     name, search, config = composed(overrides)
     uri = store_uri(search.config.tracking.uri)
     check_store(uri)

@@ -1,4 +1,4 @@
-"""Lets only one command train a cell: each checks before it begins and again when its run is recorded."""
+"""Let only one command train a planned run: each checks before it starts and again once its run is recorded."""
 
 import time
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ WAIT, PATIENCE = 0.05, 30.0  # seconds between two checks of a command that choo
 
 @dataclass(frozen=True)
 class Claim:
-    """Checks whether another command trains the same cell or has a result of it.
+    """Checks whether another command trains the same planned run or has a result of it.
 
     MLflow has no atomic claim. Commands draw numbers as in a bakery (Lamport, A new solution of Dijkstra's concurrent
     programming problem, 1974): a run is recorded first, then gets a number larger than all others, and the
@@ -34,17 +34,15 @@ class Claim:
     same_code: bool
 
     def others(self, run_id: str = "") -> list[Recorded]:
-        """Other runs of this cell that may be in progress, and its latest result."""
-        keys = ("config_hash", "data_hash")
+        """Other runs of this planned run that may be in progress, and its latest result."""
+        keys = ["config_hash", "data_hash", *(["code_hash"] if self.same_code else [])]
         runs = self.records.runs(" and ".join(f"tags.{key} = '{self.identity[key]}'" for key in keys))
-        at_work = [run for run in runs if run.is_running]
-        ended = [run for run in runs if run.status != "RUNNING" and run.is_result]
-        code = self.identity["code_hash"]
-        found = [run for run in at_work + ended[-1:] if run.run_id != run_id]
-        return [run for run in found if not self.same_code or run.tags.get("code_hash") == code]
+        running = [run for run in runs if run.is_running]
+        results = [run for run in runs if run.status != "RUNNING" and run.is_result]
+        return [run for run in running + results[-1:] if run.run_id != run_id]
 
     def check(self) -> None:
-        """Raise TakenError if another command trains this cell or has a result of it."""
+        """Raise TakenError if another command trains this planned run or has a result of it."""
         for run in self.others():
             raise TakenError(taken(run))
 
@@ -76,7 +74,7 @@ class Claim:
 
 
 def taken(run: Recorded) -> str:
-    """The message about a cell that another command trains or has trained."""
+    """The message about a planned run that another command trains or has trained."""
     if run.status == "RUNNING":
         return f"{in_words(run.owner)} trains it"
     return "another command has trained it"
@@ -89,14 +87,14 @@ def open_claimed(
     content: dict[str, Any] | None,
     reuse: str | None,
 ) -> TrackedRun:
-    """Open a run with `depthlab.training.result.open_run`, unless another command trains the cell.
+    """Open a run with `depthlab.training.result.open_run`, unless another command trains the same run.
 
     Args:
         more: further tags; those of `depthlab.training.identity.identity_of` are among them.
-        reuse: `any_code` or `same_code` for a study's cell; None to train in any case.
+        reuse: `any_code` or `same_code` for a planned run of a study; None to train in any case.
 
     Raises:
-        TakenError: another command trains this cell, or has trained it.
+        TakenError: another command trains this run, or has trained it.
     """
     if reuse is None:
         return open_run(settings, origin, more | {TURN: FIRST}, content)
