@@ -16,7 +16,8 @@ import pandas as pd
 from depthlab.config.errors import UserError
 from depthlab.config.settings import NOT_THE_EXPERIMENT
 from depthlab.measures.registry import Measure, in_report
-from depthlab.study.methods import GRID, SCORES
+from depthlab.study.methods import SCORES
+from depthlab.study.parents import GRID
 from depthlab.tasks.metrics import METRICS
 from depthlab.tracking.names import RENAMED
 from depthlab.tracking.search import Recorded, Records

@@ -17,8 +17,9 @@ from depthlab.parallel import Stop, Workers, execute, local
 from depthlab.study.estimate import estimate
 from depthlab.study.grid import PlannedRun
 from depthlab.study.groups import group
-from depthlab.study.methods import Method, close_parents, method_colors, open_parents
+from depthlab.study.methods import Method, method_colors
 from depthlab.study.others import close_dead, refuse_twice, wait_for_others
+from depthlab.study.parents import close_parents, open_parents
 from depthlab.study.plan import make_plan
 from depthlab.study.summary import duration, listing, results
 from depthlab.study.work import TAKEN, Job, work
