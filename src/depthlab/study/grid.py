@@ -81,18 +81,59 @@ def expand(
         UserError: a setting is not allowed, is set twice, or there is nothing or too much to run.
         hydra.errors.HydraException: a setting cannot be read.
     """
-    by_hand = values_of(typed, max_runs)
-    swept = values_of(_overrides(grid), max_runs) | by_hand
+    from_command_line = values_of(typed, max_runs)
+    swept = values_of(_overrides(grid), max_runs) | from_command_line
+    texts = [(label, text) for label, value in (graphs or {}).items() for text in _as_list(value)]
+    if "dataset" in swept:
+        texts = []
     if "model" in swept:
-        methods = {}
-    several = {label: [text] if isinstance(text, str) else text for label, text in (graphs or {}).items()}
-    texts = [(label, text) for label, found in several.items() for text in found] if "dataset" not in swept else []
-    taken = {key: label for label, text in methods.items() for key in _split(label, text)}
-    for key in taken.keys() & swept.keys():
-        raise UserError(f"the method '{taken[key]}' sets {key} itself: leave {key} out, or name the models, model=...")
-    held = {key: label for label, text in texts for key in _split(label, text, AXES) if key not in AXES}
-    for key in held.keys() & (swept.keys() | taken.keys()):
-        raise UserError(f"the graph '{held[key]}' sets {key} itself: leave {key} out, or name datasets, dataset=...")
+        methods = {model: shlex.quote(f"model={model}") for model in swept.pop("model")}
+    _check_conflicts(methods, texts, swept)
+    texts = texts or [("", f"dataset={name}") for name in swept.pop("dataset", [])] or [("", "")]
+    axes = {key: swept.pop(key) for key in AXES if key in swept}
+    places = []  # label, overrides and axes of each graph
+    for label, text in texts:
+        values = _split(label, text, AXES)
+        own = {key: values[key] for key in AXES if key in values and key not in from_command_line}
+        places.append((label, [f"{key}={values[key][0]}" for key in values if key not in AXES], axes | own))
+    fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1]
+    varied = {key: values for key, values in swept.items() if len(values) > 1}
+    points = sum(math.prod(map(len, own_axes.values())) for _, _, own_axes in places)
+    check_runs([len(methods) or 1, *map(len, varied.values()), points], max_runs, "this study")
+    methods = _multiply(methods or {"gcnii": ""}, varied)
+    runs: list[PlannedRun] = []
+    seen: set[tuple[str, str]] = set()  # labels and hashes: the texts of one label share their runs
+    for graph, overrides, own_axes in places:
+        new = [
+            run
+            for label, text in methods.items()
+            for run in _planned_runs(graph, label, [*overrides, *shlex.split(text), *fixed], own_axes, animation)
+            if (graph, run.hash) not in seen
+        ]
+        runs += new
+        seen |= {(graph, run.hash) for run in new if graph}
+    _check_distinct(runs)
+    return sorted(runs, key=lambda run: (run.seed, *_number_or_word(run.split)))
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _check_conflicts(
+    methods: Mapping[str, str], texts: Sequence[tuple[str, str]], swept: Mapping[str, list[str]]
+) -> None:
+    """Raise UserError if two parts of a study set the same setting, or one sets what a study cannot vary."""
+    by_method = {key: label for label, text in methods.items() for key in _split(label, text)}
+    for key in by_method.keys() & swept.keys():
+        raise UserError(
+            f"the method '{by_method[key]}' sets {key} itself: leave {key} out, or name the models, model=..."
+        )
+    by_graph = {key: label for label, text in texts for key in _split(label, text, AXES) if key not in AXES}
+    for key in by_graph.keys() & (swept.keys() | by_method.keys()):
+        raise UserError(
+            f"the graph '{by_graph[key]}' sets {key} itself: leave {key} out, or name datasets, dataset=..."
+        )
     if "ckpt" in swept:
         raise UserError("a study resumes interrupted runs by itself: leave ckpt out")
     for key in ("tracking.uri", "tracking.experiment"):
@@ -100,46 +141,16 @@ def expand(
             raise UserError(f"all runs of a study are recorded in one store: give one {key}")
     if len(swept.get("split_seed", [""])) > 1 and swept.get("split") != ["random"]:
         raise UserError("split_seed is used by random splits only: add split=random")
-    places = [("", f"dataset={name}") for name in swept.pop("dataset", [])] or texts or [("", "")]
-    axes = {key: swept.pop(key) for key in AXES if key in swept}
-    fixed = [f"{key}={values[0]}" for key, values in swept.items() if len(values) == 1 and key != "model"]
-    varied = {key: values for key, values in swept.items() if len(values) > 1 or key == "model"}
-    each = [len(values) for values in varied.values()]
-    axes_of = [{**axes, **_own_axes(graph, place, by_hand)} for graph, place in places]
-    points = sum(math.prod(map(len, there.values())) for there in axes_of)
-    check_runs([len(methods) or 1, *each, points], max_runs, "this study")
-    if not methods:
-        methods = dict(_method(varied, values) for values in itertools.product(*varied.values()))
-    else:
-        methods = {
-            " ".join([label, *_options(varied, values)]): " ".join([text, *_typed(varied, values)])
-            for label, text in methods.items()
-            for values in itertools.product(*varied.values())
-        }
-    runs: list[PlannedRun] = []
-    earlier: dict[str, set[str]] = {}  # hashes of the runs that a label has so far
-    for graph, place in places:
-        here = _split(graph, place, AXES)
-        there = axes | _own_axes(graph, place, by_hand)
-        where = [f"{key}={values[0]}" for key, values in here.items() if key not in AXES]
-        point = _animation(animation, there)
-        found = [
-            run
-            for label, text in methods.items()
-            for run in _planned_runs(graph, label, [*where, *shlex.split(text), *fixed], there, point)
-            if run.hash not in earlier.get(graph, ())
-        ]
-        runs += found
-        if graph:
-            earlier.setdefault(graph, set()).update(run.hash for run in found)
-    _check_distinct(runs)
-    return sorted(runs, key=lambda run: (run.seed, *_number_or_word(run.split)))
 
 
-def _own_axes(graph: str, place: str, by_hand: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """The axes that a graph sets itself, except those on the command line."""
-    here = _split(graph, place, AXES)
-    return {key: values for key, values in here.items() if key in AXES and key not in by_hand}
+def _multiply(methods: Mapping[str, str], varied: Mapping[str, list[str]]) -> dict[str, str]:
+    """Every method with every combination of the varied settings, which its label names: `gcnii p_drop=0.2`."""
+    product = {}
+    for (label, text), values in itertools.product(methods.items(), itertools.product(*varied.values())):
+        pairs = [f"{key}={value}" for key, value in zip(varied, values, strict=True)]
+        options = [pair.removeprefix("model.") for pair in pairs]
+        product[" ".join([label, *options])] = " ".join([text, *map(shlex.quote, pairs)])
+    return product
 
 
 def _split(label: str, text: str, several: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -169,37 +180,31 @@ def _planned_runs(
     graph: str, label: str, overrides: list[str], axes: Mapping[str, list[str]], animation: Mapping[str, Any]
 ) -> list[PlannedRun]:
     """The runs of one method on one dataset. The settings are composed once, then only the axes change."""
-    first = [f"{key}={values[0]}" for key, values in axes.items()]
-    config, choices = compose_config([*overrides, *first])
+    config, choices = compose_config([*overrides, *(f"{key}={values[0]}" for key, values in axes.items())])
     for key, values in axes.items():
         for value in values:
             config[key] = value
             validate(config, choices)
         config[key] = values[0]
+    animated = _animated_point(animation, axes) if label in animation.get("methods", [label]) else None
     runs = []
     for point in itertools.product(*axes.values()):
         for key, value in zip(axes, point, strict=True):
             config[key] = value
         settings = plain(config)
-        animated = label in animation.get("methods", [label]) and _is_at(settings, animation)
         typed = [*overrides, *(f"{key}={value}" for key, value in zip(axes, point, strict=True))]
         dataset = graph or str(settings["dataset"]["name"])
-        runs.append(PlannedRun(label, dataset, settings, provenance(settings, choices, typed), animated))
+        runs.append(PlannedRun(label, dataset, settings, provenance(settings, choices, typed), point == animated))
     return runs
 
 
-def _animation(animation: Mapping[str, Any], axes: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The point of the grid whose runs are animated."""
-    point = dict(animation)
+def _animated_point(animation: Mapping[str, Any], axes: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """The values of the axes at which runs are animated."""
+    point = []
     for key, values in axes.items():
         usual = max(values, key=lambda value: int(value) if value.isdigit() else 0) if key == "depth" else values[0]
-        if str(point.get(key)) not in values:
-            point[key] = usual
-    return {key: value for key, value in point.items() if key in axes or key == "methods"}
-
-
-def _is_at(settings: Mapping[str, Any], point: Mapping[str, Any]) -> bool:
-    return all(str(settings[key]) == str(value) for key, value in point.items() if key != "methods")
+        point.append(str(animation[key]) if str(animation.get(key)) in values else usual)
+    return tuple(point)
 
 
 def _overrides(grid: Mapping[str, Any]) -> list[str]:
@@ -224,22 +229,6 @@ def values_of(overrides: Sequence[str], max_runs: int = MAX_RUNS) -> dict[str, l
             raise UserError(f"'{override.input_line}' holds no value: give one at least")
         values[override.key_or_group] = found
     return values
-
-
-def _method(varied: Mapping[str, list[str]], values: tuple[str, ...]) -> tuple[str, str]:
-    """Label and settings of a method on the command line: `gcnii p_drop=0.2`."""
-    named = dict(zip(varied, values, strict=True))
-    rest = {key: value for key, value in varied.items() if key != "model"}
-    label = " ".join([named.get("model", "gcnii"), *_options(rest, tuple(named[key] for key in rest))])
-    return label, " ".join(_typed(varied, values))
-
-
-def _options(varied: Mapping[str, list[str]], values: tuple[str, ...]) -> list[str]:
-    return [f"{key.removeprefix('model.')}={value}" for key, value in zip(varied, values, strict=True)]
-
-
-def _typed(varied: Mapping[str, list[str]], values: tuple[str, ...]) -> list[str]:
-    return [shlex.quote(f"{key}={value}") for key, value in zip(varied, values, strict=True)]
 
 
 def _number_or_word(split: str) -> tuple[int, str]:
