@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 from depthlab.report.repulsion import best_repulsion, repulsion_figure
 from depthlab.report.runs import Report
@@ -23,6 +24,11 @@ def runs(frame: Any) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def points(axes: Axes) -> set[tuple[float, ...]]:
+    """Where the best repulsions are drawn."""
+    return {tuple(np.asarray(line.get_xydata())[0]) for line in axes.lines if line.get_marker() == "o"}
+
+
 def test_the_best_is_chosen_on_validation_data_and_ties_are_within_its_interval(runs: pd.DataFrame) -> None:
     found = best_repulsion(runs).set_index("dataset")
     assert found["best"].to_dict() == {"csbm 0.9": 0.0, "texas": 1.0}
@@ -32,19 +38,11 @@ def test_the_best_is_chosen_on_validation_data_and_ties_are_within_its_interval(
     assert found["homophily"].to_dict() == {"csbm 0.9": 0.9, "texas": 0.1}
 
 
-def test_runs_without_a_score_do_not_count(runs: pd.DataFrame) -> None:
-    runs.loc[(runs["dataset"] == "texas") & (runs["repulsion"] == 1.0), "val_acc"] = np.nan
-    found = best_repulsion(runs).set_index("dataset")
-    assert found.loc["texas", "best"] == 0.0
-
-
 def test_a_repulsion_that_diverged_once_is_not_drawn_as_the_best(runs: pd.DataFrame) -> None:
     worst = (runs["dataset"] == "texas") & (runs["repulsion"] == 1.0) & (runs["seed"] == 2)
     runs.loc[worst, "val_acc"] = np.nan
     _, right = repulsion_figure(Report("hand", runs)).axes
-    points = [method for method in right.lines if method.get_marker() == "o"]
-    at = {(float(np.asarray(p.get_xdata())[0]), float(np.asarray(p.get_ydata())[0])) for p in points}
-    assert at == {(0.9, 0.0), (0.1, 0.0)}
+    assert points(right) == {(0.9, 0.0), (0.1, 0.0)}
 
 
 def test_graphs_without_a_best_repulsion_are_drawn_with_their_missing_runs(runs: pd.DataFrame) -> None:
@@ -52,17 +50,15 @@ def test_graphs_without_a_best_repulsion_are_drawn_with_their_missing_runs(runs:
     runs.loc[runs["dataset"] == "texas", "val_acc"] = np.nan
     left, right = repulsion_figure(Report("hand", runs)).axes
     assert sorted(text.get_text() for text in left.texts) == ["0 of 3", "0 of 3", "2 of 3", "2 of 3"]
-    assert [method.get_label() for method in left.lines] == ["texas (homophily 0.10)", "csbm 0.9 (homophily 0.90)"]
-    assert best_repulsion(runs).empty and not [method for method in right.lines if np.size(method.get_xdata())]
+    assert [line.get_label() for line in left.lines] == ["texas (homophily 0.10)", "csbm 0.9 (homophily 0.90)"]
+    assert best_repulsion(runs).empty and not [line for line in right.lines if np.size(line.get_xdata())]
 
 
-def test_a_method_for_every_graph_and_a_point_at_its_homophily(runs: pd.DataFrame) -> None:
+def test_a_line_for_every_graph_and_a_point_at_its_homophily(runs: pd.DataFrame) -> None:
     left, right = repulsion_figure(Report("hand", runs)).axes
-    drawn = {method.get_label(): method for method in left.lines}
+    drawn = {line.get_label(): line for line in left.lines}
     assert list(drawn) == ["texas (homophily 0.10)", "csbm 0.9 (homophily 0.90)"]
     assert np.asarray(drawn["texas (homophily 0.10)"].get_xdata()).tolist() == [0.0, 1.0]
     assert np.asarray(drawn["texas (homophily 0.10)"].get_ydata()).tolist() == pytest.approx([50.0, 80.0])
-    points = [method for method in right.lines if method.get_marker() == "o"]
-    at = {(float(np.asarray(p.get_xdata())[0]), float(np.asarray(p.get_ydata())[0])) for p in points}
-    assert at == {(0.9, 0.0), (0.1, 1.0)}
+    assert points(right) == {(0.9, 0.0), (0.1, 1.0)}
     assert [text.get_text() for text in right.texts] == ["texas"]

@@ -20,8 +20,8 @@ from depthlab.report.task_range import (
 TREE = "tree_neighbors_match"
 
 
-def xy(method: Line2D) -> np.ndarray[Any, Any]:
-    return np.asarray(method.get_xydata())
+def xy(line: Line2D) -> np.ndarray[Any, Any]:
+    return np.asarray(line.get_xydata())
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_the_factor_per_hop_is_measured_between_the_node_and_the_answer(report: 
 def test_accuracy_is_drawn_against_size_beside_guessing(report: Report) -> None:
     training, test = range_figure(report).axes
     assert (training.get_ylabel(), test.get_ylabel()) == ("training accuracy in %", "test accuracy in %")
-    drawn = [points.T.tolist() for method in training.lines if len(points := xy(method)) == 2]
+    drawn = [points.T.tolist() for line in training.lines if len(points := xy(line)) == 2]
     assert [x for x, _ in drawn] == [[2, 3]] * 3
     assert [y for _, y in drawn] == [pytest.approx(y) for y in ([100, 60], [100, 90], [25, 12.5])]
 
@@ -120,7 +120,7 @@ def test_accuracy_is_drawn_against_size_beside_guessing(report: Report) -> None:
 def test_sensitivity_is_drawn_as_a_share_of_hop_0_with_the_walks(report: Report) -> None:
     small, large = sensitivity_figure(report).axes
     assert (small.get_title(), large.get_title()) == (f"{TREE} 2: gcn", f"{TREE} 3: gcn")
-    curves = [points[:, 1].tolist() for method in large.lines if len(points := xy(method)) == 4]
+    curves = [points[:, 1].tolist() for line in large.lines if len(points := xy(line)) == 4]
     assert curves == [pytest.approx([factor**hop for hop in range(4)]) for factor in (0.1, 0.5, 0.25)]
 
 
@@ -128,4 +128,4 @@ def test_what_has_no_result_is_left_out(report: Report) -> None:
     report.runs.loc[report.runs["method"] == "GCN + FA", ["train_acc", "test_acc"]] = np.nan
     assert "| GCN + FA | - (0 of 3) | - (0 of 3) |" in range_tables(report)
     training, _ = range_figure(report).axes
-    assert len([method for method in training.lines if len(xy(method)) == 2]) == 2  # GCN and guessing
+    assert len([line for line in training.lines if len(xy(line)) == 2]) == 2  # GCN and guessing
