@@ -213,7 +213,7 @@ def test_the_task_that_kills_dask_workers_has_failed_and_no_other() -> None:
     workers = Workers(2, 1, SimpleNamespace(get_executor=lambda pure: Cluster()))
     done = {one.task: one for one in execute(range(5), square, workers, Stop(""))}
     assert {number for number, one in done.items() if one.outcome == "finished"} == {0, 1, 3, 4}
-    assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "each worker that did it was killed")
+    assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "every worker that ran it was killed")
 
 
 @pytest.mark.slow

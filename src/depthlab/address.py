@@ -1,7 +1,7 @@
-"""Addresses of servers and databases: printed and recorded masked, usable only through `secret`.
+"""Addresses of servers and databases: printed and recorded with masked passwords.
 
-Imports nothing heavy. The usable form of an address with a password lives in an environment variable of this process
-alone, which the processes that it starts inherit: nothing that is written or sent holds it.
+An address with its password exists only in an environment variable, which child processes inherit: it is neither
+written nor sent. Imports nothing heavy.
 """
 
 import os
@@ -15,18 +15,16 @@ from depthlab.config.errors import UserError
 MASK = "***"
 TRACKING, STORAGE = "MLFLOW_TRACKING_URI", "OPTUNA_STORAGE"  # the variables of the two programs themselves
 VARIABLES = {"tracking.uri": TRACKING, "storage": STORAGE}
-HARMLESS = (  # options in the query of an address that may be shown; of all others the value is masked
+HARMLESS = (  # options of an address whose values may be shown; all others are masked
     "application_name", "charset", "connect_timeout", "driver", "mode", "sslmode", "target_session_attrs", "timeout",
     "uri",
 )  # fmt: skip
-SHORT = 4  # a secret of fewer characters is hidden only where it stands as a word
+SHORT = 4  # a secret of fewer characters is masked only as a complete word
 
 
 @dataclass(frozen=True)
 class Address:
-    """The address of a server or database.
-
-    `str` and `repr` mask its secrets, so that it can be printed and recorded.
+    """The address of a server or database; `str` and `repr` mask its secrets.
 
     Args:
         secret: the usable address, with its password if it has one.
@@ -49,7 +47,7 @@ class Address:
 
     @classmethod
     def of(cls, recorded: str, setting: str = "tracking.uri") -> "Address":
-        """The usable address of a text that may be masked.
+        """The usable address of a text, which may be masked.
 
         Raises:
             UserError: the text is masked, and the environment does not hold the full address.
@@ -57,13 +55,13 @@ class Address:
         if MASK not in recorded:
             return cls(recorded, setting)
         variable = VARIABLES[setting]
-        known = os.environ.get(variable, "")
-        if MASK in known or masked(known) != recorded:
+        usable = os.environ.get(variable, "")
+        if MASK in usable or masked(usable) != recorded:
             raise UserError(
                 f"{setting}={recorded} hides a password, which is never recorded: type the full"
                 f" address, or set {variable} to it"
             )
-        return cls(known, setting)
+        return cls(usable, setting)
 
     def __str__(self) -> str:
         return masked(self.secret)
@@ -134,7 +132,7 @@ def sqlite_address(path: Path) -> str:
 
 
 def recordable(text: str, setting: str = "tracking.uri") -> str:
-    """The masked form of an address, which settings hold; the usable one goes into the environment.
+    """The masked form of an address, for settings and records; the usable one is put into the environment.
 
     Raises:
         UserError: as `Address`.
@@ -148,7 +146,7 @@ def recordable(text: str, setting: str = "tracking.uri") -> str:
 def masked(text: str) -> str:
     """An address without its password, credentials for HTTP, and values of options that may be secrets.
 
-    Everything up to the last `@` counts as credentials: passwords that were not encoded hold `@` and `/` too.
+    Everything up to the last `@` is taken for credentials, since a password that is not encoded may have `@` and `/`.
     """
     start = text[: len(text) - len(_body(text))]
     body = _body(text)
@@ -173,7 +171,7 @@ def _option(text: str) -> str:
 
 
 def _body(text: str) -> str:
-    """What stands behind `scheme://`; all of an address without one, where `user:` would be taken for a scheme."""
+    """The part after `scheme://`; everything if there is no `://`, since `user:` is not a scheme."""
     return re.sub(r"^[A-Za-z][\w+.-]*:///*", "", text, count=1)
 
 
@@ -182,25 +180,25 @@ def _is_sqlite(text: str) -> bool:
 
 
 def _is_file(text: str) -> bool:
-    """Whether what follows is the path of a file, in which `@` is a character like others."""
+    """Whether it is the path of a file, in which `@` is an ordinary character."""
     return re.match(r"sqlite(\+\w+)?:///", text, re.IGNORECASE) is not None
 
 
 def _secrets(text: str) -> set[str]:
-    """Every piece of an address that must not be shown, in the forms in which libraries repeat it."""
+    """All parts of an address that must not be shown, also in the encoded forms that libraries print."""
     if masked(text) == text:
         return set()
-    found = [text]
+    secrets = [text]
     body = _body(text)
     if not _is_file(text) and "@" in body:
         before = body.rpartition("@")[0]
         user, _, password = before.partition(":")
-        found.append(password)
+        secrets.append(password)
         if _body(masked(text)).startswith(MASK):  # the user may be a token
-            found += [before, user]
+            secrets += [before, user]
     options = body.partition("?")[2].partition("#")[0]
     for option in re.split("[&;]", options):
         if _option(option) != option:
-            found.append(option.partition("=")[2] or option)
-    forms = {form for one in found for form in (one, unquote(one), quote(unquote(one), safe=" +"))}
+            secrets.append(option.partition("=")[2] or option)
+    forms = {form for s in secrets for form in (s, unquote(s), quote(unquote(s), safe=" +"))}
     return {form for form in forms if form and form != MASK}

@@ -1,4 +1,4 @@
-"""From the command line to a task: Hydra composes, and a person's mistake ends in one sentence and exit code 1."""
+"""Run a command: compose its settings with Hydra, and turn a user's mistake into one sentence and exit code 1."""
 
 import difflib
 import errno
@@ -29,7 +29,7 @@ from depthlab.folders import CONF, relative
 from depthlab.text import printable
 from depthlab.training.signals import INTERRUPTED, STOPPED, interruptible
 
-DISK = {
+DISK = {  # errno: what is wrong and what to do
     errno.ENOSPC: "the disk is full: free some space and start again",
     errno.EDQUOT: "your share of the disk is used up: free some space and start again",
     errno.EFBIG: "files may not become so large here: raise the limit (ulimit -f) or work in another folder",
@@ -61,11 +61,11 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
             if sentence is None:
                 raise
             print(f"error: {printable(sentence)}", file=sys.stderr)
-            if os.getpid() != here:  # a launcher's: the command that waits for it is to hear of it
+            if os.getpid() != here:  # started by a launcher, which passes the error to the command
                 raise UserError(f"job {HydraConfig.get().job.num}: {sentence}") from None
             failed = True
 
-    for flag in {"-m", "--multirun"}.intersection(sys.argv):  # Hydra wants it before or after all settings
+    for flag in {"-m", "--multirun"}.intersection(sys.argv):  # Hydra accepts it only before or after all settings
         sys.argv.remove(flag)
         sys.argv.insert(1, flag)
     register()
@@ -74,8 +74,8 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
         arguments, _ = get_args_parser().parse_known_args()
         check_options(arguments.overrides)
         if arguments.multirun:  # Hydra lists every combination before the first job
-            usual = read_mapping(config_file("", config_name)).get("max_runs")
-            check_sweep(arguments.overrides, usual if type(usual) is int else MAX_RUNS)
+            limit = read_mapping(config_file("", config_name)).get("max_runs")
+            check_sweep(arguments.overrides, limit if type(limit) is int else MAX_RUNS)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)()
 
     guarded(start)
@@ -90,12 +90,13 @@ def guarded(task: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines of its own
     with redirect_stdout(_Output(sys.stdout)), redirect_stderr(_Output(sys.stderr)):
         try:
-            _ended(task)
+            _run(task)
         finally:
             sys.stdout.flush()
 
 
-def _ended(task: Callable[[], None]) -> None:
+def _run(task: Callable[[], None]) -> None:
+    """Run a task; a KeyboardInterrupt or an error with a sentence ends the process."""
     try:
         with interruptible():
             task()
@@ -130,25 +131,25 @@ class _Output:
             self._drop()
 
     def _drop(self) -> None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
 def explain(error: Exception) -> str | None:
-    """One sentence for a person's mistake, a full disk or too little memory; None for a defect of the program."""
+    """One sentence for a user's mistake, a full disk or too little memory; None for a defect of the program."""
     if isinstance(error, UserError):
         return str(error)
     refused = full_disk(error) or error
     if isinstance(refused, OSError) and refused.errno == errno.ENAMETOOLONG:
         return f"{str(refused.filename)[:60]}... is too long for a file name or path: shorten it"
     if isinstance(refused, OSError) and refused.errno in DISK:
-        place = refused.filename2 or refused.filename or "a file"
-        verb = "read" if Path(str(place)).is_file() and not os.access(place, os.R_OK) else "write"
-        return f"cannot {verb} {place}, {DISK[refused.errno]}"
+        path = refused.filename2 or refused.filename or "a file"
+        verb = "read" if Path(str(path)).is_file() and not os.access(path, os.R_OK) else "write"
+        return f"cannot {verb} {path}, {DISK[refused.errno]}"
     smaller = "make hidden, depth or the graph smaller"
     if lacks_memory(error):
         return f"there is not enough memory for this graph and network: {smaller}"
@@ -170,12 +171,12 @@ def explain(error: Exception) -> str | None:
         options = ", ".join(option for option in error.options or [] if "/" not in option)
         return f"there is no {group or 'config'} {shown(name)}: choose one of {options}"
     if type(error).__module__.startswith("submitit."):  # killed, or at its time limit
-        return f"a job came to no end, {str(error).splitlines()[0]}: give its settings again with ckpt=last"
+        return f"a job did not finish, {str(error).splitlines()[0]}: give its settings again with ckpt=last"
     if isinstance(error, OverrideParseException):
         return unreadable(str(error.override))
-    where = re.match(r"In '(.+?)': ", str(error)) if isinstance(error, HydraException) else None
-    if where and isinstance(error.__context__, Exception):  # in a file: of these Hydra tells no cause
-        group, _, name = where[1].rpartition("/")
+    in_file = re.match(r"In '(.+?)': ", str(error)) if isinstance(error, HydraException) else None
+    if in_file and isinstance(error.__context__, Exception):  # Hydra does not set the cause
+        group, _, name = in_file[1].rpartition("/")
         return f"{relative(config_file(group, name))}: {explain(error.__context__) or ' '.join(str(error).split())}"
     cause = error.__cause__ if isinstance(error, HydraException) else error
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -202,12 +203,12 @@ def _raised_by_hydra(error: BaseException) -> bool:
 
 
 def _value(error: Exception) -> str:
-    """What stood behind '=' in "Error merging override depth=abc", or in a file: "Value 'abc' of type ..."."""
+    """`abc` of "Error merging override depth=abc" or, for a file, of "Value 'abc' of type ..."."""
     text = str(error).partition("\n")[0]
     if text.startswith("Error merging override") and "=" in text:
         return shown(text.split("=", 1)[1])
-    found = re.search(r"Value '(.*)' of type", str(error))
-    return shown(found[1]) if found else ""
+    match = re.search(r"Value '(.*)' of type", str(error))
+    return shown(match[1]) if match else ""
 
 
 def _unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
@@ -220,5 +221,5 @@ def _unknown_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     hint = f"did you mean {prefix}{close[0]}" if close else f"choose one of {', '.join(known)}"
     if not known:  # an option such as model=mlp or rewiring=none
         group = prefix.removesuffix(".")
-        hint = f"the {group} that is chosen has none of its own: leave it out, or choose another, {group}=..."
+        hint = f"this {group} has no settings of its own: leave it out, or choose another, {group}=..."
     return f"there is no setting {error.full_key}: {hint}"

@@ -81,17 +81,17 @@ def candidates(words: list[str]) -> list[str]:
     flag, equals, value = word.partition("=")
     if equals and flag in FLAGS:
         return [f"{flag}={path}" for path in _paths(value, "/")]
-    typed = use_config_dir(before)
-    if not typed:
+    arguments = use_config_dir(before)
+    if not arguments:
         return _matching(word, [*COMMANDS, "--help", "--version"])
-    command, *typed = typed
+    command, *given = arguments
     if command == "trust":
         return _paths(word, "")
-    if command == "fetch" and typed[-1:] == ["--dataset"]:
+    if command == "fetch" and given[-1:] == ["--dataset"]:
         return _matching(word, option_names("dataset"))
     if command in WORDS or command not in COMMANDS:
         return _matching(word, [*WORDS.get(command, []), "--help"])
-    known = _report() if command == "report" else _settings(COMMANDS[command], typed)
+    known = _report() if command == "report" else _settings(COMMANDS[command], given)
     if not equals:
         return _matching(word, [*(f"{key}=" for key in known), "--help", "--config-dir"])
     if flag in ("dataset.path", "ckpt"):
@@ -100,7 +100,7 @@ def candidates(words: list[str]) -> list[str]:
     return [f"{flag}={head}{comma}{choice}" for choice in _matching(last, known.get(flag, []))]
 
 
-def _settings(command: "Command", typed: list[str]) -> dict[str, list[str]]:
+def _settings(command: "Command", given: list[str]) -> dict[str, list[str]]:
     """Every group and setting of a command, with its known values."""
     schemas = {"study": STUDY_KNOBS, "sweep": SWEEP_KNOBS}
     if command.settings:
@@ -114,7 +114,7 @@ def _settings(command: "Command", typed: list[str]) -> dict[str, list[str]]:
     chosen: dict[str, Any] = {}
     for entry in read_mapping(config_file("", "config"))["defaults"]:
         chosen |= entry if isinstance(entry, dict) else {}
-    chosen |= dict(word.split("=", 1) for word in typed if "=" in word)
+    chosen |= dict(word.split("=", 1) for word in given if "=" in word)
     for group in set(OWN_KNOBS).intersection(known):
         with contextlib.suppress(UserError):  # no such option, or more than one
             option = read_mapping(config_file(group, chosen[group]))
@@ -138,8 +138,8 @@ def _matching(word: str, choices: list[str]) -> list[str]:
 
 def _paths(start: str, end: str) -> list[str]:
     """Files and folders that start with `start`; only folders if `end` is "/"."""
-    found = glob.glob(f"{glob.escape(os.path.expanduser(start))}*{end}")  # noqa: PTH111, PTH207, a user's own spelling
-    return sorted(f"{path.rstrip('/')}/" if os.path.isdir(path) else path for path in found)  # noqa: PTH112
+    paths = glob.glob(f"{glob.escape(os.path.expanduser(start))}*{end}")  # noqa: PTH111, PTH207, a user's own spelling
+    return sorted(f"{path.rstrip('/')}/" if os.path.isdir(path) else path for path in paths)  # noqa: PTH112
 
 
 def command() -> None:

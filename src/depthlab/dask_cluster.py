@@ -1,4 +1,4 @@
-"""The workers of a Dask cluster, checked before anything is sent to them. Imports nothing heavy."""
+"""Connects to the workers of a Dask cluster and checks them before anything is sent. Imports nothing heavy."""
 
 import importlib
 import ipaddress
@@ -13,10 +13,10 @@ from depthlab.parallel import Workers
 
 
 def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
-    """Connect to the Dask cluster at this address, which must be encrypted or on this machine only.
+    """Connect to the Dask cluster at an address, which must be encrypted or on this machine only.
 
-    Everyone who reaches a scheduler or worker without certificates can run code there. Dask's own settings below
-    `distributed.comm.tls` name the certificates.
+    Anyone who reaches a scheduler or worker without certificates can run code there. The certificates are in Dask's
+    own settings below `distributed.comm.tls`.
 
     Args:
         stores: setting -> its file or address, which every worker must reach.
@@ -37,7 +37,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     except ModuleNotFoundError:
         raise UserError("backend=dask needs dask: pip install 'depthlab[dask]'") from None
     for name in ("distributed", "distributed.client"):  # both have their own log level
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # this module reports failures, in one sentence
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are reported below
     try:
         client = Client(scheduler, timeout=10)
     except (TypeError, RuntimeError) as error:  # Dask's own: a certificate is missing, or tcp:// where one is required
@@ -53,7 +53,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     hosts = set(client.run(socket.gethostname).values())
     here = [key for key, store in stores.items() if store.startswith("sqlite") or "://" not in store]
 
-    def finds_program() -> bool:  # nested, so that Dask sends its code: workers may not be able to import it
+    def finds_program() -> bool:  # nested, so that Dask sends its code: a worker may not be able to import it
         try:
             importlib.import_module("depthlab.dask_cluster")
         except ImportError:
@@ -68,7 +68,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
         )
     elif not threads:
         problem = f"the Dask scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`"
-    elif max(threads.values()) > 1:  # initialisation draws from the process's one generator
+    elif max(threads.values()) > 1:  # initialisation uses the global random generator of the process
         problem = "a Dask worker must have one thread: start it with `dask worker --nthreads 1`"
     elif not (client.run_on_scheduler(finds_program) and all(client.run(finds_program).values())):
         problem = "Dask cannot import the program: start `PYTHONPATH=src dask scheduler` and its workers in this folder"

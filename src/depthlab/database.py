@@ -1,4 +1,4 @@
-"""Databases behind an address: connected to once, briefly, before a library retries for minutes.
+"""Checks that a database answers, since libraries retry for minutes.
 
 Imports nothing heavy.
 """
@@ -46,7 +46,7 @@ def check_database(address: Address) -> None:
 
 
 def usable(address: Address) -> "URL":
-    """What is connected to: the address with a limit for the time that a connection may take, if it has none."""
+    """The address with a connection timeout, if it has none."""
     from sqlalchemy.engine import make_url
 
     url = make_url(address.secret)
@@ -63,5 +63,5 @@ def missing_driver(address: Address, error: ImportError) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error that may be long."""
+    """The first line of an error message; the type if there is no message."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

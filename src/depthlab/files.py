@@ -1,4 +1,4 @@
-"""Files and folders that are complete or absent, with a checksum where they are read again."""
+"""Writes files and folders atomically, with a checksum if they are read again."""
 
 import errno
 import hashlib
@@ -16,25 +16,25 @@ from filelock import FileLock
 
 from depthlab.config.errors import ChecksumError, DamagedError, UserError, full_disk, lacks_memory
 
-Made = TypeVar("Made")
+T = TypeVar("T")
 
-# errors of opening a file that say nothing about its content; a damaged file may raise EINVAL
+# errors of opening a file that do not depend on its content; a damaged file may raise EINVAL
 NOT_THE_CONTENT = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE)
 MARK = b"\nsha256 "  # begins the line that `append_checksum` adds
-LINE = len(MARK) + 64 + 1
-END, LEN_END = b"PK\x05\x06", 22  # begins the last record of a zip file without a comment, and its bytes
+LINE = len(MARK) + 64 + 1  # bytes of that line
+END, LEN_END = b"PK\x05\x06", 22  # start and length of the last record of a zip file without a comment
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` for a file or folder, which is moved to `path` once it is complete and on disk.
 
-    The temporary name is always the same, so the next call removes a file that a killed process left. Only one process
-    at a time may write: hold `lock_of(path)` if another could. A folder that is replaced is never lost: if the process
-    is killed between the two moves, it is in `.NAME.old`, and the next call moves it back.
+    The temporary name is always the same, so the next call removes the file of a killed process. Only one process may
+    write at a time: hold `lock_of(path)` if another could. A replaced folder is never lost: if the process is killed
+    between the two moves, the folder is in `.NAME.old`, and the next call moves it back.
 
     Raises:
-        OSError: the file cannot be written; a full disk is reported with the path, which torch and streams leave out.
+        OSError: the file cannot be written. The error of a full disk has the path, which torch and streams leave out.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part, old = path.with_name(f"{path.name}.part"), path.with_name(f".{path.name}.old")
@@ -44,7 +44,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield part
         _flush(part)
-        if part.is_dir() and path.is_dir():  # a folder cannot be replaced in one step
+        if part.is_dir() and path.is_dir():  # a folder cannot be replaced atomically
             _remove(old)
             path.replace(old)
         part.replace(path)
@@ -89,7 +89,7 @@ def finite(content: Any, digits: int | None = None) -> Any:
 
 def save_torch(content: object, path: Path) -> None:
     """`torch.save`, atomically and with a checksum at the end, which `torch.load` ignores."""
-    import torch  # takes a second, which most commands that write files need not wait
+    import torch  # its import takes a second, and most commands that write files do not need it
 
     with atomic_write(path) as part:
         with part.open("wb") as file:
@@ -133,7 +133,7 @@ def verify_checksum(path: Path) -> None:
 
 
 def is_older(path: Path) -> bool:
-    """Whether a file ends as `torch.save` ends it: earlier versions wrote no checksum behind that."""
+    """Whether a file ends as `torch.save` ends it: earlier versions appended no checksum."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - LEN_END))
         return file.read(len(END)) == END
@@ -152,18 +152,18 @@ def md5(path: Path) -> str:
 
 
 def lock_of(path: Path) -> FileLock:
-    """The lock that a process holds while it writes a file or folder that others may write; makes its parent folder."""
+    """The lock to hold while writing a file or folder that other processes may write; creates its parent folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.with_suffix(".lock"))
 
 
-def cached(load: Callable[[], Made | None], make: Callable[[], Made], path: Path) -> Made:
+def cached(load: Callable[[], T | None], make: Callable[[], T], path: Path) -> T:
     """Load a file or folder, or create it if it is absent, out of date or damaged; one process creates it, others wait.
 
     Args:
         load: returns the content, None if it is absent or out of date; raises DamagedError if it is damaged.
         make: creates the content, saves it and returns it.
-        path: of the file or folder; the lock file is beside it.
+        path: the file or folder; its lock file is beside it.
 
     Raises:
         UserError: it exists and cannot be read, even under the lock.
@@ -205,11 +205,11 @@ def write_prepared(content: dict[str, Any], path: Path, fingerprint: str, format
     save_torch(content | {"fingerprint": fingerprint, "format": format}, path)
 
 
-def read_prepared(path: Path, fingerprint: str, format: int, make: Callable[[dict[str, Any]], Made]) -> Made | None:
-    """What `make` makes of a prepared file, or None if there is none, or one of something else or an earlier version.
+def read_prepared(path: Path, fingerprint: str, format: int, make: Callable[[dict[str, Any]], T]) -> T | None:
+    """`make` of the content of a prepared file; None if there is no file, or one with another fingerprint or format.
 
     Raises:
-        UserError: the file is there and cannot be read (DamagedError: its bytes are not those that were written).
+        UserError: the file cannot be read (DamagedError: its bytes are not those that were written).
     """
     if not path.is_file():
         return None
@@ -217,11 +217,11 @@ def read_prepared(path: Path, fingerprint: str, format: int, make: Callable[[dic
         if is_older(path):
             return None
         content = load_torch(path)
-        found = (content.pop("fingerprint"), content.pop("format"))
-        made = make(content)
-    except Exception as error:  # a damaged zip raises RuntimeError, EOFError, UnpicklingError, KeyError, ...
+        stored = (content.pop("fingerprint"), content.pop("format"))
+        result = make(content)
+    except Exception as error:  # errors of a damaged zip have no common type
         raise unreadable(path, error) from None
-    return made if found == (fingerprint, format) else None
+    return result if stored == (fingerprint, format) else None
 
 
 def _digest(file: BinaryIO, size: int) -> bytes:
@@ -234,7 +234,7 @@ def _digest(file: BinaryIO, size: int) -> bytes:
 
 
 def _flush(path: Path) -> None:
-    """Have the disk hold a file, or a folder and everything in it."""
+    """Flush a file, or a folder with everything in it, to disk."""
     for inner in path.rglob("*") if path.is_dir() else ():
         _sync(inner)
     _sync(path)
@@ -245,7 +245,7 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network disks know no fsync of folders
+        if error.errno != errno.EINVAL:  # some network disks do not support fsync of folders
             raise
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Where files lie: those of the program, and those of the project that it works for. Imports nothing heavy."""
+"""Folders of the program and of the project. Imports nothing heavy."""
 
 import os
 from pathlib import Path

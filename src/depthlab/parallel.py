@@ -1,6 +1,6 @@
-"""Tasks side by side, in processes of this machine or on a Dask cluster. Imports nothing heavy.
+"""Parallel tasks, in processes of this machine or on a Dask cluster. Imports nothing heavy.
 
-Processes hear Ctrl-C only while they are at a task, and end with the process that started them.
+A process handles Ctrl-C only while it runs a task, and ends with the process that started it.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from depthlab.config.errors import UserError
 from depthlab.training.signals import SIGNALS, handling_signals, ignore_signals, interruptible, stop_handler
 
 WATCH_SECONDS = 1.0
-AT_DASK = "each worker that did it was killed, for want of memory perhaps; the same command tries again"
-KILLED = "a process was killed, for want of memory perhaps; the same command tries again, with fewer jobs if you say so"
+KILLED_AT_DASK = "every worker that ran it was killed, perhaps for lack of memory; the same command tries again"
+KILLED = "its process was killed, perhaps for lack of memory; the same command tries again: use fewer jobs"
 T = TypeVar("T")
 Work = Callable[[Any, int], tuple[str, str]]
 
@@ -34,9 +34,9 @@ class TaskResult(Generic[T]):
     """How a task ended.
 
     Attributes:
-        outcome: what the work returned, or `failed` or `interrupted`.
+        outcome: first value of the work function, or `failed` or `interrupted`.
+        sentence: its second value, or why it failed.
         seconds: wall time.
-        sentence: what the work returned beside it, or why it failed.
     """
 
     task: T
@@ -47,12 +47,12 @@ class TaskResult(Generic[T]):
 
 @dataclass(frozen=True)
 class Workers:
-    """Who works.
+    """Where tasks run.
 
     Attributes:
-        count: tasks at the same time; one on this machine is this process itself.
+        count: number of tasks at the same time; a single one on this machine runs in this process.
         threads: that each may use.
-        client: of the Dask cluster, else None.
+        client: of the Dask cluster; None for processes of this machine.
     """
 
     count: int
@@ -60,86 +60,92 @@ class Workers:
     client: Any = None
 
     def open(self) -> Executor:
-        """Who does one task at a time: a process of its own, so that one that is killed takes no other's task."""
+        """An executor for one task at a time; on this machine one process, so that a kill loses only one task."""
         if self.client:
             return self.client.get_executor(pure=False)
         return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
 
     def stopping(self, here: str) -> str:
-        """What a stop does to the tasks at work: `here` on this machine, nothing on a cluster."""
-        return "the cluster finishes what it has begun" if self.client else here
+        """What happens to running tasks after a stop: `here` on this machine; a cluster finishes them."""
+        return "the cluster finishes running tasks" if self.client else here
 
 
 class Stop:
-    """Ctrl-C or SIGTERM: no new task begins, running tasks save what they can and end. A second signal kills them.
+    """Context that handles Ctrl-C and SIGTERM: no new task starts, and running tasks save what they can and end.
 
-    Processes of this machine receive the signal; a Dask cluster finishes the tasks that it has begun.
+    A second signal ends the command at once. A Dask cluster finishes its running tasks.
+
+    Args:
+        what: what happens to running tasks, for the message.
+
+    Attributes:
+        requested: whether a signal was received.
     """
 
     def __init__(self, what: str) -> None:
         self.what, self.requested = what, False
 
     def __enter__(self) -> "Stop":
-        self._hearing = handling_signals(stop_handler(self._heard, self._tell))
-        self._hearing.__enter__()
+        self._handling = handling_signals(stop_handler(self._request, self._forward))
+        self._handling.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hearing.__exit__(None, None, None)
+        self._handling.__exit__(None, None, None)
 
-    def _heard(self) -> None:
-        self._tell()
+    def _request(self) -> None:
+        self._forward()
         if not self.requested:
             self.requested = True
             print(f"\nstopping: {self.what} (Ctrl-C again ends at once)", file=sys.stderr)
 
-    def _tell(self) -> None:
-        """Pass SIGTERM on: a terminal sends Ctrl-C to every process, `kill` and batch systems signal only this one."""
+    def _forward(self) -> None:
+        """Send SIGTERM to all processes: a terminal signals all of them, `kill` and batch systems only this one."""
         for process in multiprocessing.active_children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid or 0, signal.SIGTERM)
 
 
 def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Iterator[TaskResult[T]]:
-    """Do the tasks, as many at a time as there are workers, and yield each as it ends; begins none after a stop.
+    """Run tasks, as many at a time as there are workers, and yield each result; starts none after a stop.
 
-    A task whose process is killed is done again at the end, when no other is at work, for memory may have been short;
-    killed once more, it has `failed`. On a cluster Dask does it again, as often as its `allowed-failures` says.
+    A task whose process is killed runs again at the end and alone, since memory may have been short; killed once more,
+    it has `failed`. On a cluster, Dask runs it again, as often as its `allowed-failures` says.
 
     Args:
-        tasks: each is taken when a worker is free.
-        work: of the process that does it: (task, threads) -> (outcome, sentence). A function of a module.
+        tasks: the next is taken when a worker is free.
+        work: (task, threads) -> (outcome, sentence); a function of a module, so that it can be pickled.
 
     Raises:
-        UserError: the Dask cluster is gone.
+        UserError: the connection to the Dask cluster is lost.
     """
     waiting = iter(tasks)
     if workers.count == 1 and not workers.client:
         for task in waiting:
-            yield _finish(task, _call(work, task, workers.threads, None), stop)
+            yield _finish(task, _run_task(work, task, workers.threads, None), stop)
             if stop.requested:
                 break
         return
     lost: list[T] = []
-    yield from _side_by_side(waiting, work, workers, stop, lost)
+    yield from _run_parallel(waiting, work, workers, stop, lost)
     for task in lost:
         again: list[T] = []
-        yield from _side_by_side(iter([task]), work, replace(workers, count=1), stop, again)
+        yield from _run_parallel(iter([task]), work, replace(workers, count=1), stop, again)
         if again:
             yield TaskResult(task, "failed", KILLED, 0.0)
 
 
-def _side_by_side(
+def _run_parallel(
     waiting: Iterator[T], work: Work, workers: Workers, stop: Stop, lost: list[T]
 ) -> Iterator[TaskResult[T]]:
-    """`execute`, but a task whose process is killed goes into `lost`."""
+    """`execute`, but a task whose process is killed is appended to `lost`."""
     pools = [workers.open() for _ in range(workers.count)]
-    free, at_work = list(range(workers.count)), dict[Future[Any], tuple[T, int]]()
+    free, running = list(range(workers.count)), dict[Future[Any], tuple[T, int]]()
     parent = None if workers.client else os.getpid()
 
-    def begin(task: T, slot: int) -> None:
-        with _blocked():  # Ctrl-C would kill a process that has not begun yet
-            at_work[pools[slot].submit(_call, work, task, workers.threads, parent)] = task, slot
+    def start(task: T, slot: int) -> None:
+        with _blocked_signals():  # Ctrl-C would kill a process that does not handle it yet
+            running[pools[slot].submit(_run_task, work, task, workers.threads, parent)] = task, slot
 
     def renew(slot: int) -> None:
         pools[slot].shutdown()
@@ -150,25 +156,25 @@ def _side_by_side(
             while free and not stop.requested and (task := next(waiting, None)) is not None:
                 slot = free.pop()
                 try:
-                    begin(task, slot)
-                except BrokenProcessPool:  # killed between two tasks
+                    start(task, slot)
+                except BrokenProcessPool:  # it was killed between two tasks
                     renew(slot)
-                    begin(task, slot)
-            if not at_work:
+                    start(task, slot)
+            if not running:
                 return
-            for future in wait(at_work, return_when=FIRST_COMPLETED).done:
-                task, slot = at_work.pop(future)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task, slot = running.pop(future)
                 problem = _problem(future)
                 if isinstance(problem, BrokenProcessPool):
                     renew(slot)
                     lost.append(task)
                 elif problem is not None and not workers.client:
                     raise problem
-                elif type(problem).__name__ == "KilledWorker":  # Dask has tried several
-                    yield TaskResult(task, "failed", AT_DASK, 0.0)
+                elif type(problem).__name__ == "KilledWorker":  # several workers were killed
+                    yield TaskResult(task, "failed", KILLED_AT_DASK, 0.0)
                 elif problem is not None:
-                    why = str(problem) or "its scheduler is gone"
-                    raise UserError(f"the Dask cluster failed ({why}): start the same command again") from None
+                    reason = str(problem) or "its scheduler is lost"
+                    raise UserError(f"the Dask cluster failed ({reason}): start the same command again") from None
                 else:
                     yield _finish(task, future.result(), stop)
                 free.append(slot)
@@ -180,7 +186,7 @@ def _side_by_side(
 def _problem(future: Future[Any]) -> BaseException | None:
     try:
         return future.exception()
-    except CancelledError as error:  # a Dask future whose scheduler is gone
+    except CancelledError as error:  # of a Dask future whose scheduler is lost
         return error
 
 
@@ -189,8 +195,12 @@ def _finish(task: T, ended: tuple[str, str, float], stop: Stop) -> TaskResult[T]
     return TaskResult(task, *ended)
 
 
-def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str, str, float]:
-    """One task from start to end; whatever goes wrong in it stays in it."""
+def _run_task(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str, str, float]:
+    """Run a task; an exception becomes its outcome and sentence.
+
+    Args:
+        parent: id of the process that started this one; None if it runs in the command itself.
+    """
     start = time.perf_counter()
     try:
         if parent is not None:
@@ -201,17 +211,17 @@ def _call(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str,
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             ended = work(task, threads)
     except KeyboardInterrupt:
-        ended = "interrupted", "the same command goes on with it"
+        ended = "interrupted", "the same command continues it"
         if parent is not None:
-            time.sleep(WATCH_SECONDS)  # else another task may be handed out before Ctrl-C is heard there too
+            time.sleep(WATCH_SECONDS)  # otherwise the command might send another task before it handles Ctrl-C itself
     except Exception as error:
         ended = "failed", explain(error) or f"{type(error).__name__}: {error}"
     return *ended, time.perf_counter() - start
 
 
 @contextlib.contextmanager
-def _blocked() -> Iterator[None]:
-    """Threads and processes that are started inside do not hear Ctrl-C; this one hears it at the end."""
+def _blocked_signals() -> Iterator[None]:
+    """Context in which new threads and processes inherit blocked signals; this process receives them at the end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -220,7 +230,7 @@ def _blocked() -> Iterator[None]:
 
 
 def end_with(parent: int) -> None:
-    """Ends this process when its parent is gone: the same command, started again, would do its task too."""
+    """End this process when its parent has ended: the same command, started again, would run its task too."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -232,7 +242,7 @@ def end_with(parent: int) -> None:
 
 
 def local(jobs: int | None) -> Workers:
-    """Processes of this machine, as many as cores if not said; the cores are shared out among them."""
+    """Processes of this machine, by default one for each core; the cores are shared among them."""
     cores = int(joblib.cpu_count())
     count = jobs or cores
     return Workers(count, max(1, cores // count))

@@ -1,4 +1,4 @@
-"""What has to be set before any library is imported: environment variables of libraries, and Ctrl-C."""
+"""Set environment variables of libraries and handle Ctrl-C before any library is imported."""
 
 import getpass
 import os
@@ -8,7 +8,7 @@ from depthlab.folders import root
 
 def start() -> None:
     """Prepare the process of a command; its child processes inherit the environment."""
-    os.environ["MPLBACKEND"] = "Agg"  # figures are saved, never shown: the backend of a notebook may not be installed
+    os.environ["MPLBACKEND"] = "Agg"  # figures are only saved; the backend of a notebook may not be installed
     if os.path.expanduser("~") == "~":  # noqa: PTH111, no HOME and no entry in the password file, as in a container
         os.environ["HOME"] = str(root() / ".home")
     try:
@@ -18,4 +18,4 @@ def start() -> None:
 
     from depthlab.training.signals import exit_on_signal
 
-    exit_on_signal()  # seconds of imports follow
+    exit_on_signal()  # the imports that follow take seconds

@@ -1,6 +1,6 @@
-"""Escapes the user's text for file names, Markdown, CSV, figures and terminals.
+"""Escapes text of users, such as labels, paths and settings, for file names, Markdown, CSV, figures and terminals.
 
-Users type labels, names, paths and settings, which may have any character. Imports nothing heavy.
+Imports nothing heavy.
 """
 
 import hashlib

@@ -9,7 +9,7 @@ import pytest
 
 from depthlab.config.errors import UserError
 from depthlab.tracking.close import close
-from depthlab.tracking.owner import OWNER, how_to_close, in_words, is_alive, is_dead, owner
+from depthlab.tracking.owner import OWNER, describe, how_to_close, is_alive, is_dead, owner
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import Records
 from depthlab.tracking.store import open_store
@@ -18,7 +18,7 @@ from depthlab.tracking.store import open_store
 def test_this_process_is_alive() -> None:
     assert is_alive(owner())
     assert not is_dead(owner())
-    assert in_words(owner()).startswith(f"process {psutil.Process().pid} on ")
+    assert describe(owner()).startswith(f"process {psutil.Process().pid} on ")
 
 
 def test_a_process_that_has_ended_is_dead_also_as_a_zombie() -> None:

@@ -130,7 +130,7 @@ def test_nothing_is_lost_while_the_store_is_away(
     run.finish("FINISHED", "finished")
     assert history(run, "loss") == {epoch: epoch for epoch in range(1504)}
     assert capsys.readouterr().err.splitlines() == [
-        f"the tracking store {run.uri} does not answer (the server): the run goes on and sends its records later"
+        f"the tracking store {run.uri} does not answer (the server): the run continues and sends its records later"
     ]
 
 

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from depthlab.config.errors import UserError
 from depthlab.study.grid import PlannedRun
 from depthlab.study.plan import Plan
-from depthlab.tracking.owner import how_to_close, in_words, owner
+from depthlab.tracking.owner import describe, how_to_close, owner
 from depthlab.tracking.search import Recorded, Records
 from depthlab.training.identity import LOCK, checkpoint_folder
 
@@ -37,7 +37,7 @@ def refuse_twice(records: Records, study: str) -> None:
         if process and process != owner() and run.is_running:
             close = how_to_close(records.uri, run.run_id)
             raise UserError(
-                f"the study {study} is running already ({in_words(process)}): wait for it, give this one another"
+                f"the study {study} is running already ({describe(process)}): wait for it, give this one another"
                 f" name=..., or, if that process is dead, close its record with {close}"
             )
 
@@ -56,7 +56,7 @@ def wait_for_others(records: Records, plan: Plan, runs: Sequence[PlannedRun]) ->
         if alive and not shown:
             shown = True
             first = alive[0]
-            who = in_words(first.owner)
+            who = describe(first.owner)
             print(
                 f"waiting for {len(alive)} runs that other commands train, such as {first.name} ({who});"
                 f" if that process is dead, close its run with {how_to_close(records.uri, first.run_id)}",

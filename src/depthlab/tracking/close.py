@@ -4,7 +4,7 @@ import argparse
 
 from depthlab.cli import guarded
 from depthlab.config.errors import UserError
-from depthlab.tracking.owner import in_words, is_alive
+from depthlab.tracking.owner import describe, is_alive
 from depthlab.tracking.search import Records
 from depthlab.tracking.store import check_store, store_uri
 
@@ -22,7 +22,7 @@ def close(records: Records, run_id: str) -> None:
         raise UserError(f"the run {run_id} has ended already, with status {run.status}")
     process = run.owner
     if is_alive(process):
-        raise UserError(f"the run {run_id} is still running: stop {in_words(process)} first")
+        raise UserError(f"the run {run_id} is still running: stop {describe(process)} first")
     records.close(run_id, "interrupted")
 
 

@@ -1,4 +1,4 @@
-"""The process that a run belongs to: a run with status RUNNING is stale only if that process is dead."""
+"""The process that records a run: a run with status RUNNING is stale only if its process has ended."""
 
 import platform
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 OWNER = "owner"  # tag of every run
-CLOCK = 60.0  # seconds by which the start time of a process may change when the clock of its machine is set
+CLOCK = 60.0  # seconds; the start time of a process changes when the clock of its machine is set
 
 
 def owner() -> str:
@@ -33,7 +33,7 @@ def is_alive(owner: str) -> bool:
         return False
 
 
-def in_words(owner: str) -> str:
+def describe(owner: str) -> str:
     """`process 123 on node7`, or `an unknown process` for a run without the tag."""
     host, _, process = owner.partition(" ")
     return f"process {process.split()[0]} on {host.partition('/')[0]}" if process else "an unknown process"

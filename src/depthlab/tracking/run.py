@@ -1,4 +1,4 @@
-"""One MLflow run: metrics in batches, curves by layer, artifacts, and a status that is set on purpose."""
+"""Records one MLflow run: metrics in batches, curves by layer, artifacts and the status."""
 
 import contextlib
 import io
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.tracking import MlflowClient
 
-LAST_SECONDS = 30.0  # seconds for which the end of a run retries a failing store
+LAST_SECONDS = 30.0  # for which the end of a run retries a failing store
 ABANDON_SECONDS = 10.0
 ERROR_LENGTH = 500
 PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an artifact anyway
@@ -31,8 +31,8 @@ PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an
 class TrackedRun:
     """A run that is being recorded.
 
-    Only opening it and reading from it wait for the store. Everything else is sent by a thread, in order, as soon as
-    the store takes it; `flush` and `finish` wait until all is sent.
+    Only opening it and reading from it wait for the store. A thread sends everything else in order; `flush` and
+    `finish` wait until all is sent.
 
     Args:
         uri, experiment: where to record.
@@ -40,10 +40,10 @@ class TrackedRun:
         params: flat settings.
         tags: for filtering.
         run_id: resume this run instead of starting one.
-        checkpoint: the file with all records, which the error names if they cannot be sent.
+        checkpoint: a file that has all records; the error names it if they cannot be sent.
 
     Raises:
-        UserError: here and in every method that waits: the store does not accept the run.
+        UserError: the store does not accept the run; also in every method that waits.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class TrackedRun:
         self._checkpoint = checkpoint
         self.client, self.experiment_id = open_store(self.uri, experiment)
         self._outbox = Outbox(self._send, Address.of(self.uri).hide, self.uri)
-        with self._answering():
+        with self._store_errors():
             if run_id is None:
                 run = self.client.create_run(self.experiment_id, run_name=name, tags={**tags, OWNER: owner()})
                 self.run_id = str(run.info.run_id)
@@ -69,18 +69,18 @@ class TrackedRun:
                     self.client.log_batch(self.run_id, params=values[start : start + PARAM_BATCH])
             else:
                 self.run_id = run_id
-                _must_be_there(self.client, self.uri, run_id)
-                known = [RunTag(key, str(value)) for key, value in {**tags, OWNER: owner()}.items()]
-                self.client.log_batch(run_id, tags=known)  # before the status: it would be the run of a dead process
+                _check_exists(self.client, self.uri, run_id)
+                run_tags = [RunTag(key, str(value)) for key, value in {**tags, OWNER: owner()}.items()]
+                self.client.log_batch(run_id, tags=run_tags)  # first: others close a run of a dead owner
                 self.client.update_run(run_id, status="RUNNING")
 
     def last_step(self, metric: str) -> int:
-        """The last step of a metric that the store already holds, -1 if none."""
+        """The last step of a metric in the store; -1 if there is none."""
         return max(self.steps(metric), default=-1)
 
     def steps(self, metric: str) -> set[int]:
-        """The steps of a metric that the store already holds."""
-        with self._answering():
+        """The steps of a metric in the store."""
+        with self._store_errors():
             return {point.step for point in self.client.get_metric_history(self.run_id, metric)}
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -89,7 +89,7 @@ class TrackedRun:
         self._outbox.put(*(Metric(key, float(value), now, step) for key, value in metrics.items()))
 
     def log_curve(self, name: str, values: Sequence[float]) -> None:
-        """Record a curve with step = position: layer 0, 1, ..., depth; what a resumed run holds already is not sent."""
+        """Record a curve with step = layer 0, 1, ..., depth; a resumed run sends only what the store does not have."""
         known = self.last_step(name) if self.resumed else -1
         for step, value in enumerate(values):
             if step > known:
@@ -97,45 +97,45 @@ class TrackedRun:
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        found = [RunTag(key, str(value)) for key, value in tags.items()]
-        self._outbox.put(lambda: self.client.log_batch(self.run_id, tags=found))
+        run_tags = [RunTag(key, str(value)) for key, value in tags.items()]
+        self._outbox.put(lambda: self.client.log_batch(self.run_id, tags=run_tags))
 
     def text(self, content: str, file: str) -> None:
         """Store a text artifact."""
         self._outbox.put(lambda: self.client.log_text(self.run_id, content, file))
 
     def figure(self, figure: "Figure", file: str, tight: bool = False) -> None:
-        """Store a Matplotlib figure as PNG; `tight` cuts it to what is drawn, which draws it once more."""
+        """Store a Matplotlib figure as PNG; `tight` crops it to its content, which draws it a second time."""
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", bbox_inches="tight" if tight else None)
         self._outbox.put(lambda: self._store(drawn.getvalue(), file))
 
     def file(self, path: Path) -> None:
-        """Store a copy of a file, which has to stay until `finish`."""
+        """Store a copy of a file, which must exist until `finish`."""
         self._outbox.put(lambda: self.client.log_artifact(self.run_id, str(path)))
 
     def flush(self) -> None:
-        """Wait until everything is sent; records that the store does not accept are sent later."""
-        with self._answering():
+        """Wait until everything is sent; after an error, records stay in the queue."""
+        with self._store_errors():
             self._outbox.drain(LAST_SECONDS)
 
     def finish(self, status: str, outcome: str) -> None:
-        """Send what is left and close the run.
+        """Send everything and close the run.
 
         Args:
             status: MLflow's own, `FINISHED`, `FAILED` or `KILLED`.
-            outcome: ours: `finished`, `diverged`, `interrupted` or `failed`.
+            outcome: tag with our own word, `finished`, `diverged`, `interrupted` or `failed`.
         """
         self._close(status, outcome)
         self.flush()
         self._outbox.close()
 
     def abandon(self, status: str, outcome: str, error: str = "") -> None:
-        """`finish` as far as the store lets it: the error that ended the run is on its way up already."""
+        """`finish` that raises no error of the store: it is called while another error ends the run."""
         if error:
             self.tag({"error": error[:ERROR_LENGTH]})
         self._close(status, outcome)
-        with contextlib.suppress(Exception):  # the store's: of any kind
+        with contextlib.suppress(Exception):  # errors of the store have no common type
             self._outbox.drain(ABANDON_SECONDS, patient=False)
         self._outbox.close()
 
@@ -153,29 +153,29 @@ class TrackedRun:
             self.client.log_artifact(self.run_id, str(path))
 
     @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # a server's rubbish raises whatever its reader does
+        except Exception as error:  # an invalid answer of a server raises any error of its parser
             if isinstance(error, UserError) or full_disk(error):
                 raise
-            told = Address.of(self.uri).hide(first_line(error))
+            reason = Address.of(self.uri).hide(first_line(error))
             again = "once it does, start the same command again"
             if self._checkpoint and self._checkpoint.is_file():
                 again = (
                     f"its records are in {self._checkpoint}; once the store takes them, start the same command with"
                     " ckpt=last to send them (a study needs no ckpt)"
                 )
-            raise UserError(f"the tracking store {self.uri} does not accept the run: {told}; {again}") from None
+            raise UserError(f"the tracking store {self.uri} does not accept the run: {reason}; {again}") from None
 
 
 def check_run(uri: str, experiment: str, run_id: str) -> None:
     """Raise ResumeError if a run that is to be resumed is not in the store, or was deleted."""
     client, _ = open_store(uri, experiment)
-    _must_be_there(client, recordable(uri), run_id)
+    _check_exists(client, recordable(uri), run_id)
 
 
-def _must_be_there(client: "MlflowClient", uri: str, run_id: str) -> None:
+def _check_exists(client: "MlflowClient", uri: str, run_id: str) -> None:
     try:
         stage = client.get_run(run_id).info.lifecycle_stage
     except MlflowException as error:

@@ -1,4 +1,4 @@
-"""Reading runs back: what has been recorded, and for which settings and data."""
+"""Reads recorded runs from the store."""
 
 import contextlib
 import math
@@ -25,13 +25,13 @@ PARENT = "mlflow.parentRunId"  # MLflow's own tag: its UI folds a run below this
 
 @dataclass(frozen=True)
 class Recorded:
-    """One run as it was recorded.
+    """A recorded run.
 
     Attributes:
         run_id, name, status: MLflow's own; status is `RUNNING`, `FINISHED`, `FAILED` or `KILLED`.
         tags: as recorded.
-        metrics: the last value of each metric: of a curve by layer that of the last layer.
-        params: settings under dotted names, as text.
+        metrics: the last value of each metric; of a curve by layer, that of the last layer.
+        params: settings by dotted name, as text.
     """
 
     run_id: str
@@ -43,16 +43,16 @@ class Recorded:
 
     @property
     def training_seconds(self) -> float:
-        """Seconds spent in epochs."""
+        """Duration of all epochs, in seconds."""
         return (self.number("epochs_run") * self.number("seconds_per_epoch")) if "epochs_run" in self.tags else 0.0
 
     def number(self, name: str) -> float:
-        """A number recorded as a tag; NaN if the run does not have it."""
+        """A number that is recorded as a tag; NaN if the run does not have it."""
         return float(self.tags.get(name, "nan"))
 
     @property
     def owner(self) -> str:
-        """The process that records it; empty if unknown."""
+        """The process that records it (`depthlab.tracking.owner`); empty if unknown."""
         return self.tags.get(OWNER, "")
 
     @property
@@ -72,7 +72,7 @@ class Recorded:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """Hash of the settings and of the data: two runs that agree in both are the same experiment."""
+        """Hashes of the settings and of the data: two runs with the same hashes are the same experiment."""
         return self.tags.get("config_hash", ""), self.tags.get("data_hash", "")
 
 
@@ -83,7 +83,7 @@ class Records:
         create: create database and experiment if they do not exist.
 
     Raises:
-        UserError: here and in every method: the store refuses.
+        UserError: the store refuses or does not answer; also in every method.
     """
 
     def __init__(self, uri: str, experiment: str, create: bool = True) -> None:
@@ -92,17 +92,17 @@ class Records:
 
     def runs(self, condition: str = "") -> list[Recorded]:
         """All runs that meet an MLflow filter such as `tags.kind = 'study'`, the oldest first."""
-        found: list[Recorded] = []
+        runs: list[Recorded] = []
         token = None
-        with self._answering():
+        with self._store_errors():
             while True:
                 page = self.client.search_runs(
                     [self.experiment_id], condition, max_results=PAGE, order_by=["start_time ASC"], page_token=token
                 )
-                found += map(_recorded, page)
+                runs += map(_recorded, page)
                 token = page.token
                 if not token:
-                    return found
+                    return runs
 
     def run(self, run_id: str) -> Recorded | None:
         """The run with an id; None if there is none, or it was deleted."""
@@ -116,40 +116,40 @@ class Records:
 
     def curve(self, run_id: str, metric: str) -> list[float]:
         """A metric's values in the order of their steps."""
-        with self._answering():
+        with self._store_errors():
             history = self.client.get_metric_history(run_id, metric)
         return [_infinite(point.value) for point in sorted(history, key=lambda point: point.step)]
 
     def file(self, run_id: str, name: str, folder: Path) -> Path | None:
         """A copy of an artifact in `folder`; None if the run has none of that name."""
-        with self._answering():
+        with self._store_errors():
             if not any(entry.path == name for entry in self.client.list_artifacts(run_id)):
                 return None
             return Path(self.client.download_artifacts(run_id, name, str(folder)))
 
     def text(self, run_id: str, content: str, name: str) -> None:
         """Store a text artifact with a run that has ended."""
-        with self._answering():
+        with self._store_errors():
             self.client.log_text(run_id, content, name)
 
     def tag(self, run_id: str, key: str, value: str) -> None:
         """Set one tag."""
-        with self._answering():
+        with self._store_errors():
             self.client.set_tag(run_id, key, value)
 
     def close(self, run_id: str, outcome: str) -> None:
         """End a run that another process left open."""
-        with self._answering():
+        with self._store_errors():
             self.client.set_tag(run_id, "outcome", outcome)
             self.client.set_terminated(run_id, "KILLED")
 
     def delete(self, run_id: str) -> None:
-        """Move a run to MLflow's bin, from which it can be restored."""
-        with self._answering():
+        """Move a run to MLflow's trash, from which it can be restored."""
+        with self._store_errors():
             self.client.delete_run(run_id)
 
     @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
         try:
             yield
         except MlflowException as error:
@@ -163,5 +163,5 @@ def _recorded(run: "Run") -> Recorded:
 
 
 def _infinite(value: float) -> float:
-    """MLflow's databases hold the largest float in the place of infinity."""
+    """MLflow's databases store the largest float instead of infinity."""
     return math.copysign(math.inf, value) if abs(value) >= LARGEST else value

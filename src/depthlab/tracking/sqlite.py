@@ -1,6 +1,7 @@
 """The SQLite file of MLflow: created completely or not at all, and checked before it is opened."""
 
 import contextlib
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ WAIT_SECONDS = 60.0  # seconds to wait for another process that writes
 
 
 def artifacts_of(path: Path) -> str:
-    """Where the artifacts of a database lie, as MLflow records it."""
+    """The artifact location of a database, as MLflow records it."""
     return (path.parent / ARTIFACTS).as_uri()
 
 
@@ -45,18 +46,18 @@ def create(path: Path) -> None:
             ) from None
         finally:
             _remove_journals(part)
-        _remove_journals(path)  # those of an earlier file that was deleted: SQLite would apply them to the new one
+        _remove_journals(path)  # of a deleted database: SQLite would apply them to the new one
 
 
 def is_absent(path: Path) -> bool:
-    """Whether there is no database yet; an empty file, or one without tables, holds nothing either.
+    """Whether there is no database yet: no file, an empty file, or one without tables.
 
     Raises:
-        UserError: the file is not one that MLflow can record in.
+        UserError: MLflow cannot record in the file.
     """
     if not path.exists():
         return True
-    with _reading(path) as database:
+    with _open(path) as database:
         tables = {str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables:
             return True
@@ -83,26 +84,26 @@ def move_artifacts(path: Path) -> None:
         UserError: the artifacts are still in the old folder, and there are none beside the database.
     """
     new = artifacts_of(path)
-    with _reading(path) as database:
-        locations = {str(found) for (found,) in database.execute("SELECT artifact_location FROM experiments")}
+    with _open(path) as database:
+        locations = {str(location) for (location,) in database.execute("SELECT artifact_location FROM experiments")}
         for old in {_root(location) for location in locations} - {new, ""}:
             folder = Path(unquote(urlsplit(old).path))
-            if folder.resolve() == (path.parent / ARTIFACTS).resolve():  # the same, named through a link
+            if folder.resolve() == (path.parent / ARTIFACTS).resolve():  # the same folder by a link
                 continue
             if folder.exists() and not (path.parent / ARTIFACTS).exists():
                 raise UserError(
                     f"the artifacts of {path} are in {folder}, not beside it: move or copy them to"
                     f" {path.parent / ARTIFACTS} and start again"
                 )
-            changed = 0
+            rows = 0
             for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-                changed = database.execute(
+                rows = database.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?)"  # noqa: S608, names of the line above
                     f" WHERE {column} = ? OR substr({column}, 1, ?) = ?",
                     (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
                 ).rowcount
             database.commit()
-            if changed:  # runs, the last table; without any there are no artifacts to speak of
+            if rows:  # of the last table, runs; without runs there are no artifacts
                 print(
                     f"{path} was moved or copied: its artifacts are those in {path.parent / ARTIFACTS}", file=sys.stderr
                 )
@@ -123,12 +124,12 @@ def no_stray_folder(path: Path) -> Iterator[None]:
 
 def _root(location: str) -> str:
     """The `file://.../mlartifacts` that a location is in; empty for another kind of location."""
-    root, found, rest = location.rpartition(f"/{ARTIFACTS}")
-    return f"{root}{found}" if location.startswith("file:///") and found and (not rest or rest[0] == "/") else ""
+    match = re.match(rf"file:///(.*/)?{ARTIFACTS}(?=/|$)", location)
+    return match[0] if match else ""
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with contextlib.closing(
             sqlite3.connect(f"file:{quote(str(path))}?mode=rw", timeout=WAIT_SECONDS, uri=True)

@@ -34,7 +34,7 @@ def check_store(uri: str) -> None:
         UserError: the scheme is unknown, no server or database answers or it refuses, or the file cannot be written.
     """
     address = Address.of(uri)
-    _check_place_of_mlflow(address)
+    _check_path_of_mlflow(address)
     if address.is_server:
         try:
             host = urlsplit(address.secret).hostname if urlsplit(address.secret).port != 0 else None
@@ -83,7 +83,7 @@ def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowC
     if not experiment.isprintable():
         raise UserError(f"tracking.experiment must be one line of printable characters, got {experiment!r}")
     address = Address.of(uri)
-    _check_place_of_mlflow(address)
+    _check_path_of_mlflow(address)
     try:
         if (path := address.file) is not None:
             from depthlab.tracking import sqlite
@@ -113,7 +113,7 @@ def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowC
         raise
 
 
-def _check_place_of_mlflow(address: Address) -> None:
+def _check_path_of_mlflow(address: Address) -> None:
     """Refuse a database where MLflow is installed below a folder with % in its name: Alembic reads it as a variable."""
     package = find_spec("mlflow")
     if not address.is_server and package and "%" in str(package.origin):
@@ -124,7 +124,7 @@ def _check_place_of_mlflow(address: Address) -> None:
 
 
 def no_answer(uri: str, error: Exception) -> UserError:
-    """The error to raise where a store that was open fails."""
+    """The error to raise if an open store fails."""
     return UserError(f"the tracking store {uri} does not answer: {Address.of(uri).hide(first_line(error))}")
 
 
@@ -152,16 +152,16 @@ def _check_server(address: Address) -> None:
             params={"max_results": 1},
         )  # fmt: skip
     except (MlflowException, ValueError, OSError) as error:
-        told = address.hide(first_line(error))
-        reason = "in time" if "timed out" in told.lower() else f"({told})" if "Max retries" not in told else ""
+        text = address.hide(first_line(error))
+        reason = " in time" if "timed out" in text.lower() else f" ({text})" if "Max retries" not in text else ""
         raise UserError(
-            f"no MLflow server answers at {address}{' ' * bool(reason)}{reason}: start it, or"
-            " record in mlflow.db: omit tracking.uri, and unset MLFLOW_TRACKING_URI"
+            f"no MLflow server answers at {address}{reason}: start it, or record in mlflow.db: omit tracking.uri, and"
+            " unset MLFLOW_TRACKING_URI"
         ) from None
     if answer.status_code in (401, 403):
-        said = address.hide(" ".join(answer.text.split())[:100])
+        text = address.hide(" ".join(answer.text.split())[:100])
         raise UserError(
-            f"the server at {address} refuses ({answer.status_code} {said}): give credentials as"
+            f"the server at {address} refuses ({answer.status_code} {text}): give credentials as"
             " MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
     try:
@@ -178,16 +178,16 @@ def _check_server(address: Address) -> None:
 def _experiment_id(client: "MlflowClient", address: Address, name: str, artifacts: str | None, create: bool) -> str:
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         if not create:
             raise UserError(f"there is no experiment {name} in {address}: correct tracking.experiment or tracking.uri")
         try:
             return str(client.create_experiment(name, artifact_location=artifacts))
-        except MlflowException:  # another machine was faster
-            found = client.get_experiment_by_name(name)
-            if found is None:
+        except MlflowException:  # another machine created it first
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
+    if experiment.lifecycle_stage == "deleted":
         raise UserError(f"the experiment {name} was deleted: restore it or set another tracking.experiment")
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)

@@ -25,7 +25,7 @@ def chart_link(port: int, experiment_id: str) -> str:
 
 
 def how_to_see(uri: str, experiment_id: str, run_id: str) -> str:
-    """Where the metrics of one run are drawn, by epoch or, where the step is a layer, by layer."""
+    """Where the metrics of a run are drawn, by epoch or by layer."""
     return _page(uri, f"#/experiments/{experiment_id}/runs/{run_id}/model-metrics")
 
 
@@ -87,10 +87,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="depthlab ui", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=UI_PORT)
     parser.add_argument(
-        "--uri", help=f"database to show; that of {TRACKING} or mlflow.db in the project folder if left out"
+        "--uri", help=f"database to show (default: that of {TRACKING}, else mlflow.db in the project folder)"
     )
-    usual = os.environ.get("MLFLOW_EXPERIMENT_NAME", "depthlab")
-    parser.add_argument("--experiment", default=usual, help="experiment that the link opens")
+    default = os.environ.get("MLFLOW_EXPERIMENT_NAME", "depthlab")
+    parser.add_argument("--experiment", default=default, help="experiment that the link opens")
     options = parser.parse_args()
     port, uri = free_port(options.port), store_uri(options.uri)
     address = Address.of(uri)
@@ -101,7 +101,8 @@ def main() -> None:
     print("starting MLflow, about ten seconds; Ctrl-C ends it. Charts of all runs:", flush=True)
     print(f"  {chart_link(port, experiment_id)}", flush=True)
     print(
-        "charts of one run: click its name, then 'Model metrics'; a section's name says what its steps are", flush=True
+        "charts of one run: click its name, then 'Model metrics'; a section is named by its step",
+        flush=True,
     )
     folder = address.file.parent if address.file else root()
     os.chdir(folder)

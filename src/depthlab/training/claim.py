@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from depthlab.config.errors import TakenError
-from depthlab.tracking.owner import in_words
+from depthlab.tracking.owner import describe
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import Recorded, Records
 from depthlab.training.result import open_run
@@ -76,7 +76,7 @@ class Claim:
 def taken(run: Recorded) -> str:
     """The message about a planned run that another command trains or has trained."""
     if run.status == "RUNNING":
-        return f"{in_words(run.owner)} trains it"
+        return f"{describe(run.owner)} trains it"
     return "another command has trained it"
 
 
