@@ -70,7 +70,7 @@ def test_a_task_that_fails_does_not_stop_the_others(jobs: int) -> None:
 def test_the_task_that_kills_its_process_has_failed_and_no_other() -> None:
     done = {one.task: one for one in execute(range(6), kill_at_two, local(2), Stop(""))}
     assert {number for number, one in done.items() if one.outcome == "finished"} == {0, 1, 3, 4, 5}
-    assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "a process was killed")
+    assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "its process was killed")
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ def test_a_process_that_is_killed_takes_its_run_alone(clone: Path, shop: Study, 
     process = start(*CSBM, "epochs=3", "model=gcn", "depth=2,3,4,5", "seed=0", "jobs=2")
     out, errors = process.communicate(timeout=240)
     assert process.returncode == 1
-    assert "failed, a process was killed" in errors
+    assert "failed, its process was killed" in errors
     assert "[4/4 runs" in errors
     assert "Traceback" not in errors
     assert {run.tags["depth"] for run in shop.finished().values()} == {"3", "4", "5"}
