@@ -32,13 +32,6 @@ def kill_at_two(number: int, threads: int) -> tuple[str, str]:
     return "finished", str(number)
 
 
-def kill_once(file: Path, threads: int) -> tuple[str, str]:
-    if not file.exists():
-        file.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "finished", ""
-
-
 def wait_a_moment(number: int, threads: int) -> tuple[str, str]:
     time.sleep(5)
     return "finished", ""
@@ -71,14 +64,6 @@ def test_the_task_that_kills_its_process_has_failed_and_no_other() -> None:
     done = {one.task: one for one in execute(range(6), kill_at_two, local(2), Stop(""))}
     assert {number for number, one in done.items() if one.outcome == "finished"} == {0, 1, 3, 4, 5}
     assert (done[2].outcome, done[2].sentence.partition(",")[0]) == ("failed", "its process was killed")
-
-
-@pytest.mark.slow
-def test_a_task_whose_process_was_killed_by_chance_is_done_again(tmp_path: Path) -> None:
-    files = [tmp_path / "a", tmp_path / "b"]
-    done = list(execute(files, kill_once, local(2), Stop("")))
-    assert {one.task for one in done} == set(files)
-    assert "finished" in {one.outcome for one in done}
 
 
 @pytest.mark.slow

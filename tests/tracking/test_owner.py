@@ -1,18 +1,12 @@
-"""Whose a run is, and whether its process is alive, on this host and on another."""
+"""The owner of a run, and whether its process is alive, on this host and on another."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
 
-from depthlab.config.errors import UserError
-from depthlab.tracking.close import close
-from depthlab.tracking.owner import OWNER, describe, how_to_close, is_alive, is_dead, owner
-from depthlab.tracking.run import TrackedRun
-from depthlab.tracking.search import Records
-from depthlab.tracking.store import open_store
+from depthlab.tracking.owner import describe, how_to_close, is_alive, is_dead, owner
 
 
 def test_this_process_is_alive() -> None:
@@ -45,26 +39,5 @@ def test_what_cannot_be_seen_is_neither_alive_nor_dead(tag: str) -> None:
     assert not is_dead(tag)
 
 
-@pytest.fixture
-def records(tmp_path: Path, empty_store: Path) -> Records:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())
-    open_store(uri, "depthlab")
-    return Records(uri, "depthlab")
-
-
-def test_a_run_is_closed_unless_its_process_is_at_work(records: Records) -> None:
-    run_id = TrackedRun(records.uri, "depthlab", "a run", {}, {}).run_id
-    assert records.runs()[0].tags[OWNER] == owner()
-    with pytest.raises(UserError, match=f"^the run {run_id} is still running: stop process .* first$"):
-        close(records, run_id)
-    records.tag(run_id, OWNER, "node7/1 1 1")
-    close(records, run_id)
-    assert (records.runs()[0].status, records.runs()[0].tags["outcome"]) == ("KILLED", "interrupted")
-    with pytest.raises(UserError, match="has ended already, with status KILLED"):
-        close(records, run_id)
-    records.delete(run_id)
-    for gone in (run_id, "0" * 32, "nonsense"):
-        with pytest.raises(UserError, match="there is no run"):
-            close(records, gone)
+def test_command_that_closes_a_run() -> None:
     assert how_to_close("sqlite:///m.db", "1") == "depthlab close 1 --uri sqlite:///m.db"

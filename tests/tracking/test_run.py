@@ -1,7 +1,6 @@
-"""One recorded run, read back with MLflow's own client."""
+"""A recorded run is read with MLflow's own client."""
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -18,19 +17,7 @@ from depthlab.tracking import outbox
 from depthlab.tracking import run as module
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.store import open_store
-
-
-@pytest.fixture
-def start(tmp_path: Path, empty_store: Path) -> Callable[..., TrackedRun]:
-    """Starts a run in a store of the test's own."""
-    path = shutil.copy(empty_store, tmp_path / "records.db")
-
-    def new(
-        params: dict[str, Any] | None = None, run_id: str | None = None, checkpoint: Path | None = None, **tags: str
-    ) -> TrackedRun:
-        return TrackedRun(f"sqlite:///{path}", "mine", "cora-gcn-d2-s0", params or {}, tags, run_id, checkpoint)
-
-    return new
+from tests.tracking.conftest import Start
 
 
 def history(run: TrackedRun, name: str) -> dict[int, float]:
@@ -40,9 +27,9 @@ def history(run: TrackedRun, name: str) -> dict[int, float]:
     return found
 
 
-def test_name_params_and_tags(start: Callable[..., TrackedRun]) -> None:
+def test_name_params_and_tags(start: Start) -> None:
     params = {f"p{number}": number for number in range(250)} | {"none": None, "long": "x" * 7000}
-    run = start(params, dataset="cora", seed="0")
+    run = start(params=params, dataset="cora", seed="0")
     stored = MlflowClient(run.uri).get_run(run.run_id)
     assert (stored.info.run_name, stored.info.status) == ("cora-gcn-d2-s0", "RUNNING")
     assert stored.info.experiment_id == open_store(run.uri, "mine")[1]
@@ -51,9 +38,7 @@ def test_name_params_and_tags(start: Callable[..., TrackedRun]) -> None:
     assert stored.data.tags.items() >= {"dataset": "cora", "seed": "0"}.items()
 
 
-def test_more_metrics_than_fit_in_one_request(
-    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_metrics_than_fit_in_one_request(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start()
     send, sizes = run.client.log_batch, []
 
@@ -65,23 +50,12 @@ def test_more_metrics_than_fit_in_one_request(
     for epoch in range(1250):
         run.log({"loss": 1 / (1 + epoch), "acc": epoch}, epoch)
     run.flush()
-    assert sizes == [1000, 1000, 500]  # a server takes no more at once
+    assert sizes == [1000, 1000, 500]  # the limit of a server
     assert history(run, "loss") == {epoch: 1 / (1 + epoch) for epoch in range(1250)}
     assert history(run, "acc") == {epoch: epoch for epoch in range(1250)}
 
 
-def test_curve_has_the_layer_as_step(start: Callable[..., TrackedRun]) -> None:
-    run = start()
-    run.log_curve("dirichlet_energy", [3.0, 2.0, 0.0])
-    run.log({"test_acc": 0.8})
-    run.flush()
-    assert history(run, "dirichlet_energy") == {0: 3.0, 1: 2.0, 2: 0.0}
-    assert history(run, "test_acc") == {0: 0.8}
-
-
-def test_metrics_wait_and_are_sent_by_themselves(
-    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_metrics_are_sent_after_some_seconds(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "FLUSH_SECONDS", 1.0)
     run = start()
     run.log({"loss": 1.0}, 0)
@@ -112,7 +86,7 @@ class _Failing:
 
 @pytest.mark.parametrize("fail_at", [{1}, {2}, {1, 2, 3}])
 def test_nothing_is_lost_while_the_store_is_away(
-    start: Callable[..., TrackedRun],
+    start: Start,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     fail_at: set[int],
@@ -134,8 +108,8 @@ def test_nothing_is_lost_while_the_store_is_away(
     ]
 
 
-def test_flush_says_so_and_keeps_what_is_not_sent(
-    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_flush_raises_an_error_and_keeps_what_is_not_sent(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(module, "LAST_SECONDS", 0.1)
     monkeypatch.setattr(outbox, "PAUSE_AT_END", 0.05)
@@ -153,9 +127,7 @@ def test_flush_says_so_and_keeps_what_is_not_sent(
     assert history(run, "loss") == {0: 1.0}
 
 
-def test_training_does_not_wait_for_a_store_that_hangs(
-    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_do_not_wait_for_a_store_that_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "FLUSH_SECONDS", 0.01)
     run = start()
     answer, asked, real = threading.Event(), threading.Event(), run.client.log_batch
@@ -179,9 +151,7 @@ def test_training_does_not_wait_for_a_store_that_hangs(
     assert len(history(run, "loss")) == 1000
 
 
-def test_pauses_grow_and_begin_at_the_end_of_a_try(
-    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pauses_grow_and_start_at_the_end_of_a_try(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"FLUSH_SECONDS": 0.01, "FIRST_PAUSE": 0.02, "LONGEST_PAUSE": 0.08}.items():
         monkeypatch.setattr(outbox, name, seconds)
     run = start()
@@ -203,7 +173,7 @@ def test_pauses_grow_and_begin_at_the_end_of_a_try(
 
 
 @pytest.mark.parametrize(("status", "outcome"), [("FINISHED", "diverged"), ("KILLED", "interrupted")])
-def test_finish(start: Callable[..., TrackedRun], status: str, outcome: str) -> None:
+def test_finish(start: Start, status: str, outcome: str) -> None:
     run = start(outcome="running")
     run.log({"loss": 1.0}, 4)
     run.finish(status, outcome)
@@ -213,9 +183,7 @@ def test_finish(start: Callable[..., TrackedRun], status: str, outcome: str) -> 
     assert history(run, "loss") == {4: 1.0}
 
 
-def test_abandon_is_silent_while_the_store_is_away(
-    start: Callable[..., TrackedRun], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_abandon_is_silent_while_the_store_is_away(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ABANDON_SECONDS", 0.1)
     run = start(outcome="running")
     with monkeypatch.context() as patch:
@@ -238,8 +206,8 @@ def test_abandon_is_silent_while_the_store_is_away(
      ("set_terminated", lambda run: run.finish("FINISHED", "finished"))],
 )  # fmt: skip
 @pytest.mark.parametrize("error", [MlflowException("the server\nis away"), ValueError("the server")])
-def test_every_refusal_is_one_sentence(
-    start: Callable[..., TrackedRun],
+def test_every_error_of_the_store_is_one_sentence(
+    start: Start,
     monkeypatch: pytest.MonkeyPatch,
     method: str,
     call: Callable[[TrackedRun], Any],
@@ -257,7 +225,7 @@ def test_every_refusal_is_one_sentence(
         run.flush()
 
 
-def test_a_run_that_was_deleted_is_not_insisted_on(start: Callable[..., TrackedRun]) -> None:
+def test_a_deleted_run_is_not_retried(start: Start) -> None:
     run = start()
     run.client.delete_run(run.run_id)
     run.log({"loss": 1.0})
@@ -267,7 +235,7 @@ def test_a_run_that_was_deleted_is_not_insisted_on(start: Callable[..., TrackedR
     assert time.monotonic() - began < module.LAST_SECONDS
 
 
-def test_artifacts(start: Callable[..., TrackedRun], tmp_path: Path) -> None:
+def test_artifacts(start: Start, tmp_path: Path) -> None:
     run = start()
     (tmp_path / "model.bin").write_bytes(os.urandom(5000))
     figure = Figure()
@@ -285,12 +253,12 @@ def test_artifacts(start: Callable[..., TrackedRun], tmp_path: Path) -> None:
     assert (tmp_path / "mlartifacts").is_dir()
 
 
-def test_going_on_with_a_run(start: Callable[..., TrackedRun]) -> None:
-    first = start({"depth": 2}, outcome="running", seed="0")
+def test_resuming_a_run(start: Start) -> None:
+    first = start(outcome="running", seed="0")
     assert first.last_step("loss") == -1
     first.log({"loss": 1.0}, 7)
     first.finish("KILLED", "interrupted")
-    second = start({"depth": 2}, run_id=first.run_id, outcome="running")
+    second = start(run_id=first.run_id, outcome="running")
     assert second.run_id == first.run_id
     assert second.last_step("loss") == 7
     stored = MlflowClient(second.uri).get_run(first.run_id)
@@ -302,6 +270,6 @@ def test_going_on_with_a_run(start: Callable[..., TrackedRun]) -> None:
     assert len(MlflowClient(second.uri).search_runs([second.experiment_id])) == 1
 
 
-def test_going_on_with_a_run_that_is_not_there(start: Callable[..., TrackedRun]) -> None:
+def test_resuming_a_run_that_does_not_exist(start: Start) -> None:
     with pytest.raises(UserError, match=r"^the run to resume is not in .*: start it without ckpt$"):
         start(run_id="0" * 32)

@@ -1,7 +1,6 @@
-"""Runs read back from a real store."""
+"""Runs are read from a real store."""
 
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,24 +12,7 @@ from depthlab.config.errors import UserError
 from depthlab.tracking import search
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import Records
-
-Start = Callable[..., TrackedRun]
-
-
-@pytest.fixture
-def records(tmp_path: Path, empty_store: Path) -> Records:
-    """A store of the test's own."""
-    return Records(f"sqlite:///{shutil.copy(empty_store, tmp_path / 'records.db')}", "mine")
-
-
-@pytest.fixture
-def start(records: Records) -> Start:
-    """Starts a run in it."""
-
-    def new(name: str = "one", **tags: str) -> TrackedRun:
-        return TrackedRun(records.uri, records.experiment, name, {"depth": 2}, tags)
-
-    return new
+from tests.tracking.conftest import Start
 
 
 def test_a_run_as_it_was_recorded(records: Records, start: Start) -> None:
@@ -39,16 +21,12 @@ def test_a_run_as_it_was_recorded(records: Records, start: Start) -> None:
     run.log({"test_acc": 0.8})
     run.finish("FINISHED", "finished")
     (found,) = records.runs()
+    assert found.training_seconds == 0.0
     assert (found.run_id, found.name, found.status) == (run.run_id, "cora-gcn-d2-s0", "FINISHED")
     assert found.identity == ("a", "b")
     assert found.tags["outcome"] == "finished"
     assert found.metrics == {"dirichlet_energy": 0.5, "test_acc": 0.8}
     assert found.params == {"depth": "2"}
-
-
-def test_a_run_without_hashes_is_no_experiment(records: Records, start: Start) -> None:
-    start()
-    assert records.runs()[0].identity == ("", "")
 
 
 @pytest.mark.parametrize("page", [1, 2, 5, 100])
@@ -61,11 +39,11 @@ def test_all_pages_are_read_the_oldest_first(
 
 
 def test_filter(records: Records, start: Start) -> None:
-    cell, parent = start(kind="cell"), start(kind="study", study="a")
+    run, parent = start(kind="run"), start(kind="study", study="a")
     start(kind="study", study="b")
     assert [run.run_id for run in records.runs("tags.kind = 'study' and tags.study = 'a'")] == [parent.run_id]
-    cell.finish("FINISHED", "finished")
-    assert cell.run_id not in [run.run_id for run in records.runs("attributes.status = 'RUNNING'")]
+    run.finish("FINISHED", "finished")
+    assert run.run_id not in [found.run_id for found in records.runs("attributes.status = 'RUNNING'")]
     assert records.runs("tags.kind = 'none'") == []
 
 
@@ -83,7 +61,7 @@ def test_curve_is_in_the_order_of_steps(records: Records, start: Start) -> None:
     assert records.curve(run.run_id, "nothing") == []
 
 
-def test_numbers_that_are_none_come_back(records: Records, start: Start) -> None:
+def test_infinity_and_nan_are_read_back(records: Records, start: Start) -> None:
     run = start()
     run.log_curve("energy", [1.0, float("inf"), -float("inf"), 1e300])
     run.log({"last": float("inf"), "lost": float("nan")})
@@ -95,11 +73,8 @@ def test_numbers_that_are_none_come_back(records: Records, start: Start) -> None
 
 
 def test_training_seconds(records: Records, start: Start) -> None:
-    start().flush()
-    run = start()
-    run.tag({"epochs_run": "10", "seconds_per_epoch": "0.5"})
-    run.flush()
-    assert [found.training_seconds for found in records.runs()] == [0.0, 5.0]
+    start(epochs_run="10", seconds_per_epoch="0.5")
+    assert records.runs()[0].training_seconds == 5.0
 
 
 def test_file(records: Records, start: Start, tmp_path: Path) -> None:
@@ -122,7 +97,7 @@ def test_tag_close_and_delete(records: Records, start: Start) -> None:
     assert (found.status, found.tags["outcome"], found.tags[search.PARENT]) == ("KILLED", "interrupted", "above")
     records.delete(run.run_id)
     assert records.runs() == []
-    records.client.restore_run(run.run_id)  # it was in the bin only
+    records.client.restore_run(run.run_id)  # from the trash
     assert len(records.runs()) == 1
 
 
@@ -137,7 +112,7 @@ CALLS: dict[str, Callable[[Records], object]] = {
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_a_store_that_went_away_is_one_sentence(records: Records, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+def test_an_error_of_the_store_is_one_sentence(records: Records, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     def away(*_: object, **__: object) -> None:
         raise MlflowException("the server\nis away")
 
