@@ -1,4 +1,4 @@
-"""One sweep from start to end in this process: its trials, its run in MLflow, and how it goes on."""
+"""A sweep in this process: its trials, its run in MLflow, and how it continues."""
 
 from collections import Counter
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_a_sweep_and_its_records(sweep: Sweep, capsys: Capture, tmp_path: Path) 
     assert not list((sweep.folder / "checkpoints").glob("sweep-*.lock.*"))
 
 
-def test_a_sweep_goes_on_with_more_trials(sweep: Sweep, capsys: Capture) -> None:
+def test_a_sweep_continues_with_more_trials(sweep: Sweep, capsys: Capture) -> None:
     search = sweep.search()
     assert sweep.run(search, trials=2)
     first = sweep.parent().run_id
@@ -84,7 +84,7 @@ def test_a_sweep_goes_on_with_more_trials(sweep: Sweep, capsys: Capture) -> None
     assert len(sweep.children()) == 4
 
 
-def test_trials_of_other_code_are_said_to_be_that(capsys: Capture) -> None:
+def test_trials_of_other_code_are_reported(capsys: Capture) -> None:
     study = optuna.create_study()
     for code in ("a", "a"):
         module.check_code(study, code)
@@ -97,7 +97,7 @@ def test_trials_of_other_code_are_said_to_be_that(capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("2 trials are of other code than the present and count")
 
 
-def test_two_objectives_are_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path: Path) -> None:
+def test_two_objectives_give_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path: Path) -> None:
     search = sweep.search("epochs=5", "lr=tag(log, interval(1e-6, 0.1))", objective=["val_acc", "seconds"])
     assert sweep.run(search, trials=6, fresh=2, pruner="none")
     out = capsys.readouterr().out
@@ -128,34 +128,11 @@ def test_a_grid_is_complete_after_a_kill_at_its_start(sweep: Sweep) -> None:
     assert Counter(params(sweep, search)) == Counter((a, b) for a in (0.0, 0.5) for b in (0.2, 0.5, 0.7))
 
 
-def test_ctrl_c_and_resuming(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    search = sweep.search(seeds=2)
-    real, calls = trials.train, list[int]()
-
-    def interrupted(*given: Any) -> dict[str, float]:
-        calls.append(1)
-        if len(calls) == 4:  # the second training of the second trial
-            raise KeyboardInterrupt
-        return real(*given)
-
-    monkeypatch.setattr(trials, "train", interrupted)
-    with pytest.raises(KeyboardInterrupt, match=r"^interrupted after 1 of 3 trials: the same command continues$"):
-        sweep.run(search, trials=3)
-    parent = sweep.parent()
-    assert (parent.status, parent.tags["outcome"]) == ("KILLED", "interrupted")
-    assert sweep.run(search, trials=3)
-    assert sweep.parent().run_id == parent.run_id
-    assert sweep.parent().status == "FINISHED"
-    assert len(calls) == 7  # that of the given-back trial which was finished is not done again
-    assert [trial.state for trial in sweep.trials(search)] == [TrialState.COMPLETE] * 3
-    assert not sweep.records.runs("attributes.status = 'RUNNING'")
-
-
 INTERRUPTED = (2, 8, 13)  # of the reports of all trials
-Kept = list[tuple[int, TrialState, dict[str, Any], Any, dict[int, float]]]
+Stored = list[tuple[int, TrialState, dict[str, Any], Any, dict[int, float]]]
 
 
-def kept(sweep: Sweep, search: Search, storage: str) -> Kept:
+def stored(sweep: Sweep, search: Search, storage: str) -> Stored:
     """Everything that samplers and pruners see of the trials of a sweep."""
     return [
         (trial.number, trial.state, trial.params, trial.values, trial.intermediate_values)
@@ -176,12 +153,12 @@ def kept(sweep: Sweep, search: Search, storage: str) -> Kept:
 def test_an_interrupted_sweep_is_the_uninterrupted_one(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch, sampler: str, pruner: str, where: str
 ) -> None:
-    """Trials, values, reports and ends are equal, wherever in a training or between two it is interrupted."""
+    """Trials, parameters, reports and results are equal, wherever it is interrupted."""
     monkeypatch.setattr("depthlab.sweep.prune.REPORT_EVERY", 2)
     monkeypatch.setattr("depthlab.sweep.prune.WARMUP_EPOCHS", 4)
     search = sweep.search("epochs=6", seeds=2, space=GRID if sampler == "grid" else None)
 
-    def searched(storage: str) -> Kept:
+    def searched(storage: str) -> Stored:
         study = sweep.study(search, storage=storage)
         for k in range(10 if sampler != "grid" else 0):  # before so many have ended, tpe and gp sample at random
             score = 0.4 + 0.02 * k
@@ -191,9 +168,11 @@ def test_an_interrupted_sweep_is_the_uninterrupted_one(
         while True:
             try:
                 assert sweep.run(search, trials=13, sampler=sampler, pruner=pruner, storage=storage)
-                return kept(sweep, search, storage)
-            except KeyboardInterrupt:
-                continue
+                return stored(sweep, search, storage)
+            except KeyboardInterrupt as interrupted:
+                assert str(interrupted).endswith(" trials: the same command continues")
+                *_, parent = sweep.records.runs("tags.kind = 'sweep'")
+                assert (parent.status, parent.tags["outcome"]) == ("KILLED", "interrupted")
 
     plain = searched(str(sweep.folder / "plain.journal"))
     real, calls = Reporter.report, list[int]()
@@ -213,7 +192,7 @@ def test_an_interrupted_sweep_is_the_uninterrupted_one(
     assert len({tuple(trial[2].values()) for trial in plain}) == len(plain)
 
 
-def test_several_workers_are_said_to_search_differently_each_time(
+def test_several_workers_print_that_the_search_is_not_repeatable(
     sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "execute", lambda *_: iter(()))
@@ -223,8 +202,8 @@ def test_several_workers_are_said_to_search_differently_each_time(
         assert (words in capsys.readouterr().out) == said
 
 
-def test_a_trial_that_was_asked_for_but_not_begun_is_given_back(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C reaches a process that still imports: it has not heard of the trial yet."""
+def test_a_trial_that_has_not_started_is_queued_again(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C reaches a process that still imports its libraries."""
     search = sweep.search()
 
     def stopped(*_: Any) -> tuple[str, str]:
@@ -248,7 +227,7 @@ def test_runs_that_a_killed_process_left_open_are_closed(sweep: Sweep) -> None:
     assert client.get_run(others).info.status == "RUNNING"
 
 
-def test_a_trial_that_fails_is_told(sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_trial_is_reported(sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search()
     monkeypatch.setattr(trials, "experiment", lambda s: experiment(s) if s["dropout"] == 0.5 else 1 / 0)
     assert not sweep.run(search, trials=2)
@@ -280,16 +259,14 @@ def test_settings_that_do_not_go_together_are_a_pruned_trial(sweep: Sweep, monke
     assert (refused.state, refused.user_attrs["reason"]) == (TrialState.PRUNED, "these do not go together")
 
 
-def test_a_start_that_the_network_refuses_is_told_before_anything_is_searched(sweep: Sweep) -> None:
+def test_a_baseline_that_the_network_refuses_ends_the_sweep_at_once(sweep: Sweep) -> None:
     with pytest.raises(UserError, match=r"model\.stability_check=off runs it all the same$"):
         sweep.run(sweep.search("model=acmp", "model.step_size=50"))
     assert not Path(sweep.journal).exists()
     assert sweep.records.runs() == []
 
 
-def test_a_store_that_takes_no_more_ends_the_sweep_and_costs_no_trial(
-    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_store_ends_the_sweep_and_loses_no_trial(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search(seeds=2)
     real, calls = trials.train, list[int]()
 
@@ -307,7 +284,7 @@ def test_a_store_that_takes_no_more_ends_the_sweep_and_costs_no_trial(
     assert [trial.state for trial in sweep.trials(search)] == [TrialState.COMPLETE] * 3
 
 
-def test_what_another_command_is_at_is_left_alone(sweep: Sweep, capsys: Capture) -> None:
+def test_trials_of_another_command_are_left_alone(sweep: Sweep, capsys: Capture) -> None:
     search = sweep.search()
     study = sweep.study(search)
     with ownership(study, sweep.folder / "elsewhere") as owner:

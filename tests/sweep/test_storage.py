@@ -1,4 +1,4 @@
-"""Trials in a journal: asked for once, given back once, and whose they are."""
+"""Trials in a storage: each is asked for once, queued again once, and has one owner."""
 
 import functools
 import json
@@ -83,7 +83,7 @@ def living(sweep: Sweep) -> Iterator[tuple[optuna.Study, Owner]]:
         yield study, owner
 
 
-def test_exactly_as_many_as_were_asked_for(sweep: Sweep) -> None:
+def test_no_more_trials_than_asked_for(sweep: Sweep) -> None:
     assert len(asked(sweep.study(SEARCH), 4, sweep.folder)) == 4
     assert asked(sweep.study(SEARCH), 4, sweep.folder) == []
     assert len(asked(sweep.study(SEARCH), 6, sweep.folder)) == 2
@@ -91,7 +91,7 @@ def test_exactly_as_many_as_were_asked_for(sweep: Sweep) -> None:
 
 
 def test_threads_that_ask_at_the_same_time(sweep: Sweep) -> None:
-    """Each with a lock of its own, as if they were machines: nothing but the storage keeps them apart."""
+    """Each has a lock of its own, like machines that share only the storage."""
     sweep.study(SEARCH)
     ready = threading.Barrier(4)
 
@@ -111,7 +111,7 @@ def test_a_resumed_sweep_draws_nothing_twice(sweep: Sweep) -> None:
     assert len({tuple(trial.params.values()) for trial in started(sweep)}) == 9
 
 
-def test_a_trial_of_a_killed_command_is_asked_for_again_under_its_number(sweep: Sweep) -> None:
+def test_a_trial_of_a_killed_command_is_resumed(sweep: Sweep) -> None:
     sweep.study(SEARCH)
     assert another(sweep, 1, "killed").wait(TIMEOUT) == -signal.SIGKILL
     with living(sweep) as (study, owner):
@@ -127,8 +127,8 @@ def test_a_trial_of_a_killed_command_is_asked_for_again_under_its_number(sweep: 
 
 
 @pytest.mark.parametrize("kind", ["journal", "sqlite", "postgresql"])
-def test_a_trial_that_was_given_back_is_the_next_one(sweep: Sweep, kind: str, request: pytest.FixtureRequest) -> None:
-    """With all that it had, in every kind of storage; and no one gives back what is another's by now."""
+def test_a_queued_trial_is_the_next_one(sweep: Sweep, kind: str, request: pytest.FixtureRequest) -> None:
+    """It has all its data, in every kind of storage, and only its owner can queue it."""
     kinds = {"journal": sweep.journal, "sqlite": f"sqlite:///{sweep.folder / 'trials.db'}"}
     study = sweep.study(SEARCH, storage=kinds.get(kind) or request.getfixturevalue("database"))
     with ownership(study, sweep.folder / "locks") as owner, ownership(study, sweep.folder / "locks") as other:
@@ -147,7 +147,7 @@ def test_a_trial_that_was_given_back_is_the_next_one(sweep: Sweep, kind: str, re
         assert third is not None and third.number == 2
 
 
-def test_values_are_drawn_again_where_a_kill_came_before_all_were_stored(
+def test_parameters_do_not_depend_on_a_kill_while_they_are_stored(
     sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = sweep.study(SEARCH)
@@ -190,16 +190,14 @@ def test_two_commands_recover_at_the_same_time(sweep: Sweep) -> None:
     assert len(waiting) == 3
 
 
-def test_a_command_that_lives_keeps_its_trials(sweep: Sweep) -> None:
+def test_a_running_command_keeps_its_trials(sweep: Sweep) -> None:
     with living(sweep) as (study, owner), living(sweep) as (other, visitor):
         ask(study, SEARCH.space, 3, draw, owner)
         assert recover(other, visitor) == []
         assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING]
 
 
-def test_a_trial_that_was_asked_for_but_not_yet_owned_is_given_back(
-    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_without_an_owner_is_queued_again(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     with living(sweep) as (study, owner):
         study.enqueue_trial(SEARCH.baseline)
         study.ask()  # killed here: it has neither an owner nor values
@@ -211,17 +209,17 @@ def test_a_trial_that_was_asked_for_but_not_yet_owned_is_given_back(
         assert again.params == SEARCH.baseline  # what waited is not lost
 
 
-@pytest.mark.parametrize(("silent", "given_back"), [(0.0, 0), (200.0, 0), (400.0, 1)])
-def test_another_machine_is_judged_by_its_signs_of_life(sweep: Sweep, silent: float, given_back: int) -> None:
+@pytest.mark.parametrize(("silent", "queued"), [(0.0, 0), (200.0, 0), (400.0, 1)])
+def test_another_machine_is_dead_without_heartbeats(sweep: Sweep, silent: float, queued: int) -> None:
     with living(sweep) as (study, owner):
         trial = ask(study, SEARCH.space, 3, draw, owner)
         assert trial is not None
         study.set_user_attr("alive there", time.time() - silent)
         trial.set_user_attr("owner", {"host": "another machine", "lock": "/gone", "token": "there"})
-        assert len(recover(study, owner)) == given_back
+        assert len(recover(study, owner)) == queued
 
 
-def test_an_owner_gives_signs_of_life(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeats(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "HEARTBEAT_SECONDS", 0.01)
     with living(sweep) as (study, owner):
         key, seen, end = f"alive {owner.address['token']}", set[float](), time.monotonic() + TIMEOUT
@@ -241,7 +239,7 @@ def test_another_content_under_the_same_name_is_refused(sweep: Sweep) -> None:
     )
 
 
-def test_a_line_that_was_left_half_written_is_cut_off(sweep: Sweep) -> None:
+def test_an_incomplete_last_line_is_removed(sweep: Sweep) -> None:
     asked(sweep.study(SEARCH), 2, sweep.folder)
     file = Path(sweep.journal)
     lines = file.read_bytes().count(b"\n")
@@ -253,7 +251,7 @@ def test_a_line_that_was_left_half_written_is_cut_off(sweep: Sweep) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a text", b"a text\n", b"two\nlines\n", b"\x89PNG\r\n\xff", b"[1]\n", b"{}\n"])
-def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_journal_is_refused_and_not_changed(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "notes.txt"
     file.write_bytes(content)
     with pytest.raises(UserError) as error:
@@ -262,7 +260,7 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, con
     assert file.read_bytes() == content
 
 
-def test_commands_that_make_a_database_at_the_same_moment(tmp_path: Path) -> None:
+def test_commands_that_create_a_database_at_the_same_time(tmp_path: Path) -> None:
     ready, opened = threading.Barrier(3), []
 
     def work() -> None:

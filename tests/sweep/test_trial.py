@@ -1,4 +1,4 @@
-"""One trial: its value is that of plain trainings, and however it ends, the study and MLflow say so."""
+"""A trial: its value is the mean of plain trainings, and study and MLflow record how it ends."""
 
 import math
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def last(study: optuna.Study) -> FrozenTrial:
     return study.get_trials()[-1]
 
 
-def test_a_trial_is_worth_the_mean_of_plain_trainings(sweep: Sweep, begin: Begin) -> None:
+def test_the_value_is_the_mean_of_plain_trainings(sweep: Sweep, begin: Begin) -> None:
     search = sweep.search("epochs=20", "monitor=val_acc", seeds=2, **TWO)
     study, task = begin(search)
     outcome, sentence = work(task, 1)
@@ -54,7 +54,7 @@ def test_a_trial_is_worth_the_mean_of_plain_trainings(sweep: Sweep, begin: Begin
     assert [last(study).user_attrs[f"training {k}"]["val_acc"] for k in range(4)] == plain
 
 
-def test_what_is_recorded_of_a_trial(sweep: Sweep, begin: Begin) -> None:
+def test_records_of_a_trial(sweep: Sweep, begin: Begin) -> None:
     study, task = begin(sweep.search(seeds=2))
     work(task, 1)
     run = sweep.children()["0"]
@@ -69,8 +69,8 @@ def test_what_is_recorded_of_a_trial(sweep: Sweep, begin: Begin) -> None:
     assert sweep.records.file(run.run_id, "config.yaml", sweep.folder)
 
 
-def test_trainings_on_random_splits_have_curves_of_their_own(sweep: Sweep, begin: Begin) -> None:
-    """Of one label they would be mixed in one curve."""
+def test_trainings_on_random_splits_have_own_labels(sweep: Sweep, begin: Begin) -> None:
+    """With one label their curves would be mixed."""
     _, task = begin(sweep.search(**TWO))
     for k, settings in enumerate(task.settings):
         settings["split"], settings["split_seed"] = "random", k
@@ -109,7 +109,7 @@ def test_an_objective_that_is_not_a_number(sweep: Sweep, begin: Begin, monkeypat
     assert last(study).state == TrialState.FAIL and last(study).user_attrs["reason"] == sentence
 
 
-def test_a_setting_that_the_network_refuses(sweep: Sweep, begin: Begin) -> None:
+def test_settings_that_the_network_refuses(sweep: Sweep, begin: Begin) -> None:
     search = sweep.search("model=acmp", "model.step_size=50", "model.repulsion=interval(0, 3)")
     study, task = begin(search)
     outcome, sentence = work(task, 1)
@@ -125,7 +125,7 @@ def better(study: optuna.Study, search: Search, steps: list[int]) -> None:
         add(study, search, [1.0], BETTER, dict.fromkeys(steps, 1.0))
 
 
-def test_a_trial_that_is_behind_is_pruned_at_an_epoch(sweep: Sweep, begin: Begin) -> None:
+def test_pruning_at_an_epoch(sweep: Sweep, begin: Begin) -> None:
     search = sweep.search("epochs=100", "patience=100", "lr=1e-6", seeds=2)
     better(sweep.study(search), search, [20, 40, 60, 80, 100])
     study, task = begin(search, "median")
@@ -138,7 +138,7 @@ def test_a_trial_that_is_behind_is_pruned_at_an_epoch(sweep: Sweep, begin: Begin
     assert len(sweep.records.curve(sweep.children()["8"].run_id, "split0-s0/val_acc")) == 60
 
 
-def test_a_trial_that_is_behind_is_pruned_between_trainings(sweep: Sweep, begin: Begin) -> None:
+def test_pruning_between_trainings(sweep: Sweep, begin: Begin) -> None:
     search = sweep.search("epochs=30", "lr=1e-6", seeds=3)
     better(sweep.study(search), search, [20, 31, 51, 62, 82])
     study, task = begin(search, "median")
@@ -170,7 +170,7 @@ def test_finished_trainings_are_not_trained_again(sweep: Sweep, begin: Begin, mo
     assert last(study).value == fmean([0.25, last(study).user_attrs["training 1"]["val_acc"]])
 
 
-def test_ctrl_c_gives_the_trial_back(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_queues_the_trial_again(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search(seeds=2)
     study, task = begin(search)
     real = module.train
@@ -190,10 +190,8 @@ def test_ctrl_c_gives_the_trial_back(sweep: Sweep, begin: Begin, monkeypatch: py
     assert (run.status, run.tags["outcome"]) == ("KILLED", "interrupted")
 
 
-def test_a_trial_that_is_begun_again_goes_on_with_its_run(
-    sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The curves of the trainings that it had finished stay, and no step of the other is there twice."""
+def test_a_resumed_trial_resumes_its_run(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curves of finished trainings stay, and no step of the interrupted one is recorded twice."""
     study, task = begin(sweep.search("epochs=40", "patience=40", seeds=2), "median")
     real = Reporter.report
 
@@ -216,7 +214,7 @@ def test_a_trial_that_is_begun_again_goes_on_with_its_run(
         assert sorted(point.step for point in history) == list(range(40))
 
 
-def test_a_defect_ends_the_trial_and_is_told(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_fails_the_trial(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     study, task = begin(sweep.search())
     monkeypatch.setattr(module, "experiment", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -229,16 +227,16 @@ def test_a_defect_ends_the_trial_and_is_told(sweep: Sweep, begin: Begin, monkeyp
     assert last(study).user_attrs["reason"] == "ZeroDivisionError: division by zero"
 
 
-def test_a_trial_whose_process_was_killed_is_begun_again(sweep: Sweep, begin: Begin) -> None:
+def test_a_trial_whose_process_was_killed_starts_again(sweep: Sweep, begin: Begin) -> None:
     _, task = begin(sweep.search())
     own = {"kind": "trial", "sweep": task.study, "trial": "0", PARENT: task.parent}
     old = sweep.records.client.create_run(sweep.records.experiment_id, tags=own)
     assert work(task, 1)[0] == "finished"
-    assert sweep.children()["0"].run_id != old.info.run_id  # the first is in the bin
+    assert sweep.children()["0"].run_id != old.info.run_id  # the first was deleted
 
 
-def test_a_trial_that_had_ended_already_is_left_as_it_is(sweep: Sweep, begin: Begin) -> None:
-    """Its process was killed, by another's fault, before its result was heard of."""
+def test_a_finished_trial_is_not_run_again(sweep: Sweep, begin: Begin) -> None:
+    """Its process was killed before the command received its result."""
     study, task = begin(sweep.search())
     first = work(task, 1)
     before = last(study), sweep.children()
@@ -246,15 +244,13 @@ def test_a_trial_that_had_ended_already_is_left_as_it_is(sweep: Sweep, begin: Be
     assert (last(study), sweep.children()) == before
 
 
-def test_a_trial_that_another_machine_took_over_is_left_to_it(
-    sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_that_another_machine_took_over(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     study, task = begin(sweep.search())
     real = module.train
 
     def train(*given: Any) -> dict[str, float]:
         scores = real(*given)
-        assert requeue(study, task.trial_id, task.owner)  # held for dead
+        assert requeue(study, task.trial_id, task.owner)  # another machine takes this one for dead
         return scores
 
     monkeypatch.setattr(module, "train", train)
@@ -264,9 +260,7 @@ def test_a_trial_that_another_machine_took_over_is_left_to_it(
     assert not sweep.records.runs("attributes.status = 'RUNNING'")
 
 
-def test_a_rewiring_that_cannot_be_is_a_pruned_trial(
-    sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_impossible_rewiring_is_a_pruned_trial(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPTHLAB_HOME", str(sweep.folder))
     search = sweep.search("rewiring=random", "rewiring.num_edges=99999,100000", "rewiring.seed=5")
     study, task = begin(search)
