@@ -32,8 +32,8 @@ def step_rows(console: Console, table: Table, rounds: int) -> None:
         network = (name, depth, hidden)
         makers = {
             "ours": partial(ours, *network),
-            "pyg": partial(pyg, *network, kept=False),
-            "kept": partial(pyg, *network, kept=True),
+            "pyg": partial(pyg, *network, keep_heap=False),
+            "kept": partial(pyg, *network, keep_heap=True),
         }
         if name == "gcnii":
             makers["floor"] = partial(floor, depth, hidden)

@@ -35,12 +35,12 @@ TASKS = {
 
 def single(batches: GraphBatches) -> list[Data]:
     """The training graphs one by one, with dense features as PyG's layers take them."""
-    found = []
+    graphs = []
     for number in batches.parts["train"]:
         x = batches.graph(number[None], "train").x
         dense = x.to_dense() if isinstance(x, SparseFeatures) else x
-        found.append(Data(x=dense, edge_index=batches.edge_index, y=batches.y[number]))
-    return found
+        graphs.append(Data(x=dense, edge_index=batches.edge_index, y=batches.y[number]))
+    return graphs
 
 
 def main() -> None:

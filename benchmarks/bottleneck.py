@@ -115,9 +115,9 @@ def measure(name: str, diagnostic: str) -> tuple[float, float, str]:
 
 def peak() -> float:
     """Largest resident memory of this process since the peak was last reset, GB (Linux)."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return 1024 * int(found[1]) / 1e9
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match
+    return 1024 * int(match[1]) / 1e9
 
 
 def main() -> None:

@@ -75,7 +75,7 @@ def grid() -> list[Measurement]:
 
 
 def measure(m: Measurement) -> Measurement:
-    """The measurement with what was found."""
+    """The measurement with its results."""
     warnings.filterwarnings("ignore", message=".*Sparse CSR.*")
     torch.set_num_threads(1)
     typed = [f"model={m.model}", f"depth={m.depth}", f"hidden={m.hidden}", "recipe=none", "memory=full"]
@@ -105,8 +105,8 @@ def measure(m: Measurement) -> Measurement:
         "features": graph.x.shape[1],
         "classes": data.task(settings).outputs,
     }
-    found = {"seconds": min(times[-EPOCHS:]), "megabytes": peak, "estimate": estimate, "cache": cache_bytes()}
-    return Measurement(**asdict(m) | sizes | found)
+    results = {"seconds": min(times[-EPOCHS:]), "megabytes": peak, "estimate": estimate, "cache": cache_bytes()}
+    return Measurement(**asdict(m) | sizes | results)
 
 
 def give_back_heap() -> None:

@@ -28,16 +28,16 @@ def fastest(depths: tuple[int, ...], rounds: int, budget: float) -> list[float]:
     settings = compose_settings(["dataset=cora", "model=gcnii", "hidden=64", "recipe=none", "memory=full"])
     data = read_data(settings)
     steps = [our_step(experiment(settings | {"depth": depth}, data).module, data.graph) for depth in depths]
-    found: list[list[float]] = [[] for _ in depths]
+    seconds: list[list[float]] = [[] for _ in depths]
     for turn in range(rounds):
-        for step, times in zip(steps, found, strict=True):
+        for step, times in zip(steps, seconds, strict=True):
             if turn > 1 and sum(times) > budget:
                 continue
             for _ in range(2):  # the first finds the caches as another depth has left them
                 start = time.perf_counter()
                 step()
                 times.append(time.perf_counter() - start)
-    return [min(times) for times in found]
+    return [min(times) for times in seconds]
 
 
 def main() -> None:

@@ -140,8 +140,8 @@ def main() -> None:
         for nodes in options.nodes:
             console.print(f"{nodes:,} nodes: on disk after {pool.submit(generate, nodes).result()}")
             for loader in LOADERS:
-                found = [pool.submit(what, nodes, loader) for what in (train, evaluate)]
-                texts = [text for future in found for text in future.result()]
+                futures = [pool.submit(what, nodes, loader) for what in (train, evaluate)]
+                texts = [text for future in futures for text in future.result()]
                 console.print(f"{nodes:,} nodes, {loader}: {', '.join(texts)}")  # a million take minutes
                 table.add_row(f"{nodes:,}", loader, *texts)
     console.print(table)

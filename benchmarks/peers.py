@@ -65,13 +65,13 @@ class PygACMP(nn.Module):
     """ACMP with GCN weights and `normalization: mean`, from `MessagePassing` and torchdiffeq; weights once a pass."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float, knobs: Mapping[str, Any]
+        self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float, arguments: Mapping[str, Any]
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = nn.Linear(in_channels, hidden), nn.Linear(hidden, out_channels)
-        self.force, self.dropout, self.solver = PygForce(), dropout, knobs["solver"]
-        self.repulsion, self.times = knobs["repulsion"], torch.arange(depth + 1) * knobs["step_size"]
-        self.alpha, self.delta = (nn.Parameter(torch.full((hidden,), knobs[name])) for name in ("alpha", "delta"))
+        self.force, self.dropout, self.solver = PygForce(), dropout, arguments["solver"]
+        self.repulsion, self.times = arguments["repulsion"], torch.arange(depth + 1) * arguments["step_size"]
+        self.alpha, self.delta = (nn.Parameter(torch.full((hidden,), arguments[name])) for name in ("alpha", "delta"))
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         source, target = edge_index
@@ -88,13 +88,13 @@ class PygACMP(nn.Module):
         return self.decoder(F.dropout(state.relu(), self.dropout, self.training))
 
 
-def peer_of(name: str, sizes: tuple[int, int, int, int, float], knobs: Mapping[str, Any]) -> nn.Module:
+def peer_of(name: str, sizes: tuple[int, int, int, int, float], arguments: Mapping[str, Any]) -> nn.Module:
     """The network `name` from PyG's own layers."""
     if name == "gcn":
         return PygGCN(*sizes)
     if name == "acmp":
-        return PygACMP(*sizes, knobs)
-    return PygGCNII(*sizes, knobs["alpha"], knobs["theta"])
+        return PygACMP(*sizes, arguments)
+    return PygGCNII(*sizes, arguments["alpha"], arguments["theta"])
 
 
 def gcnii_floor(graph: Graph, depth: int, hidden: int) -> Callable[[], None]:

@@ -58,31 +58,34 @@ def epoch_by_itself(network: TrainingModule, graph: Graph) -> Callable[[], None]
     return epoch
 
 
-def epochs(several: list[dict[str, Any]], rounds: int) -> dict[str, float]:
+def epochs(settings: list[dict[str, Any]], rounds: int) -> dict[str, float]:
     """Median seconds of an epoch of all: `one by one` and `together`."""
-    shared = read_data(several[0])
+    shared = read_data(settings[0])
 
     def experiments() -> list[Experiment]:
-        return [experiment(one | {"memory": "full"}, shared) for one in several]
+        return [experiment(single | {"memory": "full"}, shared) for single in settings]
 
-    singles = [epoch_by_itself(one.module, one.graph) for one in experiments()]
+    singles = [epoch_by_itself(single.module, single.graph) for single in experiments()]
     stacked = experiments()
-    replicas = Replicas([one.module for one in stacked], [one.graph for one in stacked])
+    replicas = Replicas([replica.module for replica in stacked], [replica.graph for replica in stacked])
     steps = iter(range(1_000_000))
 
     def together() -> None:
         replicas.train(next(steps))
         replicas.validate()
 
-    return alternate({"one by one": lambda: [epoch() for epoch in singles], "together": together}, rounds, warm_up=2)
+    return alternate({"one by single": lambda: [epoch() for epoch in singles], "together": together}, rounds, warm_up=2)
 
 
-def runs(several: list[dict[str, Any]], folder: Path) -> tuple[list[float], list[list[Result]]]:
+def runs(settings: list[dict[str, Any]], folder: Path) -> tuple[list[float], list[list[Result]]]:
     """Wall seconds, and results, of whole runs one after another and together."""
     seconds, results = [], []
     for name in ("alone", "together"):
-        tracking = several[0]["tracking"] | {"uri": sqlite_address(Path(folder, f"{name}.db")), "artifacts": ["config"]}
-        chosen = [one | {"tracking": tracking, "progress": False} for one in several]
+        tracking = settings[0]["tracking"] | {
+            "uri": sqlite_address(Path(folder, f"{name}.db")),
+            "artifacts": ["config"],
+        }
+        chosen = [single | {"tracking": tracking, "progress": False} for single in settings]
         run(chosen[0] | {"epochs": 1})  # makes the database
         start = time.perf_counter()
         found = [run(one) for one in chosen] if name == "alone" else list(run_replicas(chosen, [{} for _ in chosen]))
@@ -102,22 +105,22 @@ def main() -> None:
     keep_freed_blocks()  # as a run of replicas does: for both sides
     console = Console(width=140)
     console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.replicas} replicas")
-    columns = ("one by one", "together", "faster")
+    columns = ("one by single", "together", "faster")
     table = Table("an epoch of all", *(f"{name} ms" if "faster" not in name else name for name in columns))
     whole = Table("whole runs", *(f"{name} s" if "faster" not in name else name for name in columns), "epochs of all")
     for kind, typed in KINDS.items():
         if options.only.lower() not in kind.lower():
             continue
-        several = replica_settings(compose_settings([*typed, f"replicas={options.replicas}", "norm=none"]))
-        found = epochs(several, options.rounds)
-        alone, together = found["one by one"], found["together"]
+        settings = replica_settings(compose_settings([*typed, f"replicas={options.replicas}", "norm=none"]))
+        found = epochs(settings, options.rounds)
+        alone, together = found["one by single"], found["together"]
         table.add_row(kind, f"{1000 * alone:.0f}", f"{1000 * together:.0f}", f"{alone / together:.1f} times")
         if options.runs:
             source = data()
             with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {HOME: folder}):
                 Path(folder, "data").symlink_to(source)
-                (alone, together), results = runs(several, Path(folder))
-            each = ", ".join(str(int(sum(one.statistics["epochs_run"] for one in side))) for side in results)
+                (alone, together), results = runs(settings, Path(folder))
+            each = ", ".join(str(int(sum(result.statistics["epochs_run"] for result in side))) for side in results)
             whole.add_row(kind, f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.1f} times", each)
     console.print(table)
     if options.runs:

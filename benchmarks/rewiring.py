@@ -47,13 +47,13 @@ def measure(name: str, graph: str) -> str:
     """`seconds s, memory MB, edges` of one rewiring, or why it refuses."""
     torch.set_num_threads(1)
     option: dict[str, Any] = read_mapping(CONF / "rewiring" / f"{name}.yaml")
-    knobs = {key: value for key, value in option.items() if key not in ("_target_", "seed", "layers", "limits")}
+    arguments = {key: value for key, value in option.items() if key not in ("_target_", "seed", "layers", "limits")}
     rewire, (edge_index, num_nodes) = get_method(option["_target_"]), make_graph(graph)
     generator = torch.Generator().manual_seed(option["seed"])
     Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts anew
     before, start = memory("VmRSS"), time.perf_counter()
     try:
-        after: Tensor = rewire(edge_index, num_nodes, generator, **knobs)
+        after: Tensor = rewire(edge_index, num_nodes, generator, **arguments)
     except UserError as error:
         return f"refused: {error}"
     seconds = time.perf_counter() - start

@@ -51,10 +51,10 @@ def ours(name: str, depth: int, hidden: int) -> Callable[[], None]:
     return our_step(made.module, made.graph)
 
 
-def pyg(name: str, depth: int, hidden: int, kept: bool) -> Callable[[], None]:
-    """PyG's step of it, with the heap that the C library has by itself, or freed blocks `kept` as ours are."""
+def pyg(name: str, depth: int, hidden: int, keep_heap: bool) -> Callable[[], None]:
+    """PyG's step of it, with the heap that the C library has by itself, or with freed blocks kept as in our runs."""
     made = network(name, depth, hidden)
-    if kept:
+    if keep_heap:
         keep_freed_blocks()
     settings, graph = made.settings, made.graph
     sizes = (graph.x.shape[1], made.module.task.outputs, depth, settings["hidden"], settings["dropout"])

@@ -99,12 +99,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ours = {jobs: our_study(jobs, seeds, Path(folder)) for jobs in (1, 2)}
     start = time.perf_counter()
-    found = [plain_run(planned) for planned in runs]
+    outcomes = [plain_run(planned) for planned in runs]
     wall = time.perf_counter() - start
     for jobs, (seconds, epochs, accuracy) in ours.items():
         table.add_row(f"jobs={jobs}", f"{seconds:.0f}", str(epochs), f"{accuracy:.3f}", f"{wall / seconds:.1f} times")
-    accuracy = sum(score for _, score in found) / len(found)
-    table.add_row("plain loop over PyG", f"{wall:.0f}", str(sum(n for n, _ in found)), f"{accuracy:.3f}", "")
+    accuracy = sum(score for _, score in outcomes) / len(outcomes)
+    table.add_row("plain loop over PyG", f"{wall:.0f}", str(sum(n for n, _ in outcomes)), f"{accuracy:.3f}", "")
     Console().print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(runs)} runs")
     Console().print(table)
 

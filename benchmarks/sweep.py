@@ -41,7 +41,7 @@ def swept(folder: Path, name: str, *typed: str) -> tuple[float, float, list[dict
 
 
 def direct(folder: Path, params: list[dict[str, float]]) -> float:
-    """Wall seconds of the same trainings, one after the other."""
+    """Wall seconds of the same trainings, one after the baseline."""
     uri = f"tracking.uri='{sqlite_address(Path(folder, 'direct.db'))}'"
     _, search, _ = composed([*DEEP, *TYPED, "seeds=1", uri])
     start = time.perf_counter()
@@ -64,20 +64,22 @@ def main() -> None:
         folder = Path(name)
         for k in range(options.rounds):
             wall, best, params = swept(folder, f"plain{k}", *DEEP, "seeds=1", "pruner=none", f"trials={options.trials}")
-            other = direct(folder, params)
+            baseline = direct(folder, params)
             table.add_row(
                 "GCNII, 16 layers: the trainings alone",
                 f"{wall:.1f}",
-                f"{other:.1f}",
-                f"{wall / other:.3f}",
+                f"{baseline:.1f}",
+                f"{wall / baseline:.3f}",
                 f"{best:.3f}",
             )
         if options.pruned:
             count = f"trials={options.pruned}"
             wall, best, _ = swept(folder, "pruned", *SHALLOW, count)
-            other, whole, _ = swept(folder, "whole", *SHALLOW, "pruner=none", count)
-            scores = f"{best:.3f} with, {whole:.3f} without"
-            table.add_row("GCN-2, pruned: not pruned", f"{wall:.1f}", f"{other:.1f}", f"{wall / other:.3f}", scores)
+            baseline, unpruned, _ = swept(folder, "unpruned", *SHALLOW, "pruner=none", count)
+            scores = f"{best:.3f} with, {unpruned:.3f} without"
+            table.add_row(
+                "GCN-2, pruned: not pruned", f"{wall:.1f}", f"{baseline:.1f}", f"{wall / baseline:.3f}", scores
+            )
     Console().print(table)
 
 

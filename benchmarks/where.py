@@ -53,8 +53,8 @@ def main() -> None:
     events = {event.key: event.self_cpu_time_total / 1000 / STEPS for event in profiler.key_averages()}
     total = sum(events.values())
     table = Table("GCNII", "ms a step", "share", title=f"{options.depth} layers of {options.hidden}, one thread")
-    found = {kind: sum(events.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
-    for kind, ms in (found | {"the rest": total - sum(found.values())}).items():
+    by_kind = {kind: sum(events.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
+    for kind, ms in (by_kind | {"the rest": total - sum(by_kind.values())}).items():
         table.add_row(kind, f"{ms:.1f}", f"{100 * ms / total:.0f} %")
     table.add_row("all", f"{total:.1f}", "100 %")
     Console().print(table)

@@ -74,7 +74,7 @@ def test_a_batch_has_no_more_parts_than_asked_where_few_have_training_nodes(tmp_
     seen: set[int] = set()
     for epoch in range(20):
         batches.set_epoch(epoch)
-        parts = batches._dealt(epoch)
+        parts = batches._distributed(epoch)
         assert [len(part) for part in parts] == [4, 4] and sorted(chain.from_iterable(trained(batches))) == [0, 1, 59]
         seen |= set(chain.from_iterable(parts))
     assert seen == set(range(20))
@@ -126,7 +126,7 @@ def test_shares_hold_every_training_node_once_and_weigh_to_the_mean(
         assert {part.weight for part in parts} == {count / len(whole.train)}
         loss = [part.weight * len(part.train) for part in parts if part.weight]
         assert sum(loss) / count == pytest.approx(1)
-    assert batches.place is None and whole.weight is None
+    assert batches.rank is None and whole.weight is None
 
 
 def test_a_share_may_have_no_training_node_but_has_a_part(tmp_path: Path) -> None:

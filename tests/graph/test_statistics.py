@@ -107,8 +107,8 @@ def test_bottleneck_ratio_counts_nodes_by_channel() -> None:
 def test_receptive_fields_are_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     edge_index = torch.cat([cycle(20), 20 + star(9)], dim=1)
     whole = receptive_field(edge_index, 30)
-    for cells in (1, 100, 899):
-        monkeypatch.setattr(statistics, "CELLS", cells)
+    for entries in (1, 100, 899):
+        monkeypatch.setattr(statistics, "ENTRIES", entries)
         assert receptive_field(edge_index, 30) == whole
 
 

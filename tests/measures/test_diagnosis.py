@@ -117,7 +117,7 @@ def test_squashing_is_said_after_smoothing_and_untrainable_gradients() -> None:
     found = diagnose(0.5, 0.5, 0.5, ALIVE | squashed, 2)
     assert found.verdict == "over-squashed"
     assert found.evidence.endswith(
-        "; sensitivity to a node 2 hops away, where the answer stands, 1.0e-03 of a near one"
+        "; sensitivity to a node 2 hops away, which has the answer, 1.0e-03 of a near one"
     )
 
 

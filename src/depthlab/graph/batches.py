@@ -1,4 +1,4 @@
-"""What an epoch is made of: one graph, or mini-batches of many graphs of one topology, each batch one `Graph`."""
+"""The batches of an epoch: one graph, or mini-batches of many graphs of one topology, each batch one `Graph`."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from depthlab.graph.graph import Graph
 from depthlab.graph.large import LargeGraph
 from depthlab.ops import SparseFeatures
 
-PROBE_NODES = 4096  # of the batch that measures by layer look at: about as many as a citation graph has
-SAMPLE = 512  # training graphs at least, where there are as many, that are scored after every epoch
+PROBE_NODES = 4096  # nodes of the batch on which measures by layer are taken, about as many as a citation graph has
+SAMPLE = 512  # minimum number of training graphs that are scored after every epoch
 PARTS = ("train", "val", "test")
 
 
@@ -22,10 +22,10 @@ class Batches(Protocol):
     """The training steps of an epoch, in order, and what is evaluated.
 
     Attributes:
-        probe: what a network is built for, and what gradients and measures by layer are taken on.
-        labels: classes of all that is trained on, int64.
-        task_range: hops from where the answer is read to where it stands, where the data is a task with one.
-        validation: what is evaluated after every epoch, scored together.
+        probe: graph that a network is built for and on which gradients and measures by layer are taken.
+        labels: classes of all training nodes or graphs, int64.
+        task_range: hops from the node that is read out to the node with the answer, if the task has such a distance.
+        validation: graphs that are evaluated after every epoch and scored together.
         all_parts: training, validation and test nodes, for the test at the end.
         sampler: the loader itself, whose `set_epoch` Lightning calls before every epoch, also after a resume.
     """
@@ -83,9 +83,9 @@ class GraphBatches:
     """Mini-batches of many graphs of one topology, read out at one node each.
 
     A batch of B graphs is one `Graph` of B * n nodes: the block-diagonal adjacency depends on B alone, so it is built
-    once for each B and shared by all batches, where collating afresh would sort and normalise the same edges at every
-    step. Classes are -1 but at read-out nodes, which are the nodes of the part that a batch was drawn for. The order of
-    the training graphs is drawn from seed and epoch alone, so that a resumed run sees the same batches.
+    once for each B and shared by all batches, while collating would sort and normalise the same edges at every step.
+    Classes are -1 except at read-out nodes, which are the nodes of the part that a batch was drawn from. The order of
+    the training graphs depends on seed and epoch only, so that a resumed run sees the same batches.
 
     Args:
         x: float32 (g, n, f), or integers (g, n, k): the columns that hold a one in each row of one-hot features, -1
@@ -125,7 +125,7 @@ class GraphBatches:
         self.rewired, self.last_of = rewired, last_of
         highest = int(rewired.max()) if rewired is not None and rewired.numel() else -1
         self.new_nodes = max(0, highest + 1 - x.shape[1])
-        self._known: dict[int, _Copies] = {}
+        self._by_count: dict[int, _Copies] = {}
         count = min(batch_size, max(1, PROBE_NODES // x.shape[1]))
         self.probe = self.graph(self.parts["val"][:count], "train")  # graphs that no weight was fitted to
 
@@ -150,7 +150,7 @@ class GraphBatches:
 
     @property
     def validation(self) -> Iterable[Graph]:
-        """The validation part, and a fixed sample of the training part about as large: all of it may be costly."""
+        """The validation part and a fixed sample of the training part of about the same size, to save time."""
         return chain(self._batches("train", self.sample), self._batches("val", self.parts["val"]))
 
     @property
@@ -158,15 +158,15 @@ class GraphBatches:
         return chain.from_iterable(self._batches(part, numbers) for part, numbers in self.parts.items())
 
     def _batches(self, part: str, numbers: Tensor) -> Iterator[Graph]:
-        return (self.graph(some, part) for some in numbers.split(self.batch_size))
+        return (self.graph(batch, part) for batch in numbers.split(self.batch_size))
 
     def graph(self, numbers: Tensor, part: str) -> Graph:
-        """The graphs of these numbers side by side, as one whose read-out nodes are of that part."""
+        """The graphs `numbers` side by side as one graph, whose read-out nodes belong to `part`."""
         count, nodes = len(numbers), self.x.shape[1]
-        if count not in self._known:
-            with torch.inference_mode(False):  # what an evaluation builds first has to serve training too
-                self._known[count] = self._copies(count)
-        copies, new = self._known[count], count * self.new_nodes
+        if count not in self._by_count:
+            with torch.inference_mode(False):  # training uses it as well, even if an evaluation builds it
+                self._by_count[count] = self._copies(count)
+        copies, new = self._by_count[count], count * self.new_nodes
         roots, none = torch.arange(count) * nodes + self.root, torch.empty(0, dtype=torch.long)
         y = self.y.new_full((count * nodes + new,), -1)
         y[roots] = self.y[numbers]
@@ -198,7 +198,7 @@ class GraphBatches:
 
 @dataclass(frozen=True)
 class _Copies:
-    """What a `Graph` of so many copies propagates over: as its fields of the same names."""
+    """The operators of a batch with a given number of graphs; attributes as in `Graph`."""
 
     adjacency: Adjacency
     original: Tensor | None = None
@@ -211,5 +211,5 @@ def disjoint_copies(edge_index: Tensor, num_nodes: int, count: int, new: int = 0
     The nodes of copy i are numbered from i * num_nodes; those from `num_nodes` on, `new` of each copy, come last.
     """
     copy = torch.arange(count)[:, None]
-    place = torch.where(edge_index[:, None] < num_nodes, num_nodes * copy, num_nodes * (count - 1) + new * copy)
-    return (edge_index[:, None] + place).flatten(1)
+    offset = torch.where(edge_index[:, None] < num_nodes, num_nodes * copy, num_nodes * (count - 1) + new * copy)
+    return (edge_index[:, None] + offset).flatten(1)

@@ -1,4 +1,4 @@
-"""How narrow a graph is for messages: what `prepare` writes of it beside the other statistics."""
+"""Bottleneck statistics of a graph, which `prepare` writes with the other statistics."""
 
 import math
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from depthlab.measures.laplacian import Blocks, ConvergenceError
 from depthlab.measures.resistance import mean_resistance
 from depthlab.measures.spectrum import largest_component_gap
 
-PATHS = 20_000_000  # of two edges, for curvatures
-EDGES = 500_000  # for the rest
+PATHS = 20_000_000  # most paths of two edges for curvatures
+EDGES = 500_000  # most edges for the other statistics
 Values = dict[str, float | str | None]
 
 
 def bottleneck_statistics(edge_index: Tensor, num_nodes: int) -> dict[str, Values]:
-    """Curvature, spectral gap and mean resistance, in some seconds, or under `skipped` the reason why not.
+    """Curvature, spectral gap and mean resistance; for graphs on which one takes long, `skipped` says why.
 
     Args:
         edge_index: (2, m), both directions of every undirected edge, no self-loops, no repetitions.
         num_nodes: n.
 
     Returns:
-        `balanced_forman` with mean and min over edges; `spectral_gap` of the whole and of its largest component;
-        `resistance` with the mean over edges, over pairs of the largest component, that one's standard error, and how
-        they were computed. What is not a number is None.
+        `balanced_forman` with mean and min over edges; `spectral_gap` of the whole graph and its largest component;
+        `resistance` with the mean over edges, the mean over pairs of the largest component, its standard error, and
+        the method. NaN becomes None.
     """
     paths = int(torch.bincount(edge_index[0]).square().sum()) // 2
     edges = edge_index.shape[1] // 2
@@ -60,5 +60,5 @@ def _gaps(edge_index: Tensor, num_nodes: int) -> Values:
 
 
 def _resistance(edge_index: Tensor, num_nodes: int) -> Values:
-    found = mean_resistance(edge_index, num_nodes)
-    return {"edges": found.edges, "pairs": found.pairs, "standard_error": found.deviation, "how": found.how}
+    mean = mean_resistance(edge_index, num_nodes)
+    return {"edges": mean.edges, "pairs": mean.pairs, "standard_error": mean.deviation, "how": mean.how}

@@ -1,4 +1,4 @@
-"""Mini-batches of one graph: some parts of it at a time, with the nodes around them."""
+"""Mini-batches of one graph: a few of its parts, with the nodes around them."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -15,19 +15,19 @@ from depthlab.graph.large import LargeGraph
 class ClusterBatches:
     """Stochastic multiple partitions of Cluster-GCN (Chiang et al. 2019, https://arxiv.org/abs/1905.07953).
 
-    Every epoch the parts are shuffled and dealt out to as many batches as needed, at most `batch_parts` to each; every
-    batch gets a part with training nodes, and where fewer parts have some than there would be batches, not every part
-    of the others has its turn in every epoch. A batch is the graph of its parts with the edges between them, as
-    in the paper, and a halo of the nodes one hop around, which the paper leaves out: so every entry of P is that of the
-    whole graph, where the paper normalises the batch's own. States deeper in a network are still those of a cut graph.
-    The order is drawn from seed and epoch alone, so that a resumed run sees the same batches.
+    Every epoch the parts are shuffled and distributed over batches of at most `batch_parts` parts. Every batch gets a
+    part with training nodes; if there are fewer such parts than batches, an epoch leaves some other parts out. A batch
+    is the graph of its parts with the edges between them, as in the paper, plus a halo of the nodes one hop around,
+    which the paper leaves out: the entries of P are then those of the full graph, while the paper normalises the
+    batch's own edges. States of deeper layers still differ from those of the full graph. The order depends on seed and
+    epoch only, so that a resumed run sees the same batches.
 
     Args:
-        large: the whole graph.
-        assignment: the part of every node, int64 (n,).
-        batch_parts: parts a batch, >= 1.
-        seed: of the order.
-        evaluated: the same graph as it is evaluated, whole: in memory, or `large` itself.
+        large: the full graph.
+        assignment: part of every node, int64 (n,).
+        batch_parts: number of parts per batch, >= 1.
+        seed: seed of the order.
+        evaluated: the full graph as it is evaluated: in memory, or `large` itself.
     """
 
     task_range: int | None = None
@@ -44,11 +44,11 @@ class ClusterBatches:
         self.count = max(1, min(-(-len(self.members) // batch_parts), int(self.trained.sum())))
         trains = torch.bincount(assignment[large.train], minlength=len(trained))
         self.trains = trains[assignment.unique()].tolist()
-        self.place: tuple[int, int] | None = None
+        self.rank: tuple[int, int] | None = None  # (rank, number of processes)
         self.labels = large.y[large.train]
         self.validation: tuple[Graph | LargeGraph, ...] = (evaluated,)
         self.all_parts = self.validation
-        self.probe = self._batch(self._dealt(0)[0])
+        self.probe = self._batch(self._distributed(0)[0])
 
     @property
     def sampler(self) -> "ClusterBatches":
@@ -62,17 +62,17 @@ class ClusterBatches:
         return self.count
 
     def __iter__(self) -> Iterator[Graph]:
-        for parts in self._dealt(self.seed * 1_000_003 + self.epoch):
-            yield self._batch(parts) if self.place is None else self._shared(parts, *self.place)
+        for parts in self._distributed(self.seed * 1_000_003 + self.epoch):
+            yield self._batch(parts) if self.rank is None else self._shared(parts, *self.rank)
 
     @property
     def fewest(self) -> int:
-        """How many parts the smallest batch has."""
+        """Number of parts of the smallest batch."""
         return min(len(self.members) // self.count, self.batch_parts)
 
     @property
     def lonely_node(self) -> int | None:
-        """A node that may be alone in a batch: the only one of its part, without neighbours. None if there is none."""
+        """A node that may be alone in a batch: a part of one node without neighbours; None if there is none."""
         if self.fewest > 1:
             return None
         for part, trained in zip(self.members, self.trained.tolist(), strict=True):
@@ -81,10 +81,10 @@ class ClusterBatches:
         return None
 
     def share(self, number: int, count: int) -> "ClusterBatches":
-        """The share of one of `count` processes: every count-th part of each batch, with a halo of its own.
+        """The share of process `number` of `count`: every count-th part of each batch, with its own halo.
 
-        The loss of a training node is weighed by `count` over the training nodes of the whole batch, so that the mean
-        over processes, of losses as of gradients, is the mean over these nodes, however they are spread.
+        Losses are weighted by `count` / (training nodes of the full batch), so that the mean over processes is the mean
+        over these nodes, for losses and for gradients.
 
         Raises:
             UserError: a batch has fewer parts than there are processes.
@@ -94,15 +94,15 @@ class ClusterBatches:
                 f"some batches have {self.fewest} parts, too few for {count} processes: raise loader.parts or"
                 " loader.batch_parts, or lower trainer.devices"
             )
-        mine = copy(self)
-        mine.place = number, count
-        return mine
+        shared = copy(self)
+        shared.rank = number, count
+        return shared
 
     def _shared(self, parts: list[int], number: int, count: int) -> Graph:
         return replace(self._batch(parts[number::count]), weight=count / sum(self.trains[part] for part in parts))
 
-    def _dealt(self, seed: int) -> list[list[int]]:
-        """The parts of every batch: those with training nodes are dealt out first, so that no batch has none."""
+    def _distributed(self, seed: int) -> list[list[int]]:
+        """The parts of every batch; parts with training nodes are distributed first, so that every batch has one."""
         order = torch.randperm(len(self.members), generator=torch.Generator().manual_seed(seed))
         order = torch.cat([order[self.trained[order]], order[~self.trained[order]]])
         return [order[number :: self.count][: self.batch_parts].tolist() for number in range(self.count)]

@@ -1,4 +1,4 @@
-"""Some copies of one graph side by side: what replicas of a network propagate over."""
+"""Disjoint copies of a graph, over which replicas of a network propagate."""
 
 from dataclasses import replace
 
@@ -11,10 +11,10 @@ from depthlab.ops import SparseFeatures
 
 
 def graph_copies(graph: Graph, count: int) -> Graph:
-    """A graph whose adjacency, and features where they are sparse, are block-diagonal: `count` blocks of r = count.
+    """A graph of r = `count` copies: adjacency and sparse features are block-diagonal.
 
-    Node i of copy k is node k n + i. Dense features are shown once for each copy, (r, n, f), and take no memory; of
-    sparse ones copy k has columns of its own, (r n, r f). Classes and split stay those of the one graph.
+    Node i of copy k has index k n + i. Dense features are expanded to (r, n, f) without copying; sparse ones become
+    (r n, r f). Classes and split are those of the single graph.
     """
     if isinstance(graph.x, SparseFeatures):
         x: Tensor | SparseFeatures = features_copies(graph.x, count)
@@ -25,7 +25,7 @@ def graph_copies(graph: Graph, count: int) -> Graph:
 
 
 def adjacency_copies(adjacency: Adjacency, count: int) -> Adjacency:
-    """`count` copies on the diagonal, (r n, r n), with the very values of the one; edges are numbered copy by copy."""
+    """Block-diagonal adjacency of `count` copies, (r n, r n), with equal values; edges are numbered copy by copy."""
     nodes, edges = adjacency.num_nodes, adjacency.num_edges
     matrix = csr_copies(adjacency.matrix, count)
     loops = (adjacency.pair == edges).repeat(count)
@@ -43,13 +43,13 @@ def adjacency_copies(adjacency: Adjacency, count: int) -> Adjacency:
 
 
 def features_copies(x: SparseFeatures, count: int) -> SparseFeatures:
-    """`count` copies on the diagonal, (r n, r f)."""
+    """Block-diagonal features of `count` copies, (r n, r f)."""
     order = _shifted(x.order, x.order.numel(), count)
     return SparseFeatures(csr_copies(x.matrix, count), csr_copies(x.transpose, count), order)
 
 
 def csr_copies(matrix: Tensor, count: int) -> Tensor:
-    """The block-diagonal CSR matrix of `count` times the same block."""
+    """The block-diagonal CSR matrix of `count` equal blocks."""
     rows, columns = matrix.shape
     starts = _shifted(matrix.crow_indices()[:-1], matrix.values().numel(), count)
     end = starts.new_tensor([count * matrix.values().numel()])
@@ -60,5 +60,5 @@ def csr_copies(matrix: Tensor, count: int) -> Tensor:
 
 
 def _shifted(numbers: Tensor, by: int, count: int) -> Tensor:
-    """The numbers of every copy: those of copy k are `by * k` higher."""
+    """Repeat numbers for every copy, and add `by * k` for copy k."""
     return (numbers + by * torch.arange(count, device=numbers.device, dtype=numbers.dtype)[:, None]).flatten()

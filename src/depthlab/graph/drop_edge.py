@@ -16,18 +16,18 @@ MODES = ("renormalize", "rescale")
 class DropEdge:
     """Drops each undirected edge, both directions together, with probability `p`; self-loops stay.
 
-    The authors' code keeps a fixed number of the stored entries, each direction of an edge by itself, which makes the
-    operator asymmetric; here the two directions go together, each edge by itself, so that the sample is again the graph
-    of undirected edges that the normalisation is meant for.
+    The authors' code keeps a fixed number of directed entries, which makes the operator asymmetric. Here both
+    directions of an edge are dropped together and edges independently, so that the sample is an undirected graph, as
+    the normalisation assumes.
 
-    The pattern keeps its shape and dropped entries become zeros, so an adjacency costs one vectorised pass and never
-    a new sort.
+    Dropped entries become zeros and the sparsity pattern stays the same: sampling is one vectorised pass, without a
+    sort.
 
     Attributes:
         p: probability in [0, 1).
-        mode: `renormalize` normalises the subgraph afresh (the paper); `rescale` keeps the weights of the whole graph
-            and multiplies those of surviving edges by 1/(1-p).
-        per_layer: a sample for every layer instead of one that all layers share.
+        mode: `renormalize` normalises the subgraph again (the paper); `rescale` keeps the weights of the full graph
+            and multiplies those of the remaining edges by 1/(1-p).
+        per_layer: draw a sample for every layer instead of one that all layers share.
     """
 
     p: float
@@ -41,13 +41,13 @@ class DropEdge:
     def __call__(self, adjacency: Adjacency | LastLayer, masks: MaskSource) -> "Adjacency | LayerSamples | LastLayer":
         """A sample of the adjacency; call once for every training step, with the step's masks.
 
-        Where the last layer has a graph of its own, that one stays whole.
+        If the last layer has its own graph, no edges of that graph are dropped.
         """
         if self.p == 0.0:
             return adjacency
         if isinstance(adjacency, LastLayer):
-            whole = adjacency.first.at(0)
-            return replace(adjacency, first=self._sampled(whole, masks))
+            full = adjacency.first.at(0)
+            return replace(adjacency, first=self._sampled(full, masks))
         return self._sampled(adjacency, masks)
 
     def _sampled(self, adjacency: Adjacency, masks: MaskSource) -> "Adjacency | LayerSamples":
@@ -63,14 +63,14 @@ class DropEdge:
 
 @dataclass(frozen=True)
 class LayerSamples:
-    """An adjacency that is sampled afresh each time a layer asks for its own."""
+    """An adjacency of which every layer gets a new sample."""
 
     drop_edge: DropEdge
-    whole: Adjacency
+    full: Adjacency
     masks: MaskSource
 
     def at(self, layer: int) -> Adjacency:
-        return self.drop_edge.sample(self.whole, self.masks)
+        return self.drop_edge.sample(self.full, self.masks)
 
 
 def active_edges(adjacency: Adjacency) -> int:

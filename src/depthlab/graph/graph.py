@@ -43,8 +43,8 @@ class Graph:
     def edge_index(self) -> Tensor:
         """Edges of the data without self-loops, (2, m), each undirected edge in both directions.
 
-        Of a rewired graph those that it had before: smoothness is measured over the same pairs of nodes, whatever the
-        network propagates over, so that rewirings can be compared.
+        For a rewired graph these are the edges before the rewiring: smoothness is measured over the same pairs of nodes
+        for all rewirings, so that they can be compared.
         """
         if self.original is not None:
             return self.original
@@ -53,20 +53,19 @@ class Graph:
 
     @property
     def layers(self) -> Adjacency | LastLayer:
-        """What a network is given: says for every layer which adjacency it propagates over."""
+        """The adjacency of every layer, as a network gets it."""
         return self.adjacency if self.last is None else LastLayer(self.adjacency, self.last, self.depth)
 
     @property
     def num_nodes(self) -> int:
-        """Number of nodes of the data: a rewiring's own do not count."""
+        """Number of nodes of the data, without those that a rewiring added."""
         return self.y.numel() - self.new_nodes
 
     def rewired(self, x: Tensor | SparseFeatures, edge_index: Tensor, last_of: int | None = None) -> "Graph":
         """The same data, split and measures, with other edges to propagate over.
 
         Args:
-            x: features of all nodes, (n + new, f): those of this graph and then of new ones, which get class -1 and
-                are in no part of the split.
+            x: features of all nodes, (n + new, f); new nodes come last, get class -1 and are in no part of the split.
             edge_index: (2, m'), both directions of every undirected edge.
             last_of: depth of the network, if only its last layer propagates over these edges.
         """
@@ -80,14 +79,14 @@ class Graph:
 
     @property
     def undirected_edges(self) -> Tensor:
-        """Edges without self-loops, (2, m), each in both directions, also those that messages pass in one alone."""
+        """Edges without self-loops, (2, m), each in both directions, also edges along which messages go one way."""
         edges = self.edge_index
         if self.original is None and self.adjacency.symmetric:
             return edges
         return torch.cat([edges, edges.flip(0)], 1).unique(dim=1)
 
     def to(self, device: torch.device | str, **_: Any) -> "Graph":
-        """The graph on a device: itself if it is there already, else a copy."""
+        """The graph on a device; itself if it is on that device already."""
         if self.y.device == torch.device(device):
             return self
         y, train, val, test = (part.to(device) for part in (self.y, self.train, self.val, self.test))

@@ -1,4 +1,4 @@
-"""A graph with one split that need not fit in memory: no tensor of it is larger than its own arrays on disk."""
+"""A graph with one split that need not fit in memory."""
 
 import functools
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from depthlab.graph.neighbours import Neighbours
 
 @dataclass(frozen=True, eq=False)
 class LargeGraph:
-    """What mini-batches are cut from, and what is evaluated as a whole.
+    """A graph from which mini-batches are cut, and which is evaluated as a whole.
 
     Attributes:
         x: node features, dense (n, f), possibly memory-mapped.
         neighbours: its edges and P.
         y: class of each node, int64 (n,); -1 for none.
         train, val, test: the node numbers of one split.
-        scratch: an existing folder, in which the states of an evaluation take n * hidden * 4 bytes three times.
+        scratch: existing folder for the states of an evaluation, which take 3 * n * hidden * 4 bytes.
     """
 
     x: Tensor
@@ -34,17 +34,17 @@ class LargeGraph:
 
     @functools.cached_property
     def adjacency(self) -> Adjacency:
-        """The whole P in memory."""
+        """P of the full graph, in memory."""
         return self.neighbours.induced(torch.arange(self.neighbours.num_nodes))
 
     def batch(self, core: Tensor) -> Graph:
-        """Some nodes with all edges between them, within a halo of their other neighbours.
+        """The subgraph of some nodes and a halo of their other neighbours.
 
-        Rows of P of the core are whole, so that a first layer gives a node of the core the state that it has in the
-        whole graph; the halo's own rows are cut, and none of its nodes is trained on.
+        The rows of P of the core are complete, so that the first layer gives its nodes the same states as in the full
+        graph. The rows of the halo are incomplete, and its nodes are not trained on.
 
         Args:
-            core: node numbers, ascending.
+            core: node indices, ascending.
         """
         nodes = self.neighbours.around(core)
         inner = torch.searchsorted(nodes, core)

@@ -1,4 +1,4 @@
-"""Another graph for the last layer alone, as the fully-adjacent layer (+FA) has it."""
+"""A separate graph for the last layer, as in the fully-adjacent layer (+FA)."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ from depthlab.graph.adjacency import Adjacency
 
 
 class ByLayer(Protocol):
-    """What says which adjacency a layer propagates over."""
+    """The adjacency of every layer."""
 
     def at(self, layer: int) -> Adjacency: ...
 

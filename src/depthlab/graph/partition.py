@@ -1,4 +1,4 @@
-"""A graph cut into parts with few edges between them."""
+"""Partition a graph into parts with few edges between them."""
 
 import numpy as np
 import torch
@@ -9,13 +9,13 @@ from depthlab.graph.neighbours import Neighbours
 
 
 def metis(neighbours: Neighbours, parts: int) -> Tensor:
-    """The part of every node, int64 (n,), by METIS (Karypis & Kumar 1998): parts of about one size, few edges cut.
+    """The part of every node, int64 (n,), by METIS (Karypis & Kumar 1998): parts of about equal size, few cut edges.
 
-    The same graph is cut in the same way again.
+    The result is deterministic.
 
     Args:
         neighbours: of an undirected graph.
-        parts: how many, in 1..n; on very small graphs METIS leaves some empty.
+        parts: number of parts, 1 to n; on very small graphs METIS leaves some empty.
 
     Raises:
         UserError: pymetis is not installed, or there are fewer nodes than parts.

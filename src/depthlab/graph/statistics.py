@@ -1,4 +1,4 @@
-"""What kind of graph it is: the numbers that `prepare` writes beside every dataset."""
+"""Statistics of a graph, which `prepare` writes with every dataset."""
 
 import numpy as np
 import torch
@@ -10,10 +10,10 @@ from torch_geometric.utils import homophily
 from depthlab.measures.edges import check_undirected
 
 HOPS = 10
-DIGITS = 6  # that files hold: an eigenvalue is good to 1e-8, a single-precision share to 6e-8, the rest to 1e-14
+DIGITS = 6  # significant digits in files: eigenvalues are exact to 1e-8, single-precision shares to 6e-8
 Statistics = dict[str, int | float | dict[str, float] | dict[str, str]]
 EXACT, SAMPLE = 4096, 1024  # receptive fields start at every node of graphs up to EXACT nodes, else at SAMPLE nodes
-CELLS = 1 << 24  # nodes times starts of receptive fields at once: some 200 MB
+ENTRIES = 1 << 24  # nodes times starting nodes of receptive fields computed at once, some 200 MB
 LARGE = 200_000  # nodes, beyond which receptive fields take minutes and gigabytes
 
 
@@ -39,7 +39,7 @@ def adjusted_homophily(edge_index: Tensor, y: Tensor) -> float:
         y: classes (n,).
 
     Raises:
-        ValueError: the edges are others.
+        ValueError: the edges do not have this form.
     """
     check_undirected(edge_index, len(y))
     edge = float((y[edge_index[0]] == y[edge_index[1]]).double().mean())
@@ -58,9 +58,9 @@ def receptive_field(edge_index: Tensor, num_nodes: int, hops: int = HOPS) -> lis
     everywhere = np.arange(num_nodes)
     starts = everywhere if num_nodes <= EXACT else np.random.default_rng(0).permutation(everywhere)[:SAMPLE]
     sizes = np.zeros(hops)
-    for some in np.array_split(starts, -(-num_nodes * len(starts) // CELLS) or 1):
-        reached = np.zeros((num_nodes, len(some)), np.float32)
-        reached[some, np.arange(len(some))] = 1
+    for chunk in np.array_split(starts, -(-num_nodes * len(starts) // ENTRIES) or 1):
+        reached = np.zeros((num_nodes, len(chunk)), np.float32)
+        reached[chunk, np.arange(len(chunk))] = 1
         for k in range(hops):
             reached = np.minimum(reached + np.minimum(adjacency @ reached, 1), 1)
             sizes[k] += reached.sum(dtype=np.float64)
@@ -68,10 +68,9 @@ def receptive_field(edge_index: Tensor, num_nodes: int, hops: int = HOPS) -> lis
 
 
 def bottleneck_ratio(edge_index: Tensor, num_nodes: int, hidden: int, hops: int) -> list[float]:
-    """How many nodes share one channel (Alon & Yahav 2021, https://arxiv.org/abs/2006.05205), for k = 0..hops.
+    """Nodes in the receptive field per channel (Alon & Yahav 2021, https://arxiv.org/abs/2006.05205), for k = 0..hops.
 
-    The mean number of nodes within k hops, as `receptive_field` counts them, over the width `hidden` of the state that
-    has to hold what they say.
+    The mean number of nodes within k hops (`receptive_field`) divided by the number `hidden` of channels of a state.
     """
     return [size / hidden for size in [1.0, *receptive_field(edge_index, num_nodes, hops)]]
 
@@ -102,10 +101,9 @@ def graph_statistics(x: Tensor, edge_index: Tensor, y: Tensor) -> Statistics:
 
 
 def topology(edge_index: Tensor, num_nodes: int) -> Statistics:
-    """Nodes, edges (a directed one counts as one, as an undirected one does), components and receptive field.
+    """Number of nodes, edges (directed or undirected) and weakly connected components, and receptive field.
 
-    The receptive field holds the nodes that a node hears of, directions respected; components do not respect them. Of
-    a large graph it is left out: `skipped` says why.
+    The receptive field follows the direction of edges. For a large graph it is left out: `skipped` says why.
     """
     row, col = edge_index.numpy()
     pattern = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes))

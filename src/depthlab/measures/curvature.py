@@ -1,4 +1,4 @@
-"""How an edge is embedded among triangles and 4-cycles: negative curvature is where a graph squeezes messages."""
+"""Balanced Forman curvature, which counts triangles and 4-cycles of an edge; negative edges are bottlenecks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -72,7 +72,7 @@ def _cycles(row: Array, col: Array, n: int) -> tuple[Array, Array, Array]:
         ends, path, shared = _groups(row[first] * n + col[second])
         # only ends that are no neighbours and share two or more close a 4-cycle without the diagonal k~j
         wanted = shared > 1
-        wanted[wanted] = ~_known(ends[wanted], keys)[1]
+        wanted[wanted] = ~_lookup(ends[wanted], keys)[1]
         path, shared = path[np.repeat(wanted, shared)], shared[wanted]
         group = np.repeat(np.arange(len(shared)), shared)
         path = np.sort(group * len(first) + path) - group * len(first)
@@ -98,11 +98,11 @@ def _closed(row: Array, col: Array, n: int) -> csr_array:
     for part in _parts(later):
         position = np.arange(part.start, part.stop)
         ab, ac = up[np.repeat(position, later[part])], up[_ranges(position + 1, later[part])]
-        bc, real = _known(col[ab] * n + col[ac], keys)
+        bc, real = _lookup(col[ab] * n + col[ac], keys)
         ab, ac, bc = ab[real], ac[real], bc[real]
         pairs += [np.stack([ab, ac]), np.stack([back[ab], bc]), np.stack([back[ac], back[bc]])]
-    one, other = np.concatenate(pairs, axis=1)
-    both = np.concatenate([one, other]), np.concatenate([other, one])
+    first, second = np.concatenate(pairs, axis=1)
+    both = np.concatenate([first, second]), np.concatenate([second, first])
     return coo_array((np.ones(len(both[0]), np.int32), both), shape=(len(row), len(row))).tocsr()
 
 
@@ -114,18 +114,18 @@ def _joined(closed: csr_array, members: Array, sizes: Array) -> Array:
         inside = members[last[groups.start] - sizes[groups.start] : last[groups.stop - 1]]
         begin = np.append(0, sizes[groups].cumsum())
         pattern = csr_array((np.ones(len(inside), np.int32), inside, begin), shape=(len(begin) - 1, closed.shape[0]))
-        found = csr_array((pattern @ closed).multiply(pattern) + pattern)  # the sum keeps entries that are zero
-        found.sort_indices()
-        counts.append(found.data - 1)
+        count = csr_array((pattern @ closed).multiply(pattern) + pattern)  # the sum keeps entries that are zero
+        count.sort_indices()
+        counts.append(count.data - 1)
     return np.concatenate(counts)
 
 
-def _known(wanted: Array, keys: Array) -> tuple[Array, Array]:
+def _lookup(wanted: Array, keys: Array) -> tuple[Array, Array]:
     """Positions of the wanted keys among sorted ones, and whether they are there."""
-    order, found = np.argsort(wanted), np.empty(len(wanted), np.int64)
-    found[order] = np.searchsorted(keys, wanted[order])  # several times faster than out of order
-    found = found.clip(max=len(keys) - 1)
-    return found, keys[found] == wanted
+    order, position = np.argsort(wanted), np.empty(len(wanted), np.int64)
+    position[order] = np.searchsorted(keys, wanted[order])  # much faster in order
+    position = position.clip(max=len(keys) - 1)
+    return position, keys[position] == wanted
 
 
 def _groups(keys: Array) -> tuple[Array, Array, Array]:

@@ -106,9 +106,7 @@ def diagnose(
         return Diagnosis("untrainable", evidence)
     arrives = _arrives(curves.get("sensitivity", []), task_range)
     if arrives is not None:
-        evidence += (
-            f"; sensitivity to a node {task_range} hops away, where the answer stands, {arrives:.1e} of a near one"
-        )
+        evidence += f"; sensitivity to a node {task_range} hops away, which has the answer, {arrives:.1e} of a near one"
         if arrives < SENSITIVITY_RATIO:
             return Diagnosis("over-squashed", evidence)
     if not (rank and rayleigh and gradient):
@@ -117,7 +115,7 @@ def diagnose(
 
 
 def _arrives(sensitivity: Sequence[float], task_range: int | None) -> float | None:
-    """Sensitivity at the range of the task as a share of that at hop 0 or 1; None where it is not known."""
+    """Sensitivity at the range of the task as a share of that at hop 0 or 1; None if it was not measured."""
     if task_range is None or task_range >= len(sensitivity):
         return None
     near = max(sensitivity[:2])
@@ -125,7 +123,7 @@ def _arrives(sensitivity: Sequence[float], task_range: int | None) -> float | No
 
 
 def _states(curves: Mapping[str, Sequence[float]]) -> str:
-    """`; layer 1 to 31: Rayleigh quotient 0.17 to 0.00035, ...` for the measures that are there."""
+    """`; layer 1 to 31: Rayleigh quotient 0.17 to 0.00035, ...` for the recorded measures."""
     present = {name: curves[name] for name in EVIDENCE if curves.get(name)}
     parts = [
         f"{MEASURES[name].label} {shown(curve[1], '.2g')} to {shown(curve[_last(curve)], '.2g')}"
@@ -136,15 +134,15 @@ def _states(curves: Mapping[str, Sequence[float]]) -> str:
 
 
 def _first_to_last(gradient: Sequence[float]) -> float:
-    """The larger gradient of states 0 and 1 as a share of the last state's; NaN where that has none."""
+    """The larger gradient of states 0 and 1 as a share of the last state's; NaN if the latter is 0."""
     return max(gradient[:2]) / gradient[-1] if gradient[-1] else math.nan
 
 
 def shown(value: float, digits: str) -> str:
-    """A measured value in such digits as `.2g`, or `undefined` for NaN."""
+    """A value in the format `digits` (such as `.2g`), or `undefined` for NaN."""
     return "undefined" if math.isnan(value) else f"{value:{digits}}"
 
 
 def _last(curve: Sequence[float]) -> int:
-    """The layer before the last one, or the first if there is but one."""
+    """Index of the second last layer, or 1 if there is only one."""
     return max(1, len(curve) - 2)

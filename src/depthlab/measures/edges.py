@@ -1,4 +1,4 @@
-"""Whether edges are those of an undirected graph, which nearly every measure needs."""
+"""Check that edges are undirected, which most measures require."""
 
 import weakref
 from typing import Any

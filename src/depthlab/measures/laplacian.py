@@ -1,4 +1,4 @@
-"""What resistance and spectrum share: connected blocks of a graph, and systems with its Laplacian."""
+"""Connected components of a graph, and linear systems with its Laplacian."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ STEPS, TOLERANCE = 2000, 1e-8  # of conjugate gradients
 
 
 class ConvergenceError(ArithmeticError):
-    """An iteration ended before it was exact enough; the message says why and what is known."""
+    """An iteration did not converge; the message gives the reason and a bound, if there is one."""
 
 
 class Blocks:
@@ -29,11 +29,11 @@ class Blocks:
 
     Attributes:
         label: the component of each node, (n,).
-        position: where each node stands in the new order, (n,).
-        begin: where each component begins in it, and n, (components + 1,).
+        position: index of each node in the new order, (n,).
+        begin: index of the first node of each component in the new order, and n, (components + 1,).
 
     Raises:
-        ValueError: the edges are others.
+        ValueError: the edges do not have this form.
     """
 
     def __init__(self, edge_index: Tensor, num_nodes: int) -> None:

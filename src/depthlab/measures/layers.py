@@ -1,4 +1,4 @@
-"""Measures taken while a forward pass streams by, one layer at a time."""
+"""Measures by layer, computed during a forward or backward pass."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -38,7 +38,7 @@ def layer_measures(
     for layer, state in enumerate(states):
         dense = state.to_dense() if isinstance(state, SparseFeatures) else state
         dense = dense[:num_nodes]
-        if layer == 0:  # once: the edges are those of every layer
+        if layer == 0:  # all layers have the same edges
             check_undirected(edge_index, len(dense))
         for name, curve in curves.items():
             curve.append(functions[name](dense, edge_index))
@@ -59,7 +59,7 @@ def gradient_norms(loss: Callable[[Watch], Tensor], num_nodes: int | None = None
         Norms by layer; 0 if the loss does not depend on the state.
     """
     norms: list[float] = []
-    ends: list[Tensor] = []  # where gradients end: the first state, and any other that comes of nothing before it
+    ends: list[Tensor] = []  # the first state, and states that do not depend on earlier ones
 
     def watch(layer: int, state: Tensor) -> None:
         norms.append(0.0)

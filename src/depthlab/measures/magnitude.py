@@ -1,4 +1,4 @@
-"""How large states are: what explodes shows here first."""
+"""The size of states."""
 
 from torch import Tensor
 

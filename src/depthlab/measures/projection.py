@@ -1,4 +1,4 @@
-"""Node states in the plane, layer after layer, so that one sees classes melt or hold."""
+"""Project node states to the plane, to see whether classes stay apart."""
 
 import torch
 from torch import Tensor
@@ -8,8 +8,8 @@ def plane(x: Tensor) -> Tensor:
     r"""The two leading principal components of the directions of the states (Pearson 1901).
 
     :math:`(U - \bar U) V_2` with :math:`u_i = x_i / \lVert x_i \rVert` and V_2 the leading eigenvectors of the
-    covariance. Directions, because repeated propagation drives states to multiples sqrt(1 + d_i) of one vector: their
-    lengths still tell degrees apart, but no class. Their directions then run together in one point.
+    covariance. Repeated propagation drives states to multiples sqrt(1 + d_i) of one vector: lengths then depend on the
+    degree and not on the class, so only directions are shown. Those of a collapsed network are one point.
 
     Args:
         x: states (n, f).

@@ -1,4 +1,4 @@
-"""Ranks of the node states; `edge_index`, which every measure of states gets, is not used."""
+"""Ranks of node states. `edge_index` is not used; every measure of states takes it."""
 
 import torch
 from torch import Tensor

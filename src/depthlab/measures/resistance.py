@@ -1,4 +1,4 @@
-"""Effective resistance: how hard it is to get from one node to another when every edge is a resistor of 1."""
+"""Effective resistance between nodes, if every edge is a resistor of 1."""
 
 import math
 from dataclasses import dataclass
@@ -48,13 +48,13 @@ def effective_resistance(
         ConvergenceError: a system of a large component needs too many steps.
     """
     blocks, (u, v) = Blocks(edge_index, num_nodes), pairs.cpu().numpy()
-    label, place = blocks.label[u], blocks.position
+    label, position = blocks.label[u], blocks.position
     values = np.where(u == v, 0.0, np.inf)
     wanted = np.flatnonzero((label == blocks.label[v]) & (u != v))
     wanted = wanted[np.argsort(label[wanted], kind="stable")]
     for inside in np.split(wanted, np.flatnonzero(np.diff(label[wanted])) + 1) if len(wanted) else []:
         component = label[inside[0]]
-        ends = place[u[inside]] - blocks.begin[component], place[v[inside]] - blocks.begin[component]
+        ends = position[u[inside]] - blocks.begin[component], position[v[inside]] - blocks.begin[component]
         values[inside] = _within(blocks[component], *ends, error, seed)
     return torch.from_numpy(values)
 
@@ -99,9 +99,11 @@ def mean_resistance(edge_index: Tensor, num_nodes: int, seed: int = 0) -> MeanRe
     generator = np.random.default_rng(seed)
     u = generator.integers(0, n, PAIRS)
     v = (u + generator.integers(1, n, PAIRS)) % n
-    found = _solved(block, u, v)
-    deviation = float(found.std(ddof=1)) / math.sqrt(PAIRS)
-    return MeanResistance(edges, float(found.mean()), deviation, f"{foster}, {PAIRS} drawn pairs by sparse systems")
+    resistance = _solved(block, u, v)
+    deviation = float(resistance.std(ddof=1)) / math.sqrt(PAIRS)
+    return MeanResistance(
+        edges, float(resistance.mean()), deviation, f"{foster}, {PAIRS} drawn pairs by sparse systems"
+    )
 
 
 def _within(block: csr_array, u: Array, v: Array, error: float, seed: int) -> Array:

@@ -1,4 +1,4 @@
-"""How much of a far node still arrives: the Jacobian of the last state by hop distance."""
+"""Sensitivity to far nodes: the Jacobian of the last state by hop distance."""
 
 from collections.abc import Callable
 
@@ -68,5 +68,5 @@ def hop_distance(edge_index: Tensor, num_nodes: int, nodes: Tensor, hops: int) -
     check_undirected(edge_index, num_nodes)
     row, col = edge_index.cpu().numpy()
     adjacency = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes)).tocsr()
-    found = dijkstra(adjacency, indices=nodes.cpu().numpy(), unweighted=True, limit=hops)
-    return torch.from_numpy(np.where(np.isfinite(found), found, -1).astype(np.int64))
+    distance = dijkstra(adjacency, indices=nodes.cpu().numpy(), unweighted=True, limit=hops)
+    return torch.from_numpy(np.where(np.isfinite(distance), distance, -1).astype(np.int64))

@@ -64,8 +64,8 @@ def mean_average_distance(x: Tensor, edge_index: Tensor) -> float:
     .. math:: \bar D_i = \frac{1}{d_i} \sum_{j \in N(i)} (1 - \cos(x_i, x_j)), \qquad
         \mathrm{MAD} = \frac{\sum_i \bar D_i}{\# \{ i : \bar D_i \ne 0 \}}
 
-    A state of zero has no direction: such a node is nobody's neighbour. 0 where all neighbours have one direction; NaN
-    where no two neighbours have any. Blind to a collapse onto one direction with equal signs. The authors' code also
+    A state of zero has no direction, so such nodes are left out. 0 if all neighbours have the same direction; NaN if no
+    two neighbours have a direction. Blind to a collapse onto one direction with equal signs. The authors' code also
     leaves distances of exactly 0 out of a node's mean; here they count, or a node that agrees with nine of its ten
     neighbours would be as far from them as from the tenth alone.
     """
@@ -81,9 +81,9 @@ def mean_average_distance(x: Tensor, edge_index: Tensor) -> float:
         # 1 - cos = |a - b|^2 / 2 for unit vectors, without the cancellation that 1 - a.b suffers near zero
         total.index_add_(0, i, (unit[i] - unit[j]).square().sum(1) / 2)
     mean = total / torch.bincount(edges[0], minlength=x.shape[0])  # NaN of a node without neighbours
-    of_nodes = mean[edges[0].unique()]
-    apart = of_nodes[~(of_nodes <= ROUNDING)]
-    return float(apart.mean()) if len(apart) else 0.0
+    by_node = mean[edges[0].unique()]
+    positive = by_node[~(by_node <= ROUNDING)]
+    return float(positive.mean()) if len(positive) else 0.0
 
 
 def _sum_over_edges(x: Tensor, edge_index: Tensor, term: Callable[[Tensor, Tensor], Tensor]) -> float:

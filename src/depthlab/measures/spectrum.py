@@ -1,4 +1,4 @@
-"""The spectral gap: how well a graph is connected as a whole."""
+"""The spectral gap of a graph."""
 
 import math
 import warnings
@@ -81,6 +81,6 @@ def _gap(adjacency: csr_array) -> float:
 def _upper_bound(walk: csr_array, kernel: Array, start: Array) -> float:
     """A Rayleigh quotient orthogonal to the kernel, made small by some steps of LOBPCG."""
     matrix = csr_array(eye_array(len(kernel)) - walk)
-    with warnings.catch_warnings(action="ignore"):  # that it has not converged is why it is called a bound
+    with warnings.catch_warnings(action="ignore"):  # it need not converge: any Rayleigh quotient is an upper bound
         values, _ = lobpcg(matrix, start[:, None], Y=kernel[:, None], largest=False, maxiter=BOUND, tol=TOLERANCE)
     return float(values[0])

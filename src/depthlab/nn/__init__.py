@@ -1,1 +1,1 @@
-"""One file per architecture, over one shared Lightning module."""
+"""Architectures, one per file, and what runs them."""

@@ -167,7 +167,7 @@ def _on_disk(graph: LargeGraph, parts: list[slice], state: State, blocks: Iterab
     entries: list[Tensor] = []
     for part, (made, given) in zip(parts, blocks, strict=True):
         if not entries:
-            known = {entry.data_ptr(): whole for entry, whole in zip(given, state, strict=True)}
+            known = {entry.data_ptr(): tensor for entry, tensor in zip(given, state, strict=True)}
             for rows in made:
                 if rows.data_ptr() not in known:
                     known[rows.data_ptr()] = _reserved(graph, rows.shape[1:])

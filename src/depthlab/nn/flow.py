@@ -15,7 +15,7 @@ from depthlab.nn.network import Adjacency, DropEdge, Features, Graph, LayerGraph
 from depthlab.nn.stability import REACH, fastest_rate, gershgorin, refuse_growth, refuse_step, round_down
 
 Velocity = Callable[[Tensor], Tensor]
-PASSES = 8  # of training, whose dropout masks are looked at before it
+PASSES = 8  # training steps whose dropout masks are tried before training
 MAX_STEPS = 1000  # of an adaptive solver from one state to the next
 CANNOT_PROCEED = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")  # torchdiffeq's words
 
@@ -43,7 +43,7 @@ class Flow(Network):
     Shapes: x (n, in_channels), adjacency (n, n), states (n, hidden), logits (n, out_channels).
     """
 
-    milder = ""  # what else than a shorter step would hold, in words
+    milder = ""  # an alternative to a shorter step, for error messages
 
     def __init__(
         self, in_channels: int, out_channels: int, depth: int, hidden: int = 64, dropout: float = 0.0,
@@ -75,7 +75,7 @@ class Flow(Network):
         raise NotImplementedError("a flow defines its operator")  # pragma: no cover
 
     def velocity(self, operator: Adjacency) -> tuple[Velocity, tuple[Tensor, ...]]:
-        """The equation with that operator, x -> dx/dt, and what is learned in it besides the operator's values."""
+        """The right-hand side x -> dx/dt, and learned tensors in it besides the operator's values."""
         raise NotImplementedError("a flow defines its velocity")  # pragma: no cover
 
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
@@ -132,15 +132,15 @@ class Flow(Network):
             self.stable_step = longest if longest < self.step_size else None
 
     def findings(self) -> dict[str, float]:
-        """Time integrated, evaluations of the equation in one pass and, if states ever overflowed, what is known of it.
+        """Integration time, evaluations of the equation per pass and, if states overflowed, three more values.
 
-        `broke_at_time` is when they did, `broke_from_max_abs` the largest number that they began with, and
-        `stable_step_size` the longest step that would have held that pass, if that is shorter than the one used.
+        `broke_at_time` is the time of the overflow, `broke_from_max_abs` the largest |x| at t = 0, and
+        `stable_step_size` the longest step that would have been stable, if it is shorter than `step_size`.
         """
-        found = {"time": self.time, "function_evaluations": float(self.evaluations)}
+        values = {"time": self.time, "function_evaluations": float(self.evaluations)}
         if self.broke_at is not None:
-            found |= {"broke_at_time": self.broke_at, "broke_from_max_abs": self.broke_from}
-        return found if self.stable_step is None else found | {"stable_step_size": self.stable_step}
+            values |= {"broke_at_time": self.broke_at, "broke_from_max_abs": self.broke_from}
+        return values if self.stable_step is None else values | {"stable_step_size": self.stable_step}
 
     def divergence(self) -> str:
         """When states overflowed, and which step would have been stable."""
@@ -173,12 +173,12 @@ class Flow(Network):
         return REACH[self.solver] / rate if rate else math.inf
 
     def _largest_start(self, graph: Graph) -> float:
-        """The largest number of x(0), also in the first passes of training: dropout enlarges what it keeps."""
-        found = [self.encoder(graph.x)]
+        """The largest |x(0)|, also in the first steps of training, since dropout scales what it keeps."""
+        starts = [self.encoder(graph.x)]
         for step in range(PASSES if self.p_dropout else 0):
             self.masks.restart(step)
-            found.append(self.encoder(self.dropout(graph.x)))
-        return max(float(x0.abs().max()) for x0 in found)
+            starts.append(self.encoder(self.dropout(graph.x)))
+        return max(float(x0.abs().max()) for x0 in starts)
 
     @torch.no_grad()
     def check(self, graph: Graph, drop_edge: DropEdge) -> None:

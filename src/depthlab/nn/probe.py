@@ -49,9 +49,9 @@ def random_state(state: State, seed: int) -> State:
     return tuple(torch.randn(entry.shape, generator=generator, dtype=entry.dtype) for entry in state)
 
 
-def same(found: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:
+def same(actual: Iterable[Tensor], expected: Iterable[Tensor]) -> bool:
     """Whether tensors agree up to rounding; NaN does not agree with anything."""
     return all(
         a.shape == b.shape and bool((a - b).abs().max() <= 1e-3 * b.abs().max())
-        for a, b in zip(found, expected, strict=True)
+        for a, b in zip(actual, expected, strict=True)
     )

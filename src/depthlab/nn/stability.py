@@ -1,4 +1,4 @@
-"""Whether an equation may overflow on a given graph, said before the first step."""
+"""Refuse equations that may overflow on a given graph, before training."""
 
 import torch
 from torch import Tensor
@@ -19,9 +19,9 @@ def gershgorin(operator: Adjacency) -> tuple[Tensor, Tensor]:
     """
     loops = operator.loops
     diagonal = operator.values[loops]
-    others = operator.values.abs().masked_fill(loops, 0)
-    columns = others.new_zeros(operator.num_nodes).index_add(0, operator.col, others)
-    bounds = [(radius - diagonal, radius + diagonal) for radius in (operator.row_sums(others), columns)]
+    off_diagonal = operator.values.abs().masked_fill(loops, 0)
+    columns = off_diagonal.new_zeros(operator.num_nodes).index_add(0, operator.col, off_diagonal)
+    bounds = [(radius - diagonal, radius + diagonal) for radius in (operator.row_sums(off_diagonal), columns)]
     decay, growth = min(bounds, key=lambda bound: float(torch.cat(bound).max()))
     return decay.clamp_min(0), growth.clamp_min(0)
 
@@ -77,10 +77,10 @@ def refuse_step(
 
 
 def refuse_growth(growth: Tensor, time: float) -> None:
-    """Refuse growth that nothing holds and that reaches the largest number within the time.
+    """Refuse unbounded growth that overflows within the time.
 
     Raises:
-        UserError: it does.
+        UserError: it overflows.
     """
     strongest = float(growth.max())
     if strongest * time > OVERFLOW:

@@ -25,7 +25,7 @@ def stack(networks: Sequence[Network]) -> Network:
     stacked = copy.deepcopy(networks[0])
     stacked.masks = ReplicaMasks([network.masks.seed for network in networks])  # type: ignore[assignment]
     parameters = [dict(network.named_parameters()) for network in networks]
-    set_stacked(stacked, {name: torch.stack([one[name].detach() for one in parameters]) for name in parameters[0]})
+    set_stacked(stacked, {name: torch.stack([own[name].detach() for own in parameters]) for name in parameters[0]})
     return stacked
 
 

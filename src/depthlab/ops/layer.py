@@ -45,7 +45,7 @@ def residual_layers(
     Returns:
         The last state, (n, c), or (r, n / r, c).
     """
-    if autocast_device(x):  # products with weights are in fewer bits, and every state is kept
+    if autocast_device(x):  # products with weights are in fewer bits, and every state is stored
         for number, weight in enumerate(weights.unbind(-3)):
             x = relu_dropout(propagate(at(number), x, scale=scale, residual=residual) @ weight, dropout, masks)
         return x
@@ -106,7 +106,7 @@ class _Layers(torch.autograd.Function):
         depth, shape = weights.shape[-3], (*x.shape[:-1], weights.shape[-1])
         last = (depth - 1) // every * every if every else depth  # the last segment is used first: store all of it
         numbers = [n for n in range(1, depth + 1) if n > last or (every and n % every == 0)]
-        kept = dict(zip(numbers, x.new_empty(len(numbers), *shape).unbind(0), strict=True))  # in one block
+        stored = dict(zip(numbers, x.new_empty(len(numbers), *shape).unbind(0), strict=True))  # in one block
         buffers = [x.new_empty(shape) for _ in range(2)] if len(numbers) < depth else []
         bits = x.new_empty(shape if threshold is not None else 0)
         operators: list[Propagator] = []
@@ -116,24 +116,24 @@ class _Layers(torch.autograd.Function):
             if every > 1 and number % every == 0:
                 random_states[number] = masks.state()
             operators.append(at(number))
-            h = stack.layer(number, h, kept[number + 1] if number + 1 in kept else buffers[number % 2])
+            h = stack.layer(number, h, stored[number + 1] if number + 1 in stored else buffers[number % 2])
         if every:
-            ctx.stack, ctx.every, ctx.kept = (operators, scales, threshold, masks), every, [0, *kept]
+            ctx.stack, ctx.every, ctx.stored = (operators, scales, threshold, masks), every, [0, *stored]
             ctx.at, ctx.random_states = at, random_states
-            ctx.save_for_backward(residual, weights, x, *kept.values())
+            ctx.save_for_backward(residual, weights, x, *stored.values())
         return h
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        residual, weights, *kept = ctx.saved_tensors
+        residual, weights, *stored = ctx.saved_tensors
         operators, scales, threshold, masks = ctx.stack
-        states = dict(zip(ctx.kept, kept, strict=True))
+        states = dict(zip(ctx.stored, stored, strict=True))
         (grad,), x, depth = grads, states[0], len(operators)
         passed, bits, spare = torch.empty_like(grad), torch.empty_like(grad), tuple[Tensor, ...]()
-        of_support, back, of_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
+        grad_support, back, grad_residual = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(residual)
         stacked = weights.new_empty(weights.movedim(-3, 0).shape)  # a product of replicas is slow to write elsewhere
-        of_weights, by_layer = stacked.movedim(0, -3), stacked.unbind(0)
+        grad_weights, by_layer = stacked.movedim(0, -3), stacked.unbind(0)
         maps = weights.unbind(-3)
         stack = _Stack(operators, residual, maps, scales, threshold, masks, torch.empty_like(x), bits)
         for first in reversed(range(0, depth, ctx.every)):
@@ -147,8 +147,8 @@ class _Layers(torch.autograd.Function):
             for number in reversed(numbers):
                 select.grad_input(grad, states[number + 1], 0.0, grad_input=passed)  # > 0 iff relu and mask let it pass
                 multiply(stack.propagate(number, states[number]).mT, passed, by_layer[number])
-                multiply(passed, maps[number].mT, of_support)
-                of_residual += of_support
-                flat, buffer = of_support.flatten(0, -2), back.flatten(0, -2)
+                multiply(passed, maps[number].mT, grad_support)
+                grad_residual += grad_support
+                flat, buffer = grad_support.flatten(0, -2), back.flatten(0, -2)
                 grad = product(operators[number].transpose, flat, scales[number], buffer=buffer).view(x.shape)
-        return None, grad, of_residual, of_weights, None, None, None, None
+        return None, grad, grad_residual, grad_weights, None, None, None, None

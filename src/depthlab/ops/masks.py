@@ -64,21 +64,21 @@ class MaskSource:
         return self._bits.random_raw(count)
 
     def state(self) -> Any:
-        """Where the stream stands, for `replay`."""
+        """The RNG state, for `replay`."""
         generator = None if self._generator is None else self._generator.clone_state()
         return self._bits.state, generator
 
     @contextmanager
     def replay(self, state: Any) -> Iterator[None]:
-        """Context in which the stream continues from `state`, so that a recomputation repeats the draws of its step."""
+        """Context that continues from an RNG state, so that a recomputation repeats the draws of its step."""
         now = self.state()
-        self._go_to(state)
+        self._set_state(state)
         try:
             yield
         finally:
-            self._go_to(now)
+            self._set_state(now)
 
-    def _go_to(self, state: Any) -> None:
+    def _set_state(self, state: Any) -> None:
         self._bits.state, generator = state
         self._generator = None if generator is None else generator.clone_state()
 

@@ -74,17 +74,17 @@ def product(
         values = values * scale  # there are fewer of them than numbers in the product, but for few channels
     x, step = x.detach().contiguous(), max(1, AT_ONCE // max(1, channels))
     if rows <= step:
-        found = _bags(crow, col, values, x)
-        return found if residual is None else found.add_(residual)
+        total = _bags(crow, col, values, x)
+        return total if residual is None else total.add_(residual)
     out = x.new_empty(rows, channels) if buffer is None else buffer
     for first in range(0, rows, step):
         part, starts = slice(first, min(first + step, rows)), crow[first : first + step + 1]
         begin, end = int(starts[0]), int(starts[-1])
-        found = _bags(starts - begin, col[begin:end], values[begin:end], x)
+        total = _bags(starts - begin, col[begin:end], values[begin:end], x)
         if residual is None:
-            out[part] = found
+            out[part] = total
         else:
-            torch.add(residual[part], found, out=out[part])
+            torch.add(residual[part], total, out=out[part])
     return out
 
 
@@ -154,8 +154,8 @@ class _EntryProducts(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None, Tensor, Tensor]:
         (grad,), (a, b), (pattern, transpose, order) = grads, ctx.saved_tensors, ctx.patterns
-        of_a = product(same_pattern(pattern, grad), b)
-        return None, None, None, of_a, product(same_pattern(transpose, grad[order]), a)
+        grad_a = product(same_pattern(pattern, grad), b)
+        return None, None, None, grad_a, product(same_pattern(transpose, grad[order]), a)
 
 
 @full_precision

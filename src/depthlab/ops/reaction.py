@@ -30,23 +30,23 @@ class _Reaction(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, Tensor, Tensor, Tensor | None]:
         (grad,), (force, x, alpha, *well) = grads, ctx.saved_tensors
         first = grad * force
-        of_alpha = first.sum(0)
+        grad_alpha = first.sum(0)
         if not well:
-            of_force = torch.mul(grad, alpha, out=first)
-            of_x = product(ctx.operator.transpose, of_force)
-            return None, _of_values(ctx, of_force, x), of_x, of_alpha, None
+            grad_force = torch.mul(grad, alpha, out=first)
+            grad_x = product(ctx.operator.transpose, grad_force)
+            return None, _grad_values(ctx, grad_force, x), grad_x, grad_alpha, None
         (delta,) = well
         square = torch.mul(x, x, out=first)
         second = torch.addcmul(x, square, x, value=-1.0)
-        of_delta = second.mul_(grad).sum(0)
+        grad_delta = second.mul_(grad).sum(0)
         through_well = torch.mul(grad, delta, out=second).addcmul_(square, second, value=-3.0)
-        of_force = torch.mul(grad, alpha, out=first)
-        of_x = product(ctx.operator.transpose, of_force, residual=through_well)
-        return None, _of_values(ctx, of_force, x), of_x, of_alpha, of_delta
+        grad_force = torch.mul(grad, alpha, out=first)
+        grad_x = product(ctx.operator.transpose, grad_force, residual=through_well)
+        return None, _grad_values(ctx, grad_force, x), grad_x, grad_alpha, grad_delta
 
 
-def _of_values(ctx: Any, of_force: Tensor, x: Tensor) -> Tensor | None:
-    return entry_products(ctx.operator.matrix, of_force, x) if ctx.needs_input_grad[1] else None
+def _grad_values(ctx: Any, grad_force: Tensor, x: Tensor) -> Tensor | None:
+    return entry_products(ctx.operator.matrix, grad_force, x) if ctx.needs_input_grad[1] else None
 
 
 @full_precision

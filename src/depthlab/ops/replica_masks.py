@@ -11,9 +11,9 @@ from depthlab.ops.masks import MaskSource
 
 
 class ReplicaMasks:
-    """As many `MaskSource`s as there are replicas, asked together.
+    """One `MaskSource` per replica.
 
-    What replica k is given is what its own source gives it when it is trained alone.
+    Replica k gets the bits that its own source gives it when it is trained alone.
 
     Args:
         seeds: of the replicas.
@@ -41,5 +41,5 @@ class ReplicaMasks:
         return torch.from_numpy(words.view(np.int8)[:, :size]).reshape(shape)
 
     def keep(self, replicas: Sequence[int]) -> None:
-        """Go on with these alone."""
+        """Continue with these replicas only."""
         self.sources = [self.sources[k] for k in replicas]

@@ -134,5 +134,5 @@ class TrainingModule(pl.LightningModule):
             module = name.split(".")[0]
             linear = "linear" if module in ("encoder", "decoder") else "layers"
             groups["none" if module in self.network.without_decay else linear].append(parameter)
-        settings = [{"params": found, "weight_decay": self.decays[kind]} for kind, found in groups.items() if found]
+        settings = [{"params": group, "weight_decay": self.decays[kind]} for kind, group in groups.items() if group]
         return torch.optim.Adam(settings, lr=self.lr, fused=True)
