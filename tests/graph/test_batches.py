@@ -1,12 +1,12 @@
 """Mini-batches against PyG's, and each graph by itself."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
-from torch_geometric.nn import GCNConv
 
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.batches import GraphBatches, OneGraph, disjoint_copies
@@ -14,7 +14,7 @@ from depthlab.graph.graph import Graph
 from depthlab.nn.gcn import GCN
 from depthlab.nn.gin import GIN
 from depthlab.ops import SparseFeatures
-from tests.nn.test_gin import pyg_layers
+from tests.nn.test_equations import Layers, pyg_gcn, pyg_gin
 
 NODES, WIDTH, GRAPHS, ROOT = 5, 6, 23, 2
 UP = torch.tensor([[1, 2, 3, 4], [0, 0, 1, 1]])  # a small tree, from child to parent alone
@@ -65,23 +65,19 @@ def test_a_batch_is_that_of_pyg(edge_index: Tensor, kind: str) -> None:
 
 @KIND
 @TOPOLOGY
-@pytest.mark.parametrize("model", [GCN, GIN])
+@pytest.mark.parametrize(("model", "layers"), [(GCN, pyg_gcn), (GIN, pyg_gin)])
 def test_a_batch_gives_what_pyg_gives_for_each_graph_by_itself(
-    edge_index: Tensor, kind: str, model: Callable[..., GCN | GIN]
+    edge_index: Tensor, kind: str, model: Callable[..., GCN | GIN], layers: Layers
 ) -> None:
     batches = make(edge_index, kind)
     torch.manual_seed(0)
     network = model(WIDTH, 3, depth=1, hidden=8)
-    if isinstance(network, GCN):
-        layer = GCNConv(WIDTH, 3, bias=False)
-        layer.lin.weight.data = network.weights[0].T
-    else:
-        layer = pyg_layers(network)[0].float()
+    exact = copy.deepcopy(network).double()
     for part, numbers in zip(("train", "val", "test"), PARTS, strict=True):
         graph = batches.graph(numbers, part)
         ours = network(graph.x, graph.adjacency)[getattr(graph, part)]
-        theirs = torch.stack([layer(features(batches, int(i)), edge_index)[ROOT] for i in numbers])
-        torch.testing.assert_close(ours, theirs)
+        theirs = [layers(exact, features(batches, int(i)).double(), edge_index)[ROOT] for i in numbers]
+        torch.testing.assert_close(ours, torch.stack(theirs).float())
 
 
 def test_disjoint_copies() -> None:

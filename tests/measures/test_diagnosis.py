@@ -116,9 +116,7 @@ def test_squashing_is_said_after_smoothing_and_untrainable_gradients() -> None:
     assert diagnose(0.5, 0.5, 0.5, ALIVE | squashed | untrainable, 2).verdict == "untrainable"
     found = diagnose(0.5, 0.5, 0.5, ALIVE | squashed, 2)
     assert found.verdict == "over-squashed"
-    assert found.evidence.endswith(
-        "; sensitivity to a node 2 hops away, which has the answer, 1.0e-03 of a near one"
-    )
+    assert found.evidence.endswith("; sensitivity to a node 2 hops away, which has the answer, 1.0e-03 of a near one")
 
 
 @pytest.mark.parametrize(("hops", "expected"), [(5, "under-fitted"), (7, "over-squashed")])

@@ -15,10 +15,7 @@ from depthlab.nn import execution
 from depthlab.nn.acmp import ACMP
 from depthlab.nn.diffusion import Diffusion
 from depthlab.ops import MaskSource, propagate
-from depthlab.tasks.task import Classification
-from depthlab.training.module import TrainingModule
 
-TASK = Classification("acc", ("acc",), 3)
 N, HUB, LONELY = 12, 3, 11
 WEIGHTS = pytest.mark.parametrize("weights", ["gcn", "attention"])
 NORMALIZATION = pytest.mark.parametrize("normalization", ["sum", "mean", "symmetric"])
@@ -178,17 +175,6 @@ def test_gradients_reach_what_is_learned_alone(learn: bool, well: str, settings:
     reached = {name for name in ("repulsion", "raw_alpha", "raw_delta") if getattr(model, name).grad is not None}
     assert reached == {"raw_alpha"} | ({"repulsion"} if learn else set()) | ({"raw_delta"} if well == "on" else set())
     assert all(getattr(model, name).grad.abs().max() > 1e-6 for name in reached)
-
-
-@WEIGHTS
-def test_the_rates_and_the_repulsion_are_not_decayed(weights: str) -> None:
-    model = ACMP(7, 3, 2, weights=weights, learn_repulsion=True)
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    module = TrainingModule(model, TASK, 7, 64, weight_decay=0.5, weight_decay_linear=0.25)
-    groups = module.configure_optimizers().param_groups
-    found = {group["weight_decay"]: {names[p].split(".")[0] for p in group["params"]} for group in groups}
-    attention = {0.5: {"attention"}} if weights == "attention" else {}
-    assert found == {0.0: {"repulsion", "raw_alpha", "raw_delta"}, 0.25: {"encoder", "decoder"}} | attention
 
 
 @NORMALIZATION

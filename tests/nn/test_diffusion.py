@@ -1,11 +1,9 @@
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from depthlab.graph.graph import Graph
 from depthlab.measures.smoothness import dirichlet_energy, dirichlet_energy_normalized
@@ -14,41 +12,6 @@ from depthlab.nn.diffusion import Diffusion
 
 WEIGHTS = pytest.mark.parametrize("weights", ["gcn", "attention"])
 H = 0.25
-
-
-def three_eighths(v: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """One step of the 3/8 rule, which torchdiffeq calls rk4."""
-    k1 = H * v(x)
-    k2 = H * v(x + k1 / 3)
-    k3 = H * v(x + k2 - k1 / 3)
-    k4 = H * v(x + k1 - k2 + k3)
-    return x + (k1 + 3 * k2 + 3 * k3 + k4) / 8
-
-
-@pytest.mark.parametrize("depth", [1, 2, 8])
-@pytest.mark.parametrize("solver", ["euler", "rk4"])
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
-@WEIGHTS
-def test_equals_the_dense_equation(
-    weights: str, dropout: float, solver: str, depth: int, settings: Any, graph: Graph, assert_same_as_dense: Any
-) -> None:
-    ends = graph.adjacency.row, graph.adjacency.col
-
-    def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
-        state = drop(x) @ model.encoder.weight + model.encoder.bias
-        a = p if weights == "gcn" else torch.zeros_like(p).index_put(ends, model.attention(state, graph.adjacency))
-        rest = torch.diag((a.sum(1) > 0).double())
-        for _ in range(depth):
-            if solver == "euler":
-                state = state + H * (a - rest) @ state
-            else:
-                state = three_eighths(lambda x: (a - rest) @ x, state)
-        return drop(F.relu(state)) @ model.decoder.weight + model.decoder.bias
-
-    torch.manual_seed(depth)
-    assert_same_as_dense(
-        Diffusion(**settings(depth, dropout=dropout), weights=weights, heads=2, solver=solver, step_size=H), dense
-    )
 
 
 def integrate(model: Diffusion, graph: Graph) -> list[Tensor]:

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from depthlab.nn.gcn import GCN
 from tests.nn.conftest import CLASSES, FEATURES, HIDDEN
 
 DEPTH = pytest.mark.parametrize("depth", [1, 2, 6])
-BIAS = pytest.mark.parametrize("bias", [False, True])
 
 
 def make(settings: Any, depth: int, bias: bool, dropout: float = 0.0) -> GCN:
@@ -22,37 +20,6 @@ def make(settings: Any, depth: int, bias: bool, dropout: float = 0.0) -> GCN:
     for parameter in model.biases or []:
         torch.nn.init.normal_(parameter)
     return model
-
-
-def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
-    for layer, weight in enumerate(model.weights, start=1):
-        x = p @ drop(x) @ weight
-        if model.biases is not None:
-            x = x + model.biases[layer - 1]
-        x = F.relu(x) if layer < len(model.weights) else x
-    return x
-
-
-@BIAS
-@DEPTH
-def test_logits_and_gradients_equal_a_stack_of_pyg_layers(
-    depth: int, bias: bool, settings: Any, graph: Graph, pyg_convolutions: Any, assert_same_as_layers: Any
-) -> None:
-    model, h = make(settings, depth, bias), graph.x
-    convolutions = pyg_convolutions(model)
-    for layer, convolution in enumerate(convolutions, start=1):
-        h = convolution(h, graph.edge_index)
-        h = h.relu() if layer < depth else h
-    assert_same_as_layers(model, convolutions, h)
-
-
-@pytest.mark.parametrize("p", [0.0, 0.3, 0.6])
-@BIAS
-@DEPTH
-def test_training_equals_the_dense_equation_under_the_same_masks(
-    depth: int, bias: bool, p: float, settings: Any, assert_same_as_dense: Any
-) -> None:
-    assert_same_as_dense(make(settings, depth, bias, dropout=p), dense)
 
 
 @pytest.mark.parametrize("new", [0, 2])
@@ -82,15 +49,6 @@ def test_a_graph_of_its_own_for_the_last_layer(depth: int, new: int, settings: A
 def exact(adjacency: Adjacency) -> Adjacency:
     """The adjacency with values of float64."""
     return adjacency.normalized(torch.ones(adjacency.num_edges, dtype=torch.float64))
-
-
-@BIAS
-@DEPTH
-def test_nothing_is_dropped_in_evaluation(depth: int, bias: bool, settings: Any, graph: Graph) -> None:
-    model = make(settings, depth, bias, dropout=0.5).eval()
-    assert isinstance(graph.x, Tensor)
-    expected = dense(model, graph.x, graph.adjacency.matrix.to_dense(), lambda h: h)
-    torch.testing.assert_close(model(graph.x, graph.adjacency), expected)
 
 
 def test_a_directed_graph_passes_messages_from_source_to_target(settings: Any) -> None:

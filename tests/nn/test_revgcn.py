@@ -38,28 +38,6 @@ def module(network: Any, **knobs: Any) -> TrainingModule:
     return TrainingModule(network, TASK, 7, 5, **knobs)
 
 
-def dense(model: Any, x: Tensor, p: Tensor, drop: Callable[[Tensor], Tensor]) -> Tensor:
-    state = drop(x) @ model.encoder.weight + model.encoder.bias
-    shared = drop(torch.ones_like(state)).chunk(model.groups, 1)
-    norms = iter(model.norms)
-    for weights in model.weights:
-        parts = list(state.chunk(model.groups, 1))
-        entering = torch.stack(parts[1:]).sum(0)
-        for i, weight in enumerate(weights):
-            entering = parts[i] = p @ (next(norms)(entering).relu() * shared[i]) @ weight + parts[i]
-        state = torch.cat(parts, 1)
-    return drop(model.last_norm(state).relu()) @ model.decoder.weight + model.decoder.bias
-
-
-@pytest.mark.parametrize("norm", ["none", "layer", "batch", "pair"])
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
-@GROUPS
-def test_equals_the_dense_equation(
-    groups: int, dropout: float, norm: str, make: Callable[..., RevGCN], assert_same_as_dense: Any
-) -> None:
-    assert_same_as_dense(make(4, groups, dropout=dropout, norm=norm), dense)
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_backward_pass_recovers_the_states_of_the_forward_pass(
     dtype: torch.dtype, make: Callable[..., RevGCN], graph: Graph, monkeypatch: pytest.MonkeyPatch
