@@ -1,4 +1,4 @@
-# Everything a person runs. Each target sets up what it needs; ARGS reaches the command behind it.
+# Every target sets up what it needs; ARGS is passed to its command.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +29,7 @@ data: setup ## fetch and verify the raw files (DATASET=pubmed: those of one data
 train: setup ## train one network, GCNII with 64 layers on Cora (ARGS="model=gcn depth=8" changes it)
 	@$(BIN)/python -m src.fetch; code=$$?; \
 	if [ $$code -eq 3 ] && [ -z "$(findstring dataset=,$(ARGS))" ]; then \
-		echo "no raw data can be had: training on the embedded graph, dataset=digits"; \
+		echo "raw data is not available: training on the embedded graph, dataset=digits"; \
 		$(BIN)/python -m src.train dataset=digits $(ARGS); \
 	elif [ $$code -eq 0 ] || [ $$code -eq 3 ]; then $(BIN)/python -m src.train $(ARGS); else exit $$code; fi
 
@@ -44,12 +44,12 @@ sweep: setup ## search hyperparameters (ARGS="model=gcnii dataset=cora depth=32 
 report: setup ## write a study's tables, figures and page to results/ (ARGS="study=cora")
 	@$(BIN)/python -m src.report $(ARGS)
 
-test: setup ## run the quick tests (those on real data where it can be had)
+test: setup ## run the quick tests (those on real data if it is available)
 	@$(BIN)/python -m src.fetch; code=$$?; \
 	if [ $$code -eq 3 ]; then echo "the tests on real data are skipped"; else exit $$code; fi
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-all: ## run all tests: also those that start and kill processes, and the injected faults
+test-all: ## run all tests: also slow ones and injected faults
 	@$(MAKE) test ARGS="-m '' $(ARGS)"
 
 lint: setup ## ruff and mypy
@@ -65,11 +65,11 @@ bench: setup ## time a step and an epoch beside PyG's own layers, some minutes
 prepare: setup ## run the dataset stages of dvc.yaml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro prepare generate $(ARGS)
 
-repro: setup ## run what is out of date of dvc.yaml: prepare, the small study, its report
+repro: setup ## run the stages of dvc.yaml that are out of date: prepare, the small study, its report
 	@$(BIN)/python -m src.fetch
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro $(ARGS)
 
-dvc-deps: setup ## write the modules that the stages of dvc.yaml depend on into it
+dvc-deps: setup ## write the modules that each stage depends on into dvc.yaml
 	@$(BIN)/python -m tests.dvc_deps
 
 clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts, sweeps), data and .venv stay

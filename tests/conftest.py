@@ -34,15 +34,15 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def heard_ctrl_c() -> None:
-    """A script that starts the tests in the background has their shell ignore SIGINT, which programs inherit."""
+def default_ctrl_c() -> None:
+    """A shell makes background commands ignore SIGINT, which child processes inherit."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def quiet_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a proxy, nor the repository whose hook runs the tests, nor anyone's statistics get in the way."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of proxies, of a Git hook that runs the tests, and of a user do not reach the tests."""
     for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "OPTUNA_STORAGE"):

@@ -54,8 +54,8 @@ def test_characters_that_have_to_be_encoded(text: str) -> None:
 
 def test_errors_of_libraries_are_masked() -> None:
     address = Address("postgresql://me:p%40ss%2Fw@h/db?sslpassword=open%20sesame&sslmode=require")
-    told = "FATAL: 'p@ss/w' p%40ss%2Fw open sesame open%20sesame postgresql://me:p%40ss/w@h?x require me h"
-    hidden = address.hide(told + " " + address.secret)
+    message = "FATAL: 'p@ss/w' p%40ss%2Fw open sesame open%20sesame postgresql://me:p%40ss/w@h?x require me h"
+    hidden = address.hide(message + " " + address.secret)
     for secret in ("p@ss", "p%40ss", "ss/w", "sesame"):
         assert secret not in hidden.replace("p%40ss/w", "")
     assert hidden.endswith("require me h " + str(address))

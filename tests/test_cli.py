@@ -1,4 +1,4 @@
-"""A mistake ends in one sentence and exit code 1; a defect keeps its stack trace."""
+"""A mistake ends with one sentence and exit code 1; a defect keeps its stack trace."""
 
 import errno
 import os
@@ -41,8 +41,8 @@ def test_explain_a_setting_of_a_file_that_there_is_not(conf: Path) -> None:
     recipe.write_text(recipe.read_text() + "\ndeptH: 3\n")
     with pytest.raises(HydraException) as error:
         compose_settings(["dataset=cora", "model=gcnii"])
-    told = "conf/recipe/published/cora-gcnii.yaml: there is no setting deptH: did you mean depth"
-    assert explain(error.value) == told
+    sentence = "conf/recipe/published/cora-gcnii.yaml: there is no setting deptH: did you mean depth"
+    assert explain(error.value) == sentence
 
 
 @pytest.mark.parametrize("error", [UserError("do this"), UnavailableError("do this")])

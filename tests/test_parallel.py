@@ -1,4 +1,4 @@
-"""Tasks in this process, in processes that are killed, and on a Dask cluster."""
+"""Tasks in this process, and in processes that are stopped or killed."""
 
 import os
 import signal
@@ -92,7 +92,7 @@ def test_a_process_that_is_killed_between_two_tasks_takes_none(monkeypatch: pyte
 
 
 def kill_two_and_see(folder: Path, threads: int) -> tuple[str, str]:
-    """The task `killed` is killed, once; the other waits until it has been, and is at work meanwhile."""
+    """The task `killed` is killed once, while the other runs."""
     mark = folder.parent / "mark"
     if folder.name == "killed" and not mark.exists():
         mark.touch()
@@ -100,7 +100,7 @@ def kill_two_and_see(folder: Path, threads: int) -> tuple[str, str]:
     while not mark.exists():
         time.sleep(0.01)
     time.sleep(0.5)
-    with (folder.parent / f"{folder.name} was begun").open("a") as file:
+    with (folder.parent / f"{folder.name}.started").open("a") as file:
         file.write("once ")
     return "finished", ""
 
@@ -109,7 +109,7 @@ def kill_two_and_see(folder: Path, threads: int) -> tuple[str, str]:
 def test_a_process_that_is_killed_takes_no_other_task_with_it(tmp_path: Path) -> None:
     done = list(execute([tmp_path / "other", tmp_path / "killed"], kill_two_and_see, local(2), Stop("")))
     assert [(one.task.name, one.outcome) for one in done] == [("other", "finished"), ("killed", "finished")]
-    assert [file.read_text() for file in tmp_path.glob("* was begun")] == ["once ", "once "]
+    assert [file.read_text() for file in tmp_path.glob("*.started")] == ["once ", "once "]
 
 
 def test_tasks_are_taken_when_a_worker_is_free() -> None:
@@ -130,7 +130,7 @@ def test_tasks_are_taken_when_a_worker_is_free() -> None:
 def test_after_a_stop_no_task_begins(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "AGAIN", 0.0)
     before = signal.getsignal(number)
-    with Stop("those at work end") as stop:
+    with Stop("running tasks end") as stop:
         done = execute(range(3), square, local(1), stop)
         next(done)
         signal.raise_signal(number)

@@ -49,7 +49,7 @@ def arguments_of_children(process: "subprocess.Popen[str]") -> list[str]:
                 lines.append((path / "cmdline").read_text())
         except (OSError, ValueError):
             continue
-    return [line for line in lines if line != own]  # a process that has forked and not begun has the same
+    return [line for line in lines if line != own]  # a forked process that has not started has the same
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A flipped bit in a prepared file is noticed, and the file made again as it was; in a checkpoint it is noticed."""
+"""A flipped bit in a prepared file is detected and the file written again; in a checkpoint it is detected."""
 
 import random
 from collections.abc import Callable
@@ -24,7 +24,7 @@ MAPPED = ["dataset=sbm_large", "dataset.nodes=300", "dataset.degree=6", "dataset
 
 
 def flipped(path: Path, generator: random.Random) -> bytes:
-    """Flip one bit of a file, as a disk might; returns what it held before."""
+    """Flip one bit of a file, as a disk might; returns its former content."""
     before = path.read_bytes()
     content = bytearray(before)
     content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
@@ -45,54 +45,50 @@ def settings(*typed: str) -> dict[str, Any]:
     return compose_settings([*typed, "recipe=none"])
 
 
+def check_repairs(tally: Tally, path: Path, read: Callable[[], Any], original: Any) -> None:
+    """Flip bits of a file; each time `read` gives the original content, and the file is written as before."""
+    written, generator = path.read_bytes(), random.Random(path.name)
+    for _ in range(TRIES):
+        flipped(path, generator)
+        content = read()
+        equal = torch.equal(content, original) if isinstance(original, torch.Tensor) else same(content, original)
+        tally(f"a flipped bit in {path.name}", equal and path.read_bytes() == written)
+
+
 @pytest.mark.parametrize("name", ["texas", "cora", "csbm", "ring_transfer"])
 def test_prepared_graph(project: Path, tally: Tally, name: str) -> None:
     config = settings(f"dataset={name}")["dataset"]
     path = prepare(config)
-    whole, generator = load(config)[0], random.Random(name)
-    written = path.read_bytes()
-    for _ in range(TRIES):
-        flipped(path, generator)
-        found = load(config)[0]
-        tally(f"a flipped bit in {name}.pt", same(found, whole) and path.read_bytes() == written)
+    check_repairs(tally, path, lambda: load(config)[0], load(config)[0])
 
 
 @pytest.mark.parametrize("name", ["contents.json", *(f"{field}.npy" for field in ("x", "edge_index", "y", "train"))])
 def test_graph_that_stays_on_disk(project: Path, tally: Tally, name: str) -> None:
     config = settings(*MAPPED)["dataset"]
     dataset, fingerprint = load(config)
-    whole = type(dataset)(**{field.name: getattr(dataset, field.name).clone() for field in fields(dataset)})
-    folder, generator = project / "prepared" / "sbm_large" / fingerprint[:8], random.Random(name)
-    for _ in range(TRIES):
-        before = flipped(folder / name, generator)
-        tally(f"a flipped bit in {name}", same(load(config)[0], whole) and (folder / name).read_bytes() == before)
+    original = type(dataset)(**{field.name: getattr(dataset, field.name).clone() for field in fields(dataset)})
+    path = project / "prepared" / "sbm_large" / fingerprint[:8] / name
+    check_repairs(tally, path, lambda: load(config)[0], original)
 
 
 def test_rewired_edges(project: Path, tally: Tally) -> None:
-    typed = settings("dataset=csbm", "dataset.nodes=60", "rewiring=random")
-    dataset, data_hash = load(typed["dataset"])
-    whole, generator = cached_edges(dataset, data_hash, typed), random.Random("rewired")
+    config = settings("dataset=csbm", "dataset.nodes=60", "rewiring=random")
+    dataset, data_hash = load(config["dataset"])
+    original = cached_edges(dataset, data_hash, config)
     (path,) = (project / "prepared" / "rewired").glob("*.pt")
-    written = path.read_bytes()
-    for _ in range(TRIES):
-        flipped(path, generator)
-        found = cached_edges(dataset, data_hash, typed)
-        tally("a flipped bit in rewired edges", same(found, whole) and path.read_bytes() == written)
+    check_repairs(tally, path, lambda: cached_edges(dataset, data_hash, config), original)
 
 
 def test_partition(project: Path, tally: Tally) -> None:
-    typed = settings(*MAPPED, "loader=cluster", "loader.parts=6")
-    dataset, data_hash = load(typed["dataset"])
+    config = settings(*MAPPED, "loader=cluster", "loader.parts=6")
+    dataset, data_hash = load(config["dataset"])
 
     def cut() -> torch.Tensor:
-        return kept_partition(Neighbours.of(dataset.edge_index, 300), data_hash, typed["dataset"], 6)
+        return kept_partition(Neighbours.of(dataset.edge_index, 300), data_hash, config["dataset"], 6)
 
-    whole, generator = cut(), random.Random("partition")
+    original = cut()
     (path,) = (project / "prepared" / "partitions").glob("*.pt")
-    written = path.read_bytes()
-    for _ in range(TRIES):
-        flipped(path, generator)
-        tally("a flipped bit in a partition", torch.equal(cut(), whole) and path.read_bytes() == written)
+    check_repairs(tally, path, cut, original)
 
 
 def test_checkpoint(tmp_path: Path, tally: Tally) -> None:

@@ -1,4 +1,4 @@
-"""A full disk, as a limit of the size of files: one sentence, nothing half written, and the same command goes on."""
+"""A full disk, as a limit of the size of files: one sentence, no incomplete file, and the same command continues."""
 
 import resource
 import shutil
@@ -43,7 +43,7 @@ def run(
     )  # fmt: skip
 
 
-def whole(folder: Path) -> bool:
+def complete(folder: Path) -> bool:
     """Whether every checkpoint and prepared file that is there can be read, and no temporary file is left."""
     for path in (*folder.glob("checkpoints/*/*.ckpt"), *folder.glob("prepared/**/*.pt")):
         load_torch(path)
@@ -58,9 +58,9 @@ def whole(folder: Path) -> bool:
 def test_a_full_disk_is_survived(folder: Path, environment: dict[str, str], tally: Tally, name: str, room: int) -> None:
     largest = room if name == "prepare" else (folder / "mlflow.db").stat().st_size + room
     full = run(folder, environment, COMMANDS[name], largest)
-    said = full.returncode == 1 and "Traceback" not in full.stderr + full.stdout
-    left = whole(folder)
+    one_sentence = full.returncode == 1 and "Traceback" not in full.stderr + full.stdout
+    left = complete(folder)
     again = run(folder, environment, COMMANDS[name])
-    if not (said and left and again.returncode == 0):
+    if not (one_sentence and left and again.returncode == 0):
         print(full.stdout[-2000:], full.stderr[-3000:], again.stdout[-1000:], again.stderr[-1000:], sep="\n---\n")
-    tally(f"a full disk while {name} writes", said and left and again.returncode == 0 and whole(folder))
+    tally(f"a full disk while {name} writes", one_sentence and left and again.returncode == 0 and complete(folder))

@@ -1,4 +1,4 @@
-"""SIGKILL, SIGINT and SIGTERM in the first seconds of a command and at its end: all stays whole, the next succeeds."""
+"""SIGKILL, SIGINT and SIGTERM early and at the end of a command: the store is intact, the next command succeeds."""
 
 import random
 import shutil
@@ -45,15 +45,17 @@ def begin(project: Path, environment: dict[str, str], name: str) -> "subprocess.
     )  # fmt: skip
 
 
-def is_whole(project: Path, process: "subprocess.Popen[str]", errors: str) -> bool:
-    """The store is consistent, and the command ended in one sentence, or before it could say one."""
+def is_intact(project: Path, process: "subprocess.Popen[str]", errors: str) -> bool:
+    """The store is consistent, and the command ended with one sentence, or before it could print one."""
     with sqlite3.connect(project / "mlflow.db") as store:
         healthy = store.execute("pragma integrity_check").fetchone() == ("ok",)
     trace = "Traceback" in errors and str(SOURCE) in errors  # one of Python's own start is not ours
-    said = process.returncode not in (130, -signal.SIGINT) or errors.rstrip().splitlines()[-1].startswith("interrupted")
-    if not (healthy and not trace and said):
+    reported = process.returncode not in (130, -signal.SIGINT) or errors.rstrip().splitlines()[-1].startswith(
+        "interrupted"
+    )
+    if not (healthy and not trace and reported):
         print(process.args, process.returncode, healthy, errors)
-    return healthy and not trace and said
+    return healthy and not trace and reported
 
 
 def hit(process: "subprocess.Popen[str]", number: int) -> str:
@@ -71,7 +73,7 @@ def test_in_the_first_seconds(project: Path, environment: dict[str, str], tally:
             process = begin(project, environment, name)
             time.sleep(draw.uniform(*moment))
             errors = hit(process, number)
-            tally(f"{signal.Signals(number).name} in the first seconds", is_whole(project, process, errors))
+            tally(f"{signal.Signals(number).name} in the first seconds", is_intact(project, process, errors))
     if name == "ui":
         return
     process = begin(project, environment, name)
@@ -93,7 +95,7 @@ def test_at_the_end_of_a_run(project: Path, environment: dict[str, str], tally: 
                 break
             time.sleep(0.005)
         errors = hit(process, number)
-        tally(f"{signal.Signals(number).name} at the end of a run", is_whole(project, process, errors))
+        tally(f"{signal.Signals(number).name} at the end of a run", is_intact(project, process, errors))
 
 
 def finished(project: Path) -> int:

@@ -29,7 +29,7 @@ def test_flipped_bits(project: Path, tmp_path: Path, tally: Tally) -> None:
     names = [name for name in known_files() if "cora" in name]
     for _ in range(FLIPS):
         name = draw.choice(names)
-        whole = (project / "data" / name).read_bytes()
+        original = (project / "data" / name).read_bytes()
         folder = tmp_path / "mirror"
         shutil.copytree(project / "data", folder)
         _flip(folder / name, draw)
@@ -39,14 +39,14 @@ def test_flipped_bits(project: Path, tmp_path: Path, tally: Tally) -> None:
             tally("flipped bit in a mirror", False)
         except UserError as error:
             tally("flipped bit in a mirror", "does not match" in str(error) and not (project / "data" / name).exists())
-        (project / "data" / name).write_bytes(whole)
+        (project / "data" / name).write_bytes(original)
         _flip(project / "data" / name, draw)
         try:
             raw_paths({"name": "cora", "files": names})
             tally("flipped bit in data/", False)
         except UserError as error:
             tally("flipped bit in data/", "corrupt" in str(error))
-        (project / "data" / name).write_bytes(whole)
+        (project / "data" / name).write_bytes(original)
         shutil.rmtree(folder)
 
 
@@ -71,9 +71,9 @@ def test_killed_while_it_copies(
         process.send_signal(signal.SIGKILL)
         process.wait()
         done = subprocess.run(command, cwd=clone, env=surroundings, capture_output=True, text=True)
-        whole = {path.relative_to(clone / "mirror"): path.read_bytes() for path in _files(clone / "mirror")}
+        original = {path.relative_to(clone / "mirror"): path.read_bytes() for path in _files(clone / "mirror")}
         found = {path.relative_to(clone / "data"): path.read_bytes() for path in _files(clone / "data")}
-        tally("kill while raw files are copied", done.returncode == 0 and found == whole)
+        tally("kill while raw files are copied", done.returncode == 0 and found == original)
 
 
 def _files(folder: Path) -> list[Path]:

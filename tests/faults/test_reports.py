@@ -24,7 +24,7 @@ from tests.faults.conftest import Tally
 
 STUDY = "small"
 RECORDS: Any = None  # the report is made by hand
-KEPT = {"methods/csbm-gcn.json": "{}", "notes.txt": "mine"}  # other files of the folder
+OTHERS = {"methods/csbm-gcn.json": "{}", "notes.txt": "mine"}  # other files of the folder
 
 
 def report(score: float) -> Report:
@@ -58,7 +58,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("DEPTHLAB_HOME", str(results.parent))
         patch.setattr(write, "read_report", lambda *_: report(0.8))
         write_report(RECORDS, STUDY)
-    for name, text in KEPT.items():
+    for name, text in OTHERS.items():
         (results / STUDY / name).parent.mkdir(exist_ok=True)
         (results / STUDY / name).write_text(text)
     return results / STUDY
@@ -104,14 +104,14 @@ def test_a_report_that_fails_leaves_the_earlier_one(
     tally("a report that fails", content(earlier) == before and not list(earlier.parent.glob("*.part")))
 
 
-def test_a_report_replaces_its_own_files_alone(earlier: Path) -> None:
+def test_a_report_replaces_only_its_own_files(earlier: Path) -> None:
     (earlier / "animation-of-before.png").write_text("")
     before = content(earlier)
     write_report(RECORDS, STUDY)
     after = content(earlier)
     assert set(before) - set(after) == {"animation-of-before.png"}
     assert after["tables.md"] != before["tables.md"]
-    assert all(after[name] == text.encode() for name, text in KEPT.items())
+    assert all(after[name] == text.encode() for name, text in OTHERS.items())
 
 
 @contextmanager
@@ -166,12 +166,15 @@ def test_a_report_that_is_killed_leaves_the_earlier_one(
         patch.setattr(owner, name, call)
         assert killed(lambda: write_report(RECORDS, STUDY))
     left = earlier if earlier.exists() else earlier.with_name(f".{STUDY}.old")  # the next one moves it back
-    whole = content(left) == before
+    unchanged = content(left) == before
     write_report(RECORDS, STUDY)
     after = content(earlier)
-    written = {path: text.decode() for path, text in after.items()} == {"runs.csv": "new", "tables.md": "new"} | KEPT
+    written = {path: text.decode() for path, text in after.items()} == {
+        "runs.csv": "new",
+        "tables.md": "new",
+    } | OTHERS
     folders = [path.name for path in earlier.parent.iterdir() if path.is_dir()]
-    tally("a report that is killed", whole and written and folders == [STUDY])
+    tally("a report that is killed", unchanged and written and folders == [STUDY])
 
 
 def test_two_reports_at_the_same_time_do_not_mix(earlier: Path, monkeypatch: pytest.MonkeyPatch, tally: Tally) -> None:

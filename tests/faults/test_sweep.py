@@ -1,4 +1,4 @@
-"""A sweep that is killed again and again searches what an uninterrupted one searches."""
+"""A sweep that is killed several times has the trials of an uninterrupted one."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""A tracking server that answers late, never, or with rubbish: training goes on, and what it records arrives."""
+"""A tracking server that answers late, never, or with rubbish: training continues, and all records arrive."""
 
 import shutil
 import time

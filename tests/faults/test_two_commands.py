@@ -1,4 +1,4 @@
-"""Two studies of the same cells at the same moment, in one clone and in two, on one store."""
+"""Two studies of the same runs at the same time, in one clone and in two, on one store."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ TRIES = 1
 
 
 @pytest.mark.parametrize(("clones", "replicas"), [(1, "replicas=1"), (2, "replicas=1"), (2, "replicas=auto")])
-def test_each_cell_is_trained_once_and_none_fails(
+def test_each_run_is_trained_once_and_none_fails(
     workshop: Path,
     empty_store: Path,
     environment: dict[str, str],
@@ -43,9 +43,9 @@ def test_each_cell_is_trained_once_and_none_fails(
         ]  # fmt: skip
         ended = [(*process.communicate(timeout=200), process.returncode) for process in both]
         records = Records(f"sqlite:///{store}", "depthlab")
-        cells = [run for run in records.runs() if run.tags.get("kind") != "study"]
-        counts = Counter(run.tags["config_hash"] for run in cells if run.tags["outcome"] == "finished")
+        runs = [run for run in records.runs() if run.tags.get("kind") != "study"]
+        counts = Counter(run.tags["config_hash"] for run in runs if run.tags["outcome"] == "finished")
         survived = [code for *_, code in ended] == [0, 0] and sorted(counts.values()) == [1, 1, 1, 1]
-        survived = survived and len(cells) == 4 and not any("failed" in out + err for out, err, _ in ended)
-        tally(f"two studies of the same cells in {clones} clones, {replicas}", survived)
-        assert survived, (ended, [(run.name, run.status, run.tags["outcome"]) for run in cells])
+        survived = survived and len(runs) == 4 and not any("failed" in out + err for out, err, _ in ended)
+        tally(f"two studies of the same runs in {clones} clones, {replicas}", survived)
+        assert survived, (ended, [(run.name, run.status, run.tags["outcome"]) for run in runs])

@@ -35,8 +35,8 @@ def searched(sweep: Sweep, *typed: str, best: dict[str, Any] | None = None, **ch
 def confirmed(sweep: Sweep, search: Search, **config: Any) -> Any:
     """The recipe's file, where all trainings ended and it was written."""
     file = sweep.folder / "conf" / "recipe" / "tuned" / "csbm-gcn.yaml"
-    whole = confirm("small", sweep.study(search), search, options(**{"fresh": 3} | config))
-    return file if whole and file.is_file() else whole
+    complete = confirm("small", sweep.study(search), search, options(**{"fresh": 3} | config))
+    return file if complete and file.is_file() else complete
 
 
 @pytest.fixture

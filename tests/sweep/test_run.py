@@ -254,8 +254,8 @@ def test_settings_that_do_not_go_together_are_a_pruned_trial(sweep: Sweep, monke
 
     monkeypatch.setattr(Search, "settings", settings)
     assert sweep.run(search, trials=2)
-    whole, refused = sweep.trials(search)
-    assert whole.state == TrialState.COMPLETE
+    complete, refused = sweep.trials(search)
+    assert complete.state == TrialState.COMPLETE
     assert (refused.state, refused.user_attrs["reason"]) == (TrialState.PRUNED, "these do not go together")
 
 

@@ -52,8 +52,8 @@ def test_membership(text: str, inside: list[object], outside: list[object]) -> N
 def test_nearest_value() -> None:
     values = read_range("lr", "interval(0.1, 0.5)")
     assert [values.nearest(value) for value in (0.0, 0.3, 7, "none")] == [0.1, 0.3, 0.5, 0.1]
-    whole = read_range("hidden", "int(interval(8, 64))")
-    assert [whole.nearest(value) for value in (4, 16, 20.4, 100)] == [8, 16, 20, 64]
+    integers = read_range("hidden", "int(interval(8, 64))")
+    assert [integers.nearest(value) for value in (4, 16, 20.4, 100)] == [8, 16, 20, 64]
     assert [read_range("norm", "batch,layer").nearest(value) for value in ("none", "layer")] == [
         "batch",
         "layer",
