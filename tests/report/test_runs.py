@@ -180,14 +180,6 @@ def grid_of(store: Store, run_id: str) -> str:
     return Path(store.client.download_artifacts(run_id, "grid.json")).read_text()
 
 
-def test_a_study_of_an_older_version_is_not_an_empty_report(store: Store) -> None:
-    store.client.log_metric(parent(store, "GCN").run_id, "test_acc_by_depth", 0.5, step=2)
-    with pytest.raises(
-        UserError, match=r"study small was recorded by an older version.*: run it again, depthlab study"
-    ):
-        read_report(store.records, STUDY)
-
-
 def test_a_study_without_its_list_of_runs(store: Store) -> None:
     client, records = store.client, store.records
     tags = {"kind": "study", "study": "bare", "dataset": "csbm", "method": "GCN", "outcome": "running"}

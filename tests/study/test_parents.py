@@ -170,34 +170,27 @@ def test_another_study_shares_the_runs_and_adopts_those_whose_parent_is_gone(stu
             study.records.delete(run_id)
 
 
-def test_runs_with_the_metric_names_of_an_older_version_do_not_count(
-    study: Study, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("spoilt", "done"), [("metrics", 0), ("parent metrics", 1), ("tags", 1)])
+def test_a_study_of_an_older_version_is_recorded_again(
+    study: Study, capsys: pytest.CaptureFixture[str], spoilt: str, done: int
 ) -> None:
     planned = study.planned("depth=2", "seed=0", methods=ONE)
     assert study.run(planned)
-    (run,) = study.finished().values()
-    study.records.client.log_metric(run.run_id, "train_loss", 0.5)
-    capsys.readouterr()
-    assert study.run(planned)
-    out, err = capsys.readouterr()
-    assert "1 runs, 0 done, 1 to do" in out
-    assert "study small was recorded by an older version with other names (line, now method;" in err
-
-
-def test_a_parent_with_the_tags_of_an_older_version_is_recorded_again(
-    study: Study, capsys: pytest.CaptureFixture[str]
-) -> None:
-    planned = study.planned("depth=2", "seed=0", methods=ONE)
-    assert study.run(planned)
-    old = study.parents()["GCN"].run_id
-    study.records.client.delete_tag(old, "method")
-    study.records.client.set_tag(old, "line", "GCN")
+    old, client = study.parents()["GCN"].run_id, study.records.client
+    if spoilt == "metrics":
+        client.log_metric(next(iter(study.finished())), "train_loss", 0.5)
+    elif spoilt == "parent metrics":
+        client.log_metric(old, "test_acc_by_depth", 0.5, step=2)
+    else:
+        client.delete_tag(old, "method")
+        client.set_tag(old, "line", "GCN")
     with pytest.raises(UserError, match=r"^study small was recorded by an older version .* \(line, now method;"):
         read_report(study.records, "small")
     capsys.readouterr()
     assert study.run(planned)
     out, err = capsys.readouterr()
-    assert "1 runs, 1 done, 0 to do" in out and "older version" in err
+    assert f"1 runs, {done} done, {1 - done} to do" in out
+    assert "study small was recorded by an older version with other names (line, now method;" in err
     assert study.parents()["GCN"].run_id != old
     assert list(read_report(study.records, "small").runs["method"]) == ["GCN"]
 

@@ -31,17 +31,29 @@ def is_done(plan: Plan) -> bool:
     return not plan.todo
 
 
-def test_nothing_is_recorded(run: PlannedRun, data: str) -> None:
-    plan = make_plan([run], [], same_code=False)
-    assert (plan.todo, plan.done, plan.data) == ([run], {}, {run.hash: data})
-
-
 @pytest.mark.parametrize(
-    ("outcome", "expected"),
-    [("finished", True), ("diverged", True), ("failed", False), ("interrupted", False), ("running", False)],
+    ("tags", "same_code", "done"),
+    [
+        ({}, False, True),
+        ({}, True, True),
+        ({"outcome": "diverged"}, False, True),
+        ({"outcome": "failed"}, False, False),
+        ({"outcome": "interrupted"}, False, False),
+        ({"outcome": "running"}, False, False),
+        ({"config_hash": "x"}, False, False),
+        ({"data_hash": "x"}, False, False),
+        ({"code_hash": "x"}, False, True),
+        ({"code_hash": "x"}, True, False),
+    ],
 )
-def test_only_results_are_done(run: PlannedRun, data: str, recorded: Make, outcome: str, expected: bool) -> None:
-    assert is_done(make_plan([run], [recorded(run, data, outcome=outcome)], same_code=False)) is expected
+def test_which_records_are_results(
+    run: PlannedRun, data: str, recorded: Make, tags: dict[str, str], same_code: bool, done: bool
+) -> None:
+    result = recorded(run, data, code_hash=code_hash(run.settings))
+    result.tags.update(tags)
+    plan = make_plan([run], [result], same_code)
+    assert (plan.todo, plan.done) == (([], {run.hash: result}) if done else ([run], {}))
+    assert (plan.data, plan.other_code) == ({run.hash: data}, {run.hash} if "code_hash" in tags else set())
 
 
 def test_a_result_of_another_device_does_not_count(study: Study, run: PlannedRun, data: str, recorded: Make) -> None:
@@ -55,13 +67,6 @@ def test_results_of_an_earlier_version_are_counted(run: PlannedRun, data: str, r
     older.tags.pop("resume_hash")
     parent = Recorded("parent", "quick: csbm GCN", "FINISHED", {"kind": "study", "outcome": "finished"}, {}, {})
     assert make_plan([run], [older, recorded(run, data), parent], same_code=False).earlier == 1
-
-
-@pytest.mark.parametrize("change", [{"config_hash": "x"}, {"data_hash": "x"}])
-def test_another_experiment_is_not_it(run: PlannedRun, data: str, recorded: Make, change: dict[str, str]) -> None:
-    result = recorded(run, data)
-    other = Recorded(result.run_id, "", "FINISHED", result.tags | change, {}, {})
-    assert not is_done(make_plan([run], [other], same_code=False))
 
 
 def test_the_latest_result_counts(run: PlannedRun, data: str, recorded: Make) -> None:
@@ -82,20 +87,6 @@ def test_each_run_finds_its_own_run(study: Study, data: str, recorded: Make) -> 
     assert {key: result.run_id for key, result in plan.done.items()} == {
         c.hash: f"run of {c.hash}" for c in planned[::2]
     }
-
-
-def test_other_code_counts_unless_it_must_not(run: PlannedRun, data: str, recorded: Make) -> None:
-    same = recorded(run, data, code_hash=code_hash(run.settings))
-    other = recorded(run, data, code_hash="of another day")
-    for same_code in (False, True):
-        plan = make_plan([run], [same], same_code)
-        assert is_done(plan)
-        assert not plan.other_code
-    plan = make_plan([run], [other], same_code=False)
-    assert is_done(plan)
-    assert plan.other_code == {run.hash}
-    plan = make_plan([run], [other], same_code=True)
-    assert (plan.todo, plan.other_code) == ([run], {run.hash})
 
 
 def test_data_that_cannot_be_read(run: PlannedRun, study: Study) -> None:
