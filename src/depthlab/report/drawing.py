@@ -71,15 +71,15 @@ class Missing:
                 where = ("data", "axes fraction")
                 axes.annotate(text, (at, 0), xycoords=where, xytext=(0, 2 + 9 * above), ha="center", **style)
 
-    def mark_changes(self, axes: Axes, found: Band, y: np.ndarray[Any, Any], asked: int, look: Look) -> None:
+    def mark_changes(self, axes: Axes, band: Band, y: np.ndarray[Any, Any], asked: int, look: Look) -> None:
         """Label the first point of a curve over 0, 1, ..., and every point where the number of runs changes.
 
         Args:
-            found: the band, with the number of runs at each point.
+            band: the band, with the number of runs at each point.
             y: heights, (k,).
             asked: number of planned runs.
         """
-        runs = found.runs
+        runs = band.runs
         if not len(runs):  # none has a curve
             self.mark(axes, [0], [0], [0], [asked], look)
         first = [k for k in range(len(runs)) if not k or runs[k] != runs[k - 1]]
@@ -91,7 +91,7 @@ def draw_means(
     points: Mapping[Any, Summary],
     verdicts: Mapping[Any, str],
     look: Look,
-    seen: dict[str, None],
+    shown: dict[str, None],
     marks: Missing,
     metric: Metric,
 ) -> None:
@@ -99,20 +99,20 @@ def draw_means(
 
     Args:
         points: summary by horizontal coordinate.
-        verdicts: verdict by horizontal coordinate; the drawn ones are added to `seen`.
+        verdicts: verdict by horizontal coordinate; the drawn ones are added to `shown`.
     """
     color, dash = look
-    there = {x: point for x, point in points.items() if point.n}
-    means = [metric.factor * point.mean for point in there.values()]
-    halves = [metric.factor * point.half if point.has_interval else 0.0 for point in there.values()]
+    present = {x: point for x, point in points.items() if point.n}
+    means = [metric.factor * point.mean for point in present.values()]
+    halves = [metric.factor * point.half if point.has_interval else 0.0 for point in present.values()]
     low, high = (np.add(means, np.multiply(sign, halves)) for sign in (-1, 1))
     if metric.percent:
         low, high = np.clip(low, 0, 100), np.clip(high, 0, 100)
-    axes.plot(list(there), means, dash, color=color, linewidth=1.6)
-    axes.fill_between(list(there), low, high, color=color, alpha=0.16, lw=0)
-    for x, mean in zip(there, means, strict=True):
+    axes.plot(list(present), means, dash, color=color, linewidth=1.6)
+    axes.fill_between(list(present), low, high, color=color, alpha=0.16, lw=0)
+    for x, mean in zip(present, means, strict=True):
         axes.plot(x, mean, MARKERS.get(verdicts[x], "P"), color=color, markersize=7, mec="white", mew=0.7)
-        seen.setdefault(verdicts[x])
+        shown.setdefault(verdicts[x])
     runs, asked = ([getattr(point, name) for point in points.values()] for name in ("runs", "asked"))
     marks.mark(axes, points, [metric.factor * point.mean for point in points.values()], runs, asked, look)
 
@@ -130,7 +130,7 @@ def draw_band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, An
     axes.fill_between(x, quartiles[0], quartiles[2], color=color, alpha=0.16, lw=0)
 
 
-def legend(figure: Figure, looks: Mapping[str, Look], seen: Mapping[str, None], title: str, marks: Missing) -> None:
+def legend(figure: Figure, looks: Mapping[str, Look], verdicts: Mapping[str, None], title: str, marks: Missing) -> None:
     """Add the colours and dashes of the methods and the markers of the verdicts beside the panels."""
     if marks.any:
         title += f"\n{marks.NOTE}"
@@ -138,5 +138,5 @@ def legend(figure: Figure, looks: Mapping[str, Look], seen: Mapping[str, None], 
         Line2D([], [], color=color, ls=dash, label=for_figure(method), linewidth=2)
         for method, (color, dash) in looks.items()
     ]
-    handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in seen]
+    handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in verdicts]
     figure.legend(handles=handles, loc="outside right upper", fontsize=10, title=title, alignment="left")

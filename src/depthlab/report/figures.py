@@ -35,18 +35,18 @@ def score_figure(report: Report) -> Figure:
     """Mean test score against depth with its 95 % interval; the marker is the most frequent verdict."""
     datasets = list(report.runs.groupby("dataset", sort=False))
     figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
-    looks, seen, marks = method_looks(report.runs["method"]), dict[str, None](), Missing()
+    looks, shown, marks = method_looks(report.runs["method"]), dict[str, None](), Missing()
     for axes, (dataset, runs) in zip(_panels(figure, 1, len(datasets)), datasets, strict=True):
         depths, metric = sorted(runs["depth"].unique()), METRICS[reported(runs)]
         for method, group in runs.groupby("method", sort=False):
             points = {depth: over_runs(scores(group, depth)) for depth in depths}
             verdicts = {depth: common_verdict(group[group["depth"] == depth]) for depth in depths}
-            draw_means(axes, points, verdicts, looks[str(method)], seen, marks, metric)
+            draw_means(axes, points, verdicts, looks[str(method)], shown, marks, metric)
         depth_axis(axes, runs)
         axes.set(title=for_figure(str(dataset)), ylabel=f"test {metric.quantity}")
         if metric.percent:
             axes.set_ylim(0, 100)
-    legend(figure, looks, seen, "mean, 95 % interval", marks)
+    legend(figure, looks, shown, "mean, 95 % interval", marks)
     return figure
 
 
@@ -61,8 +61,8 @@ def depth_figure(report: Report) -> Figure:
             axes, name = next(panels), measure.name
             for method, group in runs.groupby("method", sort=False):
                 parts = group.assign(**{name: group[name].where(np.isfinite(group[name]))}).groupby("depth")[name]
-                found = parts.quantile(QUARTILES).unstack()
-                x, quartiles = found.index.to_numpy(), on_scale(found.to_numpy().T, measure.scale)
+                table = parts.quantile(QUARTILES).unstack()
+                x, quartiles = table.index.to_numpy(), on_scale(table.to_numpy().T, measure.scale)
                 draw_band(axes, x, quartiles, looks[str(method)], "o")
                 marks.mark(axes, x, quartiles[1], parts.count().to_numpy(), parts.size().to_numpy(), looks[str(method)])
             depth_axis(axes, runs)
@@ -84,9 +84,9 @@ def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
             axes.set_axis_off()
             continue
         for method, group in runs.groupby("method", sort=False):
-            found = layer_band(report, group, measure)
-            draw_band(axes, np.arange(len(found.runs)), found.quartiles, looks[str(method)], "")
-            marks.mark_changes(axes, found, found.quartiles[1], len(group), looks[str(method)])
+            curve = layer_band(report, group, measure)
+            draw_band(axes, np.arange(len(curve.runs)), curve.quartiles, looks[str(method)], "")
+            marks.mark_changes(axes, curve, curve.quartiles[1], len(group), looks[str(method)])
         axes.set(xlabel="layer", ylabel=measure.label, xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
         axes.set_yscale(measure.scale)
         axes.grid(alpha=0.25)

@@ -72,8 +72,8 @@ def _section(report: Report, dataset: str, runs: pd.DataFrame) -> dict[str, Any]
     charts = [_score_chart(report, runs, depths), _layer_chart(report, runs, depths)]
     bare = {"displayModeBar": False}
     html = [chart.to_html(full_html=False, include_plotlyjs=False, config=bare) for chart in charts]
-    found = {name: color for name, color in BACKGROUNDS.items() if (runs["verdict"] == name).any()}
-    text = {"dataset": dataset, "protocol": protocol(runs), "colors": found}
+    colors = {name: color for name, color in BACKGROUNDS.items() if (runs["verdict"] == name).any()}
+    text = {"dataset": dataset, "protocol": protocol(runs), "colors": colors}
     return text | {"head": ["method", *depths], "rows": rows, "charts": html}
 
 
@@ -120,9 +120,9 @@ def _layer_chart(report: Report, runs: pd.DataFrame, depths: list[int]) -> Figur
         for depth in reversed(depths):
             views.append(View(f"{measure.label}, depth {depth}", measure.label, measure.scale))
             for method, group in runs[runs["depth"] == depth].groupby("method", sort=False):
-                found = layer_band(report, group, measure)
-                medians = found.quartiles[1].tolist() or [math.nan]
-                missing = [n_of_m(int(n), len(group)) for n in found.runs] or [n_of_m(0, len(group))]
+                curve = layer_band(report, group, measure)
+                medians = curve.quartiles[1].tolist() or [math.nan]
+                missing = [n_of_m(int(n), len(group)) for n in curve.runs] or [n_of_m(0, len(group))]
                 changes = [text if not k or text != missing[k - 1] else "" for k, text in enumerate(missing)]
                 style = {"line": _stroke(looks[str(method)]), "marker_size": 4}
                 views[-1].curves.append(_curve(str(method), list(range(len(missing))), medians, changes, style))

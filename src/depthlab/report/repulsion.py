@@ -64,7 +64,7 @@ def best_repulsion(runs: pd.DataFrame) -> pd.DataFrame:
 def repulsion_figure(report: Report) -> Figure:
     """Left: mean validation score against repulsion, one curve a graph. Right: the best repulsion against homophily."""
     runs, marks = report.runs, Missing()
-    found = best_repulsion(report.runs)
+    best = best_repulsion(report.runs)
     figure = Figure(figsize=(12.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     homophily = runs.groupby("dataset")["homophily"].median().sort_values()
@@ -73,8 +73,8 @@ def repulsion_figure(report: Report) -> Figure:
         group = runs[runs["dataset"] == dataset]
         column, factor = f"val_{reported(group)}", METRICS[reported(group)].factor
         points = {beta: over_runs(by_run(part, column)) for beta, part in group.groupby("repulsion")}
-        there = [(b, factor * s.mean, factor * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
-        x, means, halves = np.array(there).reshape(-1, 3).T
+        known = [(b, factor * s.mean, factor * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
+        x, means, halves = np.array(known).reshape(-1, 3).T
         name = for_figure(f"{dataset} (homophily {shown(homophily[dataset], '.2f')})")
         left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=name)
         every = list(points.values())
@@ -83,9 +83,9 @@ def repulsion_figure(report: Report) -> Figure:
         left.fill_between(x, means - halves, means + halves, color=color, alpha=0.12, lw=0)
     quantities = {METRICS[reported(group)].quantity for _, group in runs.groupby("dataset")}
     left.set(xlabel="repulsion", ylabel=f"validation {quantities.pop() if len(quantities) == 1 else 'score'}")
-    generated = found[found["dataset"].str.startswith(GENERATED)].sort_values("homophily")
+    generated = best[best["dataset"].str.startswith(GENERATED)].sort_values("homophily")
     right.plot(generated["homophily"], generated["best"], "-", color="grey", lw=1.2)
-    for _, row in found.iterrows():
+    for _, row in best.iterrows():
         color, _dash = looks[row["dataset"]]
         right.plot([row["homophily"]] * 2, [min(row["ties"]), max(row["ties"])], "-", color=color, lw=3, alpha=0.3)
         right.plot(row["homophily"], row["best"], "o", color=color, ms=7)

@@ -90,35 +90,35 @@ def read_report(records: Records, study: str) -> Report:
     if any(parent.outdated for parent in parents):
         raise _outdated(study)
     results: dict[tuple[str, str], Recorded] = {}
-    tries: dict[tuple[str, str], Recorded] = {}
-    for one in records.runs("tags.config_hash != ''"):
-        (results if one.is_result else tries)[one.identity] = one
+    attempts: dict[tuple[str, str], Recorded] = {}
+    for recorded in records.runs("tags.config_hash != ''"):
+        (results if recorded.is_result else attempts)[recorded.identity] = recorded
     latest = {(parent.tags["dataset"], parent.tags["method"]): parent for parent in parents}
     parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
-    found = Report(study, pd.DataFrame())
+    report = Report(study, pd.DataFrame())
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for parent, entries in _grids(records, study, parents, Path(folder)):
             for entry in entries:
                 identity = entry["config_hash"], entry["data_hash"]
-                run, tried = results.get(identity), tries.get(identity)
-                if tried and tried.outdated and not run:
+                run, attempt = results.get(identity), attempts.get(identity)
+                if attempt and attempt.outdated and not run:
                     raise _outdated(study)
-                rows.append(_row(study, parent, entry, run, tried))
+                rows.append(_row(study, parent, entry, run, attempt))
                 if run:
-                    found.other_code += run.tags.get("code_hash") != _present_code(run.params)
+                    report.other_code += run.tags.get("code_hash") != _present_code(run.params)
                     for measure in [*in_report("layer"), *in_report("hop")]:
                         if measure.metric in run.metrics:
-                            found.curves[run.run_id, measure.name] = records.curve(run.run_id, measure.metric)
+                            report.curves[run.run_id, measure.name] = records.curve(run.run_id, measure.metric)
                 if entry["animated"]:
-                    _add_animation(found, records, parent, entry["depth"], run, Path(folder))
+                    _add_animation(report, records, parent, entry["depth"], run, Path(folder))
     runs = pd.DataFrame(rows)
     shown = set(runs["metric"].dropna()) or {"acc"}
     others = [column for column in SCORES if column.partition("_")[2] not in shown]
     optional = [*others, *OF_SOME, *(measure.name for measure in in_report(states=True))]
     runs = runs.drop(columns=[name for name in optional if runs[name].isna().all()])
-    found.runs = runs.drop(columns="rewiring") if (runs["rewiring"] == "none").all() else runs
-    return found
+    report.runs = runs.drop(columns="rewiring") if (runs["rewiring"] == "none").all() else runs
+    return report
 
 
 def _outdated(study: str) -> UserError:
@@ -138,20 +138,20 @@ def measured(runs: pd.DataFrame) -> list[Measure]:
 
 def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) -> list[tuple[Recorded, Grid]]:
     """Every method with its list of runs; raises UserError with the names of all methods whose list cannot be read."""
-    found: list[tuple[Recorded, Grid]] = []
-    lost = []
+    grids: list[tuple[Recorded, Grid]] = []
+    unreadable = []
     for parent in parents:
         path = records.file(parent.run_id, GRID, folder)
         try:
-            found.append((parent, json.loads(path.read_text() if path else "")))
+            grids.append((parent, json.loads(path.read_text() if path else "")))
         except ValueError:  # no file, no JSON, or no text
-            lost.append(f"{parent.tags['method']} on {parent.tags['dataset']}")
-    if lost:
+            unreadable.append(f"{parent.tags['method']} on {parent.tags['dataset']}")
+    if unreadable:
         raise UserError(
             f"the report of {study} would be incomplete: the list of runs ({GRID}) cannot be read for"
-            f" {', '.join(lost)}; the command that ran the study writes it again and trains no recorded run again"
+            f" {', '.join(unreadable)}; the command that ran the study writes it again and trains no recorded run again"
         )
-    return found
+    return grids
 
 
 def _add_animation(
@@ -169,11 +169,11 @@ def _add_animation(
 
 
 def _row(
-    study: str, parent: Recorded, entry: dict[str, Any], run: Recorded | None, tried: Recorded | None
+    study: str, parent: Recorded, entry: dict[str, Any], run: Recorded | None, attempt: Recorded | None
 ) -> dict[str, Any]:
     metrics = run.metrics if run else {}
     states = {} if run and run.tags["outcome"] == "diverged" else metrics
-    known = run or tried
+    known = run or attempt
     tags, metric = (known or parent).tags, known.params.get("dataset.metric") if known else None
     return {
         "study": study,
@@ -194,7 +194,7 @@ def _row(
         **{measure.name: states.get(measure.metric, math.nan) for measure in in_report(states=True)},
         **{name: run.number(name) if run else math.nan for name in STATISTICS},
         "seconds": run.training_seconds if run else math.nan,
-        "outcome": run.tags["outcome"] if run else tried.tags.get("outcome", "missing") if tried else "missing",
+        "outcome": run.tags["outcome"] if run else attempt.tags.get("outcome", "missing") if attempt else "missing",
         "verdict": run.tags.get("verdict", "unknown") if run else None,
         "evidence": run.tags.get("evidence") if run else None,
         "recipe": tags.get("recipe"),

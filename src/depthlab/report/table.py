@@ -105,9 +105,9 @@ def _difference(first: pd.DataFrame, second: pd.DataFrame, first_depth: int, sec
 
 def seconds(runs: pd.DataFrame) -> str:
     """Mean seconds spent in epochs; of less than one second the first digit, since 0 would be wrong."""
-    found = summarize(runs["seconds"].tolist())
-    mean = "-" if not found.n else f"{found.mean:.0f}" if found.mean >= 1 else f"{found.mean:.1g}"
-    return f"{mean} ({found.missing})" if found.missing else mean
+    summary = summarize(runs["seconds"].tolist())
+    mean = "-" if not summary.n else f"{summary.mean:.0f}" if summary.mean >= 1 else f"{summary.mean:.1g}"
+    return f"{mean} ({summary.missing})" if summary.missing else mean
 
 
 def medians(runs: pd.DataFrame) -> str:
@@ -161,16 +161,16 @@ def markdown_table(rows: Rows) -> str:
 def protocol(runs: pd.DataFrame) -> str:
     """How many runs there are and how they were made, in a few sentences."""
     seeds, splits = sorted(runs["seed"].unique()), list(runs["split"].unique())
-    repeated = _range(seeds)
-    fewer = {depth: found for depth, found in runs.groupby("depth")["seed"].unique().items() if len(found) < len(seeds)}
-    repeated += "".join(f" ({_range(sorted(found))} at depth {depth})" for depth, found in fewer.items())
-    repeated += f", {len(splits)} splits" if len(splits) > 1 else f", split {splits[0]}"
+    runs_text = _range(seeds)
+    fewer = {depth: own for depth, own in runs.groupby("depth")["seed"].unique().items() if len(own) < len(seeds)}
+    runs_text += "".join(f" ({_range(sorted(own))} at depth {depth})" for depth, own in fewer.items())
+    runs_text += f", {len(splits)} splits" if len(splits) > 1 else f", split {splits[0]}"
     other = runs[~runs["outcome"].isin(["finished"])]["outcome"].value_counts()
     ended = "".join(f", {count} {outcome}" for outcome, count in other.items())
     over = "splits (each the mean of its seeds)" if len(splits) > 1 and len(seeds) > 1 else "runs"
     code = (runs.groupby("method")["code_hash"].nunique() > 1).any()
     return (
-        f"{len(runs)} runs, {(runs['outcome'] == 'finished').sum()} finished{ended}; {repeated}. Mean ± half the 95 %"
+        f"{len(runs)} runs, {(runs['outcome'] == 'finished').sum()} finished{ended}; {runs_text}. Mean ± half the 95 %"
         f" t-interval over {over}. The tested state is the one that is best on {_monitored(runs)} data; the test set"
         " is read once. Settings: "
         f"{_recipes(runs)}. {_by_depth(runs)}"
@@ -191,13 +191,13 @@ def _monitored(runs: pd.DataFrame) -> str:
 
 def _recipes(runs: pd.DataFrame) -> str:
     """`GCN: published/cora-gcn; residual GCN: defaults with epochs=60`."""
-    found = []
+    recipes = []
     for method, group in runs.groupby("method", sort=False):
         names = [_recipe(name) for name in dict.fromkeys(group["recipe"].dropna())]
         overrides = dict.fromkeys(text for words in group["overrides"].dropna() for text in _changes(words))
         changed = f" with {', '.join(overrides)}" if overrides else ""
-        found.append(f"{method}: {' and '.join(names) or 'not run yet'}{changed}")
-    return "; ".join(found)
+        recipes.append(f"{method}: {' and '.join(names) or 'not run yet'}{changed}")
+    return "; ".join(recipes)
 
 
 def _recipe(name: str) -> str:
@@ -209,9 +209,9 @@ def _by_depth(runs: pd.DataFrame) -> str:
     groups: dict[str, list[str]] = {"the same settings at every depth": [], "run at one depth": [], DIFFER: []}
     same, once, differ = groups.values()
     for method, group in runs.dropna(subset=["overrides"]).groupby("method", sort=False):
-        found = group.assign(overrides=[tuple(_changes(text)) for text in group["overrides"]])
+        changed = group.assign(overrides=[tuple(_changes(text)) for text in group["overrides"]])
         settings = [
-            frozenset(zip(part["recipe"], part["overrides"], strict=True)) for _, part in found.groupby("depth")
+            frozenset(zip(part["recipe"], part["overrides"], strict=True)) for _, part in changed.groupby("depth")
         ]
         (once if len(settings) == 1 else same if len(set(settings)) == 1 else differ).append(str(method))
     sentences = {words: methods for words, methods in groups.items() if methods}

@@ -110,7 +110,7 @@ def factor_rows(report: Report, runs: pd.DataFrame) -> Rows:
 
     def factors(part: pd.DataFrame) -> str:
         bands = [hop_band(report, part, name) for name in ("sensitivity", "walk_weight")]
-        text = " / ".join(_number(per_hop(one.quartiles[1], part)) for one in bands if len(one.runs))
+        text = " / ".join(_number(per_hop(curve.quartiles[1], part)) for curve in bands if len(curve.runs))
         missing = n_of_m(min(bands[0].runs, default=0), len(part)) if text else ""
         return f"{text} ({missing})" if missing else text or "-"
 
@@ -138,7 +138,7 @@ def range_figure(report: Report) -> Figure:
     tasks = _tasks(report)
     columns = max(runs["model"].nunique() for _, runs in tasks)
     figure = Figure(figsize=(2.6 + 3.1 * columns, 6.6 * len(tasks)), layout="constrained")
-    looks, seen, marks = method_looks(report.runs["method"]), dict[str, None](), Missing()
+    looks, shown, marks = method_looks(report.runs["method"]), dict[str, None](), Missing()
     rows = iter(figure.subplots(2 * len(tasks), columns, squeeze=False, sharey=True))
     for task, runs in tasks:
         metric = METRICS[reported(runs)]
@@ -149,7 +149,7 @@ def range_figure(report: Report) -> Figure:
                     sized = dict(list(group.groupby("size")))
                     points = {size: over_runs(by_run(some, column)) for size, some in sized.items()}
                     verdicts = {size: common_verdict(some) for size, some in sized.items()}
-                    draw_means(axes, points, verdicts, looks[str(method)], seen, marks, metric)
+                    draw_means(axes, points, verdicts, looks[str(method)], shown, marks, metric)
                 axes.plot(chance.index, chance, ":", color="grey", lw=1.2)
                 axes.annotate("guessing", (chance.index[0], chance.iloc[0]), fontsize=9, color="grey", va="bottom")
                 axes.set(
@@ -160,7 +160,7 @@ def range_figure(report: Report) -> Figure:
                 )
                 axes.set_ylabel(f"{name} {metric.quantity}")
                 axes.grid(alpha=0.25)
-    legend(figure, looks, seen, "mean, 95 % interval", marks)
+    legend(figure, looks, shown, "mean, 95 % interval", marks)
     return figure
 
 
@@ -173,9 +173,9 @@ def sensitivity_figure(report: Report) -> Figure:
     for panels, (task, model, runs) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for axes, size, part in _panels(panels, runs.sort_values("size", kind="stable"), "size"):
             for method, group in part.groupby("method", sort=False):
-                x, shares, found = _shares(hop_band(report, group, "sensitivity"))
+                x, shares, curve = _shares(hop_band(report, group, "sensitivity"))
                 draw_band(axes, x, shares, looks[str(method)], "")
-                marks.mark_changes(axes, found, shares[1], len(group), looks[str(method)])
+                marks.mark_changes(axes, curve, shares[1], len(group), looks[str(method)])
             plain = part[part["rewiring"] == "none"] if "rewiring" in part else part
             x, shares, _ = _shares(hop_band(report, plain, "walk_weight"))
             draw_band(axes, x, shares, WALKS_LOOK, "")
@@ -196,20 +196,20 @@ def _tasks(report: Report) -> list[tuple[str, pd.DataFrame]]:
 
 def _panels(row: Any, runs: pd.DataFrame, column: str) -> Iterator[tuple[Axes, Any, pd.DataFrame]]:
     """A panel for each value of a column, with its runs; unused panels are switched off."""
-    for axes, found in zip_longest(row, runs.groupby(column, sort=False)):
-        if found is None:
+    for axes, group in zip_longest(row, runs.groupby(column, sort=False)):
+        if group is None:
             axes.set_axis_off()
         else:
-            yield axes, *found
+            yield axes, *group
 
 
 def _by_run(runs: pd.DataFrame, method: str, size: float, column: str) -> dict[tuple[int, str], float]:
     return by_run(runs[(runs["method"] == method) & (runs["size"] == size)], column)
 
 
-def _shares(found: Band) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Band]:
+def _shares(curve: Band) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Band]:
     """Hops, quartiles as shares of the median at hop 0, and the band; nothing where that median is 0."""
-    if not len(found.runs) or not found.quartiles[1][0] > 0:
-        found = band([])
-        return np.arange(0), found.quartiles, found
-    return np.arange(len(found.runs)), found.quartiles / found.quartiles[1][0], found
+    if not len(curve.runs) or not curve.quartiles[1][0] > 0:
+        curve = band([])
+        return np.arange(0), curve.quartiles, curve
+    return np.arange(len(curve.runs)), curve.quartiles / curve.quartiles[1][0], curve

@@ -79,8 +79,8 @@ def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: it holds something else.
     """
-    found: Any = OmegaConf.to_container(study)
-    content: dict[str, Any] = {part: {} for part in PARTS} | found
+    given: Any = OmegaConf.to_container(study)
+    content: dict[str, Any] = {part: {} for part in PARTS} | given
     _check_keys("a study", content, PARTS)
     for part, settings in content.items():
         if not isinstance(settings, dict):
@@ -95,9 +95,9 @@ def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
             check_text(f"the label of {part} of a study", label)
     _check_keys("animation of a study", content["animation"], (*AXES, "methods"))
     for key in content["animation"]:
-        value, several = content["animation"][key], key == "methods"
-        if not isinstance(value, list if several else int | str):
-            raise UserError(f"{key} of animation must be {'a list of labels' if several else 'one value'}, got {value}")
+        value, is_list = content["animation"][key], key == "methods"
+        if not isinstance(value, list if is_list else int | str):
+            raise UserError(f"{key} of animation must be {'a list of labels' if is_list else 'one value'}, got {value}")
     for label in content["animation"].get("methods", []):
         if label not in content["methods"]:
             raise UserError(f"animation names the unknown method {label}: choose from {', '.join(content['methods'])}")

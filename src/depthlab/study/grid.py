@@ -153,14 +153,14 @@ def _multiply(methods: Mapping[str, str], varied: Mapping[str, list[str]]) -> di
     return product
 
 
-def _split(label: str, text: str, several: Sequence[str] = ()) -> dict[str, list[str]]:
-    """The settings of a method or graph of a yaml, each with one value but for the axes in `several`."""
+def _split(label: str, text: str, axes: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The settings of a method or graph of a yaml, each with one value except for the `axes`."""
     try:
         values = values_of(shlex.split(text))
     except ValueError:
         raise UserError(f"cannot read '{label}': {text} lacks a quotation mark") from None
-    for key, found in values.items():
-        if len(found) > 1 and key not in several:
+    for key, given in values.items():
+        if len(given) > 1 and key not in axes:
             raise UserError(f"'{label}' gives {key} several values: write one of them, or type {key}=...")
     return values
 
@@ -224,10 +224,10 @@ def values_of(overrides: Sequence[str], max_runs: int = MAX_RUNS) -> dict[str, l
         swept = override.is_sweep_override()
         check_runs([count_values(override)], max_runs, f"'{override.input_line}'")
         check_distinct(override)
-        found = list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
-        if not found:
+        texts = list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
+        if not texts:
             raise UserError(f"'{override.input_line}' holds no value: give one at least")
-        values[override.key_or_group] = found
+        values[override.key_or_group] = texts
     return values
 
 

@@ -32,14 +32,14 @@ def group(jobs: Sequence[Job], replicas: str | int, workers: int) -> list[tuple[
     for job in jobs:
         wanted = size > 1 and can_replicate(job.run.settings) and (replicas != "auto" or _small(job.run, nodes))
         kind = _kind(job.run) if wanted else None
-        found = open_groups.get(kind) if kind else None
-        if found is None or len(found) >= size:
-            found = []
-            groups.append(found)
+        members = open_groups.get(kind) if kind else None
+        if members is None or len(members) >= size:
+            members = []
+            groups.append(members)
             if kind:
-                open_groups[kind] = found
-        found.append(job)
-    return [tuple(found) for found in groups]
+                open_groups[kind] = members
+        members.append(job)
+    return [tuple(members) for members in groups]
 
 
 def can_replicate(settings: dict[str, Any]) -> bool:

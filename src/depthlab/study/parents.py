@@ -135,8 +135,8 @@ def _lists(records: Records, parent: Recorded, grid: str) -> bool:
 
 def _content(method: Method, plan: Plan) -> str:
     """Hash of a method's planned runs and their recorded runs, which determine what its parent shows."""
-    found = [[_row(run, plan), plan.done[run.hash].run_id if run.hash in plan.done else ""] for run in method.runs]
-    return hashlib.md5(json.dumps(found).encode()).hexdigest()
+    rows = [[_row(run, plan), plan.done[run.hash].run_id if run.hash in plan.done else ""] for run in method.runs]
+    return hashlib.md5(json.dumps(rows).encode()).hexdigest()
 
 
 def _adopt(records: Records, plan: Plan, methods: Iterable[Method]) -> None:

@@ -65,12 +65,12 @@ def _score(point: dict[str, Any], metric: str) -> str:
     """`81.9 (81.7 to 82.1, 9 of 10)`: the mean, its interval if there is one, and the number of runs if some lack."""
     name, factor, digits = f"test_{metric}", METRICS[metric].factor, METRICS[metric].digits
     runs = point.get(f"{name}_runs", point["runs"] if name in point else 0)
-    found = []
+    details = []
     if f"{name}_low" in point:
-        found.append(" to ".join(f"{factor * point[f'{name}_{end}']:{digits}}" for end in ("low", "high")))
-    found += [missing] if (missing := n_of_m(runs, point["runs"])) else []
+        details.append(" to ".join(f"{factor * point[f'{name}_{end}']:{digits}}" for end in ("low", "high")))
+    details += [missing] if (missing := n_of_m(runs, point["runs"])) else []
     mean = f"{factor * point[name]:{digits}}" if name in point else "none"
-    return f"{mean} ({', '.join(found)})" if found else mean
+    return f"{mean} ({', '.join(details)})" if details else mean
 
 
 def duration(seconds: float) -> str:
