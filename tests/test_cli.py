@@ -204,15 +204,6 @@ def test_guarded_ends_with_a_code(
     assert (end.value.code, capsys.readouterr().err) == (code, words)
 
 
-@pytest.mark.usefixtures("own_environment")
-def test_guarded_shows_a_defect() -> None:
-    def task() -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        guarded(task)
-
-
 def test_a_launcher_that_is_not_installed() -> None:
     missing = MissingConfigException("", "hydra/launcher/submitit_slurm", ["basic"])
     sentence = "hydra/launcher=submitit_slurm needs a package that is not installed: pip install 'depthlab[slurm]'"

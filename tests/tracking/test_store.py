@@ -78,23 +78,26 @@ def test_check_store_of_a_file(tmp_path: Path) -> None:
         check_store(f"sqlite:///{tmp_path}/missing/new.db")
 
 
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "https://127.0.0.1:9/mlflow"])
-def test_check_store_of_a_server_that_does_not_answer(uri: str) -> None:
-    with pytest.raises(UserError, match=f"^no MLflow server answers at {uri}: start it"):
-        check_store(uri)
-
-
-@pytest.mark.parametrize("uri", ["http://[::1", "http://", "http://there:99999", "https://there:x"])
-def test_check_store_of_an_address_that_is_none(uri: str) -> None:
-    with pytest.raises(UserError) as error:
-        check_store(uri)
-    assert str(error.value) == f"tracking.uri must be an address such as http://HOST:5000, got {uri}"
-
-
-@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "ftp://there", "databricks"])
-def test_check_store_of_an_unknown_kind(uri: str) -> None:
-    with pytest.raises(UserError, match=rf"^tracking\.uri must begin with sqlite:///, .*, got {uri}$"):
-        check_store(uri)
+@pytest.mark.parametrize(
+    ("sentence", "uris"),
+    [
+        ("no MLflow server answers at {}: start it", ["http://127.0.0.1:9", "https://127.0.0.1:9/mlflow"]),
+        (
+            "tracking.uri must be an address such as http://HOST:5000, got {}",
+            ["http://[::1", "http://", "http://there:99999", "https://there:x"],
+        ),
+        ("tracking.uri must begin with sqlite:///, ", ["mlruns", "file:///tmp/mlruns", "ftp://there", "databricks"]),
+        (
+            "tracking.uri must name a database file",
+            ["sqlite:///:memory:", "sqlite://", "sqlite:///file:x?mode=memory&uri=true"],
+        ),
+    ],
+)
+def test_check_store_of_an_address_that_cannot_be_used(sentence: str, uris: list[str]) -> None:
+    for uri in uris:
+        with pytest.raises(UserError) as error:
+            check_store(uri)
+        assert str(error.value).startswith(sentence.format(uri)) and uri in str(error.value)
 
 
 @pytest.mark.parametrize("experiment", ["two\nlines", "a\ttab", "a\x1b[31mcolor"])
@@ -112,12 +115,6 @@ def test_without_create_nothing_is_created(uri: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^there is no experiment unknown in sqlite:///"):
         open_store(uri, "unknown", create=False)
     assert len(client.search_experiments()) == before
-
-
-@pytest.mark.parametrize("uri", ["sqlite:///:memory:", "sqlite://", "sqlite:///file:x?mode=memory&uri=true"])
-def test_database_in_memory_is_refused(uri: str) -> None:
-    with pytest.raises(UserError, match=r"^tracking\.uri must name a database file"):
-        check_store(uri)
 
 
 def test_database_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,11 @@
-"""The server of the records: what is started, and what is said if it cannot be."""
+"""The server of the records: its command, its environment, and errors."""
 
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from depthlab.tracking.ui import chart_link, free_port, how_to_compare, how_to_s
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
+def used_port() -> Iterator[int]:
     """A port where something listens."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -40,22 +40,23 @@ def test_chart_link() -> None:
     assert "compareRunsMode=CHART" in link
 
 
-def test_how_to_see_a_run_names_the_store_it_is_in() -> None:
-    page = "#/experiments/7/runs/abc/model-metrics"
-    assert how_to_see(store_uri(None), "7", "abc") == f"depthlab ui, then http://127.0.0.1:5000/{page}"
-    assert how_to_see("http://host:8080/", "7", "abc") == f"http://host:8080/{page}"
-    assert "depthlab ui --uri sqlite:///other.db" in how_to_see("sqlite:///other.db", "7", "abc")
+CHART = "#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter="
 
 
-def test_how_to_compare_shows_the_lines_of_studies_alone() -> None:
-    page = "#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter="
-    lines = f"{page}tags.kind%20%3D%20%27study%27%20and%20tags.study%20%3D%20%27cora%27"
-    assert how_to_compare(store_uri(None), "7", "cora") == f"depthlab ui, then http://127.0.0.1:5000/{lines}"
-    assert how_to_compare("http://host:8080/", "7", "cora") == f"http://host:8080/{lines}"
-    assert "depthlab ui --uri sqlite:///other.db" in how_to_compare("sqlite:///other.db", "7", "cora")
+@pytest.mark.parametrize(
+    ("where", "page"),
+    [
+        (how_to_see, "#/experiments/7/runs/cora/model-metrics"),
+        (how_to_compare, f"{CHART}tags.kind%20%3D%20%27study%27%20and%20tags.study%20%3D%20%27cora%27"),
+    ],
+)
+def test_where_records_are_drawn_depends_on_the_store(where: Callable[[str, str, str], str], page: str) -> None:
+    assert where(store_uri(None), "7", "cora") == f"depthlab ui, then http://127.0.0.1:5000/{page}"
+    assert where("http://host:8080/", "7", "cora") == f"http://host:8080/{page}"
+    assert "depthlab ui --uri sqlite:///other.db" in where("sqlite:///other.db", "7", "cora")
 
 
-def test_server_listens_on_this_machine_alone() -> None:
+def test_server_listens_only_on_this_machine() -> None:
     command = server_command(5001, CHECKOUT / "mlartifacts")
     options = dict(zip(command[4::2], command[5::2], strict=True))
     assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
@@ -87,20 +88,20 @@ def test_server_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "true"
 
 
-def test_free_port(taken: int) -> None:
+def test_free_port(used_port: int) -> None:
     port = _unused()
     assert free_port(port) == port
-    with pytest.raises(UserError, match=f"^port {taken} is in use: choose another with `depthlab ui --port ...`$"):
-        free_port(taken)
+    with pytest.raises(UserError, match=f"^port {used_port} is in use: choose another with `depthlab ui --port ...`$"):
+        free_port(used_port)
 
 
-def test_main_on_a_taken_port(taken: int) -> None:
+def test_main_on_a_used_port(used_port: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "src.ui", "--port", str(taken)],
+        [sys.executable, "-m", "src.ui", "--port", str(used_port)],
         cwd=CHECKOUT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: port {taken} is in use: choose another with `depthlab ui --port ...`\n"
+    assert done.stderr == f"error: port {used_port} is in use: choose another with `depthlab ui --port ...`\n"
 
 
 def test_main_with_a_store_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
