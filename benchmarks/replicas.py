@@ -1,7 +1,7 @@
 """`python -m benchmarks.replicas`: runs that differ in split or seed alone, trained at once or one after another.
 
 Epochs: training step and evaluation of every network, all of them as one batched network beside each by itself, in
-turns, medians; nothing is recorded and Lightning has no part in it. Runs: whole runs as `python -m src.train` does
+turns, medians; nothing is recorded and Lightning has no part in it. Runs: complete runs as `python -m src.train` does
 them, one after another and then together, in one process and once each, from data to record. Takes some minutes; time
 nothing else meanwhile.
 """
@@ -74,23 +74,21 @@ def epochs(settings: list[dict[str, Any]], rounds: int) -> dict[str, float]:
         replicas.train(next(steps))
         replicas.validate()
 
-    return alternate({"one by single": lambda: [epoch() for epoch in singles], "together": together}, rounds, warm_up=2)
+    return alternate({"one by one": lambda: [epoch() for epoch in singles], "together": together}, rounds, warm_up=2)
 
 
 def runs(settings: list[dict[str, Any]], folder: Path) -> tuple[list[float], list[list[Result]]]:
-    """Wall seconds, and results, of whole runs one after another and together."""
+    """Wall seconds, and results, of full runs one after another and together."""
     seconds, results = [], []
     for name in ("alone", "together"):
-        tracking = settings[0]["tracking"] | {
-            "uri": sqlite_address(Path(folder, f"{name}.db")),
-            "artifacts": ["config"],
-        }
+        uri = sqlite_address(Path(folder, f"{name}.db"))
+        tracking = settings[0]["tracking"] | {"uri": uri, "artifacts": ["config"]}
         chosen = [single | {"tracking": tracking, "progress": False} for single in settings]
         run(chosen[0] | {"epochs": 1})  # makes the database
         start = time.perf_counter()
-        found = [run(one) for one in chosen] if name == "alone" else list(run_replicas(chosen, [{} for _ in chosen]))
+        alone = name == "alone"
+        results.append([run(one) for one in chosen] if alone else list(run_replicas(chosen, [{} for _ in chosen])))
         seconds.append(time.perf_counter() - start)
-        results.append(found)
     return seconds, results
 
 
@@ -98,22 +96,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replicas", description=__doc__)
     parser.add_argument("--replicas", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--runs", action="store_true", help="whole runs too")
+    parser.add_argument("--runs", action="store_true", help="full runs too")
     parser.add_argument("--only", default="", help="kinds whose name holds this")
     options = parser.parse_args()
     quiet_libraries()
     keep_freed_blocks()  # as a run of replicas does: for both sides
     console = Console(width=140)
     console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.replicas} replicas")
-    columns = ("one by single", "together", "faster")
+    columns = ("one by one", "together", "faster")
     table = Table("an epoch of all", *(f"{name} ms" if "faster" not in name else name for name in columns))
-    whole = Table("whole runs", *(f"{name} s" if "faster" not in name else name for name in columns), "epochs of all")
+    full = Table("full runs", *(f"{name} s" if "faster" not in name else name for name in columns), "epochs of all")
     for kind, typed in KINDS.items():
         if options.only.lower() not in kind.lower():
             continue
         settings = replica_settings(compose_settings([*typed, f"replicas={options.replicas}", "norm=none"]))
-        found = epochs(settings, options.rounds)
-        alone, together = found["one by single"], found["together"]
+        epoch = epochs(settings, options.rounds)
+        alone, together = epoch["one by one"], epoch["together"]
         table.add_row(kind, f"{1000 * alone:.0f}", f"{1000 * together:.0f}", f"{alone / together:.1f} times")
         if options.runs:
             source = data()
@@ -121,10 +119,10 @@ def main() -> None:
                 Path(folder, "data").symlink_to(source)
                 (alone, together), results = runs(settings, Path(folder))
             each = ", ".join(str(int(sum(result.statistics["epochs_run"] for result in side))) for side in results)
-            whole.add_row(kind, f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.1f} times", each)
+            full.add_row(kind, f"{alone:.1f}", f"{together:.1f}", f"{alone / together:.1f} times", each)
     console.print(table)
     if options.runs:
-        console.print(whole)
+        console.print(full)
 
 
 if __name__ == "__main__":

@@ -75,10 +75,10 @@ def plain_run(planned: PlannedRun) -> tuple[int, float]:
         return epoch + 1, float((model(x, edge_index)[graph.test].argmax(-1) == y[graph.test]).float().mean())
 
 
-def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
+def our_study(jobs: int, overrides: list[str], folder: Path) -> tuple[float, int, float]:
     """Wall seconds of `python -m src.study` from start to end, its epochs, and the mean test accuracy."""
     uri = sqlite_address(Path(folder, f"jobs{jobs}.db"))
-    command = [sys.executable, "-m", "src.study", "name=bench", f"jobs={jobs}", f"seed={seeds}"]
+    command = [sys.executable, "-m", "src.study", "name=bench", f"jobs={jobs}", *overrides]
     start = time.perf_counter()
     subprocess.run([*command, f"tracking.uri={uri}"], cwd=CHECKOUT, check=True, capture_output=True)
     wall = time.perf_counter() - start
@@ -91,13 +91,15 @@ def our_study(jobs: int, seeds: str, folder: Path) -> tuple[float, int, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.study", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds of the study, from 0")
+    parser.add_argument("overrides", nargs="*", help="settings of all runs, such as depth=2 epochs=20 for a short try")
+    options = parser.parse_args()
     quiet_libraries()
-    seeds = ",".join(map(str, range(parser.parse_args().seeds)))
+    overrides = [f"seed={','.join(map(str, range(options.seeds)))}", *options.overrides]
     content = read_mapping(CONF / "study" / "quick.yaml")
-    runs = expand(content["methods"], content["grid"], {}, [f"seed={seeds}"])
+    runs = expand(content["methods"], content["grid"], {}, overrides)
     table = Table("the small default study", "wall s", "epochs", "mean test accuracy", "faster than the loop")
     with tempfile.TemporaryDirectory() as folder:
-        ours = {jobs: our_study(jobs, seeds, Path(folder)) for jobs in (1, 2)}
+        ours = {jobs: our_study(jobs, overrides, Path(folder)) for jobs in (1, 2)}
     start = time.perf_counter()
     outcomes = [plain_run(planned) for planned in runs]
     wall = time.perf_counter() - start

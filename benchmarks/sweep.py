@@ -23,16 +23,16 @@ from depthlab.training.fit import quiet_libraries
 from depthlab.training.run import run
 
 DEEP, SHALLOW = ("model=gcnii", "depth=16"), ("model=gcn", "depth=2")
-TYPED = ("dataset=cora", "sampler=random", "epochs=1400", "fresh=0", "jobs=1", "progress=false")
+OVERRIDES = ["dataset=cora", "sampler=random", "fresh=0", "jobs=1", "progress=false"]
 
 
-def swept(folder: Path, name: str, *typed: str) -> tuple[float, float, list[dict[str, float]]]:
+def swept(folder: Path, name: str, *overrides: str) -> tuple[float, float, list[dict[str, float]]]:
     """Wall seconds of a sweep, its best value, and the values of its trials."""
     import optuna
 
     journal = str(folder / f"{name}.journal")
     uri = f"tracking.uri='{sqlite_address(Path(folder, name + '.db'))}'"
-    _, search, config = composed([*TYPED, *typed, f"study_name={name}", f"storage={journal}", uri])
+    _, search, config = composed([*OVERRIDES, *overrides, f"study_name={name}", f"storage={journal}", uri])
     start = time.perf_counter()
     run_sweep(name, search, config)
     wall = time.perf_counter() - start
@@ -40,10 +40,10 @@ def swept(folder: Path, name: str, *typed: str) -> tuple[float, float, list[dict
     return wall, study.best_value, [trial.params for trial in study.trials]
 
 
-def direct(folder: Path, params: list[dict[str, float]]) -> float:
-    """Wall seconds of the same trainings, one after the baseline."""
+def direct(folder: Path, params: list[dict[str, float]], *overrides: str) -> float:
+    """Wall seconds of the same trainings, one after the other."""
     uri = f"tracking.uri='{sqlite_address(Path(folder, 'direct.db'))}'"
-    _, search, _ = composed([*DEEP, *TYPED, "seeds=1", uri])
+    _, search, _ = composed([*OVERRIDES, *overrides, uri])
     start = time.perf_counter()
     for values in params:
         settings = search.settings(values, search.trainings()[0])
@@ -57,14 +57,16 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=6, help="of the overhead")
     parser.add_argument("--rounds", type=int, default=3, help="of the overhead, in turns")
     parser.add_argument("--pruned", type=int, default=24, help="trials of the two sweeps with and without pruning")
+    parser.add_argument("--epochs", type=int, default=1400, help="at most, of each training")
     options = parser.parse_args()
+    deep, shallow = ((*model, f"epochs={options.epochs}") for model in (DEEP, SHALLOW))
     quiet_libraries()
     table = Table("Cora", "sweep s", "beside it s", "ratio", "best validation accuracy")
     with tempfile.TemporaryDirectory(dir=CHECKOUT / "outputs" if (CHECKOUT / "outputs").is_dir() else None) as name:
         folder = Path(name)
         for k in range(options.rounds):
-            wall, best, params = swept(folder, f"plain{k}", *DEEP, "seeds=1", "pruner=none", f"trials={options.trials}")
-            baseline = direct(folder, params)
+            wall, best, params = swept(folder, f"plain{k}", *deep, "seeds=1", "pruner=none", f"trials={options.trials}")
+            baseline = direct(folder, params, *deep, "seeds=1")
             table.add_row(
                 "GCNII, 16 layers: the trainings alone",
                 f"{wall:.1f}",
@@ -74,8 +76,8 @@ def main() -> None:
             )
         if options.pruned:
             count = f"trials={options.pruned}"
-            wall, best, _ = swept(folder, "pruned", *SHALLOW, count)
-            baseline, unpruned, _ = swept(folder, "unpruned", *SHALLOW, "pruner=none", count)
+            wall, best, _ = swept(folder, "pruned", *shallow, count)
+            baseline, unpruned, _ = swept(folder, "unpruned", *shallow, "pruner=none", count)
             scores = f"{best:.3f} with, {unpruned:.3f} without"
             table.add_row(
                 "GCN-2, pruned: not pruned", f"{wall:.1f}", f"{baseline:.1f}", f"{wall / baseline:.3f}", scores

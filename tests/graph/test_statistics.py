@@ -163,7 +163,7 @@ def test_edges_at_nodes_without_a_class_do_not_count_for_homophily() -> None:
     assert edge_homophily(path(4), y) == edge_homophily(path(3), y[:3]) == 1 / 2
 
 
-def test_a_directed_edge_counts_once_and_is_heard_one_way() -> None:
+def test_a_directed_edge_counts_once_and_in_one_direction() -> None:
     up = torch.tensor([[1, 2, 3], [0, 0, 1]])
     found = topology(up, 5)
     assert (found["nodes"], found["edges"], found["connected_components"]) == (5, 3, 2)

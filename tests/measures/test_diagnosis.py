@@ -101,7 +101,7 @@ def test_weights_that_decayed_are_no_smoothing() -> None:
         ([INF, 1.0, 1.0, 0.001], 3, "under-fitted"),
     ],
 )
-def test_what_stands_at_the_range_has_to_arrive(
+def test_sensitivity_at_the_range_of_the_task_decides(
     sensitivity: list[float], task_range: int | None, expected: str
 ) -> None:
     curves = ALIVE | {"sensitivity": sensitivity}
@@ -109,7 +109,7 @@ def test_what_stands_at_the_range_has_to_arrive(
     assert diagnose(1.0, 1.0, 0.5, curves, task_range).verdict == "healthy"  # it has learnt
 
 
-def test_squashing_is_said_after_smoothing_and_untrainable_gradients() -> None:
+def test_over_squashed_comes_after_over_smoothed_and_untrainable() -> None:
     squashed = {"sensitivity": [1.0, 1.0, 0.001]}
     assert diagnose(0.5, 0.5, 0.5, COLLAPSED | squashed, 2).verdict == "over-smoothed"
     untrainable = {"gradient_norm_first_epoch": [0.0, 1e-9, 1.0, 1.0]}
@@ -157,13 +157,13 @@ def test_a_state_of_zero_has_no_rank_and_is_not_diverged() -> None:
 
 
 @pytest.mark.parametrize("missing", ["effective_rank", "rayleigh_quotient", "gradient_norm_first_epoch"])
-def test_without_its_measures_nothing_is_said(missing: str) -> None:
+def test_without_its_measures_the_verdict_is_unknown(missing: str) -> None:
     curves = {name: curve for name, curve in ALIVE.items() if name != missing}
     assert diagnose(0.5, 0.5, 0.5, curves).verdict == "unknown"
     assert diagnose(1.0, 0.9, 0.5, curves).verdict == "healthy"
 
 
-def test_a_dead_gradient_is_told_without_the_other_measures() -> None:
+def test_untrainable_needs_no_other_measures() -> None:
     assert diagnose(0.5, 0.5, 0.5, {"gradient_norm_first_epoch": [0.0, 1e-9, 1.0, 1.0]}).verdict == "untrainable"
 
 
@@ -175,7 +175,7 @@ def test_the_verdict_reads_the_gradient_after_the_first_epoch(start: list[float]
 
 
 @pytest.mark.parametrize("gradient", [[0.0, 0.0, 0.0, 0.0], [NAN, NAN, NAN, NAN]])
-def test_a_gradient_that_is_nowhere_trains_nothing(gradient: list[float]) -> None:
+def test_a_gradient_of_zero_everywhere_is_untrainable(gradient: list[float]) -> None:
     assert verdict(0.5, 0.5, gradient_norm_first_epoch=gradient) == "untrainable"
 
 

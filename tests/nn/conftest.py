@@ -1,18 +1,17 @@
-"""A small graph, and the comparison of an architecture with its equation written densely."""
+"""A small graph, and a network that mixes nodes."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import nn
 
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
+from depthlab.nn.gcn import GCN
 
 N, FEATURES, HIDDEN, CLASSES = 15, 7, 5, 3
-Drop = Callable[[Tensor], Tensor]
-Dense = Callable[[Any, Tensor, Tensor, Drop], Tensor]
 
 
 @pytest.fixture
@@ -38,3 +37,15 @@ def settings() -> Callable[..., dict[str, Any]]:
         return {"in_channels": FEATURES, "out_channels": CLASSES, "depth": depth, "hidden": HIDDEN, **changes}
 
     return make
+
+
+class Gated(GCN):
+    """Adds the mean of all nodes, also those of other replicas, times a gate that starts at 0."""
+
+    def __init__(self, *sizes: Any) -> None:
+        super().__init__(*sizes)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def layer(self, number: int, state: Any, graph: Any) -> Any:
+        (h,) = super().layer(number, state, graph)
+        return (h + self.gate * state[0].mean(),)

@@ -22,6 +22,7 @@ from depthlab.nn.gcnii import GCNII
 from depthlab.nn.network import Network
 from depthlab.nn.probe import ERRORS
 from depthlab.training.build import make_network
+from tests.nn.conftest import Gated
 from tests.nn.test_all import CHOICES, CLASSES, EVERY, FEATURES, Choice, make_graph, make_model, settings
 from tests.training.torch_dropout import TorchDropout
 
@@ -207,18 +208,6 @@ class Pooled(GCN):
     def layer(self, number: int, state: Any, graph: Any) -> Any:
         (h,) = super().layer(number, state, graph)
         return (h + state[0].mean(),)
-
-
-class Gated(GCN):
-    """Adds the mean of all nodes times a gate that starts at 0."""
-
-    def __init__(self, *sizes: Any) -> None:
-        super().__init__(*sizes)
-        self.gate = nn.Parameter(torch.zeros(1))
-
-    def layer(self, number: int, state: Any, graph: Any) -> Any:
-        (h,) = super().layer(number, state, graph)
-        return (h + self.gate * state[0].mean(),)
 
 
 class Shrinking(GCN):

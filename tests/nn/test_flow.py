@@ -176,7 +176,7 @@ def test_a_solver_that_is_stuck_leaves_gradient_norms_to_be_taken(adjoint: bool,
     assert norms == [] or len(norms) == model.depth + 1
 
 
-def test_an_error_that_is_no_refusal_of_the_solver_goes_on(settings: Any, graph: Graph) -> None:
+def test_other_assertion_errors_are_raised(settings: Any, graph: Graph) -> None:
     model = diffusion(settings, 1.0, 2)
 
     def broken(_: Tensor) -> Tensor:

@@ -41,9 +41,7 @@ def published_pair_norm(x: Tensor, epsilon: float) -> Tensor:
 def test_pair_norm_of_collapsed_states_is_the_published_one() -> None:
     x = 1e-4 * torch.randn(40, 6, generator=torch.Generator().manual_seed(1)) + 0.01
     torch.testing.assert_close(make_norm("pair", 6)(x), published_pair_norm(x, 1e-6).float(), atol=1e-5, rtol=1e-4)
-    other = make_norm("pair", 6, pair_epsilon=1e-5)(x)
-    torch.testing.assert_close(other, published_pair_norm(x, 1e-5).float(), atol=1e-5, rtol=1e-4)
-    assert float((other - make_norm("pair", 6)(x)).abs().max()) > 0.1
+    assert float((make_norm("pair", 6)(x) - published_pair_norm(x, 1e-5)).abs().max()) > 0.1
 
 
 @pytest.mark.parametrize("kind", NORMS)
@@ -55,6 +53,6 @@ def test_every_norm_keeps_the_shape_and_passes_a_gradient(kind: str) -> None:
     assert x.grad is not None and x.grad.isfinite().all() and x.grad.any()
 
 
-def test_another_name_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_known_names() -> None:
     with pytest.raises(ValueError, match="none, batch, layer, pair, got group"):
         make_norm("group", 6)

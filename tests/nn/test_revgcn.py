@@ -85,7 +85,7 @@ def kept_bytes(model: Any, graph: Graph) -> tuple[int, int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("per_layer", [False, True])
-def test_what_is_kept_does_not_grow_with_depth(
+def test_saved_memory_does_not_grow_with_depth(
     per_layer: bool, make: Callable[..., RevGCN], settings: Make, graph: Graph
 ) -> None:
     options = {"drop_edge": DropEdge(0.3, per_layer=per_layer)}
@@ -108,7 +108,7 @@ def test_batch_norm_counts_a_step_once(make: Callable[..., RevGCN], graph: Graph
     assert counts == [1] * 7
 
 
-def test_a_graph_that_was_kept_is_gone_back_twice(make: Callable[..., RevGCN], graph: Graph) -> None:
+def test_two_backward_passes_give_equal_gradients(make: Callable[..., RevGCN], graph: Graph) -> None:
     model = module(make(3, dropout=0.5), drop_edge=DropEdge(0.3, per_layer=True)).train()
     loss = model.training_step(graph)
     first = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)

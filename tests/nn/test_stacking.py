@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from depthlab.graph.copies import adjacency_copies
 from depthlab.nn.gcn import GCN
 from depthlab.nn.network import Network
 from depthlab.nn.stacking import can_stack, stack
 from depthlab.training.build import make_network
+from tests.nn.conftest import Gated
 from tests.nn.test_all import CLASSES, EVERY, FEATURES, Choice, make_graph, settings
 
 STACKED = ("adgn", "appnp", "gcn", "gcnii", "gprgnn", "graphcon", "jknet", "mlp", "residual_gcn")
@@ -45,18 +46,6 @@ def test_norms_mix_or_refuse_stacked_states(norm: str) -> None:
     assert not can_stack(
         lambda *sizes: make_network(settings(("model=gcn",)) | {"norm": norm, "seed": sizes[2]}, *sizes[:2])
     )
-
-
-class Gated(GCN):
-    """Adds the mean of all nodes, which are those of all replicas, times a gate that starts at 0."""
-
-    def __init__(self, *sizes: Any) -> None:
-        super().__init__(*sizes)
-        self.gate = nn.Parameter(torch.zeros(1))
-
-    def layer(self, number: int, state: Any, graph: Any) -> Any:
-        (h,) = super().layer(number, state, graph)
-        return (h + self.gate * state[0].mean(),)
 
 
 class Late(GCN):

@@ -48,7 +48,7 @@ def test_dropout_is_a_mask(p: float, shape: tuple[int, ...], dtype: torch.dtype)
 
 
 @PROBABILITIES
-def test_relu_dropout_is_relu_then_dropout_with_the_same_lanes(p: float) -> None:
+def test_relu_dropout_is_relu_then_dropout_with_the_same_bits(p: float) -> None:
     fused = states(30, 17).requires_grad_()
     plain = fused.detach().clone().requires_grad_()
     weight = states(30, 17, seed=1)
@@ -99,6 +99,6 @@ def test_the_input_is_left_alone_whatever_its_layout(drop: Drop) -> None:
 
 
 @BOTH
-def test_one_pass_draws_new_lanes_at_every_call(drop: Drop) -> None:
+def test_every_call_draws_new_bits(drop: Drop) -> None:
     x, masks = torch.ones(200), MaskSource(0)
     assert not torch.equal(drop(x, 0.5, masks), drop(x, 0.5, masks))

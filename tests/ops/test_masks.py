@@ -25,7 +25,7 @@ def correlation(a: Tensor, b: Tensor) -> float:
 
 
 @pytest.mark.parametrize("p", [1e-9, 0.1, 1 / 3, 0.5, 0.6, 0.9999, 1 - 1e-9])
-def test_over_all_lanes_the_scale_is_exact(p: float) -> None:
+def test_the_scale_is_exact_over_all_values(p: float) -> None:
     threshold, scale = draw_threshold(p)
     kept = threshold < EVERY_LANE
     assert float(kept.double().mean()) * scale == pytest.approx(1, rel=1e-15)
@@ -41,12 +41,12 @@ def test_mask_times_scale_has_mean_one(p: float) -> None:
 
 
 @pytest.mark.parametrize("bit", range(8))
-def test_every_bit_is_fair_in_each_of_the_eight_lanes_of_a_word(bit: int) -> None:
+def test_every_bit_of_a_word_is_fair(bit: int) -> None:
     bits = ((draw(seed=bit).view(-1, 8) >> bit) & 1).double()
     assert torch.all((bits.mean(0) - 0.5).abs() < 5 * 0.5 / math.sqrt(SIZE / 8))
 
 
-def test_the_eight_lanes_of_a_word_are_centred_and_uncorrelated() -> None:
+def test_the_eight_bytes_of_a_word_are_centred_and_uncorrelated() -> None:
     bits = draw(seed=3).view(-1, 8).double() + 0.5
     sigma = LEVELS / math.sqrt(12)
     assert torch.all(bits.mean(0).abs() < 5 * sigma / math.sqrt(SIZE / 8))
@@ -60,7 +60,7 @@ def test_neighbouring_elements_are_uncorrelated(lag: int) -> None:
     assert abs(correlation(bits[lag:], bits[:-lag])) < 5 / math.sqrt(SIZE - lag)
 
 
-def test_lanes_fill_the_whole_range_evenly() -> None:
+def test_values_are_uniform() -> None:
     bits = draw(seed=5).long()
     assert bits.min() == -LEVELS // 2 and bits.max() == LEVELS // 2 - 1
     counts = torch.bincount(bits + LEVELS // 2, minlength=256).double()
@@ -101,17 +101,17 @@ def test_seed_and_step_are_not_interchangeable() -> None:
     assert not torch.equal(draw(1, 2, 100), draw(2, 1, 100))
 
 
-def test_a_new_source_stands_at_step_zero() -> None:
+def test_a_new_source_starts_at_step_zero() -> None:
     assert torch.equal(MaskSource(9).bits((50,), CPU), draw(seed=9, step=0, size=50))
 
 
-def test_requests_of_whole_words_cut_one_stream() -> None:
+def test_requests_of_full_words_continue_one_stream() -> None:
     source = MaskSource(6)
     parts = torch.cat([source.bits((size,), CPU) for size in (8, 400, 16, 576)])
     assert torch.equal(parts, draw(seed=6, size=1000))
 
 
-def test_lanes_in_hand_survive_later_draws_and_restarts() -> None:
+def test_drawn_bits_survive_later_draws_and_restarts() -> None:
     source = MaskSource(2)
     bits = source.bits((1001,), CPU)
     copy = bits.clone()
@@ -122,7 +122,7 @@ def test_lanes_in_hand_survive_later_draws_and_restarts() -> None:
 
 
 @pytest.mark.parametrize("step", [0, 3])
-def test_a_place_of_the_stream_can_be_gone_back_to(step: int) -> None:
+def test_an_rng_state_can_be_restored(step: int) -> None:
     source = MaskSource(5)
     source.restart(step)
     source.bits((1001,), CPU)

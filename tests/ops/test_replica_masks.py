@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 7), (3, 4), (12,)])
-def test_the_lanes_of_each_are_those_of_its_own_source(shape: tuple[int, ...]) -> None:
+def test_every_replica_draws_from_its_own_source(shape: tuple[int, ...]) -> None:
     masks, sources = ReplicaMasks([4, 0, 9]), [MaskSource(seed) for seed in (4, 0, 9)]
     masks.restart(6)
     for source in sources:
@@ -22,7 +22,7 @@ def test_the_lanes_of_each_are_those_of_its_own_source(shape: tuple[int, ...]) -
             assert torch.equal(bits.flatten(), source.bits((shape[0] // 3, *shape[1:]), CPU).flatten())
 
 
-def test_those_that_are_kept_go_on_with_their_own() -> None:
+def test_remaining_replicas_keep_their_sources() -> None:
     masks, source = ReplicaMasks([4, 0, 9]), MaskSource(9)
     masks.keep([2])
     masks.restart(3)

@@ -1,15 +1,13 @@
-"""The visible `norm` setting: what stands between propagation and relu in hidden layers."""
+"""The setting `norm`: normalisation between propagation and relu in hidden layers."""
 
 from torch import nn
 from torch_geometric.nn import PairNorm
 
 NORMS = ("none", "batch", "layer", "pair")
-
-
 PAIR_EPSILON = 1e-6  # of the authors' code; PyG's default of 1e-5 shrinks collapsed states
 
 
-def make_norm(kind: str, channels: int, pair_epsilon: float = PAIR_EPSILON) -> nn.Module:
+def make_norm(kind: str, channels: int) -> nn.Module:
     r"""The norm of a name.
 
     Args:
@@ -17,7 +15,6 @@ def make_norm(kind: str, channels: int, pair_epsilon: float = PAIR_EPSILON) -> n
             https://arxiv.org/abs/1909.12223): :math:`(x_i - \bar x) / \sqrt{\epsilon + \frac1n \sum_j \lVert x_j -
             \bar x \rVert^2}`.
         channels: of the states.
-        pair_epsilon: the epsilon of PairNorm.
 
     Raises:
         ValueError: there is no norm of that name.
@@ -29,7 +26,7 @@ def make_norm(kind: str, channels: int, pair_epsilon: float = PAIR_EPSILON) -> n
     if kind == "layer":
         return nn.LayerNorm(channels)
     if kind == "pair":
-        return PairNorm(eps=pair_epsilon)
+        return PairNorm(eps=PAIR_EPSILON)
     raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {kind}")
 
 
