@@ -1,4 +1,4 @@
-"""Databases are tried once, for seconds."""
+"""Databases are checked once, within seconds."""
 
 import socket
 import time
@@ -14,7 +14,7 @@ from depthlab.database import check_database, first_line, missing_driver, usable
 
 @pytest.fixture
 def silent() -> Iterator[int]:
-    """A port that accepts connections and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -47,12 +47,17 @@ def test_missing_driver_names_its_package(address: str, package: str) -> None:
         check_database(Address(address))
 
 
+def test_address_of_an_unknown_kind() -> None:
+    with pytest.raises(UserError, match=r"^tracking\.uri=foo://x is not the address of a database: "):
+        check_database(Address("foo://x"))
+
+
 def test_driver_without_its_own_library() -> None:
     sentence = missing_driver(Address("postgresql+psycopg://h/x"), ImportError("no pq wrapper available"))
     assert sentence.endswith("pip install 'depthlab[postgresql]'")
 
 
-def test_a_limit_of_the_users_own_stays() -> None:
+def test_a_users_own_timeout_is_kept() -> None:
     assert usable(Address("postgresql://h/x")).query["connect_timeout"] == "5"
     assert usable(Address("postgresql://h/x?connect_timeout=60")).query["connect_timeout"] == "60"
 

@@ -1,4 +1,4 @@
-"""Whole or not there: a full disk, a process that was killed, one that writes while another reads."""
+"""Files are complete or absent: on a full disk, after a kill, and while another process reads."""
 
 import errno
 import json
@@ -29,13 +29,13 @@ from depthlab.files import (
 
 @pytest.fixture
 def group_writes() -> Iterator[None]:
-    """What one makes, one's group may change."""
+    """New files may be changed by the group of their owner."""
     before = os.umask(0o002)
     yield
     os.umask(before)
 
 
-def test_the_folder_is_made_and_no_part_is_left(tmp_path: Path) -> None:
+def test_the_folder_is_created_and_no_temporary_file_is_left(tmp_path: Path) -> None:
     save_torch({"a": torch.arange(3)}, tmp_path / "new" / "file.pt")
     assert torch.equal(torch.load(tmp_path / "new" / "file.pt", weights_only=True)["a"], torch.arange(3))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.pt"]
@@ -51,18 +51,18 @@ def test_a_full_disk_leaves_the_old_file_and_ends_in_one_sentence(tmp_path: Path
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), PermissionError(errno.EACCES, "Permission denied", "b")])
-def test_other_errors_are_as_they_were(tmp_path: Path, error: Exception) -> None:
+def test_other_errors_are_not_changed(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as found, atomic_write(tmp_path / "a"):
         raise error
     assert found.value is error
 
 
 @pytest.mark.parametrize("left", ["file", "folder"])
-def test_what_a_killed_process_left_is_removed(tmp_path: Path, left: str) -> None:
+def test_a_temporary_file_of_a_killed_process_is_removed(tmp_path: Path, left: str) -> None:
     with atomic_write(tmp_path / "a") as part:
         part.touch()
     if left == "file":
-        part.write_bytes(b"half")
+        part.write_bytes(b"incomplete")
     else:
         part.mkdir()
         (part / "half").touch()
@@ -70,12 +70,12 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path, left: str) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_others_may_read_it_as_the_umask_has_it(tmp_path: Path, group_writes: None) -> None:
+def test_permissions_follow_the_umask(tmp_path: Path, group_writes: None) -> None:
     save_torch(1, tmp_path / "file.pt")
     assert (tmp_path / "file.pt").stat().st_mode & 0o777 == 0o664
 
 
-def test_what_is_being_replaced_is_waited_for(tmp_path: Path) -> None:
+def test_cached_waits_for_a_file_that_is_being_replaced(tmp_path: Path) -> None:
     tries: list[bool] = []
 
     def load() -> str:
@@ -85,14 +85,14 @@ def test_what_is_being_replaced_is_waited_for(tmp_path: Path) -> None:
         except Timeout:
             tries.append(True)
         if len(tries) == 1:
-            raise UserError("half of it is there")
+            raise UserError("it is incomplete")
         return "found"
 
     assert cached(load, lambda: "made", tmp_path / "a") == "found"
     assert tries == [False, True]  # the second time while nobody else can write
 
 
-def test_a_damaged_file_is_made_again_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_file_is_created_again_with_a_notice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_prepared({"a": 2}, tmp_path / "a.pt", "x", 1)
     content = (tmp_path / "a.pt").read_bytes()
     (tmp_path / "a.pt").write_bytes(b"?" + content[1:])
@@ -102,7 +102,7 @@ def test_a_damaged_file_is_made_again_and_said(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().err == f"{tmp_path / 'a.pt'} is damaged ({reason}): it is created again\n"
 
 
-def test_a_prepared_file_of_an_earlier_version_is_made_again_without_a_word(
+def test_a_prepared_file_of_an_earlier_version_is_created_again_silently(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save({"a": 2, "fingerprint": "x", "format": 1}, tmp_path / "a.pt")
@@ -113,7 +113,7 @@ def test_a_prepared_file_of_an_earlier_version_is_made_again_without_a_word(
 
 
 @pytest.mark.parametrize("place", [0, 100, 0.5, -90, -64, -40, -1])
-def test_a_single_flipped_bit_is_noticed(tmp_path: Path, place: float) -> None:
+def test_a_single_flipped_bit_is_detected(tmp_path: Path, place: float) -> None:
     write_prepared({"a": torch.arange(1000)}, tmp_path / "a.pt", "x", 1)
     content = bytearray((tmp_path / "a.pt").read_bytes())
     content[int(place * len(content)) if isinstance(place, float) else int(place)] ^= 4
@@ -122,7 +122,7 @@ def test_a_single_flipped_bit_is_noticed(tmp_path: Path, place: float) -> None:
         read_prepared(tmp_path / "a.pt", "x", 1, dict)
 
 
-def test_a_folder_is_replaced_and_the_old_one_survives_a_kill_between_the_two_moves(tmp_path: Path) -> None:
+def test_a_replaced_folder_survives_a_kill_between_the_two_moves(tmp_path: Path) -> None:
     for content in ("first", "second"):
         with atomic_write(tmp_path / "a") as part:
             part.mkdir()
@@ -135,7 +135,7 @@ def test_a_folder_is_replaced_and_the_old_one_survives_a_kill_between_the_two_mo
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_file_or_folder_that_is_named_old_stays(tmp_path: Path) -> None:
+def test_a_users_file_or_folder_named_old_stays(tmp_path: Path) -> None:
     (tmp_path / "a.old").write_text("a user's copy")
     (tmp_path / "b.old").mkdir()
     for _ in range(2):
@@ -145,7 +145,7 @@ def test_a_file_or_folder_that_is_named_old_stays(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.old", "b", "b.old"]
 
 
-def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_is_flushed_before_the_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     monkeypatch.setattr(files, "_sync", lambda path: steps.append(f"sync {path.name} {(tmp_path / 'a').exists()}"))
     write_text(tmp_path / "a", "é")
@@ -153,7 +153,7 @@ def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch:
     assert (tmp_path / "a").read_bytes() == "é".encode()
 
 
-def test_json_holds_as_many_digits_as_are_asked_for(tmp_path: Path) -> None:
+def test_json_with_rounded_numbers(tmp_path: Path) -> None:
     content = {
         "a": 0.8099659085273743,
         "b": [1.605721000618034e-9, 12345678.9],
@@ -166,7 +166,7 @@ def test_json_holds_as_many_digits_as_are_asked_for(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text()) == rounded
 
 
-def test_json_holds_null_for_what_is_no_number(tmp_path: Path) -> None:
+def test_json_has_null_for_nan_and_infinity(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"a": math.nan, "b": [1.5, (math.inf, 2)], "c": {"d": -math.inf, "e": "x"}})
     content = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
     assert content == {"a": None, "b": [1.5, [None, 2]], "c": {"d": None, "e": "x"}}
@@ -179,7 +179,7 @@ def test_json_holds_null_for_what_is_no_number(tmp_path: Path) -> None:
      (MemoryError(), "there is not enough memory"),
      (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "there is not enough memory")],
 )  # fmt: skip
-def test_what_cannot_be_read_is_not_called_corrupt(
+def test_an_unreadable_file_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
 ) -> None:
     def refused(*_: object, **__: object) -> None:

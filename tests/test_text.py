@@ -1,4 +1,4 @@
-"""Text of the user's in file names, Markdown, CSV, figures and a terminal."""
+"""Text of users in file names, Markdown, CSV, figures and a terminal."""
 
 import html
 import io
@@ -29,7 +29,7 @@ LONG = ["a" * 300, "é" * 150, "数" * 100, "a/" * 200]
 
 
 @pytest.mark.parametrize("text", ["cora", "csbm", "cora-gcnii-d64-s0-split3-fosr", "my graph", "G_2.1+x", "графы", "-"])
-def test_an_ordinary_name_is_its_own(text: str) -> None:
+def test_an_ordinary_name_is_not_changed(text: str) -> None:
     assert file_name(text) == text
 
 
@@ -45,7 +45,7 @@ def test_a_file_name_is_one_part_of_a_path_and_short_enough(make: object, text: 
     assert path.parent == tmp_path
 
 
-def test_texts_that_share_no_name() -> None:
+def test_similar_texts_have_different_names() -> None:
     alike = ["a/b", "a\\b", "a\nb", "a-b", "a" * 300 + "1", "a" * 300 + "2", "a" * 300 + "/", "..", ".", ""]
     assert len({file_name(text) for text in alike}) == len(alike)
     assert slug("a" * 300 + " 1") != slug("a" * 300 + " 2")
@@ -53,16 +53,16 @@ def test_texts_that_share_no_name() -> None:
 
 
 @pytest.mark.parametrize(("label", "name"), [("csbm GCN + DropEdge 0.2", "csbm-gcn-dropedge-0-2"), ("A", "a")])
-def test_slugs_are_as_before(label: str, name: str) -> None:
+def test_slug(label: str, name: str) -> None:
     assert slug(label) == name
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "\r", "\x85", "\u2028"])
-def test_nothing_moves_the_cursor(text: str) -> None:
+def test_printable_text_has_no_control_characters(text: str) -> None:
     assert printable(text).isprintable()
 
 
-def test_printable_text_stays() -> None:
+def test_printable_text_is_not_changed() -> None:
     assert printable("GCN + <b>&'é 数 🙂") == "GCN + <b>&'é 数 🙂"
     assert printable("a\x1b[31mb\nc") == "a\\x1b[31mb\\nc"
 
@@ -70,19 +70,19 @@ def test_printable_text_stays() -> None:
 @pytest.mark.parametrize(
     "text", ["a|b", "<b>", "`x`", "[x](y)", "*a*", "_a_", "~~a~~", "a\\|b", "&amp;", "a\nb", "$x$"]
 )
-def test_markdown_shows_what_was_written(text: str) -> None:
+def test_markdown_shows_the_original_text(text: str) -> None:
     escaped = for_markdown(text)
     assert not set("|<>`[]*~\n\\$").intersection(escaped)
     assert html.unescape(escaped) == printable(text)
 
 
-def test_ordinary_text_is_markdown_already() -> None:
+def test_ordinary_text_is_not_escaped_for_markdown() -> None:
     text = "GCN + DropEdge 0.2, residual_gcn, model.alpha=0.1 (2 of 3)"
     assert for_markdown(text) == text
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+A1", "-A1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_a_spreadsheet_runs_no_label(text: str) -> None:
+def test_formulas_are_escaped_for_spreadsheets(text: str) -> None:
     assert for_csv(text) == f"'{text}"
 
 

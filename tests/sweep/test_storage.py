@@ -274,17 +274,11 @@ def test_commands_that_create_a_database_at_the_same_time(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("postgresql+psycopg://127.0.0.1:9/x", "no database answers at storage=postgresql+psycopg://127.0.0.1:9/x: "),
         (
-            "postgresql+psycopg://me:word@127.0.0.1:9/x",
-            "no database answers at storage=postgresql+psycopg://me:***@127.",
+            "postgresql+psycopg://a:b@127.0.0.1:9/x",
+            "no database answers at storage=postgresql+psycopg://a:***@127.0.0.",
         ),
-        ("foo://x", "storage=foo://x is not the address of a database: "),
         ("mssql+foo://x", "storage=mssql+foo://x is not the address of a database: "),
-        (
-            "mysql://127.0.0.1:9/x",
-            "storage=mysql://127.0.0.1:9/x needs a driver that is not installed: pip install mysqlclient",
-        ),
     ],
 )
 def test_a_database_that_cannot_be_used_is_one_sentence(address: str, sentence: str) -> None:
