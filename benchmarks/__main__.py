@@ -17,8 +17,8 @@ from rich.table import Table
 from benchmarks.epochs import epoch_overhead
 from benchmarks.steps import floor, ours, pyg
 from benchmarks.timing import alternate_processes
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.training.fit import quiet_libraries
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20, help="timed repetitions of each step")
     options = parser.parse_args()
     quiet_libraries()
-    load(compose_settings([])["dataset"])  # where there are no data it says so, before processes are started
+    load(compose_settings([]).dataset)  # where there are no data it says so, before processes are started
     console = Console(width=120)
     console.print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, Cora,"

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from benchmarks.timing import alternate
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
 from depthlab.graph.batches import GraphBatches
@@ -51,7 +51,7 @@ def main() -> None:
     table = Table("batches of one epoch", "ours ms", "PyG ms", "ratio")
     for name, typed in TASKS.items():
         settings = compose_settings([*typed, "recipe=none"])
-        batches = make_batches(settings, load(settings["dataset"])[0])
+        batches = make_batches(settings, load(settings.dataset)[0])
         assert isinstance(batches, GraphBatches)
         loader = DataLoader(single(batches), batch_size=batches.batch_size, shuffle=True)
         sides = {"ours": lambda b=batches: deque(b, 0), "pyg": lambda b=loader: deque(b, 0)}

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import load
 from depthlab.graph.adjacency import gcn_adjacency
@@ -46,7 +46,7 @@ BUDGET = 300.0  # seconds
 def graph(name: str) -> Graph:
     """Cora, or the large graph with random features."""
     if name == "Cora":
-        dataset, _ = load(compose_settings(["dataset=cora"])["dataset"])
+        dataset, _ = load(compose_settings(["dataset=cora"]).dataset)
         assert isinstance(dataset, Dataset)
         return dataset.graph("public")
     generator = torch.Generator().manual_seed(0)

@@ -16,7 +16,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from rich.table import Table
 
 from benchmarks.fits import error, fit, left_out, shares
 from benchmarks.rewiring import memory
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.training.experiment import experiment, read_data
 from depthlab.training.memory import estimate_memory
 
@@ -84,8 +84,9 @@ def measure(m: Measurement) -> Measurement:
     )
     data = read_data(settings)
     graph, times, before = data.graph, list[float](), 0.0
-    for change, epochs in (({"hidden": 4, "depth": 2}, 1), ({}, EPOCHS + 1)):  # the first brings libraries with it
-        model = experiment(settings | change, data).module
+    small = replace(settings, hidden=4, depth=2)
+    for chosen, epochs in ((small, 1), (settings, EPOCHS + 1)):  # the first loads libraries
+        model = experiment(chosen, data).module
         optimizer = model.configure_optimizers()
         give_back_heap()
         before = memory("VmRSS")

@@ -7,6 +7,7 @@ much as 1024, and its error is that of predicting each depth from the others.
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.fits import error, fit, left_out
 from benchmarks.steps import our_step
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.training.experiment import experiment, read_data
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import keep_freed_blocks
@@ -27,7 +28,7 @@ def fastest(depths: tuple[int, ...], rounds: int, budget: float) -> list[float]:
     """Seconds of the fastest step of each depth, of four at least; no more of those that took longer than `budget`."""
     settings = compose_settings(["dataset=cora", "model=gcnii", "hidden=64", "recipe=none", "memory=full"])
     data = read_data(settings)
-    steps = [our_step(experiment(settings | {"depth": depth}, data).module, data.graph) for depth in depths]
+    steps = [our_step(experiment(replace(settings, depth=depth), data).module, data.graph) for depth in depths]
     seconds: list[list[float]] = [[] for _ in depths]
     for turn in range(rounds):
         for step, times in zip(steps, seconds, strict=True):

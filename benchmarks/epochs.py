@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from benchmarks.steps import our_step
 from depthlab.address import sqlite_address
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.experiment import experiment
 from depthlab.training.fit import make_fit

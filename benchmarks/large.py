@@ -17,14 +17,14 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.rewiring import memory
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
+from depthlab.config.schema import Settings
 from depthlab.data.prepare import load
 from depthlab.training.experiment import experiment
 from depthlab.training.fit import quiet_libraries
@@ -74,11 +74,11 @@ class Peak(threading.Thread):
         return f"{self.total:,.0f} ({self.anonymous:,.0f}) MB"
 
 
-def start(nodes: int, loader: str) -> dict[str, Any]:
+def start(nodes: int, loader: str) -> Settings:
     """The settings of one measurement."""
     quiet_libraries()
     settings = compose_settings(settings_of(nodes, loader))
-    use_threads(settings["trainer"])
+    use_threads(settings.trainer)
     return settings
 
 
@@ -87,7 +87,7 @@ def generate(nodes: int) -> str:
     settings = start(nodes, "full")
     with Peak() as peak:
         begin = time.perf_counter()
-        load(settings["dataset"])
+        load(settings.dataset)
         seconds = time.perf_counter() - begin
     return f"{seconds:.1f} s, {peak}"
 
@@ -102,7 +102,7 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
         made = experiment(settings)
         batches, model = made.batches, made.module
         ready = time.perf_counter() - begin
-        suit_heap(model, batches.probe.num_nodes, settings["memory"])
+        suit_heap(model, batches.probe.num_nodes, settings.memory)
         optimizer = model.configure_optimizers()
         for epoch in range(1 if nodes >= MANY else EPOCHS + 1):
             batches.set_epoch(epoch)

@@ -9,6 +9,7 @@ minutes. Writes results/cost/memory.png and memory.csv beside it.
 import argparse
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.rewiring import memory
 from benchmarks.steps import our_step
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.training.experiment import experiment, read_data
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.memory import estimate_memory, suit_heap
@@ -43,8 +44,8 @@ def measure(name: str, depth: int) -> dict[str, str | float]:
     data = read_data(settings)
     graph, times, before = data.graph, [], 0.0
     for layers, steps in ((2, 1), (depth, STEPS)):  # the first brings libraries and buffers with it
-        model = experiment(settings | {"depth": layers}, data).module
-        suit_heap(model, graph.num_nodes, settings["memory"])
+        model = experiment(replace(settings, depth=layers), data).module
+        suit_heap(model, graph.num_nodes, settings.memory)
         step = our_step(model, graph)
         before = memory("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts anew
@@ -53,7 +54,7 @@ def measure(name: str, depth: int) -> dict[str, str | float]:
             step()
             times.append(time.process_time() - start)
     peak = memory("VmHWM") - before
-    estimate = estimate_memory(settings, graph, data.task(settings))[settings["memory"]] / 1e6
+    estimate = estimate_memory(settings, graph, data.task(settings))[settings.memory] / 1e6
     return {"network": name, "depth": depth, "seconds": min(times[1:]), "peak_mb": peak, "estimate_mb": estimate}
 
 

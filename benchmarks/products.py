@@ -16,7 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.timing import alternate
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
 from depthlab.graph.adjacency import gcn_adjacency
@@ -31,7 +31,7 @@ STATES = 8  # of Cora, 64 channels: more than a core's own cache holds
 def cora() -> Tensor:
     """P of Cora."""
     settings = compose_settings(["dataset=cora"])
-    return make_batches(settings, load(settings["dataset"])[0]).probe.adjacency.matrix
+    return make_batches(settings, load(settings.dataset)[0]).probe.adjacency.matrix
 
 
 def large() -> Tensor:

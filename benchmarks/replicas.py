@@ -11,8 +11,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -22,7 +22,8 @@ from rich.table import Table
 from benchmarks.steps import our_step
 from benchmarks.timing import alternate
 from depthlab.address import sqlite_address
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
+from depthlab.config.schema import Settings
 from depthlab.folders import HOME, data
 from depthlab.graph.graph import Graph
 from depthlab.training.experiment import Experiment, experiment, read_data
@@ -58,12 +59,12 @@ def epoch_by_itself(network: TrainingModule, graph: Graph) -> Callable[[], None]
     return epoch
 
 
-def epochs(settings: list[dict[str, Any]], rounds: int) -> dict[str, float]:
+def epochs(settings: list[Settings], rounds: int) -> dict[str, float]:
     """Median seconds of an epoch of all: `one by one` and `together`."""
     shared = read_data(settings[0])
 
     def experiments() -> list[Experiment]:
-        return [experiment(single | {"memory": "full"}, shared) for single in settings]
+        return [experiment(replace(single, memory="full"), shared) for single in settings]
 
     singles = [epoch_by_itself(single.module, single.graph) for single in experiments()]
     stacked = experiments()
@@ -77,14 +78,13 @@ def epochs(settings: list[dict[str, Any]], rounds: int) -> dict[str, float]:
     return alternate({"one by one": lambda: [epoch() for epoch in singles], "together": together}, rounds, warm_up=2)
 
 
-def runs(settings: list[dict[str, Any]], folder: Path) -> tuple[list[float], list[list[Result]]]:
+def runs(settings: list[Settings], folder: Path) -> tuple[list[float], list[list[Result]]]:
     """Wall seconds, and results, of full runs one after another and together."""
     seconds, results = [], []
     for name in ("alone", "together"):
-        uri = sqlite_address(Path(folder, f"{name}.db"))
-        tracking = settings[0]["tracking"] | {"uri": uri, "artifacts": ["config"]}
-        chosen = [single | {"tracking": tracking, "progress": False} for single in settings]
-        run(chosen[0] | {"epochs": 1})  # makes the database
+        tracking = {"uri": sqlite_address(Path(folder, f"{name}.db")), "artifacts": ["config"]}
+        chosen = [replace(single.with_tracking(**tracking), progress=False) for single in settings]
+        run(replace(chosen[0], epochs=1))  # makes the database
         start = time.perf_counter()
         alone = name == "alone"
         results.append([run(one) for one in chosen] if alone else list(run_replicas(chosen, [{} for _ in chosen])))

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.config.yaml_files import read_mapping
 from depthlab.data.prepare import load
 from depthlab.folders import CONF
@@ -31,7 +31,7 @@ GRAPHS = ("cora", "large")
 def make_graph(name: str) -> tuple[Tensor, int]:
     """Edges and number of nodes: of Cora, or uniformly random ones."""
     if name == "cora":
-        dataset, _ = load(compose_settings(["dataset=cora"])["dataset"])
+        dataset, _ = load(compose_settings(["dataset=cora"]).dataset)
         return dataset.edge_index, dataset.num_nodes
     nothing = torch.empty(2, 0, dtype=torch.long)
     return random_edges(nothing, NODES, torch.Generator().manual_seed(0), num_edges=EDGES), NODES

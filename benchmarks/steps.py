@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.peers import gcnii_floor, peer_of
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.graph.graph import Graph
 from depthlab.ops import SparseFeatures
 from depthlab.training.experiment import Experiment, experiment
@@ -57,8 +57,8 @@ def pyg(name: str, depth: int, hidden: int, keep_heap: bool) -> Callable[[], Non
     if keep_heap:
         keep_freed_blocks()
     settings, graph = made.settings, made.graph
-    sizes = (graph.x.shape[1], made.module.task.outputs, depth, settings["hidden"], settings["dropout"])
-    return pyg_step(peer_of(name, sizes, settings["model"]), graph)
+    sizes = (graph.x.shape[1], made.module.task.outputs, depth, settings.hidden, settings.dropout)
+    return pyg_step(peer_of(name, sizes, settings.model.arguments), graph)
 
 
 def floor(depth: int, hidden: int) -> Callable[[], None]:

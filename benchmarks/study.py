@@ -30,34 +30,33 @@ from depthlab.ops import SparseFeatures
 from depthlab.study.grid import PlannedRun, expand
 from depthlab.tracking.search import Records
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.run_name import model_name
 
 
 def peer(planned: PlannedRun, graph: Graph, classes: int) -> tuple[nn.Module, torch.optim.Optimizer]:
     """The network of a planned run from PyG's layers, with its two weight decays."""
     settings = planned.settings
-    sizes = (graph.x.shape[1], classes, planned.depth, settings["hidden"], settings["dropout"])
+    sizes = (graph.x.shape[1], classes, planned.depth, settings.hidden, settings.dropout)
     torch.manual_seed(planned.seed)
-    model = peer_of(model_name(settings), sizes, settings["model"])
+    model = peer_of(settings.model.name, sizes, settings.model.arguments)
     linear = [p for name, p in model.named_parameters() if name.startswith(("encoder", "decoder"))]
     layers = [p for name, p in model.named_parameters() if not name.startswith(("encoder", "decoder"))]
     groups = [
-        {"params": layers, "weight_decay": settings["weight_decay"]},
-        {"params": linear, "weight_decay": settings["weight_decay_linear"]},
+        {"params": layers, "weight_decay": settings.weight_decay},
+        {"params": linear, "weight_decay": settings.weight_decay_linear},
     ]
-    return model, torch.optim.Adam([g for g in groups if g["params"]], lr=settings["lr"])
+    return model, torch.optim.Adam([g for g in groups if g["params"]], lr=settings.lr)
 
 
 def plain_run(planned: PlannedRun) -> tuple[int, float]:
     """Train and test one planned run as a script would; returns epochs and test accuracy."""
     settings = planned.settings
-    dataset, _ = load(settings["dataset"])
+    dataset, _ = load(settings.dataset)
     graph = make_batches(settings, dataset).probe
     assert isinstance(graph.x, SparseFeatures)
     x, edge_index, y = graph.x.to_dense(), graph.edge_index, graph.y
     model, optimizer = peer(planned, graph, int(dataset.y.max()) + 1)
     best, best_epoch, state, epoch = float("inf"), 0, copy.deepcopy(model.state_dict()), 0
-    for epoch in range(settings["epochs"]):
+    for epoch in range(settings.epochs):
         model.train()
         optimizer.zero_grad()
         F.cross_entropy(model(x, edge_index)[graph.train], y[graph.train]).backward()
@@ -67,7 +66,7 @@ def plain_run(planned: PlannedRun) -> tuple[int, float]:
             loss = float(F.cross_entropy(model(x, edge_index)[graph.val], y[graph.val]))
         if loss < best:
             best, best_epoch, state = loss, epoch, copy.deepcopy(model.state_dict())
-        elif epoch - best_epoch >= settings["patience"]:
+        elif epoch - best_epoch >= settings.patience:
             break
     model.load_state_dict(state)
     model.eval()

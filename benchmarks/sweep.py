@@ -46,8 +46,7 @@ def direct(folder: Path, params: list[dict[str, float]], *overrides: str) -> flo
     _, search, _ = composed([*OVERRIDES, *overrides, uri])
     start = time.perf_counter()
     for values in params:
-        settings = search.settings(values, search.trainings()[0])
-        settings["tracking"]["artifacts"] = ["config"]
+        settings = search.settings(values, search.trainings()[0]).with_tracking(artifacts=["config"])
         run(settings)
     return time.perf_counter() - start
 

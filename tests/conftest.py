@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-import yaml
 from scipy.sparse import csr_matrix
 
 from depthlab import __main__ as program
+from depthlab.config.schema import DatasetSettings
+from depthlab.config.settings import make_option
+from depthlab.config.yaml_files import read_mapping
 from depthlab.data import raw_files as listing
 from depthlab.folders import CHECKOUT, CONF, HOME, SOURCE
 from depthlab.tracking.store import open_store
@@ -168,13 +170,12 @@ def project(
 
 
 @pytest.fixture
-def dataset_config() -> Callable[..., dict[str, Any]]:
+def dataset_config() -> Callable[..., DatasetSettings]:
     """The settings of conf/dataset/NAME.yaml, with changes."""
 
-    def read(name: str, **changes: Any) -> dict[str, Any]:
-        content = yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text()) | changes
-        content.pop("limits", None)
-        return dict(content)
+    def read(name: str, **changes: Any) -> DatasetSettings:
+        option: DatasetSettings = make_option("dataset", read_mapping(CONF / "dataset" / f"{name}.yaml") | changes)
+        return option
 
     return read
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from depthlab import __main__ as program
 from depthlab.cli import explain
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.folders import CHECKOUT
 from depthlab.study.command import checked
 from depthlab.study.grid import expand

@@ -15,8 +15,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 
 from depthlab.cli import explain, guarded, main
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UnavailableError, UserError
-from depthlab.config.settings import compose_settings
 from depthlab.folders import CHECKOUT
 
 

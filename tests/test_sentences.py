@@ -2,7 +2,7 @@
 
 import pytest
 
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from tests.sentences import explained, recorded, sentence
 
 LONG = "x" * 3000

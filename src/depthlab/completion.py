@@ -15,7 +15,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.files import FLAGS, config_file, option_names, use_config_dir
 from depthlab.config.limits import Limit
 from depthlab.config.options import FIXED
-from depthlab.config.schema import GROUPS, KNOBS, OWN_KNOBS, STUDY_KNOBS, SWEEP_KNOBS
+from depthlab.config.schema import GROUPS, OPTION_GROUPS, RUN_LIMITS, STUDY_LIMITS, SWEEP_LIMITS
 from depthlab.config.settings import flatten
 from depthlab.config.yaml_files import read_mapping
 
@@ -102,9 +102,9 @@ def candidates(words: list[str]) -> list[str]:
 
 def _settings(command: "Command", given: list[str]) -> dict[str, list[str]]:
     """Every group and setting of a command, with its known values."""
-    schemas = {"study": STUDY_KNOBS, "sweep": SWEEP_KNOBS}
+    schemas = {"study": STUDY_LIMITS, "sweep": SWEEP_LIMITS}
     if command.settings:
-        limits = KNOBS | schemas.get(command.settings, {})
+        limits = RUN_LIMITS | schemas.get(command.settings, {})
         known = {key: _values(kind, limit) for key, (kind, limit) in limits.items()}
         groups = [*GROUPS, *([command.settings] if command.settings in schemas else [])]
         known |= {group: option_names(group) for group in groups}
@@ -115,7 +115,7 @@ def _settings(command: "Command", given: list[str]) -> dict[str, list[str]]:
     for entry in read_mapping(config_file("", "config"))["defaults"]:
         chosen |= entry if isinstance(entry, dict) else {}
     chosen |= dict(word.split("=", 1) for word in given if "=" in word)
-    for group in set(OWN_KNOBS).intersection(known):
+    for group in set(OPTION_GROUPS).intersection(known):
         with contextlib.suppress(UserError):  # no such option, or more than one
             option = read_mapping(config_file(group, chosen[group]))
             limits = option.pop("limits", {})

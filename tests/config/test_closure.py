@@ -6,14 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from depthlab.config import closure as module
 from depthlab.config.closure import PRESENTATION, closure, code_hash, locate
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
+from depthlab.config.schema import Settings
+from depthlab.config.settings import targets
 from depthlab.folders import PACKAGE
 from depthlab.training.identity import TRAINING
 
@@ -22,7 +23,7 @@ Hash = Callable[[str], str]
 
 
 @functools.cache
-def composed(overrides: str) -> dict[str, Any]:
+def composed(overrides: str) -> Settings:
     return compose_settings(overrides.split())
 
 
@@ -40,7 +41,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hash]:
 
     def hash_of(overrides: str) -> str:
         module._code_hash.cache_clear()
-        return code_hash(composed(overrides), *TRAINING)
+        return code_hash(*targets(composed(overrides)), *TRAINING)
 
     yield hash_of
     forget()
@@ -111,7 +112,7 @@ def test_only_the_architecture_reader_and_rewiring_of_a_run_count(
 def test_comments_docstrings_and_layout_do_not_count(write: Write) -> None:
     def of(text: str) -> str:
         write({"network.py": text})
-        return code_hash({"_target_": "network.Network"})
+        return code_hash("network.Network")
 
     text = '"""Words."""\n\n\nclass Network:\n    """More words."""\n\n    def two(self):\n        return 2  # why\n'
     other = text.replace("ords", "hatever").replace("  # why", "").replace("\n\n\n", "\n")
@@ -133,10 +134,10 @@ def test_a_network_outside_the_package_counts_with_its_own_imports(write: Write)
     expected = {"network", "parts.layer", "parts.deep.below", "parts.shallow", "depthlab.nn.linear"}
     found = set(closure(["network"]))
     assert expected <= found and not {"parts", "parts.deep", "parts.other"} & found
-    before = code_hash({"model": {"_target_": "network.Network"}})
+    before = code_hash("network.Network")
     for name, counts in (("network", True), ("parts/deep/below", True), ("parts/other", False)):
         write({f"{name}.py": files[f"{name}.py"] + "\nEDITED = 1"})
-        assert (code_hash({"model": {"_target_": "network.Network"}}) != before) is counts, name
+        assert (code_hash("network.Network") != before) is counts, name
         write(files)
 
 
@@ -154,25 +155,25 @@ def test_two_imports_under_one_name_both_count(write: Write) -> None:
 
 
 def test_of_a_library_the_version_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"_target_": "torch_geometric.nn.models.GCN"}
+    network = "torch_geometric.nn.models.GCN"
     forget()
-    before = code_hash(settings)
+    before = code_hash(network)
     monkeypatch.setattr("importlib.metadata.version", lambda _: "0.0.1")
     forget()
-    assert code_hash(settings) != before
+    assert code_hash(network) != before
     forget()
 
 
 @pytest.mark.parametrize("target", ["depthlab.nn.nothing.Network", "nothing_of_this_name.Network"])
 def test_a_module_that_is_not_there_is_one_sentence(target: str) -> None:
     with pytest.raises(UserError, match="there is no module"):
-        code_hash({"_target_": target})
+        code_hash(target)
 
 
 def test_a_module_that_is_no_python_is_one_sentence(write: Write) -> None:
     write({"network.py": "class Network:\n    def"})
     with pytest.raises(UserError, match=r"network\.py cannot be read as Python: invalid syntax"):
-        code_hash({"_target_": "network.Network"})
+        code_hash("network.Network")
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from depthlab.config.compose import compose_config, compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.files import CONFIG_DIR, config_dirs, config_file, option_names, use_config_dir, user_folder
-from depthlab.config.settings import compose_config, compose_settings, rewiring_name
 from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF
 
@@ -33,8 +33,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_option_of_the_users_folder_is_used_listed_and_wins(own: Path) -> None:
     settings = compose_settings(["dataset=mine", "recipe=tuned", "rewiring=mine"])
-    assert (settings["dataset"]["name"], settings["model"]["alpha"], settings["lr"]) == ("mine", 0.3, 0.003)
-    assert rewiring_name(settings) == "mine"
+    assert (settings.dataset.name, settings.model.arguments["alpha"], settings.lr) == ("mine", 0.3, 0.003)
+    assert settings.rewiring.name == "mine"
     assert {"mine", "cora"} < set(option_names("dataset"))
     assert config_file("model", "gcnii") == own / "model" / "gcnii.yaml"
     assert config_file("model", "gcn") == CONF / "model" / "gcn.yaml"
@@ -45,7 +45,7 @@ def test_an_option_of_the_users_folder_is_used_listed_and_wins(own: Path) -> Non
 def test_its_dataset_can_stand_in_for_another(own: Path) -> None:
     settings = compose_settings(["dataset=npz", "dataset.path=x.npz", "like=mine"])
     mine = read_mapping(own / "dataset" / "mine.yaml")
-    assert settings["dataset"]["normalize_features"] == mine["normalize_features"]
+    assert settings.dataset.normalize_features == mine["normalize_features"]
 
 
 def test_an_error_names_its_file(own: Path) -> None:
@@ -56,7 +56,7 @@ def test_an_error_names_its_file(own: Path) -> None:
 
 def test_it_does_not_replace_the_settings_files_of_the_program(own: Path) -> None:
     write(own, "", "config", {"depth": "no number"})
-    assert compose_settings(["recipe=none"])["depth"] == 8
+    assert compose_settings(["recipe=none"]).depth == 8
 
 
 def test_without_one_that_of_the_project_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

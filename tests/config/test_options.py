@@ -7,11 +7,10 @@ import pytest
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 
-from depthlab.config.compose import FileConfigSource
+from depthlab.config.compose import FileConfigSource, compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.options import check_values, read_option
-from depthlab.config.schema import OWN_KNOBS
-from depthlab.config.settings import compose_settings
+from depthlab.config.schema import OPTION_GROUPS
 from depthlab.folders import CONF
 
 MODEL = "_target_: depthlab.nn.gcn.GCN\n"
@@ -63,7 +62,7 @@ def test_an_option_that_cannot_be_used_is_named(conf: Path, group: str, content:
 
 
 @pytest.mark.parametrize("content", [b"- a", b"just a word", b"\xff\xfe", b"a: &a [*a]", b"a: [", b"3: x"])
-@pytest.mark.parametrize("group", [*OWN_KNOBS, "trainer", "recipe"])
+@pytest.mark.parametrize("group", [*OPTION_GROUPS, "trainer", "recipe"])
 def test_hydra_reads_an_option_by_the_same_reader(conf: Path, group: str, content: bytes) -> None:
     (conf / group / "own.yaml").write_bytes(content)
     with pytest.raises(UserError) as error:
@@ -71,7 +70,7 @@ def test_hydra_reads_an_option_by_the_same_reader(conf: Path, group: str, conten
     assert f"{group}/own.yaml" in str(error.value)
 
 
-@pytest.mark.parametrize("group", OWN_KNOBS)
+@pytest.mark.parametrize("group", OPTION_GROUPS)
 def test_every_option_here_can_be_used(group: str) -> None:
     for path in (CONF / group).glob("*.yaml"):
         option = read_option(group, path.stem)
@@ -79,16 +78,16 @@ def test_every_option_here_can_be_used(group: str) -> None:
 
 
 def test_an_option_that_is_not_chosen_does_no_harm(conf: Path) -> None:
-    for group in OWN_KNOBS:
+    for group in OPTION_GROUPS:
         (conf / group / "own.yaml").write_text("- nothing\n")
-    assert compose_settings(["model=gcn"])["model"]["_target_"] == "depthlab.nn.gcn.GCN"
+    assert compose_settings(["model=gcn"]).model.target == "depthlab.nn.gcn.GCN"
 
 
 def test_a_number_with_an_exponent_is_a_number(conf: Path) -> None:
     """PyYAML alone reads a word there."""
     (conf / "model" / "own.yaml").write_text(MODEL + "alpha: 1e-1\nlimits: {alpha: '[0, 1]'}\n")
-    assert compose_settings(["model=own"])["model"]["alpha"] == 0.1
-    assert compose_settings(["model=own", "model.alpha=0.2"])["model"]["alpha"] == 0.2
+    assert compose_settings(["model=own"]).model.arguments["alpha"] == 0.1
+    assert compose_settings(["model=own", "model.alpha=0.2"]).model.arguments["alpha"] == 0.2
 
 
 VALUES: list[tuple[Any, Any, str]] = [

@@ -9,6 +9,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.overrides import (
     ambiguous,
@@ -21,7 +22,6 @@ from depthlab.config.overrides import (
     unreadable,
 )
 from depthlab.config.schema import MAX_RUNS
-from depthlab.config.settings import compose_settings
 from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF
 
@@ -90,13 +90,13 @@ VALUES = [
 @pytest.mark.parametrize("value", VALUES)
 def test_what_is_quoted_is_read_as_it_is(value: str) -> None:
     (word,) = shlex.split(quoted("dataset.path", value))
-    assert compose_settings(["dataset=npz", word])["dataset"]["path"] == os.path.expanduser(value)  # noqa: PTH111
+    assert compose_settings(["dataset=npz", word]).dataset.path == os.path.expanduser(value)  # noqa: PTH111
 
 
 @pytest.mark.parametrize("value", [*VALUES, "/data/g.npz"])
 def test_what_was_typed_is_written_as_it_is_read(value: str) -> None:
     written = override_of("dataset.path", value)
-    assert compose_settings(["dataset=npz", written])["dataset"]["path"] == os.path.expanduser(value)  # noqa: PTH111
+    assert compose_settings(["dataset=npz", written]).dataset.path == os.path.expanduser(value)  # noqa: PTH111
 
 
 def test_other_values_are_written_as_they_are_read() -> None:

@@ -1,14 +1,15 @@
 """What may be set, and which value wins."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from depthlab.config.schema import KNOBS, LISTED, OWN_KNOBS, Config
-from depthlab.config.settings import compose_settings, flatten, rewiring_name
+from depthlab.config.compose import compose_settings
+from depthlab.config.schema import LISTED, OPTION_GROUPS, RUN_LIMITS, Settings
+from depthlab.config.settings import flatten, to_dict
 from depthlab.folders import CONF
 from depthlab.graph.drop_edge import MODES
 from depthlab.measures.registry import selectable
@@ -30,10 +31,9 @@ def overrides(dataset: str, model: str) -> list[str]:
 def test_every_dataset_goes_with_every_model(dataset: str) -> None:
     for model in MODELS:
         settings = compose_settings(overrides(dataset, model))
-        assert settings["dataset"]["name"] == dataset
-        assert settings["model"]["_target_"].startswith(f"depthlab.nn.{model}.")
-        assert "limits" not in settings["model"] and "limits" not in settings["dataset"]
-        assert settings["split"] == str(settings["dataset"]["split"])
+        assert settings.dataset.name == dataset
+        assert settings.model.target.startswith(f"depthlab.nn.{model}.")
+        assert settings.split == str(settings.dataset.split)
 
 
 @pytest.mark.slow
@@ -41,10 +41,9 @@ def test_every_dataset_goes_with_every_model(dataset: str) -> None:
 def test_every_rewiring_goes_with_every_model_and_recipe(name: str) -> None:
     for model in MODELS:
         settings = compose_settings(["dataset=texas", f"model={model}", f"rewiring={name}"])
-        assert rewiring_name(settings) == name
-        assert "limits" not in settings["rewiring"]
+        assert settings.rewiring.name == name
         plainly = compose_settings(["dataset=texas", f"model={model}"])
-        assert {**settings, "rewiring": None} == {**plainly, "rewiring": None}
+        assert replace(settings, rewiring=plainly.rewiring) == plainly
 
 
 @pytest.mark.parametrize("name", sorted(set(REWIRINGS) - {"none"}))
@@ -52,7 +51,7 @@ def test_every_rewiring_has_what_a_run_asks_of_it(name: str) -> None:
     content = yaml.safe_load((CONF / "rewiring" / f"{name}.yaml").read_text())
     assert content["_target_"].startswith("depthlab.graph.rewiring.")
     assert content["layers"] in content["limits"]["layers"] == ["all", "last"]
-    assert content["seed"] == 0 and content["limits"]["seed"] == KNOBS["seed"][1]
+    assert content["seed"] == 0 and content["limits"]["seed"] == RUN_LIMITS["seed"][1]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -61,7 +60,7 @@ def test_every_recipe_is_in_effect(name: str) -> None:
     dataset, _, model = pair.rpartition("-")
     assert dataset in DATASETS and model in MODELS
     recipe: Any = OmegaConf.to_container(OmegaConf.load(CONF / "recipe" / f"{name}.yaml"))
-    in_effect = flatten(compose_settings([*overrides(dataset, model), f"recipe={kind}"]))
+    in_effect = flatten(to_dict(compose_settings([*overrides(dataset, model), f"recipe={kind}"])))
     assert recipe
     for key, value in flatten(recipe).items():
         assert in_effect[key] == value, key
@@ -71,23 +70,23 @@ def test_command_line_wins_over_recipe_and_recipe_over_default() -> None:
     recipe = yaml.safe_load((CONF / "recipe" / "published" / "texas-gcnii.yaml").read_text())
     default = yaml.safe_load((CONF / "config.yaml").read_text())
     assert recipe["depth"] != default["depth"], "nothing would be seen"
-    assert compose_settings(["dataset=texas"])["depth"] == recipe["depth"]
-    assert compose_settings(["dataset=texas", "recipe=none"])["depth"] == default["depth"]
+    assert compose_settings(["dataset=texas"]).depth == recipe["depth"]
+    assert compose_settings(["dataset=texas", "recipe=none"]).depth == default["depth"]
     typed = compose_settings(["depth=3", "model.alpha=0.7", "dataset=texas"])
-    assert (typed["depth"], typed["model"]["alpha"]) == (3, 0.7)
-    assert typed["model"]["theta"] == recipe["model"]["theta"]
+    assert (typed.depth, typed.model.arguments["alpha"]) == (3, 0.7)
+    assert typed.model.arguments["theta"] == recipe["model"]["theta"]
 
 
 def test_weight_decay_linear_follows_weight_decay() -> None:
-    assert compose_settings(["recipe=none", "weight_decay=0.125"])["weight_decay_linear"] == 0.125
+    assert compose_settings(["recipe=none", "weight_decay=0.125"]).weight_decay_linear == 0.125
 
 
 def test_schema_names_what_the_code_knows() -> None:
     assert LISTED["measures"]() == selectable()
-    assert KNOBS["norm"][1] == list(NORMS)
-    assert KNOBS["drop_edge.mode"][1] == list(MODES)
+    assert RUN_LIMITS["norm"][1] == list(NORMS)
+    assert RUN_LIMITS["drop_edge.mode"][1] == list(MODES)
 
 
 def test_schema_has_the_settings_of_the_config_file() -> None:
     written = set(yaml.safe_load((CONF / "config.yaml").read_text())) - {"defaults", "hydra"}
-    assert written | {*OWN_KNOBS, "trainer"} == {field.name for field in fields(Config)}
+    assert written | {*OPTION_GROUPS, "trainer"} == {field.name for field in fields(Settings)}

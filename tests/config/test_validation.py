@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings, flatten
+from depthlab.config.settings import flatten, to_dict
 from depthlab.config.validation import validate
 
 
@@ -22,14 +23,14 @@ from depthlab.config.validation import validate
 )  # fmt: skip
 def test_limits_that_belong_to_the_range(settings: dict[str, Any]) -> None:
     typed = [f"{key}={'null' if value is None else value}" for key, value in settings.items()]
-    assert flatten(compose_settings(typed)).items() >= settings.items()
+    assert flatten(to_dict(compose_settings(typed))).items() >= settings.items()
 
 
 def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
-    settings: dict[str, Any] = compose_settings([])
+    settings = to_dict(compose_settings([]))
     choices = {"trainer": "cpu", "recipe": "published"}
     choices |= {"model": "gcnii", "dataset": "cora", "rewiring": "none", "loader": "full"}
     validate(OmegaConf.create(settings), choices)
-    settings["dataset"] = {"name": "cora", "more": 3} | settings["dataset"]
+    settings["dataset"] |= {"more": 3}
     with pytest.raises(UserError, match=r"^there is no setting dataset"):
         validate(OmegaConf.create(settings), choices)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.data import cluster as module
 from depthlab.data.cluster import cluster_batches, kept_partition
 from depthlab.data.dataset import Dataset
@@ -21,6 +21,7 @@ from depthlab.graph.large import LargeGraph
 from depthlab.graph.neighbours import Neighbours
 from depthlab.nn.execution import by_blocks
 from depthlab.nn.gcn import GCN
+from tests.settings import dataset_settings
 
 SMALL = ["dataset.nodes=300", "dataset.degree=6", "loader=cluster", "loader.parts=6", "loader.batch_parts=2"]
 LARGE = [*SMALL, "dataset=sbm_large", "dataset.block_size=20", "dataset.features=8"]
@@ -34,7 +35,7 @@ def no_cutting(*_: object) -> None:
 def make(project: Path) -> Callable[..., tuple[ClusterBatches, Dataset]]:
     def call(*typed: str) -> tuple[ClusterBatches, Dataset]:
         settings = compose_settings(list(typed))
-        dataset, fingerprint = load(settings["dataset"])
+        dataset, fingerprint = load(settings.dataset)
         assert isinstance(dataset, Dataset)
         return cluster_batches(dataset, fingerprint, settings), dataset
 
@@ -87,12 +88,12 @@ def test_a_graph_is_cut_once_and_again_where_the_file_is_damaged(
 def test_more_parts_than_nodes(project: Path) -> None:
     pair = Neighbours.of(torch.tensor([[0, 1], [1, 0]]), 2)
     with pytest.raises(UserError, match=r"^loader\.parts must be at most the 2 nodes"):
-        kept_partition(pair, "data", {"name": "pair"}, 3)
+        kept_partition(pair, "data", dataset_settings(name="pair"), 3)
 
 
 def test_a_run_gets_them(project: Path) -> None:
     settings = compose_settings(LARGE)
-    dataset, fingerprint = load(settings["dataset"])
+    dataset, fingerprint = load(settings.dataset)
     found = rewire(dataset, fingerprint, settings)
     assert isinstance(found.batches, ClusterBatches) and found.data_hash == fingerprint
     assert found.graph is found.batches.probe

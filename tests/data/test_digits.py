@@ -8,12 +8,12 @@ from sklearn.datasets import load_digits
 from depthlab.data.dataset import Dataset
 from depthlab.data.digits import make_digits
 from depthlab.data.prepare import read
+from tests.settings import dataset_settings
 
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    config = {"_target_": "depthlab.data.digits.make_digits", "neighbors": 10, "seed": 0, "normalize_features": False}
-    dataset = read({"name": "digits"} | config)
+    dataset = read(dataset_settings(target="depthlab.data.digits.make_digits", neighbors=10, seed=0))
     assert isinstance(dataset, Dataset)
     return dataset
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import DatasetSettings
 from depthlab.data.folder import read_folder
 from depthlab.data.prepare import data_hash, load
 from depthlab.data.raw import raw_paths
@@ -18,6 +19,9 @@ from tests.conftest import bits
 Arrays = dict[str, Any]
 NODES = 30
 FILES = ("x.npy", "edge_index.npy", "y.npy", "train.npy", "val.npy", "test.npy")
+
+
+Read = Callable[..., DatasetSettings]
 
 
 @pytest.fixture
@@ -94,7 +98,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(
         read_folder(write(tmp_path, mine))
 
 
-def test_a_missing_folder_and_a_missing_file(tmp_path: Path, mine: Arrays, dataset_config: Any) -> None:
+def test_a_missing_folder_and_a_missing_file(tmp_path: Path, mine: Arrays, dataset_config: Read) -> None:
     config = dataset_config("folder", path=str(tmp_path / "own"))
     with pytest.raises(UserError, match=r"own is missing: dataset\.path must be a folder with x\.npy, edge_index\.npy"):
         raw_paths(config)
@@ -104,7 +108,7 @@ def test_a_missing_folder_and_a_missing_file(tmp_path: Path, mine: Arrays, datas
         load(config)
 
 
-def test_a_folder_is_prepared_once_for_its_content(project: Path, mine: Arrays, dataset_config: Any) -> None:
+def test_a_folder_is_prepared_once_for_its_content(project: Path, mine: Arrays, dataset_config: Read) -> None:
     write(project / "own", mine)
     config = dataset_config("folder", path=str(project / "own"))
     dataset, before = load(config)

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import pytest
 import torch
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import DatasetSettings
 from depthlab.data.dataset import Dataset
 from depthlab.data.own import LIMIT, own_files, reading
 from depthlab.data.prepare import data_hash, load
+from tests.settings import dataset_settings
 
 READER = """
 import numpy as np, torch
 from depthlab.data.dataset import Dataset
+
 
 def read_tables(files):
     by_name = {path.name: path for path in files}
@@ -26,6 +30,7 @@ def read_tables(files):
     parts = (torch.arange(len(x))[None] % 3 == part for part in range(3))
     return Dataset(torch.from_numpy(x), torch.from_numpy(edges.T.copy()), torch.arange(len(x)) % 2, *parts)
 """
+Read = Callable[..., DatasetSettings]
 
 
 @pytest.fixture
@@ -42,16 +47,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def config(project: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def config(project: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetSettings:
     """A dataset with a reader that opens a second file beside the first."""
     (project / "readers").mkdir()
     (project / "readers" / "tables.py").write_text(READER)
     monkeypatch.syspath_prepend(str(project / "readers"))
     sys.modules.pop("tables", None)
-    return {"name": "tables", "_target_": "tables.read_tables", "path": str(folder), "normalize_features": False}
+    return dataset_settings(name="tables", target="tables.read_tables", path=str(folder), normalize_features=False)
 
 
-def test_every_file_of_a_folder_counts(config: dict[str, Any], folder: Path) -> None:
+def test_every_file_of_a_folder_counts(config: DatasetSettings, folder: Path) -> None:
     dataset, before = load(config)
     assert isinstance(dataset, Dataset) and dataset.num_nodes == 12
     assert list(own_files(config)) == ["edges.csv", "more/table.csv", "nodes.csv"]
@@ -64,18 +69,18 @@ def test_every_file_of_a_folder_counts(config: dict[str, Any], folder: Path) -> 
     assert data_hash(config) not in (before, after)
 
 
-def test_a_file_beside_the_one_that_counts_is_out_of_reach(config: dict[str, Any], folder: Path) -> None:
-    config["path"] = str(folder / "edges.csv")
+def test_a_file_beside_the_one_that_counts_is_out_of_reach(config: DatasetSettings, folder: Path) -> None:
+    one = replace(config, path=str(folder / "edges.csv"))
     said = "edges.csv: its reader opens a file that the data hash does not cover (nodes.csv not found.): name"
     with pytest.raises(UserError, match=re.escape(str(folder / said))):
-        load(config)
+        load(one)
     with pytest.raises(UserError, match=re.escape(f"{folder}: its reader opens a file that the data hash does")):
-        load(config | {"path": str(folder), "path_files": ["edges.csv"]})
-    assert load(config | {"path": str(folder), "path_files": ["edges.csv", "nodes.csv"]})[0].num_nodes == 12
+        load(replace(config, path_files=["edges.csv"]))
+    assert load(replace(config, path_files=["edges.csv", "nodes.csv"]))[0].num_nodes == 12
 
 
-def test_a_reader_is_given_links_in_the_order_of_the_files(config: dict[str, Any], folder: Path) -> None:
-    files = own_files(config | {"path_files": ["nodes.csv", "more/table.csv"]})
+def test_a_reader_is_given_links_in_the_order_of_the_files(config: DatasetSettings, folder: Path) -> None:
+    files = own_files(replace(config, path_files=["nodes.csv", "more/table.csv"]))
     with reading(config, files) as given:
         assert [path.name for path in given] == ["nodes.csv", "table.csv"]
         assert [path.read_text() for path in given] == [path.read_text() for path in files.values()]
@@ -83,7 +88,7 @@ def test_a_reader_is_given_links_in_the_order_of_the_files(config: dict[str, Any
     assert not given[0].exists() and (folder / "nodes.csv").exists()
 
 
-def test_the_reader_of_named_raw_files_sees_these_alone(project: Path, dataset_config: Callable[..., Any]) -> None:
+def test_the_reader_of_named_raw_files_sees_these_alone(project: Path, dataset_config: Read) -> None:
     (project / "data" / "heterophilous" / "more.npz").touch()
     seen: list[Path] = []
     config = dataset_config("texas")
@@ -92,7 +97,7 @@ def test_the_reader_of_named_raw_files_sees_these_alone(project: Path, dataset_c
     assert seen == [given]
 
 
-def test_an_error_names_the_dataset_and_no_temporary_folder(project: Path, dataset_config: Callable[..., Any]) -> None:
+def test_an_error_names_the_dataset_and_no_temporary_folder(project: Path, dataset_config: Read) -> None:
     (project / "own.npz").write_bytes(b"no archive")
     config = dataset_config("npz", path=str(project / "own.npz"))
     said = f"{project / 'own.npz'} is not a readable npz file: write it again with numpy.savez"
@@ -100,7 +105,7 @@ def test_an_error_names_the_dataset_and_no_temporary_folder(project: Path, datas
         load(config)
 
 
-def test_another_missing_file_is_not_blamed_on_the_hash(config: dict[str, Any]) -> None:
+def test_another_missing_file_is_not_blamed_on_the_hash(config: DatasetSettings) -> None:
     with pytest.raises(FileNotFoundError, match="elsewhere"), reading(config, own_files(config)):
         raise FileNotFoundError(2, "No such file or directory", "/elsewhere")
 
@@ -116,7 +121,7 @@ def test_another_missing_file_is_not_blamed_on_the_hash(config: dict[str, Any]) 
       f"full holds more than {LIMIT:,} files: dataset.path must be a folder that holds only the dataset")],
 )  # fmt: skip
 def test_what_is_missing_or_too_much(
-    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str
+    config: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
@@ -124,18 +129,18 @@ def test_what_is_missing_or_too_much(
     for number in range(LIMIT + 1):
         Path("full", str(number)).touch()
     with pytest.raises(UserError, match=f"{re.escape(said)}$"):
-        own_files(config | change)
+        own_files(replace(config, **change))
 
 
 @pytest.mark.parametrize("place", ["prepare", "load"])
 def test_a_file_that_changes_while_it_is_read_is_not_recorded_under_the_old_hash(
-    config: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    config: DatasetSettings, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     from depthlab.data import prepare as module
 
     plain = module.read
 
-    def slow(config: dict[str, Any]) -> Any:
+    def slow(config: DatasetSettings) -> Any:
         dataset = plain(config)
         (folder / "nodes.csv").write_text("saved in between")
         return dataset
@@ -146,7 +151,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_recorded_under_the_old_hash
 
 
 def test_arrays_that_stay_on_disk_outlive_the_links(
-    project: Path, dataset_config: Callable[..., Any], arrays: dict[str, Any]
+    project: Path, dataset_config: Read, arrays: dict[str, Any]
 ) -> None:
     own = project / "own"
     own.mkdir()

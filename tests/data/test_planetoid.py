@@ -13,6 +13,7 @@ from depthlab.config.errors import UserError
 from depthlab.data.planetoid import read_planetoid
 from depthlab.data.prepare import read
 from tests.conftest import write_planetoid
+from tests.settings import dataset_settings
 
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
 ABSENT = {"cora": [], "citeseer": [513, 517]}
@@ -93,9 +94,9 @@ def test_nothing_unknown_is_unpickled(project: Path, tmp_path: Path, name: str) 
     sentence = "graph is a pickle whose hash is not" if name == "cora" else "is not in raw_files"
     with pytest.raises(UserError, match=sentence):
         read_planetoid(paths(tmp_path / "own", name))
-    config = {"_target_": "depthlab.data.planetoid.read_planetoid", "path": str(tmp_path / "own")}
+    config = dataset_settings(target="depthlab.data.planetoid.read_planetoid", path=str(tmp_path / "own"))
     with pytest.raises(UserError, match=sentence):
-        read(config | {"name": "own", "normalize_features": False})
+        read(config)
     assert not (tmp_path / "executed").exists()
 
 

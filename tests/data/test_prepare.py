@@ -6,7 +6,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,17 @@ import torch
 from filelock import FileLock, Timeout
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import DatasetSettings
 from depthlab.data import prepare as module
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
 from depthlab.data.prepare import data_hash, load, prepare, prepared_hash, read
 
-Read = Callable[..., dict[str, Any]]
+Read = Callable[..., DatasetSettings]
 X = "planetoid/ind.cora.x"
 
 
-def no_reading(config: dict[str, Any]) -> Dataset:
+def no_reading(config: DatasetSettings) -> Dataset:
     raise AssertionError("the raw files were read again")
 
 
@@ -149,7 +150,7 @@ def test_rows_without_a_meaningful_sum_are_not_normalized(
     config = dataset_config("npz", path=str(project / "own.npz"))
     assert torch.equal(load(config)[0].x, torch.from_numpy(features))
     with pytest.raises(UserError, match=rf"divides the features of each node by their sum, but {said}: use dataset\."):
-        load(config | {"normalize_features": True})
+        load(replace(config, normalize_features=True))
 
 
 def test_generated_graphs_are_not_kept(project: Path, dataset_config: Read) -> None:
@@ -245,7 +246,7 @@ def test_a_large_graph_is_generated_once_and_stays_on_disk(
     assert isinstance(first, Dataset)
     kept = project / "prepared" / "sbm_large" / fingerprint[:8]
     assert (kept / "x.npy").is_file() and not (project / "prepared" / "sbm_large.pt").exists()
-    other = load(config | {"seed": 1})[1]
+    other = load(replace(config, arguments={**config.arguments, "seed": 1}))[1]
     assert (project / "prepared" / "sbm_large" / other[:8]).is_dir() and kept.is_dir()  # side by side
     x, edge_index = first.x.clone(), first.edge_index.clone()
     with monkeypatch.context() as patch:
@@ -291,7 +292,7 @@ def test_nobody_else_writes_while_a_run_prepares_in_passing(
 ) -> None:
     plain, config = module.read, dataset_config("texas")
 
-    def spied(config: dict[str, Any]) -> Dataset | GraphSet:
+    def spied(config: DatasetSettings) -> Dataset | GraphSet:
         with pytest.raises(Timeout):
             FileLock(project / "prepared" / "texas.lock", blocking=False).acquire()
         return plain(config)

@@ -2,25 +2,27 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
+from depthlab.config.schema import DatasetSettings
 from depthlab.data.raw import check, mapped_folder, prepared_file, raw_hashes, raw_paths
 from depthlab.data.raw_files import git_blob
 from depthlab.data.rewire import statistics_file
 from depthlab.files import sha256
 
-Read = Callable[..., dict[str, Any]]
+Read = Callable[..., DatasetSettings]
 X = "planetoid/ind.cora.x"
 
 
 def test_paths_in_the_order_of_the_config(project: Path, dataset_config: Read) -> None:
     config = dataset_config("cora")
-    assert raw_paths(config) == [project / "data" / name for name in config["files"]]
-    assert raw_hashes(config) == {name: git_blob(project / "data" / name) for name in config["files"]}
+    assert raw_paths(config) == [project / "data" / name for name in config.files or []]
+    assert raw_hashes(config) == {name: git_blob(project / "data" / name) for name in config.files or []}
 
 
 def test_generated_graphs_have_no_files(project: Path, dataset_config: Read) -> None:
@@ -78,13 +80,11 @@ def test_own_file(tmp_path: Path, dataset_config: Read, use_root: Callable[[Path
 
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", "a" * 300])
 def test_no_name_of_a_dataset_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    config = {"name": name}
+    settings = compose_settings(["dataset=csbm", "rewiring=random"])
+    config = replace(settings.dataset, name=name)
     for path in (prepared_file(config, tmp_path), mapped_folder(config, "0123456789", tmp_path).parent):
         assert path.parent == tmp_path and ".." not in path.parts
-    settings = {"dataset": config, "rewiring": {"_target_": "depthlab.graph.rewiring.random.random"}}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("depthlab.data.rewire.rewiring_name", lambda _: "random")
-        path = statistics_file(settings, tmp_path)
+    path = statistics_file(replace(settings, dataset=config), tmp_path)
     assert path.parent == tmp_path / "rewired" and len(path.name) < 255
 
 

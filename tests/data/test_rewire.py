@@ -4,15 +4,16 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
+from depthlab.config.schema import Settings
 from depthlab.data import rewire as module
 from depthlab.data.csbm import make_csbm
 from depthlab.data.dataset import Dataset
@@ -30,7 +31,7 @@ OPTIONS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml") if pat
 Made = Callable[..., Rewired]
 
 
-def composed(*typed: str) -> dict[str, Any]:
+def composed(*typed: str) -> Settings:
     return compose_settings(["dataset=csbm", "dataset.nodes=60", "recipe=none", "depth=3", *typed])
 
 
@@ -40,7 +41,7 @@ def made(tmp_path: Path) -> Made:
 
     def call(*typed: str) -> Rewired:
         settings = composed(*typed)
-        return rewire(*load(settings["dataset"]), settings, tmp_path)
+        return rewire(*load(settings.dataset), settings, tmp_path)
 
     return call
 
@@ -59,7 +60,7 @@ def propagated(graph: Any, layer: int = 1) -> set[tuple[int, ...]]:
 
 
 def test_without_a_rewiring_the_graph_is_the_data_s_and_nothing_is_kept(made: Made, tmp_path: Path) -> None:
-    dataset, fingerprint = load(composed()["dataset"])
+    dataset, fingerprint = load(composed().dataset)
     found = made()
     assert (found.data_hash, found.statistics) == (fingerprint, {})
     assert propagated(found.graph) == as_set(found.graph.edge_index) == as_set(dataset.edge_index)
@@ -70,7 +71,7 @@ def test_without_a_rewiring_the_graph_is_the_data_s_and_nothing_is_kept(made: Ma
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_rewires_and_leaves_the_data_alone(name: str, tmp_path: Path) -> None:
     settings = composed("dataset.nodes=120", f"rewiring={name}", "rewiring.layers=all")
-    dataset, fingerprint = load(settings["dataset"])
+    dataset, fingerprint = load(settings.dataset)
     before = {key: value.clone() for key, value in asdict(dataset).items()}
     found = rewire(dataset, fingerprint, settings, tmp_path)
     assert all(torch.equal(value, getattr(dataset, key)) for key, value in before.items())
@@ -105,7 +106,7 @@ def test_a_random_split_is_that_of_the_data(tmp_path: Path, monkeypatch: pytest.
     nodes = torch.arange(1600)
     mask = torch.zeros(1, 1600, dtype=torch.bool)
     dataset = Dataset(torch.ones(1600, 2), torch.tensor([[0, 1], [1, 0]]), nodes % 2, mask, mask, mask)
-    settings = composed("rewiring=virtual_node") | {"split": "random", "split_seed": 3}
+    settings = replace(composed("rewiring=virtual_node"), split="random", split_seed=3)
     graph, plain = rewire(dataset, "x", settings, tmp_path).graph, dataset.graph("random", 3)
     for part in ("train", "val", "test"):
         assert torch.equal(getattr(graph, part), getattr(plain, part))
@@ -184,7 +185,7 @@ def test_what_cannot_be_done_ends_in_one_sentence_and_keeps_nothing(made: Made, 
 
 def test_of_several_at_once_one_makes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = composed("rewiring=random")
-    dataset, fingerprint = load(settings["dataset"])
+    dataset, fingerprint = load(settings.dataset)
     make, calls = module.make_edges, []
 
     def slow(*arguments: Any) -> RewiredEdges:
@@ -233,7 +234,7 @@ def test_many_graphs_come_in_batches_of_the_dataset_size_in_the_order_of_the_run
 def test_batches_of_dense_graphs_that_would_not_fit_are_refused(tmp_path: Path) -> None:
     typed = ["dataset=ring_transfer", "dataset.size=200", "recipe=none", "rewiring=fully_adjacent"]
     settings = compose_settings([*typed, "dataset.batch_size=5000"])
-    task, fingerprint = load(settings["dataset"])
+    task, fingerprint = load(settings.dataset)
     with pytest.raises(
         UserError, match=r"^5,000 rewired .* 2\.0e\+08 entries, some 20 GB: use dataset\.batch_size=1256 or"
     ):
@@ -251,7 +252,7 @@ def test_each_of_many_graphs_is_rewired_alike(task: str, name: str, layers: str,
     typed = [f"dataset={task}", *few, "recipe=none", "depth=2", "model=gcnii", "dropout=0", f"rewiring={name}"]
     more = ["rewiring.num_edges=2"] if name == "random" else []
     settings = compose_settings([*typed, *more, f"rewiring.layers={layers}"])
-    dataset, fingerprint = load(settings["dataset"])
+    dataset, fingerprint = load(settings.dataset)
     batches = rewire(dataset, fingerprint, settings, tmp_path).batches
     assert isinstance(batches, GraphBatches)
     numbers = batches.parts["train"][:5]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import ResumeError
-from depthlab.config.settings import compose_settings
+from depthlab.config.schema import Settings
 from depthlab.data.cluster import kept_partition
 from depthlab.data.prepare import load, prepare
 from depthlab.data.rewire import cached_edges
@@ -41,7 +42,7 @@ def same(one: Any, other: Any) -> bool:
     )
 
 
-def settings(*typed: str) -> dict[str, Any]:
+def settings(*typed: str) -> Settings:
     return compose_settings([*typed, "recipe=none"])
 
 
@@ -57,14 +58,14 @@ def check_repairs(tally: Tally, path: Path, read: Callable[[], Any], original: A
 
 @pytest.mark.parametrize("name", ["texas", "cora", "csbm", "ring_transfer"])
 def test_prepared_graph(project: Path, tally: Tally, name: str) -> None:
-    config = settings(f"dataset={name}")["dataset"]
+    config = settings(f"dataset={name}").dataset
     path = prepare(config)
     check_repairs(tally, path, lambda: load(config)[0], load(config)[0])
 
 
 @pytest.mark.parametrize("name", ["contents.json", *(f"{field}.npy" for field in ("x", "edge_index", "y", "train"))])
 def test_graph_that_stays_on_disk(project: Path, tally: Tally, name: str) -> None:
-    config = settings(*MAPPED)["dataset"]
+    config = settings(*MAPPED).dataset
     dataset, fingerprint = load(config)
     original = type(dataset)(**{field.name: getattr(dataset, field.name).clone() for field in fields(dataset)})
     path = project / "prepared" / "sbm_large" / fingerprint[:8] / name
@@ -73,7 +74,7 @@ def test_graph_that_stays_on_disk(project: Path, tally: Tally, name: str) -> Non
 
 def test_rewired_edges(project: Path, tally: Tally) -> None:
     config = settings("dataset=csbm", "dataset.nodes=60", "rewiring=random")
-    dataset, data_hash = load(config["dataset"])
+    dataset, data_hash = load(config.dataset)
     original = cached_edges(dataset, data_hash, config)
     (path,) = (project / "prepared" / "rewired").glob("*.pt")
     check_repairs(tally, path, lambda: cached_edges(dataset, data_hash, config), original)
@@ -81,10 +82,10 @@ def test_rewired_edges(project: Path, tally: Tally) -> None:
 
 def test_partition(project: Path, tally: Tally) -> None:
     config = settings(*MAPPED, "loader=cluster", "loader.parts=6")
-    dataset, data_hash = load(config["dataset"])
+    dataset, data_hash = load(config.dataset)
 
     def cut() -> torch.Tensor:
-        return kept_partition(Neighbours.of(dataset.edge_index, 300), data_hash, config["dataset"], 6)
+        return kept_partition(Neighbours.of(dataset.edge_index, 300), data_hash, config.dataset, 6)
 
     original = cut()
     (path,) = (project / "prepared" / "partitions").glob("*.pt")

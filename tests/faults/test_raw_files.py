@@ -14,6 +14,7 @@ from depthlab.data.fetch import fetch, mirror
 from depthlab.data.raw import raw_paths
 from depthlab.data.raw_files import known_files
 from tests.faults.conftest import Tally
+from tests.settings import dataset_settings
 
 FLIPS, KILLS = 100, 12
 
@@ -42,7 +43,7 @@ def test_flipped_bits(project: Path, tmp_path: Path, tally: Tally) -> None:
         (project / "data" / name).write_bytes(original)
         _flip(project / "data" / name, draw)
         try:
-            raw_paths({"name": "cora", "files": names})
+            raw_paths(dataset_settings(name="cora", files=names))
             tally("flipped bit in data/", False)
         except UserError as error:
             tally("flipped bit in data/", "corrupt" in str(error))

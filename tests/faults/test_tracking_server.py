@@ -10,8 +10,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pytorch_lightning.callbacks import Callback
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
+from depthlab.config.schema import Settings
 from depthlab.tracking import outbox
 from depthlab.tracking import run as tracked_run
 from depthlab.training.callbacks import Recorder
@@ -41,9 +42,9 @@ def server(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         yield running
 
 
-def settings(server: Server, *typed: str) -> dict[str, Any]:
+def settings(server: Server, *typed: str) -> Settings:
     found = compose_settings([*SMALL, *typed])
-    found["tracking"]["uri"] = server.address
+    found = found.with_tracking(uri=server.address)
     return found
 
 

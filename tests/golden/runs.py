@@ -14,6 +14,7 @@ import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import torch
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.files import write_text
 from depthlab.folders import data
 from depthlab.tracking.run import TrackedRun
@@ -95,18 +96,17 @@ def record(name: str, folder: Path, *overrides: str) -> list[dict[str, Any]]:
             (folder / "data").symlink_to(data())
         patch.setenv("DEPTHLAB_HOME", str(folder))
         settings = compose_settings([*RUNS[name], *overrides])
-        settings["tracking"]["uri"] = f"sqlite:///{folder / 'mlflow.db'}"
-        settings["tracking"]["experiment"] = name
-        if settings["replicas"] > 1:
+        settings = settings.with_tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", experiment=name)
+        if settings.replicas > 1:
             members = replica_settings(settings)
             list(run_replicas(members, [{}] * len(members)))
         elif name in INTERRUPTED:
             with interruption(INTERRUPTED[name]), pytest.raises(KeyboardInterrupt):
                 run(settings)
-            run(settings | {"ckpt": "last"})
+            run(replace(settings, ckpt="last"))
         else:
             run(settings)
-    client = MlflowClient(settings["tracking"]["uri"])
+    client = MlflowClient(settings.tracking.store)
     experiment = client.get_experiment_by_name(name).experiment_id
     return [_read(client, one) for one in client.search_runs([experiment], order_by=["attributes.run_name ASC"])]
 

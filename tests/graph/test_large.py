@@ -12,13 +12,13 @@ from depthlab.graph.large import LargeGraph
 from depthlab.graph.neighbours import Neighbours
 from depthlab.nn.gcn import GCN
 from depthlab.nn.gin import GIN
+from tests.settings import dataset_settings
 
 CORE = torch.arange(5, 60, 3)
 
 
 def small(scratch: Path) -> tuple[LargeGraph, Tensor]:
-    config = {"_target_": "depthlab.data.csbm.make_csbm", "normalize_features": False, "nodes": 120, "degree": 4.0}
-    data = read(config | {"features": 6})
+    data = read(dataset_settings(nodes=120, degree=4.0, features=6))
     assert isinstance(data, Dataset)
     neighbours = Neighbours.of(data.edge_index, data.num_nodes)
     return LargeGraph(data.x, neighbours, data.y, *data.parts("0"), scratch=scratch), data.edge_index

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.measures.diagnosis import VERDICTS, Diagnosis, diagnose
 from depthlab.training.run import run
 
@@ -208,7 +208,7 @@ def test_a_real_gcn(depth: int, expected: str, tmp_path: Any, monkeypatch: pytes
     monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     typed = ["dataset=csbm", "dataset.nodes=200", "model=gcn", f"depth={depth}", "epochs=40", "progress=false"]
     settings = compose_settings([*typed, "trainer.threads=1", "tracking.artifacts=[]"])
-    settings["tracking"]["uri"] = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    settings = settings.with_tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     result = run(settings)
     assert result.diagnosis.verdict == expected, result.diagnosis.evidence
     assert all(math.isfinite(value) for value in result.curves["effective_rank"])

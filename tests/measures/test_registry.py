@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 import depthlab.measures
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.folders import CONF, PACKAGE
 from depthlab.measures.registry import MEASURES, Measure, register, selectable
 from depthlab.report.write import write_report

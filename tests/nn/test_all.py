@@ -12,8 +12,9 @@ import yaml
 from torch import Tensor
 from torch.nn import functional as F
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
+from depthlab.config.schema import DropEdgeSettings, Settings
 from depthlab.data.prepare import read
 from depthlab.data.rewire import make_batches
 from depthlab.folders import CONF
@@ -63,7 +64,7 @@ EVERY = pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
 
 
 @cache
-def settings(choice: Choice) -> dict[str, Any]:
+def settings(choice: Choice) -> Settings:
     return compose_settings(["dataset=csbm", "recipe=none", "dropout=0", "depth=3", "hidden=8", *choice])
 
 
@@ -88,7 +89,7 @@ def make_model(choice: Choice, **changes: Any) -> TrainingModule:
     graph = make_graph()
     assert isinstance(graph.x, Tensor)
     single = replace(graph, x=graph.x.float(), adjacency=graph.adjacency.with_values(graph.adjacency.values.float()))
-    return build_model(settings(choice) | changes, single, Classification("acc", ("acc",), CLASSES)).double()
+    return build_model(replace(settings(choice), **changes), single, Classification("acc", ("acc",), CLASSES)).double()
 
 
 def logits_and_gradients(model: TrainingModule, graph: Graph) -> list[Tensor]:
@@ -211,7 +212,7 @@ def task_batches(dataset: str) -> Batches:
         else ["dataset.size=6", "dataset.train_graphs=40", "dataset.test_graphs=8"]
     )
     chosen = compose_settings([f"dataset={dataset}", *typed, "dataset.batch_size=8", "recipe=none"])
-    return make_batches(chosen, read(chosen["dataset"]))
+    return make_batches(chosen, read(chosen.dataset))
 
 
 @pytest.mark.parametrize("dataset", ["tree_neighbors_match", "ring_transfer"])
@@ -260,7 +261,7 @@ def test_there_is_a_state_for_every_layer_at_any_depth_and_width(choice: Choice,
 
 @EVERY
 def test_a_training_step_with_masks_for_every_layer_can_be_repeated(choice: Choice) -> None:
-    per_layer = {"mode": "renormalize", "per_layer": True}
+    per_layer = DropEdgeSettings("renormalize", per_layer=True)
     graph = make_graph()
     model = make_model(choice, p_drop=0.5, drop_edge=per_layer, dropout=0.5, seed=1).train()  # 0: ACMP leaves the well
     first, again = model.training_step(graph), model.training_step(graph)

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
 from depthlab.folders import CHECKOUT, CONF
@@ -33,9 +34,9 @@ MAKING = {
 def network(model: str, *typed: str) -> tuple[TrainingModule, Graph]:
     small = ["dataset=csbm", "dataset.nodes=60", "depth=3", "hidden=8", "recipe=none"]
     settings = compose_settings([*small, f"model={model}", *typed])
-    dataset, data_hash = load(settings["dataset"])
+    dataset, data_hash = load(settings.dataset)
     graph = rewire(dataset, data_hash, settings).graph
-    made = build_model(settings | {"memory": "full"}, graph, make_task(settings, dataset))
+    made = build_model(replace(settings, memory="full"), graph, make_task(settings, dataset))
     made.train()
     return made, graph
 

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from depthlab.cli import explain
+from depthlab.config.schema import DropEdgeSettings
 from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import read
 from depthlab.graph.large import LargeGraph
@@ -24,9 +26,10 @@ from depthlab.nn.probe import ERRORS
 from depthlab.training.build import make_network
 from tests.nn.conftest import Gated
 from tests.nn.test_all import CHOICES, CLASSES, EVERY, FEATURES, Choice, make_graph, make_model, settings
+from tests.settings import dataset_settings
 from tests.training.torch_dropout import TorchDropout
 
-RANDOM = {"p_drop": 0.3, "drop_edge": {"mode": "renormalize", "per_layer": True}, "dropout": 0.4, "depth": 7}
+RANDOM = {"p_drop": 0.3, "drop_edge": DropEdgeSettings("renormalize", per_layer=True), "dropout": 0.4, "depth": 7}
 WHOLE = ("acmp", "diffusion", "fagcn", "g2", "revgcn")  # several propagations a layer, or degrees of neighbours
 
 
@@ -107,8 +110,7 @@ NODES = 130
 
 @pytest.fixture
 def large(tmp_path: Path) -> LargeGraph:
-    knobs = {"nodes": NODES, "degree": 5.0, "features": FEATURES, "classes": CLASSES, "normalize_features": False}
-    data = read(knobs | {"_target_": "depthlab.data.csbm.make_csbm"})
+    data = read(dataset_settings(nodes=NODES, degree=5.0, features=FEATURES, classes=CLASSES))
     assert isinstance(data, Dataset)
     rows = Neighbours.of(data.edge_index, NODES)
     return LargeGraph(data.x, rows, data.y, *data.parts("0"), scratch=tmp_path)
@@ -116,7 +118,7 @@ def large(tmp_path: Path) -> LargeGraph:
 
 def lively(choice: Choice, **changes: Any) -> Network:
     """A network whose norms and biases do something."""
-    network = make_network(settings(choice) | {"dropout": 0.5} | changes, FEATURES, CLASSES).eval()
+    network = make_network(replace(settings(choice), **{"dropout": 0.5, **changes}), FEATURES, CLASSES).eval()
     for name, parameter in network.named_parameters():
         if "bias" in name:
             nn.init.normal_(parameter)

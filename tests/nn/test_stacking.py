@@ -1,5 +1,6 @@
 """Networks stacked into one give what each gives; which can be is found out, not declared."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,13 +19,13 @@ STACKED = ("adgn", "appnp", "gcn", "gcnii", "gprgnn", "graphcon", "jknet", "mlp"
 
 
 def made(choice: Choice, seed: int, **changes: Any) -> Network:
-    return make_network(settings(choice) | {"dropout": 0.5, "seed": seed} | changes, FEATURES, CLASSES)
+    return make_network(replace(settings(choice), **{"dropout": 0.5, "seed": seed, **changes}), FEATURES, CLASSES)
 
 
 @EVERY
 def test_what_can_be_stacked_is_stacked(choice: Choice) -> None:
     stackable = can_stack(
-        lambda *sizes: make_network(settings(choice) | {"dropout": 0.5, "seed": sizes[2]}, *sizes[:2])
+        lambda *sizes: make_network(replace(settings(choice), dropout=0.5, seed=sizes[2]), *sizes[:2])
     )
     assert stackable == (choice[0].removeprefix("model=") in STACKED)
 
@@ -44,7 +45,7 @@ def test_a_stack_gives_what_each_network_gives(choice: Choice) -> None:
 @pytest.mark.parametrize("norm", ["batch", "layer", "pair"])
 def test_norms_mix_or_refuse_stacked_states(norm: str) -> None:
     assert not can_stack(
-        lambda *sizes: make_network(settings(("model=gcn",)) | {"norm": norm, "seed": sizes[2]}, *sizes[:2])
+        lambda *sizes: make_network(replace(settings(("model=gcn",)), norm=norm, seed=sizes[2]), *sizes[:2])
     )
 
 

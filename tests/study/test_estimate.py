@@ -21,7 +21,7 @@ Make = Callable[..., Recorded]
 
 def done(run: PlannedRun, recorded: Make, epochs: float, seconds: float) -> Recorded:
     tags = {"epochs_run": str(epochs), "seconds_per_epoch": str(seconds)}
-    return recorded(run, load(run.settings["dataset"])[1], **tags)
+    return recorded(run, load(run.settings.dataset)[1], **tags)
 
 
 def test_done_runs_tell_the_time_of_those_like_them(study: Study, recorded: Make) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings, config_hash
+from depthlab.config.settings import config_hash
 from depthlab.folders import CONF
 from depthlab.study.grid import PlannedRun, expand
 
@@ -30,8 +31,8 @@ def grid_of(*typed: str, methods: dict[str, str] | None = None, **grid: Any) -> 
 def test_methods_times_datasets_times_axes() -> None:
     runs = grid_of(dataset="texas,wisconsin", depth="2,8", seed="range(3)", split="0,4")
     assert len(set(keys(runs))) == len(runs) == 2 * 2 * 2 * 3 * 2
-    assert {run.settings["p_drop"] for run in runs if run.method == "GCN + DropEdge"} == {0.2}
-    assert {run.settings["p_drop"] for run in runs if run.method == "GCN"} == {0.0}
+    assert {run.settings.p_drop for run in runs if run.method == "GCN + DropEdge"} == {0.2}
+    assert {run.settings.p_drop for run in runs if run.method == "GCN"} == {0.0}
 
 
 def test_typed_values_win_over_the_grid() -> None:
@@ -48,7 +49,7 @@ def test_a_graph_has_settings_and_axes_of_its_own() -> None:
         [("weak", "MLP", depth, 5, split) for depth in (2, 4) for split in ("0", "3")]
         + [("cora", "MLP", depth, seed, "public") for depth in (2, 4) for seed in (0, 1)]
     )
-    assert {run.settings["dataset"].get("homophily") for run in runs if run.dataset == "weak"} == {0.1}
+    assert {run.settings.dataset.arguments.get("homophily") for run in runs if run.dataset == "weak"} == {0.1}
 
 
 def test_what_is_typed_wins_over_graphs() -> None:
@@ -93,25 +94,25 @@ def test_typed_models_replace_the_lines() -> None:
 
 def test_other_settings_multiply_the_lines() -> None:
     runs = grid_of("dropout=0.1,0.3", "hidden=16", dataset="cora", depth="2")
-    found = {run.method: (run.settings["p_drop"], run.settings["dropout"]) for run in runs}
+    found = {run.method: (run.settings.p_drop, run.settings.dropout) for run in runs}
     assert found == {
         "GCN dropout=0.1": (0.0, 0.1), "GCN dropout=0.3": (0.0, 0.3),
         "GCN + DropEdge dropout=0.1": (0.2, 0.1), "GCN + DropEdge dropout=0.3": (0.2, 0.3),
     }  # fmt: skip
-    assert {run.settings["hidden"] for run in runs} == {16}
+    assert {run.settings.hidden for run in runs} == {16}
 
 
 def test_typed_methods_are_named_after_what_differs() -> None:
     runs = grid_of("model=gcnii", "model.alpha=0.1,0.5", "p_drop=0,0.2", "lr=0.1", dataset="cora", depth="2")
     labels = [f"gcnii alpha={alpha} p_drop={p}" for alpha in ("0.1", "0.5") for p in ("0", "0.2")]
     assert [run.method for run in runs] == labels
-    assert [run.settings["model"]["alpha"] for run in runs] == [0.1, 0.1, 0.5, 0.5]
+    assert [run.settings.model.arguments["alpha"] for run in runs] == [0.1, 0.1, 0.5, 0.5]
 
 
 def test_lists_are_one_value() -> None:
     (run,) = grid_of("measures=[effective_rank,stable_rank]", "tracking.artifacts=[]", methods={"GCN": "model=gcn"})
-    assert run.settings["measures"] == ["effective_rank", "stable_rank"]
-    assert run.settings["tracking"]["artifacts"] == []
+    assert run.settings.measures == ["effective_rank", "stable_rank"]
+    assert run.settings.tracking.artifacts == []
 
 
 def test_seed_by_seed_and_splits_as_numbers() -> None:
@@ -195,7 +196,7 @@ def test_rewirings_are_methods_of_a_study() -> None:
     assert plain.hash != rewired.hash
     assert plain.hash == grid_of(methods={"GCN": "model=gcn"}, dataset="texas", depth="2")[0].hash
     named = {"GCN": "model=gcn", "GCN + 9 random edges": "model=gcn rewiring=random rewiring.num_edges=9"}
-    assert [run.settings["rewiring"].get("num_edges") for run in grid_of(methods=named, depth="2")] == [
+    assert [run.settings.rewiring.arguments.get("num_edges") for run in grid_of(methods=named, depth="2")] == [
         None,
         9,
     ]

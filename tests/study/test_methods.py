@@ -24,7 +24,7 @@ def test_methods_that_differ_in_punctuation_alone_are_refused(study: Study) -> N
 
 def test_runs_that_are_missing_from_a_mean_are_counted(study: Study, recorded: Make) -> None:
     planned = study.planned("depth=2", "seed=range(4)", methods=ONE)
-    data = load(planned[0].settings["dataset"])[1]
+    data = load(planned[0].settings.dataset)[1]
     good: dict[str, Any] = {"test_acc": 0.8, "layer/dirichlet_energy": 0.5, "layer/effective_rank": 3.0}
     bad = {"layer/dirichlet_energy": math.nan, "layer/effective_rank": math.inf}
     runs = [recorded(planned[0], data, metrics=good, verdict="healthy")]

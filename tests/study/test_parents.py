@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.data.prepare import load
 from depthlab.report.runs import read_report
 from depthlab.study.methods import by_depth, methods_of
@@ -54,7 +54,7 @@ def test_curves_are_those_of_the_runs(study: Study) -> None:
             "depth/runs": 3,
             "depth/seconds": statistics.fmean(seconds),
         }
-        for name in compose_settings([])["measures"]:
+        for name in compose_settings([]).measures:
             values[f"depth/{name}"] = statistics.median(metrics[f"layer/{name}"] for metrics in runs)
         expected += [(name, depth, pytest.approx(value)) for name, value in values.items()]
     assert points(study)["GCN"] == sorted(expected, key=lambda point: point[:2])
@@ -67,7 +67,7 @@ def test_the_grid_lists_its_runs(study: Study, tmp_path: Path) -> None:
     assert study.run(planned)
     copy = study.records.file(study.parents()["GCN"].run_id, GRID, tmp_path)
     assert copy is not None
-    data = load(planned[0].settings["dataset"])[1]
+    data = load(planned[0].settings.dataset)[1]
     assert json.loads(copy.read_text()) == [
         {"config_hash": one.hash, "data_hash": data, "depth": one.depth, "seed": one.seed, "split": "0",
          "animated": (one.depth, one.seed) == (4, 0)}

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 
 from depthlab.config.errors import UserError
+from depthlab.config.settings import targets
 from depthlab.data.prepare import load
 from depthlab.study.grid import PlannedRun
 from depthlab.study.plan import Plan, make_plan
 from depthlab.tracking.search import Recorded
 from depthlab.training.identity import code_hash
+from tests.settings import dataset_settings
 from tests.study.conftest import Study
 
 Make = Callable[..., Recorded]
@@ -23,7 +25,7 @@ def run(study: Study) -> PlannedRun:
 
 @pytest.fixture
 def data(run: PlannedRun) -> str:
-    return load(run.settings["dataset"])[1]
+    return load(run.settings.dataset)[1]
 
 
 def is_done(plan: Plan) -> bool:
@@ -49,7 +51,7 @@ def is_done(plan: Plan) -> bool:
 def test_which_records_are_results(
     run: PlannedRun, data: str, recorded: Make, tags: dict[str, str], same_code: bool, done: bool
 ) -> None:
-    result = recorded(run, data, code_hash=code_hash(run.settings))
+    result = recorded(run, data, code_hash=code_hash(targets(run.settings)))
     result.tags.update(tags)
     plan = make_plan([run], [result], same_code)
     assert (plan.todo, plan.done) == (([], {run.hash: result}) if done else ([run], {}))
@@ -90,8 +92,8 @@ def test_each_run_finds_its_own_run(study: Study, data: str, recorded: Make) -> 
 
 
 def test_data_that_cannot_be_read(run: PlannedRun, study: Study) -> None:
-    run.settings["dataset"] |= {"name": "npz", "_target_": "depthlab.data.heterophilous.read_npz"}
-    run.settings["dataset"]["path"] = str(study.folder / "gone.npz")
+    gone = dataset_settings(target="depthlab.data.heterophilous.read_npz", path=str(study.folder / "gone.npz"))
+    run = replace(run, settings=replace(run.settings, dataset=gone))
     with pytest.raises(UserError, match=r"gone\.npz"):
         make_plan([run], [], same_code=False)
 
@@ -99,7 +101,7 @@ def test_data_that_cannot_be_read(run: PlannedRun, study: Study) -> None:
 def test_the_same_dataset_with_other_settings_is_other_data(study: Study) -> None:
     planned = study.planned("dataset.homophily=0.2,0.8", "depth=2", "seed=0", methods={"GCN": "model=gcn"})
     plan = make_plan(planned, [], same_code=False)
-    assert plan.data == {run.hash: load(run.settings["dataset"])[1] for run in planned}
+    assert plan.data == {run.hash: load(run.settings.dataset)[1] for run in planned}
     assert len(set(plan.data.values())) == 2
 
 
@@ -115,7 +117,7 @@ def test_a_split_on_which_the_metric_is_undefined_is_refused_before_any_run(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = study.planned("depth=2", "split=0,1", "dataset.metric=roc_auc", methods={"GCN": "model=gcn"})
-    dataset, data_hash = load(planned[0].settings["dataset"])
+    dataset, data_hash = load(planned[0].settings.dataset)
     make_plan(planned, [], same_code=False)
     val = dataset.val.clone()
     val[1] &= dataset.y == 0

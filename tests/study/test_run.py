@@ -1,5 +1,7 @@
 """One study from start to end in this process: what it runs, closes, prints and refuses."""
 
+from dataclasses import replace
+
 import pytest
 from filelock import FileLock
 
@@ -76,24 +78,22 @@ def test_a_run_that_fails_is_told_and_tried_again(
     study: Study, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = study.planned("seed=0", methods=ONE)
-    real = planned[0].settings["measures"]
-    planned[0].settings["measures"] = ["nothing"]
-    assert not study.run(planned)
+    broken = replace(planned[0], settings=replace(planned[0].settings, measures=["nothing"]))
+    assert not study.run([broken, *planned[1:]])
     out, errors = capsys.readouterr()
     assert "1 runs failed: the same command tries them again" in out
     assert "failed, KeyError: 'nothing'" in errors
     assert len(study.finished()) == 1
-    planned[0].settings["measures"] = real
     assert study.run(planned)
     assert len(study.finished()) == 2
 
 
 def test_a_method_whose_runs_all_failed_is_recorded_as_failed(study: Study) -> None:
     (planned,) = study.planned("depth=2", "seed=0", methods=ONE)
-    real = planned.settings["measures"]
+    real = planned.settings.measures
     for measures, ended in ((["nothing"], ("FAILED", "failed")), (real, ("FINISHED", "finished"))):
-        planned.settings["measures"] = measures
-        assert study.run([planned]) is (measures is real)
+        changed = replace(planned, settings=replace(planned.settings, measures=measures))
+        assert study.run([changed]) is (measures is real)
         parent = study.parents()["GCN"]
         assert (parent.status, parent.tags["outcome"]) == ended
 

@@ -32,7 +32,7 @@ def test_duration(seconds: float, words: str) -> None:
 
 def test_listing(study: Study, recorded: Make) -> None:
     planned = study.planned()
-    data = load(planned[0].settings["dataset"])[1]
+    data = load(planned[0].settings.dataset)[1]
     done = [
         recorded(planned_run, data) for planned_run in planned if planned_run.method == "GCN" or planned_run.seed == 0
     ]
@@ -58,7 +58,7 @@ def test_depths_that_have_fewer_runs_are_listed_apart(study: Study) -> None:
 
 def test_results(study: Study, recorded: Make) -> None:
     planned = study.planned("depth=2,4,8", methods={"GCN": "model=gcn"})
-    data = load(planned[0].settings["dataset"])[1]
+    data = load(planned[0].settings.dataset)[1]
     scores = {(2, 0): 0.8, (2, 1): 0.9, (4, 0): 0.5}
     runs = []
     for planned_run in planned:
@@ -83,7 +83,7 @@ def test_results(study: Study, recorded: Make) -> None:
 
 def test_results_of_data_that_is_measured_by_roc_auc(study: Study, recorded: Make) -> None:
     planned = study.planned("depth=2", "dataset.metric=roc_auc", methods={"GCN": "model=gcn"})
-    data = load(planned[0].settings["dataset"])[1]
+    data = load(planned[0].settings.dataset)[1]
     metrics = {"test_acc": 0.8, "test_roc_auc": 0.9}
     runs = [recorded(planned_run, data, metrics=metrics, verdict="healthy") for planned_run in planned]
     plan = make_plan(planned, runs, same_code=False)

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from depthlab.study.grid import PlannedRun
 from depthlab.study.work import Job, work
 from depthlab.training.identity import LAST, STATES, checkpoint_folder
 from depthlab.training.memory import check_memory
+from tests.settings import dataset_settings
 from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}
@@ -47,8 +49,10 @@ def test_a_diverged_run_is_a_result(study: Study) -> None:
 def test_a_run_that_fails_does_not_stop_the_others(study: Study) -> None:
     planned = study.planned("seed=0,1,2", "depth=2", methods=ONE)
     gone = str(study.folder / "gone.npz")
-    planned[0].settings["dataset"] = {"name": "npz", "_target_": "depthlab.data.heterophilous.read_npz", "path": gone}
-    planned[1].settings["model"]["_target_"] = "depthlab.nn.gcn.Nothing"
+    missing = dataset_settings(target="depthlab.data.heterophilous.read_npz", path=gone)
+    nothing = replace(planned[1].settings.model, target="depthlab.nn.gcn.Nothing")
+    planned[0] = replace(planned[0], settings=replace(planned[0].settings, dataset=missing))
+    planned[1] = replace(planned[1], settings=replace(planned[1].settings, model=nothing))
     done = execute_here(planned)
     assert [one.outcome for one in done] == ["failed", "failed", "finished"]
     assert gone in done[0].sentence

@@ -81,7 +81,7 @@ class Sweep:
         """The study `small` as this process sees it."""
         judge = make_pruner(pruner, search.config.epochs, len(search.trainings()))
         address = open_storage(storage or self.journal)
-        data = load(search.settings(search.baseline, search.trainings()[0])["dataset"])[1]
+        data = load(search.settings(search.baseline, search.trainings()[0]).dataset)[1]
         content = search.content() | {"data": data}
         return open_study(address, "small", search.directions, content, judge)
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from omegaconf import DictConfig
 
-from depthlab.config.settings import compose_config, plain
+from depthlab.config.compose import compose_settings
+from depthlab.config.schema import Settings
 from depthlab.statistics import summarize
 from depthlab.sweep.confirm import confirm, format_comparison, graph_settings, recipe, round_value
 from depthlab.sweep.search import FRESH, Search, make_search
@@ -43,8 +43,8 @@ def confirmed(sweep: Sweep, search: Search, **config: Any) -> Any:
 def composed(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Composes with the recipes that a sweep has written."""
 
-    def compose(*typed: str) -> DictConfig:
-        return compose_config(list(typed))[0]
+    def compose(*typed: str) -> Settings:
+        return compose_settings(list(typed))
 
     return compose
 
@@ -81,7 +81,7 @@ def test_a_recipe_and_where_it_came_from(sweep: Sweep, composed: Any, capsys: Ca
     assert (config.p_drop, config.dropout, config.weight_decay) == (0.123, 0.1, 0.0123)
     assert config.weight_decay_linear == 0.0123
     assert (config.depth, config.hidden, config.epochs) == (2, 16, 3)
-    assert (config.seed, config.split) == (0, 0)  # a recipe holds neither
+    assert (config.seed, config.split) == (0, "0")  # a recipe holds neither
     assert config.lr == 0.01
     assert "tracking" not in yaml.safe_load(file.read_text())
 
@@ -225,6 +225,6 @@ def test_a_graph_that_only_the_command_line_names_gets_no_recipe(
     said, command = capsys.readouterr().out.splitlines()[-2:]
     assert said == "no recipe is written, since dataset=npz may be any graph; train with:"
     words = shlex.split(command.removeprefix("depthlab train "))
-    again = plain(compose_config(words)[0])
-    assert (again["p_drop"], again["dropout"], again["hidden"]) == (0.123, 0.1, 16)
-    assert again["dataset"]["normalize_features"] is True
+    again = compose_settings(words)
+    assert (again.p_drop, again.dropout, again.hidden) == (0.123, 0.1, 16)
+    assert again.dataset.normalize_features is True

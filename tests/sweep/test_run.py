@@ -9,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import Settings
 from depthlab.sweep import run as module
 from depthlab.sweep import trial as trials
 from depthlab.sweep.prune import Reporter
@@ -229,7 +230,7 @@ def test_runs_that_a_killed_process_left_open_are_closed(sweep: Sweep) -> None:
 
 def test_a_failed_trial_is_reported(sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search()
-    monkeypatch.setattr(trials, "experiment", lambda s: experiment(s) if s["dropout"] == 0.5 else 1 / 0)
+    monkeypatch.setattr(trials, "experiment", lambda s: experiment(s) if s.dropout == 0.5 else 1 / 0)
     assert not sweep.run(search, trials=2)
     out = capsys.readouterr().out
     assert "2 trials, 1 complete, 1 failed" in out
@@ -247,7 +248,7 @@ def test_settings_that_do_not_go_together_are_a_pruned_trial(sweep: Sweep, monke
     search = sweep.search()
     real = Search.settings
 
-    def settings(self: Search, values: Any, point: Any) -> dict[str, Any]:
+    def settings(self: Search, values: Any, point: Any) -> Settings:
         if values.get("dropout", 0.5) != 0.5:
             raise UserError("these do not go together")
         return real(self, values, point)

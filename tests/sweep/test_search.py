@@ -27,31 +27,31 @@ def test_trainings_go_seed_by_seed() -> None:
 def test_settings_of_a_training() -> None:
     search = search_of()
     settings = search.settings({"p_drop": 0.3}, {"seed": 7, "split": 4})
-    assert (settings["p_drop"], settings["seed"], settings["split"]) == (0.3, 7, "4")
-    assert settings["dropout"] == search.baseline["dropout"] == 0.5
-    assert search.settings({}, {})["p_drop"] == 0.0  # the search itself has not changed
+    assert (settings.p_drop, settings.seed, settings.split) == (0.3, 7, "4")
+    assert settings.dropout == search.baseline["dropout"] == 0.5
+    assert search.settings({}, {}).p_drop == 0.0  # the search itself has not changed
 
 
 def test_a_probability_that_would_drop_nothing_is_zero() -> None:
     """An interval from 0 on has such values: `p_drop=0.0005` alone is refused."""
     search = search_of()
-    assert search.settings({"p_drop": 0.0005}, {})["p_drop"] == 0.0
-    assert search.settings({"dropout": 0.9999}, {})["dropout"] == 255 / 256
+    assert search.settings({"p_drop": 0.0005}, {}).p_drop == 0.0
+    assert search.settings({"dropout": 0.9999}, {}).dropout == 255 / 256
 
 
 def test_a_setting_that_refers_to_a_hyperparameter_follows_it() -> None:
     search = search_of("weight_decay=interval(0, 0.1)")
     assert search.baseline["weight_decay"] == 5e-4
-    assert search.settings({"weight_decay": 0.02}, {})["weight_decay_linear"] == 0.02
+    assert search.settings({"weight_decay": 0.02}, {}).weight_decay_linear == 0.02
     own = search_of("weight_decay=interval(0, 0.1)", "weight_decay_linear=0.001")
-    assert own.settings({"weight_decay": 0.02}, {})["weight_decay_linear"] == 0.001
+    assert own.settings({"weight_decay": 0.02}, {}).weight_decay_linear == 0.001
 
 
 def test_where_each_value_came_from() -> None:
-    origin = search_of("weight_decay=interval(0, 0.1)").provenance({"weight_decay": 0.02}, {"seed": 7})
+    provenance = search_of("weight_decay=interval(0, 0.1)").provenance({"weight_decay": 0.02}, {"seed": 7})
     for key in ("weight_decay", "weight_decay_linear", "seed", "hidden"):
-        assert origin[key] == "command line"
-    assert origin["lr"] == "default"
+        assert provenance[key] == "command line"
+    assert provenance["lr"] == "default"
 
 
 def test_settings_that_do_not_go_together_are_refused() -> None:
@@ -134,4 +134,4 @@ def test_the_baseline_is_in_the_space(text: str, baseline: float) -> None:
 def test_settings_of_a_rewiring_are_searched(sweep: Sweep) -> None:
     search = sweep.search("rewiring=random", "rewiring.num_edges=int(interval(5, 60))")
     settings = search.settings({"rewiring.num_edges": 7}, {})
-    assert (settings["rewiring"]["num_edges"], search.baseline["rewiring.num_edges"]) == (7, 50)
+    assert (settings.rewiring.arguments["num_edges"], search.baseline["rewiring.num_edges"]) == (7, 50)

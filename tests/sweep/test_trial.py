@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -9,6 +10,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from depthlab.config.schema import Settings
 from depthlab.sweep import trial as module
 from depthlab.sweep.prune import STARTUP_TRIALS, Reporter
 from depthlab.sweep.search import Search
@@ -72,9 +74,8 @@ def test_records_of_a_trial(sweep: Sweep, begin: Begin) -> None:
 def test_trainings_on_random_splits_have_own_labels(sweep: Sweep, begin: Begin) -> None:
     """With one label their curves would be mixed."""
     _, task = begin(sweep.search(**TWO))
-    for k, settings in enumerate(task.settings):
-        settings["split"], settings["split_seed"] = "random", k
-    assert [module.label(settings) for settings in task.settings] == ["splitrandom0-s0", "splitrandom1-s0"]
+    splits = [replace(settings, split="random", split_seed=k) for k, settings in enumerate(task.settings)]
+    assert [module.label(settings) for settings in splits] == ["splitrandom0-s0", "splitrandom1-s0"]
 
 
 @pytest.mark.parametrize("objective", ["val_loss", ["val_acc", "seconds"], ["val_acc", "dirichlet_energy"]])
@@ -160,8 +161,8 @@ def test_finished_trainings_are_not_trained_again(sweep: Sweep, begin: Begin, mo
     trained: list[int] = []
     real = module.train
 
-    def train(settings: dict[str, Any], *more: Any) -> dict[str, float]:
-        trained.append(settings["seed"])
+    def train(settings: Settings, *more: Any) -> dict[str, float]:
+        trained.append(settings.seed)
         return real(settings, *more)
 
     monkeypatch.setattr(module, "train", train)
@@ -175,8 +176,8 @@ def test_ctrl_c_queues_the_trial_again(sweep: Sweep, begin: Begin, monkeypatch: 
     study, task = begin(search)
     real = module.train
 
-    def train(settings: dict[str, Any], *more: Any) -> dict[str, float]:
-        if settings["seed"] == 1:
+    def train(settings: Settings, *more: Any) -> dict[str, float]:
+        if settings.seed == 1:
             raise KeyboardInterrupt
         return real(settings, *more)
 

@@ -12,8 +12,9 @@ from mlflow.tracking import MlflowClient
 from torch import Tensor
 from torch.nn import functional as F
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
+from depthlab.config.schema import Settings
 from depthlab.data.prepare import load, prepare
 from depthlab.tasks.metrics import METRICS
 from depthlab.tasks.task import TASKS, Regression
@@ -23,7 +24,7 @@ from depthlab.training.run import run
 from depthlab.training.summary import summary
 
 NODES = 60
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Settings]
 
 
 def arrays(targets: np.ndarray[Any, Any] | None = None) -> dict[str, np.ndarray[Any, Any]]:
@@ -40,11 +41,11 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
     monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     np.savez(tmp_path / "own.npz", **arrays())  # type: ignore[arg-type]
 
-    def compose(*overrides: str) -> dict[str, Any]:
+    def compose(*overrides: str) -> Settings:
         typed = ["dataset=npz", f"dataset.path={tmp_path / 'own.npz'}", "dataset.task=regression", "dataset.metric=mae"]
         typed += ["model=gcn", "depth=1", "lr=0.1", "dropout=0", "weight_decay=0", "epochs=100", "progress=false"]
         found = compose_settings([*typed, "trainer.threads=1", "measures=[dirichlet_energy]", *overrides])
-        found["tracking"]["uri"] = f"sqlite:///{tmp_path / 'mlflow.db'}"
+        found = found.with_tracking(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
         return found
 
     return compose
@@ -81,7 +82,7 @@ def test_the_lowest_error_selects_the_state(settings: Compose) -> None:
 
 
 def test_statistics_of_numbers_have_no_classes(settings: Compose, tmp_path: Path) -> None:
-    path = prepare(settings()["dataset"], tmp_path)
+    path = prepare(settings().dataset, tmp_path)
     text = path.with_suffix(".json").read_text()
     assert '"nodes": 60' in text
     assert "homophily" not in text and "classes" not in text
@@ -118,7 +119,7 @@ def test_a_graph_may_have_a_node_without_a_number(settings: Compose, tmp_path: P
     content["node_labels"][0] = np.nan
     content["train_masks"][0] = False
     np.savez(tmp_path / "own.npz", **content)  # type: ignore[arg-type]
-    assert load(settings()["dataset"])[0].y.isnan().sum() == 1
+    assert load(settings().dataset)[0].y.isnan().sum() == 1
     assert np.isfinite(run(settings("epochs=2")).scores["test_mae"])
 
 

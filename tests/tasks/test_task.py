@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
+from depthlab.config.schema import Settings
 from depthlab.data.dataset import Dataset
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
 from depthlab.tasks.task import Classification, Regression, check_task, default_monitor, make_task, recorded_metrics
+from tests.settings import dataset_settings
 
 EDGES = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
 Y = torch.tensor([0, 1, 2, 1, 0, 2])
@@ -77,13 +80,13 @@ def test_what_selects_by_default(task: str | None, metric: str | None, monitor: 
 )
 def test_names_that_cannot_be(dataset: dict[str, str], metrics: list[str] | None, monitor: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        check_task({"task": "classification", "metric": "acc"} | dataset, metrics, monitor)
+        check_task(dataset_settings(**dataset), metrics, monitor)
 
 
 def test_what_is_recorded_may_select() -> None:
-    check_task({"task": "classification", "metric": "roc_auc"}, ["balanced_acc"], "train_balanced_acc")
-    assert recorded_metrics({"task": "classification", "metric": "roc_auc"}, None) == ("acc", "roc_auc")
-    assert recorded_metrics({"task": "regression", "metric": "r2"}, []) == ("r2",)
+    check_task(dataset_settings(task="classification", metric="roc_auc"), ["balanced_acc"], "train_balanced_acc")
+    assert recorded_metrics(dataset_settings(task="classification", metric="roc_auc"), None) == ("acc", "roc_auc")
+    assert recorded_metrics(dataset_settings(task="regression", metric="r2"), []) == ("r2",)
 
 
 def alternating(y: Tensor | None = None) -> Dataset:
@@ -97,9 +100,9 @@ def alternating(y: Tensor | None = None) -> Dataset:
     return Dataset(torch.eye(NODES), edge_index, node % 2 if y is None else y, train.expand(2, -1), val, test)
 
 
-def settings(split: str, metric: str = "roc_auc", task: str = "classification", **more: Any) -> dict[str, Any]:
-    dataset = {"name": "own", "task": task, "metric": metric}
-    return {"split": split, "split_seed": 3, "dataset": dataset, "metrics": None} | more
+def settings(split: str, metric: str = "roc_auc", task: str = "classification", **more: Any) -> Settings:
+    dataset = dataset_settings(task=task, metric=metric)
+    return replace(compose_settings([]), split=split, split_seed=3, dataset=dataset, **more)
 
 
 def test_a_metric_that_is_undefined_on_a_part_is_refused_with_its_name_and_split() -> None:

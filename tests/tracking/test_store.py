@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.folders import CHECKOUT
 from depthlab.tracking.store import check_store, open_store, store_uri
 
@@ -130,8 +130,8 @@ def test_address_and_experiment_of_the_environment(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "1e3")
     assert store_uri(None) == "http://***@there:5000"
     assert store_uri("http://here") == "http://here"
-    assert compose_settings([])["tracking"]["experiment"] == "1e3"
-    assert compose_settings(["tracking.experiment=mine"])["tracking"]["experiment"] == "mine"
+    assert compose_settings([]).tracking.experiment == "1e3"
+    assert compose_settings(["tracking.experiment=mine"]).tracking.experiment == "mine"
 
 
 def test_mlflow_below_a_folder_with_a_percent_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,16 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
+from depthlab.config.schema import Settings
 from tests.conftest import Command
 
 Train = Callable[..., "subprocess.CompletedProcess[str]"]
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Settings]
 SMALL = ["dataset=csbm", "dataset.nodes=120", "progress=false", "trainer.threads=1"]
 CURVES = (
     "dirichlet_energy", "log10_dirichlet_energy", "dirichlet_energy_normalized", "rayleigh_quotient",
@@ -26,8 +26,8 @@ REWIRED = ("dataset.nodes=60", "model=gcn", "depth=3", "epochs=4", "measures=[di
 TREE = ("dataset=tree_neighbors_match", "dataset.radius=2", "recipe=none", "hidden=8", "epochs=4")
 
 
-def history(settings: dict[str, Any], run_id: str, metric: str) -> list[tuple[int, float]]:
-    points = MlflowClient(settings["tracking"]["uri"]).get_metric_history(run_id, metric)
+def history(settings: Settings, run_id: str, metric: str) -> list[tuple[int, float]]:
+    points = MlflowClient(settings.tracking.uri).get_metric_history(run_id, metric)
     return sorted((point.step, point.value) for point in points)
 
 
@@ -67,9 +67,9 @@ def train_here(records: MlflowClient, command: Command) -> Command:
 def settings(records: MlflowClient) -> Compose:
     """Settings of a small run that records below `tmp_path`."""
 
-    def compose(*overrides: str) -> dict[str, Any]:
+    def compose(*overrides: str) -> Settings:
         found = compose_settings([*SMALL, "tracking.artifacts=[config]", *overrides])
-        found["tracking"]["uri"] = records.tracking_uri
+        found = found.with_tracking(uri=records.tracking_uri)
         return found
 
     return compose
@@ -79,10 +79,10 @@ def settings(records: MlflowClient) -> Compose:
 def tasks(settings: Compose) -> Compose:
     """Settings of a small run on a task: those of `settings` name nodes, which a task has no setting for."""
 
-    def compose(*overrides: str) -> dict[str, Any]:
-        uri = settings()["tracking"]["uri"]
+    def compose(*overrides: str) -> Settings:
+        uri = settings().tracking.uri
         found = compose_settings([*overrides, "progress=false", "trainer.threads=1", "tracking.artifacts=[states]"])
-        found["tracking"]["uri"] = uri
+        found = found.with_tracking(uri=uri)
         return found
 
     return compose

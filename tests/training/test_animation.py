@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from depthlab.config.schema import Settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches, rewire
 from depthlab.measures.projection import plane
@@ -19,13 +19,13 @@ from depthlab.training.animation import save_states
 from depthlab.training.build import build_model
 from depthlab.training.run import run
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Settings]
 
 
 @pytest.mark.parametrize("model", ["gcn", "mlp"])
 def test_every_layer_lies_in_the_plane(settings: Compose, tmp_path: Path, model: str) -> None:
     chosen = settings(f"model={model}", "depth=3")
-    dataset, _ = load(chosen["dataset"])
+    dataset, _ = load(chosen.dataset)
     graph = make_batches(chosen, dataset).probe
     network = build_model(chosen, graph, make_task(chosen, dataset)).eval()
     save_states(network, graph, tmp_path / "states.npz")
@@ -43,7 +43,7 @@ def test_every_layer_lies_in_the_plane(settings: Compose, tmp_path: Path, model:
 
 def test_frames_do_not_turn_between_layers(settings: Compose, tmp_path: Path) -> None:
     chosen = settings("model=gcnii", "depth=6")
-    dataset, _ = load(chosen["dataset"])
+    dataset, _ = load(chosen.dataset)
     graph = make_batches(chosen, dataset).probe
     save_states(build_model(chosen, graph, make_task(chosen, dataset)).eval(), graph, tmp_path / "states.npz")
     points = np.load(tmp_path / "states.npz")["points"].astype(np.float64)
@@ -54,7 +54,7 @@ def test_frames_do_not_turn_between_layers(settings: Compose, tmp_path: Path) ->
 
 def test_a_node_that_a_rewiring_added_is_not_shown(settings: Compose, tmp_path: Path) -> None:
     chosen = settings("model=gcn", "depth=2", "rewiring=virtual_node")
-    dataset, fingerprint = load(chosen["dataset"])
+    dataset, fingerprint = load(chosen.dataset)
     graph = rewire(dataset, fingerprint, chosen, tmp_path).graph
     save_states(build_model(chosen, graph, make_task(chosen, dataset)).eval(), graph, tmp_path / "states.npz")
     with np.load(tmp_path / "states.npz") as content:
@@ -65,7 +65,7 @@ def test_a_node_that_a_rewiring_added_is_not_shown(settings: Compose, tmp_path: 
 def test_a_run_keeps_them_where_it_is_asked_to(settings: Compose, tmp_path: Path) -> None:
     chosen = settings("model=gcn", "depth=2", "epochs=2", "tracking.artifacts=[states]")
     result = run(chosen)
-    records = Records(chosen["tracking"]["uri"], "depthlab")
+    records = Records(chosen.tracking.store, "depthlab")
     copy = records.file(result.run_id, "states.npz", tmp_path)
     assert copy is not None
     assert np.load(copy)["points"].shape == (3, 120, 2)

@@ -1,10 +1,12 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
+from depthlab.config.schema import ModelSettings, Settings
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
 from depthlab.nn.gcn import GCN
@@ -26,7 +28,7 @@ def star() -> Graph:
     return Graph(x, adjacency, torch.arange(N) % CLASSES, *torch.arange(N).split(4))
 
 
-def composed(*overrides: str) -> dict[str, Any]:
+def composed(*overrides: str) -> Settings:
     return compose_settings(["dataset=csbm", "recipe=none", "hidden=8", *overrides])
 
 
@@ -89,9 +91,10 @@ class Forward(GCN):
         return super().forward(x, graph) + 1
 
 
-def own(kind: type, *overrides: str, **arguments: Any) -> dict[str, Any]:
+def own(kind: type, *overrides: str, **arguments: Any) -> Settings:
     settings = composed("model=mlp", "dropout=0", *overrides)
-    return settings | {"model": {"_target_": f"{__name__}.{kind.__name__}", **arguments}}
+    model = ModelSettings(name="own", target=f"{__name__}.{kind.__name__}", arguments=arguments)
+    return replace(settings, model=model)
 
 
 def test_a_network_gets_the_settings_that_its_constructor_has_room_for(star: Graph) -> None:
@@ -106,4 +109,4 @@ def test_what_is_no_network_or_defines_forward_is_refused_in_one_sentence(star: 
     with pytest.raises(UserError, match=r"^Forward defines forward, which may differ from its layers: define encode, "):
         build_model(own(Forward), star, TASK)
     with pytest.raises(UserError, match=r"^model\._target_=torch\.nn\.Linear is not a network: derive the class "):
-        build_model(own(Bare) | {"model": {"_target_": "torch.nn.Linear"}}, star, TASK)
+        build_model(replace(own(Bare), model=ModelSettings(name="own", target="torch.nn.Linear")), star, TASK)

@@ -3,6 +3,7 @@
 import errno
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from depthlab.config.errors import ResumeError, UserError
+from depthlab.config.schema import ModelSettings, Settings
 from depthlab.files import load_torch, save_torch
 from depthlab.graph.graph import Graph
 from depthlab.training.checkpoint import read_checkpoint
@@ -18,11 +20,11 @@ from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder
 from depthlab.training.module import TrainingModule
 from depthlab.training.run import run
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Settings]
 IDENTITY = {"config_hash": "a", "resume_hash": "b", "data_hash": "c", "code_hash": "d"}
 
 
-def interrupted(settings: dict[str, Any], patch: pytest.MonkeyPatch, where: str) -> None:
+def interrupted(settings: Settings, patch: pytest.MonkeyPatch, where: str) -> None:
     """A run whose disk is full when it comes to `where`."""
 
     def full(*_: object) -> None:
@@ -45,7 +47,7 @@ def test_a_run_that_had_trained_to_its_end(
     weights = torch.load(checkpoint_folder(chosen) / FINAL, weights_only=True)["state_dict"]
 
     interrupted(chosen, monkeypatch, where)
-    resumed = run(chosen | {"ckpt": "last"})
+    resumed = run(replace(chosen, ckpt="last"))
     again = torch.load(checkpoint_folder(chosen) / FINAL, weights_only=True)["state_dict"]
     assert all(torch.equal(again[name], weights[name]) for name in weights)
     pace = "seconds_per_epoch"
@@ -53,7 +55,7 @@ def test_a_run_that_had_trained_to_its_end(
     assert (resumed.scores, resumed.statistics) == (expected.scores, expected.statistics)
     assert resumed.curves == expected.curves
 
-    client = MlflowClient(chosen["tracking"]["uri"])
+    client = MlflowClient(chosen.tracking.uri)
     curves = {f"layer/{name}": curve for name, curve in resumed.curves.items()}
     for name, curve in {**curves, "epoch/train_loss": [0.0] * int(expected.statistics["epochs_run"])}.items():
         steps = Counter(point.step for point in client.get_metric_history(resumed.run_id, name))
@@ -63,9 +65,8 @@ def test_a_run_that_had_trained_to_its_end(
 
 
 def test_dropout_of_torch_continues_in_a_resumed_run(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = settings("depth=3", "epochs=6", "checkpoint_every=3") | {
-        "model": {"_target_": "tests.training.torch_dropout.TorchDropout"}
-    }
+    model = ModelSettings(name="own", target="tests.training.torch_dropout.TorchDropout")
+    chosen = replace(settings("depth=3", "epochs=6", "checkpoint_every=3"), model=model)
     expected = run(chosen)
     plain = TrainingModule.training_graph
 
@@ -79,13 +80,13 @@ def test_dropout_of_torch_continues_in_a_resumed_run(settings: Compose, monkeypa
         with pytest.raises(OSError, match="full"):
             run(chosen)
     torch.rand(1)
-    assert run(chosen | {"ckpt": "last"}).scores == expected.scores
+    assert run(replace(chosen, ckpt="last")).scores == expected.scores
 
 
 def test_a_diverged_run_stays_diverged(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings("depth=2", "epochs=50", "lr=1e30")
     interrupted(chosen, monkeypatch, "depthlab.training.run.evaluate")
-    assert run(chosen | {"ckpt": "last"}).outcome == "diverged"
+    assert run(replace(chosen, ckpt="last")).outcome == "diverged"
 
 
 def test_only_its_own_checkpoint(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,21 +94,21 @@ def test_only_its_own_checkpoint(settings: Compose, monkeypatch: pytest.MonkeyPa
     interrupted(chosen, monkeypatch, "depthlab.training.run.evaluate")
     path = str(checkpoint_folder(chosen) / LAST)
     with pytest.raises(UserError, match="belongs to a run with other settings"):
-        run(settings("depth=2", "epochs=3", "lr=0.5") | {"ckpt": path})
-    before = MlflowClient(chosen["tracking"]["uri"]).search_runs(["1"])
+        run(replace(settings("depth=2", "epochs=3", "lr=0.5"), ckpt=path))
+    before = MlflowClient(chosen.tracking.uri).search_runs(["1"])
     assert len(before) == 1
     assert before[0].data.tags["outcome"] == "failed"
     with pytest.raises(UserError, match="not in sqlite"):
-        elsewhere = {**chosen["tracking"], "uri": chosen["tracking"]["uri"].replace("mlflow.db", "other.db")}
-        run(chosen | {"ckpt": path, "tracking": elsewhere})
-    assert run(chosen | {"ckpt": path}).outcome == "finished"
+        elsewhere = chosen.tracking.store.replace("mlflow.db", "other.db")
+        run(replace(chosen, ckpt=path).with_tracking(uri=elsewhere))
+    assert run(replace(chosen, ckpt=path)).outcome == "finished"
 
 
 def test_a_checkpoint_that_was_moved(settings: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chosen = settings("depth=2", "epochs=3")
     interrupted(chosen, monkeypatch, "depthlab.training.run.evaluate")
     moved = (checkpoint_folder(chosen) / LAST).rename(tmp_path / "moved.ckpt")
-    assert run(chosen | {"ckpt": str(moved)}).outcome == "finished"
+    assert run(replace(chosen, ckpt=str(moved))).outcome == "finished"
     assert moved.is_file()
 
 
@@ -142,11 +143,11 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_afresh(
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     with pytest.raises(ResumeError, match=r"last.ckpt is damaged \(its checksum does not match\): start the"):
-        run(chosen | {"ckpt": str(last)})
-    result = run(chosen | {"ckpt": "last"})
+        run(replace(chosen, ckpt=str(last)))
+    result = run(replace(chosen, ckpt="last"))
     assert f"{last} is damaged (its checksum does not match): the run begins afresh\n" in capsys.readouterr().err
     assert result.outcome == "finished"
-    assert len(MlflowClient(chosen["tracking"]["uri"]).search_runs(["1"])) == 2
+    assert len(MlflowClient(chosen.tracking.uri).search_runs(["1"])) == 2
 
 
 def test_the_final_checkpoint_stays_until_the_next_one_is_whole(
@@ -157,7 +158,7 @@ def test_the_final_checkpoint_stays_until_the_next_one_is_whole(
     final = checkpoint_folder(chosen) / FINAL
     interrupted(chosen, monkeypatch, "depthlab.training.run.evaluate")
     assert load_torch(final)["run_id"] == first.run_id
-    assert load_torch(final)["run_id"] != run(chosen | {"ckpt": "last"}).run_id
+    assert load_torch(final)["run_id"] != run(replace(chosen, ckpt="last")).run_id
     assert load_torch(final)["run_id"] != first.run_id
     assert sorted(path.name for path in final.parent.iterdir()) == [FINAL, LOCK]
 
@@ -165,9 +166,9 @@ def test_the_final_checkpoint_stays_until_the_next_one_is_whole(
 def test_a_run_that_was_deleted_is_not_gone_on_with(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings("depth=2", "epochs=3")
     interrupted(chosen, monkeypatch, "depthlab.training.run.evaluate")
-    client = MlflowClient(chosen["tracking"]["uri"])
+    client = MlflowClient(chosen.tracking.uri)
     (before,) = client.search_runs(["1"])
     client.delete_run(before.info.run_id)
     with pytest.raises(ResumeError, match=f"resume, {before.info.run_id}, was deleted in MLflow: start"):
-        run(chosen | {"ckpt": "last"})
+        run(replace(chosen, ckpt="last"))
     assert run(chosen).outcome == "finished"

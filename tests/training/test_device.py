@@ -1,5 +1,7 @@
 """Where a run computes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -24,7 +26,7 @@ def test_as_many_gpus_as_processes(settings: Compose, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     chosen = settings("trainer=gpu")
     assert on_what_is_here(chosen) == chosen
-    chosen["trainer"]["devices"] = 2
+    chosen = replace(chosen, trainer=replace(chosen.trainer, devices=2))
     with pytest.raises(UserError, match=r"^trainer\.devices=2 needs as many GPUs, this machine has 1$"):
         on_what_is_here(chosen)
 
@@ -34,7 +36,7 @@ def test_one_graph_stays_on_the_device_and_others_travel(settings: Compose) -> N
     from depthlab.data.rewire import rewire
 
     chosen = settings("model=gcn")
-    batches = rewire(*load(chosen["dataset"]), chosen).batches
+    batches = rewire(*load(chosen.dataset), chosen).batches
     moved = batches_on(batches, torch.device("meta"))
     assert isinstance(moved, OneGraph)
     (graph,) = moved

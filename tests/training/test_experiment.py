@@ -1,14 +1,14 @@
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import Settings
 from depthlab.training.experiment import experiment, read_data
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Settings]
 SMALL = ("dataset=csbm", "dataset.nodes=60", "model=gcn", "depth=2", "hidden=4")
 
 
@@ -29,8 +29,8 @@ def test_the_data_is_shared_by_runs_that_differ_in_split_and_seed(settings: Comp
 def test_memory_is_decided_and_the_other_settings_stay(settings: Compose) -> None:
     chosen = settings(*SMALL)
     made = experiment(chosen)
-    assert chosen["memory"] == "auto"
-    assert made.settings == chosen | {"memory": "full"}
+    assert chosen.memory == "auto"
+    assert made.settings == replace(chosen, memory="full")
     assert made.module.memory == "full"
 
 

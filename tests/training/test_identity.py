@@ -2,13 +2,14 @@
 
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.training import identity
 from depthlab.training.identity import checkpoint_folder, overrides_of, resumable, tags
 
@@ -36,7 +37,7 @@ def test_tags() -> None:
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a" * 300, "a\nb", ".."])
 def test_a_dataset_of_any_name_has_its_run_folder_below_the_checkpoints(name: str, tmp_path: Path) -> None:
     settings = compose_settings(["dataset=csbm"])
-    settings["dataset"]["name"] = name
+    settings = replace(settings, dataset=replace(settings.dataset, name=name))
     folder = checkpoint_folder(settings, tmp_path)
     assert folder.parent == tmp_path and ".." not in folder.parts
     (folder / "last.ckpt.part").parent.mkdir()
@@ -46,12 +47,12 @@ def test_what_was_typed_is_read_back_as_a_list() -> None:
     typed = ["tracking.artifacts=[config,figures]", "measures=[dirichlet_energy,max_abs]", "lr=0.02"]
     long = f"dataset.path=/data/a b='c' d=1/{'x' * 12000}.npz"
     settings = compose_settings([*typed, "dataset=npz", "dataset.path=x"])
-    settings["dataset"]["path"] = long.partition("=")[2]
+    settings = replace(settings, dataset=replace(settings.dataset, path=long.partition("=")[2]))
     origin = dict.fromkeys(["tracking.artifacts", "measures", "lr", "dataset.path"], "command line")
     found = tags(settings, origin)
     assert overrides_of(found)[1:] == sorted(typed)
     path = OverridesParser.create().parse_override(overrides_of(found)[0])
-    assert (path.key_or_group, path.value()) == ("dataset.path", settings["dataset"]["path"])
+    assert (path.key_or_group, path.value()) == ("dataset.path", settings.dataset.path)
     assert all(len(found[key]) <= 8000 for key in found if key.startswith("overrides"))
     assert shlex.split(found["command_line"]) == overrides_of(found)
 

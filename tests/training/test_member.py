@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from depthlab.config.schema import Settings
 from depthlab.training.experiment import experiment
 from depthlab.training.identity import LAST
 from depthlab.training.member import Member, lightning_checkpoint
 from depthlab.training.stacked import Replicas
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Settings]
 
 
 @pytest.fixture

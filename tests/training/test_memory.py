@@ -3,6 +3,7 @@ import math
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import run
 from types import SimpleNamespace
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import ReplicasError, UserError
-from depthlab.config.settings import compose_settings, config_hash
+from depthlab.config.schema import Settings
+from depthlab.config.settings import config_hash
 from depthlab.folders import CHECKOUT, CONF
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.batches import OneGraph
@@ -43,7 +46,7 @@ def held(what):
 
 def steps(settings):
     model = build_model(settings, graph, TASK)
-    suit_heap(model, graph.num_nodes, settings["memory"])
+    suit_heap(model, graph.num_nodes, settings.memory)
     optimizer = model.configure_optimizers()
     best = [p.detach().clone() for p in model.parameters()]
     before = held("VmRSS")
@@ -58,7 +61,7 @@ torch.set_num_threads(1)
 give_back_freed_blocks(BLOCK_SIZE)  # a heap that is left alone has holes, which `auto` allows for
 graph, (memory, *typed) = make_graph(20_000), sys.argv[1:]
 settings = settings_of(*typed) | {"memory": memory}
-steps(settings | {"depth": 2})  # libraries and buffers that come with the first step
+steps(replace(settings, depth=2))  # libraries and buffers that come with the first step
 print(estimate_memory(settings, graph, TASK)[memory], steps(settings))
 """
 
@@ -111,7 +114,7 @@ def make_graph(nodes: int) -> Graph:
     )
 
 
-def settings_of(*typed: str) -> dict[str, Any]:
+def settings_of(*typed: str) -> Settings:
     return compose_settings(["dataset=csbm", "recipe=none", *typed])
 
 
@@ -169,9 +172,9 @@ def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
     batches, settings = OneGraph(make_graph(300)), settings_of("model=gcnii", "depth=100")
     needs = estimate_memory(settings, batches.probe, TASK)
     free(2 * memory.HOLES * needs["full"])
-    assert decide_memory(settings, batches, TASK) == settings | {"memory": "full"}
+    assert decide_memory(settings, batches, TASK) == replace(settings, memory="full")
     free(needs["full"])
-    assert decide_memory(settings, batches, TASK) == settings | {"memory": "checkpoint"}
+    assert decide_memory(settings, batches, TASK) == replace(settings, memory="checkpoint")
     need = needs["checkpoint"] + 2 * 4 * 300 * 16
     free(need)
     sentence = r"^a training step needs about 0\.0 GB of memory, 0\.0 GB are free: use a smaller depth or hidden, or "
@@ -181,7 +184,7 @@ def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
     with pytest.raises(UserError, match=sentence + "model=revgcn$"):
         decide_memory(settings, batches, TASK)
     for typed in ("full", "checkpoint"):
-        assert decide_memory(settings | {"memory": typed}, batches, TASK)["memory"] == typed
+        assert decide_memory(replace(settings, memory=typed), batches, TASK).memory == typed
 
 
 @pytest.mark.parametrize("model", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
@@ -189,9 +192,9 @@ def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
 def test_weights_are_counted_without_making_them(model: str, norm: str) -> None:
     graph, chosen = make_graph(50), settings_of(f"model={model}", "dropout=0")
     for depth in (1, 4, 6, 11):
-        settings = chosen | {"depth": depth}
+        settings = replace(chosen, depth=depth)
         if norm != "none" and hasattr(make_network(settings, 16, 3), "norms"):
-            settings |= {"norm": norm}
+            settings = replace(settings, norm=norm)
         made = build_model(settings, graph, TASK)
         assert weight_bytes(settings, graph, TASK) == sum(parameter.nbytes for parameter in made.parameters())
 
@@ -221,14 +224,12 @@ def test_a_network_without_wide_states_is_not_refused_for_its_width(free: Callab
         states = 0 if "depth=1 " in typed else memory.AT_WORK * 4 * 300 * 3  # as many channels as classes
         assert least_memory(settings, graph, TASK) == memory.PER_WEIGHT * weight_bytes(settings, graph, TASK) + states
     free(1e9)
-    assert decide_memory(settings_of("model=gcn", "depth=1", "hidden=1000000"), batches, TASK)["memory"] == "full"
+    assert decide_memory(settings_of("model=gcn", "depth=1", "hidden=1000000"), batches, TASK).memory == "full"
 
 
 def test_deciding_changes_no_experiment() -> None:
-    older = {key: value for key, value in settings_of("model=gcn").items() if key != "memory"}
-    assert {config_hash(settings_of("model=gcn", f"memory={m}")) for m in ("auto", "full", "checkpoint")} == {
-        config_hash(older)
-    }
+    hashes = {config_hash(settings_of("model=gcn", f"memory={memory}")) for memory in ("auto", "full", "checkpoint")}
+    assert len(hashes) == 1
 
 
 def test_free_memory_is_that_of_this_machine() -> None:
@@ -240,8 +241,9 @@ def test_a_step_on_a_gpu_may_take_what_that_gpu_has(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: sizes[device])
     monkeypatch.setattr(memory, "free_memory", lambda: 8.0)
     monkeypatch.setattr(memory, "local_rank", lambda: 1)
-    assert memory.free_for({"accelerator": "gpu", "devices": 2}) == 5e9
-    assert memory.free_for({"accelerator": "cpu", "devices": 2}) == 4
+    trainer = replace(settings_of().trainer, devices=2)
+    assert memory.free_for(replace(trainer, accelerator="gpu")) == 5e9
+    assert memory.free_for(trainer) == 4
 
 
 def test_the_least_limit_of_a_control_group_counts_without_pages_of_files(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from mlflow.tracking import MlflowClient
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import TrainerSettings
 from depthlab.folders import CONF
 from depthlab.training import ranks
 from depthlab.training.identity import LAST, checkpoint_folder
@@ -42,8 +44,8 @@ PARTS = (
     "hidden=8", "progress=false", "tracking.artifacts=[config]",
 )  # fmt: skip
 GCN = ("model=gcn", "depth=3", "dropout=0", "lr=0.003")
-DDP = {"strategy": "ddp", "accelerator": "cpu", "devices": 2, "num_nodes": 1}
-ONE = DDP | {"strategy": "single", "devices": 1}
+DDP = TrainerSettings("cpu", None, "float32", "ddp", devices=2, num_nodes=1)
+ONE = replace(DDP, strategy="single", devices=1)
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 SLURM = {
     "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_NODEID": "1", "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "2",
@@ -212,7 +214,7 @@ def test_torchrun_and_srun_number_the_processes(started: Started) -> None:
     environment = cluster_environment()
     assert isinstance(environment, SLURMEnvironment)
     assert (environment.global_rank(), environment.world_size(), environment.main_address) == (3, 4, "node3")
-    check_ranks(DDP | {"num_nodes": 2}, [])
+    check_ranks(replace(DDP, num_nodes=2), [])
     check_ranks(ONE, [])  # a worker of Dask is a task of srun with runs of its own
 
 
@@ -221,18 +223,18 @@ def test_torchrun_and_srun_number_the_processes(started: Started) -> None:
     [
         (DDP, {}, "trainer=ddp needs torchrun to start its 2 processes: type"
             " torchrun --nproc-per-node=2 -m src.train depth=4 'tracking.artifacts=[]'"),
-        (DDP | {"num_nodes": 3}, {}, "trainer=ddp needs torchrun to start its 6 processes: type on every machine"
+        (replace(DDP, num_nodes=3), {}, "trainer=ddp needs torchrun to start its 6 processes: type on every machine"
             " torchrun --nnodes=3 --rdzv-backend=c10d --rdzv-endpoint=HOST:29400 --nproc-per-node=2 -m src.train"
             " depth=4 'tracking.artifacts=[]'"),
-        (DDP | {"devices": 4}, TORCHRUN, "torchrun started 2 processes, 2 on each machine; trainer.devices=4"
+        (replace(DDP, devices=4), TORCHRUN, "torchrun started 2 processes, 2 on each machine; trainer.devices=4"
             " trainer.num_nodes=1 need 4, 4 on each: make the numbers equal"),
-        (DDP | {"devices": 4}, SLURM, "srun started 4 processes, 2 on each machine; trainer.devices=4"
+        (replace(DDP, devices=4), SLURM, "srun started 4 processes, 2 on each machine; trainer.devices=4"
             " trainer.num_nodes=1 need 4, 4 on each: make the numbers equal"),
         (ONE, TORCHRUN, "torchrun started 2 processes for a run of one: add trainer=ddp loader=cluster"),
     ],
 )  # fmt: skip
 def test_processes_that_do_not_fit(
-    trainer: dict[str, Any], variables: dict[str, str], sentence: str, started: Started
+    trainer: TrainerSettings, variables: dict[str, str], sentence: str, started: Started
 ) -> None:
     started(variables)
     with pytest.raises(UserError) as refused:
@@ -260,7 +262,7 @@ def test_a_rank_with_other_settings_data_or_code_is_refused(monkeypatch: pytest.
 
 def test_a_lost_connection_is_a_sentence_and_a_defect_is_none(alone: Callable[[], None]) -> None:
     lost = RuntimeError("[gloo/pair.cc:537] Read error [127.0.0.1]:1: Connection reset by peer. This is typically")
-    trainer = DDP | {"devices": 1}
+    trainer = replace(DDP, devices=1)
     sentence = r"^the connection between the ranks failed: .* reset by peer; read the errors .* ckpt=last$"
     alone()
     with pytest.raises(KeyboardInterrupt, match=sentence), process_group(trainer):

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings, config_hash
-from depthlab.training.replica_settings import replica_origin, replica_settings
+from depthlab.config.settings import config_hash
+from depthlab.training.replica_settings import replica_provenance, replica_settings
 
 
 @pytest.mark.parametrize(("typed", "key", "values"), [
@@ -18,13 +19,13 @@ from depthlab.training.replica_settings import replica_origin, replica_settings
 def test_each_has_the_settings_that_it_would_have_by_itself(typed: list[str], key: str, values: list[object]) -> None:
     settings = compose_settings(typed)
     several = replica_settings(settings)
-    assert [one[key] for one in several] == values
+    assert [getattr(one, key) for one in several] == values
     alone = [word for word in typed if word.split("=")[0] not in ("replicas", "replicate", key)]
     for one, value in zip(several, values, strict=True):
         single = compose_settings([*alone, f"{key}={value}"])
         assert one == single and config_hash(one) == config_hash(single)
-    origin = replica_origin({key: "default", "replicas": "command line"}, settings)
-    assert origin == {key: "command line", "replicas": "default", "replicate": "default"}
+    provenance = replica_provenance({key: "default", "replicas": "command line"}, settings)
+    assert provenance == {key: "command line", "replicas": "default", "replicate": "default"}
 
 
 @pytest.mark.parametrize(("typed", "sentence"), [

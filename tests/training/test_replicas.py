@@ -4,12 +4,14 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import Settings
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.identity import FINAL, LAST, checkpoint_folder
 from depthlab.training.member import Member
@@ -18,18 +20,18 @@ from depthlab.training.replicas import run_replicas
 from depthlab.training.result import Result
 from depthlab.training.run import run
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Settings]
 SMALL = ("dataset.signal=0.4", "hidden=8", "depth=3")
 
 
-def pair(settings: Compose, *typed: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def pair(settings: Compose, *typed: str) -> tuple[list[Settings], list[Settings]]:
     """Three replicas, and the same as runs by themselves, recorded under another name."""
     several = replica_settings(settings(*SMALL, "replicas=3", *typed))
-    alone = [one | {"tracking": one["tracking"] | {"experiment": "alone"}} for one in several]
+    alone = [replace(one, tracking=replace(one.tracking, experiment="alone")) for one in several]
     return several, alone
 
 
-def together(several: list[dict[str, Any]]) -> dict[str, Result]:
+def together(several: list[Settings]) -> dict[str, Result]:
     return {one.name: one for one in run_replicas(several, [{} for _ in several])}
 
 
@@ -115,11 +117,11 @@ def test_an_interrupted_group_goes_on_to_the_same_result(
         KeyboardInterrupt, match=r"^interrupted after 8 epochs: go on with the same command and ckpt=last$"
     ):
         together(several)
-    client = MlflowClient(several[0]["tracking"]["uri"])
+    client = MlflowClient(several[0].tracking.uri)
     place = client.get_experiment_by_name("depthlab").experiment_id
     before = client.search_runs([place])
     assert {one.data.tags["outcome"] for one in before} == {"interrupted"}
-    last = [one | {"ckpt": "last"} for one in several]
+    last = [replace(one, ckpt="last") for one in several]
     found = {one.name: one for one in map(run, last)} if by_itself else together(last)
     assert {one.run_id for one in found.values()} == {one.info.run_id for one in before}
     for single in map(run, alone):
@@ -134,7 +136,7 @@ def asked_while_finishing(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
     finish = Member.finish
 
     def press(self: Member, weights: Any) -> Result:
-        if self.settings["split"] == split:
+        if self.settings.split == split:
             os.kill(os.getpid(), signal.SIGINT)
         return finish(self, weights)
 
@@ -145,13 +147,13 @@ def test_ctrl_c_while_one_is_recorded_loses_nothing_of_the_others(
     settings: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     several, alone = pair(settings, "model=gcnii", "lr=0.1", "epochs=60", "patience=2")
-    lengths = {one["split"]: run(one).statistics["epochs_run"] for one in alone}
+    lengths = {one.split: run(one).statistics["epochs_run"] for one in alone}
     first = min(lengths, key=lambda split: lengths[split])
     assert len(set(lengths.values())) > 1
     asked_while_finishing(first, monkeypatch)
     with pytest.raises(KeyboardInterrupt, match=rf"^interrupted after {lengths[first]:.0f} epochs?: go on"):
         together(several)
-    found = together([one | {"ckpt": "last"} for one in several])
+    found = together([replace(one, ckpt="last") for one in several])
     later = {split: count for split, count in lengths.items() if count > lengths[first]}
     assert {split_of(name): one.statistics["epochs_run"] for name, one in found.items()} == later
 
@@ -167,7 +169,7 @@ def test_whoever_stops_reading_results_leaves_no_run_open(settings: Compose) -> 
     results = run_replicas(several, [{} for _ in several])
     next(results)
     results.close()  # type: ignore[attr-defined]
-    client = MlflowClient(several[0]["tracking"]["uri"])
+    client = MlflowClient(several[0].tracking.uri)
     place = client.get_experiment_by_name("depthlab").experiment_id
     outcomes = sorted(one.data.tags["outcome"] for one in client.search_runs([place]))
     assert outcomes == ["finished", "interrupted", "interrupted"]
@@ -181,7 +183,7 @@ def test_an_error_before_the_first_epoch_leaves_no_run_open(settings: Compose, m
     monkeypatch.setattr("depthlab.training.member.training_gradient_norms", fail)
     with pytest.raises(ValueError, match="no gradient"):
         together(several)
-    client = MlflowClient(several[0]["tracking"]["uri"])
+    client = MlflowClient(several[0].tracking.uri)
     runs = client.search_runs([client.get_experiment_by_name("depthlab").experiment_id])
     assert [one.info.status for one in runs] == ["FAILED"] * 3
 
@@ -193,7 +195,7 @@ def test_what_has_finished_is_left_out_when_the_rest_goes_on(
     finish = Member.finish
 
     def fail(self: Member, weights: Any) -> Result:
-        if self.settings["split"] == "1":
+        if self.settings.split == "1":
             raise RuntimeError("full")
         return finish(self, weights)
 
@@ -201,10 +203,10 @@ def test_what_has_finished_is_left_out_when_the_rest_goes_on(
     with pytest.raises(RuntimeError, match="full"):
         together(several)
     monkeypatch.setattr(Member, "finish", finish)
-    found = together([one | {"ckpt": "last"} for one in several])
+    found = together([replace(one, ckpt="last") for one in several])
     assert sorted(map(split_of, found)) == ["1", "2"]
     with pytest.raises(UserError, match="has finished: leave ckpt=last out"):
-        together([one | {"ckpt": "last"} for one in several])
+        together([replace(one, ckpt="last") for one in several])
 
 
 def test_an_architecture_that_cannot_is_refused(settings: Compose) -> None:
@@ -223,7 +225,7 @@ def test_replicas_that_do_not_fit_into_the_memory_are_refused(
 
 def test_more_runs_than_open_files_are_refused_before_a_folder_is_made(settings: Compose) -> None:
     chosen = settings("model=gcn", "depth=2", "epochs=2")
-    many = [chosen | {"seed": seed} for seed in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])]
+    many = [replace(chosen, seed=seed) for seed in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])]
     with pytest.raises(UserError, match=r"^\d+ runs at once need \d+ open files, the limit is \d+: use fewer replicas"):
         next(iter(run_replicas(many, [{}] * len(many))))
     assert not checkpoint_folder(chosen).parent.exists()

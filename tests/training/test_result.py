@@ -1,14 +1,16 @@
 """What is recorded of a run: curves, scores, files, what a rewiring did, and of tasks on many graphs."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings, flatten
+from depthlab.config.settings import flatten, to_dict
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
 from depthlab.tasks.task import make_task
@@ -28,7 +30,7 @@ def test_the_record_keeps_the_contract_of_metric_names(settings: Compose) -> Non
         assert [step for step, _ in history(chosen, result.run_id, f"layer/{name}")] == [0, 1, 2, 3], name
     for name in ("test_acc", "best_val_acc"):
         assert len(history(chosen, result.run_id, name)) == 1, name
-    recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
+    recorded = MlflowClient(chosen.tracking.uri).get_run(result.run_id)
     once = {"best_epoch", "epochs_run", "seconds_per_epoch", "base_edges", "active_edges", "edge_homophily", "chance"}
     assert once == result.statistics.keys() and not once & recorded.data.metrics.keys()
     assert {name: float(recorded.data.tags[name]) for name in once} == result.statistics
@@ -36,14 +38,14 @@ def test_the_record_keeps_the_contract_of_metric_names(settings: Compose) -> Non
     assert recorded.info.status == "FINISHED"
     assert recorded.data.tags["outcome"] == result.outcome == "finished"
     assert recorded.data.tags["command_line"] == "depth=3"
-    assert recorded.data.params == {key: str(value) for key, value in flatten(chosen).items()}
+    assert recorded.data.params == {key: str(value) for key, value in flatten(to_dict(chosen)).items()}
     assert 0 < result.statistics["active_edges"] < result.statistics["base_edges"]
 
 
 def test_gradients_are_recorded_before_the_first_step_after_the_first_epoch_and_at_the_end(settings: Compose) -> None:
     chosen = settings("model=gcn", "depth=3", "epochs=2", "dropout=0.5")
     result = run(chosen)
-    dataset, data_hash = load(chosen["dataset"])
+    dataset, data_hash = load(chosen.dataset)
     graph = rewire(dataset, data_hash, chosen).graph
     untrained = build_model(chosen, graph, make_task(chosen, dataset))
     at_start = training_gradient_norms(untrained, graph)
@@ -54,19 +56,19 @@ def test_gradients_are_recorded_before_the_first_step_after_the_first_epoch_and_
 def test_artifacts_and_final_checkpoint(settings: Compose, tmp_path: Path) -> None:
     chosen = settings("depth=2", "epochs=3", "tracking.artifacts=[config,figures,model]")
     result = run(chosen, {"depth": "command line"})
-    client = MlflowClient(chosen["tracking"]["uri"])
+    client = MlflowClient(chosen.tracking.uri)
     names = {item.path for item in client.list_artifacts(result.run_id)}
     expected = {"config.yaml", "provenance.yaml", "layers.png", "layers.html", "final.ckpt"}
     assert names == expected
     final = torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)
-    assert final["config"] == chosen
+    assert final["config"] == to_dict(chosen)
     assert final["run_id"] == result.run_id
     assert not (checkpoint_folder(chosen) / "last.ckpt").exists()
 
 
 def test_roc_auc_is_recorded_for_two_classes(settings: Compose) -> None:
     chosen = settings("depth=2", "epochs=3")
-    chosen["dataset"]["metric"] = "roc_auc"
+    chosen = replace(chosen, dataset=replace(chosen.dataset, metric="roc_auc"))
     result = run(chosen)
     assert 0 <= result.scores["test_roc_auc"] <= 1
     assert len(history(chosen, result.run_id, "epoch/val_roc_auc")) == 3
@@ -76,7 +78,7 @@ def test_what_a_rewiring_did_is_recorded(settings: Compose) -> None:
     plain = run(settings(*REWIRED))
     chosen = settings(*REWIRED, "rewiring=random", "rewiring.num_edges=9")
     result = run(chosen)
-    found = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
+    found = MlflowClient(chosen.tracking.uri).get_run(result.run_id)
     assert found.data.tags["rewiring"] == "random"
     assert found.info.run_name == "csbm-gcn-d3-s0-split0-random-nodes60-epochs4-numedges9"
     tags = {
@@ -87,7 +89,7 @@ def test_what_a_rewiring_did_is_recorded(settings: Compose) -> None:
     assert tags["edge_homophily"] == plain.statistics["edge_homophily"] == tags["rewiring/homophily_before"]
     assert not [name for name in plain.scores if "rewiring" in name]
     assert result.curves["dirichlet_energy"][0] == plain.curves["dirichlet_energy"][0]  # of X, over the same edges
-    recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(plain.run_id).data.tags
+    recorded = MlflowClient(chosen.tracking.uri).get_run(plain.run_id).data.tags
     assert recorded["rewiring"] == "none"
     assert recorded["data_hash"] != found.data.tags["data_hash"]
 
@@ -110,10 +112,10 @@ def test_a_run_whose_states_outgrow_the_step_says_which_would_have_held(settings
         "trainer.threads=1",
         "measures=[]",
     ]
-    tracking = settings()["tracking"]
+    tracking = settings().tracking
     with pytest.raises(UserError, match="this holds for the weights at the start"):
-        run(compose_settings(typed) | {"tracking": tracking})
-    result = run(compose_settings([*typed, "dropout=0"]) | {"tracking": tracking})
+        run(replace(compose_settings(typed), tracking=tracking))
+    result = run(replace(compose_settings([*typed, "dropout=0"]), tracking=tracking))
     assert result.outcome == "diverged" and 30 < result.statistics["epochs_run"] < 50
     assert 0.1 < result.statistics["stable_step_size"] < 0.25 and result.statistics["broke_from_max_abs"] > 2
     assert "training had enlarged them to |x|=" in result.diagnosis.evidence

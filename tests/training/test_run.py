@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.member import lightning_checkpoint
 from depthlab.training.replicas import run_replicas
@@ -58,7 +59,7 @@ def test_divergence_is_an_outcome(settings: Compose) -> None:
     result = run(chosen)
     assert result.outcome == "diverged"
     assert "test_acc" not in result.scores
-    recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id)
+    recorded = MlflowClient(chosen.tracking.uri).get_run(result.run_id)
     assert recorded.data.tags["outcome"] == "diverged"
     assert recorded.info.status == "FINISHED"
 
@@ -71,7 +72,7 @@ def test_a_defect_closes_the_run_as_failed(settings: Compose, monkeypatch: pytes
     monkeypatch.setattr("depthlab.training.run.evaluate", broken)
     with pytest.raises(ZeroDivisionError):
         run(chosen)
-    (recorded,) = MlflowClient(chosen["tracking"]["uri"]).search_runs(["1"])
+    (recorded,) = MlflowClient(chosen.tracking.uri).search_runs(["1"])
     assert (recorded.info.status, recorded.data.tags["outcome"]) == ("FAILED", "failed")
 
 
@@ -85,7 +86,7 @@ def test_resume_needs_a_checkpoint_and_a_run_that_has_not_finished(settings: Com
 
 def test_roc_auc_needs_two_classes(settings: Compose) -> None:
     chosen = settings("depth=2", "epochs=2", "dataset.classes=3")
-    chosen["dataset"]["metric"] = "roc_auc"
+    chosen = replace(chosen, dataset=replace(chosen.dataset, metric="roc_auc"))
     with pytest.raises(UserError, match="two classes"):
         run(chosen)
 
@@ -108,12 +109,12 @@ def test_roc_auc_of_a_part_with_one_class_is_refused_before_training(settings: C
     typed = ["dataset.metric=roc_auc", "monitor=val_roc_auc", "model=gcn", "depth=2", "epochs=2"]
     chosen = settings()
     own = compose_settings(["dataset=npz", path, *typed, "progress=false", "trainer.threads=1"])
-    own["tracking"] = chosen["tracking"]
+    own = replace(own, tracking=chosen.tracking)
     with pytest.raises(UserError, match="ROC-AUC is undefined on the validation part of split=0"):
         run(own)
     with pytest.raises(UserError, match="ROC-AUC is undefined on the validation part of split=0"):
-        list(run_replicas([own, own | {"seed": 1}], [{}, {}]))
-    assert MlflowClient(chosen["tracking"]["uri"]).search_runs(["0", "1"]) == []
+        list(run_replicas([own, replace(own, seed=1)], [{}, {}]))
+    assert MlflowClient(chosen.tracking.uri).search_runs(["0", "1"]) == []
 
 
 def test_a_rewiring_of_seed_another_is_another_run_and_the_same_again_is_the_same(settings: Compose) -> None:
@@ -154,7 +155,7 @@ def test_ctrl_c_while_a_run_is_being_created_leaves_none_running(
             run(chosen)
     finally:
         signal.signal(signal.SIGINT, before)
-    recorded = MlflowClient(chosen["tracking"]["uri"]).get_run(created[0])
+    recorded = MlflowClient(chosen.tracking.uri).get_run(created[0])
     assert (recorded.info.status, recorded.data.tags["outcome"]) == ("KILLED", "interrupted")
 
 

@@ -1,9 +1,12 @@
 """What a run is called."""
 
+from dataclasses import replace
+
 import pytest
 from omegaconf import OmegaConf
 
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
+from depthlab.config.schema import ModelSettings
 from depthlab.training.run_name import LENGTH, _defaults, run_name
 
 
@@ -40,7 +43,9 @@ def test_long_names_are_cut_and_stay_distinct() -> None:
 
 def test_the_settings_of_a_network_without_a_yaml_of_that_name_are_left_out() -> None:
     settings = compose_settings(["epochs=9"])
-    settings["model"] = {"_target_": "mine.networks.Net", "width": 3}
+    settings = replace(
+        settings, model=ModelSettings(name="networks", target="mine.networks.Net", arguments={"width": 3})
+    )
     assert run_name(settings).startswith("cora-networks-d64-s0-")
     assert "width" not in run_name(settings) and "epochs9" in run_name(settings)
 

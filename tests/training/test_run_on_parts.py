@@ -1,6 +1,7 @@
 """Runs with `loader=cluster`: what they record, and that they go on where they were cut off."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def test_a_run_on_parts_of_a_graph_records_what_one_on_all_of_it_does(
         assert len(result.curves[name]) == 4 and all(map(math.isfinite, result.curves[name])), name
     assert result.name.startswith("sbm_large-gcnii-d3-s0-split0-cluster-")
     assert 0 <= result.scores["test_acc"] <= 1
-    assert MlflowClient(chosen["tracking"]["uri"]).get_run(result.run_id).data.tags["loader"] == "cluster"
+    assert MlflowClient(chosen.tracking.uri).get_run(result.run_id).data.tags["loader"] == "cluster"
     assert capsys.readouterr().err == ""
 
 
@@ -54,7 +55,7 @@ def test_a_run_on_parts_goes_on_to_the_same_weights(settings: Compose, monkeypat
     with monkeypatch.context() as scope, pytest.raises(OSError, match="power"):
         scope.setattr(ClusterBatches, "set_epoch", fail)
         run(chosen)
-    resumed = run(chosen | {"ckpt": "last"})
+    resumed = run(replace(chosen, ckpt="last"))
     again = torch.load(final, weights_only=True)["state_dict"]
     assert all(torch.equal(again[name], weights[name]) for name in weights)
     assert resumed.curves == expected.curves

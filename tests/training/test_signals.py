@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def test_a_run_ends_with_a_checkpoint_from_which_it_goes_on(
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted after 4 epochs: go on with .* ckpt=last$"):
         run(chosen)
     assert (checkpoint_folder(chosen) / LAST).is_file()
-    assert run(chosen | {"ckpt": "last"}).statistics["epochs_run"] == 12
+    assert run(replace(chosen, ckpt="last")).statistics["epochs_run"] == 12
 
 
 def test_a_signal_just_after_an_error_leaves_no_open_run(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +153,7 @@ def test_a_signal_just_after_an_error_leaves_no_open_run(settings: Compose, monk
     chosen = settings("model=gcn", "depth=2", "epochs=1")
     with pytest.raises(KeyboardInterrupt), interruptible():
         run(chosen)
-    (recorded,) = Records(chosen["tracking"]["uri"], chosen["tracking"]["experiment"]).runs()
+    (recorded,) = Records(chosen.tracking.store, chosen.tracking.experiment).runs()
     assert (recorded.status, recorded.tags["outcome"]) == ("FAILED", "failed")
 
 

@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
+from depthlab.config.schema import Settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches, rewire
 from depthlab.graph.statistics import receptive_field
@@ -22,7 +22,7 @@ from depthlab.training.identity import checkpoint_folder
 from depthlab.training.run import run
 from depthlab.training.squashing import measures_by_hop
 
-Compose = Callable[..., dict[str, Any]]
+Compose = Callable[..., Settings]
 BY_HOP = ("sensitivity", "walk_weight", "bottleneck_ratio")
 
 
@@ -30,7 +30,7 @@ BY_HOP = ("sensitivity", "walk_weight", "bottleneck_ratio")
 @pytest.mark.parametrize("model", ["gcn", "gcnii", "gat", "appnp", "residual_gcn"])
 def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> None:
     chosen = settings(f"model={model}", f"depth={depth}", "hidden=4", "dataset.degree=2")
-    dataset, _ = load(chosen["dataset"])
+    dataset, _ = load(chosen.dataset)
     graph = make_batches(chosen, dataset).probe
     net = build_model(chosen, graph, make_task(chosen, dataset)).eval()
     curves = measures_by_hop(net, graph, BY_HOP)
@@ -45,7 +45,7 @@ def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> N
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_without_relu_a_gcn_hears_as_much_as_walks_of_its_depth_bring(settings: Compose, depth: int) -> None:
     chosen = settings("model=gcn", f"depth={depth}", "hidden=4", "dataset.degree=2")
-    dataset, _ = load(chosen["dataset"])
+    dataset, _ = load(chosen.dataset)
     graph = make_batches(chosen, dataset).probe
     graph = replace(graph, x=torch.rand(graph.x.shape) + 0.1)
     net = build_model(chosen, graph, make_task(chosen, dataset)).eval()
@@ -64,7 +64,7 @@ def test_without_relu_a_gcn_hears_as_much_as_walks_of_its_depth_bring(settings: 
 
 def test_the_curves_end_at_the_farthest_node(settings: Compose) -> None:
     chosen = settings("model=appnp", "depth=60", "hidden=4")
-    dataset, _ = load(chosen["dataset"])
+    dataset, _ = load(chosen.dataset)
     graph = make_batches(chosen, dataset).probe
     curves = measures_by_hop(build_model(chosen, graph, make_task(chosen, dataset)).eval(), graph, BY_HOP)
     assert len(curves["sensitivity"]) == len(curves["bottleneck_ratio"]) < 15
@@ -76,7 +76,7 @@ def test_a_run_records_them_when_asked(settings: Compose) -> None:
     assert not set(BY_HOP) & plain.curves.keys()
     chosen = settings("depth=2", "epochs=3", "measures=[effective_rank,sensitivity,walk_weight,bottleneck_ratio]")
     result = run(chosen)
-    client = MlflowClient(chosen["tracking"]["uri"])
+    client = MlflowClient(chosen.tracking.uri)
     for name in BY_HOP:
         points = client.get_metric_history(result.run_id, f"hop/{name}")
         assert sorted((point.step, point.value) for point in points) == list(enumerate(result.curves[name]))
@@ -88,7 +88,7 @@ def test_a_run_records_them_when_asked(settings: Compose) -> None:
 def test_a_run_measures_the_tested_state(settings: Compose) -> None:
     chosen = settings("model=gcn", "depth=2", "epochs=6", "dropout=0.8", "measures=[sensitivity]")
     result = run(chosen)
-    dataset, _ = load(chosen["dataset"])
+    dataset, _ = load(chosen.dataset)
     graph = make_batches(chosen, dataset).probe
     net = build_model(chosen, graph, make_task(chosen, dataset))
     net.load_state_dict(torch.load(checkpoint_folder(chosen) / "final.ckpt", weights_only=True)["state_dict"])
@@ -99,7 +99,7 @@ def test_a_run_measures_the_tested_state(settings: Compose) -> None:
 def test_a_rewired_network_hears_farther_along_the_same_hops(settings: Compose, tmp_path: Path, layers: str) -> None:
     chosen = settings("model=gcn", "depth=2", "hidden=4", "dataset.degree=2", "rewiring=virtual_node",
                       f"rewiring.layers={layers}")  # fmt: skip
-    dataset, fingerprint = load(chosen["dataset"])
+    dataset, fingerprint = load(chosen.dataset)
     rewired = rewire(dataset, fingerprint, chosen, tmp_path).graph
     net = build_model(chosen, rewired, make_task(chosen, dataset)).eval()
     plain, found = (measures_by_hop(net, one, BY_HOP) for one in (make_batches(chosen, dataset).probe, rewired))
@@ -112,11 +112,11 @@ def test_of_a_task_the_nodes_that_are_read_out_are_asked_up_to_the_answer() -> N
     """In a tree the messages of one direction reach the root, in as many layers as it is deep."""
     typed = ["dataset=tree_neighbors_match", "dataset.radius=3", "model=gcn", "depth=3", "hidden=16", "recipe=none"]
     chosen = compose_settings(typed)
-    dataset, _ = load(chosen["dataset"])
+    dataset, _ = load(chosen.dataset)
     batches = make_batches(chosen, dataset)
     found = {}
     for depth in (2, 3):
-        net = build_model(chosen | {"depth": depth}, batches.probe, make_task(chosen, dataset)).eval()
+        net = build_model(replace(chosen, depth=depth), batches.probe, make_task(chosen, dataset)).eval()
         found[depth] = measures_by_hop(net, batches.probe, BY_HOP, batches.task_range)["sensitivity"]
     assert len(found[2]) == len(found[3]) == 4
     assert found[2][3] == 0 < found[3][3]  # the leaves; between, features and so relu's slope are zero
@@ -127,12 +127,12 @@ def test_of_a_task_the_nodes_that_are_read_out_are_asked_up_to_the_answer() -> N
 def test_opposite_on_a_ring_is_two_walks_of_a_central_trinomial_coefficient(size: int, central: int) -> None:
     typed = ["dataset=ring_transfer", f"dataset.size={size}", "dataset.train_graphs=10", "dataset.test_graphs=5"]
     chosen = compose_settings([*typed, "model=gcn", f"depth={size // 2}", "recipe=none"])
-    dataset, _ = load(chosen["dataset"])
+    dataset, _ = load(chosen.dataset)
     batches = make_batches(chosen, dataset)
     found = []
     for seed in range(5):
         torch.manual_seed(seed)
-        net = build_model(chosen | {"seed": seed}, batches.probe, make_task(chosen, dataset)).eval()
+        net = build_model(replace(chosen, seed=seed), batches.probe, make_task(chosen, dataset)).eval()
         curves = measures_by_hop(net, batches.probe, BY_HOP, batches.task_range)
         walks = curves["walk_weight"]
         assert walks[size // 2] / walks[0] == pytest.approx(2 / central, rel=1e-4)

@@ -10,7 +10,7 @@ import torch
 from hydra.utils import get_class
 from torch.nn import functional as F
 
-from depthlab.config.settings import compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
 from depthlab.nn.execution import run
@@ -34,9 +34,8 @@ REPLICABLE = pytest.mark.parametrize(
 
 
 def architecture(choice: tuple[str, ...]) -> Make:
-    knobs = compose_settings(["dataset=csbm", "recipe=none", *choice])["model"]
-    kind: Any = get_class(knobs.pop("_target_"))
-    return partial(kind, **knobs)
+    model = compose_settings(["dataset=csbm", "recipe=none", *choice]).model
+    return partial(get_class(model.target), **model.arguments)
 
 
 @pytest.fixture

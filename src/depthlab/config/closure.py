@@ -37,19 +37,18 @@ PRESENTATION = {
 }
 
 
-def code_hash(settings: Any, *modules: str) -> str:
+def code_hash(*names: str) -> str:
     """Hash of the code behind a result. Comments, docstrings, formatting and `PRESENTATION` do not count.
 
     For an installed library, such as the network `torch_geometric.nn.models.GCN`, its version counts.
 
     Args:
-        settings: plain types; the module of every `_target_` counts.
-        modules: further modules that count.
+        names: modules, or objects that they define.
 
     Raises:
         UserError: a module does not exist or cannot be read.
     """
-    return _code_hash(frozenset([*targets(settings), *modules]))
+    return _code_hash(frozenset(names))
 
 
 @functools.cache  # hashes the files as they are at the first call

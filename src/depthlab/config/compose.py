@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from depthlab.config.files import config_dirs, config_file, option_names
 from depthlab.config.overrides import check_options
-from depthlab.config.schema import LIKE, Config, StudyConfig, SweepConfig
+from depthlab.config.schema import LIKE, Settings, StudySettings, SweepSettings, hydra_schema
+from depthlab.config.validation import validate
 from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF
 from depthlab.tasks.task import default_monitor
@@ -53,8 +54,8 @@ class ConfigDirs(SearchPathPlugin):
 def register() -> None:
     """Register what conf/ refers to with Hydra: config source, search path, schemas, the group `like` and resolvers."""
     store = ConfigStore.instance().store
-    for name, schema in {"schema": Config, "study_schema": StudyConfig, "sweep_schema": SweepConfig}.items():
-        store(name=name, node=schema)
+    for name, schema in {"schema": Settings, "study_schema": StudySettings, "sweep_schema": SweepSettings}.items():
+        store(name=name, node=hydra_schema(schema))
     store(group="like", name="none", node={}, package="_global_")
     for name in option_names("dataset"):
         taken = {key: f"${{dataset_setting:{name},{key}}}" for key in LIKE}
@@ -90,3 +91,20 @@ def compose(name: str, overrides: list[str]) -> tuple[DictConfig, dict[str, str]
     OmegaConf.set_struct(config, False)
     config.pop("hydra")
     return config, choices
+
+
+def compose_config(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The config that `depthlab train OVERRIDES` would use, validated, and the option of each config group."""
+    config, choices = compose("config", overrides)
+    validate(config, choices)
+    return config, choices
+
+
+def compose_settings(overrides: list[str]) -> Settings:
+    """The settings of `depthlab train OVERRIDES`.
+
+    Raises:
+        UserError: a setting is not allowed.
+        hydra.errors.HydraException: as `compose`.
+    """
+    return validate(*compose("config", overrides))

@@ -1,7 +1,7 @@
-"""What a person may set: types and limits. Imports nothing heavy."""
+"""The settings: their types and limits. Defaults stand in conf/. Imports nothing heavy."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from typing import Any
 
 from omegaconf import MISSING
@@ -12,141 +12,261 @@ from depthlab.measures.registry import selectable
 MAX_RUNS = 10_000  # limit on the runs of a command without a configuration of its own
 GROUPS = ("model", "dataset", "rewiring", "loader", "trainer", "recipe")  # folders of conf/ with options of a run
 LIKE = ("normalize_features", "task", "metric")  # settings that like=NAME copies from a named dataset to a user's graph
-OWN_KNOBS = ("model", "dataset", "rewiring", "loader")  # groups whose options bring settings, and limits, of their own
 
 
-def knob(limit: Limit = None) -> Any:
-    """A setting without a default (defaults stand in conf/): an interval such as "[0, 1)", a list, or None."""
-    return field(default=MISSING, metadata={"limit": limit})
+def setting(limit: Limit = None) -> Any:
+    """A field with a limit: an interval such as "[0, 1)", a list of values, or None."""
+    return field(metadata={"limit": limit})
 
 
-@dataclass
-class DropEdgeConfig:
-    mode: str = knob(["renormalize", "rescale"])
-    per_layer: bool = knob()
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """The chosen option of a config group: a yaml file in conf/, with the overrides.
+
+    Attributes:
+        name: of the option; of a dataset and a loader, the setting `name` in the yaml.
+        target: dotted name of the class or function to call, `_target_` in the yaml; None if there is none.
+        arguments: of `target`: the settings that only this option has.
+    """
+
+    name: str
+    target: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass
-class TrackingConfig:
-    uri: str | None = knob()
-    experiment: str = knob()
-    artifacts: list[str] = knob()
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(Option):
+    """A yaml of conf/model: the class of a network and its hyperparameters."""
+
+    target: str
 
 
-@dataclass
-class TrainerConfig:
-    accelerator: str = knob(["cpu", "gpu"])
-    threads: int | None = knob("[1, 4096]")
-    precision: str = knob(["float32", "bf16"])
-    strategy: str = knob(["single", "ddp"])
-    devices: int = knob("[1, 1024]")
-    num_nodes: int = knob("[1, 65536]")
+@dataclass(frozen=True, kw_only=True)
+class DatasetSettings(Option):
+    """A yaml of conf/dataset: the function that reads or generates the data, and how they are used.
+
+    Attributes:
+        splits: number of numbered splits (0: as many as the file holds), or the names of the splits.
+        split: default of the setting `split`.
+        task, metric: keys of `depthlab.tasks.task.TASKS` and `depthlab.tasks.metrics.METRICS`.
+        files: raw files below the data folder.
+        path: a user's own file or folder.
+        path_files: the files to read in that folder; None for all.
+        normalize_features: whether to divide each row of the features by its sum.
+        batch_size: graphs in a training step; None if the dataset is one graph.
+        mapped: whether the arrays stay on disk and are memory-mapped.
+    """
+
+    target: str
+    splits: int | list[str]
+    split: int | str
+    task: str
+    metric: str
+    files: list[str] | None = None
+    path: str | None = None
+    path_files: list[str] | None = None
+    normalize_features: bool | None = None
+    batch_size: int | None = None
+    mapped: bool | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the data are a user's own files, in `path`."""
+        return self.path is not None
+
+    @property
+    def has_many_graphs(self) -> bool:
+        return self.batch_size is not None
 
 
-@dataclass
-class Config:
-    """Types and limits of conf/config.yaml; what each setting means is said there."""
+@dataclass(frozen=True, kw_only=True)
+class RewiringSettings(Option):
+    """A yaml of conf/rewiring: the function that changes the edges.
 
-    model: Any = knob()
-    dataset: Any = knob()
-    rewiring: Any = knob()
-    loader: Any = knob()
-    depth: int = knob("[1, 100000]")
-    seed: int = knob("[0, 4294967295]")
-    split: Any = knob()
-    split_seed: int = knob("[0, 4294967295]")
-    p_drop: float = knob("[0, 1)")
-    drop_edge: DropEdgeConfig = field(default_factory=DropEdgeConfig)
-    dropout: float = knob("[0, 1)")
-    norm: str = knob(["none", "batch", "layer", "pair"])
-    hidden: int = knob("[1, 1000000]")
-    lr: float = knob("(0, inf)")
-    weight_decay: float = knob("[0, inf)")
-    weight_decay_linear: float = knob("[0, inf)")
-    epochs: int = knob("[1, 100000000]")
-    patience: int = knob("[1, 1000000000]")
-    memory: str = knob(["auto", "full", "checkpoint"])
-    replicas: int = knob("[1, inf)")
-    replicate: str = knob(["auto", "seed", "split"])
-    max_runs: int = knob("[1, inf)")
-    metrics: list[str] | None = knob()
-    monitor: str = knob()
-    measures: list[str] = knob()
-    ckpt: str | None = knob()
-    checkpoint_every: int = knob("[1, 1000000000]")
-    progress: bool = knob()
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    Attributes:
+        seed: of its random numbers.
+        layers: which layers propagate over the rewired graph, `all` or `last`.
+    """
+
+    seed: int | None = None
+    layers: str | None = None
 
 
-@dataclass
-class StudyConfig:
-    """Types and limits of conf/study.yaml; what each setting means is said there."""
+@dataclass(frozen=True, kw_only=True)
+class LoaderSettings(Option):
+    """A yaml of conf/loader: what a training step sees.
 
-    study: Any = knob()
-    name: str | None = knob()
-    jobs: int | None = knob("[1, 1024]")
-    backend: str = knob(["processes", "dask"])
-    scheduler: str | None = knob()
-    only: list[str] | None = knob()
-    replicas: Any = knob()
-    reuse: str = knob(["any_code", "same_code"])
-    max_runs: int = knob("[1, inf)")
-    dry: bool = knob()
+    Attributes:
+        parts: number of parts that the graph is cut into; None for the whole graph at every step.
+        batch_parts: number of parts in a training step.
+    """
+
+    parts: int | None = None
+    batch_parts: int | None = None
 
 
-@dataclass
-class SweepConfig:
-    """Types and limits of conf/sweep.yaml; what each setting means is said there."""
-
-    sweep: Any = knob()
-    study_name: str | None = knob()
-    trials: int = knob("[1, inf)")
-    seeds: int | None = knob("[1, inf)")
-    fresh: int | None = knob("[0, inf)")
-    objective: Any = knob()
-    sampler: str = knob(["tpe", "gp", "random", "grid"])
-    sampler_seed: int = knob("[0, 4294967295]")
-    pruner: str = knob(["median", "hyperband", "none"])
-    max_runs: int = knob("[1, inf)")
-    storage: str | None = knob()
-    jobs: int | None = knob("[1, 1024]")
-    backend: str = knob(["processes", "dask"])
-    scheduler: str | None = knob()
-    dry: bool = knob()
+@dataclass(frozen=True)
+class DropEdgeSettings:
+    mode: str = setting(["renormalize", "rescale"])
+    per_layer: bool = setting()
 
 
+@dataclass(frozen=True)
+class TrackingSettings:
+    uri: str | None = setting()
+    experiment: str = setting()
+    artifacts: list[str] = setting()
+
+    @property
+    def store(self) -> str:
+        """The address of the MLflow store; an entry point replaces a null `uri` before anything is recorded."""
+        assert self.uri is not None, "tracking.uri is not set: depthlab.tracking.store.store_uri gives the default"
+        return self.uri
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    accelerator: str = setting(["cpu", "gpu"])
+    threads: int | None = setting("[1, 4096]")
+    precision: str = setting(["float32", "bf16"])
+    strategy: str = setting(["single", "ddp"])
+    devices: int = setting("[1, 1024]")
+    num_nodes: int = setting("[1, 65536]")
+
+    @property
+    def processes(self) -> int:
+        """How many processes train one network together."""
+        return self.devices * self.num_nodes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run; conf/config.yaml says what each means."""
+
+    model: ModelSettings = setting()
+    dataset: DatasetSettings = setting()
+    rewiring: RewiringSettings = setting()
+    loader: LoaderSettings = setting()
+    depth: int = setting("[1, 100000]")
+    seed: int = setting("[0, 4294967295]")
+    split: str = setting()
+    split_seed: int = setting("[0, 4294967295]")
+    p_drop: float = setting("[0, 1)")
+    drop_edge: DropEdgeSettings = setting()
+    dropout: float = setting("[0, 1)")
+    norm: str = setting(["none", "batch", "layer", "pair"])
+    hidden: int = setting("[1, 1000000]")
+    lr: float = setting("(0, inf)")
+    weight_decay: float = setting("[0, inf)")
+    weight_decay_linear: float = setting("[0, inf)")
+    epochs: int = setting("[1, 100000000]")
+    patience: int = setting("[1, 1000000000]")
+    memory: str = setting(["auto", "full", "checkpoint"])
+    replicas: int = setting("[1, inf)")
+    replicate: str = setting(["auto", "seed", "split"])
+    max_runs: int = setting("[1, inf)")
+    metrics: list[str] | None = setting()
+    monitor: str = setting()
+    measures: list[str] = setting()
+    ckpt: str | None = setting()
+    checkpoint_every: int = setting("[1, 1000000000]")
+    progress: bool = setting()
+    trainer: TrainerSettings = setting()
+    tracking: TrackingSettings = setting()
+
+    def with_tracking(self, **changes: Any) -> "Settings":
+        """The same with other settings of `tracking`."""
+        return replace(self, tracking=replace(self.tracking, **changes))
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """The settings of a study; conf/study.yaml says what each means."""
+
+    study: Any = setting()
+    name: str | None = setting()
+    jobs: int | None = setting("[1, 1024]")
+    backend: str = setting(["processes", "dask"])
+    scheduler: str | None = setting()
+    only: list[str] | None = setting()
+    replicas: Any = setting()
+    reuse: str = setting(["any_code", "same_code"])
+    max_runs: int = setting("[1, inf)")
+    dry: bool = setting()
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """The settings of a sweep; conf/sweep.yaml says what each means."""
+
+    sweep: Any = setting()
+    study_name: str | None = setting()
+    trials: int = setting("[1, inf)")
+    seeds: int | None = setting("[1, inf)")
+    fresh: int | None = setting("[0, inf)")
+    objective: Any = setting()
+    sampler: str = setting(["tpe", "gp", "random", "grid"])
+    sampler_seed: int = setting("[0, 4294967295]")
+    pruner: str = setting(["median", "hyperband", "none"])
+    max_runs: int = setting("[1, inf)")
+    storage: str | None = setting()
+    jobs: int | None = setting("[1, 1024]")
+    backend: str = setting(["processes", "dask"])
+    scheduler: str | None = setting()
+    dry: bool = setting()
+
+
+OPTION_GROUPS: dict[str, type[Option]] = {  # groups whose options bring settings, and limits, of their own
+    "model": ModelSettings,
+    "dataset": DatasetSettings,
+    "rewiring": RewiringSettings,
+    "loader": LoaderSettings,
+}
 LISTED: dict[str, Callable[[], list[str]]] = {  # settings that hold a list -> the allowed items
     "measures": selectable,
     "tracking.artifacts": lambda: ["config", "figures", "model", "states"],
 }
 
 
-def _schema_limits(schema: type, prefix: str = "") -> dict[str, tuple[Any, Limit]]:
-    found: dict[str, tuple[Any, Limit]] = {}
-    for entry in fields(schema):
-        if isinstance(entry.type, type) and entry.type.__name__.endswith("Config"):
-            found |= _schema_limits(entry.type, f"{prefix}{entry.name}.")
+def hydra_schema(settings: Any) -> type:
+    """The types of the settings as Hydra checks them while it composes; an option or a split may be anything there."""
+    entries = []
+    for entry in fields(settings):
+        kind: Any = Any if entry.name in (*OPTION_GROUPS, "split") else entry.type
+        if is_dataclass(kind):
+            kind = hydra_schema(kind)
+            entries.append((entry.name, kind, field(default_factory=kind)))
         else:
-            found[prefix + entry.name] = (entry.type, entry.metadata["limit"])
+            entries.append((entry.name, kind, field(default=MISSING)))
+    return make_dataclass(settings.__name__, entries)
+
+
+def _limits(settings: Any, prefix: str = "") -> dict[str, tuple[Any, Limit]]:
+    found: dict[str, tuple[Any, Limit]] = {}
+    for entry in fields(settings):
+        if entry.name not in OPTION_GROUPS and is_dataclass(entry.type):
+            found |= _limits(entry.type, f"{prefix}{entry.name}.")
+        else:
+            kind = Any if entry.name in (*OPTION_GROUPS, "split") else entry.type
+            found[prefix + entry.name] = (kind, entry.metadata["limit"])
     return found
 
 
-KNOBS = _schema_limits(Config)
-STUDY_KNOBS = _schema_limits(StudyConfig)
-SWEEP_KNOBS = _schema_limits(SweepConfig)
-# settings that hold a word
-WORDS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if kind in (str, str | None)}
-WORDS |= {"dataset.path"}
-LISTS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if kind in (list[str], list[str] | None)}
+# Dotted name of each setting -> its type and limit.
+RUN_LIMITS = _limits(Settings)
+STUDY_LIMITS = _limits(StudySettings)
+SWEEP_LIMITS = _limits(SweepSettings)
+ALL_LIMITS = STUDY_LIMITS | SWEEP_LIMITS | RUN_LIMITS
+# settings that hold a word, or a list of words
+WORDS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (str, str | None)} | {"dataset.path"}
+LISTS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (list[str], list[str] | None)}
 
 
 def allowed_values(key: str) -> str:
     """What a setting of the schema may be, in words."""
-    known = STUDY_KNOBS | SWEEP_KNOBS | KNOBS
-    if key not in known:
-        return f"set by its parts, {', '.join(name for name in known if name.startswith(key + '.'))}"
-    kind, limit = known[key]
+    if key not in ALL_LIMITS:
+        return f"set by its parts, {', '.join(name for name in ALL_LIMITS if name.startswith(key + '.'))}"
+    kind, limit = ALL_LIMITS[key]
     if isinstance(limit, list):
         return f"one of {', '.join(map(str, limit))}"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}

@@ -1,21 +1,28 @@
-"""From a composed config to plain settings: their hash, and where each value came from. Imports nothing heavy."""
+"""From a composed config to `Settings`, and the hashes that say which settings are the same. Imports nothing heavy."""
 
 import contextlib
 import functools
 import os
-import re
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from depthlab.config import closure
 from depthlab.config.closure import digest
-from depthlab.config.compose import compose
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_dirs, config_file, option_names
 from depthlab.config.options import is_option
-from depthlab.config.schema import LIKE, OWN_KNOBS
-from depthlab.config.validation import validate
+from depthlab.config.schema import (
+    OPTION_GROUPS,
+    DropEdgeSettings,
+    Option,
+    Settings,
+    TrackingSettings,
+    TrainerSettings,
+)
 from depthlab.config.yaml_files import read_mapping
 
 # they do not change what is asked
@@ -25,86 +32,75 @@ NOT_THE_EXPERIMENT = (
 )  # fmt: skip
 # Increase when a seed gives different masks (depthlab.ops): results of different schemes are different experiments.
 RANDOM_NUMBERS = 1
+NAMED_IN_YAML = ("dataset", "loader")  # groups whose options hold their name as a setting
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved config as plain types, without the limits.
+def parse(config: DictConfig, choices: Mapping[str, str]) -> Settings:
+    """The settings of a composed and validated config.
 
     A number has the type of its default: `model.theta=1` is 1.0, so that the same experiment has one hash.
+
+    Args:
+        choices: the option of each config group (`hydra.runtime.choices`).
     """
     content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    for group in OWN_KNOBS:
-        content[group].pop("limits", None)
-        target = content[group].get("_target_")
-        for key, value in content[group].items():
-            kind = _numbers(group, config_dirs()).get((target, key))
-            if kind and (type(value) is int or (type(value) is float and value.is_integer())):
-                content[group][key] = kind(value)
-    content["split"] = str(content["split"])
-    for part, key in ((content, "ckpt"), (content["dataset"], "path")):
-        if isinstance(path := part.get(key), str):
-            part[key] = os.path.expanduser(path)  # noqa: PTH111, leaves an unknown user's ~ as it is
-    return content
+    options: dict[str, Any] = {
+        group: make_option(group, {"name": choices[group]} | content[group]) for group in OPTION_GROUPS
+    }
+    parts: dict[str, Any] = {
+        "split": str(content["split"]),
+        "ckpt": _expanded(content["ckpt"]),
+        "drop_edge": DropEdgeSettings(**content["drop_edge"]),
+        "trainer": TrainerSettings(**content["trainer"]),
+        "tracking": TrackingSettings(**content["tracking"]),
+    }
+    return Settings(**content | options | parts)
 
 
-def rewiring_name(content: dict[str, Any]) -> str:
-    """Which of conf/rewiring the settings hold: `none`, `fosr`, ...; `none` where they do not speak of it."""
-    target = content.get("rewiring", {}).get("_target_")
-    return next(name for name, other in _rewirings(config_dirs()).items() if other == target)
+def make_option(group: str, content: Mapping[str, Any]) -> Any:
+    """An option of a config group, of the type in `OPTION_GROUPS`.
 
-
-def loader_name(content: dict[str, Any]) -> str:
-    """How a training step sees the graph: `full` or `cluster`; `full` where the settings do not speak of it."""
-    return str(content.get("loader", {}).get("name", "full"))
-
-
-@functools.cache
-def _rewirings(folders: tuple[Path, ...]) -> dict[str, str | None]:
-    """The function (`_target_`) of every rewiring option in these folders."""
-    return {name: option["_target_"] for name, option in _options("rewiring")}
-
-
-@functools.cache
-def _numbers(group: str, folders: tuple[Path, ...]) -> dict[tuple[str | None, str], type]:
-    """Whether the default of a numeric setting in these folders is int or float, by `_target_` and name."""
-    options = [option for _, option in _options(group)]
-    found = [((option.get("_target_"), key), type(value)) for option in options for key, value in option.items()]
-    return {name: kind for wanted in (int, float) for name, kind in found if kind is wanted}
-
-
-def _options(group: str) -> list[tuple[str, dict[str, Any]]]:
-    """Name and content of every option of a group; an unreadable one is reported only if it is chosen."""
-    found = []
-    for name in option_names(group):
-        with contextlib.suppress(UserError):
-            found.append((name, read_mapping(config_file(group, name))))
-    return [(name, option) for name, option in found if is_option(group, option)]
-
-
-def processes(trainer: dict[str, Any]) -> int:
-    """How many train one network together; 1 where the settings do not speak of it."""
-    return int(trainer.get("devices", 1) * trainer.get("num_nodes", 1))
-
-
-def config_hash(content: dict[str, Any]) -> str:
-    """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
-
-    The device counts: it changes random numbers and the order of summation.
+    Args:
+        content: as in its yaml, with a `name`.
     """
-    return digest([resume_hash(content), content.get("trainer", {}).get("accelerator", "cpu"), RANDOM_NUMBERS])
+    kind, target = OPTION_GROUPS[group], content.get("_target_")
+    names = {field.name for field in fields(kind)} - {"target", "arguments"}
+    numbers = _numbers(group, config_dirs())
+    own, arguments = {}, {}
+    for key, value in content.items():
+        number = numbers.get((target, key))
+        if number and (type(value) is int or (type(value) is float and value.is_integer())):
+            value = number(value)
+        if key in names:
+            own[key] = _expanded(value) if key == "path" else value
+        elif key not in ("_target_", "limits"):
+            arguments[key] = value
+    options: Any = kind  # whose fields differ
+    return options(target=target, arguments=arguments, **own)
 
 
-def resume_hash(content: dict[str, Any]) -> str:
-    """Hash of the settings that a resumed checkpoint has to share: as `config_hash`, but the same for any device.
+def option_dict(group: str, option: Option) -> dict[str, Any]:
+    """The option as in its yaml, without the limits."""
+    content = {field.name: getattr(option, field.name) for field in fields(option)}
+    target, arguments = content.pop("target"), content.pop("arguments")
+    if group not in NAMED_IN_YAML:
+        del content["name"]
+    known = {key: value for key, value in content.items() if value is not None}
+    return known | dict(arguments) | ({} if group == "loader" else {"_target_": target})
 
-    Of the trainer's settings only the precision and the number of shares of a batch count.
-    """
-    trainer = content.get("trainer", {})
-    shared = {"precision": trainer.get("precision", "float32"), "processes": processes(trainer)}
-    return digest({key: value for key, value in content.items() if key not in NOT_THE_EXPERIMENT} | shared)
+
+def to_dict(settings: Settings) -> dict[str, Any]:
+    """The settings as plain types, with the names that they have in conf/."""
+    options = {group: option_dict(group, getattr(settings, group)) for group in OPTION_GROUPS}
+    return asdict(settings) | options
 
 
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def targets(settings: Settings) -> list[str]:
+    """Dotted names of the classes and functions in the settings."""
+    return list(closure.targets(to_dict(settings)))
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings under dotted names."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
@@ -115,59 +111,48 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def provenance(content: dict[str, Any], choices: dict[str, str], overrides: list[str]) -> dict[str, str]:
-    """For every setting `command line`, `recipe NAME`, `like NAME`, its group's option (`model gcnii`), or `default`.
+def config_hash(settings: Settings, without: Collection[str] = ()) -> str:
+    """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
 
-    A default that stands for another setting (`${weight_decay}`) has that one's origin.
-    """
-    recipe = choices.get("recipe@_global_") or ""
-    path = config_file("recipe", recipe)
-    from_recipe = flatten(read_mapping(path)) if path.is_file() else {}
-    defaults = flatten(read_mapping(config_file("", "config")))
-    typed = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
-    groups = {*OWN_KNOBS, "trainer"}
-
-    def origin(key: str) -> str:
-        if key in typed or any(key.startswith(f"{name}.") for name in typed - groups):
-            return "command line"
-        if key in from_recipe:
-            return f"recipe {recipe}"
-        reference = re.fullmatch(r"\$\{(.+)\}", str(defaults.get(key, "")))
-        if reference:
-            return origin(reference[1])
-        group, _, name = key.partition(".")
-        if group == "dataset" and name in LIKE and choices.get("like", "none") != "none":
-            return f"like {choices['like']}"
-        return f"{group} {choices.get(group)}" if group in groups else "default"
-
-    chosen = {group: "command line" for group in (*sorted(groups), "recipe", "like") if group in typed}
-    return chosen | {key: origin(key) for key in flatten(content)}
-
-
-def untuned(content: dict[str, Any], origin: dict[str, str]) -> str | None:
-    """The hint for a user's own graph that has neither a recipe nor settings for its features.
+    The device counts: it changes random numbers and the order of summation.
 
     Args:
-        origin: as `provenance` gives it.
+        without: dotted names of settings to leave out.
     """
-    dataset = content["dataset"]
-    chosen = any(source.startswith("recipe ") for source in origin.values())
-    if "path" not in dataset or chosen or not origin.get("dataset.normalize_features", "").startswith("dataset "):
-        return None
-    return (
-        f"dataset={dataset['name']} has no recipe, and its features are used as they are: like=NAME takes recipe,"
-        " normalisation, task and metric from a named dataset, such as like=cornell;"
-        " dataset.normalize_features=true divides the features of each node by their sum"
-    )
+    return digest([resume_hash(settings, without), settings.trainer.accelerator, RANDOM_NUMBERS])
 
 
-def compose_config(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
-    """The config that `depthlab train OVERRIDES` would use, validated, and the option of each config group."""
-    config, choices = compose("config", overrides)
-    validate(config, choices)
-    return config, choices
+def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
+    """Hash of the settings that a resumed checkpoint has to share: as `config_hash`, but the same for any device.
+
+    Of the trainer's settings only the precision and the number of processes, which share out a batch, count.
+
+    Args:
+        without: as for `config_hash`.
+    """
+    content = {key: value for key, value in to_dict(settings).items() if key not in NOT_THE_EXPERIMENT}
+    for name in without:
+        *groups, key = name.split(".")
+        part: Any = functools.reduce(lambda inner, group: inner[group], groups, content)
+        part.pop(key, None)
+    return digest(content | {"precision": settings.trainer.precision, "processes": settings.trainer.processes})
 
 
-def compose_settings(overrides: list[str]) -> dict[str, Any]:
-    """The same as plain settings, for programs and tests."""
-    return plain(compose_config(overrides)[0])
+def _expanded(path: str | None) -> str | None:
+    return path and os.path.expanduser(path)  # noqa: PTH111, leaves an unknown user's ~ as it is
+
+
+@functools.cache
+def _numbers(group: str, folders: tuple[Path, ...]) -> dict[tuple[str | None, str], type]:
+    """Whether the default of a numeric setting in these folders is int or float, by `_target_` and name."""
+    options = []
+    for name in option_names(group):
+        with contextlib.suppress(UserError):  # an unreadable one is reported only if it is chosen
+            options.append(read_mapping(config_file(group, name)))
+    defaults = [
+        ((option.get("_target_"), key), type(value))
+        for option in options
+        if is_option(group, option)
+        for key, value in option.items()
+    ]
+    return {name: kind for wanted in (int, float) for name, kind in defaults if kind is wanted}

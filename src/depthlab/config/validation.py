@@ -9,15 +9,16 @@ from depthlab.config.files import config_file, option_names
 from depthlab.config.limits import DROP_STEPS, Limit, check_text, drops_as_said, shown, within
 from depthlab.config.options import check_values, read_option
 from depthlab.config.overrides import check_runs
-from depthlab.config.schema import GROUPS, KNOBS, LIKE, LISTED, OWN_KNOBS, allowed_values
+from depthlab.config.schema import GROUPS, LIKE, LISTED, OPTION_GROUPS, RUN_LIMITS, Settings, allowed_values
+from depthlab.config.settings import parse
 from depthlab.tasks.task import check_task
 from depthlab.training.replica_settings import obstacle, replica_settings
 
 DROPPING = ("p_drop", "dropout")
 
 
-def validate(config: DictConfig, choices: dict[str, str]) -> None:
-    """Check every range, every option and the types of the settings that options of groups bring.
+def validate(config: DictConfig, choices: dict[str, str]) -> Settings:
+    """The settings of a config, after a check of every range, every option and the types of an option's settings.
 
     Args:
         config: the composed config.
@@ -34,9 +35,9 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
             raise UserError(f"{what}: choose one of {available}")
     _check_recipe(config, choices)
     for key in _names(config):
-        if key not in KNOBS:
+        if key not in RUN_LIMITS:
             raise UserError(f"there is no setting {key}: `depthlab train --help` lists them")
-    check_limits(config, KNOBS)
+    check_limits(config, RUN_LIMITS)
     for key in DROPPING:
         if not drops_as_said(config[key]):
             half, got = 2 * DROP_STEPS, f"because masks have steps of 1/{DROP_STEPS}, got {config[key]}"
@@ -45,17 +46,22 @@ def validate(config: DictConfig, choices: dict[str, str]) -> None:
         for value in OmegaConf.select(config, key):
             if value not in options():
                 raise UserError(f"{key} must be a list of {', '.join(options())}, got {shown(value)}")
-    for group in OWN_KNOBS:
+    for group in OPTION_GROUPS:
         check_values(group, OmegaConf.to_container(config[group], resolve=True), read_option(group, choices[group]))
-    _check_dataset(config)
-    if config.loader.name == "cluster":
-        _check_cluster(config, choices)
-    if config.replicas > 1:
-        check_runs([config.replicas], config.max_runs, f"replicas={config.replicas}")
-        if problem := obstacle(config):
+    if "path" in config.dataset and not config.dataset.path:
+        what, path = ("the folder", "FOLDER") if "path_files" in config.dataset else ("a file, or a folder", "PATH")
+        raise UserError(f"dataset={config.dataset.name} needs {what}: add dataset.path={path}")
+    settings = parse(config, choices)
+    _check_dataset(settings)
+    if settings.loader.name == "cluster":
+        _check_cluster(settings)
+    if settings.replicas > 1:
+        check_runs([settings.replicas], settings.max_runs, f"replicas={settings.replicas}")
+        if problem := obstacle(settings):
             raise UserError(problem)
-        replica_settings(dict(config))
-    _check_trainer(config)
+        replica_settings(settings)
+    _check_trainer(settings)
+    return settings
 
 
 def has_own_path(config: DictConfig, choices: dict[str, str]) -> bool:
@@ -84,9 +90,9 @@ def _check_recipe(config: DictConfig, choices: dict[str, str]) -> None:
         raise UserError(f"there is no tuned recipe for {pair}: {how}, or leave recipe out")
 
 
-def check_limits(config: DictConfig, knobs: dict[str, tuple[Any, Limit]]) -> None:
-    """Raise UserError for the first of `knobs` that is not set or out of its range."""
-    for key, (kind, limit) in knobs.items():
+def check_limits(config: DictConfig, limits: dict[str, tuple[Any, Limit]]) -> None:
+    """Raise UserError for the first of `limits` that is not set or out of its range."""
+    for key, (kind, limit) in limits.items():
         value = OmegaConf.select(config, key)
         if value is None and kind in (int, float, bool, str, list[str]):
             raise UserError(f"{key} cannot be removed: set it")
@@ -101,59 +107,58 @@ def _names(config: DictConfig, prefix: str = "") -> list[str]:
     names: list[str] = []
     for key in map(str, config):
         node = config._get_node(key)
-        if isinstance(node, DictConfig) and prefix + key not in KNOBS and prefix + key != "hydra":
+        if isinstance(node, DictConfig) and prefix + key not in RUN_LIMITS and prefix + key != "hydra":
             names += _names(node, f"{prefix}{key}.")
         elif prefix + key != "hydra":
             names.append(prefix + key)
     return names
 
 
-def _check_dataset(config: DictConfig) -> None:
-    check_task(config.dataset, config.metrics, config.monitor)
-    splits, split = config.dataset.splits, config.split
+def _check_dataset(settings: Settings) -> None:
+    check_task(settings.dataset, settings.metrics, settings.monitor)
+    splits, split = settings.dataset.splits, settings.split
     known = [str(name) for name in range(splits)] if isinstance(splits, int) else list(splits)
     if isinstance(splits, int) and splits == 0:  # a user's own file says how many it holds
-        if not str(split).isdigit():
-            raise UserError(f"split must be the number of a split in {config.dataset.path}, got {split}")
-    elif str(split) not in known:
+        if not split.isdigit():
+            raise UserError(f"split must be the number of a split in {settings.dataset.path}, got {split}")
+    elif split not in known:
         allowed = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
-        raise UserError(f"split must be {allowed} for dataset={config.dataset.name}, got {split}")
-    if "path" in config.dataset and not config.dataset.path:
-        if "path_files" in config.dataset:
-            raise UserError(f"dataset={config.dataset.name} needs the folder: add dataset.path=FOLDER")
-        raise UserError(f"dataset={config.dataset.name} needs a file, or a folder: add dataset.path=PATH")
+        raise UserError(f"split must be {allowed} for dataset={settings.dataset.name}, got {split}")
 
 
-def _check_cluster(config: DictConfig, choices: dict[str, str]) -> None:
+def _check_cluster(settings: Settings) -> None:
     """What a graph that is cut into parts cannot have."""
-    if config.loader.batch_parts > config.loader.parts:
-        parts, batch = config.loader.parts, config.loader.batch_parts
+    parts, batch = settings.loader.parts, settings.loader.batch_parts
+    assert parts is not None and batch is not None, "conf/loader/cluster.yaml sets both"
+    if batch > parts:
         raise UserError(f"loader.batch_parts must be at most loader.parts={parts}, got {batch}")
-    if "batch_size" in config.dataset:
-        raise UserError(f"loader=cluster is for one graph, {config.dataset.name} has many: leave it out")
-    if choices["rewiring"] != "none":
+    if settings.dataset.has_many_graphs:
+        raise UserError(f"loader=cluster is for one graph, {settings.dataset.name} has many: leave it out")
+    if settings.rewiring.name != "none":
         raise UserError("loader=cluster trains on the data's own edges: use rewiring=none")
-    if config.p_drop > 0 and config.drop_edge.mode == "renormalize":
+    if settings.p_drop > 0 and settings.drop_edge.mode == "renormalize":
         raise UserError("a part of a graph has no degrees to normalise by afresh: use drop_edge.mode=rescale")
 
 
-def _check_trainer(config: DictConfig) -> None:
+def _check_trainer(settings: Settings) -> None:
     """What goes with several processes, and what with a GPU alone."""
-    trainer, loader = config.trainer, config.loader
-    processes = trainer.devices * trainer.num_nodes
+    trainer, loader = settings.trainer, settings.loader
+    processes = trainer.processes
     if trainer.strategy == "single" and processes > 1:
         key = "devices" if trainer.devices > 1 else "num_nodes"
-        raise UserError(f"trainer.{key}={trainer[key]} needs trainer=ddp: otherwise one process trains on one device")
+        raise UserError(
+            f"trainer.{key}={getattr(trainer, key)} needs trainer=ddp: otherwise one process trains on one device"
+        )
     if trainer.strategy == "ddp" and loader.name != "cluster":
         raise UserError("trainer=ddp shares out the parts of one large graph: add loader=cluster, or use trainer=cpu")
-    if trainer.strategy == "ddp" and loader.batch_parts < processes:
+    if trainer.strategy == "ddp" and (loader.batch_parts or 0) < processes:
         each = f"a part for each of the {processes} processes of trainer=ddp"
         raise UserError(f"loader.batch_parts must be at least {processes}, {each}, got {loader.batch_parts}")
-    if trainer.strategy == "ddp" and config.norm in ("batch", "pair"):
+    if trainer.strategy == "ddp" and settings.norm in ("batch", "pair"):
         raise UserError(
-            f"norm={config.norm} takes its statistics of all nodes, a process of trainer=ddp has some: use norm=layer"
+            f"norm={settings.norm} takes its statistics of all nodes, a process of trainer=ddp has some: use norm=layer"
         )
-    if trainer.strategy == "ddp" and config.model.get("solver") == "dopri5":
+    if trainer.strategy == "ddp" and settings.model.arguments.get("solver") == "dopri5":
         raise UserError(
             "an adaptive solver that is stuck in one process keeps the others waiting: use model.solver=rk4"
         )

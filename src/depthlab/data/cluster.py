@@ -5,8 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
-from depthlab.config.closure import code_hash, digest
+from depthlab.config.closure import code_hash, digest, targets
 from depthlab.config.errors import UserError
+from depthlab.config.schema import DatasetSettings, Settings
+from depthlab.config.settings import option_dict
 from depthlab.data.dataset import Dataset
 from depthlab.data.raw import prepared_file
 from depthlab.files import cached, read_prepared, write_prepared
@@ -19,9 +21,7 @@ from depthlab.text import file_name
 FORMAT = 1  # raised when the file of a partition, or the way to cut, changes its meaning
 
 
-def cluster_batches(
-    dataset: Dataset, data_hash: str, settings: dict[str, Any], folder: Path | None = None
-) -> ClusterBatches:
+def cluster_batches(dataset: Dataset, data_hash: str, settings: Settings, folder: Path | None = None) -> ClusterBatches:
     """The data of a run with `loader=cluster`. A dataset that stays on disk is evaluated from there, layer by layer.
 
     Args:
@@ -33,14 +33,15 @@ def cluster_batches(
         UserError: there is no such split, the graph cannot be cut like that, a kept partition is corrupt, or
             batch norm is asked for and a batch may hold one node.
     """
-    loader, split = settings["loader"], (settings["split"], settings["split_seed"])
+    loader, split = settings.loader, (settings.split, settings.split_seed)
+    assert loader.parts is not None and loader.batch_parts is not None, "conf/loader/cluster.yaml sets both"
     neighbours = Neighbours.of(dataset.edge_index, dataset.num_nodes)
-    assignment = kept_partition(neighbours, data_hash, settings["dataset"], loader["parts"], folder)
-    scratch = prepared_file(settings["dataset"], folder).parent
+    assignment = kept_partition(neighbours, data_hash, settings.dataset, loader.parts, folder)
+    scratch = prepared_file(settings.dataset, folder).parent
     large = LargeGraph(dataset.x, neighbours, dataset.y, *dataset.parts(*split), scratch=scratch)
-    evaluated = large if settings["dataset"].get("mapped") else dataset.graph(*split)
-    batches = ClusterBatches(large, assignment, loader["batch_parts"], settings["seed"], evaluated)
-    if settings["norm"] == "batch" and (node := batches.lonely_node) is not None:
+    evaluated = large if settings.dataset.mapped else dataset.graph(*split)
+    batches = ClusterBatches(large, assignment, loader.batch_parts, settings.seed, evaluated)
+    if settings.norm == "batch" and (node := batches.lonely_node) is not None:
         raise UserError(
             f"norm=batch needs two nodes in every batch, but a batch may hold node {node}, a part without neighbours,"
             " alone: use fewer loader.parts, a larger loader.batch_parts, or norm=layer"
@@ -49,7 +50,7 @@ def cluster_batches(
 
 
 def kept_partition(
-    neighbours: Neighbours, data_hash: str, config: dict[str, Any], parts: int, folder: Path | None = None
+    neighbours: Neighbours, data_hash: str, dataset: DatasetSettings, parts: int, folder: Path | None = None
 ) -> Tensor:
     """The part of every node, int64 (n,), found only where no file holds it: one process does, the others wait.
 
@@ -57,9 +58,11 @@ def kept_partition(
         UserError: as `depthlab.graph.partition.metis`, or the file is corrupt.
     """
     name = digest([data_hash, parts])
-    fingerprint = digest([name, code_hash(config, "depthlab.data.prepare", __name__)])
-    home = prepared_file(config, folder).parent / "partitions"
-    path = home / f"{file_name(config['name'])}-{parts}-{name[:8]}.pt"
+    fingerprint = digest(
+        [name, code_hash(*targets(option_dict("dataset", dataset)), "depthlab.data.prepare", __name__)]
+    )
+    home = prepared_file(dataset, folder).parent / "partitions"
+    path = home / f"{file_name(dataset.name)}-{parts}-{name[:8]}.pt"
 
     def make() -> Tensor:
         assignment = metis(neighbours, parts)

@@ -5,28 +5,29 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import DatasetSettings
 from depthlab.data.raw_files import stays_below
 
 LIMIT = 1000  # files in a folder: more are most likely not one dataset, and each is hashed at every start
 
 
-def own_files(config: dict[str, Any]) -> dict[str, Path]:
+def own_files(dataset: DatasetSettings) -> dict[str, Path]:
     """The files of `dataset.path`, by name: the file itself, or the files in the folder except hidden ones.
 
     Args:
-        config: of a dataset with `path`; `path_files` names the files to use, by default all in the folder.
+        dataset: with a `path`.
 
     Raises:
         UserError: a file is missing, `path_files` names one outside the folder, or there are too many.
     """
-    path, names = Path(config["path"]), config.get("path_files")
+    assert dataset.path is not None, "validation asks for it"
+    path, names = Path(dataset.path), dataset.path_files
     if names:
         outside = [name for name in names if not stays_below(name)]
         if outside:
-            raise UserError(f"path_files of {config['name']} must name files below dataset.path, got {outside[0]}")
+            raise UserError(f"path_files of {dataset.name} must name files below dataset.path, got {outside[0]}")
         if not path.is_dir():
             raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(names)}")
         absent = [name for name in names if not (path / name).is_file()]
@@ -50,7 +51,7 @@ def own_files(config: dict[str, Any]) -> dict[str, Path]:
 
 
 @contextmanager
-def reading(config: dict[str, Any], files: Mapping[str, Path]) -> Iterator[list[Path]]:
+def reading(dataset: DatasetSettings, files: Mapping[str, Path]) -> Iterator[list[Path]]:
     """Links to these files in a temporary folder that holds nothing else.
 
     The data hash covers exactly these files. A reader cannot open other files beside them, so its input cannot change
@@ -65,7 +66,7 @@ def reading(config: dict[str, Any], files: Mapping[str, Path]) -> Iterator[list[
     if not files:
         yield []
         return
-    place = config.get("path", config["name"])
+    place = dataset.path or dataset.name
     with TemporaryDirectory(prefix="depthlab-") as folder:
         links = [Path(folder, name) for name in files]
         for link, file in zip(links, files.values(), strict=True):

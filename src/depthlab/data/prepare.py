@@ -16,9 +16,10 @@ from torch import Tensor
 from torch_geometric.utils import remove_self_loops, to_undirected
 
 from depthlab.cli import main
-from depthlab.config.closure import code_hash, digest
+from depthlab.config.closure import code_hash, digest, targets
 from depthlab.config.errors import DamagedError, UserError
-from depthlab.config.settings import plain
+from depthlab.config.schema import DatasetSettings
+from depthlab.config.settings import option_dict
 from depthlab.config.validation import validate
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
@@ -30,17 +31,12 @@ from depthlab.folders import relative
 from depthlab.graph.bottleneck import bottleneck_statistics
 from depthlab.graph.statistics import DIGITS, graph_statistics, topology
 
-COMMON = (
-    "name", "_target_", "files", "path", "path_files", "splits", "split", "normalize_features", "batch_size", "mapped",
-    "task", "metric",
-)  # fmt: skip
 
-
-def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
+def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
     """The dataset of a config, from its prepared file if that is up to date, else from the raw files.
 
     Args:
-        config: a plain dict in the shape of `conf/dataset/*.yaml`.
+        settings: of the dataset, as in `conf/dataset/*.yaml`.
         folder: where prepared files lie.
 
     Returns:
@@ -49,32 +45,32 @@ def load(config: dict[str, Any], folder: Path | None = None) -> tuple[Dataset | 
     Raises:
         UserError: a raw file is missing, unverified or corrupt.
     """
-    data = data_hash(config)
-    fingerprint = prepared_hash(config, data)
-    if config.get("mapped"):
-        return keep_mapped(lambda: _unchanged(config, data), mapped_folder(config, data, folder), fingerprint), data
-    path = prepared_file(config, folder)
-    kind = GraphSet if "batch_size" in config else Dataset
-    if not config.get("files"):  # generated graphs cost less to make than to keep in as many files as settings
+    data = data_hash(settings)
+    fingerprint = prepared_hash(settings, data)
+    if settings.mapped:
+        return keep_mapped(lambda: _unchanged(settings, data), mapped_folder(settings, data, folder), fingerprint), data
+    path = prepared_file(settings, folder)
+    kind = GraphSet if settings.has_many_graphs else Dataset
+    if not settings.files:  # generated graphs cost less to make than to keep in as many files as settings
         with suppress(DamagedError):  # such a file is replaced below
-            return kind.load(path, fingerprint) or _unchanged(config, data), data
+            return kind.load(path, fingerprint) or _unchanged(settings, data), data
 
     def make() -> Dataset | GraphSet:
-        dataset = _unchanged(config, data)
+        dataset = _unchanged(settings, data)
         dataset.save(path, fingerprint)
         return dataset
 
     return cached(lambda: kind.load(path, fingerprint), make, path), data
 
 
-def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
+def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
     """Write `<name>.pt` and `<name>.json`, once both are made; returns the path of the first.
 
     Of a dataset that stays on disk these are a folder of arrays and a file beside it, named after its settings' hash.
     """
-    data = data_hash(config)
-    fingerprint, dataset = prepared_hash(config, data), _unchanged(config, data)
-    path = mapped_folder(config, data, folder) if config.get("mapped") else prepared_file(config, folder)
+    data = data_hash(settings)
+    fingerprint, dataset = prepared_hash(settings, data), _unchanged(settings, data)
+    path = mapped_folder(settings, data, folder) if settings.mapped else prepared_file(settings, folder)
     if isinstance(dataset, GraphSet):
         statistics: dict[str, Any] = {"graphs": len(dataset.y), "features": dataset.width}
         statistics |= {} if dataset.y.is_floating_point() else {"classes": int(dataset.y.max()) + 1}
@@ -87,51 +83,51 @@ def prepare(config: dict[str, Any], folder: Path | None = None) -> Path:
     statistics |= bottleneck_statistics(edge_index, dataset.num_nodes)
     with lock_of(path), atomic_write(path.with_suffix(".json")) as part:  # a run that starts now waits
         write_json(part, statistics, DIGITS)  # first, so that a full disk leaves both files as they were
-        if config.get("mapped"):
+        if settings.mapped:
             save_mapped(dataset, path, fingerprint)
         else:
             dataset.save(path, fingerprint)
     return path
 
 
-def read(config: dict[str, Any]) -> Dataset | GraphSet:
+def read(settings: DatasetSettings) -> Dataset | GraphSet:
     """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised where asked.
 
     Graphs of a task are taken as they are made: a tree's edges have one direction.
     """
-    with reading(config, raw_files(config)) as files:
-        raw: Dataset | GraphSet = get_method(config["_target_"])(files, **_own_knobs(config))
+    with reading(settings, raw_files(settings)) as files:
+        raw: Dataset | GraphSet = get_method(settings.target)(files, **_arguments(settings))
     if isinstance(raw, GraphSet):
         return raw
     edge_index, _ = remove_self_loops(raw.edge_index)
     edge_index = to_undirected(edge_index, num_nodes=raw.num_nodes)  # sorted, each edge once
-    x = _row_normalized(raw.x, config["name"]) if config["normalize_features"] else raw.x
+    x = _row_normalized(raw.x, settings.name) if settings.normalize_features else raw.x
     return Dataset(x, edge_index, raw.y, raw.train, raw.val, raw.test)
 
 
-def _unchanged(config: dict[str, Any], data: str) -> Dataset | GraphSet:
+def _unchanged(settings: DatasetSettings, data: str) -> Dataset | GraphSet:
     """As `read`, but raises UserError if the user's files change while they are read."""
-    dataset = read(config)
-    if "path" in config and data_hash(config) != data:
-        raise UserError(f"{config['path']} was changed while it was read: start again")
+    dataset = read(settings)
+    if settings.is_own and data_hash(settings) != data:
+        raise UserError(f"{settings.path} was changed while it was read: start again")
     return dataset
 
 
-def data_hash(config: dict[str, Any]) -> str:
+def data_hash(settings: DatasetSettings) -> str:
     """Hash of the raw files and settings that shape the graph; does not read the raw files of named datasets."""
-    normalized = config.get("normalize_features", False)
-    return digest([raw_hashes(config), config["_target_"], _own_knobs(config), normalized])
+    normalized = bool(settings.normalize_features)
+    return digest([raw_hashes(settings), settings.target, _arguments(settings), normalized])
 
 
-def prepared_hash(config: dict[str, Any], data: str) -> str:
+def prepared_hash(settings: DatasetSettings, data: str) -> str:
     """Identifies a prepared file, which is written again if the data or the code that reads it has changed."""
-    return digest([data, code_hash(config, __name__)])
+    return digest([data, code_hash(*targets(option_dict("dataset", settings)), __name__)])
 
 
-def _own_knobs(config: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of the reader: settings that only some datasets have, and the task if it is one of its parameters."""
-    asks = "task" in inspect.signature(get_method(config["_target_"])).parameters
-    return {key: value for key, value in config.items() if key not in COMMON or (asks and key == "task")}
+def _arguments(settings: DatasetSettings) -> dict[str, Any]:
+    """Arguments of the reader: the settings that only its dataset has, and the task if it is one of its parameters."""
+    takes_task = "task" in inspect.signature(get_method(settings.target)).parameters
+    return dict(settings.arguments) | ({"task": settings.task} if takes_task else {})
 
 
 def _row_normalized(x: Tensor, name: str) -> Tensor:
@@ -152,8 +148,7 @@ def _row_normalized(x: Tensor, name: str) -> Tensor:
 
 
 def _task(config: DictConfig) -> None:
-    validate(config, dict(HydraConfig.get().runtime.choices))
-    path = prepare(plain(config)["dataset"])
+    path = prepare(validate(config, dict(HydraConfig.get().runtime.choices)).dataset)
     print(f"prepared {relative(path)} and {path.with_suffix('.json').name}")
 
 

@@ -5,7 +5,6 @@ depthlab rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -15,9 +14,10 @@ from torch.nn import functional as F
 from torch_geometric.utils import to_undirected
 
 from depthlab.cli import main
-from depthlab.config.closure import code_hash, digest
+from depthlab.config.closure import code_hash, digest, targets
 from depthlab.config.errors import UserError
-from depthlab.config.settings import loader_name, plain, rewiring_name
+from depthlab.config.schema import RewiringSettings, Settings
+from depthlab.config.settings import option_dict
 from depthlab.config.validation import validate
 from depthlab.data.cluster import cluster_batches
 from depthlab.data.dataset import Dataset
@@ -32,7 +32,6 @@ from depthlab.graph.graph import Graph
 from depthlab.graph.rewiring_statistics import rewiring_statistics
 from depthlab.text import file_name
 
-COMMON = ("_target_", "seed", "layers")  # settings of every rewiring; the others are arguments of its function
 ENTRIES, BYTES = 50_000_000, 100  # rewired edges of a batch, each in both directions, while they are normalised
 
 
@@ -56,9 +55,7 @@ class Rewired:
         return self.batches.probe
 
 
-def rewire(
-    dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
-) -> Rewired:
+def rewire(dataset: Dataset | GraphSet, data_hash: str, settings: Settings, folder: Path | None = None) -> Rewired:
     """The graphs of a run, with rewired edges from the cache if they are up to date.
 
     New nodes have zero features and class -1, and are in no part of the split. If only the last layer is rewired, the
@@ -72,17 +69,17 @@ def rewire(
     Raises:
         UserError: the split does not exist, the graph cannot be rewired this way, or a cached file is corrupt.
     """
-    if loader_name(settings) == "cluster":
+    if settings.loader.name == "cluster":
         assert isinstance(dataset, Dataset), "validation refuses it for many graphs"
         return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})
-    if rewiring_name(settings) == "none":
+    if settings.rewiring.name == "none":
         return Rewired(make_batches(settings, dataset), data_hash, {})
     rewired = cached_edges(dataset, data_hash, settings, folder)
     statistics = {f"rewiring/{name}": value for name, value in rewired.statistics.items()}
     return Rewired(make_batches(settings, dataset, rewired), rewired_hash(data_hash, settings), statistics)
 
 
-def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet, rewired: RewiredEdges | None = None) -> Batches:
+def make_batches(settings: Settings, dataset: Dataset | GraphSet, rewired: RewiredEdges | None = None) -> Batches:
     """The batches that a run trains on and is evaluated with: one split of the dataset.
 
     Args:
@@ -91,13 +88,13 @@ def make_batches(settings: dict[str, Any], dataset: Dataset | GraphSet, rewired:
     Raises:
         UserError: there is no such split, a part of it is empty, or a batch of rewired graphs would take gigabytes.
     """
-    last = settings["depth"] if rewired and settings["rewiring"]["layers"] == "last" else None
+    last = settings.depth if rewired and settings.rewiring.layers == "last" else None
     if isinstance(dataset, GraphSet):
-        size, seed = settings["dataset"]["batch_size"], settings["seed"]
+        size, seed = settings.dataset.batch_size or len(dataset.y), settings.seed
         if rewired:
             _refuse_batches(min(size, len(dataset.y)), dataset.num_nodes, rewired.edge_index.shape[1])
-        return dataset.batches(settings["split"], size, seed, rewired.edge_index if rewired else None, last)
-    graph = dataset.graph(settings["split"], settings["split_seed"])
+        return dataset.batches(settings.split, size, seed, rewired.edge_index if rewired else None, last)
+    graph = dataset.graph(settings.split, settings.split_seed)
     if rewired:
         x = graph.x
         if rewired.num_nodes > dataset.num_nodes:
@@ -115,68 +112,68 @@ def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
         )
 
 
-def rewired_hash(data_hash: str, settings: dict[str, Any]) -> str:
+def rewired_hash(data_hash: str, settings: Settings) -> str:
     """Hash of the data and of the rewiring's settings; without a rewiring, the data hash itself."""
-    if rewiring_name(settings) == "none":
+    if settings.rewiring.name == "none":
         return data_hash
-    shaping = {key: value for key, value in settings["rewiring"].items() if key != "layers"}
+    shaping = option_dict("rewiring", replace(settings.rewiring, layers=None))
     return digest([data_hash, shaping])
 
 
 def cached_edges(
-    dataset: Dataset | GraphSet, data_hash: str, settings: dict[str, Any], folder: Path | None = None
+    dataset: Dataset | GraphSet, data_hash: str, settings: Settings, folder: Path | None = None
 ) -> RewiredEdges:
     """The rewired edges, from the cache if they are up to date. If several processes ask at once, one makes them."""
     name = rewired_hash(data_hash, settings)
-    fingerprint = digest([name, code_hash([settings["dataset"], settings["rewiring"]], __name__)])
+    options = [option_dict("dataset", settings.dataset), option_dict("rewiring", settings.rewiring)]
+    fingerprint = digest([name, code_hash(*targets(options), __name__)])
     path = statistics_file(settings, folder).with_name(f"{_pair(settings)}-{name[:8]}.pt")
 
     def make() -> RewiredEdges:
-        rewired = make_edges(dataset, settings["rewiring"])
+        rewired = make_edges(dataset, settings.rewiring)
         rewired.save(path, fingerprint)
         return rewired
 
     return cached(lambda: RewiredEdges.load(path, fingerprint), make, path)
 
 
-def make_edges(dataset: Dataset | GraphSet, rewiring: dict[str, Any]) -> RewiredEdges:
+def make_edges(dataset: Dataset | GraphSet, rewiring: RewiringSettings) -> RewiredEdges:
     """Apply a rewiring to the undirected edges of a dataset, with random numbers of its setting `seed`.
 
     Args:
-        rewiring: a plain dict in the shape of `conf/rewiring/*.yaml`.
+        rewiring: the settings of a rewiring other than `none`.
     """
-    generator = torch.Generator().manual_seed(rewiring["seed"])
-    arguments = {key: value for key, value in rewiring.items() if key not in COMMON}
+    assert rewiring.target is not None and rewiring.seed is not None, "the yaml of every rewiring sets both"
+    generator = torch.Generator().manual_seed(rewiring.seed)
     before, y = dataset.edge_index, dataset.y
     if isinstance(dataset, GraphSet):
         before = to_undirected(before, num_nodes=dataset.num_nodes)
     if isinstance(dataset, GraphSet) or y.is_floating_point():  # no node classes
         y = torch.full((dataset.num_nodes,), -1)
-    edge_index = get_method(rewiring["_target_"])(before, dataset.num_nodes, generator, **arguments)
+    edge_index = get_method(rewiring.target)(before, dataset.num_nodes, generator, **rewiring.arguments)
     highest = int(edge_index.max()) if edge_index.numel() else -1
     num_nodes = max(dataset.num_nodes, highest + 1)
     return RewiredEdges(edge_index, num_nodes, rewiring_statistics(before, edge_index, y, num_nodes))
 
 
-def statistics_file(settings: dict[str, Any], folder: Path | None = None) -> Path:
+def statistics_file(settings: Settings, folder: Path | None = None) -> Path:
     """The file that the command writes: `prepared/rewired/cora-fosr.json`."""
-    return prepared_file(settings["dataset"], folder).parent / "rewired" / f"{_pair(settings)}.json"
+    return prepared_file(settings.dataset, folder).parent / "rewired" / f"{_pair(settings)}.json"
 
 
-def _pair(settings: dict[str, Any]) -> str:
-    return f"{file_name(settings['dataset']['name'])}-{rewiring_name(settings)}"
+def _pair(settings: Settings) -> str:
+    return f"{file_name(settings.dataset.name)}-{settings.rewiring.name}"
 
 
 def _task(config: DictConfig) -> None:
-    validate(config, dict(HydraConfig.get().runtime.choices))
-    settings = plain(config)
-    if rewiring_name(settings) == "none":
+    settings = validate(config, dict(HydraConfig.get().runtime.choices))
+    if settings.rewiring.name == "none":
         raise UserError("rewiring=none changes nothing: choose another, such as rewiring=random")
-    rewired = cached_edges(*load(settings["dataset"]), settings)
+    rewired = cached_edges(*load(settings.dataset), settings)
     path = statistics_file(settings)
     rewired.write_statistics(path)
     changes = f"{rewired.statistics['edges_added']} edges added, {rewired.statistics['edges_removed']} removed"
-    print(f"rewired {settings['dataset']['name']}, {changes}: {relative(path)}")
+    print(f"rewired {settings.dataset.name}, {changes}: {relative(path)}")
 
 
 def command() -> None:

@@ -20,7 +20,6 @@ from torch_geometric.utils import to_undirected
 
 from depthlab.cli import main
 from depthlab.config.errors import UserError
-from depthlab.config.settings import plain, rewiring_name
 from depthlab.config.validation import validate
 from depthlab.data.prepare import load
 from depthlab.data.rewire import cached_edges
@@ -104,21 +103,20 @@ def _draw(axes: Axes, points: Any, ends: Any, curvature: Any) -> LineCollection:
 
 
 def _task(config: DictConfig) -> None:
-    validate(config, dict(HydraConfig.get().runtime.choices))
-    settings = plain(config)
-    name = rewiring_name(settings)
+    settings = validate(config, dict(HydraConfig.get().runtime.choices))
+    name = settings.rewiring.name
     if name == "none":
         raise UserError("rewiring=none changes no edge: choose another, such as rewiring=sdrf")
-    dataset, data_hash = load(settings["dataset"])
+    dataset, data_hash = load(settings.dataset)
     if dataset.num_nodes > LARGEST:
         raise UserError(
-            f"{settings['dataset']['name']} has {dataset.num_nodes} nodes: a picture can show {LARGEST}, "
+            f"{settings.dataset.name} has {dataset.num_nodes} nodes: a picture can show {LARGEST}, "
             "choose a smaller graph such as dataset=texas"
         )
     before = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
     after = cached_edges(dataset, data_hash, settings).edge_index
-    path = results() / "rewired_edges" / f"{file_name(settings['dataset']['name'])}-{name}.png"
-    titles = for_figure(settings["dataset"]["name"]), name
+    path = results() / "rewired_edges" / f"{file_name(settings.dataset.name)}-{name}.png"
+    titles = for_figure(settings.dataset.name), name
     with mpl.rc_context(STYLE), lock_of(path), atomic_write(path) as part:
         rewiring_figure(before, after, dataset.num_nodes, titles).savefig(part, dpi=130, format="png")
     print(relative(path))

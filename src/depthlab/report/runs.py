@@ -211,7 +211,7 @@ def _present_code(params: Mapping[str, str]) -> str | None:
     """The code hash that a run would have now; None if a class that it used is gone."""
     targets = [value for key, value in params.items() if key.endswith("._target_") and "." in value]
     with suppress(UserError):
-        return code_hash({target: {"_target_": target} for target in targets})
+        return code_hash(targets)
     return None
 
 

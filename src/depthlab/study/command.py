@@ -10,18 +10,20 @@ Every setting of `depthlab train` can be typed, with several values or one. Sett
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from depthlab.cli import guarded
+from depthlab.config.command_line import for_hydra
 from depthlab.config.compose import compose
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_file, option_names
 from depthlab.config.limits import check_text
-from depthlab.config.schema import STUDY_KNOBS
-from depthlab.config.settings import NOT_THE_EXPERIMENT, untuned
-from depthlab.config.typed import for_hydra
+from depthlab.config.provenance import untuned
+from depthlab.config.schema import STUDY_LIMITS
+from depthlab.config.settings import NOT_THE_EXPERIMENT
 from depthlab.config.validation import check_limits
 from depthlab.data.raw import check
 from depthlab.folders import relative
@@ -29,7 +31,7 @@ from depthlab.study.grid import AXES, expand
 from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.replica_settings import check_replicas
 
-OWN = {key.split(".")[0] for key in STUDY_KNOBS}
+OWN = {key.split(".")[0] for key in STUDY_LIMITS}
 PARTS = ("methods", "graphs", "grid", "animation")  # of a study's yaml
 RENAMED = {"lines": "methods", "film": "animation"}  # former names in a study's yaml
 
@@ -53,20 +55,18 @@ def main() -> None:
         if unknown or not config.only:
             what = f"there is no method {unknown[0]}" if unknown else "only holds no method"
             raise UserError(f"{what}: choose from {', '.join(labels)}")
-    if any(run.settings["trainer"]["strategy"] == "ddp" for run in runs):
+    if any(run.settings.trainer.strategy == "ddp" for run in runs):
         raise UserError("the runs of a study have one process each: leave trainer=ddp out, jobs=2 trains two at a time")
-    uri = store_uri(runs[0].settings["tracking"]["uri"])
+    uri = store_uri(runs[0].settings.tracking.uri)
     check_store(uri)
-    for settings in {str(run.settings["dataset"]): run.settings["dataset"] for run in runs}.values():
+    for settings in {str(run.settings.dataset): run.settings.dataset for run in runs}.values():
         check(settings)
     for notice in sorted({notice for run in runs if (notice := untuned(run.settings, run.provenance))}):
         print(notice, file=sys.stderr)
-    for run in runs:
-        run.settings["tracking"]["uri"] = uri
-        if not any(_key(override) == "tracking.artifacts" for override in other):
-            run.settings["tracking"]["artifacts"] = [
-                "config"
-            ]  # figures and weights of a thousand runs would fill a disk
+    tracking: dict[str, Any] = {"uri": uri}
+    if not any(_key(override) == "tracking.artifacts" for override in other):
+        tracking["artifacts"] = ["config"]  # figures and weights of a thousand runs would fill a disk
+    runs = [replace(run, settings=run.settings.with_tracking(**tracking)) for run in runs]
 
     from depthlab.study.run import run_study
 
@@ -127,7 +127,7 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
     changed = any(key.split(".")[0] not in NOT_THE_EXPERIMENT for key in other)
     choice = choices["study"]
     choice = choice if not changed else f"{choice}-custom" if named else "custom"
-    check_limits(config, STUDY_KNOBS)
+    check_limits(config, STUDY_LIMITS)
     check_replicas(config.replicas)
     if changed and config.name in option_names("study"):
         raise UserError(

@@ -49,7 +49,7 @@ def estimate(plan: Plan) -> dict[str, float]:
 
 
 def _alike(run: PlannedRun) -> str:
-    return config_hash({key: value for key, value in run.settings.items() if key not in AXES})
+    return config_hash(run.settings, without=AXES)
 
 
 def _timed(run: PlannedRun) -> float:
@@ -68,7 +68,7 @@ def _timed(run: PlannedRun) -> float:
         model.eval()
         model.validation_step([graph])
 
-    epochs = min(settings["epochs"], PATIENCES * settings["patience"])
+    epochs = min(settings.epochs, PATIENCES * settings.patience)
     evaluations = sum(1 for _ in batches.validation)
     steps = [_seconds(train, lambda: batches), _seconds(evaluate, lambda: batches.validation)]
     return epochs * (len(batches) * steps[0] + evaluations * steps[1])

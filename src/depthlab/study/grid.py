@@ -9,10 +9,12 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from depthlab.config.compose import compose_config
 from depthlab.config.errors import UserError
 from depthlab.config.overrides import check_distinct, check_runs, count_values
-from depthlab.config.schema import MAX_RUNS
-from depthlab.config.settings import compose_config, config_hash, plain, provenance, resume_hash
+from depthlab.config.provenance import provenance
+from depthlab.config.schema import MAX_RUNS, Settings
+from depthlab.config.settings import config_hash, parse, resume_hash
 from depthlab.config.validation import validate
 
 AXES = ("depth", "seed", "split", "split_seed")  # settings that vary within a method
@@ -32,23 +34,23 @@ class PlannedRun:
 
     method: str
     dataset: str
-    settings: dict[str, Any]
+    settings: Settings
     provenance: dict[str, str]
     animated: bool = False
 
     @property
     def depth(self) -> int:
-        return int(self.settings["depth"])
+        return self.settings.depth
 
     @property
     def seed(self) -> int:
-        return int(self.settings["seed"])
+        return self.settings.seed
 
     @property
     def split(self) -> str:
         """`public`, the number of a fixed split, or `random` with its seed."""
-        split = str(self.settings["split"])
-        return f"random{self.settings['split_seed']}" if split == "random" else split
+        settings = self.settings
+        return f"random{settings.split_seed}" if settings.split == "random" else settings.split
 
     @property
     def hash(self) -> str:
@@ -191,9 +193,9 @@ def _planned_runs(
     for point in itertools.product(*axes.values()):
         for key, value in zip(axes, point, strict=True):
             config[key] = value
-        settings = plain(config)
+        settings = parse(config, choices)
         typed = [*overrides, *(f"{key}={value}" for key, value in zip(axes, point, strict=True))]
-        dataset = graph or str(settings["dataset"]["name"])
+        dataset = graph or settings.dataset.name
         runs.append(PlannedRun(label, dataset, settings, provenance(settings, choices, typed), point == animated))
     return runs
 

@@ -1,8 +1,8 @@
 """Groups the runs of a study that are trained together as replicas: they differ in seed or split alone."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from depthlab.config.schema import Settings
 from depthlab.config.settings import config_hash
 from depthlab.data.prepare import load
 from depthlab.study.grid import PlannedRun
@@ -29,20 +29,23 @@ def group(jobs: Sequence[Job], replicas: str | int, workers: int) -> list[tuple[
     nodes: dict[str, int] = {}
     groups: list[list[Job]] = []
     open_groups: dict[str, list[Job]] = {}
+    replicable: dict[str, bool] = {}
     for job in jobs:
-        wanted = size > 1 and can_replicate(job.run.settings) and (replicas != "auto" or _small(job.run, nodes))
-        kind = _kind(job.run) if wanted else None
-        members = open_groups.get(kind) if kind else None
+        kind = _kind(job.run)
+        if kind not in replicable:
+            replicable[kind] = size > 1 and can_replicate(job.run.settings)
+        together = replicable[kind] and (replicas != "auto" or _small(job.run, nodes))
+        members = open_groups.get(kind) if together else None
         if members is None or len(members) >= size:
             members = []
             groups.append(members)
-            if kind:
+            if together:
                 open_groups[kind] = members
         members.append(job)
     return [tuple(members) for members in groups]
 
 
-def can_replicate(settings: dict[str, Any]) -> bool:
+def can_replicate(settings: Settings) -> bool:
     """Whether runs of these settings can be trained together."""
     try:
         refuse(settings)
@@ -53,12 +56,11 @@ def can_replicate(settings: dict[str, Any]) -> bool:
 
 def _small(run: PlannedRun, known: dict[str, int]) -> bool:
     """Whether its states are small; `known` caches the number of nodes by dataset."""
-    config = run.settings["dataset"]
+    config = run.settings.dataset
     if str(config) not in known:
         known[str(config)] = load(config)[0].num_nodes
-    return known[str(config)] * int(run.settings["hidden"]) <= STATE
+    return known[str(config)] * run.settings.hidden <= STATE
 
 
 def _kind(run: PlannedRun) -> str:
-    alike = {key: value for key, value in run.settings.items() if key not in VARIED}
-    return f"{run.method} {run.dataset} {config_hash(alike)}"
+    return f"{run.method} {run.dataset} {config_hash(run.settings, without=VARIED)}"

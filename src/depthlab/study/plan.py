@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from depthlab.config.settings import targets
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewired_hash
 from depthlab.study.grid import PlannedRun
@@ -44,18 +45,18 @@ def make_plan(runs: Sequence[PlannedRun], recorded: Iterable[Recorded], same_cod
         UserError: a dataset cannot be read, or its metric is undefined on a split.
     """
     hashes: dict[str, str] = {}
-    for settings in {str(run.settings["dataset"]): run.settings["dataset"] for run in runs}.values():
+    for settings in {str(run.settings.dataset): run.settings.dataset for run in runs}.values():
         dataset, hashes[str(settings)] = load(settings)
-        of_it = [run.settings for run in runs if run.settings["dataset"] == settings]
-        for one in {(one["split"], one["split_seed"]): one for one in of_it}.values():
+        of_it = [run.settings for run in runs if run.settings.dataset == settings]
+        for one in {(one.split, one.split_seed): one for one in of_it}.values():
             make_task(one, dataset)
-    data = {run.hash: rewired_hash(hashes[str(run.settings["dataset"])], run.settings) for run in runs}
+    data = {run.hash: rewired_hash(hashes[str(run.settings.dataset)], run.settings) for run in runs}
     plan = Plan(list(runs), data)
     results = {one.identity: one for one in recorded if one.is_result}
     plan.earlier = sum("config_hash" in result.tags and "resume_hash" not in result.tags for result in results.values())
     for run in plan.runs:
         result = results.get((run.hash, plan.data[run.hash]))
-        other = result is not None and result.tags.get("code_hash") != code_hash(run.settings)
+        other = result is not None and result.tags.get("code_hash") != code_hash(targets(run.settings))
         if other:
             plan.other_code.add(run.hash)
         if result is None or (other and same_code):

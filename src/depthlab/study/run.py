@@ -54,8 +54,8 @@ def run_study(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> bool
     runs = [run for run in runs if config.only is None or run.method in config.only]
     if config.backend != "dask":  # a cluster's workers may have a GPU that is not here
         runs = _on_what_is_here(runs)
-    tracking = runs[0].settings["tracking"]
-    records = Records(tracking["uri"], tracking["experiment"])  # created here, before any worker starts
+    tracking = runs[0].settings.tracking
+    records = Records(tracking.store, tracking.experiment)  # created here, before any worker starts
     recorded = records.runs()
     if any(one.outdated and one.tags.get("study") == name for one in recorded):
         print(OUTDATED.format(name=name, names=RENAMED), file=sys.stderr)
@@ -105,9 +105,9 @@ def run_study(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> bool
 
 def _on_what_is_here(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     """The runs with the device of this machine filled in: results of another device do not count."""
-    trainers = {str(run.settings["trainer"]): run.settings for run in runs}
-    found = {key: on_what_is_here(settings)["trainer"] for key, settings in trainers.items()}
-    return [replace(run, settings=run.settings | {"trainer": found[str(run.settings["trainer"])]}) for run in runs]
+    by_trainer = {run.settings.trainer: run.settings for run in runs}
+    trainers = {trainer: on_what_is_here(settings).trainer for trainer, settings in by_trainer.items()}
+    return [replace(run, settings=replace(run.settings, trainer=trainers[run.settings.trainer])) for run in runs]
 
 
 def _execute(

@@ -38,7 +38,7 @@ def results(name: str, methods: Sequence[Method], plan: Plan, records: Records) 
     """Mean test score with its 95 % interval, and the verdicts, by depth."""
     rows = [f"study {name}: test scores, mean and 95 % interval over seeds and splits"]
     for method in methods:
-        metric = method.runs[0].settings["dataset"]["metric"]
+        metric = method.runs[0].settings.dataset.metric
         rows.append(f"  {method.dataset} {method.label}, {METRICS[metric].quantity}")
         points = by_depth(method, plan)
         scores = {depth: _score(point, metric) for depth, point in points.items()}

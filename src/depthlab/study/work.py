@@ -1,11 +1,11 @@
 """Trains one run, or several as replicas, in a worker process."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from depthlab.config.errors import ReplicasError, ResumeError, TakenError
+from depthlab.config.schema import Settings
 from depthlab.study.grid import PlannedRun
 from depthlab.training.identity import LAST, checkpoint_folder
 from depthlab.training.run_name import run_name
@@ -57,18 +57,17 @@ def work(jobs: tuple[Job, ...], threads: int) -> tuple[str, str]:
             result = run(one, job.run.provenance, job.labels, job.reuse)
         except ResumeError as error:
             print(f"{run_name(one)} starts again: {error}", file=sys.stderr)
-            result = run(one | {"ckpt": None}, job.run.provenance, job.labels, job.reuse)
+            result = run(replace(one, ckpt=None), job.run.provenance, job.labels, job.reuse)
     except TakenError as error:
         return TAKEN, str(error)
     return result.outcome, outcome_line(result)
 
 
-def _settings(job: Job, threads: int) -> dict[str, Any]:
+def _settings(job: Job, threads: int) -> Settings:
     """The settings to train with: no progress bar, a share of the cores, the checkpoint if there is one."""
-    settings = job.run.settings | {"progress": False}
-    settings["trainer"] = settings["trainer"] | {"threads": settings["trainer"]["threads"] or threads}
+    settings = job.run.settings
     if job.run.animated:
-        artifacts = [*settings["tracking"]["artifacts"], "states"]
-        settings["tracking"] = settings["tracking"] | {"artifacts": artifacts}
+        settings = settings.with_tracking(artifacts=[*settings.tracking.artifacts, "states"])
+    trainer = replace(settings.trainer, threads=settings.trainer.threads or threads)
     interrupted = Path(checkpoint_folder(settings) / LAST).is_file()
-    return settings | {"ckpt": "last" if interrupted else None}
+    return replace(settings, progress=False, trainer=trainer, ckpt="last" if interrupted else None)

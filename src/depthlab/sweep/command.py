@@ -15,13 +15,13 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from depthlab.cli import guarded
-from depthlab.config.compose import compose
+from depthlab.config.command_line import for_hydra
+from depthlab.config.compose import compose, compose_config
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_file
 from depthlab.config.overrides import check_runs
-from depthlab.config.schema import SWEEP_KNOBS
-from depthlab.config.settings import compose_config, untuned
-from depthlab.config.typed import for_hydra
+from depthlab.config.provenance import untuned
+from depthlab.config.schema import SWEEP_LIMITS
 from depthlab.config.validation import check_limits
 from depthlab.data.raw import check
 from depthlab.study.grid import values_of
@@ -30,7 +30,7 @@ from depthlab.sweep.space import grid, read_space
 from depthlab.text import printable
 from depthlab.tracking.store import check_store, store_uri
 
-OWN = {key.split(".")[0] for key in SWEEP_KNOBS}
+OWN = {key.split(".")[0] for key in SWEEP_LIMITS}
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     search.config.tracking.uri = uri
     first = search.trainings()[0]
     settings = search.settings(search.baseline, first)
-    check(settings["dataset"])
+    check(settings.dataset)
     if notice := untuned(settings, search.provenance(search.baseline, first)):
         print(notice, file=sys.stderr)
     print(listing(name, search, config))
@@ -137,7 +137,7 @@ def _compose(own: list[str], model: str) -> DictConfig:
     named = any(_key(override) == "sweep" for override in own)
     default = [f"sweep={model}"] if not named and config_file("sweep", model).is_file() else []
     config, _ = compose("sweep", [*default, *own])
-    check_limits(config, SWEEP_KNOBS)
+    check_limits(config, SWEEP_LIMITS)
     return config
 
 

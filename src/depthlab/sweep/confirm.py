@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
 from depthlab.config.files import user_folder
-from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten
+from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten, to_dict
 from depthlab.config.validation import has_own_path
 from depthlab.files import write_text
 from depthlab.statistics import Summary, format_mean, over_runs, paired
@@ -96,8 +96,7 @@ def _test(
     runs = []
     for method, params in methods.items():
         for training in search.trainings(seeds):
-            settings = search.settings(params, training)
-            settings["tracking"]["artifacts"] = ["config"]
+            settings = search.settings(params, training).with_tracking(artifacts=["config"])
             runs.append(PlannedRun(method, search.config.dataset.name, settings, search.provenance(params, training)))
     workers = {"jobs": config.jobs, "backend": config.backend, "scheduler": config.scheduler}
     options = OmegaConf.create(workers | {"only": None, "replicas": "auto", "reuse": "same_code", "dry": False})
@@ -140,7 +139,7 @@ def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
 
     Settings of graph, rewiring and loader are left out, since a recipe is of a network.
     """
-    config = OmegaConf.create(search.settings(tuned, {}))
+    config = OmegaConf.create(to_dict(search.settings(tuned, {})))
     values = OmegaConf.create({"depth": config.depth})
     for key, source in search.provenance(tuned, {}).items():
         chosen = key in ("model", "trainer", "recipe", "like")

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -12,6 +13,7 @@ from optuna.trial import TrialState
 
 from depthlab.address import STORAGE, recordable
 from depthlab.config.errors import UserError
+from depthlab.config.settings import targets
 from depthlab.dask_cluster import connect
 from depthlab.folders import checkpoints, sweeps
 from depthlab.parallel import Stop, Workers, execute, local
@@ -70,7 +72,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     content = search.content() | {"data": check_baseline(search)}
     pruner = make_pruner(config.pruner, search.config.epochs, len(search.trainings()))
     study = open_study(open_storage(address), name, search.directions, content, pruner)
-    check_code(study, code_hash(search.settings(search.baseline, search.trainings()[0])))
+    check_code(study, code_hash(targets(search.settings(search.baseline, search.trainings()[0]))))
     stores = {"tracking.uri": records.uri, "storage": address}
     workers = connect(config.scheduler, stores) if config.backend == "dask" else local(config.jobs)
     if workers.count > 1 and (config.sampler in LEARNING or config.pruner != "none"):
@@ -201,7 +203,9 @@ def _run_trials(
         while not trouble and (trial := ask(study, search.space, trials, sampler, owner)) is not None:
             params: dict[str, Value] = trial.params
             try:
-                settings = [search.settings(params, point) | {"progress": False} for point in search.trainings()]
+                settings = [
+                    replace(search.settings(params, training), progress=False) for training in search.trainings()
+                ]
             except UserError as error:
                 trial.set_user_attr(REASON, str(error))
                 study.tell(trial.number, state=TrialState.PRUNED if len(search.objectives) == 1 else TrialState.FAIL)

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
+from depthlab.config.compose import compose_config
 from depthlab.config.errors import UserError
 from depthlab.config.limits import nearest_drop
-from depthlab.config.schema import OWN_KNOBS
-from depthlab.config.settings import NOT_THE_EXPERIMENT, compose_config, plain, provenance, resume_hash
+from depthlab.config.provenance import provenance
+from depthlab.config.schema import OPTION_GROUPS, Settings
+from depthlab.config.settings import NOT_THE_EXPERIMENT, resume_hash
 from depthlab.config.validation import DROPPING, validate
 from depthlab.study.grid import AXES
 from depthlab.sweep.space import Range, Value
@@ -68,7 +70,7 @@ class Search:
         pairs = itertools.product(seeds if seeds is not None else self.seeds, self.splits)
         return [{"seed": seed} | split for seed, split in pairs]
 
-    def settings(self, params: Mapping[str, Value], training: Mapping[str, Any]) -> dict[str, Any]:
+    def settings(self, params: Mapping[str, Value], training: Mapping[str, Any]) -> Settings:
         """Settings of one training, for `depthlab.training.run.run`.
 
         Raises:
@@ -77,8 +79,7 @@ class Search:
         config = _changed(self.config, {**params, **training})
         for key in DROPPING:  # some values of an interval from 0 would be rounded to 0
             config[key] = nearest_drop(config[key])
-        validate(config, self.choices)
-        return plain(config)
+        return validate(config, self.choices)
 
     def provenance(self, params: Mapping[str, Value], training: Mapping[str, Any]) -> dict[str, str]:
         """Where each of these settings came from."""
@@ -88,19 +89,13 @@ class Search:
     def content(self) -> dict[str, Any]:
         """What two starts of the same sweep have in common, under the names that an error uses."""
         base = self.settings(self.baseline, {"seed": 0} | self.splits[0])
-        for key in self.space:
-            owner, _, name = key.rpartition(".")
-            part: Any = base
-            for word in owner.split(".") if owner else []:
-                part = part[word]
-            part.pop(name, None)
         return {
             "space": {key: repr(values) for key, values in self.space.items()},
             "objective": self.objectives,
             "number of seeds": len(self.seeds),
             "splits": [[str(value) for value in split.values()] for split in self.splits],
-            "network, recipe or graph": resume_hash(base),
-            "device": base["trainer"]["accelerator"],
+            "network, recipe or graph": resume_hash(base, without=self.space),
+            "device": base.trainer.accelerator,
         }
 
 
@@ -131,7 +126,7 @@ def make_search(
     for split in chosen:
         validate(_changed(config, split), choices)
     for key, values in space.items():
-        if key.split(".")[0] in NOT_SEARCHED or key in OWN_KNOBS:
+        if key.split(".")[0] in NOT_SEARCHED or key in OPTION_GROUPS:
             raise UserError(f"{key} is not searched: give it one value")
         if OmegaConf.select(config, key) is None:
             group = "rewiring" if key.startswith("rewiring.") else "model"

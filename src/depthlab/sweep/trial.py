@@ -15,7 +15,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from depthlab.config.errors import UserError
-from depthlab.config.settings import flatten
+from depthlab.config.schema import Settings
+from depthlab.config.settings import flatten, to_dict
 from depthlab.data.prepare import load
 from depthlab.measures.layers import layer_measures
 from depthlab.nn.execution import states
@@ -53,7 +54,7 @@ class Task:
     owner: dict[str, str] | None
     objectives: tuple[str, ...]
     params: dict[str, Any]
-    settings: list[dict[str, Any]]
+    settings: list[Settings]
     parent: str
 
 
@@ -79,8 +80,8 @@ def work(task: Task, threads: int) -> tuple[str, str]:
     """Run a trial and tell the study its result; returns the outcome and a reason or the values."""
     quiet_libraries()
     task = replace(task, settings=[on_what_is_here(settings) for settings in task.settings])
-    torch.set_num_threads(task.settings[0]["trainer"]["threads"] or threads)
-    pruner = make_pruner(task.pruner, task.settings[0]["epochs"], len(task.settings))
+    torch.set_num_threads(task.settings[0].trainer.threads or threads)
+    pruner = make_pruner(task.pruner, task.settings[0].epochs, len(task.settings))
     sampler = optuna.samplers.RandomSampler()  # samples nothing here
     storage = open_storage(task.storage)
     study = optuna.load_study(study_name=task.study, storage=storage, sampler=sampler, pruner=pruner)
@@ -96,8 +97,11 @@ def work(task: Task, threads: int) -> tuple[str, str]:
                 with deferred_signals():  # close a created run in any case
                     tracked = _open_run(task, frozen)
                     trial.set_user_attr(RUN, tracked.run_id)
-                if "config" in task.settings[0]["tracking"]["artifacts"]:
-                    tracked.text(yaml.safe_dump(task.settings, sort_keys=False), "config.yaml")
+                if "config" in task.settings[0].tracking.artifacts:
+                    tracked.text(
+                        yaml.safe_dump([to_dict(settings) for settings in task.settings], sort_keys=False),
+                        "config.yaml",
+                    )
                 outcome, reason, values = _run_trainings(task, trial, tracked)
                 _check_owned(task, trial)
                 for objective, value in zip(task.objectives, values, strict=False):
@@ -135,8 +139,8 @@ def work(task: Task, threads: int) -> tuple[str, str]:
 
 def _open_run(task: Task, trial: FrozenTrial) -> TrackedRun:
     """The trial's run in MLflow; that of its last start, which has curves of finished trainings, is resumed."""
-    tracking = task.settings[0]["tracking"]
-    records = Records(tracking["uri"], tracking["experiment"])
+    tracking = task.settings[0].tracking
+    records = Records(tracking.store, tracking.experiment)
     resumed = None
     condition = f"tags.kind = 'trial' and tags.sweep = '{task.study}' and tags.trial = '{task.number}'"
     for run in records.runs(condition):
@@ -148,7 +152,7 @@ def _open_run(task: Task, trial: FrozenTrial) -> TrackedRun:
             records.delete(run.run_id)
     tags = {"kind": "trial", "sweep": task.study, "trial": str(task.number), PARENT: task.parent, "outcome": "running"}
     name = f"{task.study}: trial {task.number}"
-    return TrackedRun(tracking["uri"], tracking["experiment"], name, flatten(task.settings[0]), tags, resumed)
+    return TrackedRun(tracking.store, tracking.experiment, name, flatten(to_dict(task.settings[0])), tags, resumed)
 
 
 def _result_of(trial: FrozenTrial, objectives: Sequence[str]) -> tuple[str, str]:
@@ -162,10 +166,10 @@ def _format_values(objectives: Sequence[str], values: Sequence[float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in zip(objectives, values, strict=True))
 
 
-def label(settings: Mapping[str, Any]) -> str:
+def label(settings: Settings) -> str:
     """`split0-s1`: a training among those of its trial."""
-    split = f"random{settings['split_seed']}" if settings["split"] == "random" else settings["split"]
-    return f"split{split}-s{settings['seed']}"
+    split = f"random{settings.split_seed}" if settings.split == "random" else settings.split
+    return f"split{split}-s{settings.seed}"
 
 
 def tell_failed(study: optuna.Study, task: Task, reason: str) -> bool:
@@ -191,7 +195,7 @@ def _run_trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tupl
     prunable = len(task.objectives) == 1  # Optuna prunes by one objective only
     for k, settings in enumerate(task.settings):
         training = f"training {k + 1} of {len(task.settings)}"
-        steps = settings["epochs"] + 1
+        steps = settings.epochs + 1
         scores = trial.user_attrs.get(f"{TRAINING} {k}")
         if scores is None:
             before = [result[objective] for result in results]
@@ -212,7 +216,7 @@ def _run_trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tupl
 
 
 def train(
-    settings: dict[str, Any],
+    settings: Settings,
     objectives: Sequence[str],
     tracked: TrackedRun,
     label: str,
@@ -224,13 +228,13 @@ def train(
         tracked: gets the curves by epoch as `LABEL/val_acc`.
         pruning: may end the training.
     """
-    load(settings["dataset"])  # outside the try: a file that cannot be read is not the fault of these settings
+    load(settings.dataset)  # outside the try: a file that cannot be read is not the fault of these settings
     try:
         made = experiment(settings)
     except UserError as error:
         raise _EndingError("refused", str(error)) from None
     with tempfile.TemporaryDirectory() as folder:
-        quiet = settings | {"progress": False}
+        quiet = replace(settings, progress=False)
         curves, extra = _Curves(tracked, label), [pruning] if pruning else []
         fit = make_fit(quiet, made.module, made.batches, curves, Path(folder), {}, extra)
         if pruning:

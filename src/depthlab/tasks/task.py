@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from depthlab.config.errors import UserError
 from depthlab.config.limits import shown
@@ -17,6 +17,7 @@ from depthlab.tasks.metrics import METRICS, Metric
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from depthlab.config.schema import DatasetSettings, Settings
     from depthlab.data.dataset import Dataset
     from depthlab.data.graph_set import GraphSet
     from depthlab.graph.graph import Graph
@@ -134,13 +135,13 @@ def default_monitor(task: str | None, metric: str | None) -> str:
     return f"val_{metric}" if known and metric in known.possible() and metric not in known.usual else "val_loss"
 
 
-def recorded_metrics(dataset: Any, metrics: Sequence[str] | None) -> tuple[str, ...]:
+def recorded_metrics(dataset: DatasetSettings, metrics: Sequence[str] | None) -> tuple[str, ...]:
     """Names of the recorded metrics: `metrics` or the task's defaults, and the dataset's metric."""
-    usual = TASKS[dataset["task"]].usual if metrics is None else metrics
-    return tuple(dict.fromkeys([*usual, dataset["metric"]]))
+    usual = TASKS[dataset.task].usual if metrics is None else metrics
+    return tuple(dict.fromkeys([*usual, dataset.metric]))
 
 
-def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> None:
+def check_task(dataset: DatasetSettings, metrics: Sequence[str] | None, monitor: str) -> None:
     """Check names before any data is read.
 
     Args:
@@ -149,10 +150,10 @@ def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> Non
     Raises:
         UserError: a name is unknown, a metric does not fit the task, or `monitor` is not recorded.
     """
-    if dataset["task"] not in TASKS:
-        raise UserError(f"dataset.task must be one of {', '.join(TASKS)}, got {shown(dataset['task'])}")
-    task, metric = TASKS[dataset["task"]], dataset["metric"]
-    possible = f"{', '.join(task.possible())} for a {dataset['task']}"
+    if dataset.task not in TASKS:
+        raise UserError(f"dataset.task must be one of {', '.join(TASKS)}, got {shown(dataset.task)}")
+    task, metric = TASKS[dataset.task], dataset.metric
+    possible = f"{', '.join(task.possible())} for a {dataset.task}"
     if metric not in task.possible():
         raise UserError(f"dataset.metric must be one of {possible}, got {shown(metric)}")
     for name in metrics or ():
@@ -166,7 +167,7 @@ def check_task(dataset: Any, metrics: Sequence[str] | None, monitor: str) -> Non
         raise UserError(f"monitor must be one of {', '.join(allowed)}, got {shown(monitor)}{hint}")
 
 
-def make_task(settings: dict[str, Any], dataset: Dataset | GraphSet) -> Task:
+def make_task(settings: Settings, dataset: Dataset | GraphSet) -> Task:
     """The task of a dataset, with the metrics of the settings.
 
     Args:
@@ -177,17 +178,17 @@ def make_task(settings: dict[str, Any], dataset: Dataset | GraphSet) -> Task:
         UserError: the targets do not fit the task, a metric needs two classes or is undefined on a part of the split,
             or the split does not exist.
     """
-    kind, metric, name = TASKS[settings["dataset"]["task"]], settings["dataset"]["metric"], settings["dataset"]["name"]
+    kind, metric, name = TASKS[settings.dataset.task], settings.dataset.metric, settings.dataset.name
     if (numbers := dataset.y.is_floating_point()) != ("numbers" in kind.targets):
         found, other = ("numbers", "regression") if numbers else ("classes", "classification")
-        wrong = f"dataset.task={settings['dataset']['task']} does not fit {name}, whose targets are {found}"
+        wrong = f"dataset.task={settings.dataset.task} does not fit {name}, whose targets are {found}"
         raise UserError(f"{wrong}: use dataset.task={other} dataset.metric={TASKS[other].usual[0]}")
-    task = kind(metric, recorded_metrics(settings["dataset"], settings["metrics"]), kind.count(dataset.y))
+    task = kind(metric, recorded_metrics(settings.dataset, settings.metrics), kind.count(dataset.y))
     for one in task.metrics:
         if METRICS[one].targets == "two classes" and task.outputs != 2:
             raise UserError(f"metric={one} needs two classes, {name} has {task.outputs}")
     if any(METRICS[one].needs_variety for one in task.metrics):
-        split, seed = settings["split"], settings["split_seed"]
+        split, seed = settings.split, settings.split_seed
         words = f"split=random split_seed={seed}" if split == "random" else f"split={split}"
         _check_parts(task, dataset.y, dataset.parts(split, seed), words)
     return task

@@ -1,12 +1,12 @@
 """Build an initialised network, and the module that trains it, from settings."""
 
 import inspect
-from typing import Any
 
 import torch
 from hydra.utils import get_class
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import Settings
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
 from depthlab.nn.network import Network
@@ -17,40 +17,39 @@ from depthlab.training.module import TrainingModule
 NEUTRAL = {"dropout": 0.0, "norm": "none"}  # values that every architecture accepts
 
 
-def build_model(settings: dict[str, Any], graph: Graph, task: Task) -> TrainingModule:
-    """The training module of `settings["model"]`, initialised from `seed`.
+def build_model(settings: Settings, graph: Graph, task: Task) -> TrainingModule:
+    """The training module of `settings.model`, initialised from `seed`.
 
     Raises:
         UserError: the architecture does not support these settings.
     """
     in_channels = graph.x.shape[1]
     network = make_network(settings, in_channels, task.outputs)
-    drop_edge = DropEdge(settings["p_drop"], **settings["drop_edge"])
+    drop_edge = DropEdge(settings.p_drop, settings.drop_edge.mode, settings.drop_edge.per_layer)
     network.check(graph, drop_edge)
-    same = {key: settings[key] for key in ("hidden", "lr", "weight_decay", "weight_decay_linear", "memory")}
+    same = {key: getattr(settings, key) for key in ("hidden", "lr", "weight_decay", "weight_decay_linear", "memory")}
     return TrainingModule(network, task, in_channels, drop_edge=drop_edge, **same)
 
 
-def make_network(settings: dict[str, Any], in_channels: int, out_channels: int) -> Network:
+def make_network(settings: Settings, in_channels: int, out_channels: int) -> Network:
     """The network with fresh weights, without checking it on a graph.
 
     Raises:
         UserError: it is not a `Network`, or it does not support a setting.
     """
-    arguments = dict(settings["model"])
-    target = arguments.pop("_target_")
+    target = settings.model.target
     kind, name = get_class(target), target.rpartition(".")[-1]
     if not issubclass(kind, Network):
         raise UserError(f"model._target_={target} is not a network: derive the class from depthlab.nn.network.Network")
     shared = {"in_channels": in_channels, "out_channels": out_channels}
-    shared |= {key: settings[key] for key in ("depth", "hidden", "dropout", "norm")}
+    shared |= {key: getattr(settings, key) for key in ("depth", "hidden", "dropout", "norm")}
     known = accepted(kind)
     for key, neutral in NEUTRAL.items():
-        if key not in known and settings[key] != neutral:
-            raise UserError(f"{name} does not support {key}={settings[key]}: use {key}={neutral}")
-    torch.manual_seed(settings["seed"])
-    network = kind(**{key: value for key, value in shared.items() if key in known}, **arguments)
-    network.masks = MaskSource(settings["seed"])
+        if key not in known and getattr(settings, key) != neutral:
+            raise UserError(f"{name} does not support {key}={getattr(settings, key)}: use {key}={neutral}")
+    torch.manual_seed(settings.seed)
+    network = kind(**{key: value for key, value in shared.items() if key in known}, **settings.model.arguments)
+    network.masks = MaskSource(settings.seed)
     return network
 
 

@@ -1,12 +1,14 @@
 """Checkpoints: written with a checksum, and read only if it matches and settings, data and code are the same."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from depthlab.config.errors import ChecksumError, DamagedError, ResumeError
+from depthlab.config.schema import Settings
 from depthlab.files import load_torch, save_torch, unreadable, verify_checksum
 from depthlab.training.identity import LAST
 
@@ -51,7 +53,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
     return content
 
 
-def without_damaged(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+def without_damaged(settings: Settings, folder: Path) -> Settings:
     """The settings, without `ckpt=last` if that checkpoint is damaged: the run then starts over and says so.
 
     Args:
@@ -61,7 +63,7 @@ def without_damaged(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         UserError: the file exists and cannot be read.
     """
     path = folder / LAST
-    if settings["ckpt"] != "last" or not path.is_file():
+    if settings.ckpt != "last" or not path.is_file():
         return settings
     try:
         verify_checksum(path)
@@ -70,5 +72,5 @@ def without_damaged(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not isinstance(damage, DamagedError):
             raise damage from None
         print(f"{damage}: the run begins afresh", file=sys.stderr)
-        return settings | {"ckpt": None}
+        return replace(settings, ckpt=None)
     return settings

@@ -1,10 +1,12 @@
 """Let only one command train a planned run: each checks before it starts and again once its run is recorded."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from depthlab.config.errors import TakenError
+from depthlab.config.schema import Settings
 from depthlab.tracking.owner import describe
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import Recorded, Records
@@ -81,8 +83,8 @@ def taken(run: Recorded) -> str:
 
 
 def open_claimed(
-    settings: dict[str, Any],
-    origin: dict[str, str],
+    settings: Settings,
+    provenance: Mapping[str, str],
     more: dict[str, str],
     content: dict[str, Any] | None,
     reuse: str | None,
@@ -97,11 +99,11 @@ def open_claimed(
         TakenError: another command trains this run, or has trained it.
     """
     if reuse is None:
-        return open_run(settings, origin, more | {TURN: FIRST}, content)
-    tracking = settings["tracking"]
-    claim = Claim(Records(tracking["uri"], tracking["experiment"]), more, reuse == "same_code")
+        return open_run(settings, provenance, more | {TURN: FIRST}, content)
+    tracking = settings.tracking
+    claim = Claim(Records(tracking.store, tracking.experiment), more, reuse == "same_code")
     claim.check()
-    tracked = open_run(settings, origin, more | {TURN: ""}, content)
+    tracked = open_run(settings, provenance, more | {TURN: ""}, content)
     try:
         claim.confirm(tracked)
     except TakenError:

@@ -6,8 +6,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from depthlab.cli import guarded, main
-from depthlab.config.settings import plain, provenance, untuned
-from depthlab.config.typed import for_hydra
+from depthlab.config.command_line import for_hydra
+from depthlab.config.provenance import provenance, untuned
 from depthlab.config.validation import validate
 from depthlab.data.raw import check
 from depthlab.text import printable
@@ -15,7 +15,7 @@ from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.identity import LAST, checkpoint_folder, resumable
 from depthlab.training.launch import prepare_launch
 from depthlab.training.ranks import check_ranks, is_main, main_rank_prints
-from depthlab.training.replica_settings import replica_origin, replica_settings
+from depthlab.training.replica_settings import replica_provenance, replica_settings
 from depthlab.training.signals import interruption_message
 
 
@@ -23,34 +23,34 @@ def task(config: DictConfig) -> None:
     """Check everything that can be checked cheaply, then import the heavy libraries and run."""
     hydra = HydraConfig.get()
     choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
-    validate(config, choices)
-    settings = plain(config)
-    check_ranks(settings["trainer"], hydra.overrides.task)
-    settings["tracking"]["uri"] = store_uri(settings["tracking"]["uri"])
-    check(settings["dataset"])
-    if not is_main(settings["trainer"]):
+    settings = validate(config, choices)
+    check_ranks(settings.trainer, hydra.overrides.task)
+    uri = store_uri(settings.tracking.uri)
+    settings = settings.with_tracking(uri=uri)
+    check(settings.dataset)
+    if not is_main(settings.trainer):
         from depthlab.training.run import train_only
 
         train_only(settings)
         return
-    check_store(settings["tracking"]["uri"])
-    origin = provenance(settings, choices, list(hydra.overrides.task))
-    if not OmegaConf.select(hydra, "job.num") and (notice := untuned(settings, origin)):  # of several jobs the first
+    check_store(uri)
+    sources = provenance(settings, choices, list(hydra.overrides.task))
+    if not OmegaConf.select(hydra, "job.num") and (notice := untuned(settings, sources)):  # of several jobs the first
         print(notice, file=sys.stderr)
-    if settings["replicas"] == 1:
-        resumable(settings["ckpt"], checkpoint_folder(settings))
+    if settings.replicas == 1:
+        resumable(settings.ckpt, checkpoint_folder(settings))
 
     from depthlab.training.replicas import run_replicas
     from depthlab.training.run import run
     from depthlab.training.summary import outcome_line, spread, summary
 
     try:
-        if settings["replicas"] == 1:
-            print(summary(run(settings, origin)))
+        if settings.replicas == 1:
+            print(summary(run(settings, sources)))
             return
-        several = replica_settings(settings)
+        replicas = replica_settings(settings)
         results = []
-        for result in run_replicas(several, [replica_origin(origin, settings)] * len(several)):
+        for result in run_replicas(replicas, [replica_provenance(sources, settings)] * len(replicas)):
             print(printable(f"{result.name}: {result.outcome}, {outcome_line(result)}"))
             results.append(result)
         print(spread(results))

@@ -1,10 +1,10 @@
 """Build data, graphs, task and network from settings; this is the only place that does."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import distributed
 
+from depthlab.config.schema import Settings
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
 from depthlab.data.prepare import load
@@ -35,23 +35,23 @@ class Data:
         """The graph for the measures, with the split of the settings that the data was read for."""
         return self.rewired.graph
 
-    def split(self, settings: dict[str, Any]) -> OneGraph:
+    def split(self, settings: Settings) -> OneGraph:
         """The graph with the split of these settings."""
-        train, val, test = self.dataset.parts(settings["split"], settings["split_seed"])
+        train, val, test = self.dataset.parts(settings.split, settings.split_seed)
         return OneGraph(replace(self.graph, train=train, val=val, test=test))
 
-    def task(self, settings: dict[str, Any]) -> Task:
+    def task(self, settings: Settings) -> Task:
         """The task; raises UserError if a metric is undefined on the split of these settings."""
         return make_task(settings, self.dataset)
 
 
-def read_data(settings: dict[str, Any]) -> Data:
+def read_data(settings: Settings) -> Data:
     """Read the dataset or its prepared file, and rewire it.
 
     Raises:
         UserError: the data does not exist or does not fit the settings.
     """
-    dataset, data_hash = load(settings["dataset"])
+    dataset, data_hash = load(settings.dataset)
     make_task(settings, dataset)
     return Data(dataset, rewire(dataset, data_hash, settings))
 
@@ -67,7 +67,7 @@ class Experiment:
         module: trains and scores the initialised network.
     """
 
-    settings: dict[str, Any]
+    settings: Settings
     data: Data
     batches: Batches
     module: TrainingModule
@@ -78,11 +78,11 @@ class Experiment:
         return self.batches.probe
 
 
-def experiment(settings: dict[str, Any], data: Data | None = None) -> Experiment:
+def experiment(settings: Settings, data: Data | None = None) -> Experiment:
     """The experiment that the settings describe.
 
     Args:
-        settings: the resolved config as plain types (`depthlab.config.settings.plain`).
+        settings: of the run.
         data: data of a run that differs only in seed and split, to reuse.
 
     Raises:
@@ -95,7 +95,7 @@ def experiment(settings: dict[str, Any], data: Data | None = None) -> Experiment
     else:
         batches = data.split(settings)
     graph, rank = batches.probe, 0
-    if settings["trainer"]["strategy"] == "ddp":
+    if settings.trainer.strategy == "ddp":
         assert isinstance(batches, ClusterBatches), "validation asks for loader=cluster"
         rank = distributed.get_rank()
         batches = batches.share(rank, distributed.get_world_size())

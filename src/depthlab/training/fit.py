@@ -13,6 +13,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerStatus
 
+from depthlab.config.schema import Settings
 from depthlab.graph.batches import Batches
 from depthlab.training.callbacks import BestState, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
 from depthlab.training.checkpoint import CheckpointFile
@@ -72,7 +73,7 @@ class Fit:
 
 
 def make_fit(
-    settings: dict[str, Any],
+    settings: Settings,
     model: TrainingModule,
     batches: Batches,
     tracked: EpochLog,
@@ -81,26 +82,26 @@ def make_fit(
     extra: Sequence[Callback] = (),
 ) -> Fit:
     """The trainer of a run. Checkpoints go to `folder` and contain `identity`; `extra` callbacks run last."""
-    suit_heap(model, batches.probe.num_nodes, settings["memory"])
-    best = BestState(settings["monitor"], settings["patience"])
+    suit_heap(model, batches.probe.num_nodes, settings.memory)
+    best = BestState(settings.monitor, settings.patience)
     recorder = Recorder(tracked, identity)
-    ddp, main = settings["trainer"]["strategy"] == "ddp", is_main(settings["trainer"])
-    trained = batches_on(batches, torch.device("cuda")) if settings["trainer"]["accelerator"] == "gpu" else batches
-    model.precision = settings["trainer"]["precision"]
+    ddp, main = settings.trainer.strategy == "ddp", is_main(settings.trainer)
+    trained = batches_on(batches, torch.device("cuda")) if settings.trainer.accelerator == "gpu" else batches
+    model.precision = settings.trainer.precision
     first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if main else [])
-    saver = Saver(folder / LAST, settings["checkpoint_every"])
+    saver = Saver(folder / LAST, settings.checkpoint_every)
     callbacks = [Evaluation(trained), best, recorder, first, saver, *extra]
-    if settings["progress"] and main:
+    if settings.progress and main:
         callbacks.append(EpochBar(tracked.name, best, model.task.metric))
     trainer = pl.Trainer(
-        accelerator=settings["trainer"]["accelerator"],
-        devices=settings["trainer"]["devices"],
-        num_nodes=settings["trainer"]["num_nodes"],
+        accelerator=settings.trainer.accelerator,
+        devices=settings.trainer.devices,
+        num_nodes=settings.trainer.num_nodes,
         strategy="ddp" if ddp else "auto",
         # a run of one process in a SLURM job has one rank, whatever the job's environment variables say
         plugins=[CheckpointFile(), cluster_environment() if ddp else LightningEnvironment()],
         use_distributed_sampler=False,  # the batches are shared out already
-        max_epochs=settings["epochs"],
+        max_epochs=settings.epochs,
         callbacks=callbacks,
         logger=False,  # the recorder writes, buffered
         limit_val_batches=0,  # Evaluation validates

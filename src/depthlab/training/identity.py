@@ -5,18 +5,18 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import depthlab
 from depthlab.config import closure
 from depthlab.config.errors import UserError
 from depthlab.config.overrides import override_of
-from depthlab.config.settings import config_hash, flatten, loader_name, resume_hash, rewiring_name
+from depthlab.config.schema import OPTION_GROUPS, Settings
+from depthlab.config.settings import config_hash, flatten, resume_hash, targets, to_dict
 from depthlab.folders import CHECKOUT, checkpoints
 from depthlab.measures.registry import functions
-from depthlab.training.run_name import model_name, run_name
+from depthlab.training.run_name import run_name
 
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
@@ -24,9 +24,9 @@ OVERRIDES, TAG_LENGTH = "overrides", 5000  # characters in a tag: MLflow cuts th
 TRAINING = ("depthlab.training.run", "depthlab.training.replicas")
 
 
-def checkpoint_folder(settings: dict[str, Any], root: Path | None = None) -> Path:
+def checkpoint_folder(settings: Settings, root: Path | None = None) -> Path:
     """One folder for each experiment: same settings, same folder."""
-    name = run_name(settings | {"trainer": {}})  # a checkpoint can be resumed with another trainer
+    name = run_name(settings, with_trainer=False)  # a checkpoint can be resumed with another trainer
     return (root or checkpoints()) / f"{name}-{resume_hash(settings)[:8]}"
 
 
@@ -50,26 +50,22 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
     raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
 
 
-def tags(settings: dict[str, Any], origin: dict[str, str]) -> dict[str, str]:
+def tags(settings: Settings, provenance: Mapping[str, str]) -> dict[str, str]:
     """Tags of a run, for filters in the UI and to look up finished runs.
 
     `recipe` names the file whose values were used, `overrides` lists the overrides as JSON, and `command_line` has them
     on one line for people. `overrides_of` reads them back.
     """
-    recipes = {source for source in origin.values() if source.startswith("recipe ")}
-    name, model, rewiring = settings["dataset"]["name"], model_name(settings), rewiring_name(settings)
-    loader = loader_name(settings)
-    flat = flatten(settings) | {"model": model, "dataset": name, "rewiring": rewiring, "loader": loader}
-    typed = [key for key, source in origin.items() if source == "command line" and key in flat]
-    overrides = sorted(override_of(key, flat[key]) for key in typed)
+    recipes = {source for source in provenance.values() if source.startswith("recipe ")}
+    chosen = {group: str(getattr(settings, group).name) for group in OPTION_GROUPS}
+    flat = flatten(to_dict(settings)) | chosen
+    overridden = [key for key, source in provenance.items() if source == "command line" and key in flat]
+    overrides = sorted(override_of(key, flat[key]) for key in overridden)
     return {
-        "dataset": name,
-        "model": model,
-        "rewiring": rewiring,
-        "loader": loader,
-        "depth": str(settings["depth"]),
-        "seed": str(settings["seed"]),
-        "split": settings["split"],
+        **chosen,
+        "depth": str(settings.depth),
+        "seed": str(settings.seed),
+        "split": settings.split,
         "recipe": next(iter(recipes), "recipe none").removeprefix("recipe "),
         "command_line": shlex.join(overrides) or "none",
         **_override_tags(overrides),
@@ -98,15 +94,19 @@ def _override_tags(overrides: list[str]) -> dict[str, str]:
     return {f"{OVERRIDES}.{number}" if number else OVERRIDES: part for number, part in enumerate(parts)}
 
 
-def identity_of(settings: dict[str, Any], data_hash: str) -> dict[str, str]:
+def identity_of(settings: Settings, data_hash: str) -> dict[str, str]:
     """Hashes of settings, data and code: tags of a run. Resuming a checkpoint checks all of them but `config_hash`."""
     hashes = {"config_hash": config_hash(settings), "resume_hash": resume_hash(settings)}
-    return hashes | {"data_hash": data_hash, "code_hash": code_hash(settings)}
+    return hashes | {"data_hash": data_hash, "code_hash": code_hash(targets(settings))}
 
 
-def code_hash(settings: dict[str, Any]) -> str:
-    """Hash of the code that computes a run's numbers, trained alone or as a replica."""
-    return closure.code_hash(settings, *TRAINING, *functions())
+def code_hash(names: Iterable[str]) -> str:
+    """Hash of the code that computes a run's numbers, trained alone or as a replica.
+
+    Args:
+        names: of the classes and functions in its settings (`depthlab.config.settings.targets`).
+    """
+    return closure.code_hash(*names, *TRAINING, *functions())
 
 
 def _git_commit() -> str:

@@ -1,5 +1,6 @@
 """One of several runs that are trained together: what it finds, keeps and records is what it would alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
+from depthlab.config.schema import Settings
 from depthlab.files import save_torch
 from depthlab.graph.graph import Graph
 from depthlab.tracking.run import TrackedRun
@@ -26,7 +28,7 @@ class Member:
     """A run among replicas; `best`, `recorder` and `first` are the callbacks of a run by itself.
 
     Attributes:
-        settings, origin, labels: as for `depthlab.training.run.run`.
+        settings, provenance, labels: as for `depthlab.training.run.run`.
         folder: its own checkpoints'.
         identity: what these have to agree with.
         experiment: its network, initialised, of its own for measures, and its graph with its split.
@@ -34,8 +36,8 @@ class Member:
         seconds: its share of the time of all epochs so far.
     """
 
-    settings: dict[str, Any]
-    origin: dict[str, str]
+    settings: Settings
+    provenance: Mapping[str, str]
     labels: dict[str, str]
     folder: Path
     identity: dict[str, str]
@@ -65,7 +67,7 @@ class Member:
         """Record in `tracked` from here on; takes over what a checkpoint holds."""
         tracked = self.tracked
         self.result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
-        self.best = BestState(self.settings["monitor"], self.settings["patience"])
+        self.best = BestState(self.settings.monitor, self.settings.patience)
         self.recorder = Recorder(tracked, self.identity)
         self.first = FirstEpoch(lambda: training_gradient_norms(self.model, self.graph))
         if self.content:
@@ -80,7 +82,7 @@ class Member:
     @property
     def ended(self) -> bool:
         """Whether its training has come to its end."""
-        return self.best.stopped or len(self.recorder.history) >= self.settings["epochs"]
+        return self.best.stopped or len(self.recorder.history) >= self.settings.epochs
 
     def see(self, epoch: int, scores: dict[str, Tensor], weights: dict[str, Tensor], seconds: float) -> None:
         """What the callbacks do at the end of an epoch."""
@@ -96,7 +98,7 @@ class Member:
 
     def save(self, replicas: Replicas, place: int) -> None:
         """Write the checkpoint that this run would have written by itself, and can be gone on with by itself."""
-        content = lightning_checkpoint(len(self.recorder.history), self.settings["epochs"])
+        content = lightning_checkpoint(len(self.recorder.history), self.settings.epochs)
         callbacks = (self.best, self.recorder, self.first)
         content["callbacks"] = {type(callback).__name__: callback.state_dict() for callback in callbacks}
         content["state_dict"] = {name: value.clone() for name, value in replicas.weights(place).items()}
@@ -108,7 +110,7 @@ class Member:
         """Measure, test and record as a run by itself does; `weights` are those after the last epoch."""
         self.model.load_state_dict(weights)
         self.result.statistics |= self.experiment.data.rewired.statistics
-        evaluate(self, self.model, self.experiment.batches, self.settings["measures"], self.result)
+        evaluate(self, self.model, self.experiment.batches, self.settings.measures, self.result)
         record(self.model, self.graph, self.settings, self.tracked, self.result, self.folder)
         (self.folder / LAST).unlink(missing_ok=True)
         return self.result

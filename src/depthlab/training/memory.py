@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.utils import get_class
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from depthlab.config.errors import ReplicasError, UserError
+from depthlab.config.schema import Settings, TrainerSettings
 from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.batches import Batches
 from depthlab.graph.graph import Graph
@@ -39,17 +39,17 @@ MAPPED = 32 << 20  # bytes; glibc by itself maps larger ones anew every time
 FITS = 0.8  # part of the free memory that may be asked for
 
 
-def decide_memory(settings: dict[str, Any], batches: Batches, task: Task) -> dict[str, Any]:
+def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
     """The settings with `memory=auto` decided: `full` where a training step fits into the free memory, else
     `checkpoint`. What was typed is taken as it is.
 
     Raises:
         UserError: neither fits.
     """
-    if settings["memory"] != "auto":
+    if settings.memory != "auto":
         return settings
     graph = next(iter(batches))
-    free = free_for(settings["trainer"])
+    free = free_for(settings.trainer)
     smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
     if (least := least_memory(settings, graph, task)) > FITS * free:  # not even a shallow network is looked at
         raise UserError(
@@ -60,7 +60,7 @@ def decide_memory(settings: dict[str, Any], batches: Batches, task: Task) -> dic
     for memory, need in needs.items():
         holes = HOLES if memory == "full" else MAPPED_HOLES
         if holes * need + _measuring(graph) <= FITS * free:
-            return settings | {"memory": memory}
+            return replace(settings, memory=memory)
     memory = min(needs, key=lambda name: needs[name])
     need = needs[memory] + _measuring(graph)
     others = ["model=revgcn"] if needs["checkpoint"] < needs["full"] else []  # else it recomputes by itself
@@ -75,7 +75,7 @@ def _gigabytes(size: float) -> str:
     return f"{size / 1e9:,.1f} GB"
 
 
-def least_memory(settings: dict[str, Any], graph: Graph, task: Task) -> int:
+def least_memory(settings: Settings, graph: Graph, task: Task) -> int:
     """Bytes without which no training step can be, whatever is kept: weights and what belongs to them, of which none is
     made, and the states at work.
     """
@@ -83,47 +83,47 @@ def least_memory(settings: dict[str, Any], graph: Graph, task: Task) -> int:
     return PER_WEIGHT * weight_bytes(settings, graph, task) + states
 
 
-def _channels(settings: dict[str, Any], features: int, task: Task) -> int:
+def _channels(settings: Settings, features: int, task: Task) -> int:
     """Of the state behind the first of all layers but the last, which is taken to be linear in `hidden`; none if there
     is no such layer. Seen in networks of few channels, on one node.
     """
-    if settings["depth"] == 1:
+    if settings.depth == 1:
         return 0
     node, widths = gcn_adjacency(torch.empty(2, 0, dtype=torch.long), 1), []
     for hidden in NARROW:
-        network = make_network(settings | {"depth": 2, "hidden": hidden}, features, task.outputs).eval()
+        network = make_network(replace(settings, depth=2, hidden=hidden), features, task.outputs).eval()
         with torch.no_grad():
             first, *_ = islice(states(network, torch.zeros(1, features), node), 1, None)
         widths.append(first.shape[1])
     slope = (widths[1] - widths[0]) / (NARROW[1] - NARROW[0])
-    return round(widths[0] + slope * (settings["hidden"] - NARROW[0]))
+    return round(widths[0] + slope * (settings.hidden - NARROW[0]))
 
 
-def weight_bytes(settings: dict[str, Any], graph: Graph, task: Task) -> int:
+def weight_bytes(settings: Settings, graph: Graph, task: Task) -> int:
     """Bytes of the weights, of which none is made; those of a layer are taken to be the same at any depth."""
 
     def at(depth: int) -> int:
         return sum(parameter.nbytes for parameter in _unmade(settings, graph, task, depth).parameters())
 
-    depth, (first, last) = settings["depth"], SHALLOW
+    depth, (first, last) = settings.depth, SHALLOW
     return at(depth) if depth <= last else at(first) + (at(last) - at(first)) // (last - first) * (depth - first)
 
 
-def _unmade(settings: dict[str, Any], graph: Graph, task: Task, depth: int) -> Network:
+def _unmade(settings: Settings, graph: Graph, task: Task, depth: int) -> Network:
     """The network at some depth without memory for its weights."""
-    get_class(settings["model"]["_target_"])  # tensors that a module makes when it is imported have to be real
+    get_class(settings.model.target)  # tensors that a module makes when it is imported have to be real
     with torch.device("meta"):
-        return make_network(settings | {"depth": depth}, graph.x.shape[1], task.outputs)
+        return make_network(replace(settings, depth=depth), graph.x.shape[1], task.outputs)
 
 
-def estimate_memory(settings: dict[str, Any], graph: Graph, task: Task) -> dict[str, int]:
+def estimate_memory(settings: Settings, graph: Graph, task: Task) -> dict[str, int]:
     """Bytes at the peak of a training step beyond graph and weights, by value of `memory`.
 
     The bytes that forward passes of two shallow networks keep for their backward pass give those of a layer, which is
     taken to be the same at any depth.
     """
-    depths = SHALLOW if settings["depth"] > SHALLOW[1] else (settings["depth"],)
-    looks = [_Look(settings | {"depth": depth, "memory": "full"}, graph, task) for depth in depths]
+    depths = SHALLOW if settings.depth > SHALLOW[1] else (settings.depth,)
+    looks = [_Look(replace(settings, depth=depth, memory="full"), graph, task) for depth in depths]
 
     def at_depth(name: str) -> tuple[float, float]:
         """What there is besides the layers, and what is added by each."""
@@ -131,10 +131,10 @@ def estimate_memory(settings: dict[str, Any], graph: Graph, task: Task) -> dict[
         slope = (last - first) / (depths[-1] - depths[0]) if len(depths) > 1 else first / depths[0]
         return first - slope * depths[0], slope
 
-    depth, state = settings["depth"], looks[-1].state
+    depth, state = settings.depth, looks[-1].state
     (besides, layer), (other, weight) = (at_depth(name) for name in ("kept", "weights"))
     length = segment_length(depth)
-    samples = looks[-1].sample * (depth if settings["drop_edge"]["per_layer"] else 1)
+    samples = looks[-1].sample * (depth if settings.drop_edge.per_layer else 1)
     always = besides + PER_WEIGHT * (other + weight * depth) + samples + AT_WORK * state
     checkpoint = layer * length + looks[-1].passed * math.ceil(depth / length)
     needs = {"full": always + layer * depth, "checkpoint": always + checkpoint}
@@ -152,8 +152,8 @@ class _Look:
         sample: an adjacency with edges dropped.
     """
 
-    def __init__(self, settings: dict[str, Any], graph: Graph, task: Task) -> None:
-        depth = settings["depth"]
+    def __init__(self, settings: Settings, graph: Graph, task: Task) -> None:
+        depth = settings.depth
         graph = replace(graph, depth=depth)  # where the last layer has a graph of its own
         model = build_model(settings, graph, task).train()
         network = model.network
@@ -174,7 +174,7 @@ class _Look:
         self.kept = sum(storages.values())
         self.state, self.passed = _state_sizes(network, graph)
         self.sample = 0
-        if settings["p_drop"] > 0:
+        if settings.p_drop > 0:
             values = graph.adjacency.values.nbytes
             self.sample = values if graph.adjacency.symmetric else 2 * values
 
@@ -206,13 +206,13 @@ def _measuring(graph: Graph) -> int:
     return 2 * 4 * nodes * features
 
 
-def check_memory(settings: dict[str, Any], graph: Graph, task: Task, count: int) -> None:
+def check_memory(settings: Settings, graph: Graph, task: Task, count: int) -> None:
     """Raise ReplicasError where `count` at once do not fit into the free memory; `memory=full` tries it."""
-    if settings["memory"] != "auto":
+    if settings.memory != "auto":
         return
     adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
     copies = PER_ENTRY * sum(a.values.numel() for a in adjacencies)
-    free, about = free_for(settings["trainer"]), "at least"
+    free, about = free_for(settings.trainer), "at least"
     need: float = count * (least_memory(settings, graph, task) + copies)
     if need <= FITS * free:
         about, need = "about", count * (HOLES * estimate_memory(settings, graph, task)["full"] + copies)
@@ -265,11 +265,11 @@ def give_back_freed_blocks(size: int) -> None:
         ctypes.CDLL("libc.so.6").mallopt(-3, size)  # M_MMAP_THRESHOLD
 
 
-def free_for(trainer: dict[str, Any]) -> float:
+def free_for(trainer: TrainerSettings) -> float:
     """Bytes that a training step may take on its device: a GPU, or a share of this machine."""
-    if trainer["accelerator"] == "gpu":
+    if trainer.accelerator == "gpu":
         return float(torch.cuda.mem_get_info(local_rank())[0])
-    return free_memory() / trainer["devices"]
+    return free_memory() / trainer.devices
 
 
 def free_memory() -> float:

@@ -8,17 +8,18 @@ from typing import Any
 import joblib
 import torch
 
+from depthlab.config.schema import Settings, TrainerSettings
 from depthlab.training.checkpoint import read_checkpoint
 from depthlab.training.experiment import Experiment, experiment
 from depthlab.training.identity import identity_of, resumable
 from depthlab.training.ranks import check_same
 
 
-def use_threads(trainer: dict[str, Any]) -> None:
+def use_threads(trainer: TrainerSettings) -> None:
     """Use as many threads as are typed; else the ranks of a machine share its cores, and one process has its own."""
     given = _given()
-    shared = max(1, joblib.cpu_count() // trainer["devices"]) if trainer["devices"] > 1 else None
-    torch.set_num_threads(trainer["threads"] or shared or given)
+    shared = max(1, joblib.cpu_count() // trainer.devices) if trainer.devices > 1 else None
+    torch.set_num_threads(trainer.threads or shared or given)
 
 
 @functools.cache
@@ -43,7 +44,7 @@ class Prepared:
     content: dict[str, Any] | None
 
 
-def prepare(settings: dict[str, Any], folder: Path) -> Prepared:
+def prepare(settings: Settings, folder: Path) -> Prepared:
     """Experiment and checkpoint; every rank of a `trainer=ddp` run makes its own.
 
     Raises:
@@ -52,8 +53,8 @@ def prepare(settings: dict[str, Any], folder: Path) -> Prepared:
     """
     made = experiment(settings)
     identity = identity_of(settings, made.data.rewired.data_hash)
-    checkpoint = resumable(settings["ckpt"], folder)
+    checkpoint = resumable(settings.ckpt, folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
-    if settings["trainer"]["strategy"] == "ddp":
+    if settings.trainer.strategy == "ddp":
         check_same(identity)
     return Prepared(made, identity, checkpoint, content)

@@ -66,7 +66,7 @@ class ReplicasBar(EpochBar):
 
     def __init__(self, team: Sequence[Member], start: int) -> None:
         super().__init__(f"{len(team)} replicas", team[0].best, team[0].model.task.metric)
-        self.of = SimpleNamespace(current_epoch=start, max_epochs=team[0].settings["epochs"])
+        self.of = SimpleNamespace(current_epoch=start, max_epochs=team[0].settings.epochs)
         self.on_train_start(self.of, None)
 
     def show(self, epoch: int, team: Sequence[Member], scores: Sequence[dict[str, Tensor]], now: bool) -> None:

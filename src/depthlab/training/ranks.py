@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from depthlab.config.errors import UserError
-from depthlab.config.settings import processes
+from depthlab.config.schema import TrainerSettings
 from depthlab.training.signals import SIGNALS, STOPPED
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def _number(position: int, without: int) -> int:
     return int(os.environ.get(VARIABLES[by][position], without)) if by else without
 
 
-def is_main(trainer: dict[str, Any]) -> bool:
+def is_main(trainer: TrainerSettings) -> bool:
     """Whether this process evaluates, records, prints and writes files: rank 0, and every run of one process."""
-    return trainer["strategy"] != "ddp" or rank() == 0
+    return trainer.strategy != "ddp" or rank() == 0
 
 
 def asks_for_ranks(words: Sequence[str]) -> bool:
@@ -62,7 +62,7 @@ def asks_for_ranks(words: Sequence[str]) -> bool:
     return not {"trainer=ddp", "trainer.strategy=ddp"}.isdisjoint(words)
 
 
-def check_ranks(trainer: dict[str, Any], typed: Sequence[str]) -> None:
+def check_ranks(trainer: TrainerSettings, typed: Sequence[str]) -> None:
     """Check that the launcher started as many processes as `trainer` needs.
 
     Args:
@@ -73,11 +73,11 @@ def check_ranks(trainer: dict[str, Any], typed: Sequence[str]) -> None:
         UserError: there is no launcher, or it started another number of processes.
     """
     by, count = launcher(), _number(2, 1)
-    if trainer["strategy"] != "ddp":
+    if trainer.strategy != "ddp":
         if by == "torchrun" and count > 1:
             raise UserError(f"torchrun started {count} processes for a run of one: add trainer=ddp loader=cluster")
         return
-    asked, devices, nodes = processes(trainer), trainer["devices"], trainer["num_nodes"]
+    asked, devices, nodes = trainer.processes, trainer.devices, trainer.num_nodes
     if by is None:
         more = f"--nnodes={nodes} --rdzv-backend=c10d --rdzv-endpoint=HOST:29400 " if nodes > 1 else ""
         module = "depthlab train" if sys.argv[0].startswith("depthlab") else "src.train"
@@ -110,14 +110,14 @@ def cluster_environment() -> "ClusterEnvironment":
 
 
 @contextmanager
-def process_group(trainer: dict[str, Any]) -> Iterator[None]:
+def process_group(trainer: TrainerSettings) -> Iterator[None]:
     """Context in which the ranks of a `trainer=ddp` run are connected; if one is lost, the others end.
 
     Raises:
         UserError: as `check_ranks`.
         KeyboardInterrupt: the connection to another rank is lost. Not an error, since torchrun then sends SIGTERM.
     """
-    if trainer["strategy"] != "ddp":
+    if trainer.strategy != "ddp":
         yield
         return
     from torch import distributed
@@ -125,7 +125,7 @@ def process_group(trainer: dict[str, Any]) -> Iterator[None]:
     check_ranks(trainer, sys.argv[1:])
     environment = cluster_environment()
     os.environ |= {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
-    backend = "cpu:gloo,cuda:nccl" if trainer["accelerator"] == "gpu" else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if trainer.accelerator == "gpu" else "gloo"
     try:
         distributed.init_process_group(
             backend, rank=environment.global_rank(), world_size=environment.world_size(), timeout=TIMEOUT

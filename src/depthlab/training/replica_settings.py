@@ -1,69 +1,69 @@
 """Which runs `replicas` stands for, and which settings cannot be trained as such. Imports nothing heavy."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import Settings
 
 SEEDS = 1 << 32
 
 
-def varied(settings: Mapping[str, Any]) -> str:
+def varied(settings: Settings) -> str:
     """The setting in which replicas differ: `seed`, `split`, or `split_seed` of random splits.
 
     Raises:
         UserError: there is but one split.
     """
-    numbered, random = str(settings["split"]).isdigit(), settings["split"] == "random"
-    if settings["replicate"] == "seed" or (settings["replicate"] == "auto" and not numbered):
+    numbered, random = settings.split.isdigit(), settings.split == "random"
+    if settings.replicate == "seed" or (settings.replicate == "auto" and not numbered):
         return "seed"
     if not (numbered or random):
-        name = settings["dataset"]["name"]
-        raise UserError(f"replicate=split needs several splits, {name} has {settings['split']}: use replicate=seed")
+        name = settings.dataset.name
+        raise UserError(f"replicate=split needs several splits, {name} has {settings.split}: use replicate=seed")
     return "split" if numbered else "split_seed"
 
 
-def replica_settings(settings: dict[str, Any]) -> list[dict[str, Any]]:
+def replica_settings(settings: Settings) -> list[Settings]:
     """The settings of each of the runs: those that it would have by itself.
 
     Raises:
         UserError: there are not so many splits or seeds.
     """
-    count, key = settings["replicas"], varied(settings)
-    first, available = int(settings[key]), SEEDS
-    if key == "split":
-        available = settings["dataset"]["splits"] or SEEDS  # 0: a user's own file says how many it holds
+    count, key = settings.replicas, varied(settings)
+    first, available = int(getattr(settings, key)), SEEDS
+    if key == "split" and isinstance(settings.dataset.splits, int):
+        available = settings.dataset.splits or SEEDS  # 0: a user's own file says how many it holds
     if first + count > available:
         raise UserError(
             f"replicas={count} from {key}={first} on needs {key}={first + count - 1}, the last is {available - 1}:"
             " use fewer" + ("" if key != "split" else ", or replicate=seed")
         )
-    single = settings | {"replicas": 1, "replicate": "auto"}
-    return [single | {key: str(value) if key == "split" else value} for value in range(first, first + count)]
+    single = replace(settings, replicas=1, replicate="auto")
+    values: list[Any] = [str(value) if key == "split" else value for value in range(first, first + count)]
+    return [replace(single, **{key: value}) for value in values]
 
 
-def replica_origin(origin: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, str]:
-    """Where each setting of one of these runs came from: that in which they differ is as if it had been typed."""
-    return dict(origin) | {varied(settings): "command line", "replicas": "default", "replicate": "default"}
+def replica_provenance(provenance: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Where each setting of one of these runs came from: that in which they differ is as if it were an override."""
+    return dict(provenance) | {varied(settings): "command line", "replicas": "default", "replicate": "default"}
 
 
-def obstacle(settings: Mapping[str, Any]) -> str | None:
-    """Why these settings cannot be trained as replicas, whatever the architecture, and what would do; None if they can.
-
-    `settings` are plain or a composed config.
-    """
-    trainer = settings["trainer"]
-    if "batch_size" in settings["dataset"]:
-        return f"replicas are of one graph, {settings['dataset']['name']} has many: leave replicas out"
-    if settings["loader"]["name"] != "full":
+def obstacle(settings: Settings) -> str | None:
+    """Why these settings cannot be trained as replicas, whatever the architecture, and what to do; None if they can."""
+    trainer = settings.trainer
+    if settings.dataset.has_many_graphs:
+        return f"replicas are of one graph, {settings.dataset.name} has many: leave replicas out"
+    if settings.loader.name != "full":
         return "replicas see the whole graph at every step: use loader=full, or leave replicas out"
-    if settings["norm"] != "none":
-        return f"norm={settings['norm']} would mix replicas: use norm=none, or leave replicas out"
-    if settings["memory"] == "checkpoint":
+    if settings.norm != "none":
+        return f"norm={settings.norm} would mix replicas: use norm=none, or leave replicas out"
+    if settings.memory == "checkpoint":
         return "replicas do not support memory=checkpoint: use memory=full, or leave replicas out"
-    if trainer["accelerator"] != "cpu" or trainer.get("strategy", "single") != "single":
+    if trainer.accelerator != "cpu" or trainer.strategy != "single":
         return "replicas are trained by one process on the CPU: use trainer=cpu, or leave replicas out"
-    if trainer.get("precision", "float32") != "float32":
+    if trainer.precision != "float32":
         return "replicas are trained in float32: leave trainer.precision out, or replicas"
     return None
 

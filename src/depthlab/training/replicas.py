@@ -4,20 +4,19 @@ Every one of them is recorded, stopped, tested and measured as a run by itself, 
 would end: from then on it costs nothing.
 """
 
-import functools
-import json
 import resource
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from depthlab.config.errors import ResumeError, TakenError, UserError
+from depthlab.config.schema import Settings
 from depthlab.nn.stacking import can_stack
 from depthlab.tracking.run import check_run
 from depthlab.training.build import make_network
@@ -47,8 +46,8 @@ SPARE = 100  # open files of a process besides the locks of its runs
 
 
 def run_replicas(
-    settings: Sequence[dict[str, Any]],
-    origins: Sequence[dict[str, str]],
+    settings: Sequence[Settings],
+    provenances: Sequence[Mapping[str, str]],
     labels: Sequence[Labels] | None = None,
     reuse: str | None = None,
 ) -> Iterator[Result]:
@@ -57,7 +56,7 @@ def run_replicas(
     Args:
         settings: of each run; they differ only in seed and split. With `ckpt=last` interrupted runs are resumed, and
             finished ones are left out.
-        origins, labels: of each run, as for `depthlab.training.run.run`.
+        provenances, labels: of each run, as for `depthlab.training.run.run`.
         reuse: of a study's cells, as for `depthlab.training.run.run`: cells that another command trains are left
             out, and those whose checkpoint cannot be resumed start over.
 
@@ -67,9 +66,9 @@ def run_replicas(
     """
     quiet_libraries()
     refuse(settings[0])
-    use_threads(settings[0]["trainer"])
-    rows = list(zip(settings, origins, labels or [{} for _ in settings], strict=True))
-    if all(one["ckpt"] == "last" for one in settings):
+    use_threads(settings[0].trainer)
+    rows = list(zip(settings, provenances, labels or [{} for _ in settings], strict=True))
+    if all(one.ckpt == "last" for one in settings):
         rows = [row for row in rows if not _finished(row[0])] or rows
     first = rows[0][0]
     _check_files(len(rows))
@@ -97,26 +96,23 @@ def run_replicas(
                 raise KeyboardInterrupt(interruption_message(waiting.folder / LAST, waiting.epochs))
 
 
-def refuse(settings: dict[str, Any]) -> None:
+def refuse(settings: Settings) -> None:
     """Raise UserError if such runs cannot be trained together."""
     problem = obstacle(settings)
-    if problem is None and not _can_stack(
-        json.dumps(settings["model"], sort_keys=True), settings["norm"], settings["depth"]
-    ):
-        name = settings["model"]["_target_"].rpartition(".")[-1]
+    if problem is None and not _can_stack(settings):
+        name = settings.model.target.rpartition(".")[-1]
         problem = f"{name} cannot be trained as replicas, whose weights are stacked: leave replicas out"
     if problem:
         raise UserError(problem)
 
 
-@functools.cache
-def _can_stack(model: str, norm: str, depth: int) -> bool:
-    """Whether narrow networks of these settings (`model` as JSON) can be trained as one."""
-    narrow = {"model": json.loads(model), "norm": norm, "depth": depth, "hidden": 8, "dropout": 0.5}
-    return can_stack(lambda features, classes, seed: make_network(narrow | {"seed": seed}, features, classes))
+def _can_stack(settings: Settings) -> bool:
+    """Whether narrow networks of these settings can be trained as one."""
+    narrow = replace(settings, hidden=8, dropout=0.5)
+    return can_stack(lambda features, classes, seed: make_network(replace(narrow, seed=seed), features, classes))
 
 
-def _finished(settings: dict[str, Any]) -> bool:
+def _finished(settings: Settings) -> bool:
     folder = checkpoint_folder(settings)
     return (folder / FINAL).is_file() and not (folder / LAST).is_file()
 
@@ -131,24 +127,24 @@ def _check_files(count: int) -> None:
         )
 
 
-def _members(rows: Sequence[tuple[dict[str, Any], Labels, Labels]], reuse: str | None, data: Data) -> list[Member]:
+def _members(rows: Sequence[tuple[Settings, Mapping[str, str], Labels]], reuse: str | None, data: Data) -> list[Member]:
     """Each with its split of the one graph, its network and the checkpoint that it goes on with."""
     members = []
-    for one, origin, labels in rows:
-        made = experiment(one | {"memory": "full"}, data)
+    for one, provenance, labels in rows:
+        made = experiment(replace(one, memory="full"), data)
         identity = identity_of(one, data.rewired.data_hash)
         folder, content = checkpoint_folder(one), None
         try:
-            path = resumable(without_damaged(one, folder)["ckpt"], folder)
+            path = resumable(without_damaged(one, folder).ckpt, folder)
             content = read_checkpoint(path, identity) if path else None
             if content:
-                check_run(one["tracking"]["uri"], one["tracking"]["experiment"], run_of(content))
+                check_run(one.tracking.store, one.tracking.experiment, run_of(content))
         except ResumeError as error:
             if reuse is None:
                 raise
             content = None
             print(f"{run_name(one)} begins afresh: {error}", file=sys.stderr)
-        members.append(Member(one, origin, labels, folder, identity, made, content))
+        members.append(Member(one, provenance, labels, folder, identity, made, content))
     return members
 
 
@@ -162,11 +158,11 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
                 for member in members:
                     tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
                     with suppress(TakenError):
-                        member.tracked = open_claimed(member.settings, member.origin, tags, member.content, reuse)
+                        member.tracked = open_claimed(member.settings, member.provenance, tags, member.content, reuse)
                         at_work.append(member)
             for member in at_work:
                 member.begin()
-                describe(member.tracked, member.settings, member.origin)
+                describe(member.tracked, member.settings, member.provenance)
         for member in [one for one in at_work if one.ended]:  # it only had to be recorded
             with interruptible():
                 result = member.finish(member.model.state_dict())
@@ -197,10 +193,10 @@ def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
     start = len(team[0].recorder.history)
     moments = [_moments(member) for member in team] if start else None
     replicas = Replicas([member.model for member in team], [member.graph for member in team], moments)
-    bar = ReplicasBar(team, start) if settings["progress"] else None
+    bar = ReplicasBar(team, start) if settings.progress else None
     asked: list[bool] = []
     with handling_signals(stop_handler(lambda: asked.append(True))), bar.bar if bar else nullcontext():
-        for epoch in range(start, settings["epochs"]):
+        for epoch in range(start, settings.epochs):
             began = time.perf_counter()
             losses, scores = replicas.train(epoch), replicas.validate()
             seconds = (time.perf_counter() - began) / len(team)
@@ -210,7 +206,7 @@ def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
             ended = [place for place, member in enumerate(team) if member.ended]
             if bar:
                 bar.show(epoch, team, scores, now=bool(ended))
-            due = bool(asked) or (epoch + 1) % settings["checkpoint_every"] == 0
+            due = bool(asked) or (epoch + 1) % settings.checkpoint_every == 0
             for place in range(len(team)) if due else ended:
                 team[place].save(replicas, place)
             for place in ended:

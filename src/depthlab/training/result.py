@@ -1,5 +1,6 @@
 """What a run ends with: a record that is opened, the best state tested once and measured, and all of it recorded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import torch
 import yaml
 
-from depthlab.config.settings import flatten
+from depthlab.config.schema import Settings
+from depthlab.config.settings import flatten, to_dict
 from depthlab.files import save_torch
 from depthlab.graph.batches import Batches
 from depthlab.graph.drop_edge import active_edges
@@ -55,15 +57,15 @@ class Result:
 
 
 def open_run(
-    settings: dict[str, Any], origin: dict[str, str], more: dict[str, str], content: dict[str, Any] | None
+    settings: Settings, provenance: Mapping[str, str], more: dict[str, str], content: dict[str, Any] | None
 ) -> TrackedRun:
     """Begin to record, in the run of a checkpoint's `content` if there is one; `more` are further tags."""
     return TrackedRun(
-        settings["tracking"]["uri"],
-        settings["tracking"]["experiment"],
+        settings.tracking.store,
+        settings.tracking.experiment,
         run_name(settings),
-        flatten(settings),
-        tags(settings, origin) | more,
+        flatten(to_dict(settings)),
+        tags(settings, provenance) | more,
         run_id=run_of(content) if content else None,
         checkpoint=checkpoint_folder(settings) / LAST,
     )
@@ -74,11 +76,11 @@ def run_of(content: dict[str, Any]) -> str:
     return str(content["callbacks"]["Recorder"]["run_id"])
 
 
-def describe(tracked: TrackedRun, settings: dict[str, Any], origin: dict[str, str]) -> None:
+def describe(tracked: TrackedRun, settings: Settings, provenance: Mapping[str, str]) -> None:
     """Store the settings and where each came from, where that is wanted."""
-    if "config" in settings["tracking"]["artifacts"]:
-        tracked.text(yaml.safe_dump(settings, sort_keys=False), "config.yaml")
-        tracked.text(yaml.safe_dump(origin, sort_keys=False), "provenance.yaml")
+    if "config" in settings.tracking.artifacts:
+        tracked.text(yaml.safe_dump(to_dict(settings), sort_keys=False), "config.yaml")
+        tracked.text(yaml.safe_dump(dict(provenance), sort_keys=False), "provenance.yaml")
 
 
 def evaluate(fit: Findings, model: TrainingModule, batches: Batches, measures: list[str], result: Result) -> None:
@@ -133,15 +135,15 @@ def evaluate(fit: Findings, model: TrainingModule, batches: Batches, measures: l
 def record(
     model: TrainingModule,
     graph: Graph,
-    settings: dict[str, Any],
+    settings: Settings,
     tracked: TrackedRun,
     result: Result,
     folder: Path,
 ) -> None:
     """What is known only at the end: checkpoint, figures, states, then scores, curves, tags and outcome."""
-    content = {"config": settings, "run_id": tracked.run_id, "state_dict": model.state_dict()}
+    content = {"config": to_dict(settings), "run_id": tracked.run_id, "state_dict": model.state_dict()}
     save_torch(content, folder / FINAL)
-    wanted = settings["tracking"]["artifacts"]
+    wanted = settings.tracking.artifacts
     if "model" in wanted:
         tracked.file(folder / FINAL)
     if "figures" in wanted:

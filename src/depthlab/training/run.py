@@ -1,12 +1,13 @@
 """One run, in a straight line: data, model, fit, test once, measure, record."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from depthlab.config.errors import TakenError
+from depthlab.config.schema import Settings
 from depthlab.graph.cluster import ClusterBatches
 from depthlab.graph.large import LargeGraph
 from depthlab.measures.registry import costly
@@ -24,16 +25,16 @@ from depthlab.training.signals import deferred_signals, interruptible
 
 
 def run(
-    settings: dict[str, Any],
-    origin: dict[str, str] | None = None,
+    settings: Settings,
+    provenance: Mapping[str, str] | None = None,
     labels: dict[str, str] | None = None,
     reuse: str | None = None,
 ) -> Result:
     """Train, test once and record.
 
     Args:
-        settings: the resolved config as plain types (`depthlab.config.settings.plain`), with `tracking.uri` filled in.
-        origin: where each value came from, recorded as it is.
+        settings: with `tracking.uri` filled in.
+        provenance: where each value came from (`depthlab.config.provenance`), recorded as it is.
         labels: further tags of the run.
         reuse: of a study's cell: `any_code`, or `same_code` if results of other code do not count. Such a run raises
             TakenError if another command trains the cell or has just finished it.
@@ -45,19 +46,19 @@ def run(
     """
     quiet_libraries()
     settings = on_what_is_here(settings)
-    use_threads(settings["trainer"])
+    use_threads(settings.trainer)
     folder = checkpoint_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, blocking=False):
             settings = without_damaged(settings, folder)
-            with process_group(settings["trainer"]):
-                return _run(settings, origin or {}, labels or {}, folder, reuse)
+            with process_group(settings.trainer):
+                return _run(settings, provenance or {}, labels or {}, folder, reuse)
     except Timeout:
         raise TakenError(f"{run_name(settings)} is being trained already with the same settings: wait for it") from None
 
 
-def train_only(settings: dict[str, Any]) -> None:
+def train_only(settings: Settings) -> None:
     """Train on a rank other than the main one, which evaluates, records and writes for all.
 
     Args:
@@ -70,10 +71,10 @@ def train_only(settings: dict[str, Any]) -> None:
     end_on_signal()  # until training begins: then the main rank decides when it ends
     quiet_libraries()
     settings = on_what_is_here(settings)
-    use_threads(settings["trainer"])
+    use_threads(settings.trainer)
     folder = checkpoint_folder(settings)
     settings = without_damaged(settings, folder)
-    with process_group(settings["trainer"]):
+    with process_group(settings.trainer):
         prepared = prepare(settings, folder)
         model, batches = prepared.experiment.module, prepared.experiment.batches
         fit = make_fit(settings, model, batches, NoRecord(), folder, prepared.identity)
@@ -82,8 +83,8 @@ def train_only(settings: dict[str, Any]) -> None:
 
 
 def _run(
-    settings: dict[str, Any],
-    origin: dict[str, str],
+    settings: Settings,
+    provenance: Mapping[str, str],
     labels: dict[str, str],
     folder: Path,
     reuse: str | None,
@@ -101,16 +102,16 @@ def _run(
         try:
             with interruptible():
                 with deferred_signals():  # close a created run in any case
-                    tracked = open_claimed(settings, origin, more, content, reuse)
+                    tracked = open_claimed(settings, provenance, more, content, reuse)
                 result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
-                describe(tracked, settings, origin)
+                describe(tracked, settings, provenance)
                 fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
                 if not (content and fit.restore(model, content)):
                     fit.run(model, prepared.checkpoint)
                 result.statistics |= made.data.rewired.statistics
-                if settings["progress"] and (slow := costly(settings["measures"])):
+                if settings.progress and (slow := costly(settings.measures)):
                     print(f"measuring {', '.join(slow)}, which may take minutes", file=sys.stderr)
-                evaluate(fit, model, batches, settings["measures"], result)
+                evaluate(fit, model, batches, settings.measures, result)
                 record(model, made.graph, settings, tracked, result, folder)
         except KeyboardInterrupt:
             if tracked:

@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 
 from depthlab.config.compose import register
 from depthlab.config.files import config_file, option_names
-from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten, loader_name, rewiring_name
+from depthlab.config.schema import Settings
+from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten, to_dict
 from depthlab.config.yaml_files import read_mapping
 from depthlab.text import file_name
 
@@ -19,32 +20,26 @@ UNNAMED = {  # settings that the base name tells, or that change no result
 }  # fmt: skip
 
 
-def model_name(settings: dict[str, Any]) -> str:
-    """The architecture's name: that of its file."""
-    return str(settings["model"]["_target_"].split(".")[-2])
-
-
-def _base(settings: dict[str, Any]) -> str:
+def _base(settings: Settings) -> str:
     """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, rewiring and loader if any."""
-    split, rewiring, loader = settings["split"], rewiring_name(settings), loader_name(settings)
-    suffix = "" if split == "public" else f"-random{settings['split_seed']}" if split == "random" else f"-split{split}"
+    split, rewiring, loader = settings.split, settings.rewiring.name, settings.loader.name
+    suffix = "" if split == "public" else f"-random{settings.split_seed}" if split == "random" else f"-split{split}"
     suffix += "" if rewiring == "none" else f"-{rewiring}"
     suffix += "" if loader == "full" else f"-{loader}"
-    return f"{settings['dataset']['name']}-{model_name(settings)}-d{settings['depth']}-s{settings['seed']}{suffix}"
+    return f"{settings.dataset.name}-{settings.model.name}-d{settings.depth}-s{settings.seed}{suffix}"
 
 
-def run_name(settings: dict[str, Any]) -> str:
+def run_name(settings: Settings, with_trainer: bool = True) -> str:
     """`cora-gcn-d8-s0-pdrop0.2`: the base name, and what differs from the settings of `dataset=cora model=gcn` alone.
 
     The differences stand in alphabetical order; settings that change no result are left out.
     """
-    rewiring, loader = rewiring_name(settings), loader_name(settings)
-    usual = _defaults(str(settings["dataset"]["name"]), model_name(settings), rewiring, loader)
+    usual = _defaults(settings.dataset.name, settings.model.name, settings.rewiring.name, settings.loader.name)
     base = _base(settings)
     differences = [
         f"{key.rpartition('.')[2].replace('_', '')}{_shown(value)}"
-        for key, value in sorted(flatten(settings).items())
-        if _is_named(key) and key in usual and usual[key] != value
+        for key, value in sorted(flatten(to_dict(settings)).items())
+        if _is_named(key, with_trainer) and key in usual and usual[key] != value
     ]
     name = "-".join([base, *differences])
     if len(name) > len(base) + LENGTH:
@@ -52,9 +47,9 @@ def run_name(settings: dict[str, Any]) -> str:
     return file_name(name)
 
 
-def _is_named(key: str) -> bool:
+def _is_named(key: str, with_trainer: bool) -> bool:
     group = key.partition(".")[0]
-    return key not in UNNAMED and (group == "trainer" or group not in NOT_THE_EXPERIMENT)
+    return key not in UNNAMED and ((group == "trainer" and with_trainer) or group not in NOT_THE_EXPERIMENT)
 
 
 def _shown(value: Any) -> str:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 from depthlab.address import VARIABLES, masked, recordable
 from depthlab.config.errors import UserError
-from depthlab.config.schema import KNOBS, STUDY_KNOBS, SWEEP_KNOBS, WORDS
+from depthlab.config.schema import LISTS, WORDS
 
-LISTS = {key for key, (kind, _) in (KNOBS | STUDY_KNOBS | SWEEP_KNOBS).items() if "list[str]" in str(kind)}
 NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|nan)|true|false"
 
 

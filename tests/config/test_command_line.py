@@ -6,9 +6,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from depthlab.address import STORAGE, TRACKING
+from depthlab.config.command_line import for_hydra
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.settings import compose_settings
-from depthlab.config.typed import for_hydra
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["2026_11_29", "1e3", "007", "true", "1_0", "-.5", "nan", "nano", "a b", "1.2.3"])
 def test_names_stay_as_typed(name: str) -> None:
-    assert compose_settings(for_hydra([f"tracking.experiment={name}"]))["tracking"]["experiment"] == name
+    assert compose_settings(for_hydra([f"tracking.experiment={name}"])).tracking.experiment == name
 
 
 def test_lists_sweeps_and_null() -> None:
