@@ -38,7 +38,7 @@ import sys, torch
 from pathlib import Path
 from tests.training.test_memory import TASK, make_graph, settings_of
 from depthlab.training.build import build_model
-from depthlab.training.memory import BLOCK_SIZE, estimate_memory, give_back_freed_blocks, suit_heap
+from depthlab.training.memory import BLOCK_SIZE, estimate_memory, unmap_freed_blocks, suit_heap
 
 def held(what):
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -58,7 +58,7 @@ def steps(settings):
     return held("VmHWM") - before
 
 torch.set_num_threads(1)
-give_back_freed_blocks(BLOCK_SIZE)  # a heap that is left alone has holes, which `auto` allows for
+unmap_freed_blocks(BLOCK_SIZE)  # a heap that is left alone has holes, which `auto` allows for
 graph, (memory, *typed) = make_graph(20_000), sys.argv[1:]
 settings = settings_of(*typed) | {"memory": memory}
 steps(replace(settings, depth=2))  # libraries and buffers that come with the first step

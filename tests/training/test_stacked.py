@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from depthlab.nn.network import Network
 from depthlab.ops import MaskSource, SparseFeatures
 from depthlab.tasks.task import Classification
 from depthlab.training.module import TrainingModule
+from depthlab.training.replicas import _moments
 from depthlab.training.stacked import Replicas
 from tests.nn.conftest import CLASSES, FEATURES, small_graph
 from tests.nn.test_all import CHOICES
@@ -176,3 +178,9 @@ def test_one_that_diverges_leaves_the_others_alone(graphs: list[Graph]) -> None:
     for ours, theirs in zip(together(Replicas(broken, graphs), range(3)), expected, strict=True):
         assert_same([ours[0], ours[2]], [theirs[0], theirs[2]])
         assert ours[1]["train_loss"] != ours[1]["train_loss"]
+
+
+def test_a_run_that_was_trained_alone_has_no_moments_of_a_parameter_that_is_not_learned() -> None:
+    state = {"exp_avg": torch.ones(2)}
+    adam = {"state": {1: state}, "param_groups": [{"params": [0, 1]}]}
+    assert _moments(Mock(content={"optimizer_states": [adam]})) == [{}, state]

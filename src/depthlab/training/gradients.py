@@ -1,4 +1,4 @@
-"""How much gradient arrives at each layer of a model in training."""
+"""Gradient norms by layer of a model in training."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""How much memory a training step will need, before it is taken, and which way of keeping states fits."""
+"""Estimate the memory of a training step, and choose whether layers are recomputed."""
 
 import ctypes
 import math
@@ -26,22 +26,22 @@ from depthlab.training.build import build_model, make_network
 from depthlab.training.module import TrainingModule
 from depthlab.training.ranks import local_rank
 
-SHALLOW = (4, 6)  # depths of the networks that are looked at
-NARROW = (16, 32)  # channels of networks that only show how wide states are
-AT_WORK = 6  # tensors of the size of a state that a layer needs for the moment, forwards or backwards
+SHALLOW = (4, 6)  # depths of the networks that are measured
+NARROW = (16, 32)  # channels of the networks that show the width of states
+AT_WORK = 6  # temporary tensors of the size of a state in a layer, forwards or backwards
 PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
-HOLES = 3.3  # what a heap left alone grew to, by the estimate, above 5 MB: GCNII 2.5, GCN 3.3 (benchmarks.cost)
-MAPPED_HOLES = 1.4  # the same where blocks are given back: GCNII that recomputes 1.34 (benchmarks.memory)
-PER_ENTRY = 40  # bytes that an adjacency holds for each of its entries
-BLOCK_SIZE = 1 << 17  # bytes; larger ones are given back when they are free
-SPARED = 2 << 20  # the same where states have places of their own: what a product makes in passing stays
-MAPPED = 32 << 20  # bytes; glibc by itself maps larger ones anew every time
-FITS = 0.8  # part of the free memory that may be asked for
+HOLES = 3.3  # measured size of the heap over the estimate, above 5 MB: GCNII 2.5, GCN 3.3 (benchmarks.cost)
+MAPPED_HOLES = 1.4  # the same if freed blocks are unmapped: GCNII that recomputes 1.34 (benchmarks.memory)
+PER_ENTRY = 40  # bytes of an adjacency per entry
+BLOCK_SIZE = 1 << 17  # bytes; larger blocks are unmapped when they are freed
+SPARED = 2 << 20  # the same for fused networks, whose states are in one block: temporary tensors stay on the heap
+MAPPED = 32 << 20  # bytes; glibc maps larger blocks by default
+FITS = 0.8  # share of the free memory that may be used
 
 
 def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
-    """The settings with `memory=auto` decided: `full` where a training step fits into the free memory, else
-    `checkpoint`. What was typed is taken as it is.
+    """The settings with `memory=auto` replaced by `full` if a training step fits into the free memory, else by
+    `checkpoint`. Other values are not changed.
 
     Raises:
         UserError: neither fits.
@@ -51,7 +51,7 @@ def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
     graph = next(iter(batches))
     free = free_for(settings.trainer)
     smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
-    if (least := least_memory(settings, graph, task)) > FITS * free:  # not even a shallow network is looked at
+    if (least := least_memory(settings, graph, task)) > FITS * free:  # without making a network
         raise UserError(
             f"a training step needs at least {_gigabytes(least)} of memory, {_gigabytes(free)} are free:"
             f" use a smaller {smaller}"
@@ -63,7 +63,7 @@ def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
             return replace(settings, memory=memory)
     memory = min(needs, key=lambda name: needs[name])
     need = needs[memory] + _measuring(graph)
-    others = ["model=revgcn"] if needs["checkpoint"] < needs["full"] else []  # else it recomputes by itself
+    others = ["model=revgcn"] if needs["checkpoint"] < needs["full"] else []  # otherwise it recomputes already
     others += [f"memory={memory} to try it all the same"] if need <= free else []
     raise UserError(
         f"a training step needs about {_gigabytes(need)} of memory, {_gigabytes(free)} are free: "
@@ -76,16 +76,16 @@ def _gigabytes(size: float) -> str:
 
 
 def least_memory(settings: Settings, graph: Graph, task: Task) -> int:
-    """Bytes without which no training step can be, whatever is kept: weights and what belongs to them, of which none is
-    made, and the states at work.
+    """Lower bound of the bytes of a training step: weights, gradients and moments, and temporary states. No weights
+    are allocated.
     """
     states = AT_WORK * 4 * graph.num_nodes * _channels(settings, graph.x.shape[1], task)
     return PER_WEIGHT * weight_bytes(settings, graph, task) + states
 
 
 def _channels(settings: Settings, features: int, task: Task) -> int:
-    """Of the state behind the first of all layers but the last, which is taken to be linear in `hidden`; none if there
-    is no such layer. Seen in networks of few channels, on one node.
+    """Number of channels of the state after the first layer, which is assumed to be linear in `hidden`; 0 for a single
+    layer. Measured with networks of few channels on one node.
     """
     if settings.depth == 1:
         return 0
@@ -100,7 +100,7 @@ def _channels(settings: Settings, features: int, task: Task) -> int:
 
 
 def weight_bytes(settings: Settings, graph: Graph, task: Task) -> int:
-    """Bytes of the weights, of which none is made; those of a layer are taken to be the same at any depth."""
+    """Bytes of the weights, without allocating them; assumed to be linear in depth."""
 
     def at(depth: int) -> int:
         return sum(parameter.nbytes for parameter in _unmade(settings, graph, task, depth).parameters())
@@ -110,8 +110,8 @@ def weight_bytes(settings: Settings, graph: Graph, task: Task) -> int:
 
 
 def _unmade(settings: Settings, graph: Graph, task: Task, depth: int) -> Network:
-    """The network at some depth without memory for its weights."""
-    get_class(settings.model.target)  # tensors that a module makes when it is imported have to be real
+    """The network at some depth on the meta device, without memory for its weights."""
+    get_class(settings.model.target)  # import first: tensors made during an import must not be on the meta device
     with torch.device("meta"):
         return make_network(replace(settings, depth=depth), graph.x.shape[1], task.outputs)
 
@@ -119,42 +119,42 @@ def _unmade(settings: Settings, graph: Graph, task: Task, depth: int) -> Network
 def estimate_memory(settings: Settings, graph: Graph, task: Task) -> dict[str, int]:
     """Bytes at the peak of a training step beyond graph and weights, by value of `memory`.
 
-    The bytes that forward passes of two shallow networks keep for their backward pass give those of a layer, which is
-    taken to be the same at any depth.
+    Two shallow networks show the bytes that a layer stores for the backward pass, which are assumed to be the same at
+    any depth.
     """
     depths = SHALLOW if settings.depth > SHALLOW[1] else (settings.depth,)
-    looks = [_Look(replace(settings, depth=depth, memory="full"), graph, task) for depth in depths]
+    probes = [_Probe(replace(settings, depth=depth, memory="full"), graph, task) for depth in depths]
 
     def at_depth(name: str) -> tuple[float, float]:
-        """What there is besides the layers, and what is added by each."""
-        first, last = getattr(looks[0], name), getattr(looks[-1], name)
+        """Intercept and slope over depth."""
+        first, last = getattr(probes[0], name), getattr(probes[-1], name)
         slope = (last - first) / (depths[-1] - depths[0]) if len(depths) > 1 else first / depths[0]
         return first - slope * depths[0], slope
 
-    depth, state = settings.depth, looks[-1].state
-    (besides, layer), (other, weight) = (at_depth(name) for name in ("kept", "weights"))
+    depth, state = settings.depth, probes[-1].state
+    (besides, layer), (other, weight) = (at_depth(name) for name in ("stored", "weights"))
     length = segment_length(depth)
-    samples = looks[-1].sample * (depth if settings.drop_edge.per_layer else 1)
+    samples = probes[-1].sample * (depth if settings.drop_edge.per_layer else 1)
     always = besides + PER_WEIGHT * (other + weight * depth) + samples + AT_WORK * state
-    checkpoint = layer * length + looks[-1].passed * math.ceil(depth / length)
+    checkpoint = layer * length + probes[-1].passed * math.ceil(depth / length)
     needs = {"full": always + layer * depth, "checkpoint": always + checkpoint}
     return {memory: round(need) for memory, need in needs.items()}
 
 
-class _Look:
-    """The forward pass of a shallow network, in bytes.
+class _Probe:
+    """Memory of the forward pass of a shallow network.
 
     Attributes:
-        kept: for the backward pass, each storage once; those of graph and weights do not count.
-        weights: of the weights.
-        state: the largest state.
-        passed: that a layer makes and hands on to the next.
-        sample: an adjacency with edges dropped.
+        stored: bytes stored for the backward pass, without those of graph and weights.
+        weights: bytes of the weights.
+        state: bytes of the largest state.
+        passed: bytes of new tensors that a layer passes to the next one.
+        sample: bytes of an adjacency with dropped edges.
     """
 
     def __init__(self, settings: Settings, graph: Graph, task: Task) -> None:
         depth = settings.depth
-        graph = replace(graph, depth=depth)  # where the last layer has a graph of its own
+        graph = replace(graph, depth=depth)  # in case the last layer has its own graph
         model = build_model(settings, graph, task).train()
         network = model.network
         self.weights = sum(p.nbytes for p in model.parameters())
@@ -164,14 +164,14 @@ class _Look:
         def keep(tensor: Tensor) -> Tensor:
             if tensor.layout == torch.strided:
                 storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor.detach()  # a tensor that leads back to the operation that keeps it would never be freed
+            return tensor.detach()  # with its graph it would refer to itself and never be freed
 
         with saved_tensors_hooks(keep, lambda tensor: tensor):
             out = run(network, graph.x, graphs)
         for tensor in _held(model, graph):
             storages.pop(tensor.untyped_storage().data_ptr(), None)
         del out
-        self.kept = sum(storages.values())
+        self.stored = sum(storages.values())
         self.state, self.passed = _state_sizes(network, graph)
         self.sample = 0
         if settings.p_drop > 0:
@@ -181,7 +181,7 @@ class _Look:
 
 @torch.no_grad()
 def _state_sizes(network: Network, graph: Graph) -> tuple[int, int]:
-    """Bytes of the largest state behind a layer, and of what a layer hands on that it was not given."""
+    """Bytes of the largest state after a layer, and of new tensors that a layer passes on."""
     state, graphs = network.encode(graph.x, graph.layers)
     largest = passed = 0
     for number in range(network.depth):
@@ -195,19 +195,19 @@ def _state_sizes(network: Network, graph: Graph) -> tuple[int, int]:
 
 def _held(model: TrainingModule, graph: Graph) -> list[Tensor]:
     adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
-    of_graph = [tensor for a in adjacencies for tensor in (a.values, a.row, a.col, a.order, a.pair)]
+    graph_tensors = [tensor for a in adjacencies for tensor in (a.values, a.row, a.col, a.order, a.pair)]
     dense = [] if isinstance(graph.x, SparseFeatures) else [graph.x]
-    return [*model.parameters(), *model.buffers(), *of_graph, *dense, graph.y, graph.train]
+    return [*model.parameters(), *model.buffers(), *graph_tensors, *dense, graph.y, graph.train]
 
 
 def _measuring(graph: Graph) -> int:
-    """Bytes of what gradients by layer are measured with beyond a training step: dense features, and their gradient."""
+    """Bytes of gradients by layer beyond those of a training step: dense features and their gradient."""
     nodes, features = graph.x.shape
     return 2 * 4 * nodes * features
 
 
 def check_memory(settings: Settings, graph: Graph, task: Task, count: int) -> None:
-    """Raise ReplicasError where `count` at once do not fit into the free memory; `memory=full` tries it."""
+    """Raise ReplicasError if `count` replicas do not fit into the free memory; `memory=full` tries it."""
     if settings.memory != "auto":
         return
     adjacencies = [a for a in (graph.adjacency, graph.last) if isinstance(a, Adjacency)]
@@ -224,27 +224,24 @@ def check_memory(settings: Settings, graph: Graph, task: Task, count: int) -> No
 
 
 def suit_heap(model: TrainingModule, nodes: int, asked: str) -> None:
-    """Tell the C library what to do with freed blocks, where the states of this network are better off with it.
+    """Tell the C library whether to keep freed blocks, if a step frees more than glibc keeps by default.
 
-    That is where a step makes and frees more than glibc keeps by itself: with 64 layers of GCNII on Cora it was seen to
-    take twice as long without. Kept blocks leave holes: they are kept only where `memory` was `asked` to be `auto`,
-    which has allowed for them.
+    With 64 layers of GCNII on Cora a step takes twice as long otherwise. Kept blocks fragment the heap, so they are
+    kept only if the setting `asked` is `auto`, whose estimate allows for it.
     """
     if model.memory == "checkpoint":
         fused = type(model.network).fused is not Network.fused
-        give_back_freed_blocks(SPARED if fused else BLOCK_SIZE)
+        unmap_freed_blocks(SPARED if fused else BLOCK_SIZE)
     elif asked == "auto" and 4 * nodes * model.hidden * model.network.depth > MAPPED:
         keep_freed_blocks()
 
 
 def keep_freed_blocks() -> None:
-    """Have the C library keep what is freed from now on for the next request.
+    """Have the C library keep freed blocks for later allocations. No effect without glibc.
 
-    Every step of replicas or of a deep network makes and frees tens of megabytes, and blocks of more than 32 MB are
-    never kept otherwise.
-    Given back, each block has to be filled with zeros by the system before it is used again: a fifth of a step of
-    replicas on two cores, half of one of a GCN on 100,000 nodes with 128 channels. Elsewhere than on glibc nothing is
-    done.
+    Every step of replicas or of a deep network allocates and frees tens of megabytes, and glibc never keeps blocks of
+    more than 32 MB by default. The system fills every new block with zeros, which takes a fifth of a step of replicas
+    on two cores, and half of a step of a GCN with 128 channels on 100,000 nodes.
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
@@ -254,26 +251,25 @@ def keep_freed_blocks() -> None:
         library.mallopt(-2, 64 << 20)  # M_TOP_PAD
 
 
-def give_back_freed_blocks(size: int) -> None:
-    """Have the C library map blocks of at least `size` bytes one by one from now on, and unmap each once it is free.
+def unmap_freed_blocks(size: int) -> None:
+    """Have the C library map blocks of at least `size` bytes separately, and unmap freed ones. No effect without glibc.
 
-    Left alone, glibc puts them on its heap, where a freed block cannot serve the next aligned request of its size: the
-    heap of a process that recomputes was seen to grow to 3.7 times what it held. Mapping costs time, so this is for
-    networks that recompute. Elsewhere than on glibc nothing is done.
+    On the heap a freed block cannot serve the next aligned request of its size: the heap of a process that recomputes
+    grows to 3.7 times its contents. Mapping takes time, so this is only for networks that recompute.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(-3, size)  # M_MMAP_THRESHOLD
 
 
 def free_for(trainer: TrainerSettings) -> float:
-    """Bytes that a training step may take on its device: a GPU, or a share of this machine."""
+    """Free bytes for a training step: of the GPU, or a share of the memory of this machine."""
     if trainer.accelerator == "gpu":
         return float(torch.cuda.mem_get_info(local_rank())[0])
     return free_memory() / trainer.devices
 
 
 def free_memory() -> float:
-    """Bytes that this process may still take; infinite where the system does not tell."""
+    """Bytes that this process may still allocate; infinite if the system does not report them."""
     free = math.inf
     with suppress(OSError, StopIteration):
         free = 1024.0 * _number(Path("/proc/meminfo"), "MemAvailable:")
@@ -283,17 +279,17 @@ def free_memory() -> float:
 
 
 def _free_in(group: Path) -> float:
-    """Bytes left to a control group (version 2): the least of its own limit and of those around it."""
+    """Bytes left to a control group (version 2): the minimum over its own limit and those of its parents."""
     free = math.inf
     for folder in (group, *group.parents):
         with suppress(OSError, StopIteration):
             limit = (folder / "memory.max").read_text().strip()
             if limit != "max":
                 used = int((folder / "memory.current").read_text()) - _number(folder / "memory.stat", "inactive_file")
-                free = min(free, float(limit) - used)  # pages of files can be given up at any time
+                free = min(free, float(limit) - used)  # file pages can be dropped at any time
     return free
 
 
 def _number(path: Path, name: str) -> int:
-    """The number behind a name in a file of such lines."""
+    """The number after a name in a file of `name number` lines."""
     return next(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(f"{name} "))

@@ -1,4 +1,4 @@
-"""The one LightningModule: a network and a task, and how a step of training is taken and scored."""
+"""The LightningModule: trains a network on a task, and scores it."""
 
 import functools
 from collections.abc import Iterable
@@ -29,12 +29,12 @@ class TrainingModule(pl.LightningModule):
         lr: learning rate of Adam.
         weight_decay: L2 coefficient of the propagation layers.
         weight_decay_linear: L2 coefficient of encoder and decoder, where an architecture has them.
-        memory: `checkpoint` recomputes layers in the backward pass instead of keeping what they made.
+        memory: `checkpoint` recomputes layers in the backward pass instead of storing their states.
 
     Attributes:
         precision: `bf16` for dense products of training steps in bfloat16, else `float32`.
-        scores: the latest loss and metrics by name, for callbacks to read. `self.log` would say the same at a third
-            of a millisecond for each number, as much as the rest of Lightning's loop.
+        scores: the latest loss and metrics by name, for callbacks. `self.log` would take a third of a millisecond for
+            each number, as much as the rest of Lightning's loop.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, graph: Graph, batch: int = 0) -> Tensor:
         """The task's loss on the training nodes, with dropout and DropEdge; scores `train_loss`.
 
-        Over the batches of an epoch that is the mean of theirs.
+        `train_loss` is the mean over the batches of an epoch.
         """
         graphs = self.training_graph(graph, self.trainer.fit_loop.total_batch_idx if self._trainer else 0)
         with torch.autocast(graph.y.device.type, torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=False):
@@ -63,12 +63,12 @@ class TrainingModule(pl.LightningModule):
         return loss
 
     def training_graph(self, graph: Graph, step: int) -> LayerGraphs:
-        """What training step `step` propagates over: restarts the random bits for that step and drops edges."""
+        """The operators of training step `step`: restarts the random bits for that step and drops edges."""
         self.network.masks.restart(step)
         return self.drop_edge(graph.layers, self.network.masks)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Lightning's, but an adjoint solver that cannot proceed backwards gives gradients that are not numbers."""
+        """As in Lightning, but gradients become NaN if an adjoint solver cannot integrate backwards."""
         try:
             super().backward(loss, *args, **kwargs)
         except AssertionError as error:
@@ -102,11 +102,11 @@ class TrainingModule(pl.LightningModule):
 
     @functools.cached_property
     def by_blocks(self) -> bool:
-        """Whether a large graph is evaluated layer by layer in blocks of rows; if not, whole and in memory."""
+        """Whether a large graph is evaluated layer by layer in blocks of rows instead of in memory."""
         return works_by_blocks(self.network, self.in_channels)
 
     def infer(self, graph: Graph | LargeGraph) -> Tensor:
-        """Outputs of all nodes (n, channels), where the graph is."""
+        """Outputs of all nodes (n, channels), on the device of the graph."""
         if isinstance(graph, Graph):
             return run(self.network, graph.x, graph.layers)
         if self.by_blocks:
@@ -114,7 +114,7 @@ class TrainingModule(pl.LightningModule):
         return run(self.network, graph.x.to(self.device), graph.adjacency.to(self.device)).to(graph.y.device)
 
     def _read(self, graphs: Iterable[Graph | LargeGraph], *parts: str) -> list[tuple[Tensor, Tensor]]:
-        """Outputs and targets of each part; of a graph nothing else is kept."""
+        """Outputs and targets of each part, of all graphs together."""
         pieces: dict[str, list[tuple[Tensor, Tensor]]] = {part: [] for part in parts}
         for graph in graphs:
             graph = graph.to(self.device) if isinstance(graph, Graph) else graph
@@ -124,7 +124,7 @@ class TrainingModule(pl.LightningModule):
         return [(torch.cat(output), torch.cat(y)) for output, y in (zip(*p, strict=True) for p in pieces.values())]
 
     def transfer_batch_to_device(self, batch: Graph, device: torch.device, dataloader_idx: int) -> Graph:
-        """Lightning's own way walks and copies every field of the graph, at every step."""
+        """Move the graph once; Lightning would copy every field of it at every step."""
         return batch.to(device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -228,5 +228,5 @@ def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
 
 def _moments(member: Member) -> list[dict[str, Tensor]]:
     assert member.content is not None
-    state = member.content["optimizer_states"][0]["state"]
-    return [state[number] for number in sorted(state)]
+    adam = member.content["optimizer_states"][0]  # without a state for parameters that are not learned
+    return [adam["state"].get(number, {}) for group in adam["param_groups"] for number in group["params"]]

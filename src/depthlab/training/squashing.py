@@ -1,4 +1,4 @@
-"""What a trained model still sees of far nodes, and how much it would have to hold of them."""
+"""Measures by hop: sensitivity of a trained model to far nodes, and the bottleneck ratio."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from depthlab.nn.flow import stuck
 from depthlab.ops import SparseFeatures, propagate
 from depthlab.training.module import TrainingModule
 
-NODES, SEED = 16, 0  # drawn once: the same nodes of a graph in every run
+NODES, SEED = 16, 0  # the same nodes of a graph in every run
 
 
 def measures_by_hop(
@@ -22,9 +22,9 @@ def measures_by_hop(
 ) -> dict[str, list[float]]:
     """The named measures by hop, for k = 0, 1, ... hops.
 
-    Hops are along the data's own edges, between its own nodes, also where the model propagates over rewired ones.
-    Up to one hop more than the model has layers, or to the farthest node that the 16 drawn ones reach. Of a task with a
-    range, the nodes are such as are read out, up to that range at least.
+    Hops follow the edges of the data, also if the model propagates over rewired ones. There is one hop more than the
+    model has layers, or fewer if no node is that far from the 16 random nodes. For a task with a range, the nodes are
+    read-out nodes, and hops reach at least that range.
     """
     n = graph.num_nodes
     limit = max(model.network.depth + 1, task_range or 0)
@@ -37,9 +37,9 @@ def measures_by_hop(
 
 
 def sensitivity_by_hop(model: TrainingModule, graph: Graph, nodes: Tensor, hops: int) -> list[float]:
-    """`depthlab.measures.sensitivity` of the last state with respect to the features, made dense for the pass.
+    """`depthlab.measures.sensitivity` of the last state with respect to the dense features.
 
-    Empty where an adjoint solver cannot go back.
+    Empty if an adjoint solver cannot integrate backwards.
     """
     x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
 
@@ -56,10 +56,10 @@ def sensitivity_by_hop(model: TrainingModule, graph: Graph, nodes: Tensor, hops:
 
 
 def walk_weight_by_hop(model: TrainingModule, graph: Graph, nodes: Tensor, hops: int) -> list[float]:
-    """The mean entry of P^L by hop, or of the product of the layers' P where they differ.
+    """The mean entry of P^L by hop, or of the product of the operators of all layers if they differ.
 
-    A GCN without relu has the Jacobian (P^L)_vu W_1 ... W_L, so that its sensitivity is this times one number (Topping
-    et al. 2022).
+    A GCN without relu has the Jacobian (P^L)_vu W_1 ... W_L: its sensitivity is this times a constant (Topping et al.
+    2022).
     """
 
     def walk(weights: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Networks that are trained at once as one, each on a split of its own of one graph."""
+"""Train replicas as one stacked network, each with its own split of one graph."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from depthlab.training.module import TrainingModule
 
 
 class Replicas:
-    """Stacked networks in training. Nothing passes from one replica to another, random bits are those of each, and Adam
-    treats every number alone: each is trained as it would be by itself.
+    """Stacked networks in training. Replicas do not interact, each has its own random bits, and Adam works elementwise:
+    each replica is trained as if it were alone.
 
     Args:
-        modules: of networks of one architecture, with equal settings but for the seed; they stay as they are.
-        graphs: one for each, equal but for the split.
-        moments: what Adam knew of each replica, as `moments` gave it, where training goes on.
+        modules: modules of one architecture with equal settings except for the seed; they are not changed.
+        graphs: the graph of each replica; they differ in the split only.
+        moments: states of Adam of each replica, as returned by `moments`, to continue a training.
 
     Attributes:
-        module: of the stacked networks.
-        optimizer: Adam on their parameters, with the groups of the architecture.
+        module: module of the stacked networks.
+        optimizer: Adam with the parameter groups of the architecture.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class Replicas:
         self._set_up()
         for parameter, *each in zip(self._parameters(), *moments, strict=True) if moments else ():
             for key, value in each[0].items():  # the number of steps is the same for all
-                stacked = value.clone() if value.dim() == 0 else torch.stack([one[key] for one in each])
+                stacked = value.clone() if value.dim() == 0 else torch.stack([state[key] for state in each])
                 self.optimizer.state[parameter][key] = stacked.view(parameter.shape if stacked.dim() else ())
 
     @property
     def count(self) -> int:
-        """r, how many are at work."""
+        """Number r of replicas."""
         return len(self.graphs)
 
     def train(self, step: int) -> Tensor:
-        """One step of every replica; returns their training losses (r,), each as `TrainingModule.training_step`'s."""
+        """One training step of every replica; returns the losses (r,), as `TrainingModule.training_step` does."""
         self.module.train()
         self.optimizer.zero_grad()
         logits = run(self.module.network, self.copies.x, self.module.training_graph(self.copies, step))
@@ -62,7 +62,7 @@ class Replicas:
 
     @torch.inference_mode()
     def validate(self) -> list[dict[str, Tensor]]:
-        """Of every replica what `TrainingModule.validation_step` scores."""
+        """The scores of every replica, as in `TrainingModule.validation_step`."""
         self.module.eval()
         task, scores, outputs = self.module.task, [], run(self.module.network, self.copies.x, self.copies.layers)
         for graph, output in zip(self.graphs, outputs, strict=True):
@@ -71,14 +71,14 @@ class Replicas:
         return scores
 
     def weights(self, replica: int) -> dict[str, Tensor]:
-        """One replica's parameters as `TrainingModule.state_dict` names and shapes them; the memory is shared."""
+        """The parameters of a replica, as in `TrainingModule.state_dict`; they share memory with the stacked ones."""
         parameters = dict(self.module.network.named_parameters())
         return {
             f"network.{name}": parameters[name].detach()[replica].view(shape) for name, shape in self.shapes.items()
         }
 
     def moments(self, replica: int) -> list[dict[str, Tensor]]:
-        """What Adam knows of each of one replica's parameters, in the order of its groups; copies."""
+        """Copies of the state of Adam for each parameter of a replica, in the order of the parameter groups."""
         shapes = {id(parameter): self.shapes[name] for name, parameter in self.module.network.named_parameters()}
 
         def own(parameter: Tensor, value: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class Replicas:
         return [{key: own(p, value) for key, value in state[p].items()} for p in self._parameters()]
 
     def keep(self, replicas: Sequence[int]) -> None:
-        """Go on with these alone: the parameters, moments and random bits of the others are given up."""
+        """Continue with these replicas only."""
         index, network = torch.tensor(replicas), self.module.network
         before = [self.optimizer.state[parameter] for parameter in self._parameters()]
         network.masks.keep(replicas)  # type: ignore[attr-defined]
@@ -96,17 +96,18 @@ class Replicas:
         set_stacked(network, {name: value.detach()[index] for name, value in network.named_parameters()})
         self._set_up()
         for parameter, state in zip(self._parameters(), before, strict=True):
-            kept = {key: value if value.dim() == 0 else value[index] for key, value in state.items()}
-            self.optimizer.state[parameter] = kept
+            self.optimizer.state[parameter] = {
+                key: value if value.dim() == 0 else value[index] for key, value in state.items()
+            }
 
     def _parameters(self) -> list[Any]:
-        """In the order of Adam's groups."""
+        """Parameters in the order of the groups of Adam."""
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _set_up(self) -> None:
-        """An optimiser for the present parameters, and as many copies of the graph as there are replicas."""
+        """Create the optimizer for the present parameters, and one copy of the graph per replica."""
         self.optimizer = self.module.configure_optimizers()
-        self.copies = self.graphs[0]  # the copies of before go before the new ones come
+        self.copies = self.graphs[0]  # frees the former copies before the new ones are made
         self.copies = graph_copies(self.graphs[0], self.count)
         nodes = self.graphs[0].x.shape[0]
         self.train_nodes = torch.cat([k * nodes + graph.train for k, graph in enumerate(self.graphs)])
