@@ -14,23 +14,7 @@ from depthlab.graph.statistics import (
     receptive_field,
     topology,
 )
-
-
-def undirected(*pairs: tuple[int, int]) -> Tensor:
-    one_way = torch.tensor(pairs).T
-    return torch.cat([one_way, one_way.flip(0)], dim=1)
-
-
-def path(n: int) -> Tensor:
-    return undirected(*((i, i + 1) for i in range(n - 1)))
-
-
-def cycle(n: int) -> Tensor:
-    return undirected(*((i, (i + 1) % n) for i in range(n)))
-
-
-def star(leaves: int) -> Tensor:
-    return undirected(*((0, i) for i in range(1, leaves + 1)))
+from tests.measures.conftest import cycle, path, star, undirected
 
 
 def numbers(edge_index: Tensor, y: list[int]) -> dict[str, float]:
