@@ -28,7 +28,7 @@ from depthlab.config.schema import Settings
 from depthlab.data.prepare import load
 from depthlab.training.experiment import experiment
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import suit_heap
+from depthlab.training.memory import tune_allocator
 from depthlab.training.prepared import use_threads
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -102,7 +102,7 @@ def train(nodes: int, loader: str) -> tuple[str, ...]:
         made = experiment(settings)
         batches, model = made.batches, made.module
         ready = time.perf_counter() - begin
-        suit_heap(model, batches.probe.num_nodes, settings.memory)
+        tune_allocator(model, batches.probe.num_nodes, settings.memory)
         optimizer = model.configure_optimizers()
         for epoch in range(1 if nodes >= MANY else EPOCHS + 1):
             batches.set_epoch(epoch)

@@ -24,7 +24,7 @@ from benchmarks.steps import our_step
 from depthlab.config.compose import compose_settings
 from depthlab.training.experiment import experiment, read_data
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import estimate_memory, suit_heap
+from depthlab.training.memory import estimate_memory, tune_allocator
 
 DEPTHS = (16, 64, 256, 1024)
 FOLDER = Path("results/cost")
@@ -45,7 +45,7 @@ def measure(name: str, depth: int) -> dict[str, str | float]:
     graph, times, before = data.graph, [], 0.0
     for layers, steps in ((2, 1), (depth, STEPS)):  # the first brings libraries and buffers with it
         model = experiment(replace(settings, depth=layers), data).module
-        suit_heap(model, graph.num_nodes, settings.memory)
+        tune_allocator(model, graph.num_nodes, settings.memory)
         step = our_step(model, graph)
         before = memory("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts anew

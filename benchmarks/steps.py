@@ -12,7 +12,7 @@ from depthlab.graph.graph import Graph
 from depthlab.ops import SparseFeatures
 from depthlab.training.experiment import Experiment, experiment
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import keep_freed_blocks, suit_heap
+from depthlab.training.memory import keep_freed_blocks, tune_allocator
 from depthlab.training.module import TrainingModule
 
 
@@ -47,7 +47,7 @@ def pyg_step(model: nn.Module, graph: Graph) -> Callable[[], None]:
 def ours(name: str, depth: int, hidden: int) -> Callable[[], None]:
     """Our step of the network `name`, with the heap that a run of it has."""
     made = network(name, depth, hidden)
-    suit_heap(made.module, made.graph.num_nodes, "auto")
+    tune_allocator(made.module, made.graph.num_nodes, "auto")
     return our_step(made.module, made.graph)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from depthlab.config.limits import DROP_STEPS, Limit, drops_as_said, is_limit, nearest_drop, within
+from depthlab.config.limits import DROP_STEPS, Limit, is_drop_probability, is_limit, nearest_drop_probability, within
 from depthlab.ops.masks import LEVELS, draw_threshold
 
 
@@ -37,10 +37,10 @@ def test_is_limit(limit: Any, fits: bool) -> None:
 @pytest.mark.parametrize("probability", [0.0, 1e-300, 0.001, 1 / 512, 0.002, 1 / 256, 0.5, 0.998, 511 / 512, 0.999])
 def test_a_probability_is_refused_where_its_masks_would_drop_nothing_or_all(probability: float) -> None:
     assert DROP_STEPS == LEVELS
-    said = drops_as_said(probability)
+    said = is_drop_probability(probability)
     assert said == (probability == 0 or 0 < round(probability * LEVELS) < LEVELS)
-    near = nearest_drop(probability)
-    assert drops_as_said(near) and abs(near - probability) <= 1 / LEVELS
+    near = nearest_drop_probability(probability)
+    assert is_drop_probability(near) and abs(near - probability) <= 1 / LEVELS
     if near > 0:
         assert draw_threshold(near) == draw_threshold(probability)
     else:

@@ -52,7 +52,7 @@ def test_a_command_may_plan_so_many_runs() -> None:
     with pytest.raises(UserError) as error:
         check_runs([100, 101], 10_000, "this study")
     assert str(error.value) == (
-        "this study has 10,100 runs, at most 10,000 are allowed: give fewer values, or type max_runs=10100"
+        "this study has 10,100 runs, at most 10,000 are allowed: give fewer values, or use max_runs=10100"
     )
     for counts in ([0, math.inf], [10**200, 10**200]):
         with pytest.raises(UserError, match=r"^this study has endlessly many runs, .* allowed: give fewer values$"):

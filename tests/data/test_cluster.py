@@ -11,7 +11,7 @@ import torch
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.data import cluster as module
-from depthlab.data.cluster import cluster_batches, kept_partition
+from depthlab.data.cluster import cached_partition, cluster_batches
 from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
@@ -88,7 +88,7 @@ def test_a_graph_is_cut_once_and_again_where_the_file_is_damaged(
 def test_more_parts_than_nodes(project: Path) -> None:
     pair = Neighbours.of(torch.tensor([[0, 1], [1, 0]]), 2)
     with pytest.raises(UserError, match=r"^loader\.parts must be at most the 2 nodes"):
-        kept_partition(pair, "data", dataset_settings(name="pair"), 3)
+        cached_partition(pair, "data", dataset_settings(name="pair"), 3)
 
 
 def test_a_run_gets_them(project: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from depthlab.cli import explain
 from depthlab.config.errors import DamagedError, UserError
 from depthlab.data.dataset import Dataset
-from depthlab.data.mapped import _save, keep_mapped, load_mapped, open_array, save_mapped
+from depthlab.data.mapped import _save, cached_mapped, load_mapped, open_array, save_mapped
 from depthlab.data.sbm_large import make_sbm_large
 
 Patch = pytest.MonkeyPatch
@@ -66,7 +66,7 @@ def test_a_damaged_folder_is_made_again(
     damage(folder / name)  # type: ignore[operator]
     with pytest.raises(DamagedError, match=r"kept is damaged \(.+\)$"):
         load_mapped(folder, "made so")
-    assert torch.equal(keep_mapped(small, folder, "made so").x, small().x)
+    assert torch.equal(cached_mapped(small, folder, "made so").x, small().x)
     assert re.fullmatch(rf"{folder} is damaged \(.+\): it is created again\n", capsys.readouterr().err)
     assert load_mapped(folder, "made so") is not None
 
@@ -78,7 +78,7 @@ def test_a_folder_of_an_earlier_version_is_made_again_without_a_word(
     shapes = {name: [[7, 5], "float32"] for name in contents.pop("sha256")}
     (folder / "contents.json").write_text(json.dumps(contents | {"arrays": shapes}))
     assert load_mapped(folder, "made so") is None
-    assert torch.equal(keep_mapped(small, folder, "made so").x, small().x)
+    assert torch.equal(cached_mapped(small, folder, "made so").x, small().x)
     assert capsys.readouterr().err == "" and load_mapped(folder, "made so") is not None
 
 
@@ -139,7 +139,7 @@ def test_kept_is_made_once(tmp_path: Path) -> None:
         return made[-1]
 
     for _ in range(2):
-        assert torch.equal(keep_mapped(make, tmp_path / "kept", "made so").x, small().x)
+        assert torch.equal(cached_mapped(make, tmp_path / "kept", "made so").x, small().x)
     assert len(made) == 1
-    keep_mapped(make, tmp_path / "kept", "made otherwise")
+    cached_mapped(make, tmp_path / "kept", "made otherwise")
     assert len(made) == 2

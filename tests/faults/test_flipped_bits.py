@@ -12,7 +12,7 @@ import torch
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import ResumeError
 from depthlab.config.schema import Settings
-from depthlab.data.cluster import kept_partition
+from depthlab.data.cluster import cached_partition
 from depthlab.data.prepare import load, prepare
 from depthlab.data.rewire import cached_edges
 from depthlab.files import save_torch
@@ -85,7 +85,7 @@ def test_partition(project: Path, tally: Tally) -> None:
     dataset, data_hash = load(config.dataset)
 
     def cut() -> torch.Tensor:
-        return kept_partition(Neighbours.of(dataset.edge_index, 300), data_hash, config.dataset, 6)
+        return cached_partition(Neighbours.of(dataset.edge_index, 300), data_hash, config.dataset, 6)
 
     original = cut()
     (path,) = (project / "prepared" / "partitions").glob("*.pt")

@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_afresh(
     with pytest.raises(ResumeError, match=r"last.ckpt is damaged \(its checksum does not match\): start the"):
         run(replace(chosen, ckpt=str(last)))
     result = run(replace(chosen, ckpt="last"))
-    assert f"{last} is damaged (its checksum does not match): the run begins afresh\n" in capsys.readouterr().err
+    assert f"{last} is damaged (its checksum does not match): the run starts over\n" in capsys.readouterr().err
     assert result.outcome == "finished"
     assert len(MlflowClient(chosen.tracking.uri).search_runs(["1"])) == 2
 

@@ -7,7 +7,7 @@ import torch
 
 from depthlab.config.errors import UserError
 from depthlab.graph.batches import OneGraph
-from depthlab.training.device import batches_on, on_what_is_here
+from depthlab.training.device import batches_on, with_available_device
 from depthlab.training.run import run
 from tests.training.conftest import Compose
 
@@ -25,10 +25,10 @@ def test_as_many_gpus_as_processes(settings: Compose, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     chosen = settings("trainer=gpu")
-    assert on_what_is_here(chosen) == chosen
+    assert with_available_device(chosen) == chosen
     chosen = replace(chosen, trainer=replace(chosen.trainer, devices=2))
     with pytest.raises(UserError, match=r"^trainer\.devices=2 needs as many GPUs, this machine has 1$"):
-        on_what_is_here(chosen)
+        with_available_device(chosen)
 
 
 def test_one_graph_stays_on_the_device_and_others_travel(settings: Compose) -> None:

@@ -35,7 +35,7 @@ def see(member: Member, losses: list[float], first: int = 0) -> None:
         if member.ended:
             break
         scores = {name: torch.tensor(loss) for name in ("train_loss", "train_acc", "val_loss", "val_acc")}
-        member.see(epoch, scores, member.model.state_dict(), 0.5)
+        member.end_epoch(epoch, scores, member.model.state_dict(), 0.5)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ import sys, torch
 from pathlib import Path
 from tests.training.test_memory import TASK, make_graph, settings_of
 from depthlab.training.build import build_model
-from depthlab.training.memory import BLOCK_SIZE, estimate_memory, unmap_freed_blocks, suit_heap
+from depthlab.training.memory import BLOCK_SIZE, estimate_memory, unmap_freed_blocks, tune_allocator
 
 def held(what):
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -46,7 +46,7 @@ def held(what):
 
 def steps(settings):
     model = build_model(settings, graph, TASK)
-    suit_heap(model, graph.num_nodes, settings.memory)
+    tune_allocator(model, graph.num_nodes, settings.memory)
     optimizer = model.configure_optimizers()
     best = [p.detach().clone() for p in model.parameters()]
     before = held("VmRSS")
@@ -74,15 +74,15 @@ def test_the_states_of_all_layers_decide_whether_freed_blocks_are_kept(
     calls: list[None] = []
     monkeypatch.setattr(memory, "keep_freed_blocks", lambda: calls.append(None))
     network: Any = SimpleNamespace(memory="full", hidden=64, network=SimpleNamespace(depth=depth))
-    memory.suit_heap(network, 2708, "auto")
-    memory.suit_heap(network, 2708, "full")
+    memory.tune_allocator(network, 2708, "auto")
+    memory.tune_allocator(network, 2708, "full")
     assert bool(calls) == kept and len(calls) < 2
 
 
 FAULTS = """
 import resource, sys, torch
 from types import SimpleNamespace
-from depthlab.training.memory import suit_heap
+from depthlab.training.memory import tune_allocator
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -95,7 +95,7 @@ torch.set_num_threads(1)
 NODES, counted = 200_000, []  # a state has 51 MB
 network = SimpleNamespace(memory="full", hidden=64, network=SimpleNamespace(depth=2))
 for nodes in (1_000, NODES):
-    suit_heap(network, nodes, "auto")
+    tune_allocator(network, nodes, "auto")
     states(10)  # until the heap has its size
     before = faults()
     states(10)

@@ -46,7 +46,7 @@ def test_each_has_the_settings_that_it_would_have_by_itself(typed: list[str], ke
     ),
     (
         ["replicas=2", "loader=cluster"],
-        "replicas see the whole graph at every step: use loader=full, or leave replicas out",
+        "replicas need the full graph at every step: use loader=full, or leave replicas out",
     ),
     (
         ["replicas=2", "dataset=ring_transfer"],

@@ -36,7 +36,7 @@ def test_a_run_on_parts_of_a_graph_records_what_one_on_all_of_it_does(
 def test_what_cannot_be_evaluated_layer_by_layer_says_so(settings: Compose, capsys: pytest.CaptureFixture[str]) -> None:
     result = run(settings(*CLUSTER, "model=fagcn", "depth=2", "epochs=2"))
     assert 0 <= result.scores["test_acc"] <= 1
-    sentence = "cannot be evaluated layer by layer: the whole graph is, in memory"
+    sentence = "cannot be evaluated layer by layer, but only with the full graph in memory"
     assert capsys.readouterr().err == f"{result.name} {sentence}\n"
 
 

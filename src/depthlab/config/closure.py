@@ -99,13 +99,13 @@ def locate(module: str) -> Path | None:
     if top in sys.stdlib_module_names:
         return None
     if top == PACKAGE:
-        found = [SOURCE / top]
+        folders = [SOURCE / top]
     else:
         spec = _spec(top)
-        found = [Path(folder) for folder in (spec and spec.submodule_search_locations) or []]
-        if spec and spec.origin and not found:
-            found = [Path(spec.origin).with_suffix("")]
-    for folder in found:
+        folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or []]
+        if spec and spec.origin and not folders:
+            folders = [Path(spec.origin).with_suffix("")]
+    for folder in folders:
         base = folder.joinpath(*parts)
         for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
             if path.is_file() and (top == PACKAGE or not INSTALLED.intersection(path.parts)):

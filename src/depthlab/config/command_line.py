@@ -1,4 +1,4 @@
-"""Prepares command-line overrides for Hydra: masks passwords in addresses and keeps names as they were typed.
+"""Prepares command-line overrides for Hydra: masks passwords in addresses and quotes names that look like numbers.
 
 Imports nothing heavy.
 """
@@ -14,16 +14,16 @@ from depthlab.config.schema import LISTS, WORDS
 NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|nan)|true|false"
 
 
-def for_hydra(typed: Sequence[str]) -> list[str]:
+def for_hydra(overrides: Sequence[str]) -> list[str]:
     """The overrides of a command line in the form that Hydra gets.
 
     The address of `tracking.uri` and `storage` is masked and quoted; the usable one goes into the environment. A number
     or boolean for a setting of type string is quoted: `2026_11_29` stays a name.
 
     Raises:
-        UserError: an address cannot be used, or there are several and one has a password.
+        UserError: an address cannot be used, or there are two and one has a password.
     """
-    return [_for_hydra(word) for word in typed]
+    return [_for_hydra(word) for word in overrides]
 
 
 def _for_hydra(word: str) -> str:
@@ -36,8 +36,8 @@ def _for_hydra(word: str) -> str:
     address = _unquoted(value)
     if address == "null" or not address or (name == "storage" and ":" not in address):
         return f"{key}={_as_words(value)}"
-    if len(several := re.split(r",(?=[\w+.-]+://)", address)) > 1:
-        if any(masked(one) != one for one in several):
+    if len(addresses := re.split(r",(?=[\w+.-]+://)", address)) > 1:
+        if any(masked(one) != one for one in addresses):
             raise UserError(f"{name} has more than one address, and one holds a password: give a single address")
         return word
     if name == "storage" and "://" not in address:
@@ -53,8 +53,8 @@ def _as_words(value: str) -> str:
 
 
 def _unquoted(value: str) -> str:
-    found = re.fullmatch(r"(['\"])(.*)\1", value, re.DOTALL)
-    return re.sub(rf"\\({found[1]})", r"\1", found[2]) if found else value
+    match = re.fullmatch(r"(['\"])(.*)\1", value, re.DOTALL)
+    return re.sub(rf"\\({match[1]})", r"\1", match[2]) if match else value
 
 
 def _quoted(value: str) -> str:

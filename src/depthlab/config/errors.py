@@ -22,7 +22,7 @@ class TakenError(UserError):
 
 
 class ChecksumError(ValueError):
-    """The bytes of a file are not those that were written."""
+    """The content of a file differs from what was written."""
 
 
 class DamagedError(UserError):

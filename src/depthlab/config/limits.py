@@ -36,14 +36,14 @@ def shown(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
-def drops_as_said(probability: float) -> bool:
+def is_drop_probability(probability: float) -> bool:
     """Whether a drop probability is 0, or is not rounded to 0 or 1."""
     return probability == 0 or 0 < round(probability * DROP_STEPS) < DROP_STEPS
 
 
-def nearest_drop(probability: float) -> float:
-    """The nearest drop probability that `drops_as_said` accepts."""
-    if drops_as_said(probability):
+def nearest_drop_probability(probability: float) -> float:
+    """The nearest drop probability that `is_drop_probability` accepts."""
+    if is_drop_probability(probability):
         return probability
     return 0.0 if probability < 0.5 else 1 - 1 / DROP_STEPS
 
@@ -61,7 +61,7 @@ def is_limit(limit: Any) -> bool:
 
 def _interval(limit: Any) -> tuple[str, float, float, str]:
     """The parts of "[0, 1)"; raises ValueError for anything else."""
-    found = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", str(limit))
-    if not found:
+    match = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", str(limit))
+    if not match:
         raise ValueError(f"not an interval: {limit}")
-    return found[1], float(found[2]), float(found[3]), found[4]
+    return match[1], float(match[2]), float(match[3]), match[4]

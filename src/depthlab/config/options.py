@@ -92,7 +92,7 @@ def _problem(group: str, content: dict[str, Any]) -> str | None:
 
 
 def _names(content: dict[str, Any]) -> set[str]:
-    """Names of all settings, also of those inside of others."""
+    """Names of all settings, also nested ones."""
     inner = [_names(value) for key, value in content.items() if isinstance(value, dict) and key != "limits"]
     return set(content).union(*inner)
 
@@ -104,7 +104,7 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
         prefix: the group.
         values: as composed.
         option: the content of the yaml.
-        limits: of all settings; those that the yaml holds if left out.
+        limits: of all settings, by default those in the yaml.
 
     Raises:
         UserError: the first that is not allowed.

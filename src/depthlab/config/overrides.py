@@ -48,36 +48,36 @@ def check_runs(counts: Iterable[float], max_runs: int, plans: str) -> None:
     runs = math.inf if math.inf in counts else math.prod(counts)
     if runs > max_runs:
         number = f"{runs:,.0f}" if runs < 1e15 else "endlessly many"
-        beyond = f", or type max_runs={runs:.0f}" if runs < 1e9 else ""
+        beyond = f", or use max_runs={runs:.0f}" if runs < 1e9 else ""
         raise UserError(f"{plans} has {number} runs, at most {max_runs:,} are allowed: give fewer values{beyond}")
 
 
-def check_sweep(typed: Sequence[str], usual: int) -> None:
+def check_sweep(overrides: Sequence[str], usual: int) -> None:
     """Refuse a multirun (`-m`) of too many runs, or with a value twice.
 
     Args:
-        typed: the overrides.
-        usual: how many runs are allowed if no `max_runs` is typed.
+        overrides: of the command line.
+        usual: how many runs are allowed if no override sets `max_runs`.
 
     Raises:
         UserError: there are more, or a value is given twice.
     """
-    overrides = OverridesParser.create().parse_overrides(list(typed))
-    allowed = [override.value() for override in overrides if override.key_or_group == "max_runs"]
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    allowed = [override.value() for override in parsed if override.key_or_group == "max_runs"]
     limit = next((value for value in reversed(allowed) if type(value) is int), usual)
-    swept = {override.key_or_group: override for override in overrides if override.is_sweep_override()}
+    swept = {override.key_or_group: override for override in parsed if override.is_sweep_override()}
     check_runs([count_values(override) for override in swept.values()], limit, "this command")
     for override in swept.values():
         check_distinct(override)
 
 
-def check_options(typed: Sequence[str]) -> None:
+def check_options(overrides: Sequence[str]) -> None:
     """Refuse options of config groups that are not names: a path, a number, a list or nothing.
 
     Raises:
         UserError: the first.
     """
-    for override in OverridesParser.create().parse_overrides(list(typed)):
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
         group, sweep = override.key_or_group, override.value()
         if group not in GROUPS or override.is_delete():
             continue
@@ -114,14 +114,14 @@ def override_of(key: str, value: Any) -> str:
 
 
 def _quoted_if_needed(value: str, numbers: bool = False) -> str:
-    """A text for Hydra; `numbers` that stand for themselves, such as those of splits, are not quoted."""
+    """A text for Hydra, quoted if needed; with `numbers`, a number is not quoted."""
     if "${" in value:
         return _quoted(value)
     try:
-        found = OverridesParser.create().parse_override(f"key={value}").value()
+        parsed = OverridesParser.create().parse_override(f"key={value}").value()
     except HydraException:
         return _quoted(value)
-    return value if found == value or (numbers and type(found) is int) else _quoted(value)
+    return value if parsed == value or (numbers and type(parsed) is int) else _quoted(value)
 
 
 def _quoted(value: str) -> str:
@@ -132,15 +132,15 @@ def _quoted(value: str) -> str:
 
 def unreadable(override: str) -> str:
     """The error for an override that Hydra cannot read, with what to type instead."""
-    found = re.fullmatch(r"\+{0,2}([\w.]+)=(.*)", override, re.DOTALL)
-    if not found:
+    match = re.fullmatch(r"\+{0,2}([\w.]+)=(.*)", override, re.DOTALL)
+    if not match:
         return f"cannot read {override!r}: write key=value, and quote a value with spaces"
-    if found[1] not in {*WORDS, *GROUPS} and not found[1].startswith("dataset."):
-        missing = [pair[1] for pair in ("[]", "{}", "()") if found[2].count(pair[0]) > found[2].count(pair[1])]
+    if match[1] not in {*WORDS, *GROUPS} and not match[1].startswith("dataset."):
+        missing = [pair[1] for pair in ("[]", "{}", "()") if match[2].count(pair[0]) > match[2].count(pair[1])]
         if missing:
             return f"cannot read {override!r}: a bracket is not closed, add {missing[0]}"
         return f"cannot read {override!r}: write key=value"
-    return f"cannot read {override!r}: quote a value with special characters, {quoted(found[1], found[2])}"
+    return f"cannot read {override!r}: quote a value with special characters, {quoted(match[1], match[2])}"
 
 
 def ambiguous(override: str) -> str:

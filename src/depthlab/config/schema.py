@@ -242,14 +242,14 @@ def hydra_schema(settings: Any) -> type:
 
 
 def _limits(settings: Any, prefix: str = "") -> dict[str, tuple[Any, Limit]]:
-    found: dict[str, tuple[Any, Limit]] = {}
+    limits: dict[str, tuple[Any, Limit]] = {}
     for entry in fields(settings):
         if entry.name not in OPTION_GROUPS and is_dataclass(entry.type):
-            found |= _limits(entry.type, f"{prefix}{entry.name}.")
+            limits |= _limits(entry.type, f"{prefix}{entry.name}.")
         else:
             kind = Any if entry.name in (*OPTION_GROUPS, "split") else entry.type
-            found[prefix + entry.name] = (kind, entry.metadata["limit"])
-    return found
+            limits[prefix + entry.name] = (kind, entry.metadata["limit"])
+    return limits
 
 
 # Dotted name of each setting -> its type and limit.

@@ -26,7 +26,7 @@ from depthlab.config.schema import (
 from depthlab.config.yaml_files import read_mapping
 
 # they do not change what is asked
-NOT_THE_EXPERIMENT = (
+PRESENTATION_SETTINGS = (
     "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
     "max_runs",
 )  # fmt: skip
@@ -130,7 +130,7 @@ def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
     Args:
         without: as for `config_hash`.
     """
-    content = {key: value for key, value in to_dict(settings).items() if key not in NOT_THE_EXPERIMENT}
+    content = {key: value for key, value in to_dict(settings).items() if key not in PRESENTATION_SETTINGS}
     for name in without:
         *groups, key = name.split(".")
         part: Any = functools.reduce(lambda inner, group: inner[group], groups, content)

@@ -6,7 +6,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_file, option_names
-from depthlab.config.limits import DROP_STEPS, Limit, check_text, drops_as_said, shown, within
+from depthlab.config.limits import DROP_STEPS, Limit, check_text, is_drop_probability, shown, within
 from depthlab.config.options import check_values, read_option
 from depthlab.config.overrides import check_runs
 from depthlab.config.schema import GROUPS, LIKE, LISTED, OPTION_GROUPS, RUN_LIMITS, Settings, allowed_values
@@ -39,7 +39,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> Settings:
             raise UserError(f"there is no setting {key}: `depthlab train --help` lists them")
     check_limits(config, RUN_LIMITS)
     for key in DROPPING:
-        if not drops_as_said(config[key]):
+        if not is_drop_probability(config[key]):
             half, got = 2 * DROP_STEPS, f"because masks have steps of 1/{DROP_STEPS}, got {config[key]}"
             raise UserError(f"{key} must be 0 or above 1/{half} and below {half - 1}/{half}, {got}")
     for key, options in LISTED.items():
@@ -103,7 +103,7 @@ def check_limits(config: DictConfig, limits: dict[str, tuple[Any, Limit]]) -> No
 
 
 def _names(config: DictConfig, prefix: str = "") -> list[str]:
-    """Dotted names of all settings; those that options of groups bring are not listed."""
+    """Dotted names of all settings, without those of the option groups."""
     names: list[str] = []
     for key in map(str, config):
         node = config._get_node(key)
@@ -127,7 +127,7 @@ def _check_dataset(settings: Settings) -> None:
 
 
 def _check_cluster(settings: Settings) -> None:
-    """What a graph that is cut into parts cannot have."""
+    """Check the settings that loader=cluster does not support."""
     parts, batch = settings.loader.parts, settings.loader.batch_parts
     assert parts is not None and batch is not None, "conf/loader/cluster.yaml sets both"
     if batch > parts:
@@ -141,7 +141,7 @@ def _check_cluster(settings: Settings) -> None:
 
 
 def _check_trainer(settings: Settings) -> None:
-    """What goes with several processes, and what with a GPU alone."""
+    """Check the settings of the trainer against the others."""
     trainer, loader = settings.trainer, settings.loader
     processes = trainer.processes
     if trainer.strategy == "single" and processes > 1:

@@ -39,7 +39,7 @@ def read_yaml(path: Path) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def _parse(text: bytes, name: str) -> Any:
-    """The content of a text; cached, since a study of a thousand cells reads the same few files for each of them.
+    """The content of a text; cached, since a study of a thousand runs reads the same few files for each run.
 
     Raises:
         UserError: as `read_yaml`.

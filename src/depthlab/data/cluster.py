@@ -1,4 +1,4 @@
-"""Mini-batches of a dataset that is one graph, cut into parts that are kept on disk."""
+"""Mini-batches of a dataset that is one graph, cut into parts that are cached on disk."""
 
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,13 @@ def cluster_batches(dataset: Dataset, data_hash: str, settings: Settings, folder
         folder: where prepared files lie.
 
     Raises:
-        UserError: there is no such split, the graph cannot be cut like that, a kept partition is corrupt, or
+        UserError: there is no such split, the graph cannot be cut like that, a cached partition is corrupt, or
             batch norm is asked for and a batch may hold one node.
     """
     loader, split = settings.loader, (settings.split, settings.split_seed)
     assert loader.parts is not None and loader.batch_parts is not None, "conf/loader/cluster.yaml sets both"
     neighbours = Neighbours.of(dataset.edge_index, dataset.num_nodes)
-    assignment = kept_partition(neighbours, data_hash, settings.dataset, loader.parts, folder)
+    assignment = cached_partition(neighbours, data_hash, settings.dataset, loader.parts, folder)
     scratch = prepared_file(settings.dataset, folder).parent
     large = LargeGraph(dataset.x, neighbours, dataset.y, *dataset.parts(*split), scratch=scratch)
     evaluated = large if settings.dataset.mapped else dataset.graph(*split)
@@ -49,10 +49,10 @@ def cluster_batches(dataset: Dataset, data_hash: str, settings: Settings, folder
     return batches
 
 
-def kept_partition(
+def cached_partition(
     neighbours: Neighbours, data_hash: str, dataset: DatasetSettings, parts: int, folder: Path | None = None
 ) -> Tensor:
-    """The part of every node, int64 (n,), found only where no file holds it: one process does, the others wait.
+    """The part of every node, int64 (n,), from the cache if it is up to date; only one process at a time makes it.
 
     Raises:
         UserError: as `depthlab.graph.partition.metis`, or the file is corrupt.

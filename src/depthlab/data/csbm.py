@@ -1,4 +1,4 @@
-"""A contextual stochastic block model: homophily, degree and feature signal as knobs."""
+"""A contextual stochastic block model: with homophily, degree and feature signal as parameters."""
 
 from pathlib import Path
 

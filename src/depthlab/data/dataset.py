@@ -70,7 +70,7 @@ class Dataset:
         )
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
         write_prepared(asdict(self) | {"x": self.x.to_sparse_coo().coalesce()}, path, fingerprint, FORMAT)
 
     @staticmethod

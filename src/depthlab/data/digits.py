@@ -21,10 +21,10 @@ def make_digits(files: list[Path], neighbors: int = 10, seed: int = 0) -> Datase
         seed: of the splits.
     """
     images = load_digits()
-    x = torch.from_numpy(images.data).float() / 16  # pixels are whole numbers 0..16
+    x = torch.from_numpy(images.data).float() / 16  # pixels are integers 0..16
     pixels = torch.from_numpy(images.data)
     squares = pixels.square().sum(1)
-    distance = squares[:, None] + squares - 2 * pixels @ pixels.T  # whole numbers, so exact: ties fall by node number
+    distance = squares[:, None] + squares - 2 * pixels @ pixels.T  # integers, so exact: ties fall by node number
     nearest = distance.fill_diagonal_(torch.inf).argsort(dim=1, stable=True)[:, :neighbors]
     edge_index = torch.stack([torch.arange(len(pixels)).repeat_interleave(neighbors), nearest.flatten()])
     y = torch.from_numpy(images.target).long()

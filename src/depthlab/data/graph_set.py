@@ -73,7 +73,7 @@ class GraphSet:
         )  # fmt: skip
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
         write_prepared(asdict(self), path, fingerprint, FORMAT)
 
     @staticmethod

@@ -37,7 +37,7 @@ def read_npz(files: list[Path], task: str = "classification") -> Dataset:
 
 def _read(archive: np.lib.npyio.NpzFile, name: str, damage: str) -> np.ndarray:
     try:
-        found: np.ndarray = archive[name]
+        array: np.ndarray = archive[name]
     except Exception as error:  # objects, a torn archive, ...
         raise unreadable_array(name, error, damage) from None
-    return found
+    return array

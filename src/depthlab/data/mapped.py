@@ -20,15 +20,15 @@ def open_array(path: Path) -> np.ndarray:
     """A memory-mapped array; nothing in it is unpickled, and what is written to it never reaches the disk.
 
     Raises:
-        Exception: there is no whole array in the file, most often a ValueError.
+        Exception: there is no complete array in the file, most often a ValueError.
     """
     return np.lib.format.open_memmap(path, mode="c")  # torch warns about tensors that may not be written to
 
 
 def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> None:
-    """Write the folder, whole or not at all; one that was made from something else is replaced.
+    """Write the folder atomically; a folder of other data is replaced.
 
-    One process at a time may: `keep_mapped` sees to it, others hold `lock_of(folder)`.
+    Only one process at a time may do this: hold `lock_of(folder)`, as `cached_mapped` does.
 
     Raises:
         OSError: it cannot be written, or the disk is full.
@@ -68,8 +68,8 @@ def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
         raise unreadable(folder, error) from None
 
 
-def keep_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprint: str) -> Dataset:
-    """The dataset of that folder, made only where it is not fresh: of several processes one makes it, others wait.
+def cached_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprint: str) -> Dataset:
+    """The dataset of that folder, from the cache if it is up to date. If several processes ask at once, one makes it.
 
     Args:
         make: gives the dataset.

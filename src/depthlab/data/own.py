@@ -66,7 +66,7 @@ def reading(dataset: DatasetSettings, files: Mapping[str, Path]) -> Iterator[lis
     if not files:
         yield []
         return
-    place = dataset.path or dataset.name
+    source = dataset.path or dataset.name
     with TemporaryDirectory(prefix="depthlab-") as folder:
         links = [Path(folder, name) for name in files]
         for link, file in zip(links, files.values(), strict=True):
@@ -75,15 +75,15 @@ def reading(dataset: DatasetSettings, files: Mapping[str, Path]) -> Iterator[lis
         try:
             yield links
         except UserError as error:
-            named = str(error).startswith(f"{Path(place).name} ")  # by its link: the path is named in its place
-            text = str(error).removeprefix(Path(place).name) if named else f": {error}"
-            raise UserError(f"{place}{text}") from None
+            named = str(error).startswith(f"{Path(source).name} ")  # by its link: the path is named in its place
+            text = str(error).removeprefix(Path(source).name) if named else f": {error}"
+            raise UserError(f"{source}{text}") from None
         except FileNotFoundError as error:
             if folder not in str(error):
                 raise
             reason = str(error).replace(f"{folder}{os.sep}", "")
             raise UserError(
-                f"{place}: its reader opens a file that the data hash does not cover ({reason}): name it in the"
+                f"{source}: its reader opens a file that the data hash does not cover ({reason}): name it in the"
                 " dataset's yaml, or set dataset.path to the folder that holds all files"
             ) from None
 

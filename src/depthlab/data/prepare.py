@@ -23,7 +23,7 @@ from depthlab.config.settings import option_dict
 from depthlab.config.validation import validate
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
-from depthlab.data.mapped import keep_mapped, save_mapped
+from depthlab.data.mapped import cached_mapped, save_mapped
 from depthlab.data.own import reading
 from depthlab.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
 from depthlab.files import atomic_write, cached, lock_of, write_json
@@ -48,7 +48,9 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset
     data = data_hash(settings)
     fingerprint = prepared_hash(settings, data)
     if settings.mapped:
-        return keep_mapped(lambda: _unchanged(settings, data), mapped_folder(settings, data, folder), fingerprint), data
+        return cached_mapped(
+            lambda: _unchanged(settings, data), mapped_folder(settings, data, folder), fingerprint
+        ), data
     path = prepared_file(settings, folder)
     kind = GraphSet if settings.has_many_graphs else Dataset
     if not settings.files:  # generated graphs cost less to make than to keep in as many files as settings

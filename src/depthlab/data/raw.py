@@ -12,7 +12,7 @@ from depthlab.text import file_name
 
 
 def raw_paths(dataset: DatasetSettings) -> list[Path]:
-    """The files to read: those of a named dataset, each verified, or the user's own, which are not unpickled.
+    """The files to read: of a named dataset, each verified, or the user's own, which are never unpickled.
 
     Raises:
         UserError: a file is missing, not in the list of raw files, or does not match it.

@@ -56,11 +56,11 @@ class RawFile:
 
 def git_blob(path: Path) -> str:
     """The hash under which Git keeps a file's content."""
-    found = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def known_files() -> dict[str, RawFile]:
@@ -103,7 +103,7 @@ def listed(names: Iterable[str]) -> list[RawFile]:
 
 
 def verify(files: Iterable[RawFile]) -> None:
-    """Raise UserError that names those of these files, all of them in the data folder, whose content differs."""
+    """Raise UserError that names the files of the data folder whose content differs from the list."""
     wrong = [f"data/{file.name}" for file in files if not file.matches(file.path)]
     if wrong:
         what, them = ("is corrupt or was", "it") if len(wrong) == 1 else ("are corrupt or were", "them")

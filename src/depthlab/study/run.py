@@ -26,7 +26,7 @@ from depthlab.study.work import TAKEN, Job, work
 from depthlab.text import file_name, printable
 from depthlab.tracking.names import RENAMED
 from depthlab.tracking.search import PARENT, Records
-from depthlab.training.device import on_what_is_here
+from depthlab.training.device import with_available_device
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.run_name import run_name
 from depthlab.training.signals import deferred_signals
@@ -106,7 +106,7 @@ def run_study(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> bool
 def _on_what_is_here(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     """The runs with the device of this machine filled in: results of another device do not count."""
     by_trainer = {run.settings.trainer: run.settings for run in runs}
-    trainers = {trainer: on_what_is_here(settings).trainer for trainer, settings in by_trainer.items()}
+    trainers = {trainer: with_available_device(settings).trainer for trainer, settings in by_trainer.items()}
     return [replace(run, settings=replace(run.settings, trainer=trainers[run.settings.trainer])) for run in runs]
 
 

@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from depthlab.config.compose import compose_config
 from depthlab.config.errors import UserError
-from depthlab.config.limits import nearest_drop
+from depthlab.config.limits import nearest_drop_probability
 from depthlab.config.provenance import provenance
 from depthlab.config.schema import OPTION_GROUPS, Settings
-from depthlab.config.settings import NOT_THE_EXPERIMENT, resume_hash
+from depthlab.config.settings import PRESENTATION_SETTINGS, resume_hash
 from depthlab.config.validation import DROPPING, validate
 from depthlab.study.grid import AXES
 from depthlab.sweep.space import Range, Value
@@ -25,7 +25,7 @@ TRADE_OFFS: dict[str, Direction] = {
     "seconds": "minimize",  # of training
     "dirichlet_energy": "maximize",  # of the last layer
 }
-NOT_SEARCHED = (*AXES[1:], *NOT_THE_EXPERIMENT, "dataset", "recipe", "epochs", "measures", "metrics")
+NOT_SEARCHED = (*AXES[1:], *PRESENTATION_SETTINGS, "dataset", "recipe", "epochs", "measures", "metrics")
 FRESH = 1000  # first seed of the final test; a search uses smaller ones
 
 
@@ -78,7 +78,7 @@ class Search:
         """
         config = _changed(self.config, {**params, **training})
         for key in DROPPING:  # some values of an interval from 0 would be rounded to 0
-            config[key] = nearest_drop(config[key])
+            config[key] = nearest_drop_probability(config[key])
         return validate(config, self.choices)
 
     def provenance(self, params: Mapping[str, Value], training: Mapping[str, Any]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from depthlab.sweep.storage import REASON, RUN, TRAINING, is_owned, open_storage
 from depthlab.tracking.names import EPOCH
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Records
-from depthlab.training.device import on_what_is_here
+from depthlab.training.device import with_available_device
 from depthlab.training.experiment import experiment
 from depthlab.training.fit import make_fit, quiet_libraries
 from depthlab.training.signals import deferred_signals, interruptible
@@ -79,7 +79,7 @@ class _TakenOverError(Exception):
 def work(task: Task, threads: int) -> tuple[str, str]:
     """Run a trial and tell the study its result; returns the outcome and a reason or the values."""
     quiet_libraries()
-    task = replace(task, settings=[on_what_is_here(settings) for settings in task.settings])
+    task = replace(task, settings=[with_available_device(settings) for settings in task.settings])
     torch.set_num_threads(task.settings[0].trainer.threads or threads)
     pruner = make_pruner(task.pruner, task.settings[0].epochs, len(task.settings))
     sampler = optuna.samplers.RandomSampler()  # samples nothing here

@@ -19,7 +19,7 @@ from depthlab.training.signals import restore_sigterm, stop_handler
 
 
 class EpochLog(Protocol):
-    """What metrics by epoch are handed to."""
+    """Receives the metrics of every epoch."""
 
     name: str
     run_id: str
@@ -41,8 +41,8 @@ class NoRecord:
         """The main rank records."""
 
 
-class Findings(Protocol):
-    """What is read of a training after it."""
+class Training(Protocol):
+    """The callbacks that are read after a training."""
 
     @property
     def best(self) -> "BestState": ...
@@ -99,7 +99,7 @@ class BestState(Callback):
         self.diverged = self.stopped = False
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
-        if not self.weights:  # what is left to look at of a run that diverges at once
+        if not self.weights:  # a run that diverges in its first epoch has these
             self._keep(model)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
@@ -131,13 +131,13 @@ class BestState(Callback):
 
 
 class Recorder(Callback):
-    """Hands the metrics of every epoch to the tracked run, with step = epoch, each exactly once.
+    """Sends the metrics of every epoch to the tracked run, with step = epoch, each exactly once.
 
-    The whole history goes into checkpoints: what a killed run had not sent yet is sent when it goes on.
+    Checkpoints contain the full history, so a resumed run sends what a killed run had not sent.
 
     Args:
         tracked: the run that records.
-        identity: what a checkpoint has to agree with before it is gone on with.
+        identity: hashes that a resumed run must share with the checkpoint.
     """
 
     def __init__(self, tracked: EpochLog, identity: dict[str, str]) -> None:
@@ -202,22 +202,22 @@ class FirstEpoch(Callback):
 
 
 class Saver(Checkpoint):
-    """Writes a checkpoint every `every` epochs, at the end, and at the end of an epoch in which Ctrl-C was pressed."""
+    """Writes a checkpoint every `every` epochs, after the last epoch, and after an epoch with Ctrl-C."""
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
-        self.asked = False
+        self.requested = False
         self.handler = stop_handler(self.interrupt)
 
     def interrupt(self) -> None:
         """End after this epoch."""
-        self.asked = True
+        self.requested = True
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
         restore_sigterm(self.handler)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
-        interrupted = trainer.strategy.broadcast(self.asked)  # signals reach ranks in different epochs
+        interrupted = trainer.strategy.broadcast(self.requested)  # signals reach ranks in different epochs
         if interrupted or (trainer.current_epoch + 1) % self.every == 0:
             self._save(trainer)
         if interrupted:

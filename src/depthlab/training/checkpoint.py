@@ -53,7 +53,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
     return content
 
 
-def without_damaged(settings: Settings, folder: Path) -> Settings:
+def without_damaged_checkpoint(settings: Settings, folder: Path) -> Settings:
     """The settings, without `ckpt=last` if that checkpoint is damaged: the run then starts over and says so.
 
     Args:
@@ -71,6 +71,6 @@ def without_damaged(settings: Settings, folder: Path) -> Settings:
         damage = unreadable(path, error)
         if not isinstance(damage, DamagedError):
             raise damage from None
-        print(f"{damage}: the run begins afresh", file=sys.stderr)
+        print(f"{damage}: the run starts over", file=sys.stderr)
         return replace(settings, ckpt=None)
     return settings

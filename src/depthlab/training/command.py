@@ -35,7 +35,7 @@ def task(config: DictConfig) -> None:
         return
     check_store(uri)
     sources = provenance(settings, choices, list(hydra.overrides.task))
-    if not OmegaConf.select(hydra, "job.num") and (notice := untuned(settings, sources)):  # of several jobs the first
+    if not OmegaConf.select(hydra, "job.num") and (notice := untuned(settings, sources)):  # once for a multirun
         print(notice, file=sys.stderr)
     if settings.replicas == 1:
         resumable(settings.ckpt, checkpoint_folder(settings))

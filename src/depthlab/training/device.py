@@ -1,4 +1,4 @@
-"""Where a run computes: on a GPU if it was asked for and there is one."""
+"""The device of a run: a GPU if `trainer=gpu` and there is one, else the processor."""
 
 import sys
 from dataclasses import replace
@@ -10,11 +10,11 @@ from depthlab.config.schema import Settings
 from depthlab.graph.batches import Batches, OneGraph
 
 
-def on_what_is_here(settings: Settings) -> Settings:
-    """The settings, with the processor instead of a GPU where there is none: a sentence says so.
+def with_available_device(settings: Settings) -> Settings:
+    """The settings, with the processor instead of a GPU if there is none; prints that.
 
     Raises:
-        UserError: there are GPUs, but fewer than processes of this machine.
+        UserError: there are fewer GPUs than processes on this machine.
     """
     trainer = settings.trainer
     if trainer.accelerator == "cpu":
@@ -29,5 +29,5 @@ def on_what_is_here(settings: Settings) -> Settings:
 
 
 def batches_on(batches: Batches, device: torch.device) -> Batches:
-    """The same, kept on the device if it is one graph; batches that are made anew travel one by one."""
+    """The batches, moved to the device if they are one graph; other batches are moved when they are made."""
     return OneGraph(batches.probe.to(device)) if isinstance(batches, OneGraph) else batches

@@ -1,4 +1,4 @@
-"""Lightning's trainer as a run uses it: quiet, resumable."""
+"""Lightning's trainer, configured for a run."""
 
 import logging
 import warnings
@@ -20,7 +20,7 @@ from depthlab.training.checkpoint import CheckpointFile
 from depthlab.training.device import batches_on
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
-from depthlab.training.memory import suit_heap
+from depthlab.training.memory import tune_allocator
 from depthlab.training.module import TrainingModule
 from depthlab.training.progress import EpochBar
 from depthlab.training.ranks import cluster_environment, is_main
@@ -29,7 +29,7 @@ from depthlab.training.signals import handling_signals, interruption_message
 
 @dataclass
 class Fit:
-    """A trainer, its loader, and the callbacks whose findings are read after the fit."""
+    """A trainer, its loader, and the callbacks that are read after the fit."""
 
     trainer: pl.Trainer
     loader: Batches
@@ -52,16 +52,16 @@ class Fit:
             if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
                 raise
             raise KeyboardInterrupt(interruption_message(self.saver.path, len(self.recorder.history))) from None
-        if self.saver.asked:  # after the last epoch
+        if self.saver.requested:  # after the last epoch
             raise KeyboardInterrupt(interruption_message(self.saver.path, len(self.recorder.history)))
 
     def ended(self, content: dict[str, Any]) -> bool:
-        """Whether the training of a checkpoint had come to its end."""
+        """Whether the training of a checkpoint was over."""
         saved = content["callbacks"]
         return saved["BestState"]["stopped"] or len(saved["Recorder"]["history"]) >= self.trainer.max_epochs
 
     def restore(self, model: TrainingModule, content: dict[str, Any]) -> bool:
-        """Take over a checkpoint whose training had come to its end; False if there is more to train."""
+        """Restore a checkpoint whose training was over; returns False if there is more to train."""
         saved = content["callbacks"]
         if not self.ended(content):
             return False
@@ -82,7 +82,7 @@ def make_fit(
     extra: Sequence[Callback] = (),
 ) -> Fit:
     """The trainer of a run. Checkpoints go to `folder` and contain `identity`; `extra` callbacks run last."""
-    suit_heap(model, batches.probe.num_nodes, settings.memory)
+    tune_allocator(model, batches.probe.num_nodes, settings.memory)
     best = BestState(settings.monitor, settings.patience)
     recorder = Recorder(tracked, identity)
     ddp, main = settings.trainer.strategy == "ddp", is_main(settings.trainer)
@@ -112,7 +112,7 @@ def make_fit(
 
 
 def quiet_libraries() -> None:
-    """Hold back advice of the libraries that does not apply to full-batch training, and have no denormal numbers.
+    """Suppress warnings that do not apply to full-batch training, and flush denormal numbers to zero.
 
     Beyond some 800 layers gradients fall below 1e-38, where float32 has fewer digits and a processor takes six times as
     long: a step of GCNII-1024 on Cora took 13 s with them and takes 2.2 s with zeros in their place.

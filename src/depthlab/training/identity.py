@@ -1,4 +1,4 @@
-"""What a run is called, where its checkpoints lie, and how it is found again. Imports nothing heavy."""
+"""Tags and hashes that identify a run, and the folder of its checkpoints. Imports nothing heavy."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
         others = folder.parent.glob(f"{alike[0] if alike else folder.name}-*/{LAST}")
         if latest := max(others, key=lambda other: other.stat().st_mtime, default=None):
             raise UserError(
-                f"{folder.name} has no checkpoint, {latest.parent.name} has, of a run with other settings: type those"
+                f"{folder.name} has no checkpoint, {latest.parent.name} has, of a run with other settings: use those"
                 " of then (its tag command_line in MLflow), or start the run without ckpt=last"
             )
     raise UserError(f"there is no checkpoint {path}: start the run without ckpt={ckpt}")
@@ -83,8 +83,8 @@ def overrides_of(tags: Mapping[str, str]) -> list[str]:
     parts = sorted((key for key in tags if key.startswith(OVERRIDES)), key=lambda key: (len(key), key))
     if parts:
         return list(map(str, json.loads("".join(tags[key] for key in parts))))
-    typed = tags.get("command_line", "none")
-    return re.split(r" (?=[\w.]+=)", typed) if typed != "none" else []
+    line = tags.get("command_line", "none")
+    return re.split(r" (?=[\w.]+=)", line) if line != "none" else []
 
 
 def _override_tags(overrides: list[str]) -> dict[str, str]:

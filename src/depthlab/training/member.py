@@ -1,4 +1,4 @@
-"""One of several runs that are trained together: what it finds, keeps and records is what it would alone."""
+"""One of several runs that are trained together; it selects, records and saves as if it were trained alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,15 +25,15 @@ from depthlab.training.stacked import Replicas
 
 @dataclass
 class Member:
-    """A run among replicas; `best`, `recorder` and `first` are the callbacks of a run by itself.
+    """A run that is trained with others; `best`, `recorder` and `first` are the callbacks of an ordinary run.
 
     Attributes:
         settings, provenance, labels: as for `depthlab.training.run.run`.
-        folder: its own checkpoints'.
-        identity: what these have to agree with.
-        experiment: its network, initialised, of its own for measures, and its graph with its split.
-        content: of the checkpoint that it goes on with, else None.
-        seconds: its share of the time of all epochs so far.
+        folder: of its checkpoints.
+        identity: hashes that a checkpoint must share.
+        experiment: its data, its graph with its split, and a network of its own, used for measures.
+        content: of the checkpoint that it resumes from, or None.
+        seconds: its share of the training time so far.
     """
 
     settings: Settings
@@ -60,11 +60,11 @@ class Member:
 
     @property
     def epochs(self) -> int:
-        """How many are done, of those in the checkpoint if there is one."""
+        """Number of epochs in the checkpoint, 0 without one."""
         return len(self.content["callbacks"]["Recorder"]["history"]) if self.content else 0
 
     def begin(self) -> None:
-        """Record in `tracked` from here on; takes over what a checkpoint holds."""
+        """Start to record in `tracked`, from the state of the checkpoint if there is one."""
         tracked = self.tracked
         self.result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
         self.best = BestState(self.settings.monitor, self.settings.patience)
@@ -81,11 +81,11 @@ class Member:
 
     @property
     def ended(self) -> bool:
-        """Whether its training has come to its end."""
+        """Whether its training is over."""
         return self.best.stopped or len(self.recorder.history) >= self.settings.epochs
 
-    def see(self, epoch: int, scores: dict[str, Tensor], weights: dict[str, Tensor], seconds: float) -> None:
-        """What the callbacks do at the end of an epoch."""
+    def end_epoch(self, epoch: int, scores: dict[str, Tensor], weights: dict[str, Tensor], seconds: float) -> None:
+        """Run the callbacks of the end of an epoch."""
         trainer: Any = SimpleNamespace(current_epoch=epoch, should_stop=False)
         model: Any = SimpleNamespace(scores=scores, state_dict=lambda: weights)
         self.best.on_train_epoch_end(trainer, model)
@@ -96,18 +96,18 @@ class Member:
             self.model.load_state_dict(weights)
         self.first.on_train_epoch_end(trainer, model)
 
-    def save(self, replicas: Replicas, place: int) -> None:
-        """Write the checkpoint that this run would have written by itself, and can be gone on with by itself."""
+    def save(self, replicas: Replicas, index: int) -> None:
+        """Write the checkpoint that an ordinary run would write; an ordinary run can resume from it."""
         content = lightning_checkpoint(len(self.recorder.history), self.settings.epochs)
         callbacks = (self.best, self.recorder, self.first)
         content["callbacks"] = {type(callback).__name__: callback.state_dict() for callback in callbacks}
-        content["state_dict"] = {name: value.clone() for name, value in replicas.weights(place).items()}
+        content["state_dict"] = {name: value.clone() for name, value in replicas.weights(index).items()}
         optimizer = self.model.configure_optimizers().state_dict()
-        content["optimizer_states"] = [optimizer | {"state": dict(enumerate(replicas.moments(place)))}]
+        content["optimizer_states"] = [optimizer | {"state": dict(enumerate(replicas.moments(index)))}]
         save_torch(content, self.folder / LAST)
 
     def finish(self, weights: dict[str, Tensor]) -> Result:
-        """Measure, test and record as a run by itself does; `weights` are those after the last epoch."""
+        """Measure, test and record as an ordinary run does; `weights` are those after the last epoch."""
         self.model.load_state_dict(weights)
         self.result.statistics |= self.experiment.data.rewired.statistics
         evaluate(self, self.model, self.experiment.batches, self.settings.measures, self.result)
@@ -120,9 +120,9 @@ NO_TRAINER: Any = None
 
 
 def lightning_checkpoint(epochs: int, limit: int) -> dict[str, Any]:
-    """What Lightning writes of its loops after so many epochs of one step each: such a checkpoint it goes on with."""
-    alone = [LightningEnvironment()]  # as in `depthlab.training.fit`
-    trainer = pl.Trainer(max_epochs=limit, accelerator="cpu", plugins=alone, logger=False, enable_progress_bar=False)
+    """The state of Lightning's loops after `epochs` epochs of one step each, from which Lightning can resume."""
+    plugins = [LightningEnvironment()]  # as in `depthlab.training.fit`
+    trainer = pl.Trainer(max_epochs=limit, accelerator="cpu", plugins=plugins, logger=False, enable_progress_bar=False)
     loop = trainer.fit_loop.state_dict()
     done = dict.fromkeys(("ready", "started", "processed", "completed"), epochs)
     once = dict.fromkeys(done, 1)

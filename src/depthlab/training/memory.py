@@ -63,11 +63,11 @@ def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
             return replace(settings, memory=memory)
     memory = min(needs, key=lambda name: needs[name])
     need = needs[memory] + _measuring(graph)
-    others = ["model=revgcn"] if needs["checkpoint"] < needs["full"] else []  # otherwise it recomputes already
-    others += [f"memory={memory} to try it all the same"] if need <= free else []
+    alternatives = ["model=revgcn"] if needs["checkpoint"] < needs["full"] else []  # otherwise it recomputes already
+    alternatives += [f"memory={memory} to try it all the same"] if need <= free else []
     raise UserError(
         f"a training step needs about {_gigabytes(need)} of memory, {_gigabytes(free)} are free: "
-        + ", or ".join([f"use a smaller {smaller}", *others])
+        + ", or ".join([f"use a smaller {smaller}", *alternatives])
     )
 
 
@@ -223,7 +223,7 @@ def check_memory(settings: Settings, graph: Graph, task: Task, count: int) -> No
         )
 
 
-def suit_heap(model: TrainingModule, nodes: int, asked: str) -> None:
+def tune_allocator(model: TrainingModule, nodes: int, asked: str) -> None:
     """Tell the C library whether to keep freed blocks, if a step frees more than glibc keeps by default.
 
     With 64 layers of GCNII on Cora a step takes twice as long otherwise. Kept blocks fragment the heap, so they are

@@ -16,7 +16,7 @@ from depthlab.training.ranks import check_same
 
 
 def use_threads(trainer: TrainerSettings) -> None:
-    """Use as many threads as are typed; else the ranks of a machine share its cores, and one process has its own."""
+    """Set the number of threads: `trainer.threads`; if null, the ranks of a machine share its cores."""
     given = _given()
     shared = max(1, joblib.cpu_count() // trainer.devices) if trainer.devices > 1 else None
     torch.set_num_threads(trainer.threads or shared or given)
@@ -24,7 +24,7 @@ def use_threads(trainer: TrainerSettings) -> None:
 
 @functools.cache
 def _given() -> int:
-    """Threads that this process had before its first run: a multirun goes on with them after one that had others."""
+    """Number of threads before the first run of this process, which later runs of a multirun restore."""
     return torch.get_num_threads()
 
 

@@ -19,9 +19,9 @@ from depthlab.training.member import Member
 
 
 class EpochBar(Callback):
-    """One bar over all epochs, redrawn twice a second at most: drawing it takes some milliseconds.
+    """One bar over all epochs, redrawn at most twice a second, because drawing it takes some milliseconds.
 
-    Where no terminal shows it, a line every half a minute.
+    Without a terminal, a line is printed every 30 seconds.
     """
 
     def __init__(self, name: str, best: BestState, metric: str) -> None:
@@ -39,11 +39,11 @@ class EpochBar(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         self._done = trainer.current_epoch + 1
-        seen, now = self.bar.console.is_interactive, time.monotonic()
-        if now - self._drawn > (0.5 if seen else 30.0):
+        interactive, now = self.bar.console.is_interactive, time.monotonic()
+        if now - self._drawn > (0.5 if interactive else 30.0):
             self._drawn = now
             self._draw(model)
-            if not seen:
+            if not interactive:
                 task = self.bar.tasks[self.task]
                 print(f"{self._done} of {task.total} epochs: {task.description}", file=sys.stderr, flush=True)
 
@@ -62,18 +62,18 @@ class EpochBar(Callback):
 
 
 class ReplicasBar(EpochBar):
-    """The bar of a run, for all of them; the numbers are those of the first that is at work."""
+    """The bar for runs that are trained together; loss and score are those of the first unfinished run."""
 
-    def __init__(self, team: Sequence[Member], start: int) -> None:
-        super().__init__(f"{len(team)} replicas", team[0].best, team[0].model.task.metric)
-        self.of = SimpleNamespace(current_epoch=start, max_epochs=team[0].settings.epochs)
-        self.on_train_start(self.of, None)
+    def __init__(self, members: Sequence[Member], start: int) -> None:
+        super().__init__(f"{len(members)} replicas", members[0].best, members[0].model.task.metric)
+        self._trainer = SimpleNamespace(current_epoch=start, max_epochs=members[0].settings.epochs)
+        self.on_train_start(self._trainer, None)
 
-    def show(self, epoch: int, team: Sequence[Member], scores: Sequence[dict[str, Tensor]], now: bool) -> None:
-        """Move on; seen `now`, since what is drawn last stays, or when its turn comes."""
-        self.name, self.best, self.of.current_epoch = f"{len(team)} replicas", team[0].best, epoch
-        loss = team[0].recorder.history[-1]["train_loss"]
-        shown = SimpleNamespace(scores={"train_loss": loss} | scores[0])
-        self.on_train_epoch_end(self.of, shown)
+    def show(self, epoch: int, members: Sequence[Member], scores: Sequence[dict[str, Tensor]], now: bool) -> None:
+        """Advance by an epoch; draws at once with `now`, otherwise when the next drawing is due."""
+        self.name, self.best, self._trainer.current_epoch = f"{len(members)} replicas", members[0].best, epoch
+        loss = members[0].recorder.history[-1]["train_loss"]
+        model = SimpleNamespace(scores={"train_loss": loss} | scores[0])
+        self.on_train_epoch_end(self._trainer, model)
         if now:
-            self._draw(shown)
+            self._draw(model)

@@ -58,16 +58,16 @@ def is_main(trainer: TrainerSettings) -> bool:
 
 
 def asks_for_ranks(words: Sequence[str]) -> bool:
-    """Whether a command line asks for a run of several ranks; known before Hydra composes the settings."""
+    """Whether a command line asks for several ranks; works before Hydra composes the settings."""
     return not {"trainer=ddp", "trainer.strategy=ddp"}.isdisjoint(words)
 
 
-def check_ranks(trainer: TrainerSettings, typed: Sequence[str]) -> None:
+def check_ranks(trainer: TrainerSettings, overrides: Sequence[str]) -> None:
     """Check that the launcher started as many processes as `trainer` needs.
 
     Args:
         trainer: settings of the trainer.
-        typed: the overrides of the command, for the error message.
+        overrides: of the command, for the error message.
 
     Raises:
         UserError: there is no launcher, or it started another number of processes.
@@ -81,7 +81,7 @@ def check_ranks(trainer: TrainerSettings, typed: Sequence[str]) -> None:
     if by is None:
         more = f"--nnodes={nodes} --rdzv-backend=c10d --rdzv-endpoint=HOST:29400 " if nodes > 1 else ""
         module = "depthlab train" if sys.argv[0].startswith("depthlab") else "src.train"
-        command = f"torchrun {more}--nproc-per-node={devices} -m {module} {shlex.join(typed)}".strip()
+        command = f"torchrun {more}--nproc-per-node={devices} -m {module} {shlex.join(overrides)}".strip()
         where = " on every machine" if nodes > 1 else ""
         raise UserError(f"trainer=ddp needs torchrun to start its {asked} processes: type{where} {command}")
     here = _number(3, count)
@@ -155,16 +155,16 @@ def check_same(identity: dict[str, str]) -> None:
 
 
 @contextmanager
-def main_rank_prints(typed: Sequence[str]) -> Iterator[None]:
+def main_rank_prints(overrides: Sequence[str]) -> Iterator[None]:
     """Context in which only the main rank of a `trainer=ddp` command prints.
 
     Another rank that fails prints its error after `GRACE` seconds. If the main rank fails for the same reason, the
     launcher ends the other rank before that, so that the error is printed once.
 
     Args:
-        typed: the command line.
+        overrides: the command line.
     """
-    if launcher() is None or not asks_for_ranks(typed):
+    if launcher() is None or not asks_for_ranks(overrides):
         yield
         return
     output = io.StringIO()

@@ -26,7 +26,7 @@ def varied(settings: Settings) -> str:
 
 
 def replica_settings(settings: Settings) -> list[Settings]:
-    """The settings of each of the runs: those that it would have by itself.
+    """The settings of each of the runs, as if it were started alone.
 
     Raises:
         UserError: there are not so many splits or seeds.
@@ -56,7 +56,7 @@ def obstacle(settings: Settings) -> str | None:
     if settings.dataset.has_many_graphs:
         return f"replicas are of one graph, {settings.dataset.name} has many: leave replicas out"
     if settings.loader.name != "full":
-        return "replicas see the whole graph at every step: use loader=full, or leave replicas out"
+        return "replicas need the full graph at every step: use loader=full, or leave replicas out"
     if settings.norm != "none":
         return f"norm={settings.norm} would mix replicas: use norm=none, or leave replicas out"
     if settings.memory == "checkpoint":

@@ -1,7 +1,6 @@
-"""Replicas: runs that differ in seed or split alone, trained at once as one batched network.
+"""Replicas: runs that differ only in seed or split, trained together as one batched network.
 
-Every one of them is recorded, stopped, tested and measured as a run by itself, has its checkpoint, and ends when it
-would end: from then on it costs nothing.
+Each is recorded, stopped, tested, measured and saved like an ordinary run, and costs nothing once it has ended.
 """
 
 import resource
@@ -20,7 +19,7 @@ from depthlab.config.schema import Settings
 from depthlab.nn.stacking import can_stack
 from depthlab.tracking.run import check_run
 from depthlab.training.build import make_network
-from depthlab.training.checkpoint import read_checkpoint, without_damaged
+from depthlab.training.checkpoint import read_checkpoint, without_damaged_checkpoint
 from depthlab.training.claim import open_claimed
 from depthlab.training.experiment import Data, experiment, read_data
 from depthlab.training.fit import quiet_libraries
@@ -57,8 +56,8 @@ def run_replicas(
         settings: of each run; they differ only in seed and split. With `ckpt=last` interrupted runs are resumed, and
             finished ones are left out.
         provenances, labels: of each run, as for `depthlab.training.run.run`.
-        reuse: of a study's cells, as for `depthlab.training.run.run`: cells that another command trains are left
-            out, and those whose checkpoint cannot be resumed start over.
+        reuse: for the runs of a study, as for `depthlab.training.run.run`: runs that another command trains are left
+            out, and a run whose checkpoint cannot be resumed starts over.
 
     Raises:
         UserError: they cannot be trained together, or as for `depthlab.training.run.run`.
@@ -68,12 +67,12 @@ def run_replicas(
     refuse(settings[0])
     use_threads(settings[0].trainer)
     rows = list(zip(settings, provenances, labels or [{} for _ in settings], strict=True))
-    if all(one.ckpt == "last" for one in settings):
+    if all(single.ckpt == "last" for single in settings):
         rows = [row for row in rows if not _finished(row[0])] or rows
     first = rows[0][0]
     _check_files(len(rows))
     data = read_data(first)
-    tasks = [data.task(one) for one, *_ in rows]
+    tasks = [data.task(single) for single, *_ in rows]
     check_memory(first, data.graph, tasks[0], len(rows))  # before thousands of folders are created
     with ExitStack() as locks:
         free = []
@@ -89,9 +88,9 @@ def run_replicas(
                     raise TakenError(f"{name} is being trained already with the same settings: wait for it") from None
         members = sorted(_members(free, reuse, data), key=lambda member: -member.epochs)
         groups = [list(alike) for _, alike in groupby(members, key=lambda member: member.epochs)]
-        for number, alike in enumerate(groups):  # each of one age: one step number for Adam
-            asked = yield from _train(alike, len(free), reuse)
-            if asked and number + 1 < len(groups):  # they wait where they were
+        for number, alike in enumerate(groups):  # Adam has one step number for all
+            requested = yield from _train(alike, len(free), reuse)
+            if requested and number + 1 < len(groups):  # the other groups keep their checkpoints
                 waiting = groups[number + 1][0]
                 raise KeyboardInterrupt(interruption_message(waiting.folder / LAST, waiting.epochs))
 
@@ -128,30 +127,29 @@ def _check_files(count: int) -> None:
 
 
 def _members(rows: Sequence[tuple[Settings, Mapping[str, str], Labels]], reuse: str | None, data: Data) -> list[Member]:
-    """Each with its split of the one graph, its network and the checkpoint that it goes on with."""
+    """The runs, each with its split, its network and the checkpoint that it resumes from."""
     members = []
-    for one, provenance, labels in rows:
-        made = experiment(replace(one, memory="full"), data)
-        identity = identity_of(one, data.rewired.data_hash)
-        folder, content = checkpoint_folder(one), None
+    for settings, provenance, labels in rows:
+        prepared = experiment(replace(settings, memory="full"), data)
+        identity = identity_of(settings, data.rewired.data_hash)
+        folder, content = checkpoint_folder(settings), None
         try:
-            path = resumable(without_damaged(one, folder).ckpt, folder)
+            path = resumable(without_damaged_checkpoint(settings, folder).ckpt, folder)
             content = read_checkpoint(path, identity) if path else None
             if content:
-                check_run(one.tracking.store, one.tracking.experiment, run_of(content))
+                check_run(settings.tracking.store, settings.tracking.experiment, run_of(content))
         except ResumeError as error:
             if reuse is None:
                 raise
             content = None
-            print(f"{run_name(one)} begins afresh: {error}", file=sys.stderr)
-        members.append(Member(one, provenance, labels, folder, identity, made, content))
+            print(f"{run_name(settings)} starts over: {error}", file=sys.stderr)
+        members.append(Member(settings, provenance, labels, folder, identity, prepared, content))
     return members
 
 
 def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Result, None, bool]:
-    """Runs of one age, from their first step together to the end of the last of them; returns whether an end was asked
-    for."""
-    at_work: list[Member] = []
+    """Train runs that have done the same number of epochs; returns whether an interruption was requested."""
+    unfinished: list[Member] = []
     try:
         with interruptible():
             with deferred_signals():  # close a created run in any case
@@ -159,71 +157,70 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
                     tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
                     with suppress(TakenError):
                         member.tracked = open_claimed(member.settings, member.provenance, tags, member.content, reuse)
-                        at_work.append(member)
-            for member in at_work:
+                        unfinished.append(member)
+            for member in unfinished:
                 member.begin()
                 describe(member.tracked, member.settings, member.provenance)
-        for member in [one for one in at_work if one.ended]:  # it only had to be recorded
+        for member in [member for member in unfinished if member.ended]:  # only its record is missing
             with interruptible():
                 result = member.finish(member.model.state_dict())
-            at_work.remove(member)
+            unfinished.remove(member)
             yield result
-        return (yield from _epochs(at_work)) if at_work else False
-    except (KeyboardInterrupt, GeneratorExit):  # or whoever reads the results has given up
+        return (yield from _epochs(unfinished)) if unfinished else False
+    except (KeyboardInterrupt, GeneratorExit):  # GeneratorExit: the caller reads no further results
         with deferred_signals():
-            for member in at_work:
+            for member in unfinished:
                 member.tracked.abandon("KILLED", "interrupted")
         raise
     except Exception as error:
         with deferred_signals():
-            for member in at_work:
+            for member in unfinished:
                 member.tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
         raise
 
 
-def _epochs(at_work: list[Member]) -> Generator[Result, None, bool]:
-    """Train, and take each out of `at_work` when it has come to its end and is recorded; returns whether an end was
-    asked for.
+def _epochs(unfinished: list[Member]) -> Generator[Result, None, bool]:
+    """Train, and remove each run from `unfinished` once it is recorded; returns whether an interruption was requested.
 
     Raises:
-        KeyboardInterrupt: it was, and some had not come to theirs: they are saved.
+        KeyboardInterrupt: an interruption was requested, and the unfinished runs have saved checkpoints.
     """
     keep_freed_blocks()
-    team, settings = list(at_work), at_work[0].settings
-    start = len(team[0].recorder.history)
-    moments = [_moments(member) for member in team] if start else None
-    replicas = Replicas([member.model for member in team], [member.graph for member in team], moments)
-    bar = ReplicasBar(team, start) if settings.progress else None
-    asked: list[bool] = []
-    with handling_signals(stop_handler(lambda: asked.append(True))), bar.bar if bar else nullcontext():
+    members, settings = list(unfinished), unfinished[0].settings
+    start = len(members[0].recorder.history)
+    moments = [_moments(member) for member in members] if start else None
+    replicas = Replicas([member.model for member in members], [member.graph for member in members], moments)
+    bar = ReplicasBar(members, start) if settings.progress else None
+    requested: list[bool] = []
+    with handling_signals(stop_handler(lambda: requested.append(True))), bar.bar if bar else nullcontext():
         for epoch in range(start, settings.epochs):
             began = time.perf_counter()
             losses, scores = replicas.train(epoch), replicas.validate()
-            seconds = (time.perf_counter() - began) / len(team)
-            for place, member in enumerate(team):
-                found = {"train_loss": losses[place]} | scores[place]
-                member.see(epoch, found, replicas.weights(place), seconds)
-            ended = [place for place, member in enumerate(team) if member.ended]
+            seconds = (time.perf_counter() - began) / len(members)
+            for index, member in enumerate(members):
+                values = {"train_loss": losses[index]} | scores[index]
+                member.end_epoch(epoch, values, replicas.weights(index), seconds)
+            ended = [index for index, member in enumerate(members) if member.ended]
             if bar:
-                bar.show(epoch, team, scores, now=bool(ended))
-            due = bool(asked) or (epoch + 1) % settings.checkpoint_every == 0
-            for place in range(len(team)) if due else ended:
-                team[place].save(replicas, place)
-            for place in ended:
-                result = team[place].finish(replicas.weights(place))
-                at_work.remove(team[place])
+                bar.show(epoch, members, scores, now=bool(ended))
+            due = bool(requested) or (epoch + 1) % settings.checkpoint_every == 0
+            for index in range(len(members)) if due else ended:
+                members[index].save(replicas, index)
+            for index in ended:
+                result = members[index].finish(replicas.weights(index))
+                unfinished.remove(members[index])
                 yield result
-            if not at_work:
-                return bool(asked)
-            if asked:
-                for place, member in enumerate(team):
-                    if member in at_work and not due:  # it was asked for while others were finished
-                        member.save(replicas, place)
-                raise KeyboardInterrupt(interruption_message(at_work[0].folder / LAST, epoch + 1))
+            if not unfinished:
+                return bool(requested)
+            if requested:
+                for index, member in enumerate(members):
+                    if member in unfinished and not due:  # the request came while others finished
+                        member.save(replicas, index)
+                raise KeyboardInterrupt(interruption_message(unfinished[0].folder / LAST, epoch + 1))
             if ended:
-                replicas.keep([place for place in range(len(team)) if place not in ended])
-                team = list(at_work)
-    return bool(asked)
+                replicas.keep([index for index in range(len(members)) if index not in ended])
+                members = list(unfinished)
+    return bool(requested)
 
 
 def _moments(member: Member) -> list[dict[str, Tensor]]:

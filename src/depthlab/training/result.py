@@ -21,7 +21,7 @@ from depthlab.measures.registry import MEASURES
 from depthlab.nn.execution import states
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.animation import save_states
-from depthlab.training.callbacks import Findings
+from depthlab.training.callbacks import Training
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import FINAL, LAST, STATES, checkpoint_folder, tags
 from depthlab.training.module import TrainingModule
@@ -83,7 +83,7 @@ def describe(tracked: TrackedRun, settings: Settings, provenance: Mapping[str, s
         tracked.text(yaml.safe_dump(dict(provenance), sort_keys=False), "provenance.yaml")
 
 
-def evaluate(fit: Findings, model: TrainingModule, batches: Batches, measures: list[str], result: Result) -> None:
+def evaluate(fit: Training, model: TrainingModule, batches: Batches, measures: list[str], result: Result) -> None:
     """Gradients of the last state, then the best state: tested once, measured layer by layer.
 
     Of a run that diverged the best state before that, or the first, is measured, and nothing is tested.

@@ -12,9 +12,9 @@ from depthlab.graph.cluster import ClusterBatches
 from depthlab.graph.large import LargeGraph
 from depthlab.measures.registry import costly
 from depthlab.training.callbacks import NoRecord
-from depthlab.training.checkpoint import without_damaged
+from depthlab.training.checkpoint import without_damaged_checkpoint
 from depthlab.training.claim import open_claimed
-from depthlab.training.device import on_what_is_here
+from depthlab.training.device import with_available_device
 from depthlab.training.fit import make_fit, quiet_libraries
 from depthlab.training.identity import LAST, LOCK, checkpoint_folder
 from depthlab.training.prepared import prepare, use_threads
@@ -36,8 +36,8 @@ def run(
         settings: with `tracking.uri` filled in.
         provenance: where each value came from (`depthlab.config.provenance`), recorded as it is.
         labels: further tags of the run.
-        reuse: of a study's cell: `any_code`, or `same_code` if results of other code do not count. Such a run raises
-            TakenError if another command trains the cell or has just finished it.
+        reuse: for a run of a study: `any_code`, or `same_code` if results of other code do not count. Such a run raises
+            TakenError if another command trains it or has just finished it.
 
     Raises:
         UserError: data or the tracking store cannot be used, a run with the same settings is already running
@@ -45,13 +45,13 @@ def run(
         KeyboardInterrupt: after the run has been closed as interrupted.
     """
     quiet_libraries()
-    settings = on_what_is_here(settings)
+    settings = with_available_device(settings)
     use_threads(settings.trainer)
     folder = checkpoint_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, blocking=False):
-            settings = without_damaged(settings, folder)
+            settings = without_damaged_checkpoint(settings, folder)
             with process_group(settings.trainer):
                 return _run(settings, provenance or {}, labels or {}, folder, reuse)
     except Timeout:
@@ -70,10 +70,10 @@ def train_only(settings: Settings) -> None:
     """
     end_on_signal()  # until training begins: then the main rank decides when it ends
     quiet_libraries()
-    settings = on_what_is_here(settings)
+    settings = with_available_device(settings)
     use_threads(settings.trainer)
     folder = checkpoint_folder(settings)
-    settings = without_damaged(settings, folder)
+    settings = without_damaged_checkpoint(settings, folder)
     with process_group(settings.trainer):
         prepared = prepare(settings, folder)
         model, batches = prepared.experiment.module, prepared.experiment.batches
@@ -95,7 +95,8 @@ def _run(
     more = prepared.identity | labels | {"memory": model.memory}
     if isinstance(batches, ClusterBatches) and isinstance(batches.all_parts[0], LargeGraph) and not model.by_blocks:
         print(
-            f"{run_name(settings)} cannot be evaluated layer by layer: the whole graph is, in memory", file=sys.stderr
+            f"{run_name(settings)} cannot be evaluated layer by layer, but only with the full graph in memory",
+            file=sys.stderr,
         )
     tracked = None
     with deferred_signals():  # from the error to the end of its record: torchrun sends SIGTERM after a lost rank

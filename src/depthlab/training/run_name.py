@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from depthlab.config.compose import register
 from depthlab.config.files import config_file, option_names
 from depthlab.config.schema import Settings
-from depthlab.config.settings import NOT_THE_EXPERIMENT, flatten, to_dict
+from depthlab.config.settings import PRESENTATION_SETTINGS, flatten, to_dict
 from depthlab.config.yaml_files import read_mapping
 from depthlab.text import file_name
 
@@ -49,7 +49,7 @@ def run_name(settings: Settings, with_trainer: bool = True) -> str:
 
 def _is_named(key: str, with_trainer: bool) -> bool:
     group = key.partition(".")[0]
-    return key not in UNNAMED and ((group == "trainer" and with_trainer) or group not in NOT_THE_EXPERIMENT)
+    return key not in UNNAMED and ((group == "trainer" and with_trainer) or group not in PRESENTATION_SETTINGS)
 
 
 def _shown(value: Any) -> str:
@@ -60,7 +60,7 @@ def _shown(value: Any) -> str:
 
 @functools.cache
 def _defaults(dataset: str, model: str, rewiring: str, loader: str) -> dict[str, Any]:
-    """The settings of these options, flat, with the default recipe; those of options without a yaml are not known."""
+    """The flat settings of these options with the default recipe; options without a yaml add nothing."""
     register()  # what the yamls refer to
     options = {"dataset": dataset, "model": model, "rewiring": rewiring, "loader": loader, "trainer": "cpu"}
     content = read_mapping(config_file("", "config"))

@@ -1,4 +1,4 @@
-"""The short result that a run prints, or several together."""
+"""The summary that a run, or a group of replicas, prints."""
 
 import math
 from collections.abc import Sequence
