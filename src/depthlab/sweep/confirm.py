@@ -4,7 +4,6 @@ import datetime
 import math
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -84,7 +83,8 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
     if file.exists() and f"the sweep {name} on" not in file.read_text():
         write_text(file.with_suffix(".yaml.old"), file.read_text(encoding="utf-8"))
         print(f"the former {file.name} is now {file.name}.old")
-    write_recipe(file, header, recipe(search, tuned))
+    comments = "".join(f"# {line}\n" for line in header)
+    write_text(file, f"# @package _global_\n{comments}{yaml.safe_dump(recipe(search, tuned), sort_keys=False)}")
     print(f"{verdict}\nwritten to {file}: {command} recipe=tuned")
     return True
 
@@ -148,12 +148,6 @@ def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
         if not (chosen or elsewhere or source == "default" or source.startswith(("model ", "dataset "))):
             OmegaConf.update(values, key, OmegaConf.select(config, key))
     return OmegaConf.to_container(values)  # type: ignore[return-value]
-
-
-def write_recipe(file: Path, header: list[str], values: Mapping[str, Any]) -> None:
-    """Write a yaml file of conf/recipe with its provenance as comments."""
-    comments = "".join(f"# {line}\n" for line in header)
-    write_text(file, f"# @package _global_\n{comments}{yaml.safe_dump(dict(values), sort_keys=False)}")
 
 
 def _splits_and_seeds(search: Search) -> str:

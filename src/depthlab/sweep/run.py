@@ -94,7 +94,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
             raise
         if interrupted:
             tracked.finish("KILLED", "interrupted")
-        elif trials_failed(study):
+        elif {trial.state for trial in finished_trials(study)} == {TrialState.FAIL}:
             tracked.finish("FAILED", "failed")
         else:
             tracked.finish("FINISHED", "finished")
@@ -111,12 +111,6 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     failed = any(trial.state == TrialState.FAIL for trial in finished_trials(study)) and len(search.objectives) == 1
     tested = len(search.objectives) > 1 or confirm(name, study, search, config)
     return tested and not failed
-
-
-def trials_failed(study: optuna.Study) -> bool:
-    """Whether trials have ended and all of them failed."""
-    states = {trial.state for trial in finished_trials(study)}
-    return states == {TrialState.FAIL}
 
 
 def check_code(study: optuna.Study, code: str) -> None:
