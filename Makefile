@@ -14,7 +14,7 @@ help: ## list the targets
 
 setup: $(READY) ## create .venv with the pinned versions
 
-# torch first and by its exact version: any other build brings gigabytes that a CPU does not need
+# torch first, in its exact version: other builds pull in gigabytes of GPU libraries
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...") if not (3, 11) <= sys.version_info < (3, 14) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-data: setup ## fetch and verify the raw files (DATASET=pubmed: those of one dataset; DEPTHLAB_MIRROR: see README)
+data: setup ## fetch and verify the raw files (DATASET=pubmed: only that dataset; DEPTHLAB_MIRROR: see README)
 	@$(BIN)/python -m src.fetch $(if $(DATASET),--dataset $(DATASET))
 
 train: setup ## train one network, GCNII with 64 layers on Cora (ARGS="model=gcn depth=8" changes it)

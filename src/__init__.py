@@ -1,4 +1,4 @@
-"""`python -m src.NAME` from a checkout: the package beside this file is used, here and in child processes."""
+"""`python -m src.NAME` from a checkout: use the package beside this file, here and in child processes."""
 
 import os
 import sys

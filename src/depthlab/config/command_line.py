@@ -1,4 +1,4 @@
-"""Prepares command-line overrides for Hydra: masks passwords in addresses and quotes names that look like numbers.
+"""Prepare command-line overrides for Hydra: mask passwords in addresses and quote names that look like numbers.
 
 Imports nothing heavy.
 """

@@ -1,4 +1,4 @@
-"""Hydra composes the files of conf/, read by the program's one reader. Imports nothing heavy."""
+"""Compose the files of conf/ with Hydra, read by `read_yaml` of this package. Imports nothing heavy."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from depthlab.tasks.task import default_monitor
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """A folder of configs, each of them a yaml file that holds a mapping.
+    """A folder of configs, each a yaml file with a mapping.
 
     It has the same name as Hydra's class: in a launcher's job Hydra registers its class again, and skips known names.
     """
@@ -72,7 +72,7 @@ def dataset_setting(name: str, key: str) -> Any:
 
 
 def recipe_dataset(like: str, dataset: str) -> str:
-    """The dataset whose recipe is taken."""
+    """The dataset whose recipe is used."""
     return dataset if like == "none" else like
 
 

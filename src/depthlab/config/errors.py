@@ -1,4 +1,4 @@
-"""The one exception that means "the person, not the program, has to change something", and what a machine lacks."""
+"""Exceptions for errors that the user has to correct, and checks for a full disk and missing memory."""
 
 import errno
 
@@ -6,7 +6,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
-    """A mistake or a missing thing that one sentence explains; it is shown without a stack trace."""
+    """An error that the user can correct; the message is shown without a stack trace."""
 
 
 class UnavailableError(UserError):
@@ -14,7 +14,7 @@ class UnavailableError(UserError):
 
 
 class ResumeError(UserError):
-    """A checkpoint from which training cannot continue; the run can be started again."""
+    """Training cannot continue from a checkpoint; the run can be started again."""
 
 
 class TakenError(UserError):
@@ -30,11 +30,11 @@ class DamagedError(UserError):
 
 
 class ReplicasError(UserError):
-    """More runs than fit in memory at once: fewer of them may."""
+    """The runs do not fit into memory at once; fewer of them may."""
 
 
 def full_disk(error: BaseException | None) -> OSError | None:
-    """The OSError of a full disk behind an error, if there is one: `torch.save` raises another on top of it."""
+    """The OSError of a full disk that caused an error, or None; `torch.save` raises a different error from it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return error
@@ -43,6 +43,6 @@ def full_disk(error: BaseException | None) -> OSError | None:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that main memory is short; torch raises a RuntimeError."""
+    """Whether an error means that main memory is exhausted; torch raises a RuntimeError."""
     phrases = ("can't allocate memory", "Storage size calculation overflowed")
     return isinstance(error, MemoryError) or any(text in str(error) for text in phrases)

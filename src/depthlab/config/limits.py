@@ -6,8 +6,8 @@ from typing import Any
 
 from depthlab.config.errors import UserError
 
-MAX_TEXT = 4096  # characters of a setting; no path is longer
-MAX_SHOWN = 60  # of them in a sentence
+MAX_TEXT = 4096  # characters of a text; no path is longer
+MAX_SHOWN = 60  # characters in an error message
 Limit = str | list[Any] | None
 DROP_STEPS = 256  # probabilities of dropout and DropEdge are multiples of 1/256, see src/depthlab/ops/masks.py
 
@@ -37,7 +37,7 @@ def shown(value: Any) -> str:
 
 
 def is_drop_probability(probability: float) -> bool:
-    """Whether a drop probability is 0, or is not rounded to 0 or 1."""
+    """Whether a drop probability is 0 or does not round to 0 or 1."""
     return probability == 0 or 0 < round(probability * DROP_STEPS) < DROP_STEPS
 
 

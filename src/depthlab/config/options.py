@@ -14,7 +14,7 @@ from depthlab.config.limits import Limit, check_text, is_limit, shown, within
 from depthlab.config.yaml_files import kind, read_mapping
 from depthlab.folders import relative
 
-FIXED = ("_target_", "name", "files", "path_files", "splits", "mapped")  # another value is another yaml
+FIXED = ("_target_", "name", "files", "path_files", "splits", "mapped")  # changing them takes a new yaml file
 
 
 def _are_words(value: Any) -> bool:
@@ -25,7 +25,7 @@ def _matches(pattern: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value))
 
 
-# settings that the program itself reads: what they must be, in words and as a test
+# settings that the package itself reads: their allowed values, in words and as a test
 FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "_target_": ("MODULE.NAME of a class or function", _matches(r"[^\W\d]\w*(\.[^\W\d]\w*)+")),
     "name": ("a word of letters, digits and . _ + -", _matches(r"\w[\w.+-]*")),
@@ -102,12 +102,12 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
 
     Args:
         prefix: the group.
-        values: as composed.
+        values: the composed settings.
         option: the content of the yaml.
         limits: of all settings, by default those in the yaml.
 
     Raises:
-        UserError: the first that is not allowed.
+        UserError: a setting is not allowed; the first one is named.
     """
     limits = limits if limits is not None else option.get("limits", {})
     if not isinstance(values, dict):
@@ -132,7 +132,7 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
 
 
 def _refusal(key: str, value: Any, default: Any, limit: Limit) -> str | None:
-    """What a setting must be, if this value is not allowed."""
+    """The allowed values in words if this value is not allowed, else None."""
     if isinstance(limit, list) and not within(value, limit):
         return f"one of {', '.join(map(str, limit))}"
     if isinstance(limit, str) and not within(value, limit):

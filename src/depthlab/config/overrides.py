@@ -1,4 +1,4 @@
-"""Overrides on the command line: counting their values and quoting them. Imports nothing heavy."""
+"""Overrides on the command line: count their values and quote them. Imports nothing heavy."""
 
 import math
 import re
@@ -17,7 +17,7 @@ from depthlab.config.schema import GROUPS, LISTS, WORDS
 
 
 def count_values(override: Override) -> float:
-    """How many values a sweep has, without listing them; infinite for a range that does not end."""
+    """Number of values of an override, without listing them; infinite for an endless range."""
     sweep = override.value()
     if isinstance(sweep, ChoiceSweep):
         return len(sweep.list)
@@ -38,7 +38,7 @@ def check_runs(counts: Iterable[float], max_runs: int, plans: str) -> None:
 
     Args:
         counts: numbers of values; their product is the number of runs.
-        max_runs: how many runs are allowed.
+        max_runs: largest number of runs.
         plans: the subject of the error, such as `this study`.
 
     Raises:
@@ -57,10 +57,10 @@ def check_sweep(overrides: Sequence[str], usual: int) -> None:
 
     Args:
         overrides: of the command line.
-        usual: how many runs are allowed if no override sets `max_runs`.
+        usual: largest number of runs if no override sets `max_runs`.
 
     Raises:
-        UserError: there are more, or a value is given twice.
+        UserError: there are too many runs, or a value is given twice.
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     allowed = [override.value() for override in parsed if override.key_or_group == "max_runs"]
@@ -75,7 +75,7 @@ def check_options(overrides: Sequence[str]) -> None:
     """Refuse options of config groups that are not names: a path, a number, a list or nothing.
 
     Raises:
-        UserError: the first.
+        UserError: an option is not a name; the first one is named.
     """
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         group, sweep = override.key_or_group, override.value()

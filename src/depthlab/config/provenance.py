@@ -12,7 +12,7 @@ from depthlab.config.yaml_files import read_mapping
 def provenance(settings: Settings, choices: Mapping[str, str], overrides: list[str]) -> dict[str, str]:
     """For every setting `command line`, `recipe NAME`, `like NAME`, its group's option (`model gcnii`), or `default`.
 
-    A default that stands for another setting (`${weight_decay}`) has the provenance of that one.
+    A default that refers to another setting (`${weight_decay}`) has the provenance of that setting.
     """
     recipe = choices.get("recipe@_global_") or ""
     path = config_file("recipe", recipe)
@@ -42,7 +42,7 @@ def untuned(settings: Settings, provenance: Mapping[str, str]) -> str | None:
     """The hint for a user's own graph that has neither a recipe nor settings for its features.
 
     Args:
-        provenance: as the function of this name gives it.
+        provenance: as returned by `provenance`.
     """
     has_recipe = any(source.startswith("recipe ") for source in provenance.values())
     is_default = provenance.get("dataset.normalize_features", "").startswith("dataset ")

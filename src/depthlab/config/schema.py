@@ -1,4 +1,4 @@
-"""The settings: their types and limits. Defaults stand in conf/. Imports nothing heavy."""
+"""Types and limits of the settings; their defaults are in conf/. Imports nothing heavy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
@@ -24,9 +24,9 @@ class Option:
     """The chosen option of a config group: a yaml file in conf/, with the overrides.
 
     Attributes:
-        name: of the option; of a dataset and a loader, the setting `name` in the yaml.
+        name: name of the option; for a dataset or a loader, the setting `name` in its yaml.
         target: dotted name of the class or function to call, `_target_` in the yaml; None if there is none.
-        arguments: of `target`: the settings that only this option has.
+        arguments: arguments of `target`: the settings that only this option has.
     """
 
     name: str
@@ -46,7 +46,7 @@ class DatasetSettings(Option):
     """A yaml of conf/dataset: the function that reads or generates the data, and how they are used.
 
     Attributes:
-        splits: number of numbered splits (0: as many as the file holds), or the names of the splits.
+        splits: number of numbered splits (0: the number of splits in the file), or the names of the splits.
         split: default of the setting `split`.
         task, metric: keys of `depthlab.tasks.task.TASKS` and `depthlab.tasks.metrics.METRICS`.
         files: raw files below the data folder.
@@ -84,7 +84,7 @@ class RewiringSettings(Option):
     """A yaml of conf/rewiring: the function that changes the edges.
 
     Attributes:
-        seed: of its random numbers.
+        seed: seed of its random numbers.
         layers: which layers propagate over the rewired graph, `all` or `last`.
     """
 
@@ -94,7 +94,7 @@ class RewiringSettings(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class LoaderSettings(Option):
-    """A yaml of conf/loader: what a training step sees.
+    """A yaml of conf/loader: the part of the graph in a training step.
 
     Attributes:
         parts: number of parts that the graph is cut into; None for the whole graph at every step.
@@ -135,13 +135,13 @@ class TrainerSettings:
 
     @property
     def processes(self) -> int:
-        """How many processes train one network together."""
+        """Number of processes that train one network together."""
         return self.devices * self.num_nodes
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a run; conf/config.yaml says what each means."""
+    """The settings of a run, as described in conf/config.yaml."""
 
     model: ModelSettings = setting()
     dataset: DatasetSettings = setting()
@@ -175,13 +175,13 @@ class Settings:
     tracking: TrackingSettings = setting()
 
     def with_tracking(self, **changes: Any) -> "Settings":
-        """The same with other settings of `tracking`."""
+        """A copy with changed settings of `tracking`."""
         return replace(self, tracking=replace(self.tracking, **changes))
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """The settings of a study; conf/study.yaml says what each means."""
+    """The settings of a study, as described in conf/study.yaml."""
 
     study: Any = setting()
     name: str | None = setting()
@@ -197,7 +197,7 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """The settings of a sweep; conf/sweep.yaml says what each means."""
+    """The settings of a sweep, as described in conf/sweep.yaml."""
 
     sweep: Any = setting()
     study_name: str | None = setting()
@@ -216,20 +216,20 @@ class SweepSettings:
     dry: bool = setting()
 
 
-OPTION_GROUPS: dict[str, type[Option]] = {  # groups whose options bring settings, and limits, of their own
+OPTION_GROUPS: dict[str, type[Option]] = {  # groups whose options have settings and limits of their own
     "model": ModelSettings,
     "dataset": DatasetSettings,
     "rewiring": RewiringSettings,
     "loader": LoaderSettings,
 }
-LISTED: dict[str, Callable[[], list[str]]] = {  # settings that hold a list -> the allowed items
+LISTED: dict[str, Callable[[], list[str]]] = {  # settings with a list -> the allowed items
     "measures": selectable,
     "tracking.artifacts": lambda: ["config", "figures", "model", "states"],
 }
 
 
 def hydra_schema(settings: Any) -> type:
-    """The types of the settings as Hydra checks them while it composes; an option or a split may be anything there."""
+    """The types that Hydra checks while composing; an option or a split has any type."""
     entries = []
     for entry in fields(settings):
         kind: Any = Any if entry.name in (*OPTION_GROUPS, "split") else entry.type
@@ -257,13 +257,13 @@ RUN_LIMITS = _limits(Settings)
 STUDY_LIMITS = _limits(StudySettings)
 SWEEP_LIMITS = _limits(SweepSettings)
 ALL_LIMITS = STUDY_LIMITS | SWEEP_LIMITS | RUN_LIMITS
-# settings that hold a word, or a list of words
+# settings with a word, or a list of words
 WORDS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (str, str | None)} | {"dataset.path"}
 LISTS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (list[str], list[str] | None)}
 
 
 def allowed_values(key: str) -> str:
-    """What a setting of the schema may be, in words."""
+    """The allowed values of a setting of the schema, in words."""
     if key not in ALL_LIMITS:
         return f"set by its parts, {', '.join(name for name in ALL_LIMITS if name.startswith(key + '.'))}"
     kind, limit = ALL_LIMITS[key]

@@ -1,4 +1,4 @@
-"""From a composed config to `Settings`, and the hashes that say which settings are the same. Imports nothing heavy."""
+"""Parse a composed config into `Settings`, and hash settings to compare experiments. Imports nothing heavy."""
 
 import contextlib
 import functools
@@ -32,7 +32,7 @@ PRESENTATION_SETTINGS = (
 )  # fmt: skip
 # Increase when a seed gives different masks (depthlab.ops): results of different schemes are different experiments.
 RANDOM_NUMBERS = 1
-NAMED_IN_YAML = ("dataset", "loader")  # groups whose options hold their name as a setting
+NAMED_IN_YAML = ("dataset", "loader")  # groups whose options have their name as a setting
 
 
 def parse(config: DictConfig, choices: Mapping[str, str]) -> Settings:
@@ -61,7 +61,7 @@ def make_option(group: str, content: Mapping[str, Any]) -> Any:
     """An option of a config group, of the type in `OPTION_GROUPS`.
 
     Args:
-        content: as in its yaml, with a `name`.
+        content: the content of its yaml, with a `name`.
     """
     kind, target = OPTION_GROUPS[group], content.get("_target_")
     names = {field.name for field in fields(kind)} - {"target", "arguments"}
@@ -75,7 +75,7 @@ def make_option(group: str, content: Mapping[str, Any]) -> Any:
             own[key] = _expanded(value) if key == "path" else value
         elif key not in ("_target_", "limits"):
             arguments[key] = value
-    options: Any = kind  # whose fields differ
+    options: Any = kind  # the fields of the subclasses differ
     return options(target=target, arguments=arguments, **own)
 
 
@@ -90,7 +90,7 @@ def option_dict(group: str, option: Option) -> dict[str, Any]:
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
-    """The settings as plain types, with the names that they have in conf/."""
+    """The settings as plain types, with the names of conf/."""
     options = {group: option_dict(group, getattr(settings, group)) for group in OPTION_GROUPS}
     return asdict(settings) | options
 
@@ -123,7 +123,7 @@ def config_hash(settings: Settings, without: Collection[str] = ()) -> str:
 
 
 def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
-    """Hash of the settings that a resumed checkpoint has to share: as `config_hash`, but the same for any device.
+    """Hash of the settings that must agree with a resumed checkpoint: as `config_hash`, but independent of the device.
 
     Of the trainer's settings only the precision and the number of processes, which share out a batch, count.
 
@@ -147,7 +147,7 @@ def _numbers(group: str, folders: tuple[Path, ...]) -> dict[tuple[str | None, st
     """Whether the default of a numeric setting in these folders is int or float, by `_target_` and name."""
     options = []
     for name in option_names(group):
-        with contextlib.suppress(UserError):  # an unreadable one is reported only if it is chosen
+        with contextlib.suppress(UserError):  # an unreadable yaml is reported only if it is chosen
             options.append(read_mapping(config_file(group, name)))
     defaults = [
         ((option.get("_target_"), key), type(value))

@@ -1,4 +1,4 @@
-"""Whether settings are allowed: one sentence for the first that is not. Imports nothing heavy."""
+"""Check the settings and raise an error for the first that is not allowed. Imports nothing heavy."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> Settings:
         choices: which option each config group has (`hydra.runtime.choices`).
 
     Raises:
-        UserError: the first setting that is not allowed, with what would be.
+        UserError: a setting is not allowed; the message names the first one and its allowed values.
     """
     for group in GROUPS:
         chosen = choices.get(group)
@@ -118,7 +118,7 @@ def _check_dataset(settings: Settings) -> None:
     check_task(settings.dataset, settings.metrics, settings.monitor)
     splits, split = settings.dataset.splits, settings.split
     known = [str(name) for name in range(splits)] if isinstance(splits, int) else list(splits)
-    if isinstance(splits, int) and splits == 0:  # a user's own file says how many it holds
+    if isinstance(splits, int) and splits == 0:  # the number of splits is in the user's own file
         if not split.isdigit():
             raise UserError(f"split must be the number of a split in {settings.dataset.path}, got {split}")
     elif split not in known:
@@ -141,7 +141,7 @@ def _check_cluster(settings: Settings) -> None:
 
 
 def _check_trainer(settings: Settings) -> None:
-    """Check the settings of the trainer against the others."""
+    """Check that the settings of the trainer fit the other settings."""
     trainer, loader = settings.trainer, settings.loader
     processes = trainer.processes
     if trainer.strategy == "single" and processes > 1:

@@ -1,4 +1,4 @@
-"""The one reader of yaml files: OmegaConf's rules, limits, the file named in errors. Imports nothing heavy."""
+"""Read yaml files by OmegaConf's rules, with limits on size, and name the file in errors. Imports nothing heavy."""
 
 import copy
 import functools
@@ -90,14 +90,14 @@ def kind(value: Any) -> str:
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None], name: str) -> tuple[int, int]:
-    """Size and height of the tree of a node, with aliases expanded.
+    """Size and height of the tree below a node, with aliases expanded.
 
     Args:
         known: size and height of measured nodes, by `id`; None while a node is being measured.
-        name: of the file.
+        name: name of the file.
 
     Raises:
-        UserError: the tree is too large or too high, contains itself, or has a tag that is no plain type.
+        UserError: the tree is too large or too high, contains itself, or has a tag that is not a plain type.
     """
     where = f"{name}, line {node.start_mark.line + 1}"
     if node.tag not in PLAIN:

@@ -12,8 +12,8 @@ from depthlab.data.dataset import Dataset
 from depthlab.files import unreadable
 from depthlab.tasks.task import TASKS
 
-ROWS = 1 << 16  # of features that are checked together: those of a large graph stay on disk
-OBJECTS = ("Object arrays cannot be loaded", "Python objects in dtype")  # NumPy has no type of error of its own for it
+ROWS = 1 << 16  # rows of features to check at once, since those of a large graph stay on disk
+OBJECTS = ("Object arrays cannot be loaded", "Python objects in dtype")  # parts of NumPy's messages
 NUMBERS, INTEGERS = "fiub", "iu"  # kinds of NumPy types
 
 
@@ -65,7 +65,7 @@ def unreadable_array(name: str, error: Exception, damage: str) -> Exception:
 
     Args:
         name: of the file or array.
-        damage: the sentence for an incomplete array, with what to do.
+        damage: the message for an incomplete array, with what to do.
     """
     if isinstance(error, ValueError) and any(words in str(error) for words in OBJECTS):
         return UserError(

@@ -18,20 +18,20 @@ from depthlab.graph.neighbours import Neighbours
 from depthlab.graph.partition import metis
 from depthlab.text import file_name
 
-FORMAT = 1  # raised when the file of a partition, or the way to cut, changes its meaning
+FORMAT = 1  # increase it if the file of a partition or the way to cut changes
 
 
 def cluster_batches(dataset: Dataset, data_hash: str, settings: Settings, folder: Path | None = None) -> ClusterBatches:
-    """The data of a run with `loader=cluster`. A dataset that stays on disk is evaluated from there, layer by layer.
+    """The data of a run with `loader=cluster`. A dataset that stays on disk is evaluated layer by layer from disk.
 
     Args:
-        dataset, data_hash: as `depthlab.data.prepare.load` gives them.
+        dataset, data_hash: as returned by `depthlab.data.prepare.load`.
         settings: as for `depthlab.training.run.run`.
-        folder: where prepared files lie.
+        folder: folder of prepared files.
 
     Raises:
-        UserError: there is no such split, the graph cannot be cut like that, a cached partition is corrupt, or
-            batch norm is asked for and a batch may hold one node.
+        UserError: there is no such split, the graph cannot be cut into so many parts, a cached partition is corrupt,
+            or `norm=batch` is set and a batch may consist of one node.
     """
     loader, split = settings.loader, (settings.split, settings.split_seed)
     assert loader.parts is not None and loader.batch_parts is not None, "conf/loader/cluster.yaml sets both"
@@ -52,7 +52,7 @@ def cluster_batches(dataset: Dataset, data_hash: str, settings: Settings, folder
 def cached_partition(
     neighbours: Neighbours, data_hash: str, dataset: DatasetSettings, parts: int, folder: Path | None = None
 ) -> Tensor:
-    """The part of every node, int64 (n,), from the cache if it is up to date; only one process at a time makes it.
+    """The part of every node, int64 (n,), from the cache if it is up to date; only one process at a time computes it.
 
     Raises:
         UserError: as `depthlab.graph.partition.metis`, or the file is corrupt.

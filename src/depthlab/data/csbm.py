@@ -24,8 +24,8 @@ def make_csbm(
 
     A pair of nodes is joined with probability :math:`p_{in} = d h / (n/c - 1)` inside a class and
     :math:`p_{out} = d (1-h) / (n - n/c)` between classes, so the mean degree is d and a fraction h of the
-    edges joins equals. Features are :math:`x_i = s\, u_{y_i} + z_i`, with a random unit vector u per class and
-    :math:`z_i \sim N(0, I/f)`. Ten stratified splits 50/25/25.
+    edges joins nodes of one class. Features are :math:`x_i = s\, u_{y_i} + z_i`, with a random unit vector u per class
+    and :math:`z_i \sim N(0, I/f)`. Ten stratified splits 50/25/25.
 
     Args:
         files: none; everything is generated from `seed`.
@@ -54,7 +54,7 @@ def make_csbm(
 def _pairs(y: Tensor, same: bool, probability: float, generator: torch.Generator) -> Tensor:
     """Distinct pairs of nodes, all of equal or all of different class, each present with the given probability.
 
-    A binomial number of pairs is drawn uniformly; where that is more than half of all, from the list of all.
+    A binomial number of pairs is drawn uniformly; if it is more than half of all pairs, from the list of all pairs.
     """
     nodes, sizes = y.numel(), torch.bincount(y)
     equal = int((sizes * (sizes - 1)).sum()) // 2

@@ -12,8 +12,8 @@ from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
 from depthlab.ops import SparseFeatures
 
-SPARSE_BELOW = 0.1  # density of the features below which keeping them sparse is faster
-FORMAT = 2  # raised when the prepared file changes its meaning: older files are then prepared again
+SPARSE_BELOW = 0.1  # density of the features below which sparse features are faster
+FORMAT = 2  # increase it if the prepared file changes its meaning, to prepare older files again
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Dataset:
         return self.x.shape[0]
 
     def graph(self, split: str, split_seed: int = 0) -> Graph:
-        """The graph with one split, as `parts` has it, in memory."""
+        """The graph in memory, with one split as in `parts`."""
         parts = self.parts(split, split_seed)
         return Graph(self.features(), gcn_adjacency(self.edge_index, self.num_nodes), self.y, *parts)
 
@@ -61,7 +61,7 @@ class Dataset:
         return train, val, test
 
     def features(self) -> Tensor | SparseFeatures:
-        """X as the models read it: sparse where that is faster."""
+        """The features for a model: sparse if that is faster."""
         if self.x.count_nonzero() >= SPARSE_BELOW * self.x.numel():
             return self.x
         csr = self.x.to_sparse_csr()
@@ -75,10 +75,10 @@ class Dataset:
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "Dataset | None":
-        """The prepared dataset, or None if there is no file or it was made from something else.
+        """The prepared dataset, or None if there is no file or its fingerprint differs.
 
         Raises:
-            UserError: the file is there and cannot be read.
+            UserError: the file exists and cannot be read.
         """
         return read_prepared(
             path, fingerprint, FORMAT, lambda content: Dataset(**content | {"x": content["x"].to_dense()})

@@ -1,4 +1,4 @@
-"""The embedded real graph: scikit-learn's handwritten digits, joined to their nearest neighbours."""
+"""A real graph without a download: scikit-learn's handwritten digits, joined to their nearest neighbours."""
 
 from pathlib import Path
 
@@ -18,13 +18,13 @@ def make_digits(files: list[Path], neighbors: int = 10, seed: int = 0) -> Datase
     Args:
         files: none; the images come with scikit-learn.
         neighbors: k >= 1.
-        seed: of the splits.
+        seed: seed of the splits.
     """
     images = load_digits()
     x = torch.from_numpy(images.data).float() / 16  # pixels are integers 0..16
     pixels = torch.from_numpy(images.data)
     squares = pixels.square().sum(1)
-    distance = squares[:, None] + squares - 2 * pixels @ pixels.T  # integers, so exact: ties fall by node number
+    distance = squares[:, None] + squares - 2 * pixels @ pixels.T  # integers, so exact: ties are broken by node number
     nearest = distance.fill_diagonal_(torch.inf).argsort(dim=1, stable=True)[:, :neighbors]
     edge_index = torch.stack([torch.arange(len(pixels)).repeat_interleave(neighbors), nearest.flatten()])
     y = torch.from_numpy(images.target).long()

@@ -31,14 +31,14 @@ from depthlab.data.raw_files import UNKNOWN, RawFile, listed, unknown_files, ver
 from depthlab.files import atomic_write, lock_of, unreadable
 from depthlab.folders import data, relative
 
-MIRROR = "DEPTHLAB_MIRROR"  # the environment variable
+MIRROR = "DEPTHLAB_MIRROR"  # environment variable
 DATASETS = ("cora", "citeseer", "texas", "wisconsin", "chameleon_filtered", "minesweeper")
 UPSTREAM = "https://raw.githubusercontent.com"
 SOURCES = {  # first folder below data/ -> repository at a commit, folder in it
     "planetoid": "kimiyoung/planetoid/af6abf468a772cc055bec88c52e4d6f51b7c37e3/data",
     "heterophilous": "yandex-research/heterophilous-graphs/a431395582e929d88271309716bea4fe24ce6318/data",
 }
-ABSENT = (403, 404, 410)  # answers for a file that is not there; S3 says 403 where it may not list the others
+ABSENT = (403, 404, 410)  # status codes for a missing file; S3 answers 403 to a user who may not list the bucket
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 CHUNK, LARGEST = 1 << 16, 1 << 30  # bytes; no raw file is larger
 UNAVAILABLE, NAMED = 3, 5
@@ -51,7 +51,7 @@ class Source:
     Attributes:
         name: for messages.
         root: a folder, or an http(s) address, which may have a password.
-        places: the possible paths of a file below `root`, best first.
+        places: the possible paths of a file below `root`, in the order to try.
     """
 
     name: str
@@ -68,7 +68,7 @@ def mirror(root: str) -> Source:
         if not address.is_server:
             raise UserError(f"{MIRROR} must be a folder or an http(s) address, got {address}")
     elif not Path(root).expanduser().is_dir():
-        shown = MASK if "@" in root else root  # of an address without its scheme
+        shown = MASK if "@" in root else root  # a password of an address without a scheme
         raise UserError(f"{MIRROR} names {shown}, which is not a folder: correct or unset it")
     else:
         root = str(Path(root).expanduser())
@@ -93,8 +93,8 @@ def fetch(names: Iterable[str], sources: Iterable[Source]) -> str:
     """Verify these raw files and fetch the missing ones; returns the sources that were used.
 
     Raises:
-        UserError: a file in data/ or in a source has other content; it is not changed, or not used.
-        UnavailableError: no source that can be reached has the file.
+        UserError: a file in data/ or in a source has other content; the first is not changed, the second not used.
+        UnavailableError: no reachable source has the file.
     """
     files = listed(names)
     missing = [file for file in files if not file.path.is_file()]

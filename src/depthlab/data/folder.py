@@ -5,7 +5,7 @@
     y.npy                       targets (n,): classes, or numbers for regression
     train.npy val.npy test.npy  the split or splits
 
-What each may hold: `depthlab.data.checks.checked_dataset`. Self-loops and repeated edges are ignored.
+`depthlab.data.checks.checked_dataset` defines the content of each file. Self-loops and repeated edges are ignored.
 """
 
 from pathlib import Path
@@ -18,13 +18,13 @@ from depthlab.data.mapped import open_array
 
 
 def read_folder(files: list[Path], task: str = "classification") -> Dataset:
-    """The graph that lies in a folder, its features memory-mapped.
+    """The graph in a folder, with memory-mapped features.
 
     Args:
         files: the six files, in the order above.
 
     Raises:
-        UserError: a file cannot be read, or what it holds is not in the format.
+        UserError: a file cannot be read, or its content is not in the format.
     """
     return checked_dataset({path.name: _opened(path) for path in files}, 0, task)
 

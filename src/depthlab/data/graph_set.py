@@ -13,7 +13,7 @@ from depthlab.graph.batches import GraphBatches
 
 @dataclass(frozen=True, eq=False)
 class GraphSet:
-    """Graphs that share their edges and differ in their features and in the target of the root, the only node read out.
+    """Graphs with the same edges that differ in their features and in the target of the root, the only node read out.
 
     Attributes:
         x: features of each graph, float32 (g, n, f), or integers (g, n, k) for one-hot features: the columns of the
@@ -38,11 +38,11 @@ class GraphSet:
 
     @property
     def num_nodes(self) -> int:
-        """Of one graph."""
+        """Number of nodes of each graph."""
         return self.x.shape[1]
 
     def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """The numbers of the graphs of one split, as `Dataset.parts` has those of nodes; none is drawn.
+        """The numbers of the graphs in each part of one split; all splits are fixed.
 
         Raises:
             UserError: there is no such split, or a part of it is empty.
@@ -60,8 +60,8 @@ class GraphSet:
         """Mini-batches with one split, in an order drawn from `seed` and the epoch.
 
         Args:
-            rewired: edges that every graph is propagated over instead of its own, also of new nodes.
-            last_of: depth of the network, if only its last layer propagates over these.
+            rewired: edges to propagate over in every graph instead of the original ones; they may have new nodes.
+            last_of: depth of the network, if only its last layer propagates over the rewired edges.
 
         Raises:
             UserError: as `parts`.
@@ -78,9 +78,9 @@ class GraphSet:
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "GraphSet | None":
-        """The prepared graphs, or None if there is no file or it was made from something else.
+        """The prepared graphs, or None if there is no file or its fingerprint differs.
 
         Raises:
-            UserError: the file is there and cannot be read.
+            UserError: the file exists and cannot be read.
         """
         return read_prepared(path, fingerprint, FORMAT, lambda content: GraphSet(**content))

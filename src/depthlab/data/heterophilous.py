@@ -1,4 +1,4 @@
-"""Reader of the npz format of heterophilous-graphs (Platonov et al. 2023), also the format for a graph of one's own."""
+"""Reader of the npz format of heterophilous-graphs (Platonov et al. 2023), also the format for a user's own graph."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ ARRAYS = ("node_features", "edges", "node_labels", "train_masks", "val_masks", "
 def read_npz(files: list[Path], task: str = "classification") -> Dataset:
     """One npz file with the arrays `node_features` (n, f), `edges` (m, 2), `node_labels` (n,) and the three parts.
 
-    What each may hold: `depthlab.data.checks.checked_dataset`. Nothing is unpickled. Directed edges are read as
-    undirected, self-loops and repetitions are dropped.
+    `depthlab.data.checks.checked_dataset` defines the content of each array. Nothing is unpickled. Directed edges are
+    read as undirected, self-loops and repetitions are dropped.
 
     Raises:
-        UserError: the file cannot be read, an array is missing, or what it holds is not in the format.
+        UserError: the file cannot be read, an array is missing, or its content is not in the format.
     """
     if len(files) != 1:
         raise UserError(f"it must be one npz file, got {len(files)} files")
@@ -27,7 +27,7 @@ def read_npz(files: list[Path], task: str = "classification") -> Dataset:
     try:
         archive = np.load(files[0], allow_pickle=False)
         missing = [array for array in ARRAYS if array not in archive.files]
-    except Exception as error:  # not a zip, torn, one array instead of an archive, ...
+    except Exception as error:  # not a zip, truncated, an array instead of an archive, ...
         raise unreadable_array(name, error, damage) from None
     with archive:
         if missing:
@@ -38,6 +38,6 @@ def read_npz(files: list[Path], task: str = "classification") -> Dataset:
 def _read(archive: np.lib.npyio.NpzFile, name: str, damage: str) -> np.ndarray:
     try:
         array: np.ndarray = archive[name]
-    except Exception as error:  # objects, a torn archive, ...
+    except Exception as error:  # Python objects, a truncated archive, ...
         raise unreadable_array(name, error, damage) from None
     return array

@@ -13,25 +13,25 @@ from depthlab.data.graph_set import GraphSet
 from depthlab.files import atomic_write, cached, sha256, unreadable, write_json
 
 CONTENTS = "contents.json"  # fingerprint, format, and the SHA-256 of every array's file
-ROWS = 1 << 16  # of an array that are written together
+ROWS = 1 << 16  # rows of an array to write at once
 
 
 def open_array(path: Path) -> np.ndarray:
-    """A memory-mapped array; nothing in it is unpickled, and what is written to it never reaches the disk.
+    """A memory-mapped array; nothing in it is unpickled, and changes are not written to disk.
 
     Raises:
-        Exception: there is no complete array in the file, most often a ValueError.
+        Exception: the file has no complete array; usually a ValueError.
     """
-    return np.lib.format.open_memmap(path, mode="c")  # torch warns about tensors that may not be written to
+    return np.lib.format.open_memmap(path, mode="c")  # torch warns about read-only tensors
 
 
 def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> None:
-    """Write the folder atomically; a folder of other data is replaced.
+    """Write the folder atomically; a folder with other data is replaced.
 
     Only one process at a time may do this: hold `lock_of(folder)`, as `cached_mapped` does.
 
     Raises:
-        OSError: it cannot be written, or the disk is full.
+        OSError: the folder cannot be written, or the disk is full.
     """
     assert isinstance(dataset, Dataset), "only one graph stays on disk"
     arrays = {name: getattr(dataset, name).numpy() for name in Dataset.__dataclass_fields__}
@@ -44,13 +44,13 @@ def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> 
 
 
 def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
-    """The dataset with tensors that are read from disk as they are needed.
+    """The dataset with tensors that are read from disk on demand.
 
-    None if the folder is not there, or is of something else or of an earlier version. Every file is read once to
+    None if there is no folder, or its fingerprint or version differs. Every file is read once to
     compare its hash: about a second for a million nodes with 64 features.
 
     Raises:
-        UserError: the folder is there and cannot be read (DamagedError: a file is missing or not as it was written).
+        UserError: the folder exists and cannot be read (DamagedError: a file is missing or its checksum differs).
     """
     if not folder.is_dir():
         return None
@@ -64,15 +64,15 @@ def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
                 raise ChecksumError(f"the checksum of {name}.npy does not match")
         tensors = {name: torch.from_numpy(open_array(folder / f"{name}.npy")) for name in hashes}
         return Dataset(**tensors)
-    except Exception as error:  # a missing file, no JSON, another array, ...
+    except Exception as error:  # a missing file, invalid JSON, a different array, ...
         raise unreadable(folder, error) from None
 
 
 def cached_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprint: str) -> Dataset:
-    """The dataset of that folder, from the cache if it is up to date. If several processes ask at once, one makes it.
+    """The dataset of that folder, from the cache if it is up to date. Only one process at a time creates it.
 
     Args:
-        make: gives the dataset.
+        make: returns the dataset.
     """
 
     def write() -> Dataset:
@@ -85,9 +85,7 @@ def cached_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerpr
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    """As `np.save`, but row by row whatever the order in memory, so that a row is read from one place; and an error of
-    the disk is the disk's own.
-    """
+    """As `np.save`, but in C order, so that a row is contiguous on disk, and with the OSError of a full disk."""
     header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)

@@ -1,4 +1,4 @@
-"""The files of a user's own dataset, and a folder that shows a reader only these. Imports nothing heavy."""
+"""The files of a user's own dataset, and a folder in which a reader sees only these files. Imports nothing heavy."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.schema import DatasetSettings
 from depthlab.data.raw_files import stays_below
 
-LIMIT = 1000  # files in a folder: more are most likely not one dataset, and each is hashed at every start
+LIMIT = 1000  # files in a folder: more are probably not one dataset, and every start hashes each of them
 
 
 def own_files(dataset: DatasetSettings) -> dict[str, Path]:
@@ -54,14 +54,15 @@ def own_files(dataset: DatasetSettings) -> dict[str, Path]:
 def reading(dataset: DatasetSettings, files: Mapping[str, Path]) -> Iterator[list[Path]]:
     """Links to these files in a temporary folder that holds nothing else.
 
-    The data hash covers exactly these files. A reader cannot open other files beside them, so its input cannot change
+    The data hash covers exactly these files. A reader cannot open other files, so that its input cannot change
     without a change of the hash.
 
     Args:
-        files: by name, as `depthlab.data.raw.raw_files` has them; the links have the same names, in the same order.
+        files: as returned by `depthlab.data.raw.raw_files`; the links have the same names, in the same order.
 
     Raises:
-        UserError: the reader's own error, with the path of the dataset; or the reader opens a file that is not there.
+        UserError: the reader's own error, with the path of the dataset; or the reader opens a file that is not among
+            them.
     """
     if not files:
         yield []
@@ -75,7 +76,7 @@ def reading(dataset: DatasetSettings, files: Mapping[str, Path]) -> Iterator[lis
         try:
             yield links
         except UserError as error:
-            named = str(error).startswith(f"{Path(source).name} ")  # by its link: the path is named in its place
+            named = str(error).startswith(f"{Path(source).name} ")  # the error names the link: replace it by the path
             text = str(error).removeprefix(Path(source).name) if named else f": {error}"
             raise UserError(f"{source}{text}") from None
         except FileNotFoundError as error:

@@ -11,21 +11,21 @@ from depthlab.config.errors import UserError
 from depthlab.data.dataset import Dataset
 from depthlab.data.raw_files import listed
 
-PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")  # PyG reads them all, so all must be verified
+PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")  # PyG reads all of them, so all must be verified
 
 
 def read_planetoid(files: list[Path]) -> Dataset:
     """Cora, Citeseer or Pubmed with the public split, by PyG's own reader of the format.
 
-    15 nodes of Citeseer have neither features nor a class in the raw files; they keep their place with zero features,
-    class -1 and their 16 edges. 124 nodes of Citeseer have an edge to themselves in the raw files. The official loaders
+    15 nodes of Citeseer have neither features nor a class in the raw files; they stay in the graph with zero features,
+    class -1 and their 16 edges. 124 nodes of Citeseer have a self-loop in the raw files. The official loaders
     keep these edges, so that such a node counts itself twice in A + I; PyG's reader drops them.
 
     Args:
-        files: the eight files. Seven are pickles, which can run code: each must be the known raw file of its name.
+        files: the eight files. Seven are pickles, which can run code: each must match `raw_files.tsv`.
 
     Raises:
-        UserError: a file is not a known one, or the content is not what the format promises.
+        UserError: a file does not match `raw_files.tsv`, or its content is not in the format.
     """
     name = files[0].name.split(".")[1]
     if {file.name for file in files} != {f"ind.{name}.{part}" for part in PARTS} or len({f.parent for f in files}) != 1:

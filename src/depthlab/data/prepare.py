@@ -37,7 +37,7 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset
 
     Args:
         settings: of the dataset, as in `conf/dataset/*.yaml`.
-        folder: where prepared files lie.
+        folder: folder of prepared files.
 
     Returns:
         The dataset and its data hash, which covers every file that is read and the settings that shape the graph.
@@ -53,7 +53,7 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset
         ), data
     path = prepared_file(settings, folder)
     kind = GraphSet if settings.has_many_graphs else Dataset
-    if not settings.files:  # generated graphs cost less to make than to keep in as many files as settings
+    if not settings.files:  # generating a graph is cheaper than storing one file per combination of settings
         with suppress(DamagedError):  # such a file is replaced below
             return kind.load(path, fingerprint) or _unchanged(settings, data), data
 
@@ -66,9 +66,9 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset
 
 
 def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
-    """Write `<name>.pt` and `<name>.json`, once both are made; returns the path of the first.
+    """Write `<name>.pt` and `<name>.json`; returns the path of the first.
 
-    Of a dataset that stays on disk these are a folder of arrays and a file beside it, named after its settings' hash.
+    For a dataset that stays on disk, write a folder of arrays and a JSON file beside it, named by the data hash.
     """
     data = data_hash(settings)
     fingerprint, dataset = prepared_hash(settings, data), _unchanged(settings, data)
@@ -84,7 +84,7 @@ def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
         edge_index = dataset.edge_index
     statistics |= bottleneck_statistics(edge_index, dataset.num_nodes)
     with lock_of(path), atomic_write(path.with_suffix(".json")) as part:  # a run that starts now waits
-        write_json(part, statistics, DIGITS)  # first, so that a full disk leaves both files as they were
+        write_json(part, statistics, DIGITS)  # first, so that both files are unchanged if the disk is full
         if settings.mapped:
             save_mapped(dataset, path, fingerprint)
         else:
@@ -93,9 +93,9 @@ def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
 
 
 def read(settings: DatasetSettings) -> Dataset | GraphSet:
-    """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised where asked.
+    """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised if set.
 
-    Graphs of a task are taken as they are made: a tree's edges have one direction.
+    The graphs of a `GraphSet` are not changed: the edges of a tree have one direction.
     """
     with reading(settings, raw_files(settings)) as files:
         raw: Dataset | GraphSet = get_method(settings.target)(files, **_arguments(settings))
@@ -122,12 +122,12 @@ def data_hash(settings: DatasetSettings) -> str:
 
 
 def prepared_hash(settings: DatasetSettings, data: str) -> str:
-    """Identifies a prepared file, which is written again if the data or the code that reads it has changed."""
+    """Fingerprint of a prepared file, which is written again if the data or the code that reads it has changed."""
     return digest([data, code_hash(*targets(option_dict("dataset", settings)), __name__)])
 
 
 def _arguments(settings: DatasetSettings) -> dict[str, Any]:
-    """Arguments of the reader: the settings that only its dataset has, and the task if it is one of its parameters."""
+    """Arguments of the reader: the settings of its dataset's yaml, and the task if the reader has that parameter."""
     takes_task = "task" in inspect.signature(get_method(settings.target)).parameters
     return dict(settings.arguments) | ({"task": settings.task} if takes_task else {})
 

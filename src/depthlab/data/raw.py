@@ -12,7 +12,7 @@ from depthlab.text import file_name
 
 
 def raw_paths(dataset: DatasetSettings) -> list[Path]:
-    """The files to read: of a named dataset, each verified, or the user's own, which are never unpickled.
+    """The files to read: the verified files of a named dataset, or the user's own, which are never unpickled.
 
     Raises:
         UserError: a file is missing, not in the list of raw files, or does not match it.
@@ -28,7 +28,7 @@ def raw_paths(dataset: DatasetSettings) -> list[Path]:
 
 
 def raw_files(dataset: DatasetSettings) -> dict[str, Path]:
-    """The same files, by the name that they have in their folder."""
+    """The same files, by their names in the folder."""
     if dataset.is_own:
         return own_files(dataset)
     return dict(zip(dataset.files or [], raw_paths(dataset), strict=True))
@@ -42,17 +42,17 @@ def raw_hashes(dataset: DatasetSettings) -> dict[str, str]:
 
 
 def prepared_file(dataset: DatasetSettings, folder: Path | None = None) -> Path:
-    """Where the prepared form of a dataset lies."""
+    """Path of the prepared file of a dataset."""
     return (folder or prepared()) / f"{file_name(dataset.name)}.pt"
 
 
 def mapped_folder(dataset: DatasetSettings, data_hash: str, folder: Path | None = None) -> Path:
-    """Where the prepared form of a dataset that stays on disk lies: one folder for each of its settings."""
+    """Path of the prepared folder of a dataset that stays on disk, one for each combination of its settings."""
     return (folder or prepared()) / file_name(dataset.name) / data_hash[:8]
 
 
 def check(dataset: DatasetSettings) -> None:
-    """A cheap look before anything heavy is imported: raw files that are there match, and all are there or prepared.
+    """A cheap check before heavy imports: existing raw files match their hashes, and all exist or are prepared.
 
     Raises:
         UserError: as `raw_paths`.

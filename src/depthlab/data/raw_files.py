@@ -2,8 +2,9 @@
 
     depthlab trust data/mine/graph.npz     add a file that you trust
 
-The list is part of the program, so that no mirror, DVC remote or data.dvc decides what is read or written. If the
-program is installed, files that the user trusts are listed in `raw_files.tsv` in the user's folder of yaml files.
+The list is part of the program, so that no mirror, DVC remote or data.dvc can change which files are read or written.
+If the program is installed, files that the user trusts are listed in `raw_files.tsv` in the user's folder of yaml
+files.
 """
 
 import hashlib
@@ -32,10 +33,10 @@ class RawFile:
 
     Attributes:
         name: path below the data folder.
-        size: bytes, as digits; "-" where unknown, as in `md5` and `sha256`.
+        size: bytes, as digits; "-" if unknown, also in `md5` and `sha256`.
         git_blob: Git's hash of the content, the SHA-1 of "blob SIZE", a zero byte and the content.
-        md5: the hash under which DVC keeps the file.
-        sha256: of the content.
+        md5: the hash under which DVC stores the file.
+        sha256: hash of the content.
     """
 
     name: str
@@ -46,16 +47,16 @@ class RawFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies in the data folder."""
+        """The path in the data folder."""
         return folders.data() / self.name
 
     def matches(self, path: Path) -> bool:
-        """Whether a file has this content: by SHA-256, or by Git's hash where the other is unknown."""
+        """Whether a file has this content: by SHA-256, or by Git's hash if that is unknown."""
         return git_blob(path) == self.git_blob if self.sha256 == UNKNOWN else sha256(path) == self.sha256
 
 
 def git_blob(path: Path) -> str:
-    """The hash under which Git keeps a file's content."""
+    """The hash under which Git stores a file's content."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -86,7 +87,7 @@ def _read(path: Path) -> dict[str, RawFile]:
 
 
 def stays_below(name: str) -> bool:
-    """Whether a relative path stays inside the folder that it is joined to, on any operating system."""
+    """Whether a relative path stays inside its folder, on any operating system."""
     return not ({"", ".", ".."} & set(name.split("/")) or {"\\", ":", "\0"} & set(name))
 
 
@@ -122,10 +123,10 @@ def unknown_files() -> list[str]:
 
 
 def add(paths: Iterable[Path]) -> None:
-    """Add files of the data folder to the list, or change their hashes in it, and let DVC see them.
+    """Add files of the data folder to the list, or change their hashes in it, and remove them from what DVC ignores.
 
     Raises:
-        UserError: a file is not there, or not in the data folder.
+        UserError: a file does not exist, or is not in the data folder.
     """
     target = user_folder() / LIST.name if INSTALLED else LIST
     files, data = _read(target), folders.data().resolve()
@@ -142,7 +143,7 @@ def add(paths: Iterable[Path]) -> None:
 
 
 def ignored_by_dvc(names: Iterable[str]) -> str:
-    """The content of .dvcignore: with it a stray file changes no hash that DVC records."""
+    """The content of .dvcignore, so that a stray file does not change a hash that DVC records."""
     names = sorted(names)
     folders = sorted({parent.as_posix() for name in names for parent in PurePosixPath(name).parents} - {"."})
     lines = ["# Written by src/depthlab/data/raw_files.py: temporary files of file managers and editors,", *JUNK]

@@ -32,7 +32,7 @@ from depthlab.graph.graph import Graph
 from depthlab.graph.rewiring_statistics import rewiring_statistics
 from depthlab.text import file_name
 
-ENTRIES, BYTES = 50_000_000, 100  # rewired edges of a batch, each in both directions, while they are normalised
+ENTRIES, BYTES = 50_000_000, 100  # limit on the entries of a rewired batch, and bytes per entry during normalisation
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def rewire(dataset: Dataset | GraphSet, data_hash: str, settings: Settings, fold
     Args:
         dataset, data_hash: as returned by `depthlab.data.prepare.load`.
         settings: as for `depthlab.training.run.run`.
-        folder: where prepared files lie.
+        folder: folder of prepared files.
 
     Raises:
         UserError: the split does not exist, the graph cannot be rewired this way, or a cached file is corrupt.
@@ -80,10 +80,10 @@ def rewire(dataset: Dataset | GraphSet, data_hash: str, settings: Settings, fold
 
 
 def make_batches(settings: Settings, dataset: Dataset | GraphSet, rewired: RewiredEdges | None = None) -> Batches:
-    """The batches that a run trains on and is evaluated with: one split of the dataset.
+    """The batches for training and evaluation, with one split of the dataset.
 
     Args:
-        rewired: the edges to propagate over; None for those of the data.
+        rewired: the edges to propagate over; None for the original edges.
 
     Raises:
         UserError: there is no such split, a part of it is empty, or a batch of rewired graphs would take gigabytes.
@@ -123,7 +123,7 @@ def rewired_hash(data_hash: str, settings: Settings) -> str:
 def cached_edges(
     dataset: Dataset | GraphSet, data_hash: str, settings: Settings, folder: Path | None = None
 ) -> RewiredEdges:
-    """The rewired edges, from the cache if they are up to date. If several processes ask at once, one makes them."""
+    """The rewired edges, from the cache if they are up to date. Only one process at a time computes them."""
     name = rewired_hash(data_hash, settings)
     options = [option_dict("dataset", settings.dataset), option_dict("rewiring", settings.rewiring)]
     fingerprint = digest([name, code_hash(*targets(options), __name__)])
@@ -138,7 +138,7 @@ def cached_edges(
 
 
 def make_edges(dataset: Dataset | GraphSet, rewiring: RewiringSettings) -> RewiredEdges:
-    """Apply a rewiring to the undirected edges of a dataset, with random numbers of its setting `seed`.
+    """Apply a rewiring to the undirected edges of a dataset, with random numbers from the setting `seed`.
 
     Args:
         rewiring: the settings of a rewiring other than `none`.
@@ -148,7 +148,7 @@ def make_edges(dataset: Dataset | GraphSet, rewiring: RewiringSettings) -> Rewir
     before, y = dataset.edge_index, dataset.y
     if isinstance(dataset, GraphSet):
         before = to_undirected(before, num_nodes=dataset.num_nodes)
-    if isinstance(dataset, GraphSet) or y.is_floating_point():  # no node classes
+    if isinstance(dataset, GraphSet) or y.is_floating_point():  # the nodes have no classes
         y = torch.full((dataset.num_nodes,), -1)
     edge_index = get_method(rewiring.target)(before, dataset.num_nodes, generator, **rewiring.arguments)
     highest = int(edge_index.max()) if edge_index.numel() else -1

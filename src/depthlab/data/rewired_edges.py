@@ -10,16 +10,16 @@ from depthlab.files import read_prepared, write_json, write_prepared
 from depthlab.graph.rewiring.edges import both_directions, edge_keys
 from depthlab.graph.statistics import DIGITS
 
-FORMAT = 2  # raise it if the file or the meaning of a statistic changes: older files are then made again
+FORMAT = 2  # increase it if the file or the meaning of a statistic changes, to compute older files again
 
 
 @dataclass(frozen=True, eq=False)
 class RewiredEdges:
-    """Edges that a network propagates over instead of those of the data.
+    """Edges that a network propagates over instead of the original ones.
 
     Attributes:
         edge_index: int64 (2, m), both directions of every undirected edge, sorted, no self-loops.
-        num_nodes: number of nodes of the data plus new ones, which come last.
+        num_nodes: number of original nodes plus new ones, which come last.
         statistics: as returned by `depthlab.graph.rewiring_statistics.rewiring_statistics`.
     """
 
@@ -46,7 +46,7 @@ class RewiredEdges:
         """The saved edges, or None if there is no file or its fingerprint differs.
 
         Raises:
-            UserError: the file is there and cannot be read.
+            UserError: the file exists and cannot be read.
         """
 
         def make(content: dict[str, Any]) -> RewiredEdges:

@@ -1,4 +1,4 @@
-"""A block model with up to millions of nodes: what a large graph is tried on when no large graph is at hand."""
+"""A generated stochastic block model with up to millions of nodes, to test large graphs without a download."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,17 +27,17 @@ def make_sbm_large(
 ) -> Dataset:
     r"""A contextual stochastic block model (Deshpande et al. 2018, https://arxiv.org/abs/1807.09596) of many blocks.
 
-    Of :math:`n d / 2` distinct edges a fraction h joins two nodes of one block, drawn uniformly, the others two nodes
-    of different classes. Every class has as many blocks: the graph has parts to be found, as real graphs of this size
-    have, where a class without blocks would be cut anywhere alike. Features are
+    Of :math:`n d / 2` distinct edges a fraction h joins two uniformly drawn nodes of one block, the others two nodes of
+    different classes. Every class has the same number of blocks. Blocks give the graph communities, as in real graphs
+    of this size; without them all cuts through a class would be equally good. Features are
     :math:`x_i = s\, u_{y_i} + z_i`, with a random unit vector u per class and :math:`z_i \sim N(0, I/f)`. Ten
-    stratified splits 50/25/25. Nothing of size n x n is made, and no loop runs over nodes.
+    stratified splits 50/25/25. No array has size n x n, and no loop runs over nodes.
 
     Args:
         files: none; everything is generated from `seed`.
         nodes, degree, homophily, signal, features, classes: n, d, h, s, f and the number of classes.
         block_size: nodes of a block, on average.
-        seed: of the graph, the features and the splits.
+        seed: seed of the graph, the features and the splits.
 
     Raises:
         UserError: there are too few nodes for the classes, or for the degree in blocks of this size.
@@ -46,7 +46,7 @@ def make_sbm_large(
     y, per_block = torch.arange(nodes) % blocks % classes, nodes / blocks
     if nodes < 4 * classes:
         raise UserError(f"dataset.nodes must be at least 4 for each of the {classes} classes, got {nodes}")
-    if degree * homophily > (per_block - 1) / 2:  # beyond that drawing distinct pairs would take ever longer
+    if degree * homophily > (per_block - 1) / 2:  # with more edges, drawing distinct pairs takes too long
         raise UserError(
             f"dataset.degree={degree} with homophily {homophily} needs blocks of more nodes than {per_block:.0f}:"
             " make dataset.block_size and dataset.nodes larger"
@@ -83,7 +83,7 @@ def _those(one: Tensor, other: Tensor, fits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _distinct(draw: Draw, count: int, nodes: int, generator: torch.Generator) -> Tensor:
-    """`count` different pairs as keys low * nodes + high, uniformly of those that `draw` draws uniformly."""
+    """`count` distinct pairs as keys low * nodes + high, uniform if the pairs of `draw` are uniform."""
     keys = torch.empty(0, dtype=torch.long)
     while keys.numel() < count:
         one, other = draw(count - keys.numel() + count // 4 + 64)

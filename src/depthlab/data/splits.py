@@ -1,4 +1,4 @@
-"""Splits that are drawn, each from a seed of its own."""
+"""Random splits, each from its own seed."""
 
 import torch
 from torch import Tensor

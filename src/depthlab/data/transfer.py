@@ -13,11 +13,11 @@ def make_ring_transfer(
 ) -> GraphSet:
     """RingTransfer (Bodnar et al. 2021; Di Giovanni et al. 2023, https://arxiv.org/abs/2302.02941).
 
-    A ring of n nodes; the class stands as a one-hot vector at node n // 2, opposite to node 0, where it is asked for.
-    As in lrnzgiusti/on-oversquashing: node 0 has zeros, all others but the target ones; classes equally often; as many
-    layers as hops. Nothing is random, so all graphs of a class are the same, in training and test alike: scores tell
-    whether the class arrives, not how well it generalises. The paper chooses on its 500 test graphs; here
-    `test_graphs` are for validation and as many more for the test.
+    A ring of n nodes; node 0 has to predict the class, a one-hot vector in the features of the opposite node n // 2.
+    As in lrnzgiusti/on-oversquashing, the features of node 0 are zeros, those of all other nodes ones; classes are
+    equally frequent; a network has as many layers as hops. All graphs of a class are the same, in training and test
+    data: scores measure whether the class arrives, not generalisation. The paper selects on its 500 test graphs; here
+    `test_graphs` graphs are for validation and as many for the test.
 
     Args:
         files: none.
@@ -31,10 +31,10 @@ def make_ring_transfer(
 def make_crossed_ring_transfer(
     files: list[Path], size: int = 10, classes: int = 5, train_graphs: int = 5000, test_graphs: int = 500
 ) -> GraphSet:
-    """CrossedRing of the same paper: as `make_ring_transfer`, with edges that cross between the two ways round.
+    """CrossedRing of the same paper: as `make_ring_transfer`, with edges that cross between the two paths.
 
     Nodes i and n - i are equally far from node 0; each i < n // 2 is also joined to n - i - 1 and, from i = 2 on, to
-    n - i + 1. The target is as far as in the ring, with more paths to it.
+    n - i + 1. The distance to the target is that of the ring, with more paths.
     """
     low = torch.arange(1, size // 2)
     farther, nearer = torch.stack([low, size - 1 - low]), torch.stack([low[1:], size + 1 - low[1:]])
@@ -47,8 +47,8 @@ def make_clique_path_transfer(
 ) -> GraphSet:
     """CliquePath of the same paper (a lollipop): as `make_ring_transfer`, on a clique with a path at its end.
 
-    Nodes 0 to n // 2 - 1 form the clique, the others the path; node n // 2 - 1 joins them. Node 0 asks, the last node
-    of the path knows, n - n // 2 + 1 hops away.
+    Nodes 0 to n // 2 - 1 form the clique, the others the path; node n // 2 - 1 joins them. Node 0 has to predict
+    the class of the last node of the path, n - n // 2 + 1 hops away.
     """
     half = size // 2
     path = torch.arange(half - 1, size)
@@ -64,7 +64,7 @@ def _ring(size: int) -> Tensor:
 def _transfer(
     edges: Tensor, size: int, source: int, target: int, hops: int, classes: int, train: int, test: int
 ) -> GraphSet:
-    """The graphs of one task: `edges` (2, m) in any direction; parts in order of the graphs' numbers."""
+    """The graphs of one task, in the order training, validation, test; `edges` (2, m) in any direction."""
     y = torch.arange(train + 2 * test) % classes
     x = torch.ones(len(y), size, classes)
     x[:, source] = 0

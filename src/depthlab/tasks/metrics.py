@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: it compares predictions with targets.
+    """Compares predictions with targets.
 
     Attributes:
         label: name in tables and figures.
@@ -100,8 +100,8 @@ def average_precision(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _ranking(output: Tensor) -> Tensor:
-    """How much more class 1 is predicted than class 0, scaled to [0, 1]: torchmetrics takes a sigmoid, which saturates,
-    of values beyond."""
+    """Difference of the outputs for class 1 and class 0, scaled to [0, 1]: torchmetrics applies a sigmoid to values
+    outside, which saturates."""
     margin = (output[:, 1] - output[:, 0]).double()
     return (margin - margin.min()) / (margin.max() - margin.min()).clamp_min(1e-300)
 
@@ -116,7 +116,7 @@ def mean_absolute_error(output: Tensor, target: Tensor) -> Tensor:
 def r2(output: Tensor, target: Tensor) -> Tensor:
     """1 - (sum of squared errors) / (sum of squared deviations of the targets from their mean); NaN for equal targets.
 
-    Of standardised targets: torchmetrics takes sums of squares below 1e-4 for zero.
+    Computed on standardised targets, since torchmetrics treats sums of squares below 1e-4 as zero.
     """
     from torchmetrics.functional.regression import r2_score
 
@@ -159,11 +159,11 @@ METRICS = {
 
 
 def recorded(part: str, name: str) -> str:
-    """What the score of the selected epoch is recorded as: `test_acc`, `best_val_acc`, `best_train_acc`."""
+    """Recorded name of a score of the selected epoch: `test_acc`, `best_val_acc`, `best_train_acc`."""
     return f"test_{name}" if part == "test" else f"best_{part}_{name}"
 
 
 def higher_is_better(name: str) -> bool:
-    """Of a recorded name such as `val_loss` or `test_acc`."""
+    """Whether higher values of a recorded name such as `val_loss` or `test_acc` are better."""
     metric = METRICS.get(name.partition("_")[2])
     return metric is not None and metric.higher_is_better

@@ -35,7 +35,7 @@ class Task:
         metrics: all recorded metrics, including `metric`.
         outputs: channels of the network's output.
         targets: class attribute: the allowed values of `Metric.targets`, the most specific first.
-        usual: class attribute: the metrics recorded by default.
+        usual: class attribute: the metrics that are recorded by default.
     """
 
     metric: str

@@ -1,1 +1,1 @@
-"""One run: compose, fit, test once, record."""
+"""One run: build, fit, test once, record."""

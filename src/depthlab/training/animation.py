@@ -16,7 +16,7 @@ from depthlab.training.module import TrainingModule
 def save_states(model: TrainingModule, graph: Graph, path: Path) -> None:
     """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,), without new nodes.
 
-    Regression targets are binned into seven equally frequent ranges, which take the place of classes.
+    Regression targets are binned into seven equally frequent ranges, which are used as classes.
     """
     frames: list[Tensor] = []
     with torch.no_grad():

@@ -42,7 +42,7 @@ class NoRecord:
 
 
 class Training(Protocol):
-    """The callbacks that are read after a training."""
+    """The callbacks whose state is read after training."""
 
     @property
     def best(self) -> "BestState": ...
@@ -99,7 +99,7 @@ class BestState(Callback):
         self.diverged = self.stopped = False
 
     def on_train_start(self, trainer: pl.Trainer, model: Any) -> None:
-        if not self.weights:  # a run that diverges in its first epoch has these
+        if not self.weights:  # for a run that diverges in its first epoch
             self._keep(model)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
@@ -151,7 +151,7 @@ class Recorder(Callback):
         self.replay()
 
     def replay(self) -> None:
-        """Send the epochs of a restored history that the store does not hold."""
+        """Send the epochs of a restored history that are missing in the store."""
         known = self.tracked.last_step(f"{EPOCH}train_loss") if self.history else -1
         for epoch in range(known + 1, len(self.history)):
             self.tracked.log(by_epoch(self.history[epoch]), epoch)
@@ -172,12 +172,10 @@ class Recorder(Callback):
 
 
 class FirstEpoch(Callback):
-    """Calls a function before the first training step and at the end of the first epoch; keeps both results.
-
-    A resumed run keeps them.
+    """Calls a function before the first training step and after the first epoch; checkpoints contain both results.
 
     Attributes:
-        start: before the first step; empty if an older version began the run.
+        start: before the first step; empty if an older version started the run.
         result: after the first epoch.
     """
 
@@ -202,7 +200,7 @@ class FirstEpoch(Callback):
 
 
 class Saver(Checkpoint):
-    """Writes a checkpoint every `every` epochs, after the last epoch, and after an epoch with Ctrl-C."""
+    """Writes a checkpoint every `every` epochs, after the last epoch, and after the epoch in which Ctrl-C comes."""
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every

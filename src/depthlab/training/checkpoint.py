@@ -1,4 +1,4 @@
-"""Checkpoints: written with a checksum, and read only if it matches and settings, data and code are the same."""
+"""Checkpoints: written with a checksum, and read only if it matches and settings, data and code are unchanged."""
 
 import sys
 from dataclasses import replace
@@ -43,7 +43,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
         other = [what for key, what in AGREEING.items() if saved[key] != identity[key]]
     except (KeyError, TypeError):
         raise ResumeError(f"{path} is not a checkpoint of a run: start the run without ckpt") from None
-    except Exception as error:  # torn, no archive: UnpicklingError, OSError, RuntimeError, ...
+    except Exception as error:  # truncated or not an archive: UnpicklingError, OSError, RuntimeError, ...
         damage = unreadable(path, error)
         if isinstance(damage, DamagedError):
             raise ResumeError(f"{damage}: start the run without ckpt") from None
@@ -54,7 +54,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
 
 
 def without_damaged_checkpoint(settings: Settings, folder: Path) -> Settings:
-    """The settings, without `ckpt=last` if that checkpoint is damaged: the run then starts over and says so.
+    """The settings, without `ckpt=last` if that checkpoint is damaged; then a message says that the run starts over.
 
     Args:
         folder: of the run's checkpoints.

@@ -12,7 +12,7 @@ from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import Recorded, Records
 from depthlab.training.result import open_run
 
-TURN = "turn"  # tag of a run: its number in the queue; empty while it is chosen
+TURN = "turn"  # tag of a run: its number in the queue; empty until it is chosen
 FIRST = "0"  # turn of a run that does not check for others
 WAIT, PATIENCE = 0.05, 30.0  # seconds between two checks of a command that chooses its turn, and the limit
 
@@ -26,7 +26,7 @@ class Claim:
     smallest number wins; equal numbers are ordered by run id.
 
     Attributes:
-        records: of the experiment.
+        records: runs of the experiment.
         identity: `config_hash`, `data_hash` and `code_hash` of the run.
         same_code: whether runs with other code do not count.
     """
@@ -36,7 +36,7 @@ class Claim:
     same_code: bool
 
     def others(self, run_id: str = "") -> list[Recorded]:
-        """Other runs of this planned run that may be in progress, and its latest result."""
+        """Recorded runs of this planned run that may be in progress, and its latest result."""
         keys = ["config_hash", "data_hash", *(["code_hash"] if self.same_code else [])]
         runs = self.records.runs(" and ".join(f"tags.{key} = '{self.identity[key]}'" for key in keys))
         running = [run for run in runs if run.is_running]
@@ -52,7 +52,7 @@ class Claim:
         """Confirm a run that was recorded with an empty turn.
 
         Raises:
-            TakenError: another command was earlier; the run is deleted.
+            TakenError: another command came first; the run is deleted.
         """
         turns = [int(run.tags.get(TURN) or FIRST) for run in self.others(tracked.run_id)]
         mine = max(turns, default=0) + 1
@@ -76,7 +76,7 @@ class Claim:
 
 
 def taken(run: Recorded) -> str:
-    """The message about a planned run that another command trains or has trained."""
+    """The error for a planned run that another command trains or has trained."""
     if run.status == "RUNNING":
         return f"{describe(run.owner)} trains it"
     return "another command has trained it"

@@ -1,4 +1,4 @@
-"""The device of a run: a GPU if `trainer=gpu` and there is one, else the processor."""
+"""The device of a run: a GPU if `trainer=gpu` and there is one, else the CPU."""
 
 import sys
 from dataclasses import replace
@@ -11,7 +11,7 @@ from depthlab.graph.batches import Batches, OneGraph
 
 
 def with_available_device(settings: Settings) -> Settings:
-    """The settings, with the processor instead of a GPU if there is none; prints that.
+    """The settings, with the CPU instead of a missing GPU; prints a message about it.
 
     Raises:
         UserError: there are fewer GPUs than processes on this machine.

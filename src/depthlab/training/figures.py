@@ -1,4 +1,4 @@
-"""The measures of a run by layer, as a picture and as a page that works offline."""
+"""Figures of the measures by layer of a run, as a picture and as a page that works offline."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ COLOR = "#0072B2"
 
 
 def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
-    """One panel a measure, layer along the x axis; zeros cannot stand on a logarithmic axis and are left out."""
+    """One panel per measure, over the layers; zeros are left out, since the axis is logarithmic."""
     from matplotlib.figure import Figure
 
     measures = panels(curves)
@@ -25,13 +25,13 @@ def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
         axes.set_xlabel("layer")
         axes.grid(alpha=0.25)
     figure.suptitle(title, wrap=True)
-    # Matplotlib's own layouts draw everything twice and more, half a second for each run of a study.
+    # Matplotlib's own layouts draw everything at least twice, which takes half a second for each run of a study.
     figure.subplots_adjust(left=0.18 / len(measures), right=1 - 0.04 / len(measures), bottom=0.15, top=0.83, wspace=0.3)
     return figure
 
 
 def layers_html(curves: dict[str, list[float]], title: str) -> str:
-    """The same panels to zoom and hover, with Plotly's script inside the file."""
+    """The same panels as an interactive page, with Plotly's script inside the file."""
     from plotly.subplots import make_subplots
 
     measures = panels(curves)
@@ -46,5 +46,5 @@ def layers_html(curves: dict[str, list[float]], title: str) -> str:
 
 
 def panels(curves: dict[str, list[float]]) -> list[Measure]:
-    """The measures by layer that a run has and a report shows."""
+    """The measures by layer that the run has and figures show."""
     return [measure for measure in in_report() if curves.get(measure.name)]

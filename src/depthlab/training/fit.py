@@ -29,7 +29,7 @@ from depthlab.training.signals import handling_signals, interruption_message
 
 @dataclass
 class Fit:
-    """A trainer, its loader, and the callbacks that are read after the fit."""
+    """A trainer, its loader, and the callbacks whose state is read after the fit."""
 
     trainer: pl.Trainer
     loader: Batches
@@ -42,8 +42,8 @@ class Fit:
         """Train, from a checkpoint if there is one.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C or SIGTERM, at the end of the epoch in which it came and with a checkpoint
-                written; once more after a second, at once.
+            KeyboardInterrupt: Ctrl-C or SIGTERM, at the end of the epoch and with a checkpoint written; a second
+                signal, more than a second later, raises it at once.
         """
         try:
             with handling_signals(self.saver.handler):
@@ -56,12 +56,12 @@ class Fit:
             raise KeyboardInterrupt(interruption_message(self.saver.path, len(self.recorder.history)))
 
     def ended(self, content: dict[str, Any]) -> bool:
-        """Whether the training of a checkpoint was over."""
+        """Whether the training in a checkpoint is complete."""
         saved = content["callbacks"]
         return saved["BestState"]["stopped"] or len(saved["Recorder"]["history"]) >= self.trainer.max_epochs
 
     def restore(self, model: TrainingModule, content: dict[str, Any]) -> bool:
-        """Restore a checkpoint whose training was over; returns False if there is more to train."""
+        """Restore a checkpoint whose training is complete; returns False if it is not."""
         saved = content["callbacks"]
         if not self.ended(content):
             return False
@@ -100,11 +100,11 @@ def make_fit(
         strategy="ddp" if ddp else "auto",
         # a run of one process in a SLURM job has one rank, whatever the job's environment variables say
         plugins=[CheckpointFile(), cluster_environment() if ddp else LightningEnvironment()],
-        use_distributed_sampler=False,  # the batches are shared out already
+        use_distributed_sampler=False,  # each rank has its share of the batches already
         max_epochs=settings.epochs,
         callbacks=callbacks,
-        logger=False,  # the recorder writes, buffered
-        limit_val_batches=0,  # Evaluation validates
+        logger=False,  # `Recorder` records the metrics
+        limit_val_batches=0,  # `Evaluation` validates
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -114,8 +114,8 @@ def make_fit(
 def quiet_libraries() -> None:
     """Suppress warnings that do not apply to full-batch training, and flush denormal numbers to zero.
 
-    Beyond some 800 layers gradients fall below 1e-38, where float32 has fewer digits and a processor takes six times as
-    long: a step of GCNII-1024 on Cora took 13 s with them and takes 2.2 s with zeros in their place.
+    Beyond some 800 layers gradients fall below 1e-38. These numbers are denormal in float32, and a CPU is six times
+    slower with them: a step of GCNII-1024 on Cora took 13 s with denormal numbers and takes 2.2 s with zeros.
     """
     torch.set_flush_denormal(True)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

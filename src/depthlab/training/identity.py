@@ -20,12 +20,12 @@ from depthlab.training.run_name import run_name
 
 LAST, FINAL, STATES, LOCK = "last.ckpt", "final.ckpt", "states.npz", "lock"
 REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
-OVERRIDES, TAG_LENGTH = "overrides", 5000  # characters in a tag: MLflow cuts those beyond 8000
+OVERRIDES, TAG_LENGTH = "overrides", 5000  # characters of a tag: MLflow truncates tags beyond 8000
 TRAINING = ("depthlab.training.run", "depthlab.training.replicas")
 
 
 def checkpoint_folder(settings: Settings, root: Path | None = None) -> Path:
-    """One folder for each experiment: same settings, same folder."""
+    """The folder of a run's checkpoints, the same for the same settings."""
     name = run_name(settings, with_trainer=False)  # a checkpoint can be resumed with another trainer
     return (root or checkpoints()) / f"{name}-{resume_hash(settings)[:8]}"
 
@@ -54,7 +54,7 @@ def tags(settings: Settings, provenance: Mapping[str, str]) -> dict[str, str]:
     """Tags of a run, for filters in the UI and to look up finished runs.
 
     `recipe` names the file whose values were used, `overrides` lists the overrides as JSON, and `command_line` has them
-    on one line for people. `overrides_of` reads them back.
+    on one line, to read. `overrides_of` reads them back.
     """
     recipes = {source for source in provenance.values() if source.startswith("recipe ")}
     chosen = {group: str(getattr(settings, group).name) for group in OPTION_GROUPS}

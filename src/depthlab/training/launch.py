@@ -1,4 +1,4 @@
-"""`-m hydra/launcher=submitit_slurm`: what is seen to before the jobs of a multirun go to other processes or machines.
+"""`-m hydra/launcher=submitit_slurm`: preparations before the jobs of a multirun start in other processes or machines.
 
 Imports nothing heavy if no launcher is chosen.
 """
@@ -13,7 +13,15 @@ from depthlab.training.ranks import asks_for_ranks
 CHOICE = "hydra/launcher="
 ELSEWHERE = "submitit_slurm"  # its jobs run on other machines
 MULTIRUN = {"-m", "--multirun"}
-SHOWS = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help"}  # and runs nothing
+SHOWS = {
+    "--cfg",
+    "-c",
+    "--info",
+    "-i",
+    "--help",
+    "-h",
+    "--hydra-help",
+}  # flags with which Hydra prints and runs nothing
 
 
 def prepare_launch(arguments: Sequence[str]) -> None:
@@ -23,14 +31,14 @@ def prepare_launch(arguments: Sequence[str]) -> None:
         arguments: of `depthlab train`.
 
     Raises:
-        UserError: the launcher would not be used, or its jobs could not record.
+        UserError: Hydra would not use the launcher, or its jobs could not record.
     """
     launcher = next((word.removeprefix(CHOICE) for word in reversed(arguments) if word.startswith(CHOICE)), "basic")
     if MULTIRUN.intersection(arguments) and launcher == "basic" and asks_for_ranks(arguments):
         raise UserError("the processes of trainer=ddp train one run: leave -m out and start a command for each run")
     if launcher == "basic" or SHOWS.intersection(arguments):
         return
-    if not MULTIRUN.intersection(arguments):  # Hydra would train here and say nothing
+    if not MULTIRUN.intersection(arguments):  # Hydra would train in this process without a message
         raise UserError(f"{CHOICE}{launcher} starts the jobs of several settings: add -m")
     uri, experiment = _tracking(arguments)
     check_store(uri)
@@ -42,7 +50,7 @@ def prepare_launch(arguments: Sequence[str]) -> None:
 
 
 def _tracking(arguments: Sequence[str]) -> tuple[str, str]:
-    """Address and experiment of all jobs, from the settings that have one value."""
+    """Address and experiment of the store for all jobs, from the settings that have a single value."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     words = [word for word in arguments if "=" in word and not word.startswith("-")]

@@ -1,4 +1,4 @@
-"""One of several runs that are trained together; it selects, records and saves as if it were trained alone."""
+"""One of the runs that are trained together; it selects, records and saves like an ordinary run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,10 +29,10 @@ class Member:
 
     Attributes:
         settings, provenance, labels: as for `depthlab.training.run.run`.
-        folder: of its checkpoints.
-        identity: hashes that a checkpoint must share.
-        experiment: its data, its graph with its split, and a network of its own, used for measures.
-        content: of the checkpoint that it resumes from, or None.
+        folder: folder of its checkpoints.
+        identity: hashes that must agree with those of a resumed checkpoint.
+        experiment: its data, its split, and its network, which is used for the measures.
+        content: content of the checkpoint that it resumes from, or None.
         seconds: its share of the training time so far.
     """
 
@@ -64,7 +64,7 @@ class Member:
         return len(self.content["callbacks"]["Recorder"]["history"]) if self.content else 0
 
     def begin(self) -> None:
-        """Start to record in `tracked`, from the state of the checkpoint if there is one."""
+        """Start recording in `tracked`, from the state of the checkpoint if there is one."""
         tracked = self.tracked
         self.result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
         self.best = BestState(self.settings.monitor, self.settings.patience)
@@ -81,7 +81,7 @@ class Member:
 
     @property
     def ended(self) -> bool:
-        """Whether its training is over."""
+        """Whether its training is complete."""
         return self.best.stopped or len(self.recorder.history) >= self.settings.epochs
 
     def end_epoch(self, epoch: int, scores: dict[str, Tensor], weights: dict[str, Tensor], seconds: float) -> None:

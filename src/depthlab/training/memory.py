@@ -26,17 +26,17 @@ from depthlab.training.build import build_model, make_network
 from depthlab.training.module import TrainingModule
 from depthlab.training.ranks import local_rank
 
-SHALLOW = (4, 6)  # depths of the networks that are measured
-NARROW = (16, 32)  # channels of the networks that show the width of states
+SHALLOW = (4, 6)  # depths of the networks whose memory is measured
+NARROW = (16, 32)  # channels of the networks that show how the width of states depends on `hidden`
 AT_WORK = 6  # temporary tensors of the size of a state in a layer, forwards or backwards
 PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
 HOLES = 3.3  # measured size of the heap over the estimate, above 5 MB: GCNII 2.5, GCN 3.3 (benchmarks.cost)
-MAPPED_HOLES = 1.4  # the same if freed blocks are unmapped: GCNII that recomputes 1.34 (benchmarks.memory)
+MAPPED_HOLES = 1.4  # the same with freed blocks unmapped: GCNII with recomputed layers 1.34 (benchmarks.memory)
 PER_ENTRY = 40  # bytes of an adjacency per entry
 BLOCK_SIZE = 1 << 17  # bytes; larger blocks are unmapped when they are freed
-SPARED = 2 << 20  # the same for fused networks, whose states are in one block: temporary tensors stay on the heap
+SPARED = 2 << 20  # the same for fused networks, whose states are in one block; their temporary tensors stay on the heap
 MAPPED = 32 << 20  # bytes; glibc maps larger blocks by default
-FITS = 0.8  # share of the free memory that may be used
+FITS = 0.8  # share of the free memory that a step may use
 
 
 def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
@@ -51,7 +51,7 @@ def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
     graph = next(iter(batches))
     free = free_for(settings.trainer)
     smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
-    if (least := least_memory(settings, graph, task)) > FITS * free:  # without making a network
+    if (least := least_memory(settings, graph, task)) > FITS * free:  # without allocating a network
         raise UserError(
             f"a training step needs at least {_gigabytes(least)} of memory, {_gigabytes(free)} are free:"
             f" use a smaller {smaller}"
@@ -63,7 +63,9 @@ def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
             return replace(settings, memory=memory)
     memory = min(needs, key=lambda name: needs[name])
     need = needs[memory] + _measuring(graph)
-    alternatives = ["model=revgcn"] if needs["checkpoint"] < needs["full"] else []  # otherwise it recomputes already
+    alternatives = (
+        ["model=revgcn"] if needs["checkpoint"] < needs["full"] else []
+    )  # otherwise the network already recomputes
     alternatives += [f"memory={memory} to try it all the same"] if need <= free else []
     raise UserError(
         f"a training step needs about {_gigabytes(need)} of memory, {_gigabytes(free)} are free: "
@@ -84,8 +86,8 @@ def least_memory(settings: Settings, graph: Graph, task: Task) -> int:
 
 
 def _channels(settings: Settings, features: int, task: Task) -> int:
-    """Number of channels of the state after the first layer, which is assumed to be linear in `hidden`; 0 for a single
-    layer. Measured with networks of few channels on one node.
+    """Number of channels of the state after the first layer, extrapolated linearly in `hidden` from networks of few
+    channels on one node; 0 for a single layer.
     """
     if settings.depth == 1:
         return 0
@@ -110,8 +112,8 @@ def weight_bytes(settings: Settings, graph: Graph, task: Task) -> int:
 
 
 def _unmade(settings: Settings, graph: Graph, task: Task, depth: int) -> Network:
-    """The network at some depth on the meta device, without memory for its weights."""
-    get_class(settings.model.target)  # import first: tensors made during an import must not be on the meta device
+    """The network on the meta device, without memory for its weights."""
+    get_class(settings.model.target)  # import first: tensors created during an import must not be on the meta device
     with torch.device("meta"):
         return make_network(replace(settings, depth=depth), graph.x.shape[1], task.outputs)
 
@@ -119,8 +121,8 @@ def _unmade(settings: Settings, graph: Graph, task: Task, depth: int) -> Network
 def estimate_memory(settings: Settings, graph: Graph, task: Task) -> dict[str, int]:
     """Bytes at the peak of a training step beyond graph and weights, by value of `memory`.
 
-    Two shallow networks show the bytes that a layer stores for the backward pass, which are assumed to be the same at
-    any depth.
+    Two shallow networks give the bytes that a layer stores for the backward pass, which are assumed to be the same at
+    every depth.
     """
     depths = SHALLOW if settings.depth > SHALLOW[1] else (settings.depth,)
     probes = [_Probe(replace(settings, depth=depth, memory="full"), graph, task) for depth in depths]
@@ -154,7 +156,7 @@ class _Probe:
 
     def __init__(self, settings: Settings, graph: Graph, task: Task) -> None:
         depth = settings.depth
-        graph = replace(graph, depth=depth)  # in case the last layer has its own graph
+        graph = replace(graph, depth=depth)  # since the last layer may have its own graph
         model = build_model(settings, graph, task).train()
         network = model.network
         self.weights = sum(p.nbytes for p in model.parameters())
@@ -164,7 +166,7 @@ class _Probe:
         def keep(tensor: Tensor) -> Tensor:
             if tensor.layout == torch.strided:
                 storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor.detach()  # with its graph it would refer to itself and never be freed
+            return tensor.detach()  # its autograd graph would refer to itself and never be freed
 
         with saved_tensors_hooks(keep, lambda tensor: tensor):
             out = run(network, graph.x, graphs)
@@ -224,10 +226,10 @@ def check_memory(settings: Settings, graph: Graph, task: Task, count: int) -> No
 
 
 def tune_allocator(model: TrainingModule, nodes: int, asked: str) -> None:
-    """Tell the C library whether to keep freed blocks, if a step frees more than glibc keeps by default.
+    """Set whether the C library retains freed blocks, if a step frees more than glibc retains by default.
 
-    With 64 layers of GCNII on Cora a step takes twice as long otherwise. Kept blocks fragment the heap, so they are
-    kept only if the setting `asked` is `auto`, whose estimate allows for it.
+    Otherwise a step of 64 layers of GCNII on Cora takes twice as long. Retained blocks fragment the heap, so they are
+    retained only if the setting `asked` is `auto`, whose estimate allows for it.
     """
     if model.memory == "checkpoint":
         fused = type(model.network).fused is not Network.fused
@@ -237,32 +239,32 @@ def tune_allocator(model: TrainingModule, nodes: int, asked: str) -> None:
 
 
 def keep_freed_blocks() -> None:
-    """Have the C library keep freed blocks for later allocations. No effect without glibc.
+    """Make the C library retain freed blocks for later allocations. No effect without glibc.
 
-    Every step of replicas or of a deep network allocates and frees tens of megabytes, and glibc never keeps blocks of
+    Every step of replicas or of a deep network allocates and frees tens of megabytes, and glibc never retains blocks of
     more than 32 MB by default. The system fills every new block with zeros, which takes a fifth of a step of replicas
     on two cores, and half of a step of a GCN with 128 channels on 100,000 nodes.
     """
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")
-        for largest in (MAPPED, 2**31 - 1):  # before 2.35 glibc takes no more than the first
+        for largest in (MAPPED, 2**31 - 1):  # glibc before 2.35 accepts only the first
             library.mallopt(-3, largest)  # M_MMAP_THRESHOLD
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
         library.mallopt(-2, 64 << 20)  # M_TOP_PAD
 
 
 def unmap_freed_blocks(size: int) -> None:
-    """Have the C library map blocks of at least `size` bytes separately, and unmap freed ones. No effect without glibc.
+    """Make the C library map blocks of at least `size` bytes separately, and unmap freed ones. No effect without glibc.
 
     On the heap a freed block cannot serve the next aligned request of its size: the heap of a process that recomputes
-    grows to 3.7 times its contents. Mapping takes time, so this is only for networks that recompute.
+    grows to 3.7 times its contents. Mapping takes time, so only networks that recompute layers use it.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").mallopt(-3, size)  # M_MMAP_THRESHOLD
 
 
 def free_for(trainer: TrainerSettings) -> float:
-    """Free bytes for a training step: of the GPU, or a share of the memory of this machine."""
+    """Free bytes for a training step: those of the GPU, or this process's share of the free memory of this machine."""
     if trainer.accelerator == "gpu":
         return float(torch.cuda.mem_get_info(local_rank())[0])
     return free_memory() / trainer.devices

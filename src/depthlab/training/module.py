@@ -28,13 +28,13 @@ class TrainingModule(pl.LightningModule):
         drop_edge: how edges are dropped in training.
         lr: learning rate of Adam.
         weight_decay: L2 coefficient of the propagation layers.
-        weight_decay_linear: L2 coefficient of encoder and decoder, where an architecture has them.
+        weight_decay_linear: L2 coefficient of encoder and decoder, if the architecture has them.
         memory: `checkpoint` recomputes layers in the backward pass instead of storing their states.
 
     Attributes:
         precision: `bf16` for dense products of training steps in bfloat16, else `float32`.
-        scores: the latest loss and metrics by name, for callbacks. `self.log` would take a third of a millisecond for
-            each number, as much as the rest of Lightning's loop.
+        scores: the latest loss and metrics by name, for callbacks. `self.log` takes a third of a millisecond per
+            number, as long as the rest of Lightning's loop.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class TrainingModule(pl.LightningModule):
                 weight.grad = torch.full_like(weight, torch.nan)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the state of torch's random numbers, from which a user's network may draw (`nn.Dropout`)."""
+        """Add the state of torch's random number generator, which a user's network may use (`nn.Dropout`)."""
         checkpoint["torch_rng"] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continue torch's random numbers. Replicas do not draw from them and save no state."""
+        """Restore torch's random number generator. Replicas do not use it and save no state."""
         if states := checkpoint.get("torch_rng"):
             torch.set_rng_state(states["cpu"])
             torch.cuda.set_rng_state_all(states["cuda"])
@@ -98,7 +98,7 @@ class TrainingModule(pl.LightningModule):
         self.scores = {}
         for part, read in zip(parts, self._read(graphs, *parts), strict=True):
             self.scores |= self.task.score(part, *read)
-        del self.scores["train_loss"]  # that name is the loss with dropout
+        del self.scores["train_loss"]  # `train_loss` is the loss with dropout
 
     @functools.cached_property
     def by_blocks(self) -> bool:
@@ -124,7 +124,7 @@ class TrainingModule(pl.LightningModule):
         return [(torch.cat(output), torch.cat(y)) for output, y in (zip(*p, strict=True) for p in pieces.values())]
 
     def transfer_batch_to_device(self, batch: Graph, device: torch.device, dataloader_idx: int) -> Graph:
-        """Move the graph once; Lightning would copy every field of it at every step."""
+        """Move the graph once; Lightning would copy each of its fields at every step."""
         return batch.to(device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""What a process of a run trains: an experiment and the checkpoint that it goes on with."""
+"""The experiment that a process trains, and the checkpoint that it resumes from."""
 
 import functools
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ def _given() -> int:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a process trains, and from where on.
+    """An experiment and the checkpoint that it resumes from.
 
     Attributes:
         experiment: data, task and network.
-        identity: what a checkpoint has to agree with.
-        checkpoint, content: file and content of the one to resume, else None.
+        identity: hashes that must agree with those of the checkpoint.
+        checkpoint, content: file and content of the checkpoint to resume, or None.
     """
 
     experiment: Experiment
@@ -45,11 +45,11 @@ class Prepared:
 
 
 def prepare(settings: Settings, folder: Path) -> Prepared:
-    """Experiment and checkpoint; every rank of a `trainer=ddp` run makes its own.
+    """Experiment and checkpoint; every rank of a `trainer=ddp` run prepares its own.
 
     Raises:
-        UserError: data cannot be used, there is nothing to resume (`ResumeError`: there is, but it does not belong
-            here), or another rank has other data, settings or code.
+        UserError: data cannot be used, there is no checkpoint to resume (`ResumeError`: it belongs to a run with other
+            settings, data or code), or the data, settings or code of another rank differ.
     """
     made = experiment(settings)
     identity = identity_of(settings, made.data.rewired.data_hash)

@@ -70,7 +70,7 @@ class ReplicasBar(EpochBar):
         self.on_train_start(self._trainer, None)
 
     def show(self, epoch: int, members: Sequence[Member], scores: Sequence[dict[str, Tensor]], now: bool) -> None:
-        """Advance by an epoch; draws at once with `now`, otherwise when the next drawing is due."""
+        """Advance by an epoch; draw at once if `now`, otherwise when the next drawing is due."""
         self.name, self.best, self._trainer.current_epoch = f"{len(members)} replicas", members[0].best, epoch
         loss = members[0].recorder.history[-1]["train_loss"]
         model = SimpleNamespace(scores={"train_loss": loss} | scores[0])

@@ -26,7 +26,7 @@ VARIABLES = {  # rank, local rank, processes, processes on this machine
     "torchrun": ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
     "srun": ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
 }
-TIMEOUT = timedelta(days=7)  # the other ranks wait while the main one evaluates; a lost rank is detected at once
+TIMEOUT = timedelta(days=7)  # the other ranks wait while rank 0 evaluates; a lost rank is detected at once
 GRACE = 10.0  # seconds for the launcher to end the other ranks after the main one has failed
 
 
@@ -70,7 +70,7 @@ def check_ranks(trainer: TrainerSettings, overrides: Sequence[str]) -> None:
         overrides: of the command, for the error message.
 
     Raises:
-        UserError: there is no launcher, or it started another number of processes.
+        UserError: there is no launcher, or it started a different number of processes.
     """
     by, count = launcher(), _number(2, 1)
     if trainer.strategy != "ddp":
@@ -144,7 +144,7 @@ def process_group(trainer: TrainerSettings) -> Iterator[None]:
 
 
 def check_same(identity: dict[str, str]) -> None:
-    """Wait until every rank has its data and model, and raise UserError if one has other data, settings or code."""
+    """Wait until every rank has its data and model, and raise UserError if their data, settings or code differ."""
     from torch import distributed
 
     identities: list[Any] = [None] * distributed.get_world_size()

@@ -1,4 +1,4 @@
-"""Which runs `replicas` stands for, and which settings cannot be trained as such. Imports nothing heavy."""
+"""The runs that `replicas` expands to, and the settings that replicas do not support. Imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ def varied(settings: Settings) -> str:
     """The setting in which replicas differ: `seed`, `split`, or `split_seed` of random splits.
 
     Raises:
-        UserError: there is but one split.
+        UserError: there is only one split.
     """
     numbered, random = settings.split.isdigit(), settings.split == "random"
     if settings.replicate == "seed" or (settings.replicate == "auto" and not numbered):
@@ -26,15 +26,15 @@ def varied(settings: Settings) -> str:
 
 
 def replica_settings(settings: Settings) -> list[Settings]:
-    """The settings of each of the runs, as if it were started alone.
+    """The settings of each replica, as for a run on its own.
 
     Raises:
-        UserError: there are not so many splits or seeds.
+        UserError: there are fewer splits or seeds than replicas.
     """
     count, key = settings.replicas, varied(settings)
     first, available = int(getattr(settings, key)), SEEDS
     if key == "split" and isinstance(settings.dataset.splits, int):
-        available = settings.dataset.splits or SEEDS  # 0: a user's own file says how many it holds
+        available = settings.dataset.splits or SEEDS  # 0: the number of splits is in the user's own file
     if first + count > available:
         raise UserError(
             f"replicas={count} from {key}={first} on needs {key}={first + count - 1}, the last is {available - 1}:"
@@ -46,12 +46,12 @@ def replica_settings(settings: Settings) -> list[Settings]:
 
 
 def replica_provenance(provenance: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Where each setting of one of these runs came from: that in which they differ is as if it were an override."""
+    """The provenance of each setting of a replica; the setting in which replicas differ counts as an override."""
     return dict(provenance) | {varied(settings): "command line", "replicas": "default", "replicate": "default"}
 
 
 def obstacle(settings: Settings) -> str | None:
-    """Why these settings cannot be trained as replicas, whatever the architecture, and what to do; None if they can."""
+    """Why replicas of any architecture do not support these settings, and what to do instead; None if they do."""
     trainer = settings.trainer
     if settings.dataset.has_many_graphs:
         return f"replicas are of one graph, {settings.dataset.name} has many: leave replicas out"

@@ -1,6 +1,6 @@
 """Replicas: runs that differ only in seed or split, trained together as one batched network.
 
-Each is recorded, stopped, tested, measured and saved like an ordinary run, and costs nothing once it has ended.
+Each is recorded, stopped, tested, measured and saved like an ordinary run, and takes no more time once it has ended.
 """
 
 import resource
@@ -60,8 +60,8 @@ def run_replicas(
             out, and a run whose checkpoint cannot be resumed starts over.
 
     Raises:
-        UserError: they cannot be trained together, or as for `depthlab.training.run.run`.
-        KeyboardInterrupt: after running runs have written their checkpoints and are closed as interrupted.
+        UserError: the runs cannot be trained together, or as for `depthlab.training.run.run`.
+        KeyboardInterrupt: after the unfinished runs have written their checkpoints and are closed as interrupted.
     """
     quiet_libraries()
     refuse(settings[0])
@@ -88,7 +88,7 @@ def run_replicas(
                     raise TakenError(f"{name} is being trained already with the same settings: wait for it") from None
         members = sorted(_members(free, reuse, data), key=lambda member: -member.epochs)
         groups = [list(alike) for _, alike in groupby(members, key=lambda member: member.epochs)]
-        for number, alike in enumerate(groups):  # Adam has one step number for all
+        for number, alike in enumerate(groups):  # all replicas of a group share the step number of Adam
             requested = yield from _train(alike, len(free), reuse)
             if requested and number + 1 < len(groups):  # the other groups keep their checkpoints
                 waiting = groups[number + 1][0]
@@ -96,7 +96,7 @@ def run_replicas(
 
 
 def refuse(settings: Settings) -> None:
-    """Raise UserError if such runs cannot be trained together."""
+    """Raise UserError if runs with these settings cannot be trained as replicas."""
     problem = obstacle(settings)
     if problem is None and not _can_stack(settings):
         name = settings.model.target.rpartition(".")[-1]
@@ -106,7 +106,7 @@ def refuse(settings: Settings) -> None:
 
 
 def _can_stack(settings: Settings) -> bool:
-    """Whether narrow networks of these settings can be trained as one."""
+    """Whether networks with these settings can be stacked, tested with few channels."""
     narrow = replace(settings, hidden=8, dropout=0.5)
     return can_stack(lambda features, classes, seed: make_network(replace(narrow, seed=seed), features, classes))
 
@@ -117,7 +117,7 @@ def _finished(settings: Settings) -> bool:
 
 
 def _check_files(count: int) -> None:
-    """Raise UserError if so many locks, one per run, cannot be open at once."""
+    """Raise UserError if the limit on open files is too low for one lock per run."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if count + SPARE > limit:
         raise UserError(
@@ -148,7 +148,7 @@ def _members(rows: Sequence[tuple[Settings, Mapping[str, str], Labels]], reuse: 
 
 
 def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Result, None, bool]:
-    """Train runs that have done the same number of epochs; returns whether an interruption was requested."""
+    """Train runs with the same number of finished epochs; returns whether an interruption was requested."""
     unfinished: list[Member] = []
     try:
         with interruptible():
@@ -161,7 +161,7 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
             for member in unfinished:
                 member.begin()
                 describe(member.tracked, member.settings, member.provenance)
-        for member in [member for member in unfinished if member.ended]:  # only its record is missing
+        for member in [member for member in unfinished if member.ended]:  # trained, but not recorded
             with interruptible():
                 result = member.finish(member.model.state_dict())
             unfinished.remove(member)
@@ -214,7 +214,7 @@ def _epochs(unfinished: list[Member]) -> Generator[Result, None, bool]:
                 return bool(requested)
             if requested:
                 for index, member in enumerate(members):
-                    if member in unfinished and not due:  # the request came while others finished
+                    if member in unfinished and not due:  # the request came while other runs finished
                         member.save(replicas, index)
                 raise KeyboardInterrupt(interruption_message(unfinished[0].folder / LAST, epoch + 1))
             if ended:

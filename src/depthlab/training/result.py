@@ -1,4 +1,4 @@
-"""What a run ends with: a record that is opened, the best state tested once and measured, and all of it recorded."""
+"""The result of a run: open its record, test the best state once, measure it, and record everything."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -31,16 +31,16 @@ from depthlab.training.squashing import measures_by_hop
 
 @dataclass
 class Result:
-    """What a run ends with.
+    """The result of a run.
 
     Attributes:
         name: the run's name.
         outcome: `finished` or `diverged`.
         uri, experiment_id, run_id: where it is recorded.
-        scores: of the selected epoch, `best_...` and `test_...`.
-        curves: of each measure, by layer or by hop.
+        scores: `best_...` and `test_...` of the selected epoch.
+        curves: each measure by layer or by hop.
         statistics: the other numbers that are recorded once, as tags.
-        diagnosis: what became of the network.
+        diagnosis: the verdict and its evidence.
         metric: name of the reported metric.
     """
 
@@ -59,7 +59,7 @@ class Result:
 def open_run(
     settings: Settings, provenance: Mapping[str, str], more: dict[str, str], content: dict[str, Any] | None
 ) -> TrackedRun:
-    """Begin to record, in the run of a checkpoint's `content` if there is one; `more` are further tags."""
+    """Open the record of a run, that of a checkpoint's `content` if there is one; `more` are additional tags."""
     return TrackedRun(
         settings.tracking.store,
         settings.tracking.experiment,
@@ -77,18 +77,18 @@ def run_of(content: dict[str, Any]) -> str:
 
 
 def describe(tracked: TrackedRun, settings: Settings, provenance: Mapping[str, str]) -> None:
-    """Store the settings and where each came from, where that is wanted."""
+    """Store the settings and their provenance, if `tracking.artifacts` contains `config`."""
     if "config" in settings.tracking.artifacts:
         tracked.text(yaml.safe_dump(to_dict(settings), sort_keys=False), "config.yaml")
         tracked.text(yaml.safe_dump(dict(provenance), sort_keys=False), "provenance.yaml")
 
 
 def evaluate(fit: Training, model: TrainingModule, batches: Batches, measures: list[str], result: Result) -> None:
-    """Gradients of the last state, then the best state: tested once, measured layer by layer.
+    """Measure the gradients of the last weights, then test the best weights once and measure their states by layer.
 
-    Of a run that diverged the best state before that, or the first, is measured, and nothing is tested.
-    `base_edges` and `active_edges` are of what the first layer propagates over, as a rewiring made it; the measures by
-    layer and `edge_homophily` are of the data's own edges and nodes, so that rewirings can be compared.
+    For a diverged run, the best weights before the divergence, or the initial ones, are measured and nothing is tested.
+    `base_edges` and `active_edges` count the edges of the first layer, after a rewiring; the measures by layer and
+    `edge_homophily` are those of the original graph, so that rewirings can be compared.
     """
     best, graph, epochs = fit.best, batches.probe, len(fit.recorder.history)
     result.curves["gradient_norm"] = training_gradient_norms(model, graph)
@@ -140,7 +140,7 @@ def record(
     result: Result,
     folder: Path,
 ) -> None:
-    """What is known only at the end: checkpoint, figures, states, then scores, curves, tags and outcome."""
+    """Record the results of a run: checkpoint, figures, states, then scores, curves, tags and outcome."""
     content = {"config": to_dict(settings), "run_id": tracked.run_id, "state_dict": model.state_dict()}
     save_torch(content, folder / FINAL)
     wanted = settings.tracking.artifacts
@@ -162,4 +162,4 @@ def record(
     tracked.tag({name: str(value) for name, value in result.statistics.items()})
     tracked.tag({"verdict": result.diagnosis.verdict, "evidence": result.diagnosis.evidence})
     tracked.finish("FINISHED", result.outcome)
-    (folder / STATES).unlink(missing_ok=True)  # it is sent by now
+    (folder / STATES).unlink(missing_ok=True)  # it has been sent

@@ -1,4 +1,4 @@
-"""One run, in a straight line: data, model, fit, test once, measure, record."""
+"""One run: data, model, fit, test once, measure, record."""
 
 import sys
 from collections.abc import Mapping
@@ -34,14 +34,15 @@ def run(
 
     Args:
         settings: with `tracking.uri` filled in.
-        provenance: where each value came from (`depthlab.config.provenance`), recorded as it is.
-        labels: further tags of the run.
+        provenance: where each value came from (`depthlab.config.provenance`), recorded unchanged.
+        labels: additional tags of the run.
         reuse: for a run of a study: `any_code`, or `same_code` if results of other code do not count. Such a run raises
             TakenError if another command trains it or has just finished it.
 
     Raises:
         UserError: data or the tracking store cannot be used, a run with the same settings is already running
-            (`TakenError`), or there is nothing to resume (`ResumeError`: the checkpoint is of another run).
+            (`TakenError`), or there is no checkpoint to resume (`ResumeError`: it belongs to a run with other settings,
+            data or code).
         KeyboardInterrupt: after the run has been closed as interrupted.
     """
     quiet_libraries()
@@ -59,16 +60,16 @@ def run(
 
 
 def train_only(settings: Settings) -> None:
-    """Train on a rank other than the main one, which evaluates, records and writes for all.
+    """Train on a rank other than rank 0, which evaluates, records and writes files for all ranks.
 
     Args:
         settings: as for `run`.
 
     Raises:
         UserError: as in `run`.
-        KeyboardInterrupt: the main rank was interrupted, or the connection to another rank is lost.
+        KeyboardInterrupt: rank 0 was interrupted, or the connection to another rank is lost.
     """
-    end_on_signal()  # until training begins: then the main rank decides when it ends
+    end_on_signal()  # until training starts: from then on rank 0 decides when it ends
     quiet_libraries()
     settings = with_available_device(settings)
     use_threads(settings.trainer)
@@ -99,7 +100,7 @@ def _run(
             file=sys.stderr,
         )
     tracked = None
-    with deferred_signals():  # from the error to the end of its record: torchrun sends SIGTERM after a lost rank
+    with deferred_signals():  # until the error is recorded: torchrun sends SIGTERM after a lost rank
         try:
             with interruptible():
                 with deferred_signals():  # close a created run in any case
@@ -122,5 +123,5 @@ def _run(
             if tracked:
                 tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
             raise
-    (folder / LAST).unlink(missing_ok=True)  # not before everything is recorded: until then it can be resumed
+    (folder / LAST).unlink(missing_ok=True)  # after everything is recorded: until then the run can be resumed
     return result

@@ -1,4 +1,4 @@
-"""The name of a run: what it is, and what differs from the defaults. Imports nothing heavy."""
+"""The name of a run: dataset, model, depth, seed, and settings that differ from the defaults. Imports nothing heavy."""
 
 import functools
 import hashlib
@@ -13,15 +13,15 @@ from depthlab.config.settings import PRESENTATION_SETTINGS, flatten, to_dict
 from depthlab.config.yaml_files import read_mapping
 from depthlab.text import file_name
 
-LENGTH = 60  # characters of differences; what is longer is cut and ends in a hash
-UNNAMED = {  # settings that the base name tells, or that change no result
+LENGTH = 60  # characters of the differences; longer names are cut and end in a hash
+UNNAMED = {  # settings that are in the base name, or that change no result
     "depth", "seed", "split", "split_seed", "dataset.name", "dataset.path", "dataset.split", "measures",
     "trainer.threads",
 }  # fmt: skip
 
 
 def _base(settings: Settings) -> str:
-    """`cora-gcnii-d64-s0`, with the split where it is not the dataset's only one, rewiring and loader if any."""
+    """`cora-gcnii-d64-s0`, with the split if the dataset has others, and the rewiring and loader if any."""
     split, rewiring, loader = settings.split, settings.rewiring.name, settings.loader.name
     suffix = "" if split == "public" else f"-random{settings.split_seed}" if split == "random" else f"-split{split}"
     suffix += "" if rewiring == "none" else f"-{rewiring}"
@@ -30,9 +30,9 @@ def _base(settings: Settings) -> str:
 
 
 def run_name(settings: Settings, with_trainer: bool = True) -> str:
-    """`cora-gcn-d8-s0-pdrop0.2`: the base name, and what differs from the settings of `dataset=cora model=gcn` alone.
+    """`cora-gcn-d8-s0-pdrop0.2`: the base name, and the settings that differ from those of `dataset=cora model=gcn`.
 
-    The differences stand in alphabetical order; settings that change no result are left out.
+    The differences are in alphabetical order; settings that change no result are left out.
     """
     usual = _defaults(settings.dataset.name, settings.model.name, settings.rewiring.name, settings.loader.name)
     base = _base(settings)
@@ -61,13 +61,13 @@ def _shown(value: Any) -> str:
 @functools.cache
 def _defaults(dataset: str, model: str, rewiring: str, loader: str) -> dict[str, Any]:
     """The flat settings of these options with the default recipe; options without a yaml add nothing."""
-    register()  # what the yamls refer to
+    register()  # resolvers that the yaml files use
     options = {"dataset": dataset, "model": model, "rewiring": rewiring, "loader": loader, "trainer": "cpu"}
     content = read_mapping(config_file("", "config"))
     usual = dict(option for group in content.pop("defaults") if isinstance(group, dict) for option in group.items())
     recipe = _option(f"recipe/{usual['recipe']}", f"{dataset}-{model}")
     del content["split"]  # refers to the dataset, which may have no yaml
-    del content["hydra"]  # refers to a resolver that only Hydra's own start registers
+    del content["hydra"]  # uses a resolver that only Hydra's own start registers
     parts = [content, {group: _option(group, name) for group, name in options.items()}, recipe]
     flat: Any = OmegaConf.to_container(OmegaConf.merge(*parts), resolve=True)
     return flatten(flat)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a command stops cleanly, says so in one sentence and can be started again."""
+"""Ctrl-C and SIGTERM: a command stops cleanly with a message and can be started again."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 1.0  # seconds; a signal that comes sooner is the same request, since `timeout` sends it twice
+AGAIN = 1.0  # seconds; an earlier second signal is the same request, since `timeout` sends it twice
 INTERRUPTED = "interrupted: start the same command again"
 STOPPED = 130  # exit code after either signal
 Handler = Callable[[int, Any], None]
@@ -90,17 +90,17 @@ def interruptible() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """From now on Ctrl-C and SIGTERM do nothing; unlike SIG_IGN, `handling_signals` replaces this handler."""
+    """Make Ctrl-C and SIGTERM do nothing; unlike SIG_IGN, `handling_signals` replaces this handler."""
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)
 
 
 def exit_on_signal() -> None:
-    """From now on Ctrl-C and SIGTERM end this process with one sentence; used while a command imports its libraries."""
+    """Make Ctrl-C and SIGTERM end this process with a message; used while a command imports its libraries."""
 
     def handler(number: int, frame: Any) -> None:
         with contextlib.suppress(Exception):
-            if os.environ.get("RANK", "0") == "0":  # of the ranks that torchrun started, one prints
+            if os.environ.get("RANK", "0") == "0":  # of the ranks of torchrun only rank 0 prints
                 print(f"\n{INTERRUPTED}", file=sys.stderr, flush=True)
             sys.stdout.flush()
         os._exit(STOPPED)

@@ -1,4 +1,4 @@
-"""Measures by hop: sensitivity of a trained model to far nodes, and the bottleneck ratio."""
+"""Measures by hop: sensitivity of a trained model to distant nodes, and the bottleneck ratio."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from depthlab.nn.flow import stuck
 from depthlab.ops import SparseFeatures, propagate
 from depthlab.training.module import TrainingModule
 
-NODES, SEED = 16, 0  # the same nodes of a graph in every run
+NODES, SEED = 16, 0  # number of nodes and seed, so that every run measures the same nodes
 
 
 def measures_by_hop(
@@ -22,9 +22,9 @@ def measures_by_hop(
 ) -> dict[str, list[float]]:
     """The named measures by hop, for k = 0, 1, ... hops.
 
-    Hops follow the edges of the data, also if the model propagates over rewired ones. There is one hop more than the
-    model has layers, or fewer if no node is that far from the 16 random nodes. For a task with a range, the nodes are
-    read-out nodes, and hops reach at least that range.
+    Hops are counted on the original edges, even if the model propagates over rewired ones. There is one hop more than
+    the model has layers, or fewer if no node is that far from the 16 random nodes. For a task with a range, the nodes
+    are read-out nodes, and hops reach at least that range.
     """
     n = graph.num_nodes
     limit = max(model.network.depth + 1, task_range or 0)
@@ -58,7 +58,7 @@ def sensitivity_by_hop(model: TrainingModule, graph: Graph, nodes: Tensor, hops:
 def walk_weight_by_hop(model: TrainingModule, graph: Graph, nodes: Tensor, hops: int) -> list[float]:
     """The mean entry of P^L by hop, or of the product of the operators of all layers if they differ.
 
-    A GCN without relu has the Jacobian (P^L)_vu W_1 ... W_L: its sensitivity is this times a constant (Topping et al.
+    A GCN without ReLU has the Jacobian (P^L)_vu W_1 ... W_L: its sensitivity is this times a constant (Topping et al.
     2022).
     """
 

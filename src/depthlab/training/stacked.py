@@ -16,7 +16,7 @@ from depthlab.training.module import TrainingModule
 
 class Replicas:
     """Stacked networks in training. Replicas do not interact, each has its own random bits, and Adam works elementwise:
-    each replica is trained as if it were alone.
+    each replica is trained like a single run.
 
     Args:
         modules: modules of one architecture with equal settings except for the seed; they are not changed.
@@ -40,7 +40,7 @@ class Replicas:
         self.graphs = list(graphs)
         self._set_up()
         for parameter, *each in zip(self._parameters(), *moments, strict=True) if moments else ():
-            for key, value in each[0].items():  # the number of steps is the same for all
+            for key, value in each[0].items():  # all replicas have the same number of steps
                 stacked = value.clone() if value.dim() == 0 else torch.stack([state[key] for state in each])
                 self.optimizer.state[parameter][key] = stacked.view(parameter.shape if stacked.dim() else ())
 

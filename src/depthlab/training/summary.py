@@ -48,7 +48,7 @@ def spread(results: Sequence[Result]) -> str:
 def spread_of(results: Sequence[Result]) -> str:
     """`10 runs: test accuracy 76.5 ± 4.7 % (9 of 10), 8 healthy, 1 over-fitted, 1 diverged`.
 
-    These are the mean, half its 95 % interval, the number of tested runs if some are missing, and the verdicts.
+    The mean, the half-width of its 95 % interval, the number of tested runs if some are missing, and the verdicts.
     """
     metric = METRICS[results[0].metric]
     mean = summarize([result.scores.get(f"test_{results[0].metric}", math.nan) for result in results])
