@@ -37,7 +37,7 @@ def _for_hydra(word: str) -> str:
     if address == "null" or not address or (name == "storage" and ":" not in address):
         return f"{key}={_as_words(value)}"
     if len(addresses := re.split(r",(?=[\w+.-]+://)", address)) > 1:
-        if any(masked(one) != one for one in addresses):
+        if any(masked(single) != single for single in addresses):
             raise UserError(f"{name} has more than one address, and one holds a password: give a single address")
         return word
     if name == "storage" and "://" not in address:

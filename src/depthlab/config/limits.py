@@ -15,7 +15,7 @@ DROP_STEPS = 256  # probabilities of dropout and DropEdge are multiples of 1/256
 def within(value: Any, limit: Limit) -> bool:
     """Whether a value is in the list or, as a number that is not a boolean, in the interval."""
     if isinstance(limit, list):
-        return any(value == one and type(value) is type(one) for one in limit)
+        return any(value == allowed and type(value) is type(allowed) for allowed in limit)
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         return False
     opening, low, high, closing = _interval(limit)
@@ -51,7 +51,7 @@ def nearest_drop_probability(probability: float) -> float:
 def is_limit(limit: Any) -> bool:
     """Whether this can limit a setting."""
     if isinstance(limit, list):
-        return bool(limit) and all(isinstance(one, str | int | float) for one in limit)
+        return bool(limit) and all(isinstance(allowed, str | int | float) for allowed in limit)
     try:
         _, low, high, _ = _interval(limit)
     except ValueError:

@@ -18,7 +18,7 @@ FIXED = ("_target_", "name", "files", "path_files", "splits", "mapped")  # chang
 
 
 def _are_words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def _matches(pattern: str) -> Callable[[Any], bool]:

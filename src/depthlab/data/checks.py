@@ -144,8 +144,8 @@ def _check_split(masks: dict[str, np.ndarray], without: np.ndarray, what: str) -
     """Check the parts of a split; no node may be in the mask `without`. `what` names the missing target in errors."""
     splits = {name: len(mask) for name, mask in masks.items()}
     if len(set(splits.values())) > 1:
-        found = ", ".join(f"{count} in {name}" for name, count in splits.items())
-        raise UserError(f"{', '.join(masks)} must hold the same number of splits, got {found}")
+        counts = ", ".join(f"{count} in {name}" for name, count in splits.items())
+        raise UserError(f"{', '.join(masks)} must hold the same number of splits, got {counts}")
     for name, mask in masks.items():
         empty = np.flatnonzero(~mask.any(1))
         if len(empty):
@@ -153,9 +153,9 @@ def _check_split(masks: dict[str, np.ndarray], without: np.ndarray, what: str) -
         if (mask & without).any():
             raise UserError(f"{name} has nodes without a {what}: leave them out")
     train, val, test = masks
-    for one, other in ((train, val), (train, test), (val, test)):
-        if (masks[one] & masks[other]).any():
-            raise UserError(f"{one} and {other} share nodes: a node may be in one part of a split only")
+    for first, second in ((train, val), (train, test), (val, test)):
+        if (masks[first] & masks[second]).any():
+            raise UserError(f"{first} and {second} share nodes: a node may be in one part of a split only")
 
 
 def _check_range(name: str, numbers: np.ndarray, nodes: int, x_name: str) -> None:

@@ -57,13 +57,15 @@ def make_sbm_large(
     rounds = -(-nodes // blocks)
 
     def within(count: int) -> tuple[Tensor, Tensor]:
-        one, place = _numbers(nodes, count, generator), _numbers(rounds, count, generator)
-        other = one % blocks + blocks * place
-        return _those(one, other, (other < nodes) & (other != one))
+        source, member = _numbers(nodes, count, generator), _numbers(rounds, count, generator)
+        target = source % blocks + blocks * member
+        valid = (target < nodes) & (target != source)
+        return source[valid], target[valid]
 
     def between(count: int) -> tuple[Tensor, Tensor]:
-        one, other = _numbers(nodes, count, generator), _numbers(nodes, count, generator)
-        return _those(one, other, y[one] != y[other])
+        source, target = _numbers(nodes, count, generator), _numbers(nodes, count, generator)
+        valid = y[source] != y[target]
+        return source[valid], target[valid]
 
     edges = nodes * degree / 2
     inside, outside = round(edges * homophily), round(edges * (1 - homophily))
@@ -78,17 +80,13 @@ def _numbers(limit: int, count: int, generator: torch.Generator) -> Tensor:
     return torch.randint(limit, (count,), generator=generator)
 
 
-def _those(one: Tensor, other: Tensor, fits: Tensor) -> tuple[Tensor, Tensor]:
-    return one[fits], other[fits]
-
-
 def _distinct(draw: Draw, count: int, nodes: int, generator: torch.Generator) -> Tensor:
     """`count` distinct pairs as keys low * nodes + high, uniform if the pairs of `draw` are uniform."""
     keys = torch.empty(0, dtype=torch.long)
     while keys.numel() < count:
-        one, other = draw(count - keys.numel() + count // 4 + 64)
-        keys = torch.cat([keys, torch.minimum(one, other) * nodes + torch.maximum(one, other)]).unique()
+        source, target = draw(count - keys.numel() + count // 4 + 64)
+        keys = torch.cat([keys, torch.minimum(source, target) * nodes + torch.maximum(source, target)]).unique()
     surplus = torch.randperm(keys.numel(), generator=generator)[count:]
-    kept = torch.ones(keys.numel(), dtype=torch.bool)
-    kept[surplus] = False
-    return keys[kept]
+    chosen = torch.ones(keys.numel(), dtype=torch.bool)
+    chosen[surplus] = False
+    return keys[chosen]

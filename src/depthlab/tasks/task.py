@@ -180,14 +180,14 @@ def make_task(settings: Settings, dataset: Dataset | GraphSet) -> Task:
     """
     kind, metric, name = TASKS[settings.dataset.task], settings.dataset.metric, settings.dataset.name
     if (numbers := dataset.y.is_floating_point()) != ("numbers" in kind.targets):
-        found, other = ("numbers", "regression") if numbers else ("classes", "classification")
-        wrong = f"dataset.task={settings.dataset.task} does not fit {name}, whose targets are {found}"
-        raise UserError(f"{wrong}: use dataset.task={other} dataset.metric={TASKS[other].usual[0]}")
+        targets, fitting = ("numbers", "regression") if numbers else ("classes", "classification")
+        wrong = f"dataset.task={settings.dataset.task} does not fit {name}, whose targets are {targets}"
+        raise UserError(f"{wrong}: use dataset.task={fitting} dataset.metric={TASKS[fitting].usual[0]}")
     task = kind(metric, recorded_metrics(settings.dataset, settings.metrics), kind.count(dataset.y))
-    for one in task.metrics:
-        if METRICS[one].targets == "two classes" and task.outputs != 2:
-            raise UserError(f"metric={one} needs two classes, {name} has {task.outputs}")
-    if any(METRICS[one].needs_variety for one in task.metrics):
+    for recorded in task.metrics:
+        if METRICS[recorded].targets == "two classes" and task.outputs != 2:
+            raise UserError(f"metric={recorded} needs two classes, {name} has {task.outputs}")
+    if any(METRICS[recorded].needs_variety for recorded in task.metrics):
         split, seed = settings.split, settings.split_seed
         words = f"split=random split_seed={seed}" if split == "random" else f"split={split}"
         _check_parts(task, dataset.y, dataset.parts(split, seed), words)
@@ -198,9 +198,9 @@ def _check_parts(task: Task, target: Tensor, parts: Sequence[Tensor], split: str
     """Raise UserError for the first metric that is undefined on a part of the split; `split` is its override."""
     for name in task.metrics:
         for part, members in zip(PARTS, parts, strict=True):
-            if METRICS[name].needs_variety and len(found := target[members].unique()) == 1:
+            if METRICS[name].needs_variety and len(values := target[members].unique()) == 1:
                 instead = f"dataset.metric={task.usual[0]}" if name == task.metric else f"leave {name} out of metrics"
                 raise UserError(
                     f"{METRICS[name].label} is undefined on the {part} part of {split}, where every target is"
-                    f" {found.item():g}: use a split with different targets in every part, or {instead}"
+                    f" {values.item():g}: use a split with different targets in every part, or {instead}"
                 )

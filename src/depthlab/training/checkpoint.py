@@ -40,7 +40,7 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
     try:
         content: dict[str, Any] = load_torch(path, map_location="cpu")
         saved = content["callbacks"]["Recorder"]
-        other = [what for key, what in AGREEING.items() if saved[key] != identity[key]]
+        different = [what for key, what in AGREEING.items() if saved[key] != identity[key]]
     except (KeyError, TypeError):
         raise ResumeError(f"{path} is not a checkpoint of a run: start the run without ckpt") from None
     except Exception as error:  # truncated or not an archive: UnpicklingError, OSError, RuntimeError, ...
@@ -48,8 +48,8 @@ def read_checkpoint(path: Path, identity: dict[str, str]) -> dict[str, Any]:
         if isinstance(damage, DamagedError):
             raise ResumeError(f"{damage}: start the run without ckpt") from None
         raise damage from None
-    if other:
-        raise ResumeError(f"{path} belongs to a run with other {other[0]}: use the same, or start without ckpt")
+    if different:
+        raise ResumeError(f"{path} belongs to a run with other {different[0]}: use the same, or start without ckpt")
     return content
 
 

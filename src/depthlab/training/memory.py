@@ -134,10 +134,10 @@ def estimate_memory(settings: Settings, graph: Graph, task: Task) -> dict[str, i
         return first - slope * depths[0], slope
 
     depth, state = settings.depth, probes[-1].state
-    (besides, layer), (other, weight) = (at_depth(name) for name in ("stored", "weights"))
+    (outside, layer), (base_weight, weight) = (at_depth(name) for name in ("stored", "weights"))
     length = segment_length(depth)
     samples = probes[-1].sample * (depth if settings.drop_edge.per_layer else 1)
-    always = besides + PER_WEIGHT * (other + weight * depth) + samples + AT_WORK * state
+    always = outside + PER_WEIGHT * (base_weight + weight * depth) + samples + AT_WORK * state
     checkpoint = layer * length + probes[-1].passed * math.ceil(depth / length)
     needs = {"full": always + layer * depth, "checkpoint": always + checkpoint}
     return {memory: round(need) for memory, need in needs.items()}
