@@ -3,6 +3,7 @@
 import pytest
 
 from depthlab.config.errors import UserError
+from depthlab.config.schema import Settings
 from depthlab.study.grid import PlannedRun
 from depthlab.study.groups import group
 from depthlab.study.work import Job
@@ -40,6 +41,19 @@ def test_what_cannot_be_trained_together_or_is_large_stays_alone(study: Study, m
     monkeypatch.setattr("depthlab.study.groups.STATE", 100)
     assert [len(found) for found in grouped(runs, "auto")] == [1] * 6
     assert sorted(len(found) for found in grouped(runs, 2)) == [1, 1, 1, 1, 2]
+
+
+def test_runs_without_others_to_be_trained_with_are_not_probed(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    probed: list[int] = []
+
+    def probe(settings: Settings) -> bool:
+        probed.append(settings.depth)
+        return True
+
+    monkeypatch.setattr("depthlab.study.groups.can_replicate", probe)
+    runs = study.planned("seed=0", "depth=2,3", methods={"GCN": "model=gcn"})
+    runs += study.planned("seed=0,1", "depth=4", methods={"GCN": "model=gcn"})
+    assert [len(found) for found in grouped(runs, "auto")] == [1, 1, 2] and probed == [4]
 
 
 def test_a_study_of_replicas_is_found_again_and_has_the_scores_of_one_of_single_runs(

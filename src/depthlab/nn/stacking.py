@@ -63,11 +63,13 @@ def _same_stacked(networks: Sequence[Network]) -> bool:
     graph, count = gcn_adjacency(ring(), NODES), len(networks)
     x = torch.randn(NODES, 4, generator=torch.Generator().manual_seed(0))
     everyone = [*networks, stacked]
+    for network in everyone:
+        network.train()
     buffers = [[buffer.clone() for buffer in network.buffers()] for network in everyone]
 
     def restart(step: int) -> None:
         for network in everyone:
-            network.train().masks.restart(step)
+            network.masks.restart(step)
 
     def agree(together: State, alone: Sequence[State]) -> bool:
         return same(together, [torch.stack(entries) for entries in zip(*alone, strict=True)])

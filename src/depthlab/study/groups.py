@@ -1,5 +1,6 @@
 """Groups the runs of a study that are trained together as replicas: they differ in seed or split alone."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from depthlab.config.schema import Settings
@@ -30,10 +31,11 @@ def group(jobs: Sequence[Job], replicas: str | int, workers: int) -> list[tuple[
     groups: list[list[Job]] = []
     open_groups: dict[str, list[Job]] = {}
     replicable: dict[str, bool] = {}
-    for job in jobs:
-        kind = _kind(job.run)
+    kinds = [_kind(job.run) for job in jobs]
+    counts = Counter(kinds)
+    for job, kind in zip(jobs, kinds, strict=True):
         if kind not in replicable:
-            replicable[kind] = size > 1 and can_replicate(job.run.settings)
+            replicable[kind] = min(size, counts[kind]) > 1 and can_replicate(job.run.settings)
         together = replicable[kind] and (replicas != "auto" or _small(job.run, nodes))
         members = open_groups.get(kind) if together else None
         if members is None or len(members) >= size:
