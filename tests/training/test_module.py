@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -163,3 +164,29 @@ def test_scores_are_losses_and_accuracies_of_each_part(name: str) -> None:
     expected = {name: value for name, value in expected.items() if "test" not in name}
     model.scores = {}
     assert scores(model, "validation_step", graph) == pytest.approx(expected)
+
+
+def test_each_rank_continues_its_own_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint is written by the main rank; one of a run on the CPU does not start CUDA."""
+    drawn, states = [], []
+    for rank in range(2):
+        torch.manual_seed(rank)
+        states.append({"cpu": torch.get_rng_state()})
+        drawn.append(torch.rand(3))
+    for name, function in {
+        "is_initialized": lambda: True,
+        "get_world_size": lambda: 2,
+        "all_gather_object": lambda received, own: received.__setitem__(slice(None), [own, states[1]]),
+    }.items():
+        monkeypatch.setattr(f"depthlab.training.module.distributed.{name}", function)
+    monkeypatch.delattr(torch.cuda, "get_rng_state")
+    monkeypatch.delattr(torch.cuda, "set_rng_state")
+    model, checkpoint = make_model("gcn"), dict[str, Any]()
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    model._trainer = SimpleNamespace(strategy=strategy, global_rank=0)
+    torch.manual_seed(0)
+    model.on_save_checkpoint(checkpoint)
+    for rank in range(2):
+        model._trainer.global_rank = rank
+        model.on_load_checkpoint(checkpoint)
+        assert torch.equal(torch.rand(3), drawn[rank])

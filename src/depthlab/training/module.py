@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
@@ -78,14 +78,24 @@ class TrainingModule(pl.LightningModule):
                 weight.grad = torch.full_like(weight, torch.nan)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the state of torch's random number generator, which a user's network may use (`nn.Dropout`)."""
-        checkpoint["torch_rng"] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+        """Add every rank's state of torch's random number generator; a user's network may use it (`nn.Dropout`)."""
+        device = self.trainer.strategy.root_device
+        state = {"cpu": torch.get_rng_state()}
+        if device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(device)
+        states: list[Any] = [state]
+        if distributed.is_initialized():
+            states = [None] * distributed.get_world_size()
+            distributed.all_gather_object(states, state)
+        checkpoint["torch_rng"] = states
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore torch's random number generator. Replicas do not use it and save no state."""
         if states := checkpoint.get("torch_rng"):
-            torch.set_rng_state(states["cpu"])
-            torch.cuda.set_rng_state_all(states["cuda"])
+            state, device = states[self.global_rank], self.trainer.strategy.root_device
+            torch.set_rng_state(state["cpu"])
+            if device.type == "cuda" and "cuda" in state:  # a checkpoint may be of another device
+                torch.cuda.set_rng_state(state["cuda"], device)
 
     def validation_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
         """Scores the training and validation nodes of all graphs together, without dropout."""
