@@ -174,7 +174,8 @@ def dataset_config() -> Callable[..., DatasetSettings]:
     """The settings of conf/dataset/NAME.yaml, with changes."""
 
     def read(name: str, **changes: Any) -> DatasetSettings:
-        option: DatasetSettings = make_option("dataset", read_mapping(CONF / "dataset" / f"{name}.yaml") | changes)
+        content = read_mapping(CONF / "dataset" / f"{name}.yaml") | changes
+        option: DatasetSettings = make_option("dataset", name, content)
         return option
 
     return read

@@ -10,5 +10,5 @@ def dataset_settings(**content: Any) -> DatasetSettings:
     """The settings of a dataset of one split, from those of a yaml; `target` stands for `_target_`."""
     target = content.pop("target", "depthlab.data.csbm.make_csbm")
     usual = {"name": "own", "_target_": target, "splits": 1, "split": 0, "task": "classification", "metric": "acc"}
-    option: DatasetSettings = make_option("dataset", usual | content)
+    option: DatasetSettings = make_option("dataset", "own", usual | content)
     return option

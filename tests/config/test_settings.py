@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from depthlab.config.compose import compose_config, compose_settings
-from depthlab.config.settings import config_hash, parse, resume_hash, to_dict
+from depthlab.config.settings import config_hash, make_option, option_dict, parse, resume_hash, to_dict
 
 
 @pytest.mark.parametrize(("dataset", "monitor"), [("minesweeper", "val_roc_auc"), ("texas", "val_loss")])
@@ -65,6 +65,14 @@ def test_to_dict_gives_back_what_was_composed(typed: str) -> None:
         composed[group].pop("limits", None)
     composed["split"] = str(composed["split"])
     assert to_dict(parse(config, choices)) == composed
+
+
+def test_an_argument_called_name_is_not_the_name_of_the_option() -> None:
+    content = {"_target_": "networks.Sage", "name": "mean", "target": 1, "arguments": {"seed": None}}
+    option = make_option("model", "sage", content)
+    assert (option.name, option.target) == ("sage", "networks.Sage")
+    assert option.arguments == {"name": "mean", "target": 1, "arguments": {"seed": None}}
+    assert option_dict("model", option) == content
 
 
 def test_home_is_expanded_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,9 +44,7 @@ def parse(config: DictConfig, choices: Mapping[str, str]) -> Settings:
         choices: the option of each config group (`hydra.runtime.choices`).
     """
     content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    options: dict[str, Any] = {
-        group: make_option(group, {"name": choices[group]} | content[group]) for group in OPTION_GROUPS
-    }
+    options: dict[str, Any] = {group: make_option(group, choices[group], content[group]) for group in OPTION_GROUPS}
     parts: dict[str, Any] = {
         "split": str(content["split"]),
         "ckpt": _expanded(content["ckpt"]),
@@ -57,16 +55,20 @@ def parse(config: DictConfig, choices: Mapping[str, str]) -> Settings:
     return Settings(**content | options | parts)
 
 
-def make_option(group: str, content: Mapping[str, Any]) -> Any:
+def make_option(group: str, name: str, content: Mapping[str, Any]) -> Any:
     """An option of a config group, of the type in `OPTION_GROUPS`.
 
     Args:
-        content: the content of its yaml, with a `name`.
+        name: of its yaml. The name of a dataset or a loader is in `content`; elsewhere `name` there is an argument.
+        content: the content of its yaml.
     """
     kind, target = OPTION_GROUPS[group], content.get("_target_")
     names = {field.name for field in fields(kind)} - {"target", "arguments"}
+    if group not in NAMED_IN_YAML:
+        names.remove("name")
     numbers = _numbers(group, config_dirs())
-    own, arguments = {}, {}
+    own: dict[str, Any] = {"name": name}
+    arguments = {}
     for key, value in content.items():
         number = numbers.get((target, key))
         if number and (type(value) is int or (type(value) is float and value.is_integer())):
