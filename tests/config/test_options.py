@@ -48,6 +48,7 @@ BAD = [
         "is wrong: layers must be all or last",
     ),
     ("loader", "parts: 3", "must hold settings as key: value, among them name"),
+    ("loader", "name: cluster\nparts: 3", "must hold settings as key: value, among them batch_parts"),
 ]
 
 

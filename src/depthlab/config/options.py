@@ -74,7 +74,11 @@ def is_option(group: str, content: dict[str, Any]) -> bool:
 
 
 def _problem(group: str, content: dict[str, Any]) -> str | None:
-    needed = [*NEEDED[group], *(["layers", "seed"] if group == "rewiring" and content.get("_target_") else [])]
+    needed = list(NEEDED[group])
+    if group == "rewiring" and content.get("_target_"):
+        needed += ["layers", "seed"]
+    if group == "loader" and content.get("name") == "cluster":
+        needed += ["parts", "batch_parts"]
     for key in needed:
         if key not in content:
             return f"must hold settings as key: value, among them {key}"
