@@ -1,5 +1,6 @@
 """Expands the methods and swept settings of a study into planned runs. Imports nothing heavy."""
 
+import functools
 import itertools
 import math
 import shlex
@@ -52,7 +53,7 @@ class PlannedRun:
         settings = self.settings
         return f"random{settings.split_seed}" if settings.split == "random" else settings.split
 
-    @property
+    @functools.cached_property
     def hash(self) -> str:
         return config_hash(self.settings)
 
