@@ -79,7 +79,7 @@ def test_every_module_of_the_closure_counts(copied: Hash) -> None:
     assert [name for name, path in files.items() if not changes(path, copied)] == []
 
 
-def test_what_only_shows_a_result_does_not_count(copied: Hash, tmp_path: Path) -> None:
+def test_presentation_does_not_count(copied: Hash, tmp_path: Path) -> None:
     for name in PRESENTATION:
         path = tmp_path / name.replace(".", "/")
         files = path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]
@@ -154,7 +154,7 @@ def test_two_imports_under_one_name_both_count(write: Write) -> None:
     assert list(closure(["network"])) == ["fast", "network", "slow"]
 
 
-def test_of_a_library_the_version_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_a_library_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     network = "torch_geometric.nn.models.GCN"
     forget()
     before = code_hash(network)
@@ -165,12 +165,12 @@ def test_of_a_library_the_version_counts(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("target", ["depthlab.nn.nothing.Network", "nothing_of_this_name.Network"])
-def test_a_module_that_is_not_there_is_one_sentence(target: str) -> None:
+def test_a_missing_module_is_an_error(target: str) -> None:
     with pytest.raises(UserError, match="there is no module"):
         code_hash(target)
 
 
-def test_a_module_that_is_no_python_is_one_sentence(write: Write) -> None:
+def test_an_unparsable_module_is_an_error(write: Write) -> None:
     write({"network.py": "class Network:\n    def"})
     with pytest.raises(UserError, match=r"network\.py cannot be read as Python: invalid syntax"):
         code_hash("network.Network")

@@ -46,7 +46,7 @@ def test_values_are_counted_without_being_listed(text: str) -> None:
         assert len(list(override.sweep_iterator())) == COUNTS[text]
 
 
-def test_a_command_may_plan_so_many_runs() -> None:
+def test_the_runs_of_a_command_are_limited() -> None:
     check_runs([100, 100], 10_000, "this study")
     check_runs([], 1, "this study")
     with pytest.raises(UserError) as error:
@@ -59,7 +59,7 @@ def test_a_command_may_plan_so_many_runs() -> None:
             check_runs(counts, 10_000, "this study")
 
 
-def test_a_multirun_may_plan_so_many_runs() -> None:
+def test_the_runs_of_a_multirun_are_limited() -> None:
     check_sweep(["seed=range(0,100)", "depth=2,4", "measures=[a,b]"], 200)
     check_sweep(["seed=range(0,100)", "max_runs=100"], 10)
     with pytest.raises(UserError, match=r"^this command has 1,000,000,000 runs, at most 10,000 are allowed"):
@@ -94,7 +94,7 @@ def test_what_is_quoted_is_read_as_it_is(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [*VALUES, "/data/g.npz"])
-def test_what_was_typed_is_written_as_it_is_read(value: str) -> None:
+def test_overrides_are_quoted_so_that_hydra_reads_them_unchanged(value: str) -> None:
     written = override_of("dataset.path", value)
     assert compose_settings(["dataset=npz", written]).dataset.path == os.path.expanduser(value)  # noqa: PTH111
 

@@ -55,7 +55,7 @@ OWN = ["dataset=npz", "dataset.path=own.npz"]
      (["dataset.metric=roc_auc"], {"monitor": ("val_roc_auc", "default")}),
      (["dataset.metric=roc_auc", "monitor=val_loss"], {"monitor": ("val_loss", "command line")})],
 )  # fmt: skip
-def test_a_graph_of_ones_own_takes_the_settings_of_a_named_one(typed: list[str], values: dict[str, Any]) -> None:
+def test_a_users_graph_takes_the_settings_of_a_named_dataset(typed: list[str], values: dict[str, Any]) -> None:
     config, choices = compose_config([*OWN, *typed])
     settings = parse(config, choices)
     sources = provenance(settings, choices, [*OWN, *typed])
@@ -68,7 +68,7 @@ def test_a_graph_of_ones_own_takes_the_settings_of_a_named_one(typed: list[str],
      ([*OWN, "like=cornell"], False), ([*OWN, "dataset.normalize_features=false"], False),
      (["dataset=cora", "recipe=none"], False), (["dataset=csbm"], False), (["dataset=ring_transfer"], False)],
 )  # fmt: skip
-def test_a_graph_for_which_nothing_was_chosen_is_told_so(typed: list[str], said: bool) -> None:
+def test_a_graph_without_recipe_and_normalisation_gets_a_hint(typed: list[str], said: bool) -> None:
     config, choices = compose_config(typed)
     settings = parse(config, choices)
     notice = untuned(settings, provenance(settings, choices, typed))

@@ -149,7 +149,7 @@ def test_what_is_refused(tmp_path: Path, mine: Arrays, read: Read, name: str, ar
     [(by_npz, "edges must hold integers of shape (edges, 2), got float64 of shape (0, 2): convert"),
      (by_folder, "edge_index.npy must hold integers of shape (2, edges), got float64 of shape (2, 0): convert")],
 )  # fmt: skip
-def test_no_edges_of_the_default_type_are_told_so(tmp_path: Path, mine: Arrays, read: Read, said: str) -> None:
+def test_an_empty_float_edge_array_gets_a_hint(tmp_path: Path, mine: Arrays, read: Read, said: str) -> None:
     with pytest.raises(UserError) as error:
         read(tmp_path, mine | {"edge_index": np.zeros((2, 0))})
     assert str(error.value).startswith(said)

@@ -297,7 +297,7 @@ def test_an_answer_without_end_is_cut(
 
 
 @pytest.mark.parametrize("how", ["closed port", "not found", "no source of it"])
-def test_nothing_has_it(bare: Path, serve: Serve, published: Path, closed: str, how: str) -> None:
+def test_no_source_has_the_file(bare: Path, serve: Serve, published: Path, closed: str, how: str) -> None:
     (bare / "data" / X).unlink()
     shutil.rmtree(published / SOURCES["planetoid"])
     sources = {"closed port": [upstream(closed)], "not found": [upstream(serve(published))], "no source of it": []}[how]

@@ -45,7 +45,7 @@ def test_an_array_stays_on_disk_and_cannot_be_spoilt(folder: Path) -> None:
     assert np.load(folder / "x.npy").any()
 
 
-def test_made_from_something_else_is_nothing(folder: Path) -> None:
+def test_a_different_fingerprint_loads_nothing(folder: Path) -> None:
     assert load_mapped(folder, "made otherwise") is None
     assert load_mapped(folder.with_name("nowhere"), "made so") is None
     save_mapped(replace(small(), y=small().y.flip(0)), folder, "made otherwise")
@@ -131,7 +131,7 @@ def test_what_cannot_be_read_is_not_called_corrupt(folder: Path, monkeypatch: Pa
         load_mapped(folder, "made so")
 
 
-def test_kept_is_made_once(tmp_path: Path) -> None:
+def test_a_cached_file_is_created_once(tmp_path: Path) -> None:
     made: list[Dataset] = []
 
     def make() -> Dataset:

@@ -153,7 +153,7 @@ def test_rows_without_a_meaningful_sum_are_not_normalized(
         load(replace(config, normalize_features=True))
 
 
-def test_generated_graphs_are_not_kept(project: Path, dataset_config: Read) -> None:
+def test_generated_graphs_are_not_cached(project: Path, dataset_config: Read) -> None:
     dataset, _ = load(dataset_config("csbm", nodes=60))
     assert dataset.num_nodes == 60
     assert not (project / "prepared").exists()

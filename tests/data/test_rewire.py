@@ -183,7 +183,7 @@ def test_what_cannot_be_done_ends_in_one_sentence_and_keeps_nothing(made: Made, 
     assert not files(tmp_path)
 
 
-def test_of_several_at_once_one_makes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_of_concurrent_processes_makes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = composed("rewiring=random")
     dataset, fingerprint = load(settings.dataset)
     make, calls = module.make_edges, []

@@ -44,7 +44,7 @@ def test_an_effect_without_a_value_is_null_as_json(tmp_path: Path) -> None:
     assert loaded is not None and math.isnan(loaded.statistics["homophily_added"])
 
 
-def test_no_file_or_one_of_something_else(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_or_a_different_fingerprint_loads_nothing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert RewiredEdges.load(saved.with_name("other.pt"), "made from this") is None
     assert RewiredEdges.load(saved, "made from that") is None
     monkeypatch.setattr(module, "FORMAT", module.FORMAT + 1)

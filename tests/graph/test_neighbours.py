@@ -50,7 +50,7 @@ def test_all_nodes_induce_the_adjacency_that_is_made_as_a_whole() -> None:
     torch.testing.assert_close(found.values, whole.values)
 
 
-def test_around() -> None:
+def test_the_nodes_within_one_hop_of_a_core() -> None:
     pairs = set(map(tuple, edges().T.tolist()))
     core = torch.tensor([2, 11, 39])
     wanted = sorted({2, 11, 39} | {b for a, b in pairs if a in (2, 11)})

@@ -41,7 +41,7 @@ def test_an_unsupported_norm_is_refused_in_one_sentence(model: str, name: str, n
     assert type(build_model(composed(f"model={model}"), star, TASK).network).__name__ == name
 
 
-def test_a_norm_that_has_a_place_is_built(star: Graph) -> None:
+def test_a_supported_norm_is_built(star: Graph) -> None:
     model = build_model(composed("model=gcn", "norm=batch", "depth=3"), star, TASK)
     assert {type(module).__name__ for module in model.modules()} >= {"BatchNorm1d"}
 
@@ -56,7 +56,7 @@ def test_a_step_that_overflows_on_the_graph_is_refused_before_training(solver: s
     build_model(composed(*unstable, "model.step_size=0.05"), star, TASK)
 
 
-def test_the_knobs_of_the_model_arrive(star: Graph) -> None:
+def test_the_hyperparameters_of_the_model_are_passed(star: Graph) -> None:
     overrides = [
         "model.repulsion=0.25",
         "model.step_size=0.1",

@@ -83,7 +83,7 @@ def test_a_loss_that_is_no_number_stops_at_once(bad: dict[str, float]) -> None:
     assert not callback.weights
 
 
-def test_of_a_run_that_diverges_at_once_the_first_state_is_left() -> None:
+def test_a_run_that_diverges_at_once_keeps_the_initial_weights() -> None:
     network = torch.nn.Linear(2, 2)
     network.scores = {"train_loss": torch.tensor(math.nan), "val_loss": torch.tensor(1.0)}  # type: ignore[assignment]
     callback, before = BestState("val_loss", patience=3), network.weight.detach().clone()

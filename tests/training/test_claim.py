@@ -26,7 +26,7 @@ def recorded(records: Records, turn: str = "", **tags: str) -> TrackedRun:
     return TrackedRun(records.uri, "depthlab", "a cell", {}, IDENTITY | {"outcome": "running", TURN: turn} | tags)
 
 
-def test_a_cell_that_nobody_has_is_free(records: Records) -> None:
+def test_a_planned_run_without_a_claim_is_free(records: Records) -> None:
     claim = Claim(records, IDENTITY, same_code=False)
     recorded(records, config_hash="another")
     claim.check()
@@ -36,7 +36,7 @@ def test_a_cell_that_nobody_has_is_free(records: Records) -> None:
 
 
 @pytest.mark.parametrize("turn", [FIRST, "1"])
-def test_a_cell_that_is_trained_is_left_alone(records: Records, turn: str) -> None:
+def test_a_planned_run_in_training_is_not_claimed(records: Records, turn: str) -> None:
     claim = Claim(records, IDENTITY, same_code=False)
     other = recorded(records, turn)
     with pytest.raises(TakenError, match=r"^process \d+ on .* trains it$"):
@@ -47,7 +47,7 @@ def test_a_cell_that_is_trained_is_left_alone(records: Records, turn: str) -> No
     assert [run.run_id for run in records.runs()] == [other.run_id]  # that of this command went to the bin
 
 
-def test_a_run_that_goes_on_is_closed_and_not_deleted_where_it_is_late(records: Records) -> None:
+def test_a_resumed_run_that_loses_the_claim_is_closed_and_not_deleted(records: Records) -> None:
     mine = recorded(records, "1")
     mine.abandon("KILLED", "interrupted")
     recorded(records, "1")
@@ -57,7 +57,7 @@ def test_a_run_that_goes_on_is_closed_and_not_deleted_where_it_is_late(records: 
     assert [run.status for run in records.runs()] == ["KILLED", "RUNNING"]
 
 
-def test_the_run_of_a_dead_process_is_in_nobodys_way(records: Records) -> None:
+def test_the_run_of_a_dead_process_blocks_no_claim(records: Records) -> None:
     other = recorded(records, "1")
     host, pid, start = records.runs()[0].tags[OWNER].split()
     records.tag(other.run_id, OWNER, f"{host} {pid} {float(start) - 3600:.0f}")
@@ -77,7 +77,7 @@ def test_a_result_counts_if_its_code_does(records: Records) -> None:
         Claim(records, IDENTITY, same_code=True).check()
 
 
-def test_one_that_is_choosing_its_turn_is_waited_for(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_waits_for_a_command_that_chooses_its_turn(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
     other, mine = recorded(records), recorded(records)
     monkeypatch.setattr("depthlab.training.claim.time.sleep", lambda _: other.tag({TURN: "5"}))
     claim = Claim(records, IDENTITY, same_code=False)
@@ -94,7 +94,7 @@ def test_one_that_is_choosing_its_turn_is_waited_for(records: Records, monkeypat
     assert [run.run_id for run in records.runs("attributes.status = 'RUNNING'")] == [never.run_id]
 
 
-def test_of_many_at_the_same_moment_exactly_one_goes_on(records: Records) -> None:
+def test_exactly_one_of_many_simultaneous_claims_succeeds(records: Records) -> None:
     barrier, won = threading.Barrier(6), list[str]()
 
     def want() -> None:

@@ -43,7 +43,7 @@ def test_a_dataset_of_any_name_has_its_run_folder_below_the_checkpoints(name: st
     (folder / "last.ckpt.part").parent.mkdir()
 
 
-def test_what_was_typed_is_read_back_as_a_list() -> None:
+def test_overrides_are_read_back_as_a_list() -> None:
     typed = ["tracking.artifacts=[config,figures]", "measures=[dirichlet_energy,max_abs]", "lr=0.02"]
     long = f"dataset.path=/data/a b='c' d=1/{'x' * 12000}.npz"
     settings = compose_settings([*typed, "dataset=npz", "dataset.path=x"])
@@ -124,7 +124,7 @@ def test_resumable(tmp_path: Path) -> None:
     assert resumable(str(tmp_path / "final.ckpt"), tmp_path) == tmp_path / "final.ckpt"
 
 
-def test_settings_other_than_those_of_a_checkpoint_are_told(tmp_path: Path) -> None:
+def test_a_checkpoint_with_other_settings_is_named(tmp_path: Path) -> None:
     short, long = (checkpoint_folder(compose_settings([f"epochs={n}"]), tmp_path) for n in (10, 20))
     long.mkdir()
     (long / "last.ckpt").touch()

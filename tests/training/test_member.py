@@ -43,7 +43,7 @@ def see(member: Member, losses: list[float], first: int = 0) -> None:
     [([3.0, 1.0, 2.0, 2.0, 0.0], 1, 4, False), ([5.0, 4.0, 3.0, 2.0, 1.0], 4, 5, False),
      ([3.0, float("nan"), 1.0], 0, 2, True)],
 )  # fmt: skip
-def test_it_stops_where_it_would_by_itself(
+def test_a_member_stops_like_a_single_run(
     member: Member, losses: list[float], best: int, seen: int, diverged: bool
 ) -> None:
     sent: list[int] = []

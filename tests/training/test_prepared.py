@@ -57,7 +57,7 @@ def test_the_seed_makes_the_network(settings: Compose) -> None:
     assert first.checkpoint is None and first.content is None
 
 
-def test_nothing_to_go_on_with(settings: Compose) -> None:
+def test_there_is_no_checkpoint_to_resume(settings: Compose) -> None:
     chosen = settings("depth=2", "ckpt=last")
     with pytest.raises(UserError, match="ckpt=last"):
         prepare(chosen, checkpoint_folder(chosen))

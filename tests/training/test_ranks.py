@@ -180,7 +180,7 @@ def test_a_killed_rank_ends_the_run_as_failed(workshop: Path, environment: dict[
 
 
 @pytest.mark.slow
-def test_what_one_rank_alone_has_met_it_says_itself(workshop: Path, environment: dict[str, str]) -> None:
+def test_an_error_of_one_rank_is_printed_by_that_rank(workshop: Path, environment: dict[str, str]) -> None:
     train = shlex.join([sys.executable, "-m", "src.train", *PARTS, *GCN, "trainer=ddp", "epochs=3"])
     script = f"exec {train} $([ $RANK = 1 ] && echo ckpt=last)"
     process = torchrun(workshop, environment, command=["--no-python", "bash", "-c", script])
@@ -190,7 +190,7 @@ def test_what_one_rank_alone_has_met_it_says_itself(workshop: Path, environment:
 
 
 @pytest.mark.slow
-def test_a_mistake_is_said_once(workshop: Path, environment: dict[str, str]) -> None:
+def test_an_error_of_all_ranks_is_printed_once(workshop: Path, environment: dict[str, str]) -> None:
     process = torchrun(workshop, environment, "depth=0")
     output, errors = process.communicate(timeout=120)
     assert (process.returncode, output) == (1, "")

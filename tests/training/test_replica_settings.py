@@ -16,7 +16,7 @@ from depthlab.training.replica_settings import replica_provenance, replica_setti
     (["replicas=3"], "seed", [0, 1, 2]),
     (["replicas=2", "replicate=split", "split=random", "split_seed=7"], "split_seed", [7, 8]),
 ])  # fmt: skip
-def test_each_has_the_settings_that_it_would_have_by_itself(typed: list[str], key: str, values: list[object]) -> None:
+def test_each_replica_has_the_settings_of_a_single_run(typed: list[str], key: str, values: list[object]) -> None:
     settings = compose_settings(typed)
     several = replica_settings(settings)
     assert [getattr(one, key) for one in several] == values
@@ -53,6 +53,6 @@ def test_each_has_the_settings_that_it_would_have_by_itself(typed: list[str], ke
         "replicas are of one graph, ring_transfer has many: leave replicas out",
     ),
 ])  # fmt: skip
-def test_what_cannot_be_is_refused_in_one_sentence(typed: list[str], sentence: str) -> None:
+def test_unsupported_settings_are_refused(typed: list[str], sentence: str) -> None:
     with pytest.raises(UserError, match=f"^{re.escape(sentence)}$"):
         compose_settings(typed)

@@ -74,7 +74,7 @@ def assert_same_run(ours: Result, theirs: Result) -> None:
     ("model=gcnii", "p_drop=0.3", "epochs=40", "patience=1", "lr=0.1"),
     ("model=gcn", "replicate=seed", "epochs=12", "dropout=0"),
 ], ids=["splits", "seeds"])  # fmt: skip
-def test_each_is_the_run_that_it_would_be_by_itself(settings: Compose, typed: tuple[str, ...]) -> None:
+def test_each_replica_equals_a_single_run(settings: Compose, typed: tuple[str, ...]) -> None:
     several, alone = pair(settings, *typed)
     found = together(several)
     singles = {one.name: one for one in map(run, alone)}

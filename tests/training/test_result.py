@@ -161,7 +161,7 @@ def test_a_run_on_many_graphs_records_what_one_on_one_graph_does(tasks: Compose)
     assert result.scores["best_val_loss"] == pytest.approx(min(losses), rel=1e-6)
 
 
-def test_a_network_that_is_too_shallow_for_the_task_is_told(tasks: Compose) -> None:
+def test_a_network_that_is_too_shallow_for_the_task_is_reported(tasks: Compose) -> None:
     result = run(tasks(*TREE, "model=gcn", "depth=1"))
     assert result.diagnosis.evidence.endswith("; the answer stands 2 hops away, the network has depth 1")
     assert result.scores["test_acc"] < 0.7

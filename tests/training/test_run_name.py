@@ -28,7 +28,7 @@ from depthlab.training.run_name import LENGTH, _defaults, run_name
         (["progress=false", "trainer.threads=2", "measures=[]", "memory=full", "epochs=1500"], "cora-gcnii-d64-s0"),
     ],
 )
-def test_a_name_tells_what_differs_from_the_defaults(overrides: list[str], name: str) -> None:
+def test_a_name_contains_what_differs_from_the_defaults(overrides: list[str], name: str) -> None:
     assert run_name(compose_settings(overrides)) == name
 
 

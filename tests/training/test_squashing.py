@@ -43,7 +43,7 @@ def test_a_layer_reaches_one_hop(settings: Compose, model: str, depth: int) -> N
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_without_relu_a_gcn_hears_as_much_as_walks_of_its_depth_bring(settings: Compose, depth: int) -> None:
+def test_without_relu_the_sensitivity_of_a_gcn_follows_walks(settings: Compose, depth: int) -> None:
     chosen = settings("model=gcn", f"depth={depth}", "hidden=4", "dataset.degree=2")
     dataset, _ = load(chosen.dataset)
     graph = make_batches(chosen, dataset).probe
@@ -96,7 +96,7 @@ def test_a_run_measures_the_tested_state(settings: Compose) -> None:
 
 
 @pytest.mark.parametrize("layers", ["all", "last"])
-def test_a_rewired_network_hears_farther_along_the_same_hops(settings: Compose, tmp_path: Path, layers: str) -> None:
+def test_a_rewired_network_is_sensitive_to_more_distant_hops(settings: Compose, tmp_path: Path, layers: str) -> None:
     chosen = settings("model=gcn", "depth=2", "hidden=4", "dataset.degree=2", "rewiring=virtual_node",
                       f"rewiring.layers={layers}")  # fmt: skip
     dataset, fingerprint = load(chosen.dataset)
@@ -108,7 +108,7 @@ def test_a_rewired_network_hears_farther_along_the_same_hops(settings: Compose, 
     assert (found["sensitivity"][3] > 0) == (layers == "all")  # two hops over the new node
 
 
-def test_of_a_task_the_nodes_that_are_read_out_are_asked_up_to_the_answer() -> None:
+def test_sensitivity_of_a_task_covers_the_read_out_nodes_and_its_range() -> None:
     """In a tree the messages of one direction reach the root, in as many layers as it is deep."""
     typed = ["dataset=tree_neighbors_match", "dataset.radius=3", "model=gcn", "depth=3", "hidden=16", "recipe=none"]
     chosen = compose_settings(typed)

@@ -103,7 +103,7 @@ def assert_same(ours: Any, theirs: Any) -> None:
 
 @pytest.mark.parametrize("drop_edge", [DropEdge(0.0), DropEdge(0.4), PER_LAYER], ids=["whole", "sample", "samples"])
 @REPLICABLE
-def test_each_is_trained_as_it_would_be_alone(
+def test_each_replica_is_trained_like_a_single_run(
     choice: tuple[str, ...], drop_edge: DropEdge, graphs: list[Graph]
 ) -> None:
     chosen: dict[str, Any] = {
@@ -135,7 +135,7 @@ def test_sparse_features_have_masks_of_their_own(graphs: list[Graph]) -> None:
         assert_same([step[k] for step in seen], alone(network, bags[k], range(3)))
 
 
-def test_those_that_are_kept_go_on_as_before(graphs: list[Graph]) -> None:
+def test_the_remaining_replicas_continue_unchanged(graphs: list[Graph]) -> None:
     chosen: dict[str, Any] = {"depth": 3, "dropout": 0.5, "weight_decay": 0.1, "drop_edge": DropEdge(0.3)}
     whole, fewer = (Replicas(modules(GCNII, **chosen), graphs) for _ in range(2))
     expected = together(whole, range(6))

@@ -54,7 +54,7 @@ def test_the_input_is_not_shared() -> None:
     assert torch.equal(edge_index, path(4))
 
 
-def test_of_no_edges() -> None:
+def test_a_graph_without_edges_has_no_curvatures() -> None:
     graph = CurvedGraph(undirected(), 3)
     assert graph.curvature == {} and list(graph.most_negative_first()) == []
     graph.add(0, 2)

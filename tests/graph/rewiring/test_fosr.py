@@ -100,6 +100,6 @@ def test_more_edges_than_free_pairs_are_refused() -> None:
         fosr(path(6), 6, seeded(), num_edges=11, **QUICK)
 
 
-def test_what_would_take_too_long_is_refused_with_what_would_not() -> None:
+def test_a_slow_rewiring_is_refused_with_a_faster_setting() -> None:
     with pytest.raises(UserError, match=r"some 31 minutes for 3,000,000 edges: use rewiring\.num_edges=967804 or less"):
         fosr(path(3000), 3000, seeded(), num_edges=3_000_000, **QUICK)

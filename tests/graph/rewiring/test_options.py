@@ -67,5 +67,5 @@ def test_the_order_of_the_edges_does_not_matter(name: str) -> None:
     assert torch.equal(rewire(name, shuffled), rewire(name, edge_index))
 
 
-def test_none_of_them_is_missing() -> None:
+def test_every_rewiring_is_tested() -> None:
     assert set(OPTIONS) >= {"random", "fosr", "sdrf", "borf", "virtual_node", "fully_adjacent", "ppr"}

@@ -10,7 +10,7 @@ from tests.graph.rewiring.conftest import assert_form, clique, pairs, path, rand
 
 @pytest.mark.parametrize("num_edges", [0, 1, 7, 100])
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.7])
-def test_so_many_new_edges_and_all_the_old(num_edges: int, probability: float) -> None:
+def test_the_old_edges_stay_and_num_edges_are_added(num_edges: int, probability: float) -> None:
     before = random_graph(30, probability, 0)
     after = random_edges(before, 30, seeded(), num_edges=num_edges)
     assert_form(after)
