@@ -1,4 +1,4 @@
-"""See, measure and beat what happens to a graph neural network as it grows deeper.
+"""Measure and prevent the collapse of deep graph neural networks.
 
 Subpackages are imported on first use: `import depthlab; depthlab.measures.dirichlet_energy(x, edge_index)`.
 """
