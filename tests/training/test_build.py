@@ -110,3 +110,10 @@ def test_what_is_no_network_or_defines_forward_is_refused_in_one_sentence(star: 
         build_model(own(Forward), star, TASK)
     with pytest.raises(UserError, match=r"^model\._target_=torch\.nn\.Linear is not a network: derive the class "):
         build_model(replace(own(Bare), model=ModelSettings(name="own", target="torch.nn.Linear")), star, TASK)
+
+
+def test_a_yaml_that_does_not_fit_the_constructor_is_refused_in_one_sentence(star: Graph) -> None:
+    with pytest.raises(UserError, match=r"^Bare got an unexpected keyword argument 'rat': let the yaml of the model "):
+        build_model(own(Bare, rat=1), star, TASK)
+    with pytest.raises(UserError, match=r"^Bare is given depth by the program: leave it out of the yaml of the model$"):
+        build_model(own(Bare, depth=3), star, TASK)

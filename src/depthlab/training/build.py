@@ -47,8 +47,15 @@ def make_network(settings: Settings, in_channels: int, out_channels: int) -> Net
     for key, neutral in NEUTRAL.items():
         if key not in known and getattr(settings, key) != neutral:
             raise UserError(f"{name} does not support {key}={getattr(settings, key)}: use {key}={neutral}")
+    if twice := sorted(shared.keys() & settings.model.arguments.keys()):
+        raise UserError(f"{name} is given {', '.join(twice)} by the program: leave it out of the yaml of the model")
+    arguments = {key: value for key, value in shared.items() if key in known} | dict(settings.model.arguments)
+    try:
+        inspect.signature(kind).bind(**arguments)
+    except TypeError as error:
+        raise UserError(f"{name} {error}: let the yaml of the model name the arguments of its constructor") from error
     torch.manual_seed(settings.seed)
-    network = kind(**{key: value for key, value in shared.items() if key in known}, **settings.model.arguments)
+    network = kind(**arguments)
     network.masks = MaskSource(settings.seed)
     return network
 
