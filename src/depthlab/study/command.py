@@ -4,7 +4,7 @@
     depthlab study study=cora dry=true              what a study would run, and for how long
     depthlab study model=gcn,gcnii depth=2,8,32 "seed=range(3)" p_drop=0,0.2
 
-Every setting of `depthlab train` can be typed, with several values or one. Settings of the study itself:
+Every setting of `depthlab train` can be given, with one value or several. Settings of the study itself:
 """
 
 import re
@@ -89,7 +89,9 @@ def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
         for label, text in content[part].items():
             texts = text if part == "graphs" and isinstance(text, list) and text else [text]
             if not isinstance(label, str) or not all(isinstance(one, str) for one in texts):
-                raise UserError(f"{part} of a study must be LABEL: settings as they are typed, got {label}: {text}")
+                raise UserError(
+                    f"{part} of a study must be LABEL: settings as on the command line, got {label}: {text}"
+                )
             if not label:
                 raise UserError(f"{part} of a study must be LABEL: settings, got an empty label")
             check_text(f"the label of {part} of a study", label)
