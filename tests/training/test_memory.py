@@ -35,6 +35,7 @@ from depthlab.training.memory import (
 TASK = Classification("acc", ("acc",), 3)
 STEPS = """
 import sys, torch
+from dataclasses import replace
 from pathlib import Path
 from tests.training.test_memory import TASK, make_graph, settings_of
 from depthlab.training.build import build_model
@@ -60,7 +61,7 @@ def steps(settings):
 torch.set_num_threads(1)
 unmap_freed_blocks(BLOCK_SIZE)  # a heap that is left alone has holes, which `auto` allows for
 graph, (memory, *typed) = make_graph(20_000), sys.argv[1:]
-settings = settings_of(*typed) | {"memory": memory}
+settings = replace(settings_of(*typed), memory=memory)
 steps(replace(settings, depth=2))  # libraries and buffers that come with the first step
 print(estimate_memory(settings, graph, TASK)[memory], steps(settings))
 """
