@@ -44,7 +44,9 @@ OPEN = (
     ("address", "sentence"),
     [
         (None, "backend=dask needs the address of a scheduler: scheduler=tcp://127.0.0.1:8786"),
-        ("tcp://127.0.0.1:9", "no Dask scheduler answers at tcp://127.0.0.1:9: "),
+        pytest.param(
+            "tcp://127.0.0.1:9", "no Dask scheduler answers at tcp://127.0.0.1:9: ", marks=pytest.mark.slow
+        ),  # waits for ten seconds
         *((address, f"scheduler={address}{OPEN}") for address in ("tcp://10.1.2.3:8786", "10.1.2.3:8786", "ws://m:1")),
     ],
 )

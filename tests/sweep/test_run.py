@@ -148,7 +148,7 @@ def stored(sweep: Sweep, search: Search, storage: str) -> Stored:
         pytest.param("tpe", "hyperband", "after", marks=pytest.mark.slow),
         pytest.param("random", "median", "after", marks=pytest.mark.slow),
         pytest.param("gp", "none", "before", marks=pytest.mark.slow),
-        ("grid", "median", "before"),
+        pytest.param("grid", "median", "before", marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_sweep_is_the_uninterrupted_one(

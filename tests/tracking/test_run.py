@@ -151,6 +151,7 @@ def test_records_do_not_wait_for_a_store_that_hangs(start: Start, monkeypatch: p
     assert len(history(run, "loss")) == 1000
 
 
+@pytest.mark.slow  # it waits for ten seconds
 def test_pauses_grow_and_start_at_the_end_of_a_try(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"FLUSH_SECONDS": 0.01, "FIRST_PAUSE": 0.02, "LONGEST_PAUSE": 0.08}.items():
         monkeypatch.setattr(outbox, name, seconds)

@@ -53,6 +53,7 @@ def wait_for_checkpoint(process: "subprocess.Popen[str]", workshop: Path) -> Non
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_every_model_trains_from_the_command_line(train_here: Command, records: MlflowClient) -> None:
     done = train_here(*QUICK, f"model={','.join(MODELS)}", "epochs=1", "depth=3", "-m")
     assert done.code == 0, done.err
@@ -63,6 +64,7 @@ def test_every_model_trains_from_the_command_line(train_here: Command, records: 
         assert f"csbm-{name}-d3-s0-split0-nodes120-epochs1: finished after 1 epoch," in done.out
 
 
+@pytest.mark.slow
 def test_every_rewiring_trains_from_the_command_line(
     train_here: Command, records: MlflowClient, tmp_path: Path
 ) -> None:
@@ -80,6 +82,7 @@ def test_every_rewiring_trains_from_the_command_line(
     assert kept == {f"csbm-{name}" for name in REWIRINGS if name != "none"}
 
 
+@pytest.mark.slow
 def test_every_dataset_trains_from_the_command_line(
     train_here: Command, records: MlflowClient, project: Path, write_list: Callable[[Path], None]
 ) -> None:
