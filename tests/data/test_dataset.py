@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from depthlab.config.errors import DamagedError
 from depthlab.data.dataset import Dataset
 from depthlab.files import load_torch, save_torch
 from depthlab.ops import SparseFeatures
+from tests.unpickling import Marker
 
 NODES, SPLITS = 24, 3
 
@@ -82,12 +82,7 @@ def test_file_of_something_else(saved: Path, content: object) -> None:
 
 def test_nothing_is_unpickled(saved: Path) -> None:
     marker = saved.parent / "executed"
-
-    class Code:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (marker,)
-
-    save_torch(load_torch(saved) | {"comment": Code()}, saved)
+    save_torch(load_torch(saved) | {"comment": Marker(marker)}, saved)
     with pytest.raises(DamagedError, match=r"is damaged \(UnpicklingError\)$"):
         Dataset.load(saved, "made from this")
     assert not marker.exists()

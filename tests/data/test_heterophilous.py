@@ -10,6 +10,7 @@ import torch
 
 from depthlab.config.errors import UserError
 from depthlab.data.heterophilous import ARRAYS, read_npz
+from tests.unpickling import Marker
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -57,12 +58,7 @@ def test_array_missing(tmp_path: Path, arrays: Arrays, name: str) -> None:
 
 def test_objects_are_not_unpickled(tmp_path: Path, arrays: Arrays) -> None:
     marker = tmp_path / "executed"
-
-    class Code:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (marker,)
-
-    path = write(tmp_path, arrays | {"edges": np.array([[Code(), Code()]], dtype=object)})
+    path = write(tmp_path, arrays | {"edges": np.array([[Marker(marker), Marker(marker)]], dtype=object)})
     refused(path, "edges holds Python objects (dtype=object), which NumPy creates from None")
     assert not marker.exists()
     with np.load(path, allow_pickle=True) as archive:

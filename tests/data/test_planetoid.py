@@ -3,7 +3,6 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from depthlab.data.planetoid import read_planetoid
 from depthlab.data.prepare import read
 from tests.conftest import write_planetoid
 from tests.settings import dataset_settings
+from tests.unpickling import Marker
 
 PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
 ABSENT = {"cora": [], "citeseer": [513, 517]}
@@ -85,12 +85,8 @@ def test_a_known_file_of_another_format(
 
 @pytest.mark.parametrize("name", ["cora", "own"])
 def test_nothing_unknown_is_unpickled(project: Path, tmp_path: Path, name: str) -> None:
-    class Code:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (tmp_path / "executed",)
-
     write_planetoid(tmp_path / "own", name, absent=())
-    (tmp_path / "own" / f"ind.{name}.graph").write_bytes(pickle.dumps(Code()))
+    (tmp_path / "own" / f"ind.{name}.graph").write_bytes(pickle.dumps(Marker(tmp_path / "executed")))
     sentence = "graph is a pickle whose hash is not" if name == "cora" else "is not in raw_files"
     with pytest.raises(UserError, match=sentence):
         read_planetoid(paths(tmp_path / "own", name))

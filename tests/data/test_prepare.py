@@ -21,6 +21,7 @@ from depthlab.data import prepare as module
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
 from depthlab.data.prepare import data_hash, load, prepare, prepared_hash, read
+from tests.unpickling import Marker
 
 Read = Callable[..., DatasetSettings]
 X = "planetoid/ind.cora.x"
@@ -213,12 +214,7 @@ def test_a_statistic_without_a_value_is_null(project: Path, dataset_config: Read
 
 def test_nothing_is_unpickled_before_it_is_verified(project: Path, dataset_config: Read) -> None:
     marker = project / "executed"
-
-    class Code:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (marker,)
-
-    (project / "data" / X).write_bytes(pickle.dumps(Code()))
+    (project / "data" / X).write_bytes(pickle.dumps(Marker(marker)))
     with pytest.raises(UserError, match=f"^data/{X} is corrupt"):
         load(dataset_config("cora"))
     assert not marker.exists()

@@ -2,7 +2,6 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from depthlab.config.errors import DamagedError
 from depthlab.data import rewired_edges as module
 from depthlab.data.rewired_edges import RewiredEdges
 from depthlab.files import load_torch, save_torch
+from tests.unpickling import Marker
 
 EDGES = torch.tensor([[0, 1, 1, 2, 2, 4], [1, 0, 2, 1, 4, 2]])
 REWIRED = RewiredEdges(EDGES, 5, {"edges_added": 2, "homophily_added": 0.5})
@@ -61,12 +61,7 @@ def test_a_torn_file_ends_in_one_sentence(saved: Path, fraction: float) -> None:
 
 def test_nothing_is_unpickled(saved: Path) -> None:
     marker = saved.parent / "executed"
-
-    class Code:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return Path.touch, (marker,)
-
-    save_torch(load_torch(saved) | {"comment": Code()}, saved)
+    save_torch(load_torch(saved) | {"comment": Marker(marker)}, saved)
     with pytest.raises(DamagedError, match=r"is damaged \(UnpicklingError\)$"):
         RewiredEdges.load(saved, "made from this")
     assert not marker.exists()
