@@ -14,7 +14,6 @@ from depthlab.config.closure import PRESENTATION, closure, code_hash, locate
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
-from depthlab.config.settings import targets
 from depthlab.folders import PACKAGE
 from depthlab.training.identity import TRAINING
 
@@ -41,7 +40,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hash]:
 
     def hash_of(overrides: str) -> str:
         module._code_hash.cache_clear()
-        return code_hash(*targets(composed(overrides)), *TRAINING)
+        return code_hash(*composed(overrides).targets, *TRAINING)
 
     yield hash_of
     forget()

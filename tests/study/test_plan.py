@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from depthlab.config.errors import UserError
-from depthlab.config.settings import targets
 from depthlab.data.prepare import load
 from depthlab.study.grid import PlannedRun
 from depthlab.study.plan import Plan, make_plan
@@ -51,7 +50,7 @@ def is_done(plan: Plan) -> bool:
 def test_which_records_are_results(
     run: PlannedRun, data: str, recorded: Make, tags: dict[str, str], same_code: bool, done: bool
 ) -> None:
-    result = recorded(run, data, code_hash=code_hash(targets(run.settings)))
+    result = recorded(run, data, code_hash=code_hash(run.settings.targets))
     result.tags.update(tags)
     plan = make_plan([run], [result], same_code)
     assert (plan.todo, plan.done) == (([], {run.hash: result}) if done else ([run], {}))

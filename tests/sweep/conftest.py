@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class Sweep:
 
     def task(self, search: Search, trial: optuna.Trial, pruner: str = "none") -> Task:
         """What a worker is handed for a trial of that study."""
-        settings = [search.settings(trial.params, point) for point in search.trainings()]
+        settings = [replace(search.settings(trial.params, point), progress=False) for point in search.trainings()]
         return Task(
             self.journal, "small", pruner, trial.number, trial._trial_id, trial.user_attrs.get(OWNER),
             tuple(search.objectives), trial.params, settings, "the parent",

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from depthlab.config.closure import targets
 from depthlab.config.limits import Limit
 from depthlab.measures.registry import selectable
 
@@ -32,6 +33,11 @@ class Option:
     name: str
     target: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> list[str]:
+        """Dotted names of all classes and functions that it names, also in its arguments."""
+        return [*filter(None, [self.target]), *targets(self.arguments)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +180,16 @@ class Settings:
     trainer: TrainerSettings = setting()
     tracking: TrackingSettings = setting()
 
+    @property
+    def split_name(self) -> str:
+        """`public`, the number of a fixed split, or `random` with its seed."""
+        return f"random{self.split_seed}" if self.split == "random" else self.split
+
+    @property
+    def targets(self) -> list[str]:
+        """Dotted names of all classes and functions in the options."""
+        return [target for group in OPTION_GROUPS for target in getattr(self, group).targets]
+
     def with_tracking(self, **changes: Any) -> "Settings":
         """A copy with changed settings of `tracking`."""
         return replace(self, tracking=replace(self.tracking, **changes))
@@ -228,34 +244,33 @@ LISTED: dict[str, Callable[[], list[str]]] = {  # settings with a list -> the al
 }
 
 
-def hydra_schema(settings: Any) -> type:
-    """The types that Hydra checks while composing; an option or a split has any type."""
-    entries = []
+def hydra_schema(settings: Any) -> Any:
+    """The types that Hydra checks while composing, with the limits; an option or a split has any type."""
+    entries: list[tuple[str, Any, Any]] = []
     for entry in fields(settings):
         kind: Any = Any if entry.name in (*OPTION_GROUPS, "split") else entry.type
         if is_dataclass(kind):
             kind = hydra_schema(kind)
             entries.append((entry.name, kind, field(default_factory=kind)))
         else:
-            entries.append((entry.name, kind, field(default=MISSING)))
+            entries.append((entry.name, kind, field(default=MISSING, metadata=entry.metadata)))
     return make_dataclass(settings.__name__, entries)
 
 
-def _limits(settings: Any, prefix: str = "") -> dict[str, tuple[Any, Limit]]:
+def _limits(schema: Any, prefix: str = "") -> dict[str, tuple[Any, Limit]]:
     limits: dict[str, tuple[Any, Limit]] = {}
-    for entry in fields(settings):
-        if entry.name not in OPTION_GROUPS and is_dataclass(entry.type):
+    for entry in fields(schema):
+        if is_dataclass(entry.type):
             limits |= _limits(entry.type, f"{prefix}{entry.name}.")
         else:
-            kind = Any if entry.name in (*OPTION_GROUPS, "split") else entry.type
-            limits[prefix + entry.name] = (kind, entry.metadata["limit"])
+            limits[prefix + entry.name] = (entry.type, entry.metadata["limit"])
     return limits
 
 
 # Dotted name of each setting -> its type and limit.
-RUN_LIMITS = _limits(Settings)
-STUDY_LIMITS = _limits(StudySettings)
-SWEEP_LIMITS = _limits(SweepSettings)
+RUN_LIMITS = _limits(hydra_schema(Settings))
+STUDY_LIMITS = _limits(hydra_schema(StudySettings))
+SWEEP_LIMITS = _limits(hydra_schema(SweepSettings))
 ALL_LIMITS = STUDY_LIMITS | SWEEP_LIMITS | RUN_LIMITS
 # settings with a word, or a list of words
 WORDS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (str, str | None)} | {"dataset.path"}

@@ -10,7 +10,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from depthlab.config import closure
 from depthlab.config.closure import digest
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_dirs, config_file, option_names
@@ -25,8 +24,8 @@ from depthlab.config.schema import (
 )
 from depthlab.config.yaml_files import read_mapping
 
-# they do not change what is asked
-PRESENTATION_SETTINGS = (
+# settings of the execution of a run: they do not change the experiment
+EXECUTION_SETTINGS = (
     "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
     "max_runs",
 )  # fmt: skip
@@ -97,11 +96,6 @@ def to_dict(settings: Settings) -> dict[str, Any]:
     return asdict(settings) | options
 
 
-def targets(settings: Settings) -> list[str]:
-    """Dotted names of the classes and functions in the settings."""
-    return list(closure.targets(to_dict(settings)))
-
-
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings under dotted names."""
     flat: dict[str, Any] = {}
@@ -132,7 +126,7 @@ def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
     Args:
         without: as for `config_hash`.
     """
-    content = {key: value for key, value in to_dict(settings).items() if key not in PRESENTATION_SETTINGS}
+    content = {key: value for key, value in to_dict(settings).items() if key not in EXECUTION_SETTINGS}
     for name in without:
         *groups, key = name.split(".")
         part: Any = functools.reduce(lambda inner, group: inner[group], groups, content)

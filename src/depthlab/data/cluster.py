@@ -5,10 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from depthlab.config.closure import code_hash, digest, targets
+from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import UserError
 from depthlab.config.schema import DatasetSettings, Settings
-from depthlab.config.settings import option_dict
 from depthlab.data.dataset import Dataset
 from depthlab.data.raw import prepared_file
 from depthlab.files import cached, read_prepared, write_prepared
@@ -58,9 +57,7 @@ def cached_partition(
         UserError: as `depthlab.graph.partition.metis`, or the file is corrupt.
     """
     name = digest([data_hash, parts])
-    fingerprint = digest(
-        [name, code_hash(*targets(option_dict("dataset", dataset)), "depthlab.data.prepare", __name__)]
-    )
+    fingerprint = digest([name, code_hash(*dataset.targets, "depthlab.data.prepare", __name__)])
     home = prepared_file(dataset, folder).parent / "partitions"
     path = home / f"{file_name(dataset.name)}-{parts}-{name[:8]}.pt"
 

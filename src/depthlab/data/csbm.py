@@ -1,4 +1,4 @@
-"""A contextual stochastic block model: with homophily, degree and feature signal as parameters."""
+"""A contextual stochastic block model with homophily, degree and feature signal as parameters."""
 
 from pathlib import Path
 

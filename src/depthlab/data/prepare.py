@@ -16,10 +16,9 @@ from torch import Tensor
 from torch_geometric.utils import remove_self_loops, to_undirected
 
 from depthlab.cli import main
-from depthlab.config.closure import code_hash, digest, targets
+from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import DamagedError, UserError
 from depthlab.config.schema import DatasetSettings
-from depthlab.config.settings import option_dict
 from depthlab.config.validation import validate
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
@@ -123,7 +122,7 @@ def data_hash(settings: DatasetSettings) -> str:
 
 def prepared_hash(settings: DatasetSettings, data: str) -> str:
     """Fingerprint of a prepared file, which is written again if the data or the code that reads it has changed."""
-    return digest([data, code_hash(*targets(option_dict("dataset", settings)), __name__)])
+    return digest([data, code_hash(*settings.targets, __name__)])
 
 
 def _arguments(settings: DatasetSettings) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch_geometric.utils import to_undirected
 
 from depthlab.cli import main
-from depthlab.config.closure import code_hash, digest, targets
+from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import UserError
 from depthlab.config.schema import RewiringSettings, Settings
 from depthlab.config.settings import option_dict
@@ -125,8 +125,7 @@ def cached_edges(
 ) -> RewiredEdges:
     """The rewired edges, from the cache if they are up to date. Only one process at a time computes them."""
     name = rewired_hash(data_hash, settings)
-    options = [option_dict("dataset", settings.dataset), option_dict("rewiring", settings.rewiring)]
-    fingerprint = digest([name, code_hash(*targets(options), __name__)])
+    fingerprint = digest([name, code_hash(*settings.dataset.targets, *settings.rewiring.targets, __name__)])
     path = statistics_file(settings, folder).with_name(f"{_pair(settings)}-{name[:8]}.pt")
 
     def make() -> RewiredEdges:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from depthlab.config.errors import UserError
-from depthlab.config.settings import PRESENTATION_SETTINGS
+from depthlab.config.settings import EXECUTION_SETTINGS
 from depthlab.measures.registry import Measure, in_report
 from depthlab.study.methods import SCORES
 from depthlab.study.parents import GRID
@@ -222,5 +222,5 @@ def _size(params: Mapping[str, str]) -> float:
 
 def _experiment(tags: Mapping[str, str]) -> str:
     """The overrides of the experiment, without measures and addresses: a report is shared, paths are private."""
-    left_out = (*PRESENTATION_SETTINGS, "measures", "metrics")
+    left_out = (*EXECUTION_SETTINGS, "measures", "metrics")
     return shlex.join(text for text in overrides_of(tags) if text.split("=")[0].split(".")[0] not in left_out)

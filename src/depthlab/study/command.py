@@ -23,7 +23,7 @@ from depthlab.config.files import config_file, option_names
 from depthlab.config.limits import check_text
 from depthlab.config.provenance import untuned
 from depthlab.config.schema import STUDY_LIMITS
-from depthlab.config.settings import PRESENTATION_SETTINGS
+from depthlab.config.settings import EXECUTION_SETTINGS
 from depthlab.config.validation import check_limits
 from depthlab.data.raw import check
 from depthlab.folders import relative
@@ -126,7 +126,7 @@ def _compose(own: list[str], other: set[str]) -> DictConfig:
     named = any(_key(override) == "study" for override in own)
     grid = [] if named or "model" not in other else ["study=custom"]
     config, choices = compose("study", [*grid, *own])
-    changed = any(key.split(".")[0] not in PRESENTATION_SETTINGS for key in other)
+    changed = any(key.split(".")[0] not in EXECUTION_SETTINGS for key in other)
     choice = choices["study"]
     choice = choice if not changed else f"{choice}-custom" if named else "custom"
     check_limits(config, STUDY_LIMITS)

@@ -49,9 +49,7 @@ class PlannedRun:
 
     @property
     def split(self) -> str:
-        """`public`, the number of a fixed split, or `random` with its seed."""
-        settings = self.settings
-        return f"random{settings.split_seed}" if settings.split == "random" else settings.split
+        return self.settings.split_name
 
     @functools.cached_property
     def hash(self) -> str:

@@ -11,9 +11,8 @@ from depthlab.study.work import Job
 from depthlab.training.replicas import refuse
 
 TOGETHER = 10  # largest group of replicas=auto
-STATE = (
-    200_000  # entries of a state (nodes times hidden) up to which replicas were measured to be faster: Cora has 173,312
-)
+# entries of a state (nodes times hidden) up to which replicas were measured to be faster: Cora has 173,312
+STATE = 200_000
 VARIED = ("seed", "split", "split_seed")
 
 

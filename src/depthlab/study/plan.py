@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from depthlab.config.settings import targets
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewired_hash
 from depthlab.study.grid import PlannedRun
@@ -56,7 +55,7 @@ def make_plan(runs: Sequence[PlannedRun], recorded: Iterable[Recorded], same_cod
     plan.earlier = sum("config_hash" in result.tags and "resume_hash" not in result.tags for result in results.values())
     for run in plan.runs:
         result = results.get((run.hash, plan.data[run.hash]))
-        other = result is not None and result.tags.get("code_hash") != code_hash(targets(run.settings))
+        other = result is not None and result.tags.get("code_hash") != code_hash(run.settings.targets)
         if other:
             plan.other_code.add(run.hash)
         if result is None or (other and same_code):

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
 from depthlab.config.files import user_folder
-from depthlab.config.settings import PRESENTATION_SETTINGS, flatten, to_dict
+from depthlab.config.settings import EXECUTION_SETTINGS, flatten, to_dict
 from depthlab.config.validation import has_own_path
 from depthlab.files import write_text
 from depthlab.statistics import Summary, format_mean, over_runs, paired
@@ -144,7 +144,7 @@ def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
     for key, source in search.provenance(tuned, {}).items():
         chosen = key in ("model", "trainer", "recipe", "like")
         group = key.split(".")[0]
-        elsewhere = group in (*PRESENTATION_SETTINGS, *AXES, "dataset", "rewiring", "loader")
+        elsewhere = group in (*EXECUTION_SETTINGS, *AXES, "dataset", "rewiring", "loader")
         if not (chosen or elsewhere or source == "default" or source.startswith(("model ", "dataset "))):
             OmegaConf.update(values, key, OmegaConf.select(config, key))
     return OmegaConf.to_container(values)  # type: ignore[return-value]

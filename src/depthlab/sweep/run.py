@@ -13,7 +13,6 @@ from optuna.trial import TrialState
 
 from depthlab.address import STORAGE, recordable
 from depthlab.config.errors import UserError
-from depthlab.config.settings import targets
 from depthlab.dask_cluster import connect
 from depthlab.folders import checkpoints, sweeps
 from depthlab.parallel import Stop, Workers, execute, local
@@ -72,7 +71,7 @@ def run_sweep(name: str, search: Search, config: DictConfig) -> bool:
     content = search.content() | {"data": check_baseline(search)}
     pruner = make_pruner(config.pruner, search.config.epochs, len(search.trainings()))
     study = open_study(open_storage(address), name, search.directions, content, pruner)
-    check_code(study, code_hash(targets(search.settings(search.baseline, search.trainings()[0]))))
+    check_code(study, code_hash(search.settings(search.baseline, search.trainings()[0]).targets))
     stores = {"tracking.uri": records.uri, "storage": address}
     workers = connect(config.scheduler, stores) if config.backend == "dask" else local(config.jobs)
     if workers.count > 1 and (config.sampler in LEARNING or config.pruner != "none"):

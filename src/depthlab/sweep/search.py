@@ -12,7 +12,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.limits import nearest_drop_probability
 from depthlab.config.provenance import provenance
 from depthlab.config.schema import OPTION_GROUPS, Settings
-from depthlab.config.settings import PRESENTATION_SETTINGS, resume_hash
+from depthlab.config.settings import EXECUTION_SETTINGS, resume_hash
 from depthlab.config.validation import DROPPING, validate
 from depthlab.study.grid import AXES
 from depthlab.sweep.space import Range, Value
@@ -25,7 +25,7 @@ TRADE_OFFS: dict[str, Direction] = {
     "seconds": "minimize",  # of training
     "dirichlet_energy": "maximize",  # of the last layer
 }
-NOT_SEARCHED = (*AXES[1:], *PRESENTATION_SETTINGS, "dataset", "recipe", "epochs", "measures", "metrics")
+NOT_SEARCHED = (*AXES[1:], *EXECUTION_SETTINGS, "dataset", "recipe", "epochs", "measures", "metrics")
 FRESH = 1000  # first seed of the final test; a search uses smaller ones
 
 

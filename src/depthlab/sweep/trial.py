@@ -168,8 +168,7 @@ def _format_values(objectives: Sequence[str], values: Sequence[float]) -> str:
 
 def label(settings: Settings) -> str:
     """`split0-s1`: a training among those of its trial."""
-    split = f"random{settings.split_seed}" if settings.split == "random" else settings.split
-    return f"split{split}-s{settings.seed}"
+    return f"split{settings.split_name}-s{settings.seed}"
 
 
 def tell_failed(study: optuna.Study, task: Task, reason: str) -> bool:
@@ -234,9 +233,8 @@ def train(
     except UserError as error:
         raise _EndingError("refused", str(error)) from None
     with tempfile.TemporaryDirectory() as folder:
-        quiet = replace(settings, progress=False)
         curves, extra = _Curves(tracked, label), [pruning] if pruning else []
-        fit = make_fit(quiet, made.module, made.batches, curves, Path(folder), {}, extra)
+        fit = make_fit(settings, made.module, made.batches, curves, Path(folder), {}, extra)
         if pruning:
             pruning.fit = fit
         fit.run(made.module)

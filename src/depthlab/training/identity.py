@@ -13,7 +13,7 @@ from depthlab.config import closure
 from depthlab.config.errors import UserError
 from depthlab.config.overrides import override_of
 from depthlab.config.schema import OPTION_GROUPS, Settings
-from depthlab.config.settings import config_hash, flatten, resume_hash, targets, to_dict
+from depthlab.config.settings import config_hash, flatten, resume_hash, to_dict
 from depthlab.folders import CHECKOUT, checkpoints
 from depthlab.measures.registry import functions
 from depthlab.training.run_name import run_name
@@ -97,14 +97,14 @@ def _override_tags(overrides: list[str]) -> dict[str, str]:
 def identity_of(settings: Settings, data_hash: str) -> dict[str, str]:
     """Hashes of settings, data and code: tags of a run. Resuming a checkpoint checks all of them but `config_hash`."""
     hashes = {"config_hash": config_hash(settings), "resume_hash": resume_hash(settings)}
-    return hashes | {"data_hash": data_hash, "code_hash": code_hash(targets(settings))}
+    return hashes | {"data_hash": data_hash, "code_hash": code_hash(settings.targets)}
 
 
 def code_hash(names: Iterable[str]) -> str:
     """Hash of the code that computes a run's numbers, trained alone or as a replica.
 
     Args:
-        names: of the classes and functions in its settings (`depthlab.config.settings.targets`).
+        names: of the classes and functions in its settings (`Settings.targets`).
     """
     return closure.code_hash(*names, *TRAINING, *functions())
 

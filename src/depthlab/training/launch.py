@@ -13,15 +13,8 @@ from depthlab.training.ranks import asks_for_ranks
 CHOICE = "hydra/launcher="
 ELSEWHERE = "submitit_slurm"  # its jobs run on other machines
 MULTIRUN = {"-m", "--multirun"}
-SHOWS = {
-    "--cfg",
-    "-c",
-    "--info",
-    "-i",
-    "--help",
-    "-h",
-    "--hydra-help",
-}  # flags with which Hydra prints and runs nothing
+# flags with which Hydra prints and runs nothing
+SHOWS = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help"}
 
 
 def prepare_launch(arguments: Sequence[str]) -> None:

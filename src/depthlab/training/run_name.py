@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from depthlab.config.compose import register
 from depthlab.config.files import config_file, option_names
 from depthlab.config.schema import Settings
-from depthlab.config.settings import PRESENTATION_SETTINGS, flatten, to_dict
+from depthlab.config.settings import EXECUTION_SETTINGS, flatten, to_dict
 from depthlab.config.yaml_files import read_mapping
 from depthlab.text import file_name
 
@@ -49,7 +49,7 @@ def run_name(settings: Settings, with_trainer: bool = True) -> str:
 
 def _is_named(key: str, with_trainer: bool) -> bool:
     group = key.partition(".")[0]
-    return key not in UNNAMED and ((group == "trainer" and with_trainer) or group not in PRESENTATION_SETTINGS)
+    return key not in UNNAMED and ((group == "trainer" and with_trainer) or group not in EXECUTION_SETTINGS)
 
 
 def _shown(value: Any) -> str:
