@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthlab.ops.dropout import scaled_by
+from depthlab.ops.dropout import thin
 from depthlab.ops.masks import MaskSource, draw_threshold
 from depthlab.ops.precision import full_precision
 from depthlab.ops.propagation import product, same_pattern
@@ -63,7 +63,7 @@ class SparseFeatures:
         threshold, scale = draw_threshold(p)
         values = self.matrix.values()
         bits = masks.bits((values.numel(),), values.device)
-        return self.with_values(scaled_by(values, bits > threshold, scale))
+        return self.with_values(thin(values, bits, threshold).mul_(scale))
 
     def with_values(self, values: Tensor) -> "SparseFeatures":
         """The same pattern with other stored values (in the order of `matrix`)."""
