@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra._internal.core_plugins import file_config_source
-from hydra._internal.sources_registry import SourcesRegistry
 
-from depthlab.config.compose import FileConfigSource, compose_settings
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.options import check_values, read_option
 from depthlab.config.schema import OPTION_GROUPS
@@ -62,15 +60,6 @@ def test_an_option_that_cannot_be_used_is_named(conf: Path, group: str, content:
     assert str(error.value).endswith(f": correct it, or choose another {group}")
 
 
-@pytest.mark.parametrize("content", [b"- a", b"just a word", b"\xff\xfe", b"a: &a [*a]", b"a: [", b"3: x"])
-@pytest.mark.parametrize("group", [*OPTION_GROUPS, "trainer", "recipe"])
-def test_hydra_reads_an_option_by_the_same_reader(conf: Path, group: str, content: bytes) -> None:
-    (conf / group / "own.yaml").write_bytes(content)
-    with pytest.raises(UserError) as error:
-        compose_settings([f"{group}=own"])
-    assert f"{group}/own.yaml" in str(error.value)
-
-
 @pytest.mark.parametrize("group", OPTION_GROUPS)
 def test_every_option_here_can_be_used(group: str) -> None:
     for path in (CONF / group).glob("*.yaml"):
@@ -114,11 +103,3 @@ def test_a_value_has_the_type_of_its_default(default: Any, value: Any, sentence:
 @pytest.mark.parametrize(("default", "value"), [(1.0, 2), (float("inf"), 3.0), (1.0, -1e300), (None, "x"), ([1], [])])
 def test_a_value_of_the_same_type_is_allowed(default: Any, value: Any) -> None:
     check_values("g", {"key": value}, {"key": default})
-
-
-def test_hydra_may_register_its_own_reader_again() -> None:
-    """As it does in a job that a launcher starts."""
-    compose_settings([])
-    registry = SourcesRegistry.instance()
-    registry.register(file_config_source.FileConfigSource)
-    assert registry.resolve("file") is FileConfigSource

@@ -13,7 +13,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from depthlab.measures.diagnosis import VERDICTS
 from depthlab.measures.registry import MEASURES, in_report
 from depthlab.report.drawing import MARKERS
 from depthlab.report.figures import (
@@ -49,14 +48,6 @@ def y(line: Line2D) -> list[float]:
 
 def all_figures(report: Report) -> list[Figure]:
     return [score_figure(report), depth_figure(report), layers_figure(report, "cora", 2)]
-
-
-def test_colours_and_markers_are_distinct(report: Report) -> None:
-    colors = method_colors(report.runs["method"])
-    assert list(colors) == list(METHODS)
-    assert len(set(colors.values())) == len(METHODS)
-    assert set(MARKERS) == set(VERDICTS)
-    assert len(set(MARKERS.values())) == len(VERDICTS)
 
 
 def test_a_method_keeps_its_colour_in_all_figures(report: Report) -> None:

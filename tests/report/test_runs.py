@@ -118,13 +118,15 @@ def test_a_method_whose_run_kept_no_states_is_named(
     animation, *others = before.animations
     again(store, "finished", animation.method, animation.depth)
     after = store.report()
-    assert (before.without_states, len(after.without_states)) == ([], 1)
+    name = f"{animation.method} with {animation.depth} layers on {animation.dataset}"
+    assert (before.without_states, list(after.without_states)) == ({}, [name])
     assert (before.other_code, after.other_code) == (0, 1)  # the later run has no hash
     assert len(after.animations) == len(others)
     write_report(store.records, STUDY)
-    again_ = f'to add it: depthlab train {after.without_states[0]} "tracking.artifacts=['
+    again_ = f'to add it: depthlab train {after.without_states[name]} "tracking.artifacts=['
     error = capsys.readouterr().err
-    assert again_ in error and f"1 of {len(after.runs)} runs are of other code than the present: " in error
+    assert f"{name} is not in the animation" in error and again_ in error
+    assert f"1 of {len(after.runs)} runs are of other code than the present: " in error
 
 
 @pytest.mark.parametrize("outcome", ["finished", "failed", "interrupted"])

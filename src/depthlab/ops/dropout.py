@@ -1,7 +1,7 @@
 """Dropout, alone and fused with relu, in few vectorised passes over memory.
 
-`aten::threshold_backward(a, b, t)` is "a where b > t, else 0" and `aten::elu_backward(g, 0, s, 0, True, y)` is "s g where
-y > 0, else 0", each in one pass; `torch.where` and a product with a boolean mask are 4 to 13 times slower on a CPU.
+`aten::threshold_backward(a, b, t)` is "a where b > t, else 0" in one pass, `aten::elu_backward(g, 0, s, 0, True, y)` is
+"s g where y > 0, else 0"; `torch.where` and a product with a boolean mask are 4 to 13 times slower on a CPU.
 """
 
 from typing import Any

@@ -59,7 +59,8 @@ class Report:
             finite state.
         animations: of the runs with recorded states.
         animations_asked: number of runs that were to record states.
-        without_states: overrides of the runs that should have recorded states but reuse an earlier run without them.
+        without_states: the overrides, by name, of the runs that should have recorded states but reuse an earlier run
+            without them.
         other_code: number of runs of other code than the present.
     """
 
@@ -67,7 +68,7 @@ class Report:
     runs: pd.DataFrame
     curves: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     animations: list[Animation] = field(default_factory=list)
-    without_states: list[str] = field(default_factory=list)
+    without_states: dict[str, str] = field(default_factory=dict)
     animations_asked: int = 0
     other_code: int = 0
 
@@ -161,7 +162,8 @@ def _add_animation(
     report.animations_asked += 1
     states = records.file(run.run_id, STATES, folder) if run else None
     if run and states is None:
-        report.without_states.append(_experiment(run.tags))
+        name = f"{parent.tags['method']} with {depth} layers on {parent.tags['dataset']}"
+        report.without_states[name] = _experiment(run.tags)
     elif run and states:
         with np.load(states) as content:
             where, diverged = (parent.tags["dataset"], parent.tags["method"], depth), run.tags["outcome"] == "diverged"

@@ -46,10 +46,11 @@ def write_report(records: Records, study: str) -> list[Path]:
             " the study with reuse=same_code",
             file=sys.stderr,
         )
-    for overrides in report.without_states:
+    for name, overrides in report.without_states.items():
         again = f'depthlab train {overrides} "tracking.artifacts=[config,figures,model,states]"'
         print(
-            f"not in the animation, because an earlier run without states is reused; to add it: {printable(again)}",
+            f"{name} is not in the animation, because an earlier run without states is reused; to add it:"
+            f" {printable(again)}",
             file=sys.stderr,
         )
     return [folder / name for name in names]
