@@ -102,8 +102,8 @@ def test_a_run_gets_them(project: Path) -> None:
 def isolated(nodes: int = 60) -> Dataset:
     """Nodes without edges, a third of them in each part of the split."""
     node = torch.arange(nodes)
-    parts = [(node % 3 == part)[None] for part in range(3)]
-    return Dataset(torch.randn(nodes, 5), torch.empty(2, 0, dtype=torch.long), (node // 3) % 2, *parts)
+    train, val, test = ((node % 3 == part)[None] for part in range(3))
+    return Dataset(torch.randn(nodes, 5), torch.empty(2, 0, dtype=torch.long), (node // 3) % 2, train, val, test)
 
 
 def test_batch_norm_where_a_batch_may_be_one_node_is_refused(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """The prepared file, and the graph of one split."""
 
-from dataclasses import asdict
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from depthlab.config.errors import DamagedError
 from depthlab.data.dataset import Dataset
@@ -39,11 +40,33 @@ def saved(tmp_path: Path) -> Path:
 def test_round_trip(saved: Path) -> None:
     loaded = Dataset.load(saved, "made from this")
     assert loaded is not None
-    for name, value in asdict(make()).items():
-        other = getattr(loaded, name)
-        assert other.dtype == value.dtype and torch.equal(other, value), name
+    for field in fields(Dataset):
+        value, other = getattr(make(), field.name), getattr(loaded, field.name)
+        assert torch.equal(value, other) if isinstance(value, Tensor) else value == other, field.name
     assert (loaded.num_nodes, int(loaded.y.max())) == (NODES, 3)
     assert [p.name for p in saved.parent.iterdir()] == ["ring.pt"]
+
+
+def test_names_weights_and_notes_are_kept(tmp_path: Path) -> None:
+    path, names = tmp_path / "ring.pt", [f"node {number}" for number in range(NODES)]
+    weights = torch.rand(2 * NODES)
+    replace(make(), edge_weight=weights, node_names=names, class_names=list("abcd"), directed=True, notes=["a"]).save(
+        path, "so"
+    )
+    loaded = Dataset.load(path, "so")
+    assert loaded is not None and loaded.edge_weight is not None and torch.equal(loaded.edge_weight, weights)
+    assert (loaded.node_names, loaded.class_names, loaded.directed, loaded.notes) == (names, list("abcd"), True, ["a"])
+
+
+def test_splits_are_drawn_where_there_are_none() -> None:
+    none = torch.zeros(0, NODES, dtype=torch.bool)
+    dataset = replace(make(), train=none, val=none, test=none, sizes=(0.5, 0.25, 0.25))
+    third = dataset.parts("3")
+    assert sum(len(part) for part in third) == 23 and len(third[0]) == 11 and 23 not in torch.cat(third)
+    for part, same in zip(third, dataset.parts("random", 3), strict=True):
+        assert torch.equal(part, same)
+    for part, same in zip(dataset.parts("public"), dataset.parts("0"), strict=True):
+        assert torch.equal(part, same)
 
 
 def test_file_holds_tensors_and_words_only(saved: Path) -> None:

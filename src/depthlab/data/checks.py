@@ -17,19 +17,26 @@ OBJECTS = ("Object arrays cannot be loaded", "Python objects in dtype")  # parts
 NUMBERS, INTEGERS = "fiub", "iu"  # kinds of NumPy types
 
 
-def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int, task: str = "classification") -> Dataset:
-    """Make a dataset from six arrays, after checking them.
+def checked_dataset(
+    arrays: Mapping[str, np.ndarray],
+    ends: int,
+    task: str = "classification",
+    weight: tuple[str, np.ndarray] | None = None,
+) -> Dataset:
+    """Make a dataset from three or six arrays, after checking them.
 
     Args:
         arrays: name in the file format (used in errors) -> array, in this order:
             features: numbers (n, f), f >= 1, finite as float32;
-            edges: integers, 0 <= node < n, an undirected edge in one direction or both;
+            edges: integers, 0 <= node < n, one or more, an undirected edge in one direction or both;
             targets: for classification two or more classes, integers (n,), 0, 1, ... without gaps, -1 for a node
               without a class; for regression finite numbers (n,), NaN for a node without a target;
             training, validation, test: bool (n,) or, for s splits, (s, n), or the node indices (k,) of one split.
-              The parts of a split are disjoint and not empty, and each of their nodes has a target.
+              The parts of a split are disjoint and not empty, and each of their nodes has a target. Without them
+              all splits are drawn.
         ends: the axis of length 2 of the edges: 0 for shape (2, m), 1 for (m, 2).
         task: a key of `depthlab.tasks.task.TASKS`.
+        weight: name and weights of the edges, finite numbers >= 0 (m,).
 
     Returns:
         The dataset, with the edges as given; float32 features are not copied.
@@ -46,7 +53,11 @@ def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int, task: str = "cl
         raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}{hint}")
     if edges.dtype.kind not in INTEGERS:
         raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}: convert it with .astype(np.int64)")
+    if not (edges[0] != edges[1] if ends == 0 else edges[:, 0] != edges[:, 1]).any():
+        raise UserError(f"{edges_name} holds no edge between two nodes: a network needs edges to propagate over")
     _check_range(edges_name, edges, nodes, x_name)
+    if weight:
+        _check_weight(*weight, edges.shape[1 - ends], edges_name)
     numbers = "numbers" in TASKS[task].targets
     (_check_numbers if numbers else _check_classes)(y_name, y, nodes, x_name)
     masks = {name: _mask(name, array, nodes, x_name) for name, array in parts}
@@ -55,9 +66,11 @@ def checked_dataset(arrays: Mapping[str, np.ndarray], ends: int, task: str = "cl
     else:
         _check_split(masks, y == -1, f"class (-1 in {y_name})")
     features = torch.from_numpy(x if x.dtype == np.float32 else x.astype(np.float32))
-    train, val, test = (torch.from_numpy(mask) for mask in masks.values())
+    none = np.empty((0, nodes), bool)
+    train, val, test = (torch.from_numpy(mask) for mask in masks.values() or (none, none, none))
     targets = torch.from_numpy(y.astype(np.float32)) if numbers else _long(y)
-    return Dataset(features, _long(edges if ends == 0 else edges.T), targets, train, val, test)
+    weights = torch.from_numpy(weight[1].astype(np.float32)) if weight else None
+    return Dataset(features, _long(edges if ends == 0 else edges.T), targets, train, val, test, weights)
 
 
 def unreadable_array(name: str, error: Exception, damage: str) -> Exception:
@@ -84,12 +97,29 @@ def _check_features(name: str, x: np.ndarray) -> None:
             " for nodes without features save np.ones((nodes, 1))"
         )
     for start in range(0, len(x), ROWS):
+        rows = x[start : start + ROWS]
         with np.errstate(over="ignore"):
-            finite = np.isfinite(x[start : start + ROWS].astype(np.float32, copy=False)).all()
-        if not finite:
+            finite = np.isfinite(rows.astype(np.float32, copy=False))
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
             raise UserError(
-                f"{name} must hold numbers that are finite as float32: replace NaN, infinity and all beyond 3e38"
+                f"{name} must hold numbers that are finite as float32, got {rows[row, column]} in row {start + row},"
+                f" column {column}: replace NaN, infinity and all beyond 3e38"
             )
+
+
+def _check_weight(name: str, weight: np.ndarray, edges: int, edges_name: str) -> None:
+    if weight.shape != (edges,) or weight.dtype.kind not in NUMBERS:
+        raise UserError(
+            f"{name} must hold numbers of shape ({edges},), one for each edge of {edges_name}, got {_kind(weight)}"
+        )
+    with np.errstate(over="ignore"):
+        wrong = np.flatnonzero(~np.isfinite(weight.astype(np.float32)) | (weight < 0))
+    if len(wrong):
+        raise UserError(
+            f"{name} must hold finite numbers of at least 0, got {weight[wrong[0]]} for edge {wrong[0]}: a weight"
+            " says how much of a message arrives"
+        )
 
 
 def _check_classes(name: str, y: np.ndarray, nodes: int, x_name: str) -> None:
@@ -142,6 +172,8 @@ def _mask(name: str, array: np.ndarray, nodes: int, x_name: str) -> np.ndarray:
 
 def _check_split(masks: dict[str, np.ndarray], without: np.ndarray, what: str) -> None:
     """Check the parts of a split; no node may be in the mask `without`. `what` names the missing target in errors."""
+    if not masks:
+        return
     splits = {name: len(mask) for name, mask in masks.items()}
     if len(set(splits.values())) > 1:
         counts = ", ".join(f"{count} in {name}" for name, count in splits.items())
@@ -151,11 +183,15 @@ def _check_split(masks: dict[str, np.ndarray], without: np.ndarray, what: str) -
         if len(empty):
             raise UserError(f"{name} holds no node in split {empty[0]}: every part of a split needs one")
         if (mask & without).any():
-            raise UserError(f"{name} has nodes without a {what}: leave them out")
+            node = (mask & without).any(0).argmax()
+            raise UserError(f"{name} has nodes without a {what}, the first is node {node}: leave them out")
     train, val, test = masks
     for first, second in ((train, val), (train, test), (val, test)):
-        if (masks[first] & masks[second]).any():
-            raise UserError(f"{first} and {second} share nodes: a node may be in one part of a split only")
+        if (both := masks[first] & masks[second]).any():
+            node = both.any(0).argmax()
+            raise UserError(
+                f"{first} and {second} share nodes, the first is node {node}: a node may be in one part of a split only"
+            )
 
 
 def _check_range(name: str, numbers: np.ndarray, nodes: int, x_name: str) -> None:

@@ -1,12 +1,12 @@
 """A prepared dataset: plain tensors in one file that loads without unpickling, and the graph of one split."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from torch import Tensor
 
 from depthlab.config.errors import UserError
-from depthlab.data.splits import random_split
+from depthlab.data.splits import PLANETOID, Sizes, random_split
 from depthlab.files import read_prepared, write_prepared
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
@@ -18,13 +18,20 @@ FORMAT = 2  # increase it if the prepared file changes its meaning, to prepare o
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One undirected graph with features, targets and one or more splits.
+    """One graph with features, targets and one or more splits.
 
     Attributes:
         x: features, dense float32 (n, f).
-        edge_index: int64 (2, m), both directions of every undirected edge, sorted, no self-loops, no repetitions.
+        edge_index: int64 (2, m), sources and targets, sorted, no self-loops, no repetitions; both directions of every
+            edge if the graph is undirected.
         y: target of each node: a class, int64 (n,), -1 for none, or a number, float32 (n,), NaN for none.
-        train, val, test: bool (s, n), one row per fixed split.
+        train, val, test: bool (s, n), one row per fixed split; none if all splits are drawn.
+        edge_weight: weight of each edge, float32 (m,), > 0; None if all are 1.
+        directed: whether messages go from source to target only.
+        node_names: name of each node, or None.
+        class_names: name of each class, or None.
+        notes: one sentence for each thing that a user should know about how the data were read.
+        sizes: of the parts of a random split, as for `depthlab.data.splits.random_split`; not saved.
     """
 
     x: Tensor
@@ -33,10 +40,21 @@ class Dataset:
     train: Tensor
     val: Tensor
     test: Tensor
+    edge_weight: Tensor | None = None
+    directed: bool = False
+    node_names: list[str] | None = None
+    class_names: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
+    sizes: Sizes = PLANETOID
 
     @property
     def num_nodes(self) -> int:
         return self.x.shape[0]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The attributes that are tensors, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def graph(self, split: str, split_seed: int = 0) -> Graph:
         """The graph in memory, with one split as in `parts`."""
@@ -46,11 +64,14 @@ class Dataset:
     def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """The node numbers of one split: `public` (the first), a number, or `random` drawn with `split_seed`.
 
+        Without fixed splits a number is the seed of a random split.
+
         Raises:
             UserError: there is no such split, or a part of it is empty.
         """
-        if split == "random":
-            train, val, test = random_split(self.y, split_seed)
+        if split == "random" or not len(self.train):
+            seed = split_seed if split == "random" else 0 if split == "public" else int(split)
+            train, val, test = random_split(self.y, seed, self.sizes)
         else:
             row = 0 if split == "public" else int(split)
             if row >= len(self.train):
@@ -71,7 +92,8 @@ class Dataset:
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the file atomically."""
-        write_prepared(asdict(self) | {"x": self.x.to_sparse_coo().coalesce()}, path, fingerprint, FORMAT)
+        content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "sizes"}
+        write_prepared(content | {"x": self.x.to_sparse_coo().coalesce()}, path, fingerprint, FORMAT)
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "Dataset | None":

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from depthlab.data.graph_set import GraphSet
 from depthlab.files import atomic_write, cached, sha256, unreadable, write_json
 
 CONTENTS = "contents.json"  # fingerprint, format, and the SHA-256 of every array's file
+OTHERS = ("directed", "class_names", "notes")  # what is not an array
 ROWS = 1 << 16  # rows of an array to write at once
 
 
@@ -26,7 +28,7 @@ def open_array(path: Path) -> np.ndarray:
 
 
 def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> None:
-    """Write the folder atomically; a folder with other data is replaced.
+    """Write the folder atomically; a folder with other data is replaced. Names of nodes are left out.
 
     Only one process at a time may do this: hold `lock_of(folder)`, as `cached_mapped` does.
 
@@ -34,13 +36,14 @@ def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> 
         OSError: the folder cannot be written, or the disk is full.
     """
     assert isinstance(dataset, Dataset), "only one graph stays on disk"
-    arrays = {name: getattr(dataset, name).numpy() for name in Dataset.__dataclass_fields__}
+    arrays = {name: value.numpy() for name, value in dataset.tensors.items()}
+    others = {name: getattr(dataset, name) for name in OTHERS}
     with atomic_write(folder) as part:
         part.mkdir()
         for name, array in arrays.items():
             _save(part / f"{name}.npy", array)
         hashes = {name: sha256(part / f"{name}.npy") for name in arrays}
-        write_json(part / CONTENTS, {"fingerprint": fingerprint, "format": FORMAT, "sha256": hashes})
+        write_json(part / CONTENTS, {"fingerprint": fingerprint, "format": FORMAT, "sha256": hashes} | others)
 
 
 def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
@@ -62,8 +65,8 @@ def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
         for name, expected in hashes.items():
             if sha256(folder / f"{name}.npy") != expected:
                 raise ChecksumError(f"the checksum of {name}.npy does not match")
-        tensors = {name: torch.from_numpy(open_array(folder / f"{name}.npy")) for name in hashes}
-        return Dataset(**tensors)
+        tensors: dict[str, Any] = {name: torch.from_numpy(open_array(folder / f"{name}.npy")) for name in hashes}
+        return Dataset(**tensors, **{name: contents[name] for name in OTHERS if name in contents})
     except Exception as error:  # a missing file, invalid JSON, a different array, ...
         raise unreadable(folder, error) from None
 

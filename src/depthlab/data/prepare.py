@@ -5,6 +5,7 @@ depthlab prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
 
 import inspect
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig
 from torch import Tensor
-from torch_geometric.utils import remove_self_loops, to_undirected
+from torch_geometric.utils import to_undirected
 
 from depthlab.cli import main
 from depthlab.config.closure import code_hash, digest
@@ -21,6 +22,7 @@ from depthlab.config.errors import DamagedError, UserError
 from depthlab.config.schema import DatasetSettings
 from depthlab.config.validation import validate
 from depthlab.data.dataset import Dataset
+from depthlab.data.edges import with_edges
 from depthlab.data.graph_set import GraphSet
 from depthlab.data.mapped import cached_mapped, save_mapped
 from depthlab.data.own import reading
@@ -100,10 +102,8 @@ def read(settings: DatasetSettings) -> Dataset | GraphSet:
         raw: Dataset | GraphSet = get_method(settings.target)(files, **_arguments(settings))
     if isinstance(raw, GraphSet):
         return raw
-    edge_index, _ = remove_self_loops(raw.edge_index)
-    edge_index = to_undirected(edge_index, num_nodes=raw.num_nodes)  # sorted, each edge once
     x = _row_normalized(raw.x, settings.name) if settings.normalize_features else raw.x
-    return Dataset(x, edge_index, raw.y, raw.train, raw.val, raw.test)
+    return with_edges(replace(raw, x=x))
 
 
 def _unchanged(settings: DatasetSettings, data: str) -> Dataset | GraphSet:

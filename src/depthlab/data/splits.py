@@ -1,50 +1,67 @@
-"""Random splits, each from its own seed."""
+"""Splits that are drawn, each from its own seed."""
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from depthlab.config.errors import UserError
 
+Sizes = Sequence[float]
+PLANETOID = (20, 500, 1000)
+FRACTIONS = (0.6, 0.2, 0.2)
+
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def random_split(
-    y: Tensor, seed: int, per_class: int = 20, num_val: int = 500, num_test: int = 1000
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A random split in the style of Planetoid: `per_class` training nodes per class, then validation, then test nodes.
+def random_split(y: Tensor, seed: int, sizes: Sizes = PLANETOID) -> tuple[Tensor, Tensor, Tensor]:
+    """A random split.
 
     Args:
-        y: classes (n,); nodes with -1 are left out.
+        y: classes (n,), -1 for none, or numbers, NaN for none; nodes without a target are left out.
         seed: seed of the split only.
+        sizes: of the training, validation and test part: fractions of every class (of all nodes if targets are
+            numbers), such as (0.6, 0.2, 0.2); or, as for Planetoid, the number of training nodes per class, and of
+            validation and test nodes in all, such as (20, 500, 1000).
 
     Returns:
         Node indices of the three parts, disjoint and sorted.
 
     Raises:
-        UserError: a class or the graph has too few nodes, or there are no classes.
+        UserError: a class or the graph has too few nodes, or numbers are asked for per class.
     """
+    if is_fractions(sizes):
+        masks = fraction_masks(y, 1, sizes[0], sizes[1], seed, sizes[2])
+        return tuple(mask[0].nonzero().view(-1) for mask in masks)  # type: ignore[return-value]
     if y.is_floating_point():
-        raise UserError("split=random draws nodes of every class, and these targets are numbers: use a fixed split")
+        raise UserError(
+            "split=random draws nodes of every class, and these targets are numbers: use a fixed split, or for a graph"
+            " of your own fractions, such as dataset.random_split=[0.6,0.2,0.2]"
+        )
+    per_class, num_val, num_test = map(int, sizes)
+    instead = "use a fixed split, or for a graph of your own other sizes in dataset.random_split"
     order = torch.randperm(y.numel(), generator=_generator(seed))
     order = order[y[order] >= 0]
     train = []
     for label in range(int(y.max()) + 1):
         members = order[y[order] == label]
         if members.numel() <= per_class:
-            raise UserError(f"split=random needs more than {per_class} nodes in every class: use a fixed split")
+            raise UserError(f"split=random needs more than {per_class} nodes in every class: {instead}")
         train.append(members[:per_class])
     chosen = torch.cat(train)
     rest = order[~torch.isin(order, chosen)]
     if rest.numel() < num_val + num_test:
-        raise UserError(f"split=random needs {num_val + num_test} nodes beyond the training nodes: use a fixed split")
+        raise UserError(f"split=random needs {num_val + num_test} nodes beyond the training nodes: {instead}")
     parts = chosen, rest[:num_val], rest[num_val : num_val + num_test]
     return tuple(part.sort().values for part in parts)  # type: ignore[return-value]
 
 
-def fraction_masks(y: Tensor, count: int, train: float, val: float, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """`count` splits, stratified by class: fractions `train` and `val` of each class, the rest test.
+def fraction_masks(
+    y: Tensor, count: int, train: float, val: float, seed: int, test: float | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`count` splits, stratified by class: fractions `train` and `val` of each class, `test` or else the rest test.
 
     Returns:
         Three bool masks of shape (count, n).
@@ -52,9 +69,33 @@ def fraction_masks(y: Tensor, count: int, train: float, val: float, seed: int) -
     masks = torch.zeros(3, count, y.numel(), dtype=torch.bool)
     for split in range(count):
         order = torch.randperm(y.numel(), generator=_generator(seed * 1_000_003 + split))
-        for label in range(int(y.max()) + 1):
-            members = order[y[order] == label]
-            first, second = round(train * members.numel()), round((train + val) * members.numel())
-            for part, nodes in enumerate((members[:first], members[first:second], members[second:])):
+        for members in _groups(y, order):
+            size = members.numel()
+            first, second = round(train * size), round((train + val) * size)
+            last = size if test is None else round((train + val + test) * size)
+            for part, nodes in enumerate((members[:first], members[first:second], members[second:last])):
                 masks[part, split, nodes] = True
     return masks[0], masks[1], masks[2]
+
+
+def is_fractions(sizes: Sizes) -> bool:
+    """Whether these sizes are fractions and not numbers of nodes."""
+    return all(size < 1 for size in sizes)
+
+
+def are_sizes(sizes: object) -> bool:
+    """Whether these are sizes that `random_split` takes: three numbers, all fractions or all whole numbers."""
+    if not isinstance(sizes, list | tuple) or len(sizes) != 3:
+        return False
+    if any(isinstance(size, bool) or not isinstance(size, int | float) or not size > 0 for size in sizes):
+        return False
+    return sum(sizes) <= 1 + 1e-9 if is_fractions(sizes) else all(type(size) is int for size in sizes)
+
+
+def _groups(y: Tensor, order: Tensor) -> Iterator[Tensor]:
+    """The nodes of each class, or all nodes if targets are numbers, in this order; nodes without a target in none."""
+    if y.is_floating_point():
+        yield order[~y[order].isnan()]
+        return
+    for label in range(int(y.max()) + 1):
+        yield order[y[order] == label]

@@ -1,0 +1,250 @@
+"""A graph in memory to a dataset: from PyG, networkx, SciPy, NumPy or torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from depthlab.config.errors import UserError
+from depthlab.data.checks import checked_dataset
+from depthlab.data.dataset import Dataset
+from depthlab.data.edges import with_edges
+from depthlab.data.labels import numbered
+from depthlab.data.splits import FRACTIONS, Sizes
+
+Arrays = dict[str, Any]
+MASKS = {"train_mask": "train", "val_mask": "val", "test_mask": "test"}
+FORMS = "a PyG Data, a networkx graph, a SciPy sparse matrix, or edges (2, m)"
+
+
+def to_dataset(
+    graph: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    train: Any = None,
+    val: Any = None,
+    test: Any = None,
+    edge_weight: Any = None,
+    directed: bool = False,
+    task: str | None = None,
+    node_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+    split: str = "split",
+    sizes: Sizes = FRACTIONS,
+) -> Dataset:
+    """The dataset of a graph in memory.
+
+    Arguments that are given replace what the graph has itself. Without masks all splits are drawn.
+
+    Args:
+        graph: a PyG `Data`; a networkx graph, whose nodes are numbered in their order; a SciPy sparse matrix (n, n),
+            whose entry (i, j) is the weight of the edge from i to j, all ones for a graph without weights; or
+            integers (2, m), sources and targets.
+        x: features (n, f), dense or sparse; of a networkx graph also the names of attributes, by default `x`.
+        y: targets (n,) or (n, 1): whole numbers, names of classes or, for a regression, floating-point numbers; -1,
+            None or NaN for none. Of a networkx graph also the name of an attribute, by default `y`.
+        train, val, test: masks (n,), (n, s) or (s, n), or node numbers (k,).
+        edge_weight: weights (m,) >= 0; of a `Data` or a networkx graph also the name of an attribute of its edges, by
+            default `edge_weight` or `weight`. `none` leaves the weights out.
+        directed: keep the direction of edges.
+        task: `classification` or `regression`; by default a regression for floating-point targets.
+        node_names, class_names: one for each node and class; by default those of the graph, and the classes' names.
+        split: of a networkx graph, the attribute that holds `train`, `val`, `test` or nothing.
+        sizes: of the parts of splits that are drawn, as for `depthlab.data.splits.random_split`.
+
+    Raises:
+        UserError: the graph has no features or targets, or an array is not as it must be.
+    """
+    from torch_geometric.data import Data
+
+    given = {"x": x, "y": y, "train": train, "val": val, "test": test, "edge_weight": edge_weight}
+    if isinstance(graph, Data):
+        arrays = data_arrays(graph, given)
+    elif hasattr(graph, "nodes") and hasattr(graph, "edges"):
+        arrays = _networkx_arrays(graph, given, split)
+        node_names = [str(node) for node in graph.nodes] if node_names is None else node_names
+    elif hasattr(graph, "tocoo"):
+        arrays = _scipy_arrays(graph, given)
+    elif isinstance(graph, np.ndarray | Tensor | list | tuple):
+        arrays = given | {"edge_index": graph}
+    else:
+        raise UserError(f"the graph must be {FORMS}, got {type(graph).__name__}")
+    if isinstance(arrays["edge_weight"], str):
+        arrays["edge_weight"] = None  # none
+    raw = from_arrays(arrays, task, class_names)
+    if node_names is not None and len(node_names) != raw.num_nodes:
+        raise UserError(f"node_names must name {raw.num_nodes} nodes, got {len(node_names)}")
+    named = replace(raw, node_names=None if node_names is None else [str(name) for name in node_names])
+    return with_edges(replace(named, sizes=sizes), directed)
+
+
+def from_arrays(arrays: Mapping[str, Any], task: str | None, class_names: Sequence[str] | None = None) -> Dataset:
+    """A dataset with the edges as they are listed.
+
+    Args:
+        arrays: `x`, `edge_index`, `y`, and perhaps `edge_weight`, `train`, `val`, `test`, as for `to_dataset`.
+        task: as for `to_dataset`.
+        class_names: names of the classes 0, 1, ...; by default those in `y`.
+    """
+    for name, what in (("x", "features of shape (nodes, features)"), ("y", "targets of shape (nodes,)")):
+        if arrays.get(name) is None:
+            ones = ": for nodes without features use torch.ones(nodes, 1)" if name == "x" else ""
+            raise UserError(f"there is no {name}, the {what}{ones}")
+    x, y = _array(arrays["x"], "x"), _array(arrays["y"], "y")
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.ndim == 2 and len(y) == len(x):
+        raise UserError(f"y must hold one target for each node, got {y.shape[1]}: choose a column, y[:, 0]")
+    task = task or ("regression" if y.dtype.kind == "f" else "classification")
+    if task == "classification":
+        y, names = numbered(y, "y")
+        class_names = names if class_names is None else class_names
+    checked = {"x": x, "edge_index": _array(arrays["edge_index"], "edge_index"), "y": y}
+    masks, notes = _masks(arrays, len(x))
+    weight = None if arrays.get("edge_weight") is None else _array(arrays["edge_weight"], "edge_weight")
+    dataset = checked_dataset(checked | masks, 0, task, None if weight is None else ("edge_weight", weight))
+    if class_names is not None and task == "classification" and len(class_names) != (count := int(dataset.y.max()) + 1):
+        raise UserError(f"class_names must name {count} classes, got {len(class_names)}")
+    return replace(dataset, class_names=None if class_names is None else [str(n) for n in class_names], notes=notes)
+
+
+def data_arrays(data: Any, given: Mapping[str, Any]) -> Arrays:
+    """The arrays of a PyG `Data`.
+
+    Args:
+        given: arrays that replace its own; `edge_weight` may be the name of an attribute, or `none`.
+
+    Raises:
+        UserError: it has no edges, or attributes of edges that would be ignored.
+    """
+    found = {name: data.get(name) for name in ("x", "edge_index", "y")}
+    found |= {name: data.get(mask) for mask, name in MASKS.items()}
+    if found["edge_index"] is None:
+        has = ", ".join(sorted(data.keys())) or "nothing"
+        hint = ": save it before the transform ToSparseTensor" if "adj_t" in data else ""
+        raise UserError(f"the Data has no edge_index, but {has}{hint}")
+    own = {name: value for name, value in given.items() if value is not None and name != "edge_weight"}
+    return found | own | {"edge_weight": _data_weight(data, given.get("edge_weight"))}
+
+
+def _data_weight(data: Any, wanted: Any) -> Any:
+    if wanted is not None and not isinstance(wanted, str):
+        return wanted
+    if wanted == "none":
+        return None
+    attributes = [name for name in data.keys() if name.startswith("edge_") and name != "edge_index"]  # noqa: SIM118
+    if wanted in (None, "auto"):
+        others = [name for name in attributes if name not in ("edge_weight", "edge_label", "edge_label_index")]
+        if "edge_weight" in attributes:
+            wanted = "edge_weight"
+        elif others:
+            raise UserError(
+                f"its edges have {others[0]} of shape {tuple(data[others[0]].shape)}, which is not used unless you say"
+                f" so: edge_weight={others[0]} takes its one column as weights, edge_weight=none leaves it out"
+            )
+        else:
+            return None
+    if wanted not in attributes:
+        raise UserError(f"its edges have no {wanted}: edge_weight must be one of {', '.join([*attributes, 'none'])}")
+    return _one_column(data[wanted], wanted)
+
+
+def _one_column(weight: Any, name: str) -> Any:
+    if weight.ndim == 2 and weight.shape[1] == 1:
+        return weight[:, 0]
+    if weight.ndim != 1:
+        raise UserError(
+            f"{name} has shape {tuple(weight.shape)}, and a weight is one number for each edge: use edge_weight=none to"
+            " leave it out, or choose a column as edge_weight before you save the graph"
+        )
+    return weight
+
+
+def _scipy_arrays(matrix: Any, given: Mapping[str, Any]) -> Arrays:
+    if matrix.shape[0] != matrix.shape[1]:
+        raise UserError(f"the matrix must have shape (nodes, nodes), got {matrix.shape}")
+    entries = matrix.tocoo()
+    weight = given["edge_weight"]
+    if weight is None and not np.all(entries.data == 1):
+        weight = entries.data
+    return dict(given) | {"edge_index": np.stack([entries.row, entries.col]).astype(np.int64), "edge_weight": weight}
+
+
+def _networkx_arrays(graph: Any, given: Mapping[str, Any], split: str) -> Arrays:
+    number = {node: index for index, node in enumerate(graph.nodes)}
+    edges = [(number[source], number[target]) for source, target in graph.edges()]
+    arrays = dict(given) | {"edge_index": np.array(edges, dtype=np.int64).reshape(-1, 2).T}
+    names = arrays["x"] if _are_names(arrays["x"]) else ["x"]
+    if arrays["x"] is None or _are_names(arrays["x"]):
+        names = [names] if isinstance(names, str) else list(names)
+        columns = [_attribute(graph, name, "x") for name in names]
+        arrays["x"] = np.concatenate([np.asarray(column).reshape(len(number), -1) for column in columns], axis=1)
+    if arrays["y"] is None or isinstance(arrays["y"], str):
+        arrays["y"] = _attribute(graph, arrays["y"] or "y", "y")
+    words = [attributes.get(split) for _, attributes in graph.nodes(data=True)]
+    if any(word is not None for word in words) and all(arrays[part] is None for part in MASKS.values()):
+        arrays |= {part: np.array([word == part for word in words]) for part in MASKS.values()}
+    weight = arrays["edge_weight"]
+    if (isinstance(weight, str) and weight != "none") or weight is None:
+        name = weight or "weight"
+        values = [attributes.get(name) for _, _, attributes in graph.edges(data=True)]
+        if (weight and None in values) or (None in values and any(value is not None for value in values)):
+            raise UserError(f"an edge has no attribute {name}: give every edge one, or use edge_weight=none")
+        arrays["edge_weight"] = None if None in values or not values else np.array(values)
+    return arrays
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) for name in value)
+    )
+
+
+def _attribute(graph: Any, name: str, what: str) -> list[Any]:
+    values = [attributes.get(name) for _, attributes in graph.nodes(data=True)]
+    if what == "x" or all(value is None for value in values):
+        for node, value in zip(graph.nodes, values, strict=True):
+            if value is None:
+                known = sorted({key for _, attributes in graph.nodes(data=True) for key in map(str, attributes)})
+                raise UserError(
+                    f"node {node} has no attribute {name}: {what} must name one that all nodes have, or be an array"
+                    f" (nodes have {', '.join(known) or 'none'})"
+                )
+    return values
+
+
+def _masks(arrays: Mapping[str, Any], nodes: int) -> tuple[Arrays, list[str]]:
+    """The parts of the splits under their names, and notes; nothing if a part is missing."""
+    parts = {name: arrays.get(part) for name, part in MASKS.items()}
+    missing = [name for name, part in parts.items() if part is None]
+    if len(missing) == 3:
+        return {}, []
+    if missing:
+        has = " and ".join(name for name in parts if name not in missing)
+        return {}, [f"there is {has} but no {' and '.join(missing)}: all parts of the splits are drawn"]
+    masks = {name: _array(part, name) for name, part in parts.items()}
+    for name, mask in masks.items():  # PyG has a column for each split
+        if mask.dtype == bool and mask.ndim == 2 and len(mask) == nodes:
+            masks[name] = np.ascontiguousarray(mask.T)
+    splits = max(len(mask) if mask.ndim == 2 else 1 for mask in masks.values())
+    for name, mask in masks.items():  # one test part for all splits
+        if mask.dtype == bool and mask.shape == (nodes,) and splits > 1:
+            masks[name] = np.broadcast_to(mask, (splits, nodes)).copy()
+    return masks, []
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    if hasattr(value, "toarray"):
+        value = value.toarray()
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = value.to_dense() if value.layout != torch.strided else value
+        value = value.float() if value.dtype == torch.bfloat16 else value
+        return np.asarray(value.numpy())
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise UserError(f"{name} must be an array, got rows of unequal length") from None

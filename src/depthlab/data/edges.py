@@ -1,0 +1,62 @@
+"""The edges of a dataset from those of a file: undirected or kept as they are, sorted, each once, without loops."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
+
+from depthlab.config.errors import UserError
+from depthlab.data.dataset import Dataset
+
+
+def with_edges(raw: Dataset, directed: bool = False) -> Dataset:
+    """The dataset with its edges sorted, each once, without self-loops.
+
+    Weights of an edge that is listed again in the same direction are added. An undirected edge has the mean of the
+    weights of the directions that are listed. Edges of weight 0 are left out. `notes` says what was changed.
+
+    Args:
+        raw: with edges as they are listed, an undirected edge in one direction or both; weights are >= 0.
+        directed: keep the direction of edges; otherwise every edge gets its reverse.
+
+    Raises:
+        UserError: all edges have weight 0.
+    """
+    nodes, notes = raw.num_nodes, []
+    edges, weight = remove_self_loops(raw.edge_index, raw.edge_weight)
+    if weight is not None:
+        edges, weight = _positive(*coalesce(edges, weight, nodes, reduce="add"))
+    if directed:
+        edges, weight = (edges, weight) if weight is not None else (coalesce(edges, num_nodes=nodes), None)
+    elif weight is None:
+        listed, edges = edges, to_undirected(edges, num_nodes=nodes)  # sorted, each edge once
+        notes += _reversed(listed, edges, nodes)
+    else:
+        listed, (edges, weight) = edges, to_undirected(edges, weight, nodes, reduce="mean")
+        notes += _reversed(listed, edges, nodes)
+    return replace(raw, edge_index=edges, edge_weight=weight, directed=directed, notes=raw.notes + notes)
+
+
+def _positive(edges: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    present = weight > 0
+    if not present.any():
+        raise UserError("all edges have weight 0: use dataset.edge_weight=none to leave the weights out")
+    return edges[:, present], weight[present]
+
+
+def _reversed(listed: Tensor, edges: Tensor, nodes: int) -> list[str]:
+    """A note on the edges that were given a reverse, if only some of the edges needed one."""
+    if 2 * listed.shape[1] == edges.shape[1]:
+        return []  # every edge is listed once, in one direction
+    given = edges.shape[1] - _distinct(listed, nodes)
+    if not given or 2 * given == edges.shape[1]:
+        return []
+    return [
+        f"{given:,} of {edges.shape[1] - given:,} edges got a reverse, since dataset.directed=false makes the graph"
+        " undirected"
+    ]
+
+
+def _distinct(edges: Tensor, nodes: int) -> int:
+    return torch.unique(edges[0] * nodes + edges[1]).numel()

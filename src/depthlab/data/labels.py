@@ -1,0 +1,35 @@
+"""Classes by number from labels of any kind, with their names."""
+
+import numpy as np
+
+from depthlab.config.errors import UserError
+
+
+def numbered(labels: np.ndarray, name: str) -> tuple[np.ndarray, list[str] | None]:
+    """Labels as classes 0, 1, ..., and the names of these classes.
+
+    Args:
+        labels: (n,); names, sorted to number them, None or an empty text for none. Whole numbers are classes already
+            and have no names.
+        name: for errors.
+
+    Raises:
+        UserError: names and other objects are mixed.
+    """
+    if labels.dtype.kind in "US":
+        labels = labels.astype(object)
+    if labels.dtype.kind == "b":
+        return labels.astype(np.int64), None
+    if labels.dtype.kind != "O" or labels.ndim != 1:
+        return labels, None
+    missing = np.array([label is None or label == "" or label != label for label in labels], dtype=bool)
+    kinds = {type(label) for label in labels[~missing]}
+    if kinds and all(issubclass(kind, int | np.integer) for kind in kinds):
+        return np.array([-1 if none else int(label) for label, none in zip(labels, missing, strict=True)]), None
+    if not all(issubclass(kind, str | bytes) for kind in kinds):
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise UserError(f"{name} must hold whole numbers or names of classes, got {found}")
+    names, classes = np.unique(labels[~missing].astype(str), return_inverse=True)
+    numbers = np.full(len(labels), -1, dtype=np.int64)
+    numbers[~missing] = classes
+    return numbers, [str(label) for label in names]
