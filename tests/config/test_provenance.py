@@ -34,6 +34,8 @@ def test_provenance_without_a_recipe(recipe: Any) -> None:
         "dataset None",
         "rewiring None",
         "loader None",
+        "optimizer None",
+        "lr_scheduler None",
         "trainer None",
     }
 

@@ -6,6 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from depthlab.config.compose import compose_config, compose_settings
+from depthlab.config.schema import OPTION_GROUPS
 from depthlab.config.settings import config_hash, make_option, option_dict, parse, resume_hash, to_dict
 
 
@@ -61,7 +62,7 @@ def test_parse_makes_options_without_limits_and_a_split_that_is_a_word() -> None
 def test_to_dict_gives_back_what_was_composed(typed: str) -> None:
     config, choices = compose_config(typed.split())
     composed: Any = OmegaConf.to_container(config, resolve=True)
-    for group in ("model", "dataset", "rewiring", "loader"):
+    for group in OPTION_GROUPS:
         composed[group].pop("limits", None)
     composed["split"] = str(composed["split"])
     assert to_dict(parse(config, choices)) == composed

@@ -30,6 +30,7 @@ def test_settings_of_settings_cannot_be_replaced_by_a_number() -> None:
     settings = to_dict(compose_settings([]))
     choices = {"trainer": "cpu", "recipe": "published"}
     choices |= {"model": "gcnii", "dataset": "cora", "rewiring": "none", "loader": "full"}
+    choices |= {"optimizer": "adam", "lr_scheduler": "none"}
     validate(OmegaConf.create(settings), choices)
     settings["dataset"] |= {"more": 3}
     with pytest.raises(UserError, match=r"^there is no setting dataset"):

@@ -29,6 +29,10 @@ def test_each_replica_has_the_settings_of_a_single_run(typed: list[str], key: st
 
 
 @pytest.mark.parametrize(("typed", "sentence"), [
+    (
+        ["replicas=2", "lr_scheduler=step"],
+        "replicas share one constant learning rate: use lr_scheduler=none, or leave replicas out",
+    ),
     (["replicas=0"], "replicas must be a whole number in [1, inf), got 0"),
     (["replicas=2", "replicate=split"], "replicate=split needs several splits, cora has public: use replicate=seed"),
     (

@@ -73,7 +73,9 @@ def assert_same_run(ours: Result, theirs: Result) -> None:
 @pytest.mark.parametrize("typed", [
     ("model=gcnii", "p_drop=0.3", "epochs=40", "patience=1", "lr=0.1"),
     ("model=gcn", "replicate=seed", "epochs=12", "dropout=0"),
-], ids=["splits", "seeds"])  # fmt: skip
+    ("model=gcn", "epochs=12", "optimizer=adamax"),
+    ("model=gcn", "epochs=30", "patience=3", "optimizer=sgd", "lr=0.5"),
+], ids=["splits", "seeds", "adamax", "sgd"])  # fmt: skip
 def test_each_replica_equals_a_single_run(settings: Compose, typed: tuple[str, ...]) -> None:
     several, alone = pair(settings, *typed)
     found = together(several)

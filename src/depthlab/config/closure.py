@@ -54,7 +54,12 @@ def code_hash(*names: str) -> str:
 @functools.cache  # hashes the files as they are at the first call
 def _code_hash(names: frozenset[str]) -> str:
     programs = {name: _read(path)[0] for name, path in closure(names).items()}
-    return digest([programs, {name: _versions(name) for name in names if not locate(_module(name))}])
+    return digest([programs, {name: _versions(name) for name in names if _is_library(name)}])
+
+
+def _is_library(name: str) -> bool:
+    """Whether an installed library defines it; torch's version counts nowhere, since its code is behind every run."""
+    return not locate(_module(name)) and name.partition(".")[0] != "torch"
 
 
 def targets(content: Any) -> Iterator[str]:

@@ -52,7 +52,10 @@ NEEDED = {
     "dataset": ["name", "_target_", "splits", "split", "task", "metric"],
     "rewiring": ["_target_"],
     "loader": ["name"],
+    "optimizer": ["_target_"],
+    "lr_scheduler": ["_target_"],
 }
+OPTIONAL_TARGET = ("rewiring", "lr_scheduler")  # groups with an option that calls nothing
 
 
 def read_option(group: str, name: str) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def _problem(group: str, content: dict[str, Any]) -> str | None:
         if key not in content:
             return f"must hold settings as key: value, among them {key}"
     for key, (form, fits) in FORMS.items():
-        unset = group == "rewiring" and key == "_target_" and content.get(key) is None
+        unset = group in OPTIONAL_TARGET and key == "_target_" and content.get(key) is None
         if key in content and not unset and not fits(content[key]):
             return f"is wrong: {key} must be {form}, got {kind(content[key])}"
     known = _names(content)
@@ -149,7 +152,8 @@ def _refusal(key: str, value: Any, default: Any, limit: Limit) -> str | None:
         return "a number"
     if isinstance(default, list) and not isinstance(value, list):
         return "a list"
-    if (type(default) is str or key == "path") and value is not None and not isinstance(value, str):
+    is_word = type(default) is str and not default.startswith("${")
+    if (is_word or key == "path") and value is not None and not isinstance(value, str):
         return "a word"
     return None
 

@@ -11,7 +11,16 @@ from depthlab.config.limits import Limit
 from depthlab.measures.registry import selectable
 
 MAX_RUNS = 10_000  # limit on the runs of a command without a configuration of its own
-GROUPS = ("model", "dataset", "rewiring", "loader", "trainer", "recipe")  # folders of conf/ with options of a run
+GROUPS = (
+    "model",
+    "dataset",
+    "rewiring",
+    "loader",
+    "optimizer",
+    "lr_scheduler",
+    "trainer",
+    "recipe",
+)  # folders of conf/ with options of a run
 LIKE = ("normalize_features", "task", "metric")  # settings that like=NAME copies from a named dataset to a user's graph
 
 
@@ -111,6 +120,18 @@ class LoaderSettings(Option):
     batch_parts: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings(Option):
+    """A yaml of conf/optimizer: the class of an optimizer, and its arguments but `lr` and weight decay."""
+
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LRSchedulerSettings(Option):
+    """A yaml of conf/lr_scheduler: the class that changes the learning rate after every epoch, if any."""
+
+
 @dataclass(frozen=True)
 class DropEdgeSettings:
     mode: str = setting(["renormalize", "rescale"])
@@ -153,6 +174,8 @@ class Settings:
     dataset: DatasetSettings = setting()
     rewiring: RewiringSettings = setting()
     loader: LoaderSettings = setting()
+    optimizer: OptimizerSettings = setting()
+    lr_scheduler: LRSchedulerSettings = setting()
     depth: int = setting("[1, 100000]")
     seed: int = setting("[0, 4294967295]")
     split: str = setting()
@@ -237,6 +260,8 @@ OPTION_GROUPS: dict[str, type[Option]] = {  # groups whose options have settings
     "dataset": DatasetSettings,
     "rewiring": RewiringSettings,
     "loader": LoaderSettings,
+    "optimizer": OptimizerSettings,
+    "lr_scheduler": LRSchedulerSettings,
 }
 LISTED: dict[str, Callable[[], list[str]]] = {  # settings with a list -> the allowed items
     "measures": selectable,

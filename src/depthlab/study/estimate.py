@@ -56,7 +56,7 @@ def _timed(run: PlannedRun) -> float:
     """Training steps and evaluations of a run's model, some seconds of them, times a usual number of epochs."""
     settings, made = run.settings, experiment(run.settings)
     model, batches = made.module, made.batches
-    optimizer = model.configure_optimizers()
+    optimizer = model.make_optimizer()
 
     def train(graph: Graph) -> None:
         model.train()

@@ -130,7 +130,7 @@ def make_search(
         if key.split(".")[0] in NOT_SEARCHED or key in OPTION_GROUPS:
             raise UserError(f"{key} is not searched: give it one value")
         if OmegaConf.select(config, key) is None:
-            group = "rewiring" if key.startswith("rewiring.") else "model"
+            group = next((name for name in OPTION_GROUPS if key.startswith(f"{name}.")), "model")
             raise UserError(f"there is no setting {key} to search in {group}={choices[group]}: `depthlab train --help`")
         for value in values.ends():
             validate(_changed(config, {key: value}), choices)

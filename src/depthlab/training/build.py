@@ -14,6 +14,7 @@ from depthlab.ops import MaskSource
 from depthlab.tasks.task import Task
 from depthlab.training.module import TrainingModule
 
+PASSED = ("hidden", "lr", "weight_decay", "weight_decay_linear", "memory", "optimizer", "lr_scheduler", "monitor")
 NEUTRAL = {"dropout": 0.0, "norm": "none"}  # values that every architecture accepts
 
 
@@ -27,8 +28,10 @@ def build_model(settings: Settings, graph: Graph, task: Task) -> TrainingModule:
     network = make_network(settings, in_channels, task.outputs)
     drop_edge = DropEdge(settings.p_drop, settings.drop_edge.mode, settings.drop_edge.per_layer)
     network.check(graph, drop_edge)
-    same = {key: getattr(settings, key) for key in ("hidden", "lr", "weight_decay", "weight_decay_linear", "memory")}
-    return TrainingModule(network, task, in_channels, drop_edge=drop_edge, **same)
+    same = {key: getattr(settings, key) for key in PASSED}
+    module = TrainingModule(network, task, in_channels, drop_edge=drop_edge, **same)
+    module.configure_optimizers()  # raises the error of wrong arguments before anything is recorded
+    return module
 
 
 def make_network(settings: Settings, in_channels: int, out_channels: int) -> Network:

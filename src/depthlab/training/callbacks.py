@@ -15,6 +15,7 @@ from depthlab.config.errors import UserError
 from depthlab.graph.batches import Batches
 from depthlab.tasks.metrics import higher_is_better
 from depthlab.tracking.names import EPOCH, by_epoch
+from depthlab.training.optimizer import step_scheduler
 from depthlab.training.signals import restore_sigterm, stop_handler
 
 
@@ -78,6 +79,24 @@ class Evaluation(Callback):
         if trainer.world_size > 1:
             scores = trainer.strategy.broadcast({name: float(value) for name, value in model.scores.items()})
             model.scores = {name: model.scores["train_loss"].new_tensor(value) for name, value in scores.items()}
+
+
+class Schedule(Callback):
+    """Sets the learning rate of the next epoch, if it has a schedule, and records that of this epoch as `lr`.
+
+    Lightning's own step comes before the validation of the epoch or after its checkpoint.
+
+    Args:
+        monitor: the score that a plateau waits for.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
+        for config in trainer.lr_scheduler_configs:
+            model.scores["lr"] = torch.tensor(config.scheduler.get_last_lr()[0])
+            step_scheduler(config.scheduler, float(model.scores[self.monitor]))
 
 
 class BestState(Callback):

@@ -15,7 +15,7 @@ from pytorch_lightning.trainer.states import TrainerStatus
 
 from depthlab.config.schema import Settings
 from depthlab.graph.batches import Batches
-from depthlab.training.callbacks import BestState, EpochLog, Evaluation, FirstEpoch, Recorder, Saver
+from depthlab.training.callbacks import BestState, EpochLog, Evaluation, FirstEpoch, Recorder, Saver, Schedule
 from depthlab.training.checkpoint import CheckpointFile
 from depthlab.training.device import batches_on
 from depthlab.training.gradients import training_gradient_norms
@@ -90,7 +90,7 @@ def make_fit(
     model.precision = settings.trainer.precision
     first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if main else [])
     saver = Saver(folder / LAST, settings.checkpoint_every)
-    callbacks = [Evaluation(trained), best, recorder, first, saver, *extra]
+    callbacks = [Evaluation(trained), Schedule(settings.monitor), best, recorder, first, saver, *extra]
     if settings.progress and main:
         callbacks.append(EpochBar(tracked.name, best, model.task.metric))
     trainer = pl.Trainer(

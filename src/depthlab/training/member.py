@@ -102,7 +102,7 @@ class Member:
         callbacks = (self.best, self.recorder, self.first)
         content["callbacks"] = {type(callback).__name__: callback.state_dict() for callback in callbacks}
         content["state_dict"] = {name: value.clone() for name, value in replicas.weights(index).items()}
-        optimizer = self.model.configure_optimizers().state_dict()
+        optimizer = self.model.make_optimizer().state_dict()
         content["optimizer_states"] = [optimizer | {"state": dict(enumerate(replicas.moments(index)))}]
         save_torch(content, self.folder / LAST)
 

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed, nn
 
+from depthlab.config.schema import LRSchedulerSettings, OptimizerSettings
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
 from depthlab.graph.large import LargeGraph
@@ -16,6 +17,7 @@ from depthlab.nn.flow import stuck
 from depthlab.nn.network import LayerGraphs, Network
 from depthlab.ops import segment_length
 from depthlab.tasks.task import Task
+from depthlab.training.optimizer import ADAM, CONSTANT, make_optimizer, make_scheduler
 
 
 class TrainingModule(pl.LightningModule):
@@ -26,10 +28,12 @@ class TrainingModule(pl.LightningModule):
         task: loss and metrics.
         in_channels, hidden: number of input features, and of channels of hidden states.
         drop_edge: how edges are dropped in training.
-        lr: learning rate of Adam.
+        lr: learning rate, at the beginning if a schedule changes it.
         weight_decay: L2 coefficient of the propagation layers.
         weight_decay_linear: L2 coefficient of encoder and decoder, if the architecture has them.
         memory: `checkpoint` recomputes layers in the backward pass instead of storing their states.
+        optimizer, lr_scheduler: options of conf/optimizer and conf/lr_scheduler.
+        monitor: the score that a schedule may wait for.
 
     Attributes:
         precision: `bf16` for dense products of training steps in bfloat16, else `float32`.
@@ -40,11 +44,13 @@ class TrainingModule(pl.LightningModule):
     def __init__(
         self, network: Network, task: Task, in_channels: int, hidden: int, *, drop_edge: DropEdge = DropEdge(0.0),
         lr: float = 0.01, weight_decay: float = 0.0, weight_decay_linear: float = 0.0, memory: str = "full",
+        optimizer: OptimizerSettings = ADAM, lr_scheduler: LRSchedulerSettings = CONSTANT, monitor: str = "val_loss",
     ) -> None:  # fmt: skip
         super().__init__()
         self.network, self.in_channels, self.hidden, self.drop_edge = network, in_channels, hidden, drop_edge
         self.lr, self.decays = lr, {"layers": weight_decay, "linear": weight_decay_linear, "none": 0.0}
-        self.task, self.memory = task, memory
+        self.task, self.memory, self.monitor = task, memory, monitor
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.every = segment_length(network.depth) if memory == "checkpoint" else None
         self.precision = "float32"
         self.scores: dict[str, Tensor] = {}
@@ -137,12 +143,24 @@ class TrainingModule(pl.LightningModule):
         """Move the graph once; Lightning would copy each of its fields at every step."""
         return batch.to(device)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam with L2 weight decay (coupled, as in the papers); one fused kernel for all parameters."""
+    def configure_optimizers(self) -> Any:
+        """The optimizer, with its schedule if there is one."""
+        optimizer = self.make_optimizer()
+        scheduler = make_scheduler(self.lr_scheduler, optimizer, self.monitor)
+        if scheduler is None:
+            return optimizer
+        # Lightning would wait for a score that was logged with `self.log`
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "reduce_on_plateau": False}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Nothing: Lightning asks before the scores of the epoch are known. `Schedule` steps after them."""
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer of all parameters, with the weight decay of each kind."""
         groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in self.decays}
         for name, parameter in self.network.named_parameters():
             module = name.split(".")[0]
             linear = "linear" if module in ("encoder", "decoder") else "layers"
             groups["none" if module in self.network.without_decay else linear].append(parameter)
         settings = [{"params": group, "weight_decay": self.decays[kind]} for kind, group in groups.items() if group]
-        return torch.optim.Adam(settings, lr=self.lr, fused=True)
+        return make_optimizer(self.optimizer, settings, self.lr)

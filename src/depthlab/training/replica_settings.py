@@ -8,6 +8,8 @@ from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
 
 SEEDS = 1 << 32
+# optimizers that update each weight from its own gradients
+ELEMENTWISE = {f"torch.optim.{name}" for name in ("Adam", "AdamW", "Adamax", "SGD")}
 
 
 def varied(settings: Settings) -> str:
@@ -63,6 +65,14 @@ def obstacle(settings: Settings) -> str | None:
         return "replicas do not support memory=checkpoint: use memory=full, or leave replicas out"
     if trainer.accelerator != "cpu" or trainer.strategy != "single":
         return "replicas are trained by one process on the CPU: use trainer=cpu, or leave replicas out"
+    if settings.optimizer.target not in ELEMENTWISE:
+        known = ", ".join(sorted(name.rpartition(".")[2] for name in ELEMENTWISE))
+        return (
+            f"{settings.optimizer.target} may mix the weights of replicas: leave replicas out, or use one of"
+            f" torch.optim's {known}"
+        )
+    if settings.lr_scheduler.name != "none":
+        return "replicas share one constant learning rate: use lr_scheduler=none, or leave replicas out"
     if trainer.precision != "float32":
         return "replicas are trained in float32: leave trainer.precision out, or replicas"
     return None

@@ -88,7 +88,7 @@ def run_replicas(
                     raise TakenError(f"{name} is being trained already with the same settings: wait for it") from None
         members = sorted(_members(free, reuse, data), key=lambda member: -member.epochs)
         groups = [list(alike) for _, alike in groupby(members, key=lambda member: member.epochs)]
-        for number, alike in enumerate(groups):  # all replicas of a group share the step number of Adam
+        for number, alike in enumerate(groups):  # all replicas of a group share the step number of the optimizer
             requested = yield from _train(alike, len(free), reuse)
             if requested and number + 1 < len(groups):  # the other groups keep their checkpoints
                 waiting = groups[number + 1][0]

@@ -8,12 +8,13 @@ from omegaconf import OmegaConf
 
 from depthlab.config.compose import register
 from depthlab.config.files import config_file, option_names
-from depthlab.config.schema import Settings
+from depthlab.config.schema import OPTION_GROUPS, Settings
 from depthlab.config.settings import EXECUTION_SETTINGS, flatten, to_dict
 from depthlab.config.yaml_files import read_mapping
 from depthlab.text import file_name
 
 LENGTH = 60  # characters of the differences; longer names are cut and end in a hash
+USUAL = {"rewiring": "none", "loader": "full", "optimizer": "adam", "lr_scheduler": "none"}  # not in the base name
 UNNAMED = {  # settings that are in the base name, or that change no result
     "depth", "seed", "split", "split_seed", "dataset.name", "dataset.path", "dataset.split", "measures",
     "trainer.threads",
@@ -21,11 +22,11 @@ UNNAMED = {  # settings that are in the base name, or that change no result
 
 
 def _base(settings: Settings) -> str:
-    """`cora-gcnii-d64-s0`, with the split if the dataset has others, and the rewiring and loader if any."""
-    split, rewiring, loader = settings.split, settings.rewiring.name, settings.loader.name
+    """`cora-gcnii-d64-s0`, with the split if the dataset has others, and the options that are not the usual ones."""
+    split = settings.split
     suffix = "" if split == "public" else f"-random{settings.split_seed}" if split == "random" else f"-split{split}"
-    suffix += "" if rewiring == "none" else f"-{rewiring}"
-    suffix += "" if loader == "full" else f"-{loader}"
+    chosen = {group: getattr(settings, group).name for group in USUAL}
+    suffix += "".join(f"-{name}" for group, name in chosen.items() if name != USUAL[group])
     return f"{settings.dataset.name}-{settings.model.name}-d{settings.depth}-s{settings.seed}{suffix}"
 
 
@@ -34,7 +35,7 @@ def run_name(settings: Settings, with_trainer: bool = True) -> str:
 
     The differences are in alphabetical order; settings that change no result are left out.
     """
-    usual = _defaults(settings.dataset.name, settings.model.name, settings.rewiring.name, settings.loader.name)
+    usual = _defaults(**{group: getattr(settings, group).name for group in OPTION_GROUPS})
     base = _base(settings)
     differences = [
         f"{key.rpartition('.')[2].replace('_', '')}{_shown(value)}"
@@ -59,13 +60,13 @@ def _shown(value: Any) -> str:
 
 
 @functools.cache
-def _defaults(dataset: str, model: str, rewiring: str, loader: str) -> dict[str, Any]:
+def _defaults(**options: str) -> dict[str, Any]:
     """The flat settings of these options with the default recipe; options without a yaml add nothing."""
     register()  # resolvers that the yaml files use
-    options = {"dataset": dataset, "model": model, "rewiring": rewiring, "loader": loader, "trainer": "cpu"}
+    options["trainer"] = "cpu"
     content = read_mapping(config_file("", "config"))
     usual = dict(option for group in content.pop("defaults") if isinstance(group, dict) for option in group.items())
-    recipe = _option(f"recipe/{usual['recipe']}", f"{dataset}-{model}")
+    recipe = _option(f"recipe/{usual['recipe']}", f"{options['dataset']}-{options['model']}")
     del content["split"]  # refers to the dataset, which may have no yaml
     del content["hydra"]  # uses a resolver that only Hydra's own start registers
     parts = [content, {group: _option(group, name) for group, name in options.items()}, recipe]

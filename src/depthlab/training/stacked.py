@@ -15,17 +15,17 @@ from depthlab.training.module import TrainingModule
 
 
 class Replicas:
-    """Stacked networks in training. Replicas do not interact, each has its own random bits, and Adam works elementwise:
-    each replica is trained like a single run.
+    """Stacked networks in training. Replicas do not interact, each has its own random bits, and the optimizer works
+    elementwise: each replica is trained like a single run.
 
     Args:
         modules: modules of one architecture with equal settings except for the seed; they are not changed.
         graphs: the graph of each replica; they differ in the split only.
-        moments: states of Adam of each replica, as returned by `moments`, to continue a training.
+        moments: states of the optimizer of each replica, as returned by `moments`, to continue a training.
 
     Attributes:
         module: module of the stacked networks.
-        optimizer: Adam with the parameter groups of the architecture.
+        optimizer: works elementwise on the parameter groups of the architecture.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Replicas:
         }
 
     def moments(self, replica: int) -> list[dict[str, Tensor]]:
-        """Copies of the state of Adam for each parameter of a replica, in the order of the parameter groups."""
+        """Copies of the optimizer's state for each parameter of a replica, in the order of the parameter groups."""
         shapes = {id(parameter): self.shapes[name] for name, parameter in self.module.network.named_parameters()}
 
         def own(parameter: Tensor, value: Tensor) -> Tensor:
@@ -101,12 +101,12 @@ class Replicas:
             }
 
     def _parameters(self) -> list[Any]:
-        """Parameters in the order of the groups of Adam."""
+        """Parameters in the order of the optimizer's groups."""
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _set_up(self) -> None:
         """Create the optimizer for the present parameters, and one copy of the graph per replica."""
-        self.optimizer = self.module.configure_optimizers()
+        self.optimizer = self.module.make_optimizer()
         self.copies = self.graphs[0]  # frees the former copies before the new ones are made
         self.copies = graph_copies(self.graphs[0], self.count)
         nodes = self.graphs[0].x.shape[0]
