@@ -1,9 +1,12 @@
-"""Settings of datasets that have no yaml."""
+"""Names of the architectures, and settings of datasets that have no yaml."""
 
 from typing import Any
 
 from depthlab.config.schema import DatasetSettings
 from depthlab.config.settings import make_option
+from depthlab.folders import CONF
+
+ARCHITECTURES = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "module")
 
 
 def dataset_settings(**content: Any) -> DatasetSettings:

@@ -14,8 +14,8 @@ from depthlab.folders import CONF
 from depthlab.graph.drop_edge import MODES
 from depthlab.measures.registry import selectable
 from depthlab.nn.norm import NORMS
+from tests.settings import ARCHITECTURES
 
-MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
 OWN = ("npz", "folder")  # files of a person's own
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
@@ -29,7 +29,7 @@ def overrides(dataset: str, model: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_dataset_goes_with_every_model(dataset: str) -> None:
-    for model in MODELS:
+    for model in ARCHITECTURES:
         settings = compose_settings(overrides(dataset, model))
         assert settings.dataset.name == dataset
         assert settings.model.target.startswith(f"depthlab.nn.{model}.")
@@ -39,7 +39,7 @@ def test_every_dataset_goes_with_every_model(dataset: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REWIRINGS)
 def test_every_rewiring_goes_with_every_model_and_recipe(name: str) -> None:
-    for model in MODELS:
+    for model in ARCHITECTURES:
         settings = compose_settings(["dataset=texas", f"model={model}", f"rewiring={name}"])
         assert settings.rewiring.name == name
         plainly = compose_settings(["dataset=texas", f"model={model}"])
@@ -58,7 +58,7 @@ def test_every_rewiring_has_what_a_run_asks_of_it(name: str) -> None:
 def test_every_recipe_is_in_effect(name: str) -> None:
     kind, _, pair = name.partition("/")
     dataset, _, model = pair.rpartition("-")
-    assert dataset in DATASETS and model in MODELS
+    assert dataset in DATASETS and model in ARCHITECTURES
     recipe: Any = OmegaConf.to_container(OmegaConf.load(CONF / "recipe" / f"{name}.yaml"))
     in_effect = flatten(to_dict(compose_settings([*overrides(dataset, model), f"recipe={kind}"])))
     assert recipe

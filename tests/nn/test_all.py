@@ -31,6 +31,7 @@ from depthlab.tasks.task import Classification
 from depthlab.training.build import build_model
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.module import TrainingModule
+from tests.settings import ARCHITECTURES
 
 N, FEATURES, CLASSES, LONELY = 18, 6, 3, 17
 SHORTER = {"acmp": ["model.step_size=0.1"]}  # what dropout adds to the states of this graph needs it
@@ -46,7 +47,7 @@ Choice = tuple[str, ...]
 def choices() -> dict[str, Choice]:
     """Command lines by name: for every model its defaults, every switch turned and every listed option."""
     found: dict[str, Choice] = {}
-    for path in sorted((CONF / "model").glob("*.yaml")):
+    for path in (CONF / "model" / f"{name}.yaml" for name in ARCHITECTURES):
         knobs = yaml.safe_load(path.read_text())
         limits = knobs.pop("limits", {})
         plainly = found[path.stem] = (f"model={path.stem}", *SHORTER.get(path.stem, []))

@@ -16,13 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from depthlab.config.compose import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
-from depthlab.folders import CHECKOUT, CONF
+from depthlab.folders import CHECKOUT
 from depthlab.graph.graph import Graph
 from depthlab.tasks.task import make_task
 from depthlab.training.build import build_model
 from depthlab.training.module import TrainingModule
+from tests.settings import ARCHITECTURES
 
-MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 FLOWS = ("acmp", "diffusion")
 WAITING = {"_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "_unique2", "unique_dim"}
 MAKING = {
@@ -76,7 +76,7 @@ class Makes(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 def test_a_training_step_stays_on_its_device_and_does_not_wait(model: str) -> None:
     made, graph = network(model, "p_drop=0.2")
     with Waits() as waits, Makes() as makes:
@@ -91,7 +91,7 @@ def gradient(made: TrainingModule, loss: Tensor) -> Tensor:
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)])
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ARCHITECTURES)
 def test_bfloat16_changes_a_step_by_its_rounding_alone(model: str) -> None:
     made, graph = network(model, "p_drop=0.2", "dropout=0.3")
     exact = made.training_step(graph)

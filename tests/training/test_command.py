@@ -16,10 +16,10 @@ from mlflow.tracking import MlflowClient
 
 from depthlab.folders import CONF
 from tests.conftest import Command, npz_arrays, write_planetoid
+from tests.settings import ARCHITECTURES
 from tests.training.conftest import Train, command_line
 
 REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
-MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 QUICK = ("dataset=csbm", "dataset.nodes=120", "progress=false", "tracking.artifacts=[config]")
 LONG = (
     "dataset=csbm",
@@ -55,12 +55,12 @@ def wait_for_checkpoint(process: "subprocess.Popen[str]", workshop: Path) -> Non
 
 @pytest.mark.slow
 def test_every_model_trains_from_the_command_line(train_here: Command, records: MlflowClient) -> None:
-    done = train_here(*QUICK, f"model={','.join(MODELS)}", "epochs=1", "depth=3", "-m")
+    done = train_here(*QUICK, f"model={','.join(ARCHITECTURES)}", "epochs=1", "depth=3", "-m")
     assert done.code == 0, done.err
     runs = records.search_runs(["1"])
-    assert sorted(run.data.tags["model"] for run in runs) == MODELS
+    assert sorted(run.data.tags["model"] for run in runs) == ARCHITECTURES
     assert {run.data.tags["outcome"] for run in runs} == {"finished"}
-    for name in MODELS:
+    for name in ARCHITECTURES:
         assert f"csbm-{name}-d3-s0-split0-nodes120-epochs1: finished after 1 epoch," in done.out
 
 

@@ -16,7 +16,7 @@ from depthlab.config.compose import compose_settings
 from depthlab.config.errors import ReplicasError, UserError
 from depthlab.config.schema import Settings
 from depthlab.config.settings import config_hash
-from depthlab.folders import CHECKOUT, CONF
+from depthlab.folders import CHECKOUT
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.batches import OneGraph
 from depthlab.graph.graph import Graph
@@ -31,6 +31,7 @@ from depthlab.training.memory import (
     least_memory,
     weight_bytes,
 )
+from tests.settings import ARCHITECTURES
 
 TASK = Classification("acc", ("acc",), 3)
 STEPS = """
@@ -188,7 +189,7 @@ def test_auto_takes_what_fits(free: Callable[[float], None]) -> None:
         assert decide_memory(replace(settings, memory=typed), batches, TASK).memory == typed
 
 
-@pytest.mark.parametrize("model", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
+@pytest.mark.parametrize("model", ARCHITECTURES)
 @pytest.mark.parametrize("norm", ["none", "batch"])
 def test_weights_are_counted_without_making_them(model: str, norm: str) -> None:
     graph, chosen = make_graph(50), settings_of(f"model={model}", "dropout=0")

@@ -20,7 +20,6 @@ from mlflow.tracking import MlflowClient
 
 from depthlab.config.errors import UserError
 from depthlab.config.schema import TrainerSettings
-from depthlab.folders import CONF
 from depthlab.training import ranks
 from depthlab.training.identity import LAST, checkpoint_folder
 from depthlab.training.ranks import (
@@ -34,10 +33,10 @@ from depthlab.training.ranks import (
     process_group,
 )
 from depthlab.training.run import run, train_only
+from tests.settings import ARCHITECTURES
 from tests.training.conftest import Compose
 from tests.training.test_command import client, wait_for_checkpoint, weights
 
-MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 PARTS = (
     "dataset=sbm_large", "dataset.nodes=900", "dataset.degree=6", "dataset.block_size=30", "dataset.features=8",
     "dataset.classes=3", "dataset.homophily=1.0", "loader=cluster", "loader.parts=30", "loader.batch_parts=15",
@@ -312,7 +311,7 @@ def test_every_parameter_of_every_model_takes_part(
 ) -> None:
     """Lightning's DDP waits for the gradient of each; one rank is enough to see that it comes."""
     monkeypatch.setattr("depthlab.training.run.end_on_signal", lambda: None)
-    for model in MODELS:
+    for model in ARCHITECTURES:
         alone()
         ddp = ("trainer=ddp", "trainer.devices=1", "epochs=2")
         small = settings(*PARTS[:-2], *ddp, f"model={model}", "depth=2", "dropout=0")  # with it ACMP may overflow

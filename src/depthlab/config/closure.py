@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from depthlab.config.errors import UserError
+from depthlab.config.modules import INSTALLED, PACKAGE, Source
 from depthlab.folders import SOURCE
 
-PACKAGE = __name__.partition(".")[0]
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-INSTALLED = {"site-packages", "dist-packages"}  # folders of libraries
 # Modules and packages that cannot change a number of a result. Modules that only these import do not count either.
 PRESENTATION = {
     "depthlab.cli": "runs commands and prints their errors",
@@ -40,7 +39,8 @@ PRESENTATION = {
 def code_hash(*names: str) -> str:
     """Hash of the code behind a result. Comments, docstrings, formatting and `PRESENTATION` do not count.
 
-    For an installed library, such as the network `torch_geometric.nn.models.GCN`, its version counts.
+    For an installed library, such as the network `torch_geometric.nn.models.GCN`, its version and that of torch count;
+    for a file `my_net.py:Net`, its local imports and the versions of the libraries that these import.
 
     Args:
         names: modules, or objects that they define.
@@ -48,18 +48,38 @@ def code_hash(*names: str) -> str:
     Raises:
         UserError: a module does not exist or cannot be read.
     """
-    return _code_hash(frozenset(names))
+    files = [name for name in names if Source.of(name)]
+    own = _code_hash(frozenset(names).difference(files))
+    return digest([own, *map(_code_of_file, files)]) if files else own
 
 
 @functools.cache  # hashes the files as they are at the first call
 def _code_hash(names: frozenset[str]) -> str:
     programs = {name: _read(path)[0] for name, path in closure(names).items()}
-    return digest([programs, {name: _versions(name) for name in names if _is_library(name)}])
+    libraries = {name: _versions(name) for name in names if _is_library(name)}
+    return digest([programs, libraries | (_versions_by_name(["torch"]) if libraries else {})])
 
 
 def _is_library(name: str) -> bool:
-    """Whether an installed library defines it; torch's version counts nowhere, since its code is behind every run."""
+    """Whether a library defines it; torch, whose code is behind every run, counts only beside another one."""
     return not locate(_module(name)) and name.partition(".")[0] != "torch"
+
+
+def _code_of_file(name: str) -> list[Any]:
+    """Source of a user's file and of everything it imports, as it is now, and the versions of libraries."""
+    files = closure([name])
+    local = {module: path for module, path in files.items() if module.partition(".")[0] != PACKAGE}
+    imported = {name.partition(".")[0] for module, path in local.items() for _, name in _imports(module, path)}
+    libraries = {
+        top for top in imported - sys.stdlib_module_names - {PACKAGE} if top not in {m.partition(".")[0] for m in local}
+    }
+    programs = {module: _read(path)[0] for module, path in files.items()}
+    return [programs, _versions_by_name(["torch", *libraries])]
+
+
+def _versions_by_name(tops: Iterable[str]) -> dict[str, list[str]]:
+    """The versions of top-level modules; those that are not installed are left out."""
+    return {top: _versions(top) for top in sorted(set(tops)) if _spec(top)}
 
 
 def targets(content: Any) -> Iterator[str]:
@@ -78,17 +98,22 @@ def closure(names: Iterable[str], cut: Iterable[str] = PRESENTATION) -> dict[str
     installed libraries are left out.
 
     Args:
-        names: dotted names of modules, or of objects that they define.
+        names: dotted names of modules, or of objects that they define, or `FILE.py:CLASS`, whose imports are looked up
+            in its own folder first.
         cut: modules and packages to leave out, together with modules that only these import.
     """
-    without, files, left = set(cut), dict[str, Path](), [_module(name) for name in names]
+    without, files = set(cut), dict[str, Path]()
+    left: list[tuple[str, Path | None]] = []
+    for name in names:
+        source = Source.of(name)
+        left.append((source.module, source.root) if source else (_module(name), None))
     while left:
-        module = left.pop()
+        module, root = left.pop()
         if module in files or without.intersection(_with_parents(module)):
             continue
-        if path := locate(module):
+        if path := locate(module, root):
             files[module] = path
-            left += [_module(name) for _, name in _imports(module, path)]
+            left += [(_module(name, root), root) for _, name in _imports(module, path)]
     return dict(sorted(files.items()))
 
 
@@ -98,13 +123,19 @@ def digest(content: Any) -> str:
 
 
 @functools.cache
-def locate(module: str) -> Path | None:
-    """The file of a module, without importing it; None for installed libraries and modules without a file."""
+def locate(module: str, root: Path | None = None) -> Path | None:
+    """The file of a module, without importing it; None for installed libraries and modules without a file.
+
+    Args:
+        root: a folder to search first.
+    """
     top, *parts = module.split(".")
     if top in sys.stdlib_module_names:
         return None
     if top == PACKAGE:
         folders = [SOURCE / top]
+    elif root and ((root / f"{top}.py").is_file() or (root / top).is_dir()):
+        folders = [root / top]
     else:
         spec = _spec(top)
         folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or []]
@@ -129,7 +160,7 @@ def _versions(module: str) -> list[str]:
     if top == PACKAGE or not _spec(top):
         raise UserError(f"there is no module {module}")
     names = importlib.metadata.packages_distributions().get(top, [])
-    return [f"{name} {importlib.metadata.version(name)}" for name in names]
+    return [f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in names]  # of any device
 
 
 def _with_parents(module: str) -> list[str]:
@@ -137,14 +168,14 @@ def _with_parents(module: str) -> list[str]:
     return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
-def _module(name: str) -> str:
+def _module(name: str, root: Path | None = None) -> str:
     """The module that a dotted name refers to, or that defines the object it refers to."""
     package, _, own = name.rpartition(".")
-    if not package or locate(name):
+    if not package or locate(name, root):
         return name
-    path = locate(package)
+    path = locate(package, root)
     source = dict(_imports(package, path)).get(own, name) if path and path.stem == "__init__" else name
-    return package if source == name else _module(source)
+    return package if source == name else _module(source, root)
 
 
 def _read(path: Path) -> tuple[str, list[tuple[int, str, str, str]]]:

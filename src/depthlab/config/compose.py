@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from depthlab.config.files import config_dirs, config_file, option_names
 from depthlab.config.overrides import check_options
-from depthlab.config.schema import LIKE, Settings, StudySettings, SweepSettings, hydra_schema
+from depthlab.config.schema import LIKE, OPTION_GROUPS, Settings, StudySettings, SweepSettings, hydra_schema
 from depthlab.config.validation import validate
 from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF
@@ -39,6 +39,9 @@ class FileConfigSource(file_config_source.FileConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
         content = OmegaConf.create(read_mapping(path))
+        for key in content if path.parent.name in OPTION_GROUPS else ():
+            if content[key] == {}:  # takes any settings, also without a +
+                OmegaConf.set_struct(content[key], False)
         header = self._get_header_dict(path.read_text(encoding="utf-8")[:512])
         return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", content, header)
 

@@ -14,8 +14,6 @@ from depthlab.config.limits import Limit, check_text, is_limit, shown, within
 from depthlab.config.yaml_files import kind, read_mapping
 from depthlab.folders import relative
 
-FIXED = ("_target_", "name", "files", "path_files", "splits", "mapped")  # changing them takes a new yaml file
-
 
 def _are_words(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value)
@@ -25,28 +23,38 @@ def _matches(pattern: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value))
 
 
-# settings that the package itself reads: their allowed values, in words and as a test
-FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+Form = tuple[str, Callable[[Any], bool]]
+ANYWHERE: dict[str, Form] = {
     "_target_": ("MODULE.NAME of a class or function", _matches(r"[^\W\d]\w*(\.[^\W\d]\w*)+")),
-    "name": ("a word of letters, digits and . _ + -", _matches(r"\w[\w.+-]*")),
-    "files": ("a list of paths below data/", _are_words),
-    "path_files": ("a list of file names", _are_words),
-    "splits": (
-        "a whole number, or a list of names",
-        lambda value: (type(value) is int and value >= 0) or (_are_words(value) and value != []),
-    ),
-    "task": ("a word", _matches(r"\w+")),
-    "metric": ("a word", _matches(r"\w+")),
-    "normalize_features": ("true or false", lambda value: type(value) is bool),
-    "mapped": ("true or false", lambda value: type(value) is bool),
-    "path": ("a path or null", lambda value: value is None or isinstance(value, str)),
-    "batch_size": ("a whole number above 0", lambda value: type(value) is int and value > 0),
-    "layers": ("all or last", lambda value: value in ("all", "last")),
     "limits": (
         'a mapping of settings to intervals such as "[0, 1)" or to lists',
         lambda value: isinstance(value, dict),
     ),
 }
+WORD = ("a word of letters, digits and . _ + -", _matches(r"\w[\w.+-]*"))
+# Settings of a group that the package itself reads: their allowed values, in words and as a test. Other settings are
+# arguments of the class or function, under any name.
+FORMS: dict[str, dict[str, Form]] = {
+    "dataset": {
+        "name": WORD,
+        "files": ("a list of paths below data/", _are_words),
+        "path_files": ("a list of file names", _are_words),
+        "splits": (
+            "a whole number, or a list of names",
+            lambda value: (type(value) is int and value >= 0) or (_are_words(value) and value != []),
+        ),
+        "task": ("a word", _matches(r"\w+")),
+        "metric": ("a word", _matches(r"\w+")),
+        "normalize_features": ("true or false", lambda value: type(value) is bool),
+        "mapped": ("true or false", lambda value: type(value) is bool),
+        "path": ("a path or null", lambda value: value is None or isinstance(value, str)),
+        "batch_size": ("a whole number above 0", lambda value: type(value) is int and value > 0),
+    },
+    "rewiring": {"layers": ("all or last", lambda value: value in ("all", "last"))},
+    "loader": {"name": WORD},
+}
+# Settings whose change takes a new yaml file; so does a change of `_target_`.
+FIXED = {"dataset": ("name", "files", "path_files", "splits", "mapped"), "loader": ("name",)}
 NEEDED = {
     "model": ["_target_"],
     "dataset": ["name", "_target_", "splits", "split", "task", "metric"],
@@ -85,7 +93,7 @@ def _problem(group: str, content: dict[str, Any]) -> str | None:
     for key in needed:
         if key not in content:
             return f"must hold settings as key: value, among them {key}"
-    for key, (form, fits) in FORMS.items():
+    for key, (form, fits) in (ANYWHERE | FORMS.get(group, {})).items():
         unset = group in OPTIONAL_TARGET and key == "_target_" and content.get(key) is None
         if key in content and not unset and not fits(content[key]):
             return f"is wrong: {key} must be {form}, got {kind(content[key])}"
@@ -126,15 +134,16 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
             continue
         if key not in option or key == "limits":
             raise UserError(f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, option))}")
-        if key in FIXED and value != option[key]:
+        if key in ("_target_", *FIXED.get(prefix, ())) and value != option[key]:
             raise UserError(f"{prefix}.{key} cannot be changed: write a new yaml file in conf/{prefix}")
         if isinstance(option[key], dict):
             if not isinstance(value, dict):
                 raise UserError(f"{prefix}.{key} is a group of settings: set one of them")
-            check_values(f"{prefix}.{key}", value, option[key], limits)
+            if option[key]:  # an empty one takes any settings
+                check_values(f"{prefix}.{key}", value, option[key], limits)
             continue
         check_text(f"{prefix}.{key}", value)
-        if allowed := _refusal(key, value, option[key], limits.get(key)):
+        if allowed := _refusal(f"{prefix}.{key}", value, option[key], limits.get(key)):
             raise UserError(f"{prefix}.{key} must be {allowed}, got {shown(value)}")
 
 
@@ -153,7 +162,7 @@ def _refusal(key: str, value: Any, default: Any, limit: Limit) -> str | None:
     if isinstance(default, list) and not isinstance(value, list):
         return "a list"
     is_word = type(default) is str and not default.startswith("${")
-    if (is_word or key == "path") and value is not None and not isinstance(value, str):
+    if (is_word or key == "dataset.path") and value is not None and not isinstance(value, str):
         return "a word"
     return None
 

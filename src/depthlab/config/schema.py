@@ -8,6 +8,7 @@ from omegaconf import MISSING
 
 from depthlab.config.closure import targets
 from depthlab.config.limits import Limit
+from depthlab.config.modules import MODULE, label
 from depthlab.measures.registry import selectable
 
 MAX_RUNS = 10_000  # limit on the runs of a command without a configuration of its own
@@ -54,6 +55,21 @@ class ModelSettings(Option):
     """A yaml of conf/model: the class of a network and its hyperparameters."""
 
     target: str
+
+    @property
+    def module(self) -> str | None:
+        """The class of somebody else that model=module trains; None for an architecture."""
+        return self.arguments.get("target") if self.target == MODULE else None
+
+    @property
+    def label(self) -> str:
+        """The name of the network in names and tags of runs."""
+        return label(self.module) if self.module else self.name
+
+    @property
+    def targets(self) -> list[str]:
+        """Dotted names of all classes and functions that it names, and the class of somebody else."""
+        return [*super().targets, *filter(None, [self.module])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +314,8 @@ STUDY_LIMITS = _limits(hydra_schema(StudySettings))
 SWEEP_LIMITS = _limits(hydra_schema(SweepSettings))
 ALL_LIMITS = STUDY_LIMITS | SWEEP_LIMITS | RUN_LIMITS
 # settings with a word, or a list of words
-WORDS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (str, str | None)} | {"dataset.path"}
+WORDS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (str, str | None)}
+WORDS |= {"dataset.path", "model.target", "model.layers"}
 LISTS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (list[str], list[str] | None)}
 
 

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_file, option_names
 from depthlab.config.limits import DROP_STEPS, Limit, check_text, is_drop_probability, shown, within
+from depthlab.config.modules import MODULE, check_target
 from depthlab.config.options import check_values, read_option
 from depthlab.config.overrides import check_runs
 from depthlab.config.schema import GROUPS, LIKE, LISTED, OPTION_GROUPS, RUN_LIMITS, Settings, allowed_values
@@ -52,6 +53,8 @@ def validate(config: DictConfig, choices: dict[str, str]) -> Settings:
         what, path = ("the folder", "FOLDER") if "path_files" in config.dataset else ("a file, or a folder", "PATH")
         raise UserError(f"dataset={config.dataset.name} needs {what}: add dataset.path={path}")
     settings = parse(config, choices)
+    if settings.model.target == MODULE:
+        _check_module(settings)
     _check_dataset(settings)
     if settings.loader.name == "cluster":
         _check_cluster(settings)
@@ -124,6 +127,31 @@ def _check_dataset(settings: Settings) -> None:
     elif split not in known:
         allowed = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
         raise UserError(f"split must be {allowed} for dataset={settings.dataset.name}, got {split}")
+
+
+def _check_module(settings: Settings) -> None:
+    """Check the class of model=module, and the settings that a network without layers of its own does not support."""
+    model = settings.model
+    check_target(model.module)
+    name = model.label
+    if not all(isinstance(key, str) and key.isidentifier() for key in model.arguments.get("args", {})):
+        raise UserError(f"model.args must hold arguments of {name}: write model.args.NAME=VALUE")
+    for key, value in model.arguments.get("names", {}).items():
+        if not all(isinstance(word, str) and word.isidentifier() for word in value):
+            raise UserError(f"model.names.{key} must be a list of names of arguments, got {value}")
+    layers = model.arguments.get("layers")
+    if not isinstance(layers, str | None):
+        raise UserError(f"model.layers must be a pattern of names such as blocks.*, got {layers}")
+    if settings.memory == "checkpoint":
+        raise UserError(f"the layers of {name} cannot be recomputed one by one: use memory=full")
+    if settings.norm != "none":
+        raise UserError(f"norm is for architectures of depthlab: leave it out, {name} may have a norm in model.args")
+    if settings.weight_decay_linear != settings.weight_decay:
+        raise UserError(f"all parameters of {name} have weight_decay: leave weight_decay_linear out")
+    if settings.p_drop > 0 and settings.drop_edge.per_layer:
+        raise UserError(f"all layers of {name} get the same edges: use drop_edge.per_layer=false")
+    if settings.rewiring.layers == "last":
+        raise UserError(f"all layers of {name} get the same edges: use rewiring.layers=all")
 
 
 def _check_cluster(settings: Settings) -> None:

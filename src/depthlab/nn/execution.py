@@ -39,7 +39,8 @@ def run(
     state, graph = network.encode(x, graph)
     if watch:
         watch(0, state[0])
-    length = every if every and torch.is_grad_enabled() else network.depth
+    recomputes = every and network.has_layers and torch.is_grad_enabled()
+    length = every if every and recomputes else network.depth
     for first in range(0, network.depth, length):
         numbers = range(first, min(first + length, network.depth))
         if numbers.stop == network.depth:  # used first in the backward pass: storing it costs nothing more
@@ -95,8 +96,10 @@ def without_layer(network: Network, x: Features, graph: LayerGraphs, cut: int) -
     """Outputs with layer `cut` replaced by the identity on the measured state, to test whether the layer is idle.
 
     Raises:
-        ValueError: the layer changes the number of channels.
+        ValueError: the layer changes the number of channels, or layers cannot be run one by one.
     """
+    if not network.has_layers:
+        raise ValueError(f"layer {cut} cannot be cut: the layers of {type(network).__name__} cannot be run one by one")
     state, graph = network.encode(x, graph)
     for number in range(network.depth):
         new = network.layer(number, state, graph.at(number))
@@ -198,6 +201,8 @@ def works_by_blocks(network: Network, in_channels: int) -> bool:
 
     They do if a layer propagates once and mixes nodes in no other way. PairNorm and multi-stage solvers do not.
     """
+    if not network.has_layers:
+        return False
     try:
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             return _same_by_blocks(randomized(network, seed=0).eval(), in_channels, Path(folder))

@@ -30,6 +30,7 @@ class Network(nn.Module):
     `depthlab.nn.execution`: observing states, gradients by state, recomputation, inference in blocks of rows, and
     cutting a layer.
 
+    `has_layers` is False if one pass computes all states, so that layers cannot be run one by one (`ModuleNetwork`).
     Modules named `encoder` and `decoder` get `weight_decay_linear`; parameters named in `without_decay` get no decay.
 
     Args:
@@ -41,6 +42,7 @@ class Network(nn.Module):
     """
 
     without_decay: tuple[str, ...] = ()
+    has_layers: bool = True
 
     def __init__(self, depth: int, dropout: float = 0.0) -> None:
         if type(self).forward is not Network.forward:

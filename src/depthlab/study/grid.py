@@ -220,7 +220,8 @@ def values_of(overrides: Sequence[str], max_runs: int = MAX_RUNS) -> dict[str, l
     """
     values: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
-        if override.is_delete() or override.is_add() or override.package:
+        is_own = override.key_or_group.startswith("model.args.")  # a setting that no yaml has
+        if override.is_delete() or (override.is_add() and not is_own) or override.package:
             raise UserError(f"cannot read '{override.input_line}': write key=value")
         swept = override.is_sweep_override()
         check_runs([count_values(override)], max_runs, f"'{override.input_line}'")

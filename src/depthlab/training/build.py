@@ -41,7 +41,8 @@ def make_network(settings: Settings, in_channels: int, out_channels: int) -> Net
         UserError: it is not a `Network`, or it does not support a setting.
     """
     target = settings.model.target
-    kind, name = get_class(target), target.rpartition(".")[-1]
+    kind = get_class(target)
+    name = settings.model.label if settings.model.module else target.rpartition(".")[-1]
     if not issubclass(kind, Network):
         raise UserError(f"model._target_={target} is not a network: derive the class from depthlab.nn.network.Network")
     shared = {"in_channels": in_channels, "out_channels": out_channels}
@@ -58,7 +59,12 @@ def make_network(settings: Settings, in_channels: int, out_channels: int) -> Net
     except TypeError as error:
         raise UserError(f"{name} {error}: let the yaml of the model name the arguments of its constructor") from error
     torch.manual_seed(settings.seed)
-    network = kind(**arguments)
+    try:
+        network = kind(**arguments)
+    except TypeError as error:  # of an argument that the constructor passes on
+        if settings.model.module or "unexpected keyword argument" not in str(error):
+            raise
+        raise UserError(f"{name} cannot be built, {error}: correct the yaml of the model") from error
     network.masks = MaskSource(settings.seed)
     return network
 

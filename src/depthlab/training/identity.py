@@ -63,6 +63,7 @@ def tags(settings: Settings, provenance: Mapping[str, str]) -> dict[str, str]:
     overrides = sorted(override_of(key, flat[key]) for key in overridden)
     return {
         **chosen,
+        "model": settings.model.label,
         "depth": str(settings.depth),
         "seed": str(settings.seed),
         "split": settings.split,

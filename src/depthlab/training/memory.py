@@ -41,13 +41,15 @@ FITS = 0.8  # share of the free memory that a step may use
 
 def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
     """The settings with `memory=auto` replaced by `full` if a training step fits into the free memory, else by
-    `checkpoint`. Other values are not changed.
+    `checkpoint`. Other values are not changed. For model=module, whose layers cannot be recomputed, it is `full`.
 
     Raises:
         UserError: neither fits.
     """
     if settings.memory != "auto":
         return settings
+    if settings.model.module:
+        return replace(settings, memory="full")
     graph = next(iter(batches))
     free = free_for(settings.trainer)
     smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"

@@ -55,6 +55,8 @@ def replica_provenance(provenance: Mapping[str, str], settings: Settings) -> dic
 def obstacle(settings: Settings) -> str | None:
     """Why replicas of any architecture do not support these settings, and what to do instead; None if they do."""
     trainer = settings.trainer
+    if settings.model.module:
+        return f"{settings.model.label} cannot be trained as replicas, whose weights are stacked: leave replicas out"
     if settings.dataset.has_many_graphs:
         return f"replicas are of one graph, {settings.dataset.name} has many: leave replicas out"
     if settings.loader.name != "full":

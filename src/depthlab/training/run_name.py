@@ -17,7 +17,7 @@ LENGTH = 60  # characters of the differences; longer names are cut and end in a 
 USUAL = {"rewiring": "none", "loader": "full", "optimizer": "adam", "lr_scheduler": "none"}  # not in the base name
 UNNAMED = {  # settings that are in the base name, or that change no result
     "depth", "seed", "split", "split_seed", "dataset.name", "dataset.path", "dataset.split", "measures",
-    "trainer.threads",
+    "trainer.threads", "model.target",
 }  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def _base(settings: Settings) -> str:
     suffix = "" if split == "public" else f"-random{settings.split_seed}" if split == "random" else f"-split{split}"
     chosen = {group: getattr(settings, group).name for group in USUAL}
     suffix += "".join(f"-{name}" for group, name in chosen.items() if name != USUAL[group])
-    return f"{settings.dataset.name}-{settings.model.name}-d{settings.depth}-s{settings.seed}{suffix}"
+    return f"{settings.dataset.name}-{settings.model.label}-d{settings.depth}-s{settings.seed}{suffix}"
 
 
 def run_name(settings: Settings, with_trainer: bool = True) -> str:
@@ -40,7 +40,7 @@ def run_name(settings: Settings, with_trainer: bool = True) -> str:
     differences = [
         f"{key.rpartition('.')[2].replace('_', '')}{_shown(value)}"
         for key, value in sorted(flatten(to_dict(settings)).items())
-        if _is_named(key, with_trainer) and key in usual and usual[key] != value
+        if _is_named(key, with_trainer) and (key in usual or key.startswith("model.args.")) and usual.get(key) != value
     ]
     name = "-".join([base, *differences])
     if len(name) > len(base) + LENGTH:
