@@ -67,7 +67,8 @@ def diagnose(
     """Apply the rules above.
 
     Args:
-        train, val: scores at the selected epoch; None if the loss became NaN or infinite.
+        train: score at the selected epoch; None if the loss became NaN or infinite.
+        val: the same of the validation nodes; None if there are none, or as `train`.
         chance: score of guessing on the training nodes.
         curves: by layer 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch`,
             `dirichlet_energy` and, for the evidence only, `gradient_norm_at_start`; by hop from 0, if measured:
@@ -75,7 +76,7 @@ def diagnose(
         task_range: hops from the read-out node to the node with the answer, if the task has such a distance.
         metric: the metric of the scores.
     """
-    if train is None or val is None or not (math.isfinite(train) and math.isfinite(val)):
+    if train is None or not (math.isfinite(train) and math.isfinite(train if val is None else val)):
         return Diagnosis("diverged", "the loss stopped being a number")
     energy = curves.get("dirichlet_energy", [])
     broken = [layer for layer, value in enumerate(energy) if not math.isfinite(value)]
@@ -83,11 +84,12 @@ def diagnose(
         return Diagnosis("diverged", f"the state after layer {broken[0]} is not finite")
     learnt, room = f"training score {metric.shown(train)} (guessing {metric.shown(chance)})", metric.perfect - chance
     if room == 0 or (train - chance) / room >= SKILL:
+        if val is None:
+            return Diagnosis("healthy", f"{learnt}, no validation nodes{describe_states(curves)}")
         verdict = "over-fitted" if (train - val) / (1 if metric.percent else room) > GAP else "healthy"
-        return Diagnosis(verdict, f"{learnt}, validation {metric.shown(val)}{_states(curves)}")
-    rank, rayleigh = curves.get("effective_rank", []), curves.get("rayleigh_quotient", [])
+        return Diagnosis(verdict, f"{learnt}, validation {metric.shown(val)}{describe_states(curves)}")
     gradient = curves.get("gradient_norm_first_epoch", [])
-    evidence = f"{learnt}{_states(curves)}"
+    evidence = f"{learnt}{describe_states(curves)}"
     if gradient:
         share = _first_to_last(gradient)
         start = curves.get("gradient_norm_at_start", [])
@@ -96,12 +98,9 @@ def diagnose(
             f"; gradient at the first layer {before}{shown(share, '.1e')} after the first epoch, as a share of the"
             " last layer's"
         )
-    if rank and rayleigh:
-        last = _last(rank)
-        left = rank[last] / rank[1] if rank[1] else math.nan
-        smooth = rayleigh[last] / rayleigh[1] if rayleigh[1] else math.nan
-        if left < EACH and smooth < EACH and left * smooth < TOGETHER:
-            return Diagnosis("over-smoothed", evidence)
+    collapsed = are_collapsed(curves)
+    if collapsed:
+        return Diagnosis("over-smoothed", evidence)
     if gradient and not share >= GRADIENT_RATIO:  # also where none arrives anywhere, or it is not a number
         return Diagnosis("untrainable", evidence)
     arrives = _arrives(curves.get("sensitivity", []), task_range)
@@ -109,9 +108,22 @@ def diagnose(
         evidence += f"; sensitivity to a node {task_range} hops away, which has the answer, {arrives:.1e} of a near one"
         if arrives < SENSITIVITY_RATIO:
             return Diagnosis("over-squashed", evidence)
-    if not (rank and rayleigh and gradient):
+    if collapsed is None:
         return Diagnosis("unknown", f"{evidence}; needs the measures effective_rank and rayleigh_quotient")
+    if not gradient:
+        return Diagnosis("unknown", f"{evidence}; untrainable or under-fitted: needs the gradient after one epoch")
     return Diagnosis("under-fitted", evidence)
+
+
+def are_collapsed(curves: Mapping[str, Sequence[float]]) -> bool | None:
+    """Rule 3 without the score: rank and Rayleigh quotient fell from first to last; None if one was not measured."""
+    rank, rayleigh = curves.get("effective_rank", []), curves.get("rayleigh_quotient", [])
+    if not (rank and rayleigh):
+        return None
+    last = _last(rank)
+    left = rank[last] / rank[1] if rank[1] else math.nan
+    smooth = rayleigh[last] / rayleigh[1] if rayleigh[1] else math.nan
+    return left < EACH and smooth < EACH and left * smooth < TOGETHER
 
 
 def _arrives(sensitivity: Sequence[float], task_range: int | None) -> float | None:
@@ -122,7 +134,7 @@ def _arrives(sensitivity: Sequence[float], task_range: int | None) -> float | No
     return sensitivity[task_range] / near if near and math.isfinite(near) else None
 
 
-def _states(curves: Mapping[str, Sequence[float]]) -> str:
+def describe_states(curves: Mapping[str, Sequence[float]]) -> str:
     """`; layer 1 to 31: Rayleigh quotient 0.17 to 0.00035, ...` for the recorded measures."""
     present = {name: curves[name] for name in EVIDENCE if curves.get(name)}
     parts = [

@@ -33,9 +33,9 @@ def _singular_values(x: Tensor) -> Tensor | None:
 
     None where no rank is defined.
     """
-    if not x.isfinite().all() or not x.any():
+    largest = x.abs().max() if x.numel() else x.new_zeros(())  # NaN and infinity are the largest
+    if not largest.isfinite() or largest == 0:
         return None
-    largest = x.abs().max()
     scaled = x.double() / largest  # a collapsed state of 1e-200 must not underflow when squared
     gram = scaled.T @ scaled if x.shape[0] >= x.shape[1] else scaled @ scaled.T
     return torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
