@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from depthlab.config.compose import compose_config, compose_settings
 from depthlab.config.schema import OPTION_GROUPS
-from depthlab.config.settings import config_hash, make_option, option_dict, parse, resume_hash, to_dict
+from depthlab.config.settings import config_hash, from_dict, make_option, option_dict, parse, resume_hash, to_dict
 
 
 @pytest.mark.parametrize(("dataset", "monitor"), [("minesweeper", "val_roc_auc"), ("texas", "val_loss")])
@@ -103,3 +103,16 @@ def test_a_float_without_a_fraction_is_an_integer_where_the_default_is() -> None
     for nodes in (300, 300.0):
         config.dataset.nodes = nodes
         assert type(parse(config, choices).dataset.arguments["nodes"]) is int
+
+
+def test_settings_from_their_plain_types() -> None:
+    made = compose_settings(["model=gcnii", "dataset=csbm", "rewiring=random", "loader=full", "p_drop=0.2"])
+    names = {group: getattr(made, group).name for group in OPTION_GROUPS}
+    usual = compose_settings(["recipe=none"])
+    assert from_dict(to_dict(made), names, usual) == made
+    older = {key: value for key, value in to_dict(made).items() if key != "norm"}
+    older["tracking"] = {"uri": None, "experiment": "mine", "gone": 1}
+    found = from_dict(older | {"gone": 1}, {}, usual)
+    assert (found.norm, found.tracking.experiment) == ("none", "mine")
+    assert found.tracking.artifacts == usual.tracking.artifacts
+    assert (found.model.name, found.rewiring.target) == ("gcnii", made.rewiring.target)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from depthlab.ops import MaskSource, SparseFeatures, matmul
+from depthlab.ops.features import has_unit_rows
 from depthlab.ops.masks import draw_threshold
 
 SHAPE = (11, 6)
@@ -112,3 +113,16 @@ def test_a_copy_on_a_device() -> None:
     x = sparse().to("cpu")
     assert torch.equal(x.to_dense(), dense())
     assert_consistent(x)
+
+
+@pytest.mark.parametrize("make_sparse", [False, True])
+def test_unit_rows(make_sparse: bool) -> None:
+    x = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0], [0.2, 0.3, 0.5]])
+
+    def features(x: torch.Tensor) -> torch.Tensor | SparseFeatures:
+        csr = x.to_sparse_csr()
+        arrays = (csr.crow_indices(), csr.col_indices(), csr.values())
+        return SparseFeatures.from_csr(*arrays, (3, 3)) if make_sparse else x
+
+    assert has_unit_rows(features(x))
+    assert not has_unit_rows(features(2 * x)) and not has_unit_rows(features(0 * x))

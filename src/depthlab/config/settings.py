@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,28 @@ def to_dict(settings: Settings) -> dict[str, Any]:
     """The settings as plain types, with the names of conf/."""
     options = {group: option_dict(group, getattr(settings, group)) for group in OPTION_GROUPS}
     return asdict(settings) | options
+
+
+def from_dict(content: Mapping[str, Any], names: Mapping[str, str], usual: Settings) -> Settings:
+    """The settings that `to_dict` wrote, perhaps with an earlier version of the program.
+
+    Args:
+        content: as `to_dict` returns it.
+        names: the option of each config group; unknown ones are named after their `_target_`.
+        usual: has the settings that are not in `content`, since they were added later.
+    """
+    parts: dict[str, Any] = {}
+    for entry in fields(Settings):
+        default = getattr(usual, entry.name)
+        value = content.get(entry.name, default)
+        if entry.name in OPTION_GROUPS.keys() & content.keys():
+            target = str(value.get("_target_") or "none").rpartition(".")[2].lower()
+            value = make_option(entry.name, names.get(entry.name, target), value)
+        elif isinstance(value, Mapping):
+            known = {field.name for field in fields(default)}
+            value = replace(default, **{key: own for key, own in value.items() if key in known})
+        parts[entry.name] = value
+    return Settings(**parts)
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -102,7 +102,7 @@ def read(settings: DatasetSettings) -> Dataset | GraphSet:
         raw: Dataset | GraphSet = get_method(settings.target)(files, **_arguments(settings))
     if isinstance(raw, GraphSet):
         return raw
-    x = _row_normalized(raw.x, settings.name) if settings.normalize_features else raw.x
+    x = row_normalized(raw.x, settings.name) if settings.normalize_features else raw.x
     return with_edges(replace(raw, x=x))
 
 
@@ -131,7 +131,7 @@ def _arguments(settings: DatasetSettings) -> dict[str, Any]:
     return dict(settings.arguments) | ({"task": settings.task} if takes_task else {})
 
 
-def _row_normalized(x: Tensor, name: str) -> Tensor:
+def row_normalized(x: Tensor, name: str) -> Tensor:
     """Each row divided by its sum, rows of zeros left as they are.
 
     Raises:

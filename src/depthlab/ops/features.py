@@ -97,3 +97,14 @@ def matmul(x: Tensor | SparseFeatures, weight: Tensor) -> Tensor:
 
 
 _sparse_matmul = full_precision(_SparseMatmul.apply)
+
+
+def has_unit_rows(x: Tensor | SparseFeatures) -> bool:
+    """Whether the entries of each row sum to 1, up to rounding, or to 0, as features divided by their sum do."""
+    if isinstance(x, SparseFeatures):
+        rows = torch.repeat_interleave(x.matrix.crow_indices().diff().long())
+        total = x.matrix.values().new_zeros(x.shape[0]).index_add_(0, rows, x.matrix.values())
+    else:
+        total = x.sum(1)
+    is_one, is_zero = (total - 1).abs() < 1e-4, total == 0
+    return bool((is_one | is_zero).all() and is_one.any())

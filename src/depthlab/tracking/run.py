@@ -110,9 +110,9 @@ class TrackedRun:
         figure.savefig(drawn, format="png", bbox_inches="tight" if tight else None)
         self._outbox.put(lambda: self._store(drawn.getvalue(), file))
 
-    def file(self, path: Path) -> None:
-        """Store a copy of a file, which must exist until `finish`."""
-        self._outbox.put(lambda: self.client.log_artifact(self.run_id, str(path)))
+    def file(self, path: Path, folder: str | None = None) -> None:
+        """Store a copy of a file, which must exist until `finish`, in a folder of the artifacts."""
+        self._outbox.put(lambda: self.client.log_artifact(self.run_id, str(path), folder))
 
     def flush(self) -> None:
         """Wait until everything is sent; after an error, records stay in the queue."""

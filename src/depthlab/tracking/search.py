@@ -80,14 +80,15 @@ class Records:
     """The runs of one experiment.
 
     Args:
+        experiment: None to look up single runs of any experiment.
         create: create database and experiment if they do not exist.
 
     Raises:
         UserError: the store refuses or does not answer; also in every method.
     """
 
-    def __init__(self, uri: str, experiment: str, create: bool = True) -> None:
-        self.uri, self.experiment = recordable(uri), experiment
+    def __init__(self, uri: str, experiment: str | None, create: bool = True) -> None:
+        self.uri, self.experiment = recordable(uri), experiment or ""
         self.client, self.experiment_id = open_store(self.uri, experiment, create)
 
     def runs(self, condition: str = "") -> list[Recorded]:
@@ -123,7 +124,8 @@ class Records:
     def file(self, run_id: str, name: str, folder: Path) -> Path | None:
         """A copy of an artifact in `folder`; None if the run has none of that name."""
         with self._store_errors():
-            if not any(entry.path == name for entry in self.client.list_artifacts(run_id)):
+            parent = name.rpartition("/")[0] or None
+            if not any(entry.path == name for entry in self.client.list_artifacts(run_id, parent)):
                 return None
             return Path(self.client.download_artifacts(run_id, name, str(folder)))
 

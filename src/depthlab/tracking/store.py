@@ -58,8 +58,8 @@ def check_store(uri: str) -> None:
         )
 
 
-def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowClient, str]":
-    """A client and the experiment's id.
+def open_store(uri: str, experiment: str | None, create: bool = True) -> "tuple[MlflowClient, str]":
+    """A client and the experiment's id, which is empty if no experiment is named.
 
     Safe to call from several processes at once: a lock beside the SQLite file keeps two from creating it together.
 
@@ -80,7 +80,7 @@ def open_store(uri: str, experiment: str, create: bool = True) -> "tuple[MlflowC
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # it prints stack traces of what it raises anyway
-    if not experiment.isprintable():
+    if experiment is not None and not experiment.isprintable():
         raise UserError(f"tracking.experiment must be one line of printable characters, got {experiment!r}")
     address = Address.of(uri)
     _check_path_of_mlflow(address)
@@ -175,9 +175,13 @@ def _check_server(address: Address) -> None:
         )
 
 
-def _experiment_id(client: "MlflowClient", address: Address, name: str, artifacts: str | None, create: bool) -> str:
+def _experiment_id(
+    client: "MlflowClient", address: Address, name: str | None, artifacts: str | None, create: bool
+) -> str:
     from mlflow.exceptions import MlflowException
 
+    if name is None:
+        return ""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         if not create:

@@ -29,6 +29,13 @@ def how_to_see(uri: str, experiment_id: str, run_id: str) -> str:
     return _page(uri, f"#/experiments/{experiment_id}/runs/{run_id}/model-metrics")
 
 
+def run_link(uri: str, experiment_id: str, run_id: str) -> str:
+    """The page of a run; that of a database is there once `depthlab ui` serves it."""
+    address = Address.of(uri)
+    start = address.link if address.is_server else f"http://{HOST}:{UI_PORT}"
+    return f"{start}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
 def _page(uri: str, page: str) -> str:
     address = Address.of(uri)
     if address.is_server:

@@ -1,6 +1,7 @@
 """`depthlab train model=gcnii depth=64`: train one architecture at one depth on one graph."""
 
 import sys
+from collections.abc import Sequence
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -8,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from depthlab.cli import guarded, main
 from depthlab.config.command_line import for_hydra
 from depthlab.config.provenance import provenance, untuned
+from depthlab.config.schema import Settings
 from depthlab.config.validation import validate
 from depthlab.data.raw import check
 from depthlab.text import printable
@@ -19,21 +21,36 @@ from depthlab.training.replica_settings import replica_provenance, replica_setti
 from depthlab.training.signals import interruption_message
 
 
+def checked(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Settings:
+    """The settings of a run, with `tracking.uri` filled in, after everything that can be checked cheaply.
+
+    Args:
+        config: the composed config.
+        choices: the option of each config group.
+        overrides: of the command line.
+
+    Raises:
+        UserError: a setting is not allowed, the data do not exist, or the store cannot be used.
+    """
+    settings = validate(config, choices)
+    check_ranks(settings.trainer, overrides)
+    settings = settings.with_tracking(uri=store_uri(settings.tracking.uri))
+    check(settings.dataset)
+    if is_main(settings.trainer):
+        check_store(settings.tracking.store)
+    return settings
+
+
 def task(config: DictConfig) -> None:
-    """Check everything that can be checked cheaply, then import the heavy libraries and run."""
+    """Check the settings, then import the heavy libraries and run."""
     hydra = HydraConfig.get()
     choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
-    settings = validate(config, choices)
-    check_ranks(settings.trainer, hydra.overrides.task)
-    uri = store_uri(settings.tracking.uri)
-    settings = settings.with_tracking(uri=uri)
-    check(settings.dataset)
+    settings = checked(config, choices, hydra.overrides.task)
     if not is_main(settings.trainer):
         from depthlab.training.run import train_only
 
         train_only(settings)
         return
-    check_store(uri)
     sources = provenance(settings, choices, list(hydra.overrides.task))
     if not OmegaConf.select(hydra, "job.num") and (notice := untuned(settings, sources)):  # once for a multirun
         print(notice, file=sys.stderr)

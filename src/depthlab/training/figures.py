@@ -1,5 +1,6 @@
 """Figures of the measures by layer of a run, as a picture and as a page that works offline."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from depthlab.measures.registry import Measure, in_report
@@ -11,11 +12,17 @@ COLOR = "#0072B2"
 
 
 def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
-    """One panel per measure, over the layers; zeros are left out, since the axis is logarithmic."""
+    """One panel for each measure that figures show, over the layers."""
     from matplotlib.figure import Figure
 
-    measures = panels(curves)
-    figure = Figure(figsize=(4.2 * len(measures), 3.4))
+    return draw_layers(Figure(), panels(curves), curves, title)
+
+
+def draw_layers(
+    figure: "Figure", measures: Sequence[Measure], curves: Mapping[str, Sequence[float]], title: str
+) -> "Figure":
+    """Draw one panel for each measure, over the layers; zeros are left out where the axis is logarithmic."""
+    figure.set_size_inches(4.2 * len(measures), 3.4)
     for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
         curve = curves[measure.name]
         axes.plot(range(len(curve)), curve, color=COLOR, marker=".", markersize=4, linewidth=1.4)

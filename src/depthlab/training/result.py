@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import yaml
 
-from depthlab.config.schema import Settings
+from depthlab.config.schema import OPTION_GROUPS, Settings
 from depthlab.config.settings import flatten, to_dict
 from depthlab.files import save_torch
 from depthlab.graph.batches import Batches
@@ -19,6 +19,8 @@ from depthlab.measures.diagnosis import Diagnosis, diagnose
 from depthlab.measures.layers import layer_measures
 from depthlab.measures.registry import MEASURES
 from depthlab.nn.execution import states
+from depthlab.ops.features import has_unit_rows
+from depthlab.tracking.model import record_model
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.animation import save_states
 from depthlab.training.callbacks import Training
@@ -27,6 +29,8 @@ from depthlab.training.identity import FINAL, LAST, STATES, checkpoint_folder, t
 from depthlab.training.module import TrainingModule
 from depthlab.training.run_name import run_name
 from depthlab.training.squashing import measures_by_hop
+
+AT_THE_BEGINNING = ("gradient_norm_at_start", "gradient_norm_first_epoch")
 
 
 @dataclass
@@ -132,6 +136,26 @@ def evaluate(fit: Training, model: TrainingModule, batches: Batches, measures: l
         result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {why}")
 
 
+def final_checkpoint(model: TrainingModule, graph: Graph, settings: Settings, result: Result) -> dict[str, Any]:
+    """Weights and all that is needed to use and to diagnose them without the data of the run.
+
+    Returns:
+        `config`: the settings; `options`: the name of the option of each group; `inputs`, `outputs`: number of features
+        and of channels of the output; `unit_rows`: whether the features of each node sum to 1; `gradients`: their norms
+        by layer at the beginning of the training; `state_dict`; `run_id`.
+    """
+    return {
+        "config": to_dict(settings),
+        "options": {group: getattr(settings, group).name for group in OPTION_GROUPS},
+        "inputs": graph.x.shape[1],
+        "outputs": model.task.outputs,
+        "unit_rows": has_unit_rows(graph.x),
+        "gradients": {name: result.curves[name] for name in AT_THE_BEGINNING if name in result.curves},
+        "run_id": result.run_id,
+        "state_dict": model.state_dict(),
+    }
+
+
 def record(
     model: TrainingModule,
     graph: Graph,
@@ -141,11 +165,10 @@ def record(
     folder: Path,
 ) -> None:
     """Record the results of a run: checkpoint, figures, states, then scores, curves, tags and outcome."""
-    content = {"config": to_dict(settings), "run_id": tracked.run_id, "state_dict": model.state_dict()}
-    save_torch(content, folder / FINAL)
+    save_torch(final_checkpoint(model, graph, settings, result), folder / FINAL)
     wanted = settings.tracking.artifacts
     if "model" in wanted:
-        tracked.file(folder / FINAL)
+        record_model(tracked, folder / FINAL)
     if "figures" in wanted:
         from depthlab.training.figures import layers_figure, layers_html, panels
 
