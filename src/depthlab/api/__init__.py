@@ -1,0 +1,1 @@
+"""The Python interface: `import depthlab as dl`, then `dl.train`, `dl.load`, `dl.examine` and `dl.DepthMonitor`."""

@@ -1,0 +1,213 @@
+"""`dl.examine`: the curves by layer of any network on a graph, and a verdict."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from depthlab.api.fresh import keeps_initial_weights
+from depthlab.api.guest import evaluating, sentences
+from depthlab.api.inputs import Inputs, Scored, inputs_of
+from depthlab.api.load import Trained
+from depthlab.api.tables import by_layer
+from depthlab.config.errors import UserError
+from depthlab.measures.diagnosis import EVIDENCE, Diagnosis, are_collapsed, describe_states, diagnose
+from depthlab.measures.layers import layer_measures
+from depthlab.measures.registry import MEASURES, selectable
+from depthlab.nn.execution import run
+from depthlab.nn.network import Network
+from depthlab.nn.observe import observe
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+UNTRAINED = "untrained"
+FRESH = "every weight matrix still fills the range that it was drawn from"
+ROWS = 12  # layers in the printed table
+USUAL = ("dirichlet_energy", "rayleigh_quotient", "mean_average_distance", "effective_rank")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What happens to the node states of a network, layer by layer.
+
+    Attributes:
+        name: class and depth of the network.
+        depth: number of layers L.
+        curves: for each measure its values by layer, 0 to L; with labels also the gradient of the loss with respect to
+            each state, `gradient_norm_at_start` of an untrained network, else `gradient_norm`.
+        verdict: one of `depthlab.measures.diagnosis.VERDICTS`, or `untrained`.
+        evidence: the numbers that it rests on, in a sentence.
+        scores: `train_acc` and `val_acc` as fractions, or `train_mae` and `val_mae`; empty without labels.
+    """
+
+    name: str
+    depth: int
+    curves: dict[str, list[float]]
+    verdict: str
+    evidence: str
+    scores: dict[str, float]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row for each layer and a column for each measure."""
+        return by_layer(self.curves)
+
+    def plot(self) -> "Figure":
+        """A panel for each measure, over the layers; a notebook shows the figure, `savefig` writes it."""
+        from depthlab.api.figure import layers
+
+        return layers(self.curves, f"{self.name}: {self.verdict}")
+
+    def __repr__(self) -> str:
+        frame = self.to_frame()
+        if len(frame) > ROWS:  # the first layers, then about every eighth part, and the last ones
+            frame = frame.loc[sorted({0, 1, self.depth - 1, self.depth, *range(0, self.depth, -(-self.depth // 8))})]
+        labels = {name: MEASURES[name].label for name in frame.columns}
+        table = frame.reset_index().rename(columns=labels).to_string(index=False, float_format="{:.4g}".format)
+        return f"{self.name}: {self.verdict}\n  {self.evidence}\n{table}"
+
+    def _repr_html_(self) -> str:
+        head = f"<b>{html.escape(self.name)}: {self.verdict}</b><br>{html.escape(self.evidence)}"
+        return f"{head}{self.to_frame().to_html(float_format='{:.4g}'.format)}"
+
+
+def examine(
+    model: "nn.Module | Trained",
+    data: Any = None,
+    *,
+    layers: str | None = None,
+    measures: Sequence[str] | None = None,
+    is_trained: bool | None = None,
+) -> Examination:
+    """Measure the node states of a network by layer, in evaluation mode, and say what has happened to it.
+
+    State l is what enters message-passing layer l + 1; the last state is what the first module after the last layer
+    receives, or the output; it is left out if the graphs of a batch have been pooled by then. The network, its mode and
+    the random numbers are left as they were.
+
+    The verdict follows `depthlab.measures.diagnosis`, with what a network in memory can tell:
+
+    - `untrained`: it has not learnt, and every weight matrix still fills the range that it was drawn from;
+    - `healthy` or `over-fitted` by the scores of training and validation nodes, `over-smoothed` by the states;
+    - `unknown` without labels, since it cannot be told whether it has learnt (the evidence says whether the states
+      collapse), and where `untrainable` and `under-fitted` cannot be told apart, since the gradient after the first
+      epoch is not known: a run of `dl.train` records it.
+
+    Args:
+        model: any `nn.Module` with message-passing layers of PyG, called as `forward(x, edge_index)`, with
+            `edge_weight` and `batch` where it has arguments of these names and the data have them, or as
+            `forward(data)`; or a `depthlab.nn.network.Network`, or what `dl.load` returns, whose gradients after the
+            first epoch are known.
+        data: None for the dataset of a loaded run; else a PyG `Data` with x (n, f) and edge_index (2, m), and perhaps
+            y (n,), train_mask and val_mask; or what `depthlab.data.convert.to_dataset` takes, or a `Dataset`. Of
+            several splits the first is used.
+        layers: the modules to take as layers instead of PyG's, a pattern of their names such as `blocks.*`.
+        measures: names of measures by layer (`dl.measures.MEASURES`); those of the verdict are always added.
+        is_trained: whether the network is trained, if you know it.
+
+    Raises:
+        UserError: the network has no message-passing layers, cannot be called, or returns another number of rows; the
+            data are not a graph with features; there is no such measure.
+    """
+    names = _names(measures)
+    with sentences():
+        if isinstance(model, Trained):
+            return _examine(model.network, model.inputs(data), layers, names, True, model.gradients)
+        if not isinstance(model, nn.Module):
+            raise UserError(f"dl.examine needs a torch.nn.Module, got {type(model).__name__}")
+        if data is None:
+            raise UserError("dl.examine needs a graph for this network: dl.examine(model, data)")
+        return _examine(model, inputs_of(data), layers, names, is_trained, {})
+
+
+def _examine(
+    model: nn.Module,
+    inputs: Inputs,
+    layers: str | None,
+    names: Sequence[str],
+    is_trained: bool | None,
+    history: Mapping[str, list[float]],
+) -> Examination:
+    extra = 0 if inputs.prepared is None else inputs.prepared.new_nodes  # rows that a rewiring added
+    with evaluating(model), torch.enable_grad():
+        output, states = _pass(model, inputs.to(_device(model)), layers)
+        output = output[: len(output) - extra]
+        scored = inputs.scored(output.detach().cpu())
+        gradients = _gradients(scored.loss(output), states) if scored else []
+    with torch.no_grad():
+        kept = [state.detach().cpu()[: len(state) - extra] for state in states]
+        if inputs.batch is not None and len(kept) > 2 and len(kept[-1]) != inputs.num_nodes:
+            kept.pop()
+        for number, state in enumerate(kept):
+            if len(state) != inputs.num_nodes:
+                raise UserError(
+                    f"state {number} of {type(model).__name__} has {len(state)} rows, the graph has {inputs.num_nodes}"
+                    " nodes: choose layers before a pooling with layers=PATTERN"
+                )
+        curves = layer_measures(kept, inputs.undirected, names) | dict(history)
+    fresh = keeps_initial_weights(model) if is_trained is None else not is_trained
+    diagnosis = _diagnose(scored, curves, fresh)
+    if gradients:
+        start = diagnosis.verdict == UNTRAINED
+        curves["gradient_norm_at_start" if start else "gradient_norm"] = gradients
+    depth = len(kept) - 1
+    name = f"{type(model).__name__}, {depth} layer{'s' * (depth != 1)} on {inputs.num_nodes:,} nodes"
+    return Examination(name, depth, curves, *(diagnosis.verdict, diagnosis.evidence), scored.scores if scored else {})
+
+
+def _names(measures: Sequence[str] | None) -> list[str]:
+    for name in measures or ():
+        if name not in selectable("layer"):
+            raise UserError(f"there is no measure by layer {name}: choose of {', '.join(selectable('layer'))}")
+    return list(dict.fromkeys([*(USUAL if measures is None else measures), *EVIDENCE]))
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+def _pass(model: nn.Module, inputs: Inputs, layers: str | None) -> tuple[Tensor, list[Tensor]]:
+    """The output and the states of a pass, in the autograd graph."""
+    if isinstance(model, Network):
+        seen: list[Tensor] = []
+        graph = inputs.graph()
+        return run(model, inputs.x, graph.layers, lambda _, state: seen.append(state)), seen
+    with observe(model, layers) as states:
+        return inputs.call(model), list(states)
+
+
+def _gradients(loss: Tensor, states: Sequence[Tensor]) -> list[float]:
+    """Norm of the loss's gradient with respect to each state; 0 where it does not depend on it."""
+    needed = [state for state in states if state.requires_grad]
+    if not (loss.requires_grad and needed):
+        return []
+    found = iter(torch.autograd.grad(loss, needed, allow_unused=True))
+    each = [next(found) if state.requires_grad else None for state in states]
+    return [0.0 if gradient is None else float(gradient.norm()) for gradient in each]
+
+
+def _diagnose(scored: Scored | None, curves: Mapping[str, Sequence[float]], fresh: bool | None) -> Diagnosis:
+    """The verdict of a network without a training history; `fresh` says whether it is untrained, None: unknown."""
+    collapse = "; its states collapse" if are_collapsed(curves) else ""
+    if scored is None:
+        if not all(map(math.isfinite, curves["dirichlet_energy"])):
+            return diagnose(0.0, None, 0.0, curves)  # diverged
+        if fresh:
+            return Diagnosis(UNTRAINED, f"{FRESH}{describe_states(curves)}{collapse}")
+        without = "without labels it cannot be told whether it has learnt"
+        return Diagnosis("unknown", f"{without}{describe_states(curves)}{collapse}")
+    found = diagnose(scored.train, scored.val, scored.chance, curves, metric=scored.metric)
+    if found.verdict in ("healthy", "over-fitted", "diverged"):
+        return found
+    if fresh:
+        metric = scored.metric
+        score = f"training score {metric.shown(scored.train)} (guessing {metric.shown(scored.chance)})"
+        return Diagnosis(UNTRAINED, f"{FRESH}; {score}{describe_states(curves)}{collapse}")
+    if fresh is None:
+        return replace(found, evidence=f"{found.evidence}; its weights do not tell whether it is trained")
+    return found

@@ -1,0 +1,222 @@
+"""A graph in memory as a network gets it, with what is known about its labels."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_geometric.data import Data
+from torch_geometric.utils import remove_self_loops, to_undirected
+
+from depthlab.config.errors import UserError
+from depthlab.data.convert import to_dataset
+from depthlab.data.dataset import Dataset
+from depthlab.graph.graph import Graph
+from depthlab.tasks.metrics import METRICS, Metric
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How well outputs fit the labels.
+
+    Attributes:
+        metric: compares them.
+        scores: `train_acc` and `val_acc`, or `train_mae` and `val_mae`; no `val_...` without validation nodes.
+        train, val: the same numbers; `val` is None without validation nodes.
+        chance: the score of the best guess on the training nodes.
+        loss: outputs -> the loss on the training nodes.
+    """
+
+    metric: Metric
+    scores: dict[str, float]
+    train: float
+    val: float | None
+    chance: float
+    loss: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """A graph for a network.
+
+    Attributes:
+        x: features, dense (n, f).
+        edge_index: (2, m), as the network gets it.
+        num_nodes: nodes that are measured, the first ones.
+        y: labels (n,), or None; -1 or NaN for none.
+        train, val: bool (n,), or None.
+        edge_weight, batch: as in a PyG `Data`, or None.
+        data: the `Data` itself, if it is one.
+        prepared: the graph of a `Network`, if it is not to be made from the edges.
+        metric: name of the metric; by default `acc` of classes and `mae` of numbers.
+    """
+
+    x: Tensor
+    edge_index: Tensor
+    num_nodes: int
+    y: Tensor | None = None
+    train: Tensor | None = None
+    val: Tensor | None = None
+    edge_weight: Tensor | None = None
+    batch: Tensor | None = None
+    data: Any = None
+    prepared: Graph | None = None
+    metric: str | None = None
+
+    def to(self, device: torch.device) -> "Inputs":
+        """A copy on a device; its features take part in the autograd graph."""
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device)
+
+        x, edge_index = self.x.to(device).clone().requires_grad_(), self.edge_index.to(device)
+        data = None
+        if self.data is not None:
+            data = self.data.clone().to(device)
+            data.x = x
+        weight, batch = moved(self.edge_weight), moved(self.batch)
+        return replace(self, x=x, edge_index=edge_index, edge_weight=weight, batch=batch, data=data)
+
+    @property
+    def undirected(self) -> Tensor:
+        """The edges for the measures, (2, m): both directions of each, without self-loops."""
+        if self.prepared is not None:
+            return self.prepared.undirected_edges
+        return to_undirected(remove_self_loops(self.edge_index)[0], num_nodes=self.num_nodes)
+
+    def graph(self) -> Graph:
+        """The graph for a `Network`."""
+        if self.prepared is not None:
+            return self.prepared
+        with torch.no_grad():
+            dataset = without_targets(Data(x=self.x, edge_index=self.edge_index, edge_weight=self.edge_weight))
+            return dataset.graph("public").to(self.x.device)
+
+    def call(self, model: nn.Module) -> Tensor:
+        """The output of any module.
+
+        Raises:
+            UserError: it cannot be called with these inputs, or its output is not one row for each node or graph.
+        """
+        kind, parameters = type(model).__name__, inspect.signature(model.forward).parameters
+        takes = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        extra = {"edge_weight": self.edge_weight, "batch": self.batch}
+        known = {name: value for name, value in extra.items() if name in parameters and value is not None}
+        try:
+            if len(takes) == 1 and "x" not in takes:
+                output = model(Data(x=self.x, edge_index=self.edge_index, **known) if self.data is None else self.data)
+            else:
+                output = model(self.x, self.edge_index, **known)
+        except UserError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            given = f"x {tuple(self.x.shape)}, edge_index {tuple(self.edge_index.shape)}"
+            raise UserError(
+                f"{kind} cannot be called as forward(x, edge_index) with {given}: {reason}; give a module with"
+                f" forward(x, edge_index), its own is forward({', '.join(parameters)})"
+            ) from error
+        output = output[0] if isinstance(output, list | tuple) else output
+        rows = self.num_nodes if self.batch is None else int(self.batch.max()) + 1
+        if not isinstance(output, Tensor) or output.dim() == 0 or len(output) not in (rows, self.num_nodes):
+            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            what = "node" if self.batch is None else "graph"
+            raise UserError(f"{kind} must return one row for each of the {rows} {what}s, got {shape}")
+        return output
+
+    def scored(self, output: Tensor) -> Scored | None:
+        """The scores of outputs (n, channels) or (n,); None without one label for each row.
+
+        Raises:
+            UserError: there are more classes than channels, or no training node has a label.
+        """
+        if self.y is None or self.y.dim() > 1 or len(self.y) != len(output):
+            return None
+        y, numbers = self.y, self.y.is_floating_point()
+        labelled = ~y.isnan() if numbers else y >= 0
+        train = labelled if self.train is None else self.train & labelled
+        val = None if self.val is None else self.val & labelled
+        if not train.any():
+            raise UserError("no training node has a label: leave y or train_mask out of the data, or correct them")
+        output = _channels(output, numbers)
+        if not numbers and (most := int(y[labelled].max())) >= output.shape[1]:
+            raise UserError(f"the network returns {output.shape[1]} channels, the labels have class {most}")
+        name = self.metric or ("mae" if numbers else "acc")
+        metric = METRICS[name]
+        score = float(metric.function(output[train], y[train]))
+        score_val = float(metric.function(output[val], y[val])) if val is not None and val.any() else None
+        scores = {f"train_{name}": score} | ({} if score_val is None else {f"val_{name}": score_val})
+
+        def loss(out: Tensor) -> Tensor:
+            kept, target = _channels(out, numbers)[train.to(out.device)], y[train].to(out.device)
+            return F.mse_loss(kept[:, 0], target) if numbers else F.cross_entropy(kept, target)
+
+        return Scored(metric, scores, score, score_val, metric.chance(y[train]), loss)
+
+
+def _channels(output: Tensor, numbers: bool) -> Tensor:
+    """Outputs (n, channels); one channel for two classes is that of class 1 against 0."""
+    output = output.view(len(output), -1)
+    return output if numbers or output.shape[1] > 1 else F.pad(output, (1, 0))
+
+
+def inputs_of(data: Any) -> Inputs:
+    """The inputs of a PyG `Data`, as it is, or of what `to_dataset` takes.
+
+    Raises:
+        UserError: it is not a graph with features.
+    """
+    if isinstance(data, Data):
+        return _of_data(data)
+    dataset = data if isinstance(data, Dataset) else to_dataset(data)
+    train, val = (mask[0] if len(mask) else None for mask in (dataset.train, dataset.val))
+    weight = dataset.edge_weight
+    return Inputs(dataset.x, dataset.edge_index, dataset.num_nodes, dataset.y, train, val, edge_weight=weight)
+
+
+def _of_data(data: Data) -> Inputs:
+    for name, shape in (("x", "features (nodes, features)"), ("edge_index", "edges (2, edges)")):
+        if not isinstance(data.get(name), Tensor):
+            raise UserError(f"the Data has no {name}, the {shape}, but {', '.join(sorted(data.keys())) or 'nothing'}")
+    x = data.x.to_dense() if data.x.layout != torch.strided else data.x
+    y = data.y if isinstance(data.get("y"), Tensor) else None
+    y = y.view(-1) if y is not None and y.dim() == 2 and y.shape[1] == 1 else y
+    train, val = (_first(data.get(name)) for name in ("train_mask", "val_mask"))
+    return Inputs(x.float(), data.edge_index, len(x), y, train, val, data.get("edge_weight"), data.get("batch"), data)
+
+
+def _first(mask: Any) -> Tensor | None:
+    """The mask (n,) of the first split; PyG has a column for each."""
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        return None
+    return mask if mask.dim() == 1 else mask[:, 0]
+
+
+def without_targets(data: Any, directed: bool = False) -> Dataset:
+    """A graph that need not have targets or masks, as a dataset in which every node is in every part of the split.
+
+    Args:
+        data: as for `inputs_of`; targets and masks are not read.
+        directed: keep the direction of edges.
+
+    Raises:
+        UserError: it is not a graph with features.
+    """
+    if isinstance(data, Data):
+        kept = {key: value for key, value in data.to_dict().items() if key == "x" or key.startswith("edge_")}
+        nodes = len(data.x) if data.get("x") is not None else 0
+        data = Data.from_dict({key: value for key, value in kept.items() if value is not None})
+    elif isinstance(data, Dataset):
+        nodes = data.num_nodes
+    else:
+        nodes = data.number_of_nodes() if hasattr(data, "number_of_nodes") else 0
+    dataset = (
+        data
+        if isinstance(data, Dataset)
+        else to_dataset(data, y=torch.zeros(nodes), task="regression", directed=directed)
+    )
+    every, y = torch.ones(1, nodes, dtype=torch.bool), torch.zeros(nodes, dtype=torch.long)
+    return replace(dataset, y=y, train=every, val=every, test=every)

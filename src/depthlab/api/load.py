@@ -1,0 +1,238 @@
+"""`dl.load`: a trained network from its record or its checkpoint, to predict and to measure with."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from depthlab.api.guest import sentences
+from depthlab.api.inputs import Inputs, without_targets
+from depthlab.api.prediction import Prediction
+from depthlab.api.weights import read_weights
+from depthlab.config.compose import compose_settings
+from depthlab.config.errors import UserError
+from depthlab.config.schema import Settings
+from depthlab.config.settings import from_dict, to_dict
+from depthlab.data.dataset import Dataset
+from depthlab.data.prepare import row_normalized
+from depthlab.data.rewire import make_batches, make_edges
+from depthlab.graph.batches import Batches, GraphBatches
+from depthlab.graph.graph import Graph
+from depthlab.measures.layers import layer_measures
+from depthlab.measures.registry import selectable
+from depthlab.nn.execution import states
+from depthlab.nn.network import Network
+from depthlab.ops import SparseFeatures
+from depthlab.ops.features import has_unit_rows
+from depthlab.tasks.task import TASKS, recorded_metrics
+from depthlab.training.build import make_network
+from depthlab.training.experiment import read_data
+from depthlab.training.module import TrainingModule
+
+
+def load(source: str | os.PathLike[str], uri: str | None = None) -> "Trained":
+    """The network of a run with the weights that were tested.
+
+    Its settings are read from the checkpoint: neither the command line nor the data of the run are needed. Nothing is
+    unpickled.
+
+    Args:
+        source: id of a run that keeps its weights (the default), the path of its `final.ckpt`, or the folder with it.
+        uri: store of the record; by default `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
+
+    Raises:
+        UserError: there is no such run or file, it has no weights, or its architecture has changed.
+    """
+    with sentences():
+        return trained(read_weights(source, uri))
+
+
+def trained(content: dict[str, Any]) -> "Trained":
+    """The network of a checkpoint.
+
+    Args:
+        content: as `depthlab.training.result.final_checkpoint` returns it, perhaps of an earlier version.
+
+    Raises:
+        UserError: the architecture does not exist, or has other weights.
+    """
+    settings = from_dict(content["config"], content.get("options", {}), compose_settings(["recipe=none"]))
+    inputs, outputs = content.get("inputs"), content.get("outputs")
+    if inputs is None or outputs is None:  # an earlier version did not store them
+        data = read_data(settings)
+        inputs, outputs = data.graph.x.shape[1], data.task(settings).outputs
+    network = make_network(settings, inputs, outputs)
+    task = TASKS[settings.dataset.task](
+        settings.dataset.metric, recorded_metrics(settings.dataset, settings.metrics), outputs
+    )
+    module = TrainingModule(network, task, inputs, settings.hidden)
+    try:
+        module.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"the weights do not fit {settings.model.target}, which was changed after the run: use the version of then"
+            f" ({reason})"
+        ) from None
+    module.eval()
+    return Trained(module, settings, content)
+
+
+class Trained:
+    """A trained network.
+
+    Attributes:
+        network: the `depthlab.nn.network.Network`, in evaluation mode.
+        settings: all settings of the run, nested.
+        run_id: of the run; empty if unknown.
+        gradients: norm of the loss's gradient with respect to each state, before the first step and after the first
+            epoch; empty for a run of an earlier version.
+    """
+
+    def __init__(self, module: TrainingModule, settings: Settings, content: dict[str, Any]) -> None:
+        self.module, self._settings = module, settings
+        self.network: Network = module.network
+        self.settings: dict[str, Any] = to_dict(settings)
+        self.run_id = str(content.get("run_id", ""))
+        self.gradients: dict[str, list[float]] = content.get("gradients", {})
+        self._unit_rows: bool | None = content.get("unit_rows")
+        self._class_names: list[str] | None = content.get("class_names")
+
+    @torch.no_grad()
+    def predict(self, data: Any = None) -> Prediction:
+        """Predict in evaluation mode, with all edges.
+
+        Args:
+            data: None for the run's own dataset, or another graph: a PyG `Data` (x (n, f), edge_index (2, m); targets
+                and masks are not read), a networkx graph with features, or a `Dataset`. Its edges are treated as in
+                training: made undirected unless the run kept their direction, and rewired if the run was. If the run's
+                dataset has `normalize_features`, each row of x is divided by its sum, as in training.
+
+        Returns:
+            Outputs, probabilities and classes of the nodes, in the order of the data; of a dataset of many graphs, of
+            the graphs.
+
+        Raises:
+            UserError: the data cannot be read, or their features are not like those of the training.
+        """
+        with sentences():
+            dataset, batches = self._data(data)
+            kind = "numbers" not in self.module.task.targets
+            names = self._class_names
+            if isinstance(dataset, Dataset):
+                names = names or (dataset.class_names if data is None else None)
+                (graph,) = batches.all_parts
+                output = self.module.infer(graph)[: dataset.num_nodes]
+                return Prediction(output, kind, dataset.node_names, names)
+            return Prediction(_of_graphs(self.module, batches, len(dataset.y)), kind, None, names, "graph")
+
+    @torch.no_grad()
+    def states(self, data: Any = None) -> list[Tensor]:
+        """The node states by layer, from the input of the first layer to the output of the last: tensors (n, channels).
+
+        Args:
+            data: as for `predict`; of a dataset of many graphs, the nodes of a batch are read.
+
+        Raises:
+            UserError: as `predict`, or the graph is too large to be kept in memory.
+        """
+        with sentences():
+            graph = self._graph(data)
+            seen = states(self.network, graph.x, graph.layers)
+            dense = [x.to_dense() if isinstance(x, SparseFeatures) else x for x in seen]
+            return [x[: graph.num_nodes].clone() for x in dense]
+
+    def measure(self, data: Any = None, measures: Sequence[str] | None = None) -> dict[str, list[float]]:
+        """Measures of the states by layer, as a run records them.
+
+        Args:
+            data: as for `states`.
+            measures: names of measures by layer (`dl.measures.MEASURES`); by default those of the run.
+
+        Returns:
+            Name -> values from layer 0, the input of the first layer, to the depth.
+
+        Raises:
+            UserError: as `states`, or there is no such measure.
+        """
+        known = selectable("layer")
+        names = [name for name in self._settings.measures if name in known] if measures is None else list(measures)
+        for name in names:
+            if name not in known:
+                raise UserError(f"there is no measure by layer {name}: choose of {', '.join(known)}")
+        with sentences(), torch.no_grad():
+            graph = self._graph(data)
+            seen = states(self.network, graph.x, graph.layers)
+            return layer_measures(seen, graph.undirected_edges, names, graph.num_nodes)
+
+    def inputs(self, data: Any = None) -> Inputs:
+        """The graph with the features and edges that the network gets, and its labels; `data` as for `predict`."""
+        graph = self._graph(data)
+        x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
+        inputs = Inputs(x, graph.edge_index, graph.num_nodes, prepared=graph, metric=self.module.task.metric)
+        if data is not None:
+            return inputs
+        masks = torch.zeros(2, graph.num_nodes, dtype=torch.bool)
+        masks[0, graph.train], masks[1, graph.val] = True, True
+        return replace(inputs, y=graph.y[: graph.num_nodes], train=masks[0], val=masks[1])
+
+    def _graph(self, data: Any) -> Graph:
+        _, batches = self._data(data)
+        return batches.probe
+
+    def _data(self, data: Any) -> tuple[Any, Batches]:
+        """The dataset, and its graph with the edges that the network propagates over."""
+        settings = self._settings
+        if data is None:
+            own = read_data(settings)
+            return own.dataset, own.rewired.batches
+        if settings.dataset.has_many_graphs:
+            raise UserError(f"{settings.dataset.name} has many graphs: predict its own ones, without data")
+        dataset = self._as_trained(data)
+        rewired = make_edges(dataset, settings.rewiring) if settings.rewiring.target else None
+        alone = replace(settings, split="public", loader=replace(settings.loader, name="full"))
+        return dataset, make_batches(alone, dataset, rewired)
+
+    def _as_trained(self, data: Any) -> Dataset:
+        """The data with the features of the training."""
+        settings, name = self._settings.dataset, self._settings.dataset.name
+        dataset = without_targets(data, bool(self.settings["dataset"].get("directed")))
+        if dataset.x.shape[1] != self.module.in_channels:
+            raise UserError(
+                f"the network was trained on {self.module.in_channels} features of each node of {name}, the data have"
+                f" {dataset.x.shape[1]}: give the same features in the same order"
+            )
+        x, unit = dataset.x, has_unit_rows(dataset.x)
+        if settings.normalize_features:
+            x = row_normalized(x, "the data")
+        elif self._unit_rows and not unit:
+            raise UserError(
+                f"the features of each node of {name} sum to 1 and those of the data do not: divide each row by its sum"
+            )
+        elif self._unit_rows is False and unit and not bool((x == x.round()).all()):
+            raise UserError(
+                f"the features of each node of the data sum to 1 and those of {name} do not: give them unnormalised"
+            )
+        return replace(dataset, x=x)
+
+    def __repr__(self) -> str:
+        settings = self._settings
+        weights = sum(parameter.numel() for parameter in self.network.parameters())
+        return (
+            f"{type(self.network).__name__} of {self.network.depth} layers, trained on {settings.dataset.name}:"
+            f" {self.module.in_channels} features, {self.module.task.outputs} outputs, {weights:,} weights"
+        )
+
+
+def _of_graphs(module: TrainingModule, batches: Batches, count: int) -> Tensor:
+    """The outputs of all graphs of a dataset, by their numbers."""
+    assert isinstance(batches, GraphBatches)
+    output = torch.empty(count, module.task.outputs)
+    for part, numbers in batches.parts.items():
+        for chunk in numbers.split(batches.batch_size):
+            graph = batches.graph(chunk, part)
+            output[chunk] = module.task.read(module.infer(graph), graph, part)[0]
+    return output

@@ -1,0 +1,66 @@
+"""A finished run, as `dl.train` returns it."""
+
+import html
+import math
+from typing import TYPE_CHECKING, Any
+
+from depthlab.api.tables import by_layer
+from depthlab.config.schema import Settings
+from depthlab.config.settings import to_dict
+from depthlab.tracking.ui import run_link
+from depthlab.training.result import Result
+from depthlab.training.summary import summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class Run:
+    """A run that has ended, and where it is recorded.
+
+    Attributes:
+        run_id, name: id in MLflow, and name such as `cora-gcnii-d64-s0`.
+        outcome: `finished` or `diverged`.
+        uri, url: the store of the record, and the page of the run in MLflow, which `depthlab ui` serves if the store is
+            a database.
+        scores: `test_acc`, `best_val_acc`, `best_train_acc` and the like at the selected epoch, as fractions; losses
+            are in nats. Empty if the run diverged.
+        metric: name of the reported metric, such as `acc`.
+        curves: for each measure its values by layer, from 0, the input of the first layer, to the depth; a measure by
+            hop has one value for each distance.
+        statistics: the other numbers that are recorded once, such as `epochs_run`, `seconds_per_epoch` and `chance`.
+        verdict, evidence: what happened to the network, and the numbers that show it (`depthlab.measures.diagnosis`).
+        settings: all settings of the run, nested.
+    """
+
+    def __init__(self, result: Result, settings: Settings) -> None:
+        self._result = result
+        self.run_id, self.name, self.outcome, self.uri = result.run_id, result.name, result.outcome, result.uri
+        self.url = run_link(result.uri, result.experiment_id, result.run_id)
+        self.scores, self.metric, self.curves, self.statistics = (
+            dict(result.scores), result.metric, dict(result.curves), dict(result.statistics),
+        )  # fmt: skip
+        self.verdict, self.evidence = result.diagnosis.verdict, result.diagnosis.evidence
+        self.settings: dict[str, Any] = to_dict(settings)
+
+    @property
+    def test_acc(self) -> float:
+        """Test accuracy as a fraction; NaN if it was not recorded."""
+        return self.scores.get("test_acc", math.nan)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The measures by layer: a row for each layer, a column for each measure."""
+        return by_layer(self.curves)
+
+    def plot(self) -> "Figure":
+        """The measures by layer, a panel for each; a notebook shows the figure, `savefig` writes it."""
+        from depthlab.api.figure import layers
+
+        return layers(self.curves, self.name)
+
+    def __repr__(self) -> str:
+        return summary(self._result)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>{self.to_frame().to_html(float_format='{:.4g}'.format)}"

@@ -1,0 +1,76 @@
+"""`dl.train`: what `depthlab train` does, from Python."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from depthlab.api.guest import as_guest
+from depthlab.api.run import Run
+from depthlab.config.command_line import for_hydra
+from depthlab.config.compose import compose
+from depthlab.config.errors import UserError
+from depthlab.config.overrides import override_of
+from depthlab.config.provenance import provenance, untuned
+from depthlab.training.command import checked
+from depthlab.training.identity import checkpoint_folder, resumable
+
+
+def train(
+    model: str | None = None,
+    depth: int | None = None,
+    dataset: str | None = None,
+    overrides: Sequence[str] = (),
+    **settings: Any,
+) -> Run:
+    """Train, test once, measure and record one run, as `depthlab train` does with the same settings.
+
+    `dl.train(model="gcnii", depth=64, dataset="cora")` is `depthlab train model=gcnii depth=64 dataset=cora`: the same
+    defaults and recipe, the same record with the same hashes, and the same checkpoints, in the current folder or in
+    the folder `DEPTHLAB_HOME`. Both commands find each other's runs and checkpoints.
+
+    Args:
+        model: name of an architecture, an option of `depthlab train --help`.
+        depth: number of layers.
+        dataset: name of a dataset.
+        overrides: further settings as typed on the command line, such as `["drop_edge.per_layer=true"]`.
+        settings: further settings by name; those of a group as `tracking={"uri": ...}` or `**{"tracking.uri": ...}`.
+
+    Returns:
+        The run: its scores, curves by layer and verdict.
+
+    Raises:
+        UserError: a setting is not allowed, or data, store or disk cannot be used; the message is a sentence that says
+            what to do.
+        KeyboardInterrupt: Ctrl-C, after the run has been recorded as interrupted; `ckpt="last"` resumes it.
+    """
+    named = {"model": model, "depth": depth, "dataset": dataset}
+    given = {key: value for key, value in named.items() if value is not None} | settings
+    with as_guest():
+        words = for_hydra([*_overrides(given), *overrides])
+        config, choices = compose("config", words)
+        made = checked(config, choices, words)
+        if made.replicas > 1:
+            raise UserError("dl.train trains one run: leave replicas out, and call it once for each seed")
+        if made.trainer.strategy == "ddp":
+            raise UserError("dl.train trains in this process: use torchrun and `depthlab train` for trainer=ddp")
+        sources = provenance(made, choices, words)
+        if notice := untuned(made, sources):
+            print(notice, file=sys.stderr)
+        resumable(made.ckpt, checkpoint_folder(made))
+        from depthlab.training.run import run
+
+        return Run(run(made, sources), made)
+
+
+def _overrides(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Settings as typed on a command line, `key=value`."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _overrides(value, f"{prefix}{key}.")
+            continue
+        value = value.item() if hasattr(value, "item") else str(value) if isinstance(value, Path) else value
+        if isinstance(value, list | tuple) and not all(isinstance(item, str) for item in value):
+            yield f"{prefix}{key}=[{','.join(map(str, value))}]"
+        else:
+            yield override_of(prefix + key, list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,122 @@
+"""`dl.load`: the network of a run, from its record and from its checkpoint."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+import depthlab as dl
+from depthlab.config.compose import compose_settings
+from depthlab.data.prepare import load as load_dataset
+from depthlab.files import load_torch, save_torch
+from tests.api.conftest import Train
+
+CSBM = ["dataset=csbm", "dataset.nodes=120"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"rewiring": "virtual_node"}, {"rewiring": "random", "model": "gcnii"}])
+def test_it_predicts_as_it_was_tested(train: Train, settings: dict[str, Any]) -> None:
+    run = train(**settings)
+    loaded = dl.load(run.run_id)
+    dataset, _ = load_dataset(compose_settings(CSBM).dataset)
+    _, val, test = dataset.parts("0")
+    predicted = loaded.predict()
+    assert predicted.output.shape == (120, 2) and not loaded.network.training
+    for nodes, score in ((val, "best_val_acc"), (test, "test_acc")):
+        hits = predicted.classes[nodes] == dataset.y[nodes]
+        assert float(hits.float().mean()) == pytest.approx(run.scores[score])
+    again = loaded.predict(dataset)
+    torch.testing.assert_close(again.output, predicted.output)
+    frame = loaded.predict(Data(x=dataset.x, edge_index=dataset.edge_index)).to_frame()
+    assert list(frame.columns) == ["node", "class", "p_0", "p_1"]
+    assert frame["class"].tolist() == predicted.classes.tolist()
+    assert repr(loaded).startswith(f"{type(loaded.network).__name__} of 3 layers, trained on csbm: 64 features")
+
+
+def test_its_measures_are_those_of_the_run(train: Train) -> None:
+    run = train(rewiring="random")
+    loaded = dl.load(run.run_id)
+    for name, curve in loaded.measure().items():
+        assert curve == pytest.approx(run.curves[name])
+    assert list(loaded.measure(measures=["stable_rank"])) == ["stable_rank"]
+    states = loaded.states()
+    assert [tuple(state.shape) for state in states] == [(120, 64), (120, 64), (120, 64), (120, 2)]
+    with pytest.raises(dl.UserError, match="there is no measure by layer energy: choose of dirichlet_energy"):
+        loaded.measure(measures=["energy"])
+    assert dl.examine(loaded).verdict == run.verdict
+
+
+def test_from_a_file_without_a_store(train: Train, tmp_path: Path) -> None:
+    run = train()
+    output = dl.load(run.run_id).predict().output
+    (tmp_path / "mlflow.db").unlink()
+    shutil.rmtree(tmp_path / "mlartifacts")
+    (path,) = (tmp_path / "checkpoints").glob("*/final.ckpt")
+    for source in (path, str(path), path.parent):
+        assert torch.equal(dl.load(source).predict().output, output)
+    with pytest.raises(dl.UserError, match="there is no database"):
+        dl.load(run.run_id)
+
+
+def test_a_checkpoint_of_an_earlier_version(train: Train, tmp_path: Path) -> None:
+    output = dl.load(train().run_id).predict().output
+    (path,) = (tmp_path / "checkpoints").glob("*/final.ckpt")
+    content = load_torch(path)
+    old = {key: content[key] for key in ("run_id", "state_dict")}
+    config = {key: value for key, value in content["config"].items() if key != "norm"}  # a setting that came later
+    save_torch(old | {"config": config | {"gone": 3}}, path)
+    loaded = dl.load(path)
+    assert torch.equal(loaded.predict().output, output) and loaded.settings["norm"] == "none"
+
+
+def test_features_are_normalised_as_in_training(train: Train) -> None:
+    run = train(**{"dataset.normalize_features": False})
+    dataset, _ = load_dataset(compose_settings(CSBM).dataset)
+    loaded = dl.load(run.run_id)
+    unit = dataset.x.abs() / dataset.x.abs().sum(1, keepdim=True)
+    with pytest.raises(dl.UserError, match="sum to 1 and those of csbm do not: give them unnormalised"):
+        loaded.predict(replace(dataset, x=unit))
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (Data(x=torch.ones(3, 5), edge_index=torch.tensor([[0], [1]])), "trained on 64 features of each node of csbm"),
+        (Data(x=torch.ones(3, 64)), "the Data has no edge_index"),
+        (Data(edge_index=torch.tensor([[0], [1]])), "there is no x"),
+        (Data(x=torch.full((3, 64), torch.nan), edge_index=torch.tensor([[0], [1]])), "x must hold numbers that are"),
+        (Data(x=torch.ones(3, 64), edge_index=torch.tensor([[0], [7]])), "edge_index must hold node numbers from 0"),
+        (7, "the graph must be a PyG Data"),
+    ],
+)
+def test_data_that_do_not_fit(train: Train, data: Any, sentence: str) -> None:
+    loaded = dl.load(train(epochs=1).run_id)
+    with pytest.raises(dl.UserError) as error:
+        loaded.predict(data)
+    assert sentence in str(error.value)
+
+
+def test_what_cannot_be_loaded(train: Train, tmp_path: Path) -> None:
+    run = train(epochs=1, **{"tracking.artifacts": []})
+    (path,) = (tmp_path / "checkpoints").glob("*/final.ckpt")
+    other = tmp_path / "other.pt"
+    save_torch({"a": 1}, other)
+    (tmp_path / "damaged.ckpt").write_bytes(path.read_bytes()[:1000])
+    changed = load_torch(path)
+    changed["state_dict"].popitem()
+    save_torch(changed, tmp_path / "changed.ckpt")
+    for source, sentence in (
+        (run.run_id, f"the run {run.name} keeps no weights: train it again with tracking.artifacts=["),
+        ("0" * 32, "there is no run 00000000"),
+        (tmp_path / "no.ckpt", "there is no checkpoint"),
+        (other, "other.pt is not the final checkpoint of a run: give a final.ckpt"),
+        (tmp_path / "damaged.ckpt", "is damaged"),
+        (tmp_path / "changed.ckpt", "the weights do not fit depthlab.nn.gcn.GCN, which was changed after the run"),
+    ):
+        with pytest.raises(dl.UserError) as error:
+            dl.load(source)
+        assert sentence in str(error.value) and "\n" not in str(error.value)

@@ -1,0 +1,17 @@
+"""Tables and figures of measures by layer."""
+
+import math
+
+from depthlab.api.figure import layers
+from depthlab.api.tables import by_layer
+
+CURVES = {"dirichlet_energy": [3.0, 2.0, 0.0], "effective_rank": [2.0, 1.0], "sensitivity": [1.0], "max_abs": []}
+
+
+def test_measures_by_layer_and_no_others() -> None:
+    frame = by_layer(CURVES)
+    assert list(frame.columns) == ["dirichlet_energy", "effective_rank"] and frame.index.name == "layer"
+    assert frame["dirichlet_energy"].tolist() == [3.0, 2.0, 0.0]
+    assert math.isnan(frame["effective_rank"][2])
+    assert by_layer({}).empty
+    assert [axes.get_title() for axes in layers(CURVES, "mine").axes] == ["Dirichlet energy", "effective rank"]
