@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from depthlab import graph, measures, nn, ops
     from depthlab.api.examine import examine
     from depthlab.api.load import load
+    from depthlab.api.monitor import DepthMonitor
     from depthlab.api.train import train
     from depthlab.config.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["UserError", "examine", "graph", "load", "measures", "nn", "ops", "train"]
+__all__ = ["DepthMonitor", "UserError", "examine", "graph", "load", "measures", "nn", "ops", "train"]
 _DEFINED_IN = {
+    "DepthMonitor": "depthlab.api.monitor",
     "UserError": "depthlab.config.errors",
     "examine": "depthlab.api.examine",
     "load": "depthlab.api.load",

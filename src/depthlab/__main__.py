@@ -37,6 +37,8 @@ COMMANDS = {
     "study": Command("depthlab.study.command", "train along depth, with seeds, splits and methods", "study"),
     "sweep": Command("depthlab.sweep.command", "search hyperparameters", "sweep"),
     "report": Command("depthlab.report.command", "write a study's tables, figures and page"),
+    "predict": Command("depthlab.api.predict_command", "write the predictions of a recorded run"),
+    "examine": Command("depthlab.api.examine_command", "measure a network by layer, with a verdict", "config"),
     "ui": Command("depthlab.tracking.ui", "open the records in MLflow's user interface", None),
     "fetch": Command("depthlab.data.fetch", "fetch and verify raw files", None),
     "trust": Command("depthlab.data.raw_files", "add the hash of a raw file that you trust"),

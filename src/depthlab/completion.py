@@ -67,6 +67,13 @@ WORDS = {  # the arguments of commands that take no settings
 }
 
 
+OWN = {  # settings of commands besides those of their settings file
+    "predict": ("run", "out", "tracking.uri"),
+    "examine": ("run", "out", "figure"),
+}
+PATHS = ("dataset.path", "ckpt", "out", "figure")
+
+
 def candidates(words: list[str]) -> list[str]:
     """The possible completions of the last word, sorted.
 
@@ -92,9 +99,10 @@ def candidates(words: list[str]) -> list[str]:
     if command in WORDS or command not in COMMANDS:
         return _matching(word, [*WORDS.get(command, []), "--help"])
     known = _report() if command == "report" else _settings(COMMANDS[command], given)
+    known |= {key: [] for key in OWN.get(command, ())}
     if not equals:
         return _matching(word, [*(f"{key}=" for key in known), "--help", "--config-dir"])
-    if flag in ("dataset.path", "ckpt"):
+    if flag in PATHS:
         return [f"{flag}={path}" for path in _paths(value, "")]
     head, comma, last = value.rpartition(",")
     return [f"{flag}={head}{comma}{choice}" for choice in _matching(last, known.get(flag, []))]
@@ -119,7 +127,8 @@ def _settings(command: "Command", given: list[str]) -> dict[str, list[str]]:
         with contextlib.suppress(UserError):  # no such option, or more than one
             option = read_mapping(config_file(group, chosen[group]))
             limits = option.pop("limits", {})
-            own = {key: value for key, value in flatten(option).items() if key not in FIXED}
+            fixed = ("_target_", *FIXED.get(group, ()))
+            own = {key: value for key, value in flatten(option).items() if key not in fixed}
             known |= {f"{group}.{key}": _values(type(value), limits.get(key)) for key, value in own.items()}
     return known
 

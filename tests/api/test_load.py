@@ -34,7 +34,7 @@ def test_it_predicts_as_it_was_tested(train: Train, settings: dict[str, Any]) ->
     frame = loaded.predict(Data(x=dataset.x, edge_index=dataset.edge_index)).to_frame()
     assert list(frame.columns) == ["node", "class", "p_0", "p_1"]
     assert frame["class"].tolist() == predicted.classes.tolist()
-    assert repr(loaded).startswith(f"{type(loaded.network).__name__} of 3 layers, trained on csbm: 64 features")
+    assert repr(loaded).startswith(f"{settings.get('model', 'gcn')} of 3 layers, trained on csbm: 64 features")
 
 
 def test_its_measures_are_those_of_the_run(train: Train) -> None:

@@ -19,6 +19,7 @@ from depthlab.measures.diagnosis import EVIDENCE, Diagnosis, are_collapsed, desc
 from depthlab.measures.layers import layer_measures
 from depthlab.measures.registry import MEASURES, selectable
 from depthlab.nn.execution import run
+from depthlab.nn.module import ModuleNetwork
 from depthlab.nn.network import Network
 from depthlab.nn.observe import observe
 
@@ -117,7 +118,8 @@ def examine(
     names = _names(measures)
     with sentences():
         if isinstance(model, Trained):
-            return _examine(model.network, model.inputs(data), layers, names, True, model.gradients)
+            known = model.is_trained if is_trained is None else is_trained
+            return _examine(model.network, model.inputs(data), layers, names, known, model.gradients)
         if not isinstance(model, nn.Module):
             raise UserError(f"dl.examine needs a torch.nn.Module, got {type(model).__name__}")
         if data is None:
@@ -156,7 +158,8 @@ def _examine(
         start = diagnosis.verdict == UNTRAINED
         curves["gradient_norm_at_start" if start else "gradient_norm"] = gradients
     depth = len(kept) - 1
-    name = f"{type(model).__name__}, {depth} layer{'s' * (depth != 1)} on {inputs.num_nodes:,} nodes"
+    kind = model.name if isinstance(model, ModuleNetwork) else type(model).__name__
+    name = f"{kind}, {depth} layer{'s' * (depth != 1)} on {inputs.num_nodes:,} nodes"
     return Examination(name, depth, curves, *(diagnosis.verdict, diagnosis.evidence), scored.scores if scored else {})
 
 

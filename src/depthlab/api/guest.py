@@ -16,9 +16,11 @@ SMALLEST = 1e-40  # a denormal number in float32
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """Context in which every error that has a sentence is a UserError with that sentence."""
+    """Context in which every error that has a sentence is a UserError, and torch does not warn of sparse tensors."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*(Sparse CSR|[Ss]parse invariant).*")
+            yield
     except UserError:
         raise
     except Exception as error:

@@ -77,6 +77,7 @@ def trained(content: dict[str, Any]) -> "Trained":
             f"the weights do not fit {settings.model.target}, which was changed after the run: use the version of then"
             f" ({reason})"
         ) from None
+    network.depth = content.get("depth", network.depth)  # of a network of somebody else, it is counted in a pass
     module.eval()
     return Trained(module, settings, content)
 
@@ -88,12 +89,15 @@ class Trained:
         network: the `depthlab.nn.network.Network`, in evaluation mode.
         settings: all settings of the run, nested.
         run_id: of the run; empty if unknown.
+        is_trained: whether it is known to be trained; None: unknown.
         gradients: norm of the loss's gradient with respect to each state, before the first step and after the first
             epoch; empty for a run of an earlier version.
     """
 
-    def __init__(self, module: TrainingModule, settings: Settings, content: dict[str, Any]) -> None:
-        self.module, self._settings = module, settings
+    def __init__(
+        self, module: TrainingModule, settings: Settings, content: dict[str, Any], is_trained: bool | None = True
+    ) -> None:
+        self.module, self._settings, self.is_trained = module, settings, is_trained
         self.network: Network = module.network
         self.settings: dict[str, Any] = to_dict(settings)
         self.run_id = str(content.get("run_id", ""))
@@ -222,7 +226,7 @@ class Trained:
         settings = self._settings
         weights = sum(parameter.numel() for parameter in self.network.parameters())
         return (
-            f"{type(self.network).__name__} of {self.network.depth} layers, trained on {settings.dataset.name}:"
+            f"{self._settings.model.label} of {self.network.depth} layers, trained on {settings.dataset.name}:"
             f" {self.module.in_channels} features, {self.module.task.outputs} outputs, {weights:,} weights"
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from depthlab.api.given import dataset_settings, model_settings
 from depthlab.api.guest import as_guest
 from depthlab.api.run import Run
 from depthlab.config.command_line import for_hydra
@@ -17,9 +18,9 @@ from depthlab.training.identity import checkpoint_folder, resumable
 
 
 def train(
-    model: str | None = None,
+    model: Any = None,
     depth: int | None = None,
-    dataset: str | None = None,
+    dataset: Any = None,
     overrides: Sequence[str] = (),
     **settings: Any,
 ) -> Run:
@@ -30,9 +31,14 @@ def train(
     the folder `DEPTHLAB_HOME`. Both commands find each other's runs and checkpoints.
 
     Args:
-        model: name of an architecture, an option of `depthlab train --help`.
+        model: name of an architecture, an option of `depthlab train --help`; or any network with
+            `forward(x, edge_index)`: its class, its dotted name, or `my_net.py:Net`. A class must be importable, so
+            that the record can be made again: one of a notebook cell belongs in a file.
         depth: number of layers.
-        dataset: name of a dataset.
+        dataset: name of a dataset; or a graph in memory with features and targets: a PyG `Data` or dataset of one
+            graph, a mapping with the tensors of a `Data`, a networkx graph (`depthlab.data.convert.to_dataset`). It is
+            saved as `graphs/graph-HASH.pt` in the project folder and read with `dataset=pt`. Without masks the splits
+            are drawn.
         overrides: further settings as typed on the command line, such as `["drop_edge.per_layer=true"]`.
         settings: further settings by name; those of a group as `tracking={"uri": ...}` or `**{"tracking.uri": ...}`.
 
@@ -44,9 +50,9 @@ def train(
             what to do.
         KeyboardInterrupt: Ctrl-C, after the run has been recorded as interrupted; `ckpt="last"` resumes it.
     """
-    named = {"model": model, "depth": depth, "dataset": dataset}
-    given = {key: value for key, value in named.items() if value is not None} | settings
     with as_guest():
+        given = ({} if model is None else model_settings(model)) | ({} if depth is None else {"depth": depth})
+        given |= ({} if dataset is None else dataset_settings(dataset, settings)) | settings
         words = for_hydra([*_overrides(given), *overrides])
         config, choices = compose("config", words)
         made = checked(config, choices, words)

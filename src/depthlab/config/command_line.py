@@ -5,13 +5,28 @@ Imports nothing heavy.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from depthlab.address import VARIABLES, masked, recordable
 from depthlab.config.errors import UserError
 from depthlab.config.schema import LISTS, WORDS
 
 NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|nan)|true|false"
+
+
+def read_words(words: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
+    """The settings of a command that takes few: `key=value` words over the defaults in `known`.
+
+    Raises:
+        UserError: a word has another form, or names no setting.
+    """
+    settings = dict(known)
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key not in known or not equals:
+            raise UserError(f"cannot read '{word}': write one of {', '.join(known)} as key=value")
+        settings[key] = value
+    return settings
 
 
 def for_hydra(overrides: Sequence[str]) -> list[str]:

@@ -6,10 +6,12 @@ tracking.experiment=NAME
 """
 
 import os
+import re
 import sys
 
 from depthlab.address import Address
 from depthlab.cli import guarded
+from depthlab.config.command_line import read_words
 from depthlab.config.errors import UserError
 from depthlab.tracking.store import check_store, store_uri
 
@@ -25,13 +27,7 @@ def main() -> None:
     if {"-h", "--help"}.intersection(sys.argv):
         print(__doc__)
         return
-    settings = dict(SETTINGS)
-    for typed in sys.argv[1:]:
-        key, equals, value = typed.partition("=")
-        key = "study" if key == "name" else key
-        if key not in settings or not equals:
-            raise UserError(f"cannot read '{typed}': write one of {', '.join(settings)} as key=value")
-        settings[key] = value
+    settings = read_words([re.sub("^name=", "study=", word) for word in sys.argv[1:]], SETTINGS)
     uri = store_uri(settings["tracking.uri"])
     check_store(uri)
     database = Address.of(uri).file

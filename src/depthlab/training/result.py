@@ -140,13 +140,14 @@ def final_checkpoint(model: TrainingModule, graph: Graph, settings: Settings, re
     """Weights and all that is needed to use and to diagnose them without the data of the run.
 
     Returns:
-        `config`: the settings; `options`: the name of the option of each group; `inputs`, `outputs`: number of features
-        and of channels of the output; `unit_rows`: whether the features of each node sum to 1; `gradients`: their norms
-        by layer at the beginning of the training; `state_dict`; `run_id`.
+        `config`: the settings; `options`: the name of the option of each group; `depth`: number of layers; `inputs`,
+        `outputs`: number of features and of channels of the output; `unit_rows`: whether the features of each node sum
+        to 1; `gradients`: their norms by layer at the beginning of the training; `state_dict`; `run_id`.
     """
     return {
         "config": to_dict(settings),
         "options": {group: getattr(settings, group).name for group in OPTION_GROUPS},
+        "depth": model.network.depth,
         "inputs": graph.x.shape[1],
         "outputs": model.task.outputs,
         "unit_rows": has_unit_rows(graph.x),

@@ -1,0 +1,228 @@
+"""`dl.DepthMonitor`: the measures by layer during somebody else's training with Lightning."""
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from depthlab.api.graph_module import UndirectedEdges, edges_in, graph_network
+from depthlab.api.guest import evaluating
+from depthlab.api.inputs import Inputs, inputs_of
+from depthlab.config.errors import UserError
+from depthlab.measures.edges import check_undirected
+from depthlab.measures.registry import MEASURES, selectable
+from depthlab.nn.observe import States, observe
+
+if "lightning.pytorch" in sys.modules:  # the same class in the other of Lightning's two packages
+    from lightning.pytorch import Callback  # type: ignore[import-not-found]
+else:
+    from pytorch_lightning.callbacks import Callback
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+USUAL = ("dirichlet_energy", "rayleigh_quotient", "effective_rank")
+GRADIENT = "gradient_norm"
+
+
+class DepthMonitor(Callback):
+    """Logs the measures by layer of a graph network in any LightningModule, to whatever logger there is.
+
+    After the epochs 0, `every`, 2 `every`, ... the node states are measured in evaluation mode: those of the last
+    validation batch if the network is validated, else of one more pass over the last training batch, or over `data`.
+    The training is not changed: modes, random numbers and the statistics of batch normalisation stay as they were. The
+    gradient of the training loss with respect to each state is that of the last training step of the epoch.
+
+    Loggers get `depth/MEASURE/layer_LL` for each measured layer and `depth/MEASURE/kept`, the value of the last but one
+    state as a share of that after the first layer: over-smoothing is a share near 0. State 0 is measured only if the
+    network computes it: features do not change.
+
+    Args:
+        every: epochs between two measurements.
+        measures: names of measures by layer (`dl.measures.MEASURES`).
+        module: the graph network, or its name in the LightningModule, such as `encoder`; by default the smallest module
+            that has all message-passing layers.
+        data: a graph to measure on, such as a PyG `Data`, with which the network is called as
+            `forward(x, edge_index)`; by default a batch of the training, with which it is called as in the training.
+        layers: the modules to take as layers instead of PyG's, a pattern of their names such as `blocks.*`.
+        points: largest number of measured layers, spread evenly from the first to the last: a logger draws a curve for
+            each, and they take the time.
+
+    Attributes:
+        history: a dict for each measurement: `epoch`, `step`, `layers` (numbers of the measured states) and for each
+            measure its values, with `gradient_norm`.
+
+    Raises:
+        UserError: a setting is not allowed; at the start of the training, the network has no message-passing layers.
+    """
+
+    def __init__(
+        self,
+        every: int = 10,
+        measures: Sequence[str] = USUAL,
+        module: str | nn.Module | None = None,
+        data: Any = None,
+        layers: str | None = None,
+        points: int = 9,
+    ) -> None:
+        for name, value, least in (("every", every, 1), ("points", points, 2)):
+            if type(value) is not int or value < least:
+                raise UserError(f"{name} must be a whole number of at least {least}, got {value}")
+        for name in measures:
+            if name not in selectable("layer"):
+                raise UserError(f"there is no measure by layer {name}: choose of {', '.join(selectable('layer'))}")
+        self.every, self.measures, self.module, self.layers, self.points = (
+            every,
+            tuple(measures),
+            module,
+            layers,
+            points,
+        )
+        self.history: list[dict[str, Any]] = []
+        self._inputs: Inputs | None = None if data is None else inputs_of(data)
+        self._edges = UndirectedEdges()
+        self._stack = ExitStack()
+        self._stopped = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._seen: States | None = None
+        self._call: tuple[Any, Any] | None = None  # arguments of the last pass in training
+        self._evaluated: tuple[list[Tensor], Any] | None = None  # states and arguments of the last in evaluation mode
+        self._gradients: dict[int, float] = {}
+        self._computes_state_0 = False
+
+    # Lightning's hooks -----------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        """Find the network, so that a mistake ends the training before its first step."""
+        self._network = graph_network(pl_module, self.module, self.layers)
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if self._stopped or trainer.current_epoch % self.every or not trainer.is_global_zero:
+            return
+        self._reset()
+        self._seen = self._stack.enter_context(observe(self._network, self.layers))
+        handle = self._network.register_forward_hook(self._after_pass, with_kwargs=True)
+        self._stack.callback(handle.remove)
+
+    def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
+        if self._seen is None or not self._network.training or not self._seen.is_whole:
+            return
+        try:
+            states = list(self._seen)
+        except UserError:  # an operation in place
+            return
+        self._computes_state_0 = states[0].grad_fn is not None
+        for number, state in enumerate(states):
+            if state.requires_grad:
+                state.register_hook(partial(self._keep_gradient, number))
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if self._seen is None:
+            return
+        try:
+            self._measure(trainer)
+        except UserError as error:
+            self._stopped = True
+            warnings.warn(f"DepthMonitor stops: {error}", stacklevel=1)
+        finally:
+            self._close()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        self._close()
+
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        self._close()
+
+    # Measuring -------------------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        self._stack.close()
+        self._reset()
+
+    def _after_pass(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if module.training:
+            self._call = args, kwargs
+        elif self._seen is not None and self._inputs is None:
+            self._evaluated = list(self._seen), (args, kwargs)
+
+    def _keep_gradient(self, number: int, gradient: Tensor) -> None:
+        self._gradients[number] = float(gradient.norm())
+
+    def _states(self) -> tuple[list[Tensor], Tensor]:
+        """The states, and the undirected edges for the measures."""
+        if self._inputs is not None:
+            device = next(self._network.parameters()).device
+            with evaluating(self._network), torch.no_grad(), observe(self._network, self.layers) as seen:
+                self._inputs.to(device).call(self._network)
+                return [state.cpu() for state in seen], self._edges.undirected(self._inputs.edge_index, len(seen[0]))
+        if self._evaluated is None and self._call is not None:
+            args, kwargs = self._call
+            with evaluating(self._network), torch.no_grad():
+                self._network(*args, **kwargs)
+        if self._evaluated is None:
+            raise UserError(
+                f"{type(self._network).__name__} was not called as a whole: name the module that is, module=NAME"
+            )
+        states, arguments = self._evaluated
+        edges = next(edges_in(arguments), None)
+        if edges is None:
+            raise UserError(f"{type(self._network).__name__} gets no edge_index (2, edges): give a graph as data=")
+        return states, self._edges.undirected(edges, len(states[-1]))
+
+    @torch.no_grad()
+    def _measure(self, trainer: Any) -> None:
+        states, edges = self._states()
+        first = 0 if self._computes_state_0 else 1
+        numbers = spread(first, len(states) - 1, self.points)
+        entry: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step, "layers": numbers}
+        for number in numbers:
+            check_undirected(edges, len(states[number]))
+        for name in self.measures:
+            function = MEASURES[name].load()
+            entry[name] = [function(states[number], edges) for number in numbers]
+        if self._gradients:
+            entry[GRADIENT] = [self._gradients.get(number, 0.0) for number in numbers]
+        self.history.append(entry)
+        logged = _numbers(entry)
+        for logger in trainer.loggers:
+            logger.log_metrics(logged, step=trainer.global_step)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The history as a table: a row for each epoch and layer, a column for each measure."""
+        import pandas as pd
+
+        frames = [pd.DataFrame({**entry, "layer": entry["layers"]}).drop(columns="layers") for entry in self.history]
+        table = pd.concat(frames) if frames else pd.DataFrame(columns=["epoch", "step", "layer", *self.measures])
+        return table.set_index(["epoch", "layer"])
+
+
+def spread(first: int, last: int, points: int) -> list[int]:
+    """At most `points` whole numbers, evenly from `first` to `last`, with the last but one, which verdicts use."""
+    if last - first < points:
+        return list(range(first, last + 1))
+    inner = points - 1
+    even = (
+        [round(first + (last - 1 - first) * number / (inner - 1)) for number in range(inner)] if inner > 1 else [first]
+    )
+    return sorted({*even, last})
+
+
+def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
+    """An entry of the history as single numbers for a logger."""
+    layers, logged = entry["layers"], dict[str, float]()
+    digits = len(str(layers[-1]))
+    for name, curve in entry.items():
+        if name in MEASURES:
+            logged |= {f"depth/{name}/layer_{k:0{digits}}": v for k, v in zip(layers, curve, strict=True)}
+            values = dict(zip(layers, curve, strict=True))
+            last = values.get(layers[-1] - 1)
+            if last is not None and values.get(1):
+                logged[f"depth/{name}/kept"] = last / values[1]
+    return logged

@@ -1,0 +1,69 @@
+"""A network that the settings describe, with weights of a file or fresh ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from depthlab.api.load import Trained
+from depthlab.config.compose import compose_settings
+from depthlab.config.errors import UserError
+from depthlab.data.raw import check
+from depthlab.files import unreadable
+from depthlab.nn.module import ModuleNetwork
+from depthlab.training.experiment import experiment
+
+SAVE = "save torch.save(network.state_dict(), FILE)"
+
+
+def network_of(words: Sequence[str]) -> Trained:
+    """The network and the data of a command line.
+
+    Args:
+        words: settings of `depthlab train`; `ckpt` is a file with a state_dict, without it the weights are fresh.
+
+    Raises:
+        UserError: a setting is not allowed, or the weights cannot be read or do not fit the network.
+    """
+    settings = compose_settings(list(words))
+    check(settings.dataset)
+    made = experiment(settings)
+    network = made.module.network
+    if settings.ckpt is not None:
+        path = Path(settings.ckpt)
+        if not path.is_file():
+            raise UserError(
+                f"there is no file {path}: ckpt must be a file with weights, or leave it out for fresh ones"
+            )
+        into = network.module if isinstance(network, ModuleNetwork) else network
+        _load(into, path)
+    made.module.eval()
+    return Trained(made.module, settings, {}, is_trained=None)
+
+
+def _load(network: nn.Module, path: Path) -> None:
+    try:
+        content: Any = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # a pickle, a torn file, other bytes: torch has no common error
+        raise unreadable(path, error, f"is not a file of tensors: {SAVE}") from None
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise UserError(f"{path} holds no state_dict: {SAVE}")
+    own = network.state_dict()
+    weights = {_shortened(name, own): value for name, value in content.items()}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).partition("\n\t")[2].split())[:200]
+        raise UserError(
+            f"the weights in {path} do not fit {type(network).__name__} with these settings: {reason}"
+        ) from None
+
+
+def _shortened(name: str, known: dict[str, Any]) -> str:
+    """The name without the modules around the network: checkpoints of Lightning have `model.` or the like before it."""
+    parts = name.split(".")
+    tails = (".".join(parts[start:]) for start in range(len(parts)))
+    return next((tail for tail in tails if tail in known), name)

@@ -1,0 +1,41 @@
+"""`depthlab predict run=ID out=predictions.csv`: what the network of a recorded run predicts for each node.
+
+run=ID|FILE            id of a run that keeps its weights, or the path of its final.ckpt
+out=FILE.csv           the table to write (default: predictions.csv): node, class, and a probability p_CLASS for each
+                       class; node and value for a regression; graph in place of node for a dataset of many graphs
+tracking.uri=URI       where the run is recorded (default: MLFLOW_TRACKING_URI, or mlflow.db in the project folder)
+"""
+
+import sys
+from pathlib import Path
+
+from depthlab.cli import guarded
+from depthlab.config.command_line import read_words
+from depthlab.config.errors import UserError
+from depthlab.files import write_text
+
+SETTINGS = {"run": "", "out": "predictions.csv", "tracking.uri": ""}
+
+
+def main() -> None:
+    """Read the command line, predict and write the table."""
+    settings = read_words(sys.argv[1:], SETTINGS)
+    if not settings["run"]:
+        raise UserError("predict needs a run: add run=ID, as `depthlab train` prints it, or run=PATH of its final.ckpt")
+    out = Path(settings["out"]).expanduser()
+    if out.suffix != ".csv" or out.is_dir():
+        raise UserError(f"out must be the path of a csv file, got {settings['out']}")
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {out.parent}: create it, or give another out")
+
+    from depthlab.api.load import load
+
+    loaded = load(settings["run"], settings["tracking.uri"] or None)
+    frame = loaded.predict().to_frame()
+    write_text(out, frame.to_csv(index=False))
+    print(f"wrote {out}: {len(frame):,} rows with {', '.join(map(str, frame.columns))}")
+
+
+def command() -> None:
+    """Run `main` as a command; ends the process."""
+    guarded(main)

@@ -1,0 +1,6 @@
+"""`python -m src.examine ...` is `depthlab examine ...`."""
+
+from depthlab.__main__ import run
+
+if __name__ == "__main__":
+    run("examine")
