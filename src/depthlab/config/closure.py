@@ -67,14 +67,26 @@ def _is_library(name: str) -> bool:
 
 def _code_of_file(name: str) -> list[Any]:
     """Source of a user's file and of everything it imports, as it is now, and the versions of libraries."""
-    files = closure([name])
-    local = {module: path for module, path in files.items() if module.partition(".")[0] != PACKAGE}
-    imported = {name.partition(".")[0] for module, path in local.items() for _, name in _imports(module, path)}
-    libraries = {
-        top for top in imported - sys.stdlib_module_names - {PACKAGE} if top not in {m.partition(".")[0] for m in local}
-    }
-    programs = {module: _read(path)[0] for module, path in files.items()}
-    return [programs, _versions_by_name(["torch", *libraries])]
+    return [{module: _read(path)[0] for module, path in closure([name]).items()}, module_hash(name)]
+
+
+def module_hash(target: str) -> str:
+    """Hash of the source of somebody else's network, as it is now, and of the versions of the libraries behind it.
+
+    Source is that of its file with all local imports; code of this package does not count. Libraries are those that
+    these files import, or that define the network, and torch.
+
+    Args:
+        target: a dotted name, or `FILE.py:CLASS`.
+
+    Raises:
+        UserError: a module does not exist or cannot be read.
+    """
+    local = {name: path for name, path in closure([target]).items() if name.partition(".")[0] != PACKAGE}
+    imported = [name for module, path in local.items() for _, name in _imports(module, path)]
+    tops = {name.partition(".")[0] for name in imported or [target]} - {name.partition(".")[0] for name in local}
+    libraries = tops - sys.stdlib_module_names - {PACKAGE}
+    return digest([{name: _read(path)[0] for name, path in local.items()}, _versions_by_name(["torch", *libraries])])
 
 
 def _versions_by_name(tops: Iterable[str]) -> dict[str, list[str]]:
@@ -155,6 +167,7 @@ def _spec(top: str) -> Any:
     return None
 
 
+@functools.cache
 def _versions(module: str) -> list[str]:
     top = module.partition(".")[0]
     if top == PACKAGE or not _spec(top):

@@ -47,7 +47,8 @@ class Source:
         if not colon:
             return None
         path = Path(file).expanduser()
-        names, root = [path.stem], path.absolute().parent
+        real = path.resolve()
+        names, root = [real.stem], real.parent
         while (root / "__init__.py").is_file():
             names, root = [root.name, *names], root.parent
         return Source(path, name, root, ".".join(names))
@@ -61,7 +62,7 @@ def label(target: str) -> str:
     if source is None:
         return target
     with suppress(ValueError):
-        file = source.file.absolute().relative_to(Path.cwd())
+        file = source.file.resolve().relative_to(Path.cwd())
         return ".".join([*file.with_suffix("").parts, source.name])
     return f"{source.file.stem}.{source.name}"
 
@@ -108,7 +109,8 @@ def _defined(file: Path) -> tuple[set[str], set[str]]:
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError as error:
-        raise UserError(f"{file}, line {error.lineno}, cannot be read as Python: {error.msg}") from None
+        line = f", line {error.lineno}," if error.lineno else ""
+        raise UserError(f"{file}{line} cannot be read as Python: {error.msg}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read as Python: {error}") from None
     classes, others = set(), set()

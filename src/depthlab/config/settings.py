@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from depthlab.config.closure import digest
+from depthlab.config.closure import digest, module_hash
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_dirs, config_file, option_names
 from depthlab.config.options import is_option
@@ -143,12 +143,15 @@ def config_hash(settings: Settings, without: Collection[str] = ()) -> str:
 def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
     """Hash of the settings that must agree with a resumed checkpoint: as `config_hash`, but independent of the device.
 
-    Of the trainer's settings only the precision and the number of processes, which share out a batch, count.
+    Of the trainer's settings only the precision and the number of processes, which share out a batch, count. The code
+    of a network of somebody else (model=module) counts like a setting: an edited one is another experiment.
 
     Args:
         without: as for `config_hash`.
     """
     content = {key: value for key, value in to_dict(settings).items() if key not in EXECUTION_SETTINGS}
+    if settings.model.module:
+        content["module_hash"] = module_hash(settings.model.module)
     for name in without:
         *groups, key = name.split(".")
         part: Any = functools.reduce(lambda inner, group: inner[group], groups, content)
