@@ -271,3 +271,54 @@ def test_learned_values_move_with_the_rest() -> None:
     adjacency = gcn_adjacency(edges("undirected"), N)
     moved = adjacency.with_values(torch.ones(adjacency.row.numel(), requires_grad=True)).to("meta")
     assert moved.learned is not None and moved.learned.device.type == "meta"
+
+
+def weights_of(edge_index: Tensor, kind: str) -> Tensor:
+    """A weight for each edge; both directions of an undirected edge have the same."""
+    dense = torch.rand(N, N, generator=torch.Generator().manual_seed(3)) * 5 + 0.1
+    dense = dense if kind == "directed" else dense + dense.T
+    return dense[edge_index[0], edge_index[1]]
+
+
+@KINDS
+def test_weights_equal_the_normalisation_of_pyg(kind: str) -> None:
+    edge_index = edges(kind)
+    weight = weights_of(edge_index, kind)
+    (source, target), values = gcn_norm(edge_index, weight, N)
+    expected = torch.zeros(N, N).index_put((target, source), values)
+    adjacency = gcn_adjacency(edge_index, N, weight)
+    torch.testing.assert_close(adjacency.matrix.to_dense(), expected)
+    assert_consistent(adjacency)
+    assert adjacency.symmetric == (kind == "undirected") == (adjacency.transpose is adjacency.matrix)
+
+
+def test_weights_of_one_change_nothing() -> None:
+    edge_index = edges("undirected")
+    adjacency = gcn_adjacency(edge_index, N, torch.ones(edge_index.shape[1]))
+    assert torch.equal(adjacency.values, gcn_adjacency(edge_index, N).values) and adjacency.symmetric
+
+
+def test_directions_with_different_weights_are_not_symmetric() -> None:
+    adjacency = gcn_adjacency(torch.tensor([[0, 1], [1, 0]]), 2, torch.tensor([1.0, 3.0]))
+    assert not adjacency.symmetric and adjacency.num_edges == 1
+    assert_consistent(adjacency)
+    assert_consistent(adjacency.normalized(torch.ones(1)))
+    torch.testing.assert_close(adjacency.matrix.to_dense(), torch.tensor([[1 / 4, 3 / 8**0.5], [1 / 8**0.5, 1 / 2]]))
+
+
+@KINDS
+def test_a_subgraph_is_normalised_with_its_weights(kind: str) -> None:
+    edge_index = edges(kind)
+    weight = weights_of(edge_index, kind)
+    whole = gcn_adjacency(edge_index, N, weight)
+    kept = (torch.arange(whole.num_edges) % 2).float()
+    pairs = whole.pair[~whole.loops]  # in the order of the rows
+    left = kept[pairs] > 0
+    subgraph = torch.stack([whole.col[~whole.loops], whole.row[~whole.loops]])[:, left]
+    assert whole.weights is not None
+    expected = gcn_adjacency(subgraph, N, whole.weights[~whole.loops][left])
+    sample = whole.normalized(kept)
+    torch.testing.assert_close(sample.matrix.to_dense(), expected.matrix.to_dense())
+    assert_consistent(sample)
+    assert_consistent(whole.scaled(kept * 2))
+    torch.testing.assert_close(whole.to("cpu").normalized(kept).values, sample.values)

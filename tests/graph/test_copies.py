@@ -13,11 +13,16 @@ N = 6
 EDGES = torch.tensor([[0, 1, 1, 3, 4, 2], [1, 0, 3, 1, 2, 4]])
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("directed", [False, True])
-def test_the_copies_are_what_their_edges_would_give(directed: bool) -> None:
+def test_the_copies_are_what_their_edges_would_give(directed: bool, weighted: bool) -> None:
     edges = EDGES[:, ::2] if directed else EDGES
-    copies = adjacency_copies(gcn_adjacency(edges, N), 3)
-    expected = gcn_adjacency(disjoint_copies(edges, N, 3), 3 * N)
+    weights = edges.sum(0).float() if weighted else None
+    copies = adjacency_copies(gcn_adjacency(edges, N, weights), 3)
+    expected = gcn_adjacency(disjoint_copies(edges, N, 3), 3 * N, weights.repeat(3) if weights is not None else None)
+    if weighted:
+        assert copies.weights is not None and expected.weights is not None
+        assert torch.equal(copies.weights, expected.weights)
     assert copies.symmetric == expected.symmetric and copies.num_edges == expected.num_edges
     for name in ("row", "col", "pair", "order"):
         assert torch.equal(getattr(copies, name), getattr(expected, name)), name

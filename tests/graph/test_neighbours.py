@@ -17,8 +17,19 @@ def edges(count: int = 70) -> Tensor:
     return coalesce(to_undirected(ends[:, ends[0] != ends[1]], num_nodes=NODES), num_nodes=NODES)
 
 
-def dense(edge_index: Tensor) -> Tensor:
-    return gcn_adjacency(edge_index, NODES).matrix.to_dense()
+def dense(edge_index: Tensor, weights: Tensor | None = None) -> Tensor:
+    return gcn_adjacency(edge_index, NODES, weights).matrix.to_dense()
+
+
+def test_weights_of_edges_are_in_a_block_and_in_what_is_induced() -> None:
+    weights = 1.0 + edges().sum(0) % 5
+    neighbours, expected = Neighbours.of(edges(), NODES, weights), dense(edges(), weights)
+    block, nodes = neighbours.block(3, 20)
+    whole = torch.zeros(17, NODES)
+    whole[:, nodes] = block.matrix.to_dense()
+    torch.testing.assert_close(whole, expected[3:20])
+    chosen = torch.tensor([0, 1, 5, 17, 38, 39])
+    torch.testing.assert_close(neighbours.induced(chosen).matrix.to_dense(), expected[chosen][:, chosen])
 
 
 @pytest.mark.parametrize("count", [0, 1, 70])

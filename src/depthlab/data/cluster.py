@@ -34,7 +34,9 @@ def cluster_batches(dataset: Dataset, data_hash: str, settings: Settings, folder
     """
     loader, split = settings.loader, (settings.split, settings.split_seed)
     assert loader.parts is not None and loader.batch_parts is not None, "conf/loader/cluster.yaml sets both"
-    neighbours = Neighbours.of(dataset.edge_index, dataset.num_nodes)
+    if dataset.directed:
+        raise UserError("loader=cluster cuts undirected graphs into parts: use dataset.directed=false, or loader=full")
+    neighbours = Neighbours.of(dataset.edge_index, dataset.num_nodes, dataset.edge_weight)
     assignment = cached_partition(neighbours, data_hash, settings.dataset, loader.parts, folder)
     scratch = prepared_file(settings.dataset, folder).parent
     large = LargeGraph(dataset.x, neighbours, dataset.y, *dataset.parts(*split), scratch=scratch)

@@ -59,7 +59,8 @@ class Dataset:
     def graph(self, split: str, split_seed: int = 0) -> Graph:
         """The graph in memory, with one split as in `parts`."""
         parts = self.parts(split, split_seed)
-        return Graph(self.features(), gcn_adjacency(self.edge_index, self.num_nodes), self.y, *parts)
+        adjacency = gcn_adjacency(self.edge_index, self.num_nodes, self.edge_weight)
+        return Graph(self.features(), adjacency, self.y, *parts)
 
     def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """The node numbers of one split: `public` (the first), a number, or `random` drawn with `split_seed`.

@@ -74,6 +74,7 @@ def rewire(dataset: Dataset | GraphSet, data_hash: str, settings: Settings, fold
         return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})
     if settings.rewiring.name == "none":
         return Rewired(make_batches(settings, dataset), data_hash, {})
+    _refuse(dataset, settings.rewiring.name)
     rewired = cached_edges(dataset, data_hash, settings, folder)
     statistics = {f"rewiring/{name}": value for name, value in rewired.statistics.items()}
     return Rewired(make_batches(settings, dataset, rewired), rewired_hash(data_hash, settings), statistics)
@@ -109,6 +110,19 @@ def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
         raise UserError(
             f"{graphs:,} rewired graphs of {nodes:,} nodes have {graphs * entries:.1e} entries, some"
             f" {graphs * entries * BYTES / 1e9:,.0f} GB: use dataset.batch_size={max(1, ENTRIES // entries)} or less"
+        )
+
+
+def _refuse(dataset: Dataset | GraphSet, rewiring: str) -> None:
+    """Raise UserError for a graph with weights or a direction that a rewiring would lose."""
+    if not isinstance(dataset, Dataset):
+        return
+    if dataset.directed:
+        raise UserError(f"rewiring={rewiring} is for undirected graphs: use dataset.directed=false, or rewiring=none")
+    if dataset.edge_weight is not None:
+        raise UserError(
+            f"rewiring={rewiring} has no weights for the edges that it adds: use dataset.edge_weight=none to leave the"
+            " weights out, or rewiring=none"
         )
 
 
@@ -168,7 +182,9 @@ def _task(config: DictConfig) -> None:
     settings = validate(config, dict(HydraConfig.get().runtime.choices))
     if settings.rewiring.name == "none":
         raise UserError("rewiring=none changes nothing: choose another, such as rewiring=random")
-    rewired = cached_edges(*load(settings.dataset), settings)
+    dataset, data_hash = load(settings.dataset)
+    _refuse(dataset, settings.rewiring.name)
+    rewired = cached_edges(dataset, data_hash, settings)
     path = statistics_file(settings)
     rewired.write_statistics(path)
     changes = f"{rewired.statistics['edges_added']} edges added, {rewired.statistics['edges_removed']} removed"

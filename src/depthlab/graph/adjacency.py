@@ -30,7 +30,8 @@ class Adjacency:
         pair: index of the undirected edge of every entry, 0 <= pair < num_edges; `num_edges` for a self-loop.
         num_edges: number of undirected edges without self-loops (a directed edge without its reverse counts as one).
         order: position in `matrix` of each entry of `transpose`.
-        symmetric: every edge has its reverse, so that matrix and transpose have the same pattern.
+        symmetric: every edge has its reverse, with the same weight, so that matrix and transpose have the same pattern.
+        weights: weight of every stored entry before the normalisation, 1 on self-loops; None if all are 1.
         learned: the values as a tensor of the autograd graph if they need a gradient, else None.
     """
 
@@ -43,6 +44,7 @@ class Adjacency:
     order: Tensor
     symmetric: bool
     learned: Tensor | None = None
+    weights: Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -125,14 +127,20 @@ class Adjacency:
         """Multiply the values by a constant factor per undirected edge, (num_edges,); self-loops keep their value."""
         return self._of_edges(self.values, factors, self.transpose is self.matrix)
 
-    def normalized(self, weights: Tensor) -> "Adjacency":
+    def normalized(self, factors: Tensor) -> "Adjacency":
         """Symmetric normalisation D^-1/2 W D^-1/2, D = row sums of W, which has 1 on self-loops.
 
         Args:
-            weights: of the undirected edges, >= 0, (num_edges,).
+            factors: of the undirected edges, >= 0, (num_edges,); W is their product with the weights of the edges.
         """
-        inverse_root = self.row_sums(self._on_entries(weights)).rsqrt()  # positive: every row has a self-loop
-        return self._of_edges(inverse_root[self.row] * inverse_root[self.col], weights, self.symmetric)
+        total = self._on_entries(factors)
+        if self.weights is not None:
+            total = total * self.weights
+        inverse_root = self.row_sums(total).rsqrt()  # positive: every row has a self-loop
+        values = inverse_root[self.row] * inverse_root[self.col]
+        if self.weights is not None:
+            values = values * self.weights
+        return self._of_edges(values, factors, self.symmetric)
 
     def _of_edges(self, values: Tensor, factors: Tensor, symmetric: bool) -> "Adjacency":
         """Multiply `values` by a factor per undirected edge, which keeps symmetric values symmetric."""
@@ -159,23 +167,28 @@ class Adjacency:
             pair=self.pair.to(device),
             order=self.order.to(device),
             learned=None if self.learned is None else self.learned.to(device),
+            weights=None if self.weights is None else self.weights.to(device),
         )
 
 
-def gcn_adjacency(edge_index: Tensor, num_nodes: int) -> Adjacency:
-    """P = D~^-1/2 (A + I) D~^-1/2 (Kipf & Welling 2017) of an unweighted graph.
+def gcn_adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Adjacency:
+    """P = D~^-1/2 (W + I) D~^-1/2 (Kipf & Welling 2017), W = A without weights; D~ holds the row sums of W + I.
+
+    Row i of P weights the messages that arrive at node i, so that D~ counts the edges into a node of a directed graph.
 
     Args:
         edge_index: shape (2, m), rows source and target, an undirected edge in both directions; self-loops and
             repeated edges are ignored. Every node gets exactly one self-loop.
         num_nodes: n.
+        edge_weight: weights of the edges, > 0, (m,); those of repeated edges are added.
 
     Returns:
-        The adjacency; its pattern is symmetric iff every edge has its reverse.
+        The adjacency; it is symmetric iff every edge has its reverse, with the same weight.
     """
     source, target = edge_index
     loops = torch.arange(num_nodes, device=edge_index.device)
-    keys = torch.cat([target * num_nodes + source, loops * (num_nodes + 1)]).unique()
+    listed = torch.cat([target * num_nodes + source, loops * (num_nodes + 1)])
+    keys, entry = (listed.unique(), None) if edge_weight is None else listed.unique(return_inverse=True)
     row, col = keys // num_nodes, keys % num_nodes
     low, high = torch.minimum(row, col), torch.maximum(row, col)
     is_loop = row == col
@@ -186,10 +199,15 @@ def gcn_adjacency(edge_index: Tensor, num_nodes: int) -> Adjacency:
     reverse = col * num_nodes + row
     order = reverse.argsort()
     symmetric = bool((reverse[order] == keys).all())
+    weights = None
+    if edge_weight is not None and entry is not None:
+        weights = edge_weight.new_zeros(row.numel()).index_add(0, entry[: edge_weight.numel()], edge_weight)
+        weights[is_loop] = 1
+        symmetric = symmetric and torch.equal(weights[order], weights)
     matrix = _csr(row, col, torch.ones(row.numel(), device=row.device), num_nodes)
     transpose = matrix if symmetric else _csr(col[order], row[order], matrix.values(), num_nodes)
-    unweighted = Adjacency(matrix, transpose, row, col, pair, undirected.numel(), order, symmetric)
-    return unweighted.normalized(torch.ones(undirected.numel(), device=row.device))
+    pattern = Adjacency(matrix, transpose, row, col, pair, undirected.numel(), order, symmetric, weights=weights)
+    return pattern.normalized(torch.ones(undirected.numel(), device=row.device))
 
 
 def symmetric_adjacency(row: Tensor, col: Tensor, values: Tensor, num_nodes: int) -> Adjacency:

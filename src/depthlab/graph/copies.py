@@ -39,6 +39,7 @@ def adjacency_copies(adjacency: Adjacency, count: int) -> Adjacency:
         count * edges,
         _shifted(adjacency.order, adjacency.order.numel(), count),
         adjacency.symmetric,
+        weights=None if adjacency.weights is None else adjacency.weights.repeat(count),
     )
 
 

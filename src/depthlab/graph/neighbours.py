@@ -1,6 +1,7 @@
 """Edges of a graph as CSR arrays, which may be on disk, and rows of its normalised adjacency on demand."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -10,22 +11,30 @@ from depthlab.graph.adjacency import Adjacency, row_block, symmetric_adjacency
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """P = D~^-1/2 (A + I) D~^-1/2 of an undirected graph, of which only 8 bytes per node are in memory.
+    """P = D~^-1/2 (W + I) D~^-1/2 of an undirected graph, of which only 8 bytes per node are in memory.
+
+    W = A if edges have no weights; if they have, there are 4 more bytes per node.
 
     Attributes:
         crow: int64 (n + 1,); the neighbours of node i are `col[crow[i]:crow[i + 1]]`, ascending, without i itself.
         col: int64 (m,), possibly memory-mapped.
+        weight: weight of the edge to each of these neighbours, float32 (m,), possibly memory-mapped; None if all are 1.
     """
 
     crow: Tensor
     col: Tensor
+    weight: Tensor | None = None
 
     @staticmethod
-    def of(edge_index: Tensor, num_nodes: int) -> "Neighbours":
-        """From edges (2, m) in both directions, sorted by row and then column, no self-loops, no repetitions."""
+    def of(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> "Neighbours":
+        """From edges (2, m) in both directions, sorted by row and then column, no self-loops, no repetitions.
+
+        Args:
+            edge_weight: weights of the edges, > 0, (m,).
+        """
         crow = torch.zeros(num_nodes + 1, dtype=torch.long)
         crow[1:] = torch.bincount(edge_index[0], minlength=num_nodes).cumsum(0)
-        return Neighbours(crow, edge_index[1])
+        return Neighbours(crow, edge_index[1], edge_weight)
 
     @property
     def num_nodes(self) -> int:
@@ -33,26 +42,41 @@ class Neighbours:
 
     def inverse_root(self, nodes: Tensor) -> Tensor:
         """The diagonal of D~^-1/2 at some nodes, with the degrees of the full graph; float32."""
+        if self.weight is not None:
+            return self._total[nodes].rsqrt()
         return (self.crow[nodes + 1] - self.crow[nodes] + 1).float().rsqrt()
 
-    def entries(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Pattern of some rows of P with self-loops, `(row, col)` in CSR order; row i is that of `nodes[i]`."""
+    @cached_property
+    def _total(self) -> Tensor:
+        """Row sums of W + I, float32 (n,)."""
+        assert self.weight is not None, "without weights the degrees are in crow"
+        sums = torch.segment_reduce(self.weight.double(), "sum", offsets=self.crow, initial=0)
+        return (sums + 1).float()
+
+    def entries(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Some rows of W + I, `(row, col, weight)` in CSR order; row i is that of `nodes[i]`."""
         count = self.crow[nodes + 1] - self.crow[nodes]
         first, position = count.cumsum(0) - count, torch.arange(len(nodes))
         row = torch.repeat_interleave(position, count)
         number = torch.arange(len(row))
-        col = self.col[torch.repeat_interleave(self.crow[nodes] - first, count) + number]
+        position_in_col = torch.repeat_interleave(self.crow[nodes] - first, count) + number
+        col = self.col[position_in_col]
         before = col < nodes[row]  # the self-loop comes after these
         all_col = torch.empty(len(row) + len(nodes), dtype=torch.long)
         all_col[number + row + ~before] = col
         all_col[first + position + torch.bincount(row[before], minlength=len(nodes))] = nodes
-        return torch.repeat_interleave(position, count + 1), all_col
+        weight = None
+        if self.weight is not None:
+            weight = torch.ones(len(all_col))
+            weight[number + row + ~before] = self.weight[position_in_col]
+        return torch.repeat_interleave(position, count + 1), all_col, weight
 
     def block(self, start: int, stop: int) -> tuple[Adjacency, Tensor]:
         """Rows start..stop-1 of P as a block of rows, and the node index of each of its columns."""
         nodes = torch.arange(start, stop)
-        row, col = self.entries(nodes)
+        row, col, weight = self.entries(nodes)
         values = self.inverse_root(nodes)[row] * self.inverse_root(col)
+        values = values if weight is None else values * weight
         outside = (col < start) | (col >= stop)
         halo, position = col[outside].unique(return_inverse=True)
         col = col - start
@@ -69,8 +93,9 @@ class Neighbours:
         Args:
             nodes: (k,), ascending. Entry (i, j) of the result is that of `nodes[i]` and `nodes[j]`.
         """
-        row, col = self.entries(nodes)
+        row, col, weight = self.entries(nodes)
         position = torch.searchsorted(nodes, col).clamp_max_(len(nodes) - 1)
         inside = nodes[position] == col
         row, col, root = row[inside], position[inside], self.inverse_root(nodes)
-        return symmetric_adjacency(row, col, root[row] * root[col], len(nodes))
+        values = root[row] * root[col]
+        return symmetric_adjacency(row, col, values if weight is None else values * weight[inside], len(nodes))
