@@ -48,7 +48,7 @@ OWN = ["dataset=npz", "dataset.path=own.npz"]
     [([], {"dataset.normalize_features": (False, "dataset npz"), "dataset.metric": ("acc", "dataset npz"),
            "depth": (8, "default")}),
      (["like=cornell"], {"dataset.normalize_features": (True, "like cornell"),
-                         "depth": (16, "recipe published/cornell-gcnii"), "dataset.name": ("npz", "dataset npz")}),
+                         "depth": (16, "recipe published/cornell-gcnii"), "dataset.name": ("own", "dataset npz")}),
      (["like=cornell", "dataset.normalize_features=false", "depth=3"],
       {"dataset.normalize_features": (False, "command line"), "depth": (3, "command line"),
        "weight_decay": (1e-3, "recipe published/cornell-gcnii")}),

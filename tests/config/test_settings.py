@@ -65,6 +65,8 @@ def test_to_dict_gives_back_what_was_composed(typed: str) -> None:
     for group in OPTION_GROUPS:
         composed[group].pop("limits", None)
     composed["split"] = str(composed["split"])
+    if composed["dataset"]["name"] is None:  # that of the file
+        composed["dataset"]["name"] = "a"
     assert to_dict(parse(config, choices)) == composed
 
 

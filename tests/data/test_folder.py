@@ -115,7 +115,7 @@ def test_a_folder_is_prepared_once_for_its_content(project: Path, mine: Arrays, 
     assert dataset.num_nodes == NODES
     edges = set(map(tuple, dataset.edge_index.T.tolist()))
     assert edges == {(b, a) for a, b in edges} and len(edges) == 2 * NODES  # both directions of the ring, no self-loop
-    assert (project / "prepared" / "folder" / before[:8] / "edge_index.npy").is_file()
+    assert (project / "prepared" / "own" / before[:8] / "edge_index.npy").is_file()
     write(project / "own", mine | {"y": (mine["y"] + 1) % 3})
     assert data_hash(config) != before
     assert torch.equal(load(config)[0].y, (torch.arange(NODES) + 1) % 3)

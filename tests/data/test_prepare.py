@@ -140,10 +140,10 @@ def test_rows_are_normalized_and_rows_of_zeros_stay(project: Path, dataset_confi
 
 @pytest.mark.parametrize(
     ("rows", "said"),
-    [([[1.0, 1.0], [-3.0, 2.0]], "node 1 of npz has negative features"),
-     ([[3.9, -3.875], [1.0, 1.0]], "node 0 of npz has negative features"),  # the sum is 0.025: 3.9 would become 156
-     ([[1.0, -1.0], [1.0, 1.0]], "node 0 of npz has negative features"),
-     ([[1.0, 0.0], [3e38, 3e38]], "node 1 of npz has no finite sum")],
+    [([[1.0, 1.0], [-3.0, 2.0]], "node 1 of own has negative features"),
+     ([[3.9, -3.875], [1.0, 1.0]], "node 0 of own has negative features"),  # the sum is 0.025: 3.9 would become 156
+     ([[1.0, -1.0], [1.0, 1.0]], "node 0 of own has negative features"),
+     ([[1.0, 0.0], [3e38, 3e38]], "node 1 of own has no finite sum")],
 )  # fmt: skip
 def test_rows_without_a_meaningful_sum_are_not_normalized(
     project: Path, dataset_config: Read, arrays: dict[str, Any], rows: list[list[float]], said: str

@@ -23,6 +23,7 @@ def _matches(pattern: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value))
 
 
+_is_name = _matches(r"\w[\w.+-]*")
 Form = tuple[str, Callable[[Any], bool]]
 ANYWHERE: dict[str, Form] = {
     "_target_": ("MODULE.NAME of a class or function", _matches(r"[^\W\d]\w*(\.[^\W\d]\w*)+")),
@@ -31,12 +32,12 @@ ANYWHERE: dict[str, Form] = {
         lambda value: isinstance(value, dict),
     ),
 }
-WORD = ("a word of letters, digits and . _ + -", _matches(r"\w[\w.+-]*"))
+WORD = ("a word of letters, digits and . _ + -", _is_name)
 # Settings of a group that the package itself reads: their allowed values, in words and as a test. Other settings are
 # arguments of the class or function, under any name.
 FORMS: dict[str, dict[str, Form]] = {
     "dataset": {
-        "name": WORD,
+        "name": (WORD[0], lambda value: value is None or _is_name(value)),
         "files": ("a list of paths below data/", _are_words),
         "path_files": ("a list of file names", _are_words),
         "splits": (
@@ -54,7 +55,7 @@ FORMS: dict[str, dict[str, Form]] = {
     "loader": {"name": WORD},
 }
 # Settings whose change takes a new yaml file; so does a change of `_target_`.
-FIXED = {"dataset": ("name", "files", "path_files", "splits", "mapped"), "loader": ("name",)}
+FIXED = {"dataset": ("name", "files", "path_files", "splits", "hash_tensors"), "loader": ("name",)}
 NEEDED = {
     "model": ["_target_"],
     "dataset": ["name", "_target_", "splits", "split", "task", "metric"],
@@ -134,6 +135,10 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
             continue
         if key not in option or key == "limits":
             raise UserError(f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, option))}")
+        if key == "name" and prefix == "dataset" and option[key] is None:  # of a graph of the user's own
+            if value is not None and not _is_name(value):
+                raise UserError(f"{prefix}.{key} must be {WORD[0]}, got {shown(value)}")
+            continue
         if key in ("_target_", *FIXED.get(prefix, ())) and value != option[key]:
             raise UserError(f"{prefix}.{key} cannot be changed: write a new yaml file in conf/{prefix}")
         if isinstance(option[key], dict):

@@ -107,10 +107,23 @@ def quoted(key: str, value: str) -> str:
 def override_of(key: str, value: Any) -> str:
     """`key=value` in Hydra's syntax; a string is quoted only if Hydra would read it as something else."""
     if isinstance(value, list):
-        return f"{key}=[{','.join(map(_quoted_if_needed, value))}]"
+        return f"{key}={_list(value)}"
     if isinstance(value, str):
         return f"{key}={_quoted_if_needed(value, numbers=key not in WORDS)}"
     return f"{key}={'null' if value is None else value}"
+
+
+def _list(values: list[Any]) -> str:
+    def item(value: Any) -> str:
+        return (
+            _list(value)
+            if isinstance(value, list)
+            else _quoted_if_needed(value)
+            if isinstance(value, str)
+            else str(value)
+        )
+
+    return f"[{','.join(map(item, values))}]"
 
 
 def _quoted_if_needed(value: str, numbers: bool = False) -> str:

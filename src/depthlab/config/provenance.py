@@ -49,7 +49,7 @@ def untuned(settings: Settings, provenance: Mapping[str, str]) -> str | None:
     if not settings.dataset.is_own or has_recipe or not is_default:
         return None
     return (
-        f"dataset={settings.dataset.name} has no recipe, and its features are used as they are: like=NAME takes recipe,"
+        f"{settings.dataset.name} has no recipe, and its features are used as they are: like=NAME takes recipe,"
         " normalisation, task and metric from a named dataset, such as like=cornell;"
         " dataset.normalize_features=true divides the features of each node by their sum"
     )

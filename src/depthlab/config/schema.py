@@ -82,10 +82,15 @@ class DatasetSettings(Option):
         task, metric: keys of `depthlab.tasks.task.TASKS` and `depthlab.tasks.metrics.METRICS`.
         files: raw files below the data folder.
         path: a user's own file or folder.
-        path_files: the files to read in that folder; None for all.
+        path_files: the files to read in that folder, or arguments that name one; None for all.
         normalize_features: whether to divide each row of the features by its sum.
         batch_size: graphs in a training step; None if the dataset is one graph.
         mapped: whether the arrays stay on disk and are memory-mapped.
+        directed: whether the direction of edges is kept; None or False: every edge gets its reverse.
+        random_split: sizes of the parts of a random split, as for `depthlab.data.splits.random_split`.
+        hash_tensors: whether the hash of the data is that of the tensors, since there are no files to hash.
+        data_hash: the hash that the data must have, or its beginning.
+        option: name of the yaml file, where `name` is that of a graph of the user's own.
     """
 
     target: str
@@ -99,6 +104,17 @@ class DatasetSettings(Option):
     normalize_features: bool | None = None
     batch_size: int | None = None
     mapped: bool | None = None
+    directed: bool | None = None
+    random_split: list[float] | None = None
+    hash_tensors: bool | None = None
+    data_hash: str | None = None
+    option: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The name of the graph in names and tags of runs: `texas`, or `Planetoid-Cora`."""
+        words = [value for value in dict(self.arguments.get("args") or {}).values() if isinstance(value, str)]
+        return "-".join([self.name, *words])
 
     @property
     def is_own(self) -> bool:
@@ -316,6 +332,8 @@ ALL_LIMITS = STUDY_LIMITS | SWEEP_LIMITS | RUN_LIMITS
 # settings with a word, or a list of words
 WORDS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (str, str | None)}
 WORDS |= {"dataset.path", "model.target", "model.layers"}
+WORDS |= {f"dataset.{key}" for key in ("name", "id", "label", "split_column", "source", "target", "edge_weight")}
+WORDS |= {"dataset.data_hash"}
 LISTS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (list[str], list[str] | None)}
 
 

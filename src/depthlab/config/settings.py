@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -58,13 +59,15 @@ def make_option(group: str, name: str, content: Mapping[str, Any]) -> Any:
     """An option of a config group, of the type in `OPTION_GROUPS`.
 
     Args:
-        name: of its yaml. The name of a dataset or a loader is in `content`; elsewhere `name` there is an argument.
+        name: of its yaml. The name of a dataset or a loader is in `content`, by default that of a dataset's file;
+            elsewhere `name` there is an argument.
         content: the content of its yaml.
     """
     kind, target = OPTION_GROUPS[group], content.get("_target_")
     names = {field.name for field in fields(kind)} - {"target", "arguments"}
     if group not in NAMED_IN_YAML:
         names.remove("name")
+    names.discard("option")
     numbers = _numbers(group, config_dirs())
     own: dict[str, Any] = {"name": name}
     arguments = {}
@@ -76,13 +79,15 @@ def make_option(group: str, name: str, content: Mapping[str, Any]) -> Any:
             own[key] = _expanded(value) if key == "path" else value
         elif key not in ("_target_", "limits"):
             arguments[key] = value
+    if group == "dataset":
+        own |= {"option": name, "name": own.get("name") or _name_of_file(own.get("path"), name)}
     options: Any = kind  # the fields of the subclasses differ
     return options(target=target, arguments=arguments, **own)
 
 
 def option_dict(group: str, option: Option) -> dict[str, Any]:
     """The option as in its yaml, without the limits."""
-    content = {field.name: getattr(option, field.name) for field in fields(option)}
+    content = {field.name: getattr(option, field.name) for field in fields(option) if field.name != "option"}
     target, arguments = content.pop("target"), content.pop("arguments")
     if group not in NAMED_IN_YAML:
         del content["name"]
@@ -157,6 +162,13 @@ def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
         part: Any = functools.reduce(lambda inner, group: inner[group], groups, content)
         part.pop(key, None)
     return digest(content | {"precision": settings.trainer.precision, "processes": settings.trainer.processes})
+
+
+def _name_of_file(path: str | None, option: str) -> str:
+    """A name for a graph of the user's own: that of its file or folder; with the option if a dataset has that name."""
+    stem = Path(os.path.expanduser(path)).resolve().name.partition(".")[0] if path else ""  # noqa: PTH111
+    name = re.sub(r"[^\w+-]+", "-", stem).strip("-")
+    return f"{option}-{name}" if name in option_names("dataset") and name != option else name or option
 
 
 def _expanded(path: str | None) -> str | None:

@@ -12,6 +12,7 @@ from depthlab.config.options import check_values, read_option
 from depthlab.config.overrides import check_runs
 from depthlab.config.schema import GROUPS, LIKE, LISTED, OPTION_GROUPS, RUN_LIMITS, Settings, allowed_values
 from depthlab.config.settings import parse
+from depthlab.data.sizes import FORM, are_sizes
 from depthlab.tasks.task import check_task
 from depthlab.training.replica_settings import obstacle, replica_settings
 
@@ -51,7 +52,9 @@ def validate(config: DictConfig, choices: dict[str, str]) -> Settings:
         check_values(group, OmegaConf.to_container(config[group], resolve=True), read_option(group, choices[group]))
     if "path" in config.dataset and not config.dataset.path:
         what, path = ("the folder", "FOLDER") if "path_files" in config.dataset else ("a file, or a folder", "PATH")
-        raise UserError(f"dataset={config.dataset.name} needs {what}: add dataset.path={path}")
+        raise UserError(f"dataset={choices['dataset']} needs {what}: add dataset.path={path}")
+    if config.dataset.get("hash_tensors") and not config.dataset.name:
+        raise UserError("dataset=pyg needs a class of torch_geometric.datasets: add dataset.name=KarateClub")
     settings = parse(config, choices)
     if settings.model.target == MODULE:
         _check_module(settings)
@@ -68,15 +71,16 @@ def validate(config: DictConfig, choices: dict[str, str]) -> Settings:
 
 
 def has_own_path(config: DictConfig, choices: dict[str, str]) -> bool:
-    """Whether dataset.path differs from the dataset's yaml, so that the dataset's name does not identify the graph."""
-    return bool(config.dataset.get("path") != read_option("dataset", choices["dataset"]).get("path"))
+    """Whether the dataset's yaml does not identify the graph: it names none, or dataset.path differs from it."""
+    option = read_option("dataset", choices["dataset"])
+    return option["name"] is None or bool(config.dataset.get("path") != option.get("path"))
 
 
 def _check_recipe(config: DictConfig, choices: dict[str, str]) -> None:
     """Check that the recipe exists and belongs to this graph."""
     dataset, like = choices["dataset"], choices.get("like", "none")
     if like != "none":
-        if "path" not in config.dataset:
+        if "path" not in config.dataset and read_option("dataset", dataset)["name"] is not None:
             raise UserError(f"like={like} is only for a graph of your own, not for dataset={dataset}: leave like out")
         if missing := [key for key in LIKE if key not in read_option("dataset", like)]:
             raise UserError(f"like={like} has no {' and '.join(missing)} to use: choose a dataset with one graph")
@@ -119,11 +123,15 @@ def _names(config: DictConfig, prefix: str = "") -> list[str]:
 
 def _check_dataset(settings: Settings) -> None:
     check_task(settings.dataset, settings.metrics, settings.monitor)
+    sizes = settings.dataset.random_split
+    if sizes is not None and not are_sizes(sizes):
+        raise UserError(f"dataset.random_split must be {FORM}, got {shown(sizes)}")
     splits, split = settings.dataset.splits, settings.split
     known = [str(name) for name in range(splits)] if isinstance(splits, int) else list(splits)
     if isinstance(splits, int) and splits == 0:  # the number of splits is in the user's own file
-        if not split.isdigit():
-            raise UserError(f"split must be the number of a split in {settings.dataset.path}, got {split}")
+        if not (split.isdigit() or split == "random"):
+            source = settings.dataset.path or settings.dataset.label
+            raise UserError(f"split must be random or the number of a split in {source}, got {split}")
     elif split not in known:
         allowed = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
         raise UserError(f"split must be {allowed} for dataset={settings.dataset.name}, got {split}")

@@ -61,7 +61,7 @@ def cached_partition(
     name = digest([data_hash, parts])
     fingerprint = digest([name, code_hash(*dataset.targets, "depthlab.data.prepare", __name__)])
     home = prepared_file(dataset, folder).parent / "partitions"
-    path = home / f"{file_name(dataset.name)}-{parts}-{name[:8]}.pt"
+    path = home / f"{file_name(dataset.label)}-{parts}-{name[:8]}.pt"
 
     def make() -> Tensor:
         assignment = metis(neighbours, parts)

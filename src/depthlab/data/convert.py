@@ -13,7 +13,7 @@ from depthlab.data.checks import checked_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.data.edges import with_edges
 from depthlab.data.labels import numbered
-from depthlab.data.splits import FRACTIONS, Sizes
+from depthlab.data.sizes import FRACTIONS, Sizes
 
 Arrays = dict[str, Any]
 MASKS = {"train_mask": "train", "val_mask": "val", "test_mask": "test"}
@@ -75,19 +75,22 @@ def to_dataset(
         raise UserError(f"the graph must be {FORMS}, got {type(graph).__name__}")
     if isinstance(arrays["edge_weight"], str):
         arrays["edge_weight"] = None  # none
-    raw = from_arrays(arrays, task, class_names)
-    if node_names is not None and len(node_names) != raw.num_nodes:
-        raise UserError(f"node_names must name {raw.num_nodes} nodes, got {len(node_names)}")
-    named = replace(raw, node_names=None if node_names is None else [str(name) for name in node_names])
-    return with_edges(replace(named, sizes=sizes), directed)
+    raw = from_arrays(arrays, task, node_names, class_names)
+    return with_edges(replace(raw, sizes=sizes), directed)
 
 
-def from_arrays(arrays: Mapping[str, Any], task: str | None, class_names: Sequence[str] | None = None) -> Dataset:
+def from_arrays(
+    arrays: Mapping[str, Any],
+    task: str | None,
+    node_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Dataset:
     """A dataset with the edges as they are listed.
 
     Args:
         arrays: `x`, `edge_index`, `y`, and perhaps `edge_weight`, `train`, `val`, `test`, as for `to_dataset`.
         task: as for `to_dataset`.
+        node_names: names of the nodes.
         class_names: names of the classes 0, 1, ...; by default those in `y`.
     """
     for name, what in (("x", "features of shape (nodes, features)"), ("y", "targets of shape (nodes,)")):
@@ -106,9 +109,15 @@ def from_arrays(arrays: Mapping[str, Any], task: str | None, class_names: Sequen
     masks, notes = _masks(arrays, len(x))
     weight = None if arrays.get("edge_weight") is None else _array(arrays["edge_weight"], "edge_weight")
     dataset = checked_dataset(checked | masks, 0, task, None if weight is None else ("edge_weight", weight))
-    if class_names is not None and task == "classification" and len(class_names) != (count := int(dataset.y.max()) + 1):
-        raise UserError(f"class_names must name {count} classes, got {len(class_names)}")
-    return replace(dataset, class_names=None if class_names is None else [str(n) for n in class_names], notes=notes)
+    classes = None if task == "regression" else _names("class_names", class_names, int(dataset.y.max()) + 1)
+    nodes = _names("node_names", node_names, dataset.num_nodes)
+    return replace(dataset, node_names=nodes, class_names=classes, notes=notes)
+
+
+def _names(what: str, names: Sequence[str] | None, count: int) -> list[str] | None:
+    if names is not None and len(names) != count:
+        raise UserError(f"{what} must hold {count} names, got {len(names)}")
+    return None if names is None else [str(name) for name in names]
 
 
 def data_arrays(data: Any, given: Mapping[str, Any]) -> Arrays:

@@ -6,7 +6,8 @@ from pathlib import Path
 from torch import Tensor
 
 from depthlab.config.errors import UserError
-from depthlab.data.splits import PLANETOID, Sizes, random_split
+from depthlab.data.sizes import PLANETOID, Sizes
+from depthlab.data.splits import random_split
 from depthlab.files import read_prepared, write_prepared
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph

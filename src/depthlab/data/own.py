@@ -1,6 +1,7 @@
 """The files of a user's own dataset, and a folder in which a reader sees only these files. Imports nothing heavy."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ LIMIT = 1000  # files in a folder: more are probably not one dataset, and every 
 def own_files(dataset: DatasetSettings) -> dict[str, Path]:
     """The files of `dataset.path`, by name: the file itself, or the files in the folder except hidden ones.
 
+    Of a folder with `path_files`, only these: a file, the one that fits a pattern such as `split/*/train.csv`, or the
+    one that an argument of this name holds. A file may have the ending .gz beside its own.
+
     Args:
         dataset: with a `path`.
 
@@ -28,26 +32,43 @@ def own_files(dataset: DatasetSettings) -> dict[str, Path]:
         outside = [name for name in names if not stays_below(name)]
         if outside:
             raise UserError(f"path_files of {dataset.name} must name files below dataset.path, got {outside[0]}")
+        wanted = {name: str(dataset.arguments.get(name, name)) for name in names}
         if not path.is_dir():
-            raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(names)}")
-        absent = [name for name in names if not (path / name).is_file()]
-        if absent:
-            raise UserError(f"{path / absent[0]} is missing: the folder must hold {', '.join(names)}")
-        return {name: path / name for name in names}
+            raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(wanted.values())}")
+        files = [_found(path, name, wanted) for name in names]
+        return {file.relative_to(path).as_posix() if _below(file, path) else file.name: file for file in files}
     if path.is_file():
         return {path.name: path}
     if not path.is_dir():
         raise UserError(f"{path} is missing: dataset.path must be a file, or a folder if its reader takes several")
-    files = {}
+    found = {}
     for file in _visible(path):
-        files[file.relative_to(path).as_posix()] = file
-        if len(files) > LIMIT:
+        found[file.relative_to(path).as_posix()] = file
+        if len(found) > LIMIT:
             raise UserError(
                 f"{path} holds more than {LIMIT:,} files: dataset.path must be a folder that holds only the dataset"
             )
-    if not files:
+    if not found:
         raise UserError(f"{path} holds no file: dataset.path must be a file, or a folder with the files of the dataset")
-    return dict(sorted(files.items()))
+    return dict(sorted(found.items()))
+
+
+def _found(folder: Path, name: str, wanted: Mapping[str, str]) -> Path:
+    """The file of a folder with this name in `path_files`; `wanted` has the names or patterns of all."""
+    pattern = wanted[name]
+    found = sorted(folder.glob(pattern)) if "*" in pattern else [folder / pattern]
+    found = [path if path.is_file() else path.with_name(f"{path.name}.gz") for path in found]
+    found = [path for path in found if path.is_file()]
+    if len(found) > 1:
+        raise UserError(f"{folder} has {len(found)} files {pattern}, and must have one: remove {found[-1]}")
+    if not found:
+        setting = f", or name another with dataset.{name}" if pattern != name else ""
+        raise UserError(f"{folder / pattern} is missing: the folder must hold {', '.join(wanted.values())}{setting}")
+    return found[0]
+
+
+def _below(file: Path, folder: Path) -> bool:
+    return file.is_relative_to(folder) and stays_below(file.relative_to(folder).as_posix())
 
 
 @contextmanager
@@ -76,9 +97,10 @@ def reading(dataset: DatasetSettings, files: Mapping[str, Path]) -> Iterator[lis
         try:
             yield links
         except UserError as error:
-            named = str(error).startswith(f"{Path(source).name} ")  # the error names the link: replace it by the path
-            text = str(error).removeprefix(Path(source).name) if named else f": {error}"
-            raise UserError(f"{source}{text}") from None
+            for name, file in files.items():  # the error names the link: replace it by the path
+                if re.match(rf"{re.escape(name)}\W", str(error)):
+                    raise UserError(f"{file}{str(error).removeprefix(name)}") from None
+            raise UserError(f"{source}: {error}") from None
         except FileNotFoundError as error:
             if folder not in str(error):
                 raise

@@ -24,13 +24,17 @@ from depthlab.config.validation import validate
 from depthlab.data.dataset import Dataset
 from depthlab.data.edges import with_edges
 from depthlab.data.graph_set import GraphSet
+from depthlab.data.hashing import tensor_hash
 from depthlab.data.mapped import cached_mapped, save_mapped
 from depthlab.data.own import reading
 from depthlab.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
+from depthlab.data.sizes import in_words
 from depthlab.files import atomic_write, cached, lock_of, write_json
 from depthlab.folders import relative
 from depthlab.graph.bottleneck import bottleneck_statistics
 from depthlab.graph.statistics import DIGITS, graph_statistics, topology
+
+PINNED = 8  # fewest digits of a hash that dataset.data_hash may have
 
 
 def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
@@ -46,6 +50,18 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset
     Raises:
         UserError: a raw file is missing, unverified or corrupt.
     """
+    dataset, data = _load(settings, folder)
+    if not isinstance(dataset, Dataset) or settings.random_split is None:
+        return dataset, data
+    notes = dataset.notes
+    if not len(dataset.train):
+        notes = [*notes, f"split=0, 1, ... are drawn with that seed, {in_words(settings.random_split)}"]
+    return replace(dataset, sizes=settings.random_split, notes=notes), data
+
+
+def _load(settings: DatasetSettings, folder: Path | None) -> tuple[Dataset | GraphSet, str]:
+    if settings.hash_tensors:
+        return _hashed(settings)
     data = data_hash(settings)
     fingerprint = prepared_hash(settings, data)
     if settings.mapped:
@@ -54,7 +70,7 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset
         ), data
     path = prepared_file(settings, folder)
     kind = GraphSet if settings.has_many_graphs else Dataset
-    if not settings.files:  # generating a graph is cheaper than storing one file per combination of settings
+    if not (settings.files or settings.path_files):  # making a graph is cheaper than a file for each of its settings
         with suppress(DamagedError):  # such a file is replaced below
             return kind.load(path, fingerprint) or _unchanged(settings, data), data
 
@@ -71,8 +87,12 @@ def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
 
     For a dataset that stays on disk, write a folder of arrays and a JSON file beside it, named by the data hash.
     """
-    data = data_hash(settings)
-    fingerprint, dataset = prepared_hash(settings, data), _unchanged(settings, data)
+    if settings.hash_tensors:
+        dataset, data = _hashed(settings)
+    else:
+        data = data_hash(settings)
+        dataset = _unchanged(settings, data)
+    fingerprint = prepared_hash(settings, data)
     path = mapped_folder(settings, data, folder) if settings.mapped else prepared_file(settings, folder)
     if isinstance(dataset, GraphSet):
         statistics: dict[str, Any] = {"graphs": len(dataset.y), "features": dataset.width}
@@ -81,8 +101,9 @@ def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
         statistics |= topology(dataset.edge_index, dataset.num_nodes)
         edge_index = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
     else:
-        statistics = dict(graph_statistics(dataset.x, dataset.edge_index, dataset.y))
-        edge_index = dataset.edge_index
+        edge_index = to_undirected(dataset.edge_index) if dataset.directed else dataset.edge_index
+        statistics = dict(graph_statistics(dataset.x, edge_index, dataset.y))
+        statistics |= {"directed_edges": dataset.edge_index.shape[1]} if dataset.directed else {}
     statistics |= bottleneck_statistics(edge_index, dataset.num_nodes)
     with lock_of(path), atomic_write(path.with_suffix(".json")) as part:  # a run that starts now waits
         write_json(part, statistics, DIGITS)  # first, so that both files are unchanged if the disk is full
@@ -103,7 +124,7 @@ def read(settings: DatasetSettings) -> Dataset | GraphSet:
     if isinstance(raw, GraphSet):
         return raw
     x = row_normalized(raw.x, settings.name) if settings.normalize_features else raw.x
-    return with_edges(replace(raw, x=x))
+    return with_edges(replace(raw, x=x), bool(settings.directed))
 
 
 def _unchanged(settings: DatasetSettings, data: str) -> Dataset | GraphSet:
@@ -116,8 +137,23 @@ def _unchanged(settings: DatasetSettings, data: str) -> Dataset | GraphSet:
 
 def data_hash(settings: DatasetSettings) -> str:
     """Hash of the raw files and settings that shape the graph; does not read the raw files of named datasets."""
-    normalized = bool(settings.normalize_features)
-    return digest([raw_hashes(settings), settings.target, _arguments(settings), normalized])
+    if settings.hash_tensors:
+        return _hashed(settings)[1]
+    shaping = [raw_hashes(settings), settings.target, _arguments(settings), bool(settings.normalize_features)]
+    return digest([*shaping, "directed"] if settings.directed else shaping)
+
+
+def _hashed(settings: DatasetSettings) -> tuple[Dataset | GraphSet, str]:
+    """A dataset without files to hash, and the hash of its tensors; raises UserError if that must be another."""
+    dataset = read(settings)
+    assert isinstance(dataset, Dataset), "only one graph is hashed by its tensors"
+    found, wanted = digest([tensor_hash(dataset)]), settings.data_hash
+    if wanted is not None and not (len(wanted) >= PINNED and found.startswith(wanted)):
+        raise UserError(
+            f"{settings.label} has the hash {found}, and dataset.data_hash={wanted} asks for another: its tensors have"
+            " changed; leave dataset.data_hash out to use them as they are"
+        )
+    return dataset, found
 
 
 def prepared_hash(settings: DatasetSettings, data: str) -> str:
@@ -126,9 +162,10 @@ def prepared_hash(settings: DatasetSettings, data: str) -> str:
 
 
 def _arguments(settings: DatasetSettings) -> dict[str, Any]:
-    """Arguments of the reader: the settings of its dataset's yaml, and the task if the reader has that parameter."""
-    takes_task = "task" in inspect.signature(get_method(settings.target)).parameters
-    return dict(settings.arguments) | ({"task": settings.task} if takes_task else {})
+    """Arguments of the reader: the settings of its dataset's yaml, and task and name if it has these parameters."""
+    parameters = inspect.signature(get_method(settings.target)).parameters
+    others = {name: getattr(settings, name) for name in ("task", "name") if name in parameters}
+    return dict(settings.arguments) | others
 
 
 def row_normalized(x: Tensor, name: str) -> Tensor:

@@ -43,12 +43,12 @@ def raw_hashes(dataset: DatasetSettings) -> dict[str, str]:
 
 def prepared_file(dataset: DatasetSettings, folder: Path | None = None) -> Path:
     """Path of the prepared file of a dataset."""
-    return (folder or prepared()) / f"{file_name(dataset.name)}.pt"
+    return (folder or prepared()) / f"{file_name(dataset.label)}.pt"
 
 
 def mapped_folder(dataset: DatasetSettings, data_hash: str, folder: Path | None = None) -> Path:
     """Path of the prepared folder of a dataset that stays on disk, one for each combination of its settings."""
-    return (folder or prepared()) / file_name(dataset.name) / data_hash[:8]
+    return (folder or prepared()) / file_name(dataset.label) / data_hash[:8]
 
 
 def check(dataset: DatasetSettings) -> None:

@@ -175,7 +175,7 @@ def statistics_file(settings: Settings, folder: Path | None = None) -> Path:
 
 
 def _pair(settings: Settings) -> str:
-    return f"{file_name(settings.dataset.name)}-{settings.rewiring.name}"
+    return f"{file_name(settings.dataset.label)}-{settings.rewiring.name}"
 
 
 def _task(config: DictConfig) -> None:
@@ -188,7 +188,7 @@ def _task(config: DictConfig) -> None:
     path = statistics_file(settings)
     rewired.write_statistics(path)
     changes = f"{rewired.statistics['edges_added']} edges added, {rewired.statistics['edges_removed']} removed"
-    print(f"rewired {settings.dataset.name}, {changes}: {relative(path)}")
+    print(f"rewired {settings.dataset.label}, {changes}: {relative(path)}")
 
 
 def command() -> None:

@@ -1,15 +1,12 @@
 """Splits that are drawn, each from its own seed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from depthlab.config.errors import UserError
-
-Sizes = Sequence[float]
-PLANETOID = (20, 500, 1000)
-FRACTIONS = (0.6, 0.2, 0.2)
+from depthlab.data.sizes import PLANETOID, Sizes, is_fractions
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -76,20 +73,6 @@ def fraction_masks(
             for part, nodes in enumerate((members[:first], members[first:second], members[second:last])):
                 masks[part, split, nodes] = True
     return masks[0], masks[1], masks[2]
-
-
-def is_fractions(sizes: Sizes) -> bool:
-    """Whether these sizes are fractions and not numbers of nodes."""
-    return all(size < 1 for size in sizes)
-
-
-def are_sizes(sizes: object) -> bool:
-    """Whether these are sizes that `random_split` takes: three numbers, all fractions or all whole numbers."""
-    if not isinstance(sizes, list | tuple) or len(sizes) != 3:
-        return False
-    if any(isinstance(size, bool) or not isinstance(size, int | float) or not size > 0 for size in sizes):
-        return False
-    return sum(sizes) <= 1 + 1e-9 if is_fractions(sizes) else all(type(size) is int for size in sizes)
 
 
 def _groups(y: Tensor, order: Tensor) -> Iterator[Tensor]:

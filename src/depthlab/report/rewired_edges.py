@@ -110,13 +110,13 @@ def _task(config: DictConfig) -> None:
     dataset, data_hash = load(settings.dataset)
     if dataset.num_nodes > LARGEST:
         raise UserError(
-            f"{settings.dataset.name} has {dataset.num_nodes} nodes: a picture can show {LARGEST}, "
+            f"{settings.dataset.label} has {dataset.num_nodes} nodes: a picture can show {LARGEST}, "
             "choose a smaller graph such as dataset=texas"
         )
     before = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
     after = cached_edges(dataset, data_hash, settings).edge_index
-    path = results() / "rewired_edges" / f"{file_name(settings.dataset.name)}-{name}.png"
-    titles = for_figure(settings.dataset.name), name
+    path = results() / "rewired_edges" / f"{file_name(settings.dataset.label)}-{name}.png"
+    titles = for_figure(settings.dataset.label), name
     with mpl.rc_context(STYLE), lock_of(path), atomic_write(path) as part:
         rewiring_figure(before, after, dataset.num_nodes, titles).savefig(part, dpi=130, format="png")
     print(relative(path))

@@ -194,7 +194,7 @@ def _planned_runs(
             config[key] = value
         settings = parse(config, choices)
         typed = [*overrides, *(f"{key}={value}" for key, value in zip(axes, point, strict=True))]
-        dataset = graph or settings.dataset.name
+        dataset = graph or settings.dataset.label
         runs.append(PlannedRun(label, dataset, settings, provenance(settings, choices, typed), point == animated))
     return runs
 

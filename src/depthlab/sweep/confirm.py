@@ -59,12 +59,12 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
         return True
     metric, change = METRICS[search.config.dataset.metric], paired(scores[BASELINE], scores[TUNED])
     verdict = ", ".join([format_comparison(means[BASELINE], means[TUNED], change, metric), *diverged])
-    graph = [f"dataset={search.config.dataset.name}", *graph_settings(search, tuned)]
+    graph = [f"dataset={search.choices['dataset']}", *graph_settings(search, tuned)]
     command = shlex.join(["depthlab", "train", f"model={search.choices['model']}", *graph])
     if has_own_path(search.config, search.choices):
         values = shlex.join(f"{key}={value}" for key, value in flatten(recipe(search, tuned)).items())
         print(
-            f"{verdict}\nno recipe is written, since dataset={search.config.dataset.name} may be any graph; train with:"
+            f"{verdict}\nno recipe is written, since dataset={search.choices['dataset']} may be any graph; train with:"
         )
         print(f"{command} {values}")
         return True
@@ -97,7 +97,7 @@ def _test(
     for method, params in methods.items():
         for training in search.trainings(seeds):
             settings = search.settings(params, training).with_tracking(artifacts=["config"])
-            runs.append(PlannedRun(method, search.config.dataset.name, settings, search.provenance(params, training)))
+            runs.append(PlannedRun(method, search.dataset, settings, search.provenance(params, training)))
     workers = {"jobs": config.jobs, "backend": config.backend, "scheduler": config.scheduler}
     options = OmegaConf.create(workers | {"only": None, "replicas": "auto", "reuse": "same_code", "dry": False})
     if not run_study(f"sweep-{name}", runs, options):

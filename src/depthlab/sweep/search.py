@@ -12,7 +12,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.limits import nearest_drop_probability
 from depthlab.config.provenance import provenance
 from depthlab.config.schema import OPTION_GROUPS, Settings
-from depthlab.config.settings import EXECUTION_SETTINGS, resume_hash
+from depthlab.config.settings import EXECUTION_SETTINGS, parse, resume_hash
 from depthlab.config.validation import DROPPING, validate
 from depthlab.study.grid import AXES
 from depthlab.sweep.space import Range, Value
@@ -61,9 +61,14 @@ class Search:
         return [TRADE_OFFS.get(name, "maximize" if higher_is_better(name) else "minimize") for name in self.objectives]
 
     @property
+    def dataset(self) -> str:
+        """The name of the graph."""
+        return parse(self.config, self.choices).dataset.label
+
+    @property
     def pair(self) -> str:
         """`cora-gcnii`, as recipes are named."""
-        return f"{file_name(self.config.dataset.name)}-{self.choices['model']}"
+        return f"{file_name(self.dataset)}-{self.choices['model']}"
 
     def trainings(self, seeds: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """Seed and split of each training of a trial; all splits of the first seed come first."""

@@ -178,7 +178,7 @@ def make_task(settings: Settings, dataset: Dataset | GraphSet) -> Task:
         UserError: the targets do not fit the task, a metric needs two classes or is undefined on a part of the split,
             or the split does not exist.
     """
-    kind, metric, name = TASKS[settings.dataset.task], settings.dataset.metric, settings.dataset.name
+    kind, metric, name = TASKS[settings.dataset.task], settings.dataset.metric, settings.dataset.label
     if (numbers := dataset.y.is_floating_point()) != ("numbers" in kind.targets):
         targets, fitting = ("numbers", "regression") if numbers else ("classes", "classification")
         wrong = f"dataset.task={settings.dataset.task} does not fit {name}, whose targets are {targets}"

@@ -1,5 +1,6 @@
 """Build data, graphs, task and network from settings; this is the only place that does."""
 
+import sys
 from dataclasses import dataclass, replace
 
 from torch import distributed
@@ -52,6 +53,9 @@ def read_data(settings: Settings) -> Data:
         UserError: the data does not exist or does not fit the settings.
     """
     dataset, data_hash = load(settings.dataset)
+    if settings.progress and isinstance(dataset, Dataset):
+        for note in dataset.notes:
+            print(f"{settings.dataset.label}: {note}", file=sys.stderr)
     make_task(settings, dataset)
     return Data(dataset, rewire(dataset, data_hash, settings))
 

@@ -58,12 +58,13 @@ def tags(settings: Settings, provenance: Mapping[str, str]) -> dict[str, str]:
     """
     recipes = {source for source in provenance.values() if source.startswith("recipe ")}
     chosen = {group: str(getattr(settings, group).name) for group in OPTION_GROUPS}
-    flat = flatten(to_dict(settings)) | chosen
+    flat = flatten(to_dict(settings)) | chosen | {"dataset": settings.dataset.option}
     overridden = [key for key, source in provenance.items() if source == "command line" and key in flat]
     overrides = sorted(override_of(key, flat[key]) for key in overridden)
     return {
         **chosen,
         "model": settings.model.label,
+        "dataset": settings.dataset.label,
         "depth": str(settings.depth),
         "seed": str(settings.seed),
         "split": settings.split,

@@ -22,7 +22,7 @@ def varied(settings: Settings) -> str:
     if settings.replicate == "seed" or (settings.replicate == "auto" and not numbered):
         return "seed"
     if not (numbered or random):
-        name = settings.dataset.name
+        name = settings.dataset.label
         raise UserError(f"replicate=split needs several splits, {name} has {settings.split}: use replicate=seed")
     return "split" if numbered else "split_seed"
 
@@ -58,7 +58,7 @@ def obstacle(settings: Settings) -> str | None:
     if settings.model.module:
         return f"{settings.model.label} cannot be trained as replicas, whose weights are stacked: leave replicas out"
     if settings.dataset.has_many_graphs:
-        return f"replicas are of one graph, {settings.dataset.name} has many: leave replicas out"
+        return f"replicas are of one graph, {settings.dataset.label} has many: leave replicas out"
     if settings.loader.name != "full":
         return "replicas need the full graph at every step: use loader=full, or leave replicas out"
     if settings.norm != "none":

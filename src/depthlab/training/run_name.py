@@ -16,8 +16,8 @@ from depthlab.text import file_name
 LENGTH = 60  # characters of the differences; longer names are cut and end in a hash
 USUAL = {"rewiring": "none", "loader": "full", "optimizer": "adam", "lr_scheduler": "none"}  # not in the base name
 UNNAMED = {  # settings that are in the base name, or that change no result
-    "depth", "seed", "split", "split_seed", "dataset.name", "dataset.path", "dataset.split", "measures",
-    "trainer.threads", "model.target",
+    "depth", "seed", "split", "split_seed", "dataset.name", "dataset.path", "dataset.split", "dataset.data_hash",
+    "dataset.trust_downloads", "measures", "trainer.threads", "model.target",
 }  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def _base(settings: Settings) -> str:
     suffix = "" if split == "public" else f"-random{settings.split_seed}" if split == "random" else f"-split{split}"
     chosen = {group: getattr(settings, group).name for group in USUAL}
     suffix += "".join(f"-{name}" for group, name in chosen.items() if name != USUAL[group])
-    return f"{settings.dataset.name}-{settings.model.label}-d{settings.depth}-s{settings.seed}{suffix}"
+    return f"{settings.dataset.label}-{settings.model.label}-d{settings.depth}-s{settings.seed}{suffix}"
 
 
 def run_name(settings: Settings, with_trainer: bool = True) -> str:
@@ -35,12 +35,13 @@ def run_name(settings: Settings, with_trainer: bool = True) -> str:
 
     The differences are in alphabetical order; settings that change no result are left out.
     """
-    usual = _defaults(**{group: getattr(settings, group).name for group in OPTION_GROUPS})
+    names = {group: getattr(settings, group).name for group in OPTION_GROUPS}
+    usual = _defaults(**names | {"dataset": settings.dataset.option or settings.dataset.name})
     base = _base(settings)
     differences = [
         f"{key.rpartition('.')[2].replace('_', '')}{_shown(value)}"
         for key, value in sorted(flatten(to_dict(settings)).items())
-        if _is_named(key, with_trainer) and (key in usual or key.startswith("model.args.")) and usual.get(key) != value
+        if _is_named(key, with_trainer) and (key in usual or _is_argument(key, value)) and usual.get(key) != value
     ]
     name = "-".join([base, *differences])
     if len(name) > len(base) + LENGTH:
@@ -51,6 +52,11 @@ def run_name(settings: Settings, with_trainer: bool = True) -> str:
 def _is_named(key: str, with_trainer: bool) -> bool:
     group = key.partition(".")[0]
     return key not in UNNAMED and ((group == "trainer" and with_trainer) or group not in EXECUTION_SETTINGS)
+
+
+def _is_argument(key: str, value: Any) -> bool:
+    """Whether this is an argument of a class that is not the package's; words of a dataset are in its label."""
+    return key.startswith("model.args.") or (key.startswith("dataset.args.") and not isinstance(value, str))
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,16 @@
+"""The hash of a dataset without files."""
+
+import hashlib
+
+import numpy as np
+
+from depthlab.data.dataset import Dataset
+
+
+def tensor_hash(dataset: Dataset) -> str:
+    """Hash of all tensors of a dataset, with their names, types and shapes."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(dataset.tensors.items()):
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        total.update(np.ascontiguousarray(tensor.numpy()).data)
+    return total.hexdigest()

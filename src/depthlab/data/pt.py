@@ -1,0 +1,70 @@
+"""Reader of a PyG graph that was saved with `torch.save`."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
+from torch_geometric.data.storage import GlobalStorage
+
+from depthlab.config.errors import UserError
+from depthlab.data.convert import data_arrays, from_arrays
+from depthlab.data.dataset import Dataset
+from depthlab.files import unreadable
+
+CLASSES: list[Any] = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]  # what torch may build while it reads
+SAVE = "save a torch_geometric.data.Data, or a dict of tensors, with torch.save"
+
+
+def read_pt(files: list[Path], task: str = "classification", edge_weight: str = "auto") -> Dataset:
+    """One file with a PyG `Data`, or a dict with the tensors of one: `x`, `edge_index`, `y`, and perhaps the masks.
+
+    Nothing is unpickled but tensors, plain types and the classes that a `Data` consists of. `train_mask`, `val_mask`
+    and `test_mask` have one split, (n,), or many, (n, s); without them all splits are drawn. Lists of texts called
+    `node_names` and `class_names` are kept.
+
+    Args:
+        files: the file.
+        task: a key of `depthlab.tasks.task.TASKS`.
+        edge_weight: attribute with the weights of edges; `auto`: `edge_weight` if there is one; `none`: no weights.
+
+    Raises:
+        UserError: the file cannot be read, holds something else, or an array is not as it must be.
+    """
+    if len(files) != 1:
+        raise UserError(f"it must be one file, got {len(files)} files")
+    data = _data(_loaded(files[0]), files[0].name)
+    names = {name: _names(data, name) for name in ("node_names", "class_names")}
+    return from_arrays(data_arrays(data, {"edge_weight": edge_weight}), task, **names)
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(CLASSES), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused
+            return torch.load(path, weights_only=True)
+    except Exception as error:  # a pickle, a torn file, other bytes: torch has no common error
+        unsafe = str(error).partition("Unsupported global: GLOBAL ")[2].partition(" was not an allowed")[0]
+        what = f"holds {unsafe}, which is not unpickled" if unsafe else "is not a file of tensors"
+        raise unreadable(Path(path.name), error, f"{what}: {SAVE}") from None
+
+
+def _data(content: Any, name: str) -> Data:
+    """The one graph that a file holds; also from the tuple that PyG's datasets save."""
+    if isinstance(content, tuple) and len(content) > 1 and content[1] is None:
+        content = content[0]
+    if isinstance(content, dict) and all(isinstance(key, str) for key in content):
+        return Data.from_dict(content)
+    if isinstance(content, Data):
+        return content
+    if isinstance(content, list | tuple):
+        raise UserError(f"{name} holds {len(content)} objects, and it must be one graph: save one Data")
+    kind = "a graph with several kinds of nodes" if isinstance(content, HeteroData) else type(content).__name__
+    raise UserError(f"{name} holds {kind}, and it must be one graph: {SAVE}")
+
+
+def _names(data: Data, name: str) -> list[str] | None:
+    names = data.get(name)
+    return [str(entry) for entry in names] if isinstance(names, list) else None

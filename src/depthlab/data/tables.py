@@ -1,0 +1,127 @@
+"""Reader of a graph in two tables: a row for each node and a row for each edge."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from depthlab.config.errors import UserError
+from depthlab.data.checks import checked_dataset
+from depthlab.data.dataset import Dataset
+from depthlab.data.table import Table, read_table
+
+PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+LABELS = ("label", "class", "y", "target")
+WEIGHTS = ("weight", "edge_weight")
+
+
+def read_csv(
+    files: list[Path],
+    edges: str = "edges.csv",
+    nodes: str = "nodes.csv",
+    id: str = "auto",
+    label: str = "auto",
+    features: str | Sequence[str] | None = None,
+    split_column: str = "auto",
+    source: str = "auto",
+    target: str = "auto",
+    edge_weight: str = "auto",
+    task: str = "classification",
+) -> Dataset:
+    """Two CSV files with a line of names, also compressed (.gz, .bz2, .xz, .zip).
+
+    Names of nodes and classes are kept. Classes are numbered in the order of their names, or as numbers if all are
+    whole numbers. An empty label is a node without a class.
+
+    Args:
+        files: the tables of edges and nodes.
+        edges, nodes: their names, which the data hash covers.
+        id: column of nodes with their names, any texts; `auto`: `id`, or else the first column.
+        label: column of nodes with the target; `auto`: the first of `LABELS` that is there.
+        features: columns of nodes, or the beginning of their names with a `*`; None for all other columns of numbers.
+        split_column: column of nodes with train, val, test or nothing; `auto`: `split` if there is one; `none`: splits
+            are drawn.
+        source, target: columns of edges with names of nodes; `auto`: those of this name, or else the first two.
+        edge_weight: column of edges with weights; `auto`: the first of `WEIGHTS` that is there; `none`: no weights.
+        task: a key of `depthlab.tasks.task.TASKS`.
+
+    Raises:
+        UserError: a table cannot be read, a column does not exist, or a cell is not as it must be; the file, the
+            column and the line are named.
+    """
+    if len(files) != 2:
+        raise UserError(f"the table of nodes must be another file than that of edges, {files[0].name}")
+    edge_file, node_file = files
+    node_table = read_table(node_file)
+    id_column = node_table.column(id, "id", ("id",), first=0)
+    label_column = node_table.column(label, "label", LABELS)
+    assert id_column is not None and label_column is not None, "only columns that may be missing are None"
+    part_column = node_table.column(split_column, "split_column", ("split",), optional=True)
+    names = node_table.names(id_column)
+    repeated = names.duplicated(keep=False)
+    if repeated.any():
+        first, second = np.flatnonzero((names == names[repeated][0]).to_numpy())[:2] + 2
+        raise UserError(
+            f"{node_file.name} has {names[repeated][0]!r} in column {id_column} in lines {first} and {second}: a node"
+            " must have one line"
+        )
+    x, notes = node_table.numbers(features, without=[id_column, label_column, part_column])
+    if task == "classification":
+        y, class_names, more = node_table.classes(label_column)
+        notes += more
+    else:
+        y, class_names = node_table.targets(label_column), None
+    ends, weight = _edges(read_table(edge_file), names, node_file.name, id_column, (source, target), edge_weight)
+    arrays = {"features": x, "edges": ends, f"column {label_column}": y}
+    if part_column is not None:
+        arrays |= _parts(node_table, part_column)
+    dataset = checked_dataset(arrays, 0, task, weight)
+    return replace(dataset, node_names=names.tolist(), class_names=class_names, notes=notes)
+
+
+def _edges(
+    table: Table, names: "pd.Index[str]", node_file: str, id_column: str, ends: tuple[str, str], edge_weight: str
+) -> tuple[np.ndarray, tuple[str, np.ndarray] | None]:
+    """The edges (2, m) by number of node, and their weights if there are any."""
+    columns: list[str] = []
+    for number, (name, setting) in enumerate(zip(ends, ("source", "target"), strict=True)):
+        column = table.column(name, setting, (setting,), first=number)
+        assert column is not None, "an end of an edge is not optional"
+        columns.append(column)
+    numbers = []
+    for column in columns:
+        given = table.names(column)
+        found = names.get_indexer(given)
+        if len(unknown := np.flatnonzero(found < 0)):
+            raise UserError(
+                f"{table.file}, line {unknown[0] + 2}: {column} {given[unknown[0]]!r} is in no line of {node_file}"
+                f" (column {id_column}), as are {len(unknown):,} of {len(given):,}: add these nodes, or remove their"
+                " edges"
+            )
+        numbers.append(found.astype(np.int64))
+    weights = table.column(edge_weight, "edge_weight", WEIGHTS, optional=True)
+    others = [column for column in table.columns if column not in (*columns, weights)]
+    if others and edge_weight == "auto":
+        raise UserError(
+            f"{table.file} has {', '.join(others[:5])} beside {columns[0]} and {columns[1]}, and columns of edges are"
+            f" not used unless you say so: dataset.edge_weight={weights or others[0]} takes one as weights,"
+            " dataset.edge_weight=none leaves all out"
+        )
+    weight = None if weights is None else (f"column {weights} of {table.file}", table.number(weights))
+    return np.stack(numbers), weight
+
+
+def _parts(table: Table, column: str) -> dict[str, np.ndarray]:
+    words = table.texts(column).str.strip().str.lower()
+    parts = words.map(PARTS).where(words != "", "")
+    if len(wrong := np.flatnonzero(parts.isna())):
+        raise UserError(
+            f"{table.file}, line {wrong[0] + 2}: column {column} must hold train, val, test or nothing, got"
+            f" {words.iloc[wrong[0]]!r}"
+        )
+    masks = {part: (parts == part).to_numpy()[None] for part in ("train", "val", "test")}
+    if not any(mask.any() for mask in masks.values()):
+        raise UserError(f"{table.file}: column {column} is empty: fill it, or use dataset.split_column=none")
+    return {f"{part} in column {column}": mask for part, mask in masks.items()}
