@@ -76,4 +76,4 @@ def test_a_graph_without_recipe_and_normalisation_gets_a_hint(typed: list[str], 
     notice = untuned(settings, provenance(settings, choices, typed))
     assert (notice is not None) == said
     name = settings.dataset.name
-    assert notice is None or notice.startswith(f"dataset={name} has no recipe, and its features are used as they are: ")
+    assert notice is None or notice.startswith(f"{name} has no recipe, and its features are used as they are: ")

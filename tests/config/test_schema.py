@@ -17,13 +17,13 @@ from depthlab.nn.norm import NORMS
 from tests.settings import ARCHITECTURES
 
 REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
-OWN = ("npz", "folder")  # files of a person's own
+OWN = dict.fromkeys(("npz", "folder", "csv", "pt", "ogb"), "dataset.path=own") | {"pyg": "dataset.name=KarateClub"}
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
 RECIPES = sorted(f"{path.parent.name}/{path.stem}" for path in (CONF / "recipe").glob("*/*.yaml"))
 
 
 def overrides(dataset: str, model: str) -> list[str]:
-    return [f"dataset={dataset}", f"model={model}", *(["dataset.path=own"] if dataset in OWN else [])]
+    return [f"dataset={dataset}", f"model={model}", *([OWN[dataset]] if dataset in OWN else [])]
 
 
 @pytest.mark.slow
@@ -31,7 +31,8 @@ def overrides(dataset: str, model: str) -> list[str]:
 def test_every_dataset_goes_with_every_model(dataset: str) -> None:
     for model in ARCHITECTURES:
         settings = compose_settings(overrides(dataset, model))
-        assert settings.dataset.name == dataset
+        assert settings.dataset.option == dataset
+        assert settings.dataset.name == (dataset if dataset not in OWN else OWN[dataset].partition("=")[2])
         assert settings.model.target.startswith(f"depthlab.nn.{model}.")
         assert settings.split == str(settings.dataset.split)
 

@@ -62,7 +62,7 @@ def read_csv(
     names = node_table.names(id_column)
     repeated = names.duplicated(keep=False)
     if repeated.any():
-        first, second = np.flatnonzero((names == names[repeated][0]).to_numpy())[:2] + 2
+        first, second = np.flatnonzero(names == names[repeated][0])[:2] + 2
         raise UserError(
             f"{node_file.name} has {names[repeated][0]!r} in column {id_column} in lines {first} and {second}: a node"
             " must have one line"
