@@ -36,6 +36,7 @@ def test_provenance_without_a_recipe(recipe: Any) -> None:
         "loader None",
         "optimizer None",
         "lr_scheduler None",
+        "logger None",
         "trainer None",
     }
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from depthlab.config.errors import UserError
-from depthlab.training.callbacks import BestState, Evaluation, FirstEpoch, NoRecord, Recorder, Saver
+from depthlab.tracking.record import EpochRecord
+from depthlab.training.callbacks import BestState, Evaluation, FirstEpoch, Recorder, Saver
 
 
-class FakeTracked:
+class FakeTracked(EpochRecord):
     """Remembers what it was told; holds steps up to `known` already."""
 
     run_id = "run"
@@ -23,7 +24,7 @@ class FakeTracked:
     def last_step(self, metric: str) -> int:
         return self.known
 
-    def log(self, metrics: dict[str, float], step: int) -> None:
+    def log(self, metrics: Any, step: int = 0) -> None:
         self.logged.append(step)
 
 
@@ -207,9 +208,3 @@ def test_every_rank_saves_and_ends_when_ctrl_c_reaches_the_main_one(tmp_path: Pa
         with pytest.raises(KeyboardInterrupt):
             saver.on_train_epoch_end(at, model())
     assert saved == [tmp_path / "last.ckpt"] * 2
-
-
-def test_the_record_of_the_other_ranks_holds_nothing() -> None:
-    record = NoRecord()
-    record.log({"train_loss": 1.0}, 3)
-    assert record.last_step("train_loss") == -1

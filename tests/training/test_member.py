@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from depthlab.config.schema import Settings
+from depthlab.tracking.record import EpochRecord
 from depthlab.training.experiment import experiment
 from depthlab.training.identity import LAST
 from depthlab.training.member import Member, lightning_checkpoint
@@ -24,10 +24,13 @@ def member(settings: Compose, tmp_path: Path) -> Member:
 
 
 def tracked(sent: list[int]) -> Any:
-    def log(metrics: Any, step: int = 0) -> None:
-        sent.append(step)
+    class Sent(EpochRecord):
+        name, uri, experiment_id, run_id, places = "n", "u", "e", "r", list[str]()
 
-    return SimpleNamespace(name="n", uri="u", experiment_id="e", run_id="r", log=log, last_step=lambda _: -1)
+        def log(self, metrics: Any, step: int = 0) -> None:
+            sent.append(step)
+
+    return Sent()
 
 
 def see(member: Member, losses: list[float], first: int = 0) -> None:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from omegaconf import Container, OmegaConf
+
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_file
 from depthlab.config.limits import Limit, check_text, is_limit, shown, within
@@ -150,6 +152,22 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
         check_text(f"{prefix}.{key}", value)
         if allowed := _refusal(f"{prefix}.{key}", value, option[key], limits.get(key)):
             raise UserError(f"{prefix}.{key} must be {allowed}, got {shown(value)}")
+
+
+def check_list(group: str, entries: Any) -> None:
+    """Check the entries of a group of which a run takes any number of options: each names a class.
+
+    Raises:
+        UserError: an entry is no mapping with `_target_`.
+    """
+    form, fits = ANYWHERE["_target_"]
+    plain = OmegaConf.to_container(entries, resolve=True) if isinstance(entries, Container) else entries or {}
+    for name, entry in plain.items() if isinstance(plain, dict) else [("", plain)]:
+        where = f"{group}.{name!s}" if name else group
+        if not isinstance(entry, dict):
+            raise UserError(f"{where} must be a mapping with _target_, got {kind(entry)}: see conf/{group}")
+        if not fits(entry.get("_target_")):
+            raise UserError(f"{where}._target_ must be {form}, got {kind(entry.get('_target_'))}")
 
 
 def _refusal(key: str, value: Any, default: Any, limit: Limit) -> str | None:

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from depthlab.config.errors import UserError
 from depthlab.config.files import option_names
 from depthlab.config.limits import shown
-from depthlab.config.schema import GROUPS, LISTS, WORDS
+from depthlab.config.schema import GROUPS, LIST_GROUPS, LISTS, WORDS
 
 
 def count_values(override: Override) -> float:
@@ -79,6 +79,8 @@ def check_options(overrides: Sequence[str]) -> None:
     """
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         group, sweep = override.key_or_group, override.value()
+        if group in LIST_GROUPS and not (override.is_delete() or override.is_sweep_override()):
+            _check_list(group, sweep)
         if group not in GROUPS or override.is_delete():
             continue
         for value in sweep.list if isinstance(sweep, ChoiceSweep) else [sweep]:
@@ -87,6 +89,15 @@ def check_options(overrides: Sequence[str]) -> None:
                 continue
             known = ", ".join(option_names(group))
             raise UserError(f"there is no {group} {shown(name)}: choose one of {known}")
+
+
+def _check_list(group: str, value: Any) -> None:
+    """Raise UserError unless a value is the name of an option of a group, or a list of names."""
+    known = option_names(group)
+    for name in value if isinstance(value, list) else [value]:
+        word = name.text if isinstance(name, QuotedString) else name
+        if word not in known:
+            raise UserError(f"there is no {group} {shown(word)}: choose one or more of {', '.join(known)}")
 
 
 def check_distinct(override: Override) -> None:

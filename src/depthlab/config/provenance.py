@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from depthlab.config.files import config_file
-from depthlab.config.schema import LIKE, OPTION_GROUPS, Settings
+from depthlab.config.schema import LIKE, LIST_GROUPS, OPTION_GROUPS, Settings
 from depthlab.config.settings import flatten, to_dict
 from depthlab.config.yaml_files import read_mapping
 
@@ -19,7 +19,7 @@ def provenance(settings: Settings, choices: Mapping[str, str], overrides: list[s
     from_recipe = flatten(read_mapping(path)) if path.is_file() else {}
     defaults = flatten(read_mapping(config_file("", "config")))
     overridden = {re.split(r"[=@]", override.lstrip("+~"))[0] for override in overrides}
-    groups = {*OPTION_GROUPS, "trainer"}
+    groups = {*OPTION_GROUPS, *LIST_GROUPS, "trainer"}
 
     def source(key: str) -> str:
         if key in overridden or any(key.startswith(f"{name}.") for name in overridden - groups):

@@ -208,6 +208,8 @@ class Settings:
     loader: LoaderSettings = setting()
     optimizer: OptimizerSettings = setting()
     lr_scheduler: LRSchedulerSettings = setting()
+    logger: dict[str, Option] = setting()
+    callbacks: dict[str, Option] = setting()
     depth: int = setting("[1, 100000]")
     seed: int = setting("[0, 4294967295]")
     split: str = setting()
@@ -241,9 +243,15 @@ class Settings:
         return f"random{self.split_seed}" if self.split == "random" else self.split
 
     @property
+    def in_mlflow(self) -> bool:
+        """Whether MLflow records the run."""
+        return any(option.target == MLFLOW for option in self.logger.values())
+
+    @property
     def targets(self) -> list[str]:
         """Dotted names of all classes and functions in the options."""
-        return [target for group in OPTION_GROUPS for target in getattr(self, group).targets]
+        options = [*(getattr(self, group) for group in OPTION_GROUPS), *self.callbacks.values()]
+        return [target for option in options for target in option.targets]
 
     def with_tracking(self, **changes: Any) -> "Settings":
         """A copy with changed settings of `tracking`."""
@@ -287,6 +295,8 @@ class SweepSettings:
     dry: bool = setting()
 
 
+LIST_GROUPS = ("logger", "callbacks")  # groups of which a run takes any number of options, or none
+MLFLOW = "depthlab.tracking.run.TrackedRun"  # `_target_` of logger=mlflow
 OPTION_GROUPS: dict[str, type[Option]] = {  # groups whose options have settings and limits of their own
     "model": ModelSettings,
     "dataset": DatasetSettings,
@@ -305,10 +315,12 @@ def hydra_schema(settings: Any) -> Any:
     """The types that Hydra checks while composing, with the limits; an option or a split has any type."""
     entries: list[tuple[str, Any, Any]] = []
     for entry in fields(settings):
-        kind: Any = Any if entry.name in (*OPTION_GROUPS, "split") else entry.type
+        kind: Any = Any if entry.name in (*OPTION_GROUPS, *LIST_GROUPS, "split") else entry.type
         if is_dataclass(kind):
             kind = hydra_schema(kind)
             entries.append((entry.name, kind, field(default_factory=kind)))
+        elif entry.name in LIST_GROUPS:
+            entries.append((entry.name, kind, field(default_factory=dict, metadata=entry.metadata)))
         else:
             entries.append((entry.name, kind, field(default=MISSING, metadata=entry.metadata)))
     return make_dataclass(settings.__name__, entries)
@@ -334,11 +346,13 @@ WORDS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (str, str | Non
 WORDS |= {"dataset.path", "model.target", "model.layers"}
 WORDS |= {f"dataset.{key}" for key in ("name", "id", "label", "split_column", "source", "target", "edge_weight")}
 WORDS |= {"dataset.data_hash"}
-LISTS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (list[str], list[str] | None)}
+LISTS = {key for key, (kind, _) in ALL_LIMITS.items() if kind in (list[str], list[str] | None)} | {*LIST_GROUPS}
 
 
 def allowed_values(key: str) -> str:
     """The allowed values of a setting of the schema, in words."""
+    if key in LIST_GROUPS:
+        return f"a list of options of conf/{key}"
     if key not in ALL_LIMITS:
         return f"set by its parts, {', '.join(name for name in ALL_LIMITS if name.startswith(key + '.'))}"
     kind, limit = ALL_LIMITS[key]

@@ -16,6 +16,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.files import config_dirs, config_file, option_names
 from depthlab.config.options import is_option
 from depthlab.config.schema import (
+    LIST_GROUPS,
     OPTION_GROUPS,
     DropEdgeSettings,
     Option,
@@ -28,7 +29,7 @@ from depthlab.config.yaml_files import read_mapping
 # settings of the execution of a run: they do not change the experiment
 EXECUTION_SETTINGS = (
     "ckpt", "progress", "tracking", "checkpoint_every", "memory", "trainer", "replicas", "replicate",
-    "max_runs",
+    "max_runs", "logger",
 )  # fmt: skip
 # Increase when a seed gives different masks (depthlab.ops): results of different schemes are different experiments.
 RANDOM_NUMBERS = 1
@@ -45,6 +46,8 @@ def parse(config: DictConfig, choices: Mapping[str, str]) -> Settings:
     """
     content: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     options: dict[str, Any] = {group: make_option(group, choices[group], content[group]) for group in OPTION_GROUPS}
+    for group in LIST_GROUPS:
+        options[group] = {name: _listed(name, entry) for name, entry in (content[group] or {}).items()}
     parts: dict[str, Any] = {
         "split": str(content["split"]),
         "ckpt": _expanded(content["ckpt"]),
@@ -85,6 +88,12 @@ def make_option(group: str, name: str, content: Mapping[str, Any]) -> Any:
     return options(target=target, arguments=arguments, **own)
 
 
+def _listed(name: str, content: Mapping[str, Any]) -> Option:
+    """An entry of a group in `LIST_GROUPS`."""
+    arguments = {key: value for key, value in content.items() if key != "_target_"}
+    return Option(name=name, target=content["_target_"], arguments=arguments)
+
+
 def option_dict(group: str, option: Option) -> dict[str, Any]:
     """The option as in its yaml, without the limits."""
     content = {field.name: getattr(option, field.name) for field in fields(option) if field.name != "option"}
@@ -97,7 +106,10 @@ def option_dict(group: str, option: Option) -> dict[str, Any]:
 
 def to_dict(settings: Settings) -> dict[str, Any]:
     """The settings as plain types, with the names of conf/."""
-    options = {group: option_dict(group, getattr(settings, group)) for group in OPTION_GROUPS}
+    options: dict[str, Any] = {group: option_dict(group, getattr(settings, group)) for group in OPTION_GROUPS}
+    for group in LIST_GROUPS:
+        chosen: dict[str, Option] = getattr(settings, group)
+        options[group] = {name: {"_target_": one.target} | dict(one.arguments) for name, one in chosen.items()}
     return asdict(settings) | options
 
 

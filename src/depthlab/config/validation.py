@@ -8,9 +8,18 @@ from depthlab.config.errors import UserError
 from depthlab.config.files import config_file, option_names
 from depthlab.config.limits import DROP_STEPS, Limit, check_text, is_drop_probability, shown, within
 from depthlab.config.modules import MODULE, check_target
-from depthlab.config.options import check_values, read_option
+from depthlab.config.options import check_list, check_values, read_option
 from depthlab.config.overrides import check_runs
-from depthlab.config.schema import GROUPS, LIKE, LISTED, OPTION_GROUPS, RUN_LIMITS, Settings, allowed_values
+from depthlab.config.schema import (
+    GROUPS,
+    LIKE,
+    LIST_GROUPS,
+    LISTED,
+    OPTION_GROUPS,
+    RUN_LIMITS,
+    Settings,
+    allowed_values,
+)
 from depthlab.config.settings import parse
 from depthlab.data.sizes import FORM, are_sizes
 from depthlab.tasks.task import check_task
@@ -50,6 +59,10 @@ def validate(config: DictConfig, choices: dict[str, str]) -> Settings:
                 raise UserError(f"{key} must be a list of {', '.join(options())}, got {shown(value)}")
     for group in OPTION_GROUPS:
         check_values(group, OmegaConf.to_container(config[group], resolve=True), read_option(group, choices[group]))
+    for group in LIST_GROUPS:
+        check_list(group, OmegaConf.select(config, group))
+    if not config.logger:
+        raise UserError(f"a run has to be recorded: choose one or more of logger={','.join(option_names('logger'))}")
     if "path" in config.dataset and not config.dataset.path:
         what, path = ("the folder", "FOLDER") if "path_files" in config.dataset else ("a file, or a folder", "PATH")
         raise UserError(f"dataset={choices['dataset']} needs {what}: add dataset.path={path}")

@@ -57,6 +57,8 @@ def main() -> None:
             raise UserError(f"{what}: choose from {', '.join(labels)}")
     if any(run.settings.trainer.strategy == "ddp" for run in runs):
         raise UserError("the runs of a study have one process each: leave trainer=ddp out, jobs=2 trains two at a time")
+    if not runs[0].settings.in_mlflow:
+        raise UserError("a study is read back from MLflow: add mlflow to logger, such as 'logger=[mlflow,csv]'")
     uri = store_uri(runs[0].settings.tracking.uri)
     check_store(uri)
     for settings in {str(run.settings.dataset): run.settings.dataset for run in runs}.values():

@@ -65,6 +65,7 @@ def composed(overrides: list[str]) -> tuple[str, Search, DictConfig]:
     refused = {
         "ckpt": "a sweep resumes by itself",
         "seed": "seeds=3 sets the number of seeds of a trial",
+        "logger": "a sweep is recorded in MLflow, with the curves of all trainings of a trial in one run",
         "replicas": "the trainings of a trial run one after another, so that it can be pruned between them",
     }
     for key, why in refused.items():

@@ -23,6 +23,7 @@ from depthlab.nn.execution import states
 from depthlab.sweep.prune import PruneCallback, Reporter, make_pruner
 from depthlab.sweep.storage import REASON, RUN, TRAINING, is_owned, open_storage, requeue
 from depthlab.tracking.names import EPOCH
+from depthlab.tracking.record import EpochRecord
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Records
 from depthlab.training.device import with_available_device
@@ -255,7 +256,7 @@ def train(
     return scores
 
 
-class _Curves:
+class _Curves(EpochRecord):
     """Records the curves of a training on the trial's run, under the training's label.
 
     An interrupted training starts from the beginning, so steps that the run already has are not sent again.
@@ -264,14 +265,11 @@ class _Curves:
     def __init__(self, tracked: TrackedRun, label: str) -> None:
         self.tracked, self.label = tracked, label
         self.run_id, self.name = tracked.run_id, f"{tracked.name} {label}"
-        self._known: dict[str, int] = {}
-
-    def last_step(self, metric: str) -> int:
-        return -1  # each training starts at the beginning
+        self._sent: dict[str, int] = {}
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         named = {f"{self.label}/{name.removeprefix(EPOCH)}": value for name, value in metrics.items()}
         if self.tracked.resumed:
-            for name in named.keys() - self._known.keys():
-                self._known[name] = self.tracked.last_step(name)
-        self.tracked.log({name: value for name, value in named.items() if step > self._known.get(name, -1)}, step)
+            for name in named.keys() - self._sent.keys():
+                self._sent[name] = self.tracked.last_step(name)
+        self.tracked.log({name: value for name, value in named.items() if step > self._sent.get(name, -1)}, step)

@@ -16,6 +16,7 @@ from depthlab.config.errors import ResumeError, UserError, full_disk
 from depthlab.database import first_line
 from depthlab.tracking.outbox import Outbox
 from depthlab.tracking.owner import OWNER, owner
+from depthlab.tracking.record import EpochRecord
 from depthlab.tracking.store import no_answer, open_store
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ ERROR_LENGTH = 500
 PARAM_BATCH, PARAM_LENGTH = 100, 6000  # MLflow's limits; the whole config is an artifact anyway
 
 
-class TrackedRun:
+class TrackedRun(EpochRecord):
     """A run that is being recorded.
 
     Only opening it and reading from it wait for the store. A thread sends everything else in order; `flush` and
@@ -56,6 +57,7 @@ class TrackedRun:
         run_id: str | None = None,
         checkpoint: Path | None = None,
     ) -> None:
+        self.keeps_files, self.places = True, list[str]()
         self.uri, self.name, self.resumed = recordable(uri), name, run_id is not None
         self._checkpoint = checkpoint
         self.client, self.experiment_id = open_store(self.uri, experiment)

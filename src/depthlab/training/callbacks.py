@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,32 +13,9 @@ from torch import Tensor
 from depthlab.config.errors import UserError
 from depthlab.graph.batches import Batches
 from depthlab.tasks.metrics import higher_is_better
-from depthlab.tracking.names import EPOCH, by_epoch
+from depthlab.tracking.record import EpochRecord
 from depthlab.training.optimizer import step_scheduler
 from depthlab.training.signals import restore_sigterm, stop_handler
-
-
-class EpochLog(Protocol):
-    """Receives the metrics of every epoch."""
-
-    name: str
-    run_id: str
-
-    def last_step(self, metric: str) -> int: ...
-
-    def log(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
-
-
-class NoRecord:
-    """The record of a rank other than the main one: it records nothing."""
-
-    name = run_id = ""
-
-    def last_step(self, metric: str) -> int:
-        return -1
-
-    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """The main rank records."""
 
 
 class Training(Protocol):
@@ -63,10 +39,11 @@ class Evaluation(Callback):
 
     Args:
         batches: `batches.validation` is the argument of the model's `validation_step`.
+        publish: whether callbacks of the user read the scores as `trainer.callback_metrics`.
     """
 
-    def __init__(self, batches: Batches) -> None:
-        self.batches = batches
+    def __init__(self, batches: Batches, publish: bool = False) -> None:
+        self.batches, self.publish = batches, publish
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         if trainer.world_size > 1:
@@ -79,6 +56,8 @@ class Evaluation(Callback):
         if trainer.world_size > 1:
             scores = trainer.strategy.broadcast({name: float(value) for name, value in model.scores.items()})
             model.scores = {name: model.scores["train_loss"].new_tensor(value) for name, value in scores.items()}
+        if self.publish:
+            trainer.callback_metrics.update(model.scores)
 
 
 class Schedule(Callback):
@@ -159,7 +138,7 @@ class Recorder(Callback):
         identity: hashes that a resumed run must share with the checkpoint.
     """
 
-    def __init__(self, tracked: EpochLog, identity: dict[str, str]) -> None:
+    def __init__(self, tracked: EpochRecord, identity: dict[str, str]) -> None:
         self.tracked, self.identity = tracked, identity
         self.history: list[dict[str, float]] = []
         self.seconds = 0.0
@@ -170,17 +149,13 @@ class Recorder(Callback):
         self.replay()
 
     def replay(self) -> None:
-        """Send the epochs of a restored history that are missing in the store."""
-        known = self.tracked.last_step(f"{EPOCH}train_loss") if self.history else -1
-        for epoch in range(known + 1, len(self.history)):
-            self.tracked.log(by_epoch(self.history[epoch]), epoch)
-        self._known = max(known, len(self.history) - 1)
+        """Send the epochs of a restored history that are missing in the record."""
+        self.tracked.replay(self.history)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:
         values = {name: float(value) for name, value in model.scores.items()}
         self.history.append(values)
-        if trainer.current_epoch > self._known:
-            self.tracked.log(by_epoch(values), trainer.current_epoch)
+        self.tracked.log_epoch(values, trainer.current_epoch)
         self.seconds = time.perf_counter() - self._started
 
     def state_dict(self) -> dict[str, Any]:

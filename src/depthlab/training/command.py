@@ -36,7 +36,7 @@ def checked(config: DictConfig, choices: dict[str, str], overrides: Sequence[str
     check_ranks(settings.trainer, overrides)
     settings = settings.with_tracking(uri=store_uri(settings.tracking.uri))
     check(settings.dataset)
-    if is_main(settings.trainer):
+    if is_main(settings.trainer) and settings.in_mlflow:
         check_store(settings.tracking.store)
     return settings
 

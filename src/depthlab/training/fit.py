@@ -12,16 +12,20 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerStatus
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
 from depthlab.graph.batches import Batches
-from depthlab.training.callbacks import BestState, EpochLog, Evaluation, FirstEpoch, Recorder, Saver, Schedule
+from depthlab.tracking.record import EpochRecord
+from depthlab.training.callbacks import BestState, Evaluation, FirstEpoch, Recorder, Saver, Schedule
 from depthlab.training.checkpoint import CheckpointFile
 from depthlab.training.device import batches_on
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
 from depthlab.training.memory import tune_allocator
 from depthlab.training.module import TrainingModule
+from depthlab.training.own_callbacks import make_callbacks
 from depthlab.training.progress import EpochBar
 from depthlab.training.ranks import cluster_environment, is_main
 from depthlab.training.signals import handling_signals, interruption_message
@@ -48,6 +52,8 @@ class Fit:
         try:
             with handling_signals(self.saver.handler):
                 self.trainer.fit(model, self.loader, ckpt_path=checkpoint, weights_only=True)
+        except MisconfigurationException as error:
+            raise UserError(f"a callback cannot be used: {' '.join(str(error).split())}") from None
         except SystemExit:
             if self.trainer.state.status != TrainerStatus.INTERRUPTED:  # not Lightning's way to end after Ctrl-C
                 raise
@@ -76,7 +82,7 @@ def make_fit(
     settings: Settings,
     model: TrainingModule,
     batches: Batches,
-    tracked: EpochLog,
+    tracked: EpochRecord,
     folder: Path,
     identity: dict[str, str],
     extra: Sequence[Callback] = (),
@@ -90,7 +96,9 @@ def make_fit(
     model.precision = settings.trainer.precision
     first = FirstEpoch(lambda: training_gradient_norms(model, trained.probe) if main else [])
     saver = Saver(folder / LAST, settings.checkpoint_every)
-    callbacks = [Evaluation(trained), Schedule(settings.monitor), best, recorder, first, saver, *extra]
+    own = make_callbacks(settings)
+    evaluation, schedule = Evaluation(trained, publish=bool(own)), Schedule(settings.monitor)
+    callbacks = [evaluation, schedule, best, recorder, first, saver, *own, *extra]
     if settings.progress and main:
         callbacks.append(EpochBar(tracked.name, best, model.task.metric))
     trainer = pl.Trainer(
@@ -103,7 +111,7 @@ def make_fit(
         use_distributed_sampler=False,  # each rank has its share of the batches already
         max_epochs=settings.epochs,
         callbacks=callbacks,
-        logger=False,  # `Recorder` records the metrics
+        logger=tracked.loggers() if own else False,  # `Recorder` records the metrics
         limit_val_batches=0,  # `Evaluation` validates
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -13,6 +13,7 @@ from torch import Tensor
 from depthlab.config.schema import Settings
 from depthlab.files import save_torch
 from depthlab.graph.graph import Graph
+from depthlab.tracking.record import Several
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.callbacks import BestState, FirstEpoch, Recorder
 from depthlab.training.experiment import Experiment
@@ -44,7 +45,7 @@ class Member:
     experiment: Experiment
     content: dict[str, Any] | None
     seconds: float = 0.0
-    tracked: TrackedRun = field(init=False)
+    tracked: TrackedRun | Several = field(init=False)
     result: Result = field(init=False)
     best: BestState = field(init=False)
     recorder: Recorder = field(init=False)
@@ -65,10 +66,9 @@ class Member:
 
     def begin(self) -> None:
         """Start recording in `tracked`, from the state of the checkpoint if there is one."""
-        tracked = self.tracked
-        self.result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
+        self.result = Result.of(self.tracked)
         self.best = BestState(self.settings.monitor, self.settings.patience)
-        self.recorder = Recorder(tracked, self.identity)
+        self.recorder = Recorder(self.tracked, self.identity)
         self.first = FirstEpoch(lambda: training_gradient_norms(self.model, self.graph))
         if self.content:
             self.model.load_state_dict(self.content["state_dict"])

@@ -4,12 +4,12 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra.utils import get_class
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from depthlab.config.errors import UserError
-from depthlab.config.schema import LRSchedulerSettings, OptimizerSettings, Option
+from depthlab.config.instantiate import build, class_of
+from depthlab.config.schema import LRSchedulerSettings, OptimizerSettings
 from depthlab.tasks.metrics import higher_is_better
 
 ADAM = OptimizerSettings(name="adam", target="torch.optim.Adam")
@@ -27,14 +27,14 @@ def make_optimizer(option: OptimizerSettings, groups: Sequence[Mapping[str, Any]
     Raises:
         UserError: the class cannot be used with these arguments, or it has no weight decay and a group has one.
     """
-    kind = _class_of("optimizer", option, Optimizer)
+    kind = class_of("optimizer", option, Optimizer)
     known = inspect.signature(kind).parameters
     if "weight_decay" not in known and any(group["weight_decay"] for group in groups):
         raise UserError(f"optimizer={option.name} has no weight decay: use weight_decay=0 weight_decay_linear=0")
     given: dict[str, Any] = {"params": list(groups), "lr": lr}
     if kind.__module__.startswith("torch.optim.") and "fused" in known:
         given["fused"] = True
-    return _build("optimizer", option, kind, given)
+    return build("optimizer", option, kind, given)
 
 
 def make_scheduler(option: LRSchedulerSettings, optimizer: Optimizer, monitor: str) -> LRScheduler | None:
@@ -50,11 +50,11 @@ def make_scheduler(option: LRSchedulerSettings, optimizer: Optimizer, monitor: s
     """
     if option.target is None:
         return None
-    kind = _class_of("lr_scheduler", option, LRScheduler)
+    kind = class_of("lr_scheduler", option, LRScheduler)
     given: dict[str, Any] = {"optimizer": optimizer}
     if issubclass(kind, ReduceLROnPlateau):
         given["mode"] = "max" if higher_is_better(monitor) else "min"
-    return _build("lr_scheduler", option, kind, given)
+    return build("lr_scheduler", option, kind, given)
 
 
 def step_scheduler(scheduler: LRScheduler, score: float) -> None:
@@ -63,29 +63,3 @@ def step_scheduler(scheduler: LRScheduler, score: float) -> None:
         scheduler.step(score)
     else:
         scheduler.step()
-
-
-def _class_of(group: str, option: Option, base: type) -> type[Any]:
-    try:
-        kind: type[Any] = get_class(str(option.target))
-    except Exception as error:  # Hydra's own error, and whatever the import of a module raises
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise UserError(f"{group}={option.name}: cannot import {option.target}: {reason}") from None
-    if not issubclass(kind, base):
-        raise UserError(
-            f"{group}={option.name}: {option.target} is not a subclass of {base.__module__}.{base.__name__}"
-        )
-    return kind
-
-
-def _build(group: str, option: Option, kind: type[Any], given: dict[str, Any]) -> Any:
-    """An object of a class, of the arguments in the yaml and those of the program."""
-    if twice := sorted(given.keys() & option.arguments.keys()):
-        raise UserError(f"{group}={option.name} is given {', '.join(twice)} by the program: leave it out of the yaml")
-    arguments = given | dict(option.arguments)
-    try:
-        inspect.signature(kind).bind(**arguments)
-        return kind(**arguments)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{group}={option.name}: {option.target} refuses its arguments: {reason}") from None

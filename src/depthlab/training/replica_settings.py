@@ -75,6 +75,10 @@ def obstacle(settings: Settings) -> str | None:
         )
     if settings.lr_scheduler.name != "none":
         return "replicas share one constant learning rate: use lr_scheduler=none, or leave replicas out"
+    if settings.callbacks:
+        return "replicas do not run callbacks of Lightning: use callbacks=none, or leave replicas out"
+    if any(str(option.target).endswith(".WandbLogger") for option in settings.logger.values()):
+        return "Weights & Biases records one run at a time: leave replicas out, or wandb"
     if trainer.precision != "float32":
         return "replicas are trained in float32: leave trainer.precision out, or replicas"
     return None

@@ -17,10 +17,11 @@ from torch import Tensor
 from depthlab.config.errors import ResumeError, TakenError, UserError
 from depthlab.config.schema import Settings
 from depthlab.nn.stacking import can_stack
+from depthlab.tracking.loggers import check_loggers
 from depthlab.tracking.run import check_run
 from depthlab.training.build import make_network
 from depthlab.training.checkpoint import read_checkpoint, without_damaged_checkpoint
-from depthlab.training.claim import open_claimed
+from depthlab.training.claim import open_record
 from depthlab.training.experiment import Data, experiment, read_data
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable
@@ -65,6 +66,7 @@ def run_replicas(
     """
     quiet_libraries()
     refuse(settings[0])
+    check_loggers(settings[0].logger)
     use_threads(settings[0].trainer)
     rows = list(zip(settings, provenances, labels or [{} for _ in settings], strict=True))
     if all(single.ckpt == "last" for single in settings):
@@ -136,8 +138,8 @@ def _members(rows: Sequence[tuple[Settings, Mapping[str, str], Labels]], reuse: 
         try:
             path = resumable(without_damaged_checkpoint(settings, folder).ckpt, folder)
             content = read_checkpoint(path, identity) if path else None
-            if content:
-                check_run(settings.tracking.store, settings.tracking.experiment, run_of(content))
+            if content and settings.in_mlflow and (run_id := run_of(content)):
+                check_run(settings.tracking.store, settings.tracking.experiment, run_id)
         except ResumeError as error:
             if reuse is None:
                 raise
@@ -156,7 +158,7 @@ def _train(members: list[Member], count: int, reuse: str | None) -> Generator[Re
                 for member in members:
                     tags = member.identity | member.labels | {"memory": "full", "replicas": str(count)}
                     with suppress(TakenError):
-                        member.tracked = open_claimed(member.settings, member.provenance, tags, member.content, reuse)
+                        member.tracked = open_record(member.settings, member.provenance, tags, member.content, reuse)
                         unfinished.append(member)
             for member in unfinished:
                 member.begin()

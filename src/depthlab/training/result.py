@@ -1,5 +1,6 @@
 """The result of a run: open its record, test the best state once, measure it, and record everything."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 import yaml
 
-from depthlab.config.schema import OPTION_GROUPS, Settings
+from depthlab.config.schema import MLFLOW, OPTION_GROUPS, Settings
 from depthlab.config.settings import flatten, to_dict
 from depthlab.files import save_torch
 from depthlab.graph.batches import Batches
@@ -21,6 +22,7 @@ from depthlab.measures.registry import MEASURES
 from depthlab.nn.execution import states
 from depthlab.ops.features import has_unit_rows
 from depthlab.tracking.model import record_model
+from depthlab.tracking.record import LOCAL, Several
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.animation import save_states
 from depthlab.training.callbacks import Training
@@ -46,6 +48,7 @@ class Result:
         statistics: the other numbers that are recorded once, as tags.
         diagnosis: the verdict and its evidence.
         metric: name of the reported metric.
+        places: where loggers other than MLflow record it.
     """
 
     name: str
@@ -58,6 +61,13 @@ class Result:
     statistics: dict[str, float] = field(default_factory=dict)
     diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis("unknown", "not measured yet"))
     metric: str = "acc"
+    places: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, record: "TrackedRun | Several") -> "Result":
+        """The empty result of a run that is being recorded."""
+        uri, experiment_id = record.uri, record.experiment_id
+        return cls(record.name, "finished", uri, experiment_id, record.run_id, places=record.places)
 
 
 def open_run(
@@ -75,12 +85,42 @@ def open_run(
     )
 
 
-def run_of(content: dict[str, Any]) -> str:
-    """Id of the run that a checkpoint belongs to."""
-    return str(content["callbacks"]["Recorder"]["run_id"])
+def with_loggers(
+    tracked: TrackedRun | None,
+    settings: Settings,
+    provenance: Mapping[str, str],
+    more: dict[str, str],
+    content: dict[str, Any] | None,
+) -> TrackedRun | Several:
+    """The record of a run: that in MLflow, and those by loggers, which a checkpoint's `content` may continue.
+
+    Raises:
+        UserError: a logger cannot be opened; the run in MLflow is closed as failed.
+    """
+    others = {name: option for name, option in settings.logger.items() if option.target != MLFLOW}
+    if tracked and not others:
+        return tracked
+    from depthlab.tracking.loggers import open_loggers
+
+    saved = str(content["callbacks"]["Recorder"]["run_id"]) if content else ""
+    run_id = tracked.run_id if tracked else saved or f"{LOCAL}{uuid.uuid4().hex}"
+    name, params = run_name(settings), flatten(to_dict(settings))
+    try:
+        records = open_loggers(others, name, run_id, bool(content), params, tags(settings, provenance) | more)
+    except Exception as error:
+        if tracked:
+            tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
+        raise
+    return Several(name, run_id, tracked, records)
 
 
-def describe(tracked: TrackedRun, settings: Settings, provenance: Mapping[str, str]) -> None:
+def run_of(content: dict[str, Any]) -> str | None:
+    """ID of the MLflow run that a checkpoint belongs to; None if MLflow did not record it."""
+    run_id = str(content["callbacks"]["Recorder"]["run_id"])
+    return None if run_id.startswith(LOCAL) else run_id
+
+
+def describe(tracked: TrackedRun | Several, settings: Settings, provenance: Mapping[str, str]) -> None:
     """Store the settings and their provenance, if `tracking.artifacts` contains `config`."""
     if "config" in settings.tracking.artifacts:
         tracked.text(yaml.safe_dump(to_dict(settings), sort_keys=False), "config.yaml")
@@ -161,13 +201,13 @@ def record(
     model: TrainingModule,
     graph: Graph,
     settings: Settings,
-    tracked: TrackedRun,
+    tracked: TrackedRun | Several,
     result: Result,
     folder: Path,
 ) -> None:
     """Record the results of a run: checkpoint, figures, states, then scores, curves, tags and outcome."""
     save_torch(final_checkpoint(model, graph, settings, result), folder / FINAL)
-    wanted = settings.tracking.artifacts
+    wanted = settings.tracking.artifacts if tracked.keeps_files else []
     if "model" in wanted:
         record_model(tracked, folder / FINAL)
     if "figures" in wanted:

@@ -11,9 +11,10 @@ from depthlab.config.schema import Settings
 from depthlab.graph.cluster import ClusterBatches
 from depthlab.graph.large import LargeGraph
 from depthlab.measures.registry import costly
-from depthlab.training.callbacks import NoRecord
+from depthlab.tracking.loggers import check_loggers
+from depthlab.tracking.record import EpochRecord
 from depthlab.training.checkpoint import without_damaged_checkpoint
-from depthlab.training.claim import open_claimed
+from depthlab.training.claim import open_record
 from depthlab.training.device import with_available_device
 from depthlab.training.fit import make_fit, quiet_libraries
 from depthlab.training.identity import LAST, LOCK, checkpoint_folder
@@ -46,6 +47,7 @@ def run(
         KeyboardInterrupt: after the run has been closed as interrupted.
     """
     quiet_libraries()
+    check_loggers(settings.logger)
     settings = with_available_device(settings)
     use_threads(settings.trainer)
     folder = checkpoint_folder(settings)
@@ -78,7 +80,7 @@ def train_only(settings: Settings) -> None:
     with process_group(settings.trainer):
         prepared = prepare(settings, folder)
         model, batches = prepared.experiment.module, prepared.experiment.batches
-        fit = make_fit(settings, model, batches, NoRecord(), folder, prepared.identity)
+        fit = make_fit(settings, model, batches, EpochRecord(), folder, prepared.identity)
         if not (prepared.content and fit.ended(prepared.content)):
             fit.run(model, prepared.checkpoint)
 
@@ -104,8 +106,8 @@ def _run(
         try:
             with interruptible():
                 with deferred_signals():  # close a created run in any case
-                    tracked = open_claimed(settings, provenance, more, content, reuse)
-                result = Result(tracked.name, "finished", tracked.uri, tracked.experiment_id, tracked.run_id)
+                    tracked = open_record(settings, provenance, more, content, reuse)
+                result = Result.of(tracked)
                 describe(tracked, settings, provenance)
                 fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
                 if not (content and fit.restore(model, content)):

@@ -27,6 +27,7 @@ def _base(settings: Settings) -> str:
     suffix = "" if split == "public" else f"-random{settings.split_seed}" if split == "random" else f"-split{split}"
     chosen = {group: getattr(settings, group).name for group in USUAL}
     suffix += "".join(f"-{name}" for group, name in chosen.items() if name != USUAL[group])
+    suffix += "".join(f"-{name}" for name in settings.callbacks)
     return f"{settings.dataset.label}-{settings.model.label}-d{settings.depth}-s{settings.seed}{suffix}"
 
 

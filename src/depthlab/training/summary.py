@@ -33,16 +33,20 @@ def summary(result: Result) -> str:
             first, last = shown(curve[0], ".4g"), shown(curve[-1], ".4g")
             lines.append(f"  {measure.label:17} layer 0: {first}, layer {len(curve) - 1}: {last}")
     lines.append(f"  verdict           {result.diagnosis.verdict}: {result.diagnosis.evidence}")
-    lines.append(f"  recorded          {result.uri}, run {result.run_id}")
-    lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")
+    lines += [f"  recorded          {place}" for place in result.places]
+    if result.uri:
+        lines.append(f"  recorded          {result.uri}, run {result.run_id}")
+        lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")
     return "\n".join(map(printable, lines))
 
 
 def spread(results: Sequence[Result]) -> str:
     """Mean test score of several runs, their time, and where they are recorded."""
     seconds = sum(result.statistics["epochs_run"] * result.statistics["seconds_per_epoch"] for result in results)
-    recorded = f"  recorded          {results[0].uri}, experiment {results[0].experiment_id}"
-    return f"{spread_of(results)}, {seconds:.1f} s of training\n{printable(recorded)}"
+    recorded = [f"  recorded          {place}" for result in results for place in result.places]
+    if results[0].uri:
+        recorded.append(f"  recorded          {results[0].uri}, experiment {results[0].experiment_id}")
+    return "\n".join([f"{spread_of(results)}, {seconds:.1f} s of training", *map(printable, recorded)])
 
 
 def spread_of(results: Sequence[Result]) -> str:

@@ -1,0 +1,173 @@
+"""Loggers of Lightning as records of a run: CSV files, TensorBoard, Weights & Biases, or a class of one's own."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers.logger import Logger
+
+from depthlab.config.errors import UserError
+from depthlab.config.instantiate import build, class_of
+from depthlab.config.schema import MLFLOW, Option
+from depthlab.folders import root
+from depthlab.tracking.names import by_epoch
+from depthlab.tracking.record import LOCAL, EpochRecord
+
+NEEDS = {"WandbLogger": "wandb", "TensorBoardLogger": "tensorboard"}  # class: package, and extra of this one
+ID_LENGTH = 8
+
+
+class LoggerRecord(EpochRecord):
+    """A run in a logger of Lightning.
+
+    A resumed run writes CSV and TensorBoard files anew from the history in its checkpoint, so that each epoch is there
+    once. Other loggers continue: epochs between the last checkpoint and a kill are recorded twice.
+
+    Args:
+        option: of conf/logger.
+        logger: made from it.
+        params: flat settings.
+        tags: for filtering.
+    """
+
+    def __init__(self, option: Option, logger: Logger, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        self.option, self.logger = option, logger
+        self._writes_anew = isinstance(logger, CSVLogger | TensorBoardLogger)
+        with _errors(option):
+            self.logger.log_hyperparams({**tags, **params})
+
+    @property
+    def place(self) -> str:
+        """`csv, /home/me/logs/csv/cora-gcn-d2-s0-1234abcd`; empty if the logger has no folder."""
+        folder = getattr(self.logger, "log_dir", None) or self.logger.save_dir
+        return f"{self.option.name}, {folder}" if folder else ""
+
+    def replay(self, history: Sequence[Mapping[str, float]]) -> None:
+        for epoch, scores in enumerate(history if self._writes_anew else ()):
+            self.log(by_epoch(scores), epoch)
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        self.logger.log_metrics(dict(metrics), step)
+
+    def log_curve(self, name: str, values: Sequence[float]) -> None:
+        """Record a curve with step = layer 0, 1, ..., depth."""
+        for step, value in enumerate(values):
+            self.log({name: value}, step)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Record tags: as text in TensorBoard, whose hyperparameters are final, else among the hyperparameters."""
+        if isinstance(self.logger, TensorBoardLogger):
+            for name, value in tags.items():
+                self.logger.experiment.add_text(name, str(value))
+        else:
+            self.logger.log_hyperparams(dict(tags))
+
+    def finish(self, status: str, outcome: str) -> None:
+        """Write everything and close the run."""
+        self.tag({"outcome": outcome})
+        self.logger.save()
+        self.logger.finalize("success" if status == "FINISHED" else "failed")
+        if close := getattr(self.logger.experiment, "finish", None):  # W&B allows one run at a time
+            close(exit_code=0 if status == "FINISHED" else 1)
+
+
+class CallbackLogger(Logger):
+    """Sends what callbacks log to a record; a resumed run does not send the steps that the record has."""
+
+    def __init__(self, record: EpochRecord) -> None:
+        super().__init__()
+        self._record = record
+        self._known: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        return self._record.name
+
+    @property
+    def version(self) -> str:
+        return self._record.run_id
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The settings of the run are recorded already."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Record numbers at a training step."""
+        step = step or 0
+        for name in metrics if self._record.resumed else ():
+            if name not in self._known:
+                self._known[name] = self._record.last_step(name)
+        new = {name: float(value) for name, value in metrics.items() if step > self._known.get(name, -1)}
+        self._record.log(new, step)
+
+
+def check_loggers(options: Mapping[str, Option]) -> None:
+    """Raise UserError for a logger whose package is not installed or whose class is none; imports nothing of W&B."""
+    for option in options.values():
+        if option.target == MLFLOW:
+            continue
+        name = str(option.target).rpartition(".")[2]
+        package = NEEDS.get(name)
+        if package and not find_spec(package):
+            raise UserError(
+                f"logger={option.name} needs a package that is not installed: pip install 'depthlab[{package}]'"
+            )
+        class_of("logger", option, Logger)
+
+
+def open_loggers(
+    options: Mapping[str, Option],
+    name: str,
+    run_id: str,
+    resumed: bool,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> list[LoggerRecord]:
+    """Records of a run by loggers.
+
+    Args:
+        options: of conf/logger.
+        name, run_id: of the run, for `{name}` and `{id}` in the options.
+        resumed: whether the run has been recorded in part.
+        params, tags: as for `LoggerRecord`.
+
+    Raises:
+        UserError: a logger cannot be made or opened.
+    """
+    values = {"{root}": str(root()), "{name}": name, "{id}": run_id.removeprefix(LOCAL)[:ID_LENGTH]}
+    records = []
+    for option in options.values():
+        kind = class_of("logger", option, Logger)
+        arguments = {key: _filled(value, values) for key, value in option.arguments.items()}
+        given = {"purge_step": 0} if resumed and issubclass(kind, TensorBoardLogger) else {}  # hides what was written
+        with _errors(option):
+            logger = build("logger", replace(option, arguments=arguments), kind, given)
+        records.append(LoggerRecord(option, logger, params, tags))
+    return records
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    for place, text in values.items() if isinstance(value, str) else ():
+        value = value.replace(place, text)
+    return value
+
+
+@contextmanager
+def _errors(option: Option) -> Iterator[None]:
+    """Turn an error of a logger that is being opened into a sentence."""
+    os.environ.setdefault("WANDB_SILENT", "true")  # it prints some lines for every run
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # loggers raise errors of their own
+        reason = " ".join(str(error).split())
+        if "API key" in reason:
+            raise UserError(
+                f"logger={option.name} needs a login: type `wandb login`, or set WANDB_MODE=offline to write files that"
+                " `wandb sync` sends later"
+            ) from None
+        raise UserError(f"logger={option.name} cannot be opened: {reason}") from None

@@ -1,0 +1,129 @@
+"""What a run is recorded by, as the training sees it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from depthlab.tracking.names import EPOCH, by_epoch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from depthlab.tracking.loggers import LoggerRecord
+    from depthlab.tracking.run import TrackedRun
+
+LOCAL = "local-"  # begins the ID of a run that MLflow does not record
+
+
+class EpochRecord:
+    """A record of the metrics of every epoch. This one is of a rank other than the main one: it records nothing.
+
+    Attributes:
+        name, run_id: of the run.
+        resumed: whether an earlier process has recorded a part of the run.
+    """
+
+    name = run_id = ""
+    resumed = False
+    _known = -1
+
+    def last_step(self, metric: str) -> int:
+        """The last recorded step of a metric; -1 if there is none."""
+        return -1
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Record numbers at one step."""
+
+    def replay(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Record the epochs of a restored history that are missing."""
+        self._known = self.last_step(f"{EPOCH}train_loss") if history else -1
+        for epoch in range(self._known + 1, len(history)):
+            self.log(by_epoch(history[epoch]), epoch)
+
+    def log_epoch(self, scores: Mapping[str, float], epoch: int) -> None:
+        """Record the scores of an epoch, each epoch once: a killed run may have recorded more than its checkpoint."""
+        if epoch > self._known:
+            self.log(by_epoch(scores), epoch)
+
+    def loggers(self) -> list[Any]:
+        """Loggers of Lightning for what callbacks log."""
+        from depthlab.tracking.loggers import CallbackLogger
+
+        return [CallbackLogger(self)]
+
+
+class Several(EpochRecord):
+    """A run that loggers of Lightning record, beside MLflow or instead of it.
+
+    Args:
+        name, run_id: of the run.
+        tracked: its record in MLflow, which alone keeps files; None without MLflow.
+        others: its records by loggers.
+    """
+
+    def __init__(self, name: str, run_id: str, tracked: "TrackedRun | None", others: "Sequence[LoggerRecord]") -> None:
+        self.name, self.run_id, self.tracked, self.others = name, run_id, tracked, list(others)
+        self.uri, self.experiment_id = (tracked.uri, tracked.experiment_id) if tracked else ("", "")
+        self.keeps_files = tracked is not None
+        self.places = [place for record in others if (place := record.place)]
+
+    @property
+    def _records(self) -> "list[TrackedRun | LoggerRecord]":
+        return [*([self.tracked] if self.tracked else []), *self.others]
+
+    def replay(self, history: Sequence[Mapping[str, float]]) -> None:
+        for record in self._records:
+            record.replay(history)
+
+    def log_epoch(self, scores: Mapping[str, float], epoch: int) -> None:
+        for record in self._records:
+            record.log_epoch(scores, epoch)
+
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        for record in self._records:
+            record.log(metrics, step)
+
+    def log_curve(self, name: str, values: Sequence[float]) -> None:
+        """Record a curve with step = layer 0, 1, ..., depth."""
+        for record in self._records:
+            record.log_curve(name, values)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        for record in self._records:
+            record.tag(tags)
+
+    def text(self, content: str, file: str) -> None:
+        """Store a text artifact in MLflow."""
+        if self.tracked:
+            self.tracked.text(content, file)
+
+    def figure(self, figure: "Figure", file: str, tight: bool = False) -> None:
+        """Store a figure in MLflow."""
+        if self.tracked:
+            self.tracked.figure(figure, file, tight)
+
+    def file(self, path: Path, folder: str | None = None) -> None:
+        """Store a copy of a file in MLflow."""
+        if self.tracked:
+            self.tracked.file(path, folder)
+
+    def loggers(self) -> list[Any]:
+        own = [record.logger for record in self.others]
+        return [*(self.tracked.loggers() if self.tracked else []), *own]
+
+    def finish(self, status: str, outcome: str) -> None:
+        """Send everything and close the run; MLflow last, whose errors are raised."""
+        for record in reversed(self._records):
+            record.finish(status, outcome)
+
+    def abandon(self, status: str, outcome: str, error: str = "") -> None:
+        """`finish` that raises no error: it is called while another error ends the run."""
+        if error:
+            self.tag({"error": error})
+        for record in self.others:
+            with suppress(Exception):  # loggers raise errors of their own
+                record.finish(status, outcome)
+        if self.tracked:
+            self.tracked.abandon(status, outcome)

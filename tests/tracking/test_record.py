@@ -1,0 +1,87 @@
+"""A run that several records receive."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from depthlab.tracking.record import EpochRecord, Several
+
+
+class Remembers(EpochRecord):
+    """Remembers its calls; has steps up to `known` already."""
+
+    uri, experiment_id, place = "there", "1", "here"
+
+    def __init__(self, known: int = -1, fails: bool = False) -> None:
+        self.known, self.fails, self.calls, self.logger = known, fails, list[Any](), f"logger {known}"
+
+    def last_step(self, metric: str) -> int:
+        return self.known
+
+    def log(self, metrics: Any, step: int = 0) -> None:
+        self.calls.append((dict(metrics), step))
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *given: self.calls.append((name, *given))
+
+    def loggers(self) -> list[Any]:
+        return [self.logger]
+
+    def finish(self, status: str, outcome: str) -> None:
+        self.calls.append(("finish", status, outcome))
+        if self.fails:
+            raise OSError("gone")
+
+
+def test_a_record_of_another_rank_records_nothing() -> None:
+    record = EpochRecord()
+    record.log({"train_loss": 1.0}, 3)
+    record.replay([{"train_loss": 1.0}])
+    assert record.last_step("train_loss") == -1
+
+
+def test_each_record_gets_the_epochs_that_it_misses() -> None:
+    tracked: Any = Remembers(known=3)
+    other: Any = Remembers()
+    several = Several("n", "r", tracked, [other])
+    several.replay([{"train_loss": float(epoch)} for epoch in range(2)])
+    for epoch in range(2, 6):
+        several.log_epoch({"train_loss": float(epoch)}, epoch)
+    assert [step for _, step in tracked.calls] == [4, 5]
+    assert [step for _, step in other.calls] == [0, 1, 2, 3, 4, 5]
+    assert other.calls[5] == ({"epoch/train_loss": 5.0}, 5)
+
+
+def test_files_go_to_mlflow_alone_and_the_rest_to_all(tmp_path: Path) -> None:
+    tracked: Any = Remembers()
+    other: Any = Remembers()
+    several = Several("n", "r", tracked, [other])
+    several.text("t", "t.txt")
+    several.file(tmp_path)
+    several.figure(None, "f.png")  # type: ignore[arg-type]
+    several.log({"a": 1.0}, 2)
+    several.log_curve("layer/x", [1.0, 2.0])
+    several.tag({"verdict": "healthy"})
+    several.finish("FINISHED", "finished")
+    assert [call[0] for call in tracked.calls[:3]] == ["text", "file", "figure"]
+    assert tracked.calls[3:] == other.calls and len(other.calls) == 4
+    assert several.loggers() == ["logger -1", "logger -1"] and several.places == ["here"] and several.uri == "there"
+
+
+def test_without_mlflow_no_file_is_kept() -> None:
+    other: Any = Remembers()
+    several = Several("n", "local-1", None, [other])
+    several.text("t", "t.txt")
+    assert (several.uri, several.keeps_files, other.calls) == ("", False, [])
+
+
+def test_a_logger_that_fails_at_the_end_of_a_failed_run_does_not_hide_its_error() -> None:
+    tracked: Any = Remembers()
+    other: Any = Remembers(fails=True)
+    several = Several("n", "r", tracked, [other])
+    several.abandon("FAILED", "failed", "an error")
+    assert ("tag", {"error": "an error"}) in tracked.calls
+    assert tracked.calls[-1] == ("abandon", "FAILED", "failed")
+    with pytest.raises(OSError, match="gone"):
+        several.finish("FINISHED", "finished")

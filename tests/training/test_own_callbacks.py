@@ -1,0 +1,112 @@
+"""Callbacks of Lightning that a yaml or the command line names."""
+
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+from pytorch_lightning.callbacks import DeviceStatsMonitor
+
+from depthlab.config.compose import compose_settings
+from depthlab.config.errors import UserError
+from depthlab.config.settings import config_hash
+from depthlab.training.identity import code_hash
+from depthlab.training.own_callbacks import make_callbacks
+from depthlab.training.run import run
+from tests.training.conftest import Compose, history
+
+SHORT = ("model=gcn", "depth=2", "hidden=8", "epochs=12", "patience=12", "measures=[]", "memory=full")
+OWN = """
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+class Ends(Callback):
+    '''Ends the training once a score is good enough.'''
+    def __init__(self, monitor, at):
+        self.monitor, self.at, self.seen = monitor, at, 0
+
+    def on_train_epoch_end(self, trainer, model):
+        self.seen += 1
+        trainer.logger.log_metrics({"seen": self.seen}, trainer.current_epoch)
+        trainer.should_stop = float(trainer.callback_metrics[self.monitor]) >= self.at
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state_dict):
+        self.seen = state_dict["seen"]
+
+class Never(Callback):
+    def setup(self, trainer, model, stage):
+        raise MisconfigurationException("it needs another trainer")
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    (tmp_path / "my_callbacks.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return ["+callbacks.ends._target_=my_callbacks.Ends", "+callbacks.ends.monitor=train_acc", "+callbacks.ends.at=0"]
+
+
+def test_a_run_has_no_callbacks_but_those_it_names() -> None:
+    assert make_callbacks(compose_settings([])) == []
+    (device,) = make_callbacks(compose_settings(["callbacks=[device_stats]"]))
+    assert isinstance(device, DeviceStatsMonitor)
+
+
+def test_device_stats_are_recorded(settings: Compose) -> None:
+    chosen = settings(*SHORT, "callbacks=device_stats", "epochs=60", "patience=60")
+    result = run(chosen)
+    assert "-device_stats-" in result.name
+    metrics = MlflowClient(result.uri).get_run(result.run_id).data.metrics
+    names = [name for name in metrics if name.startswith("DeviceStatsMonitor")]
+    assert any(name.endswith("cpu_percent") for name in names)
+    assert [step for step, _ in history(chosen, result.run_id, names[0])] == [49]
+
+
+def test_a_callback_of_ones_own_reads_the_scores_and_logs(settings: Compose, mine: list[str]) -> None:
+    chosen = settings(*SHORT, *mine)
+    result = run(chosen)
+    assert result.statistics["epochs_run"] == 1
+    assert history(chosen, result.run_id, "seen") == [(0, 1.0)]
+
+
+def test_a_yaml_of_ones_own(settings: Compose, mine: list[str], conf: Path) -> None:
+    text = "ends: {_target_: my_callbacks.Ends, monitor: val_acc, at: 2.0}\n"
+    (conf / "callbacks" / "own.yaml").write_text(text)
+    assert run(settings(*SHORT, "callbacks=own")).statistics["epochs_run"] == 12
+
+
+def test_callbacks_are_part_of_the_identity(settings: Compose, mine: list[str]) -> None:
+    plain, ends = settings(*SHORT), settings(*SHORT, *mine)
+    assert config_hash(plain) != config_hash(ends) != config_hash(settings(*SHORT, *mine[:2], "+callbacks.ends.at=1"))
+    assert code_hash(plain.targets) != code_hash(ends.targets)
+
+
+BAD = [
+    (["+callbacks.x._target_=my_callbacks.Missing"], "callbacks=x: cannot import my_callbacks.Missing"),
+    (["+callbacks.x._target_=torch.nn.Linear"], "callbacks=x: torch.nn.Linear is not a subclass of"),
+    (["+callbacks.x._target_=my_callbacks.Ends"], "refuses its arguments: missing a required argument: 'monitor'"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence"), BAD, ids=[sentence for _, sentence in BAD])
+def test_what_is_no_callback_is_refused_before_a_run_is_recorded(
+    settings: Compose, mine: list[str], typed: list[str], sentence: str
+) -> None:
+    chosen = settings(*SHORT, *typed)
+    with pytest.raises(UserError, match=sentence):
+        run(chosen)
+    assert MlflowClient(chosen.tracking.uri).search_runs(["0", "1"]) == []
+
+
+def test_a_callback_that_lightning_refuses_ends_in_a_sentence(settings: Compose, mine: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^a callback cannot be used: it needs another trainer$"):
+        run(settings(*SHORT, "+callbacks.never._target_=my_callbacks.Never"))
+
+
+def test_replicas_have_no_callbacks(mine: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^replicas do not run callbacks of Lightning: use callbacks=none"):
+        compose_settings(["replicas=2", *mine])
+    with pytest.raises(UserError, match=r"^Weights & Biases records one run at a time"):
+        compose_settings(["replicas=2", "logger=wandb"])
