@@ -38,9 +38,10 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
-        content = OmegaConf.create(read_mapping(path))
-        for key in content if path.parent.name in OPTION_GROUPS else ():
-            if content[key] == {}:  # takes any settings, also without a +
+        read = read_mapping(path)
+        content = OmegaConf.create(read)
+        for key, value in read.items() if path.parent.name in OPTION_GROUPS else ():
+            if value == {}:  # takes any settings, also without a +
                 OmegaConf.set_struct(content[key], False)
         header = self._get_header_dict(path.read_text(encoding="utf-8")[:512])
         return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", content, header)

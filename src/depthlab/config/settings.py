@@ -128,6 +128,8 @@ def from_dict(content: Mapping[str, Any], names: Mapping[str, str], usual: Setti
         if entry.name in OPTION_GROUPS.keys() & content.keys():
             target = str(value.get("_target_") or "none").rpartition(".")[2].lower()
             value = make_option(entry.name, names.get(entry.name, target), value)
+        elif entry.name in LIST_GROUPS:
+            value = {name: _listed(name, one) for name, one in content.get(entry.name, {}).items()} or default
         elif isinstance(value, Mapping):
             known = {field.name for field in fields(default)}
             value = replace(default, **{key: own for key, own in value.items() if key in known})
