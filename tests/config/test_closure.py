@@ -27,7 +27,7 @@ def composed(overrides: str) -> Settings:
 
 
 def forget() -> None:
-    for function in (module._code_hash, locate):
+    for function in (module._code_hash, module._versions, locate):
         function.cache_clear()
 
 

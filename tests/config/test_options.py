@@ -81,6 +81,22 @@ def test_a_number_with_an_exponent_is_a_number(conf: Path) -> None:
     assert compose_settings(["model=own", "model.alpha=0.2"]).model.arguments["alpha"] == 0.2
 
 
+def test_settings_of_a_model_may_have_the_names_that_other_groups_use(conf: Path) -> None:
+    own = MODEL + "layers: 3\nname: a b\ntask: [1]\npath: null\nfiles: 2\nsplits: -1\nmapped: 2\nmetric: 1.5\n"
+    (conf / "model" / "own.yaml").write_text(own)
+    changed = ["model.layers=4", "model.name=c", "model.path=5", "model.files=3", "model.mapped=1"]
+    arguments = compose_settings(["model=own", *changed]).model.arguments
+    assert (arguments["layers"], arguments["name"], arguments["path"], arguments["files"]) == (4, "c", 5, 3)
+
+
+def test_an_empty_group_takes_any_settings(conf: Path) -> None:
+    (conf / "model" / "own.yaml").write_text(MODEL + "more: {}\n")
+    for typed in ("model.more.a=1", "+model.more.a=1"):
+        assert compose_settings(["model=own", typed]).model.arguments["more"] == {"a": 1}
+    with pytest.raises(UserError, match=r"^model\.more is a group of settings: set one of them$"):
+        compose_settings(["model=own", "model.more=1"])
+
+
 VALUES: list[tuple[Any, Any, str]] = [
     (1.0, "abc", "g.key must be a number, got abc"),
     (1.0, True, "g.key must be a number, got True"),

@@ -1,10 +1,10 @@
 """Run the layers of a network: observe states, recompute layers, infer in blocks of rows, or skip a layer."""
 
+import functools
 import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from depthlab.graph.adjacency import Adjacency
 from depthlab.graph.large import LargeGraph
 from depthlab.graph.neighbours import Neighbours
 from depthlab.nn.network import Features, LayerGraphs, Network, State
@@ -131,9 +132,12 @@ def by_blocks(network: Network, graph: LargeGraph, device: torch.device | str = 
     """
     nodes = graph.neighbours.num_nodes
     parts = _parts(nodes, rows)
-    state = _on_disk(graph, parts, (), ((_encoded(network, graph.x[part].to(device)), ()) for part in parts))
+    reserve = functools.partial(_reserved, graph)
+    state = _assembled(reserve, parts, (), ((_encoded(network, graph.x[part].to(device)), ()) for part in parts))
     for number in range(network.depth):
-        state = _on_disk(graph, parts, state, (_block(network, number, state, graph, p, device) for p in parts))
+        blocks = (graph.neighbours.block(part.start, part.stop) for part in parts)
+        made = (_block(network, number, state, block, nodes, device) for block, nodes in blocks)
+        state = _assembled(reserve, parts, state, made)
     outputs = (network.decode(tuple(entry[part].to(device) for entry in state)) for part in parts)
     return torch.cat([output.to(graph.y.device) for output in outputs])
 
@@ -152,18 +156,21 @@ def _encoded(network: Network, x: Tensor) -> State:
 
 
 def _block(
-    network: Network, number: int, state: State, graph: LargeGraph, part: slice, device: torch.device | str
+    network: Network, number: int, state: State, block: Adjacency, nodes: Tensor, device: torch.device | str
 ) -> tuple[State, State]:
-    """The next state of the block's rows, and the input tensors at these rows."""
-    block, nodes = graph.neighbours.block(part.start, part.stop)
+    """The next state of the block's rows, and the input tensors at the nodes of its columns."""
     entries = tuple(entry[nodes].to(device) for entry in state)
     return network.layer(number, entries, block.to(device)), entries
 
 
-def _on_disk(graph: LargeGraph, parts: list[slice], state: State, blocks: Iterable[tuple[State, State]]) -> State:
-    """The next state: memory-mapped tensors (n, channels), or tensors of `state` that the layer passed on unchanged.
+def _assembled(
+    reserve: Callable[[torch.Size], Tensor], parts: list[slice], state: State, blocks: Iterable[tuple[State, State]]
+) -> State:
+    """The next state: new tensors (n, channels), or tensors of `state` that the layer passed on unchanged.
 
     Args:
+        reserve: makes a tensor with a row of these channels for every node.
+        parts: the rows of every block.
         state: the input of the layer.
         blocks: for every block its next state and the tensors of `state` that it was computed from.
     """
@@ -173,7 +180,7 @@ def _on_disk(graph: LargeGraph, parts: list[slice], state: State, blocks: Iterab
             known = {entry.data_ptr(): tensor for entry, tensor in zip(given, state, strict=True)}
             for rows in made:
                 if rows.data_ptr() not in known:
-                    known[rows.data_ptr()] = _reserved(graph, rows.shape[1:])
+                    known[rows.data_ptr()] = reserve(rows.shape[1:])
                 entries.append(known[rows.data_ptr()])
             new = [entry if all(entry is not old for old in state) else None for entry in entries]
         for target, rows in zip(new, made, strict=True):
@@ -204,23 +211,28 @@ def works_by_blocks(network: Network, in_channels: int) -> bool:
     if not network.has_layers:
         return False
     try:
-        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            return _same_by_blocks(randomized(network, seed=0).eval(), in_channels, Path(folder))
+        with torch.no_grad():
+            return _same_by_blocks(randomized(network, seed=0).eval(), in_channels)
     except ERRORS:  # wrong shapes, or `encode` needs the graph
         return False
 
 
-def _same_by_blocks(network: Network, in_channels: int, folder: Path) -> bool:
-    x, none = torch.randn(NODES, in_channels, generator=torch.Generator().manual_seed(0)), torch.empty(0).long()
-    graph = LargeGraph(x, Neighbours.of(ring(), NODES), torch.zeros(NODES).long(), none, none, none, folder)
-    parts = _parts(NODES, NODES // 2 - 1)
-    state, by_layer = network.encode(x, graph.adjacency)
-    if not same(_on_disk(graph, parts, (), ((_encoded(network, x[part]), ()) for part in parts)), state):
+def _same_by_blocks(network: Network, in_channels: int) -> bool:
+    x = torch.randn(NODES, in_channels, generator=torch.Generator().manual_seed(0))
+    neighbours, parts = Neighbours.of(ring(), NODES), _parts(NODES, NODES // 2 - 1)
+    blocks = [neighbours.block(part.start, part.stop) for part in parts]
+    graph = neighbours.induced(torch.arange(NODES))
+
+    def reserve(channels: torch.Size) -> Tensor:  # in memory: a thousand layers of files take ten seconds
+        return torch.empty(NODES, *channels)
+
+    state, by_layer = network.encode(x, graph)
+    if not same(_assembled(reserve, parts, (), ((_encoded(network, x[part]), ()) for part in parts)), state):
         return False
     for number in range(network.depth):
         entering = random_state(state, number)
-        blocks = (_block(network, number, entering, graph, part, "cpu") for part in parts)
-        made = _on_disk(graph, parts, entering, blocks)
+        by_block = (_block(network, number, entering, block, nodes, "cpu") for block, nodes in blocks)
+        made = _assembled(reserve, parts, entering, by_block)
         state = network.layer(number, entering, by_layer.at(number))
         if not same(made, state):
             return False
