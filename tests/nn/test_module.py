@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
+from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
 from depthlab.nn.execution import run, states, without_layer, works_by_blocks
@@ -151,6 +152,23 @@ def test_dropped_edges_are_absent_or_change_the_weights_of_the_others(graph: Gra
         network.eval()
         run(network, graph.x, graph.layers)
         assert network.module.seen[-1][2] is None
+
+
+def test_it_gets_the_weights_of_the_graph_or_is_refused(graph: Graph) -> None:
+    weight = torch.rand(graph.edge_index.shape[1]) + 0.5
+    weighted = replace(graph, adjacency=gcn_adjacency(graph.edge_index, N, weight))
+    network, drop_edge = make(Recording, depth=1), DropEdge(0.5, "rescale")
+    network.check(weighted, drop_edge)
+    _, edge_index, edge_weight = network.module.seen[-1]
+    known = dict(zip(map(tuple, graph.edge_index.T.tolist()), weight.tolist(), strict=True))
+    given = dict(zip(map(tuple, edge_index.T.tolist()), edge_weight.tolist(), strict=True))
+    assert given == pytest.approx(known)
+    run(network.train(), weighted.x, drop_edge(weighted.adjacency, MaskSource(0)))
+    _, edge_index, edge_weight = network.module.seen[-1]
+    dropped = dict(zip(map(tuple, edge_index.T.tolist()), edge_weight.tolist(), strict=True))
+    assert 0 < len(dropped) < len(known) and dropped == pytest.approx({edge: 2 * known[edge] for edge in dropped})
+    with pytest.raises(UserError, match=r"WithoutWeights ignores the edge weights of this graph: use a network that"):
+        make(WithoutWeights, depth=1).check(weighted, DropEdge(0.0))
 
 
 def test_rewired_edges_and_new_nodes(graph: Graph) -> None:

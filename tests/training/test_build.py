@@ -115,9 +115,7 @@ def test_what_is_no_network_or_defines_forward_is_refused_in_one_sentence(star: 
 def test_a_yaml_that_does_not_fit_the_constructor_is_refused_in_one_sentence(star: Graph) -> None:
     with pytest.raises(UserError, match=r"^Bare got an unexpected keyword argument 'rat': let the yaml of the model "):
         build_model(own(Bare, rat=1), star, TASK)
-    with pytest.raises(
-        UserError, match=r"^Own cannot be built, GCN\.__init__\(\) got an unexpected .*'rat': correct"
-    ):
+    with pytest.raises(UserError, match=r"^Own cannot be built, GCN\.__init__\(\) got an unexpected .*'rat': correct"):
         build_model(own(Own, rat=1), star, TASK)
     with pytest.raises(UserError, match=r"^Bare is given depth by the program: leave it out of the yaml of the model$"):
         build_model(own(Bare, depth=3), star, TASK)

@@ -103,8 +103,7 @@ class ModuleNetwork(Network):
         """The edges that are neither self-loops nor dropped, (2, m), and their weights, (m,), if they are not all 1."""
         kept = adjacency.neighbours
         edge_index = torch.stack([adjacency.col[kept], adjacency.row[kept]])
-        weights: Tensor | None = getattr(adjacency, "weights", None)
-        edge_weight = None if weights is None else weights[kept]
+        edge_weight = None if adjacency.weights is None else adjacency.weights[kept]
         if self.training and self._rescales:
             _, scale = draw_threshold(self.drop_edge.p)
             ones = torch.ones_like(adjacency.values[kept]) if edge_weight is None else edge_weight
@@ -145,7 +144,7 @@ class ModuleNetwork(Network):
             raise UserError(f"{kind} caches its operator (cached=True), so no edge would be dropped: leave cached out")
         if self._rescales and not self.takes_weights:
             raise UserError(f"{self.name} ignores edge weights, which drop_edge.mode=rescale changes: use renormalize")
-        if getattr(graph.layers.at(0), "weights", None) is not None and not self.takes_weights:
+        if graph.adjacency.weights is not None and not self.takes_weights:
             raise UserError(f"{self.name} ignores the edge weights of this graph: use a network that takes edge_weight")
         layers_of(self.module, self.pattern)
         was_training = self.training
