@@ -17,9 +17,9 @@ from rich.table import Table
 from benchmarks.fits import error, fit, left_out
 from benchmarks.steps import our_step
 from depthlab.config.compose import compose_settings
+from depthlab.training.allocator import keep_freed_blocks
 from depthlab.training.experiment import experiment, read_data
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import keep_freed_blocks
 
 DEPTHS = tuple(2**k for k in range(1, 11))
 

@@ -26,9 +26,9 @@ from benchmarks.rewiring import memory
 from depthlab.config.compose import compose_settings
 from depthlab.config.schema import Settings
 from depthlab.data.prepare import load
+from depthlab.training.allocator import tune_allocator
 from depthlab.training.experiment import experiment
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import tune_allocator
 from depthlab.training.prepared import use_threads
 
 SIZES = (10_000, 100_000, 1_000_000)

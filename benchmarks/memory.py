@@ -22,9 +22,10 @@ from rich.table import Table
 from benchmarks.rewiring import memory
 from benchmarks.steps import our_step
 from depthlab.config.compose import compose_settings
+from depthlab.training.allocator import tune_allocator
 from depthlab.training.experiment import experiment, read_data
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import estimate_memory, tune_allocator
+from depthlab.training.memory import estimate_memory
 
 DEPTHS = (16, 64, 256, 1024)
 FOLDER = Path("results/cost")

@@ -21,8 +21,8 @@ from depthlab.data.prepare import load
 from depthlab.data.rewire import make_batches
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.ops import product
+from depthlab.training.allocator import keep_freed_blocks
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import keep_freed_blocks
 
 CHANNELS = (7, 16, 64, 128, 256)
 STATES = 8  # of Cora, 64 channels: more than a core's own cache holds

@@ -26,9 +26,9 @@ from depthlab.config.compose import compose_settings
 from depthlab.config.schema import Settings
 from depthlab.folders import HOME, data
 from depthlab.graph.graph import Graph
+from depthlab.training.allocator import keep_freed_blocks
 from depthlab.training.experiment import Experiment, experiment, read_data
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import keep_freed_blocks
 from depthlab.training.module import TrainingModule
 from depthlab.training.replica_settings import replica_settings
 from depthlab.training.replicas import run_replicas

@@ -10,9 +10,9 @@ from benchmarks.peers import gcnii_floor, peer_of
 from depthlab.config.compose import compose_settings
 from depthlab.graph.graph import Graph
 from depthlab.ops import SparseFeatures
+from depthlab.training.allocator import keep_freed_blocks, tune_allocator
 from depthlab.training.experiment import Experiment, experiment
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.memory import keep_freed_blocks, tune_allocator
 from depthlab.training.module import TrainingModule
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.steps import network, our_step
-from depthlab.training.memory import keep_freed_blocks
+from depthlab.training.allocator import keep_freed_blocks
 
 KINDS = {
     "dense products": {"aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"},

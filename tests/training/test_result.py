@@ -169,3 +169,19 @@ def test_a_network_that_is_too_shallow_for_the_task_is_reported(tasks: Compose) 
     result = run(tasks(*TREE, "model=gcn", "depth=1"))
     assert result.diagnosis.evidence.endswith("; the answer stands 2 hops away, the network has depth 1")
     assert result.scores["test_acc"] < 0.7
+
+
+def test_mlflow_stores_the_dataset_and_the_load_of_the_machine(settings: Compose) -> None:
+    chosen = settings("model=gcn", "depth=2", "epochs=2", "split=1", "tracking.system_metrics=true")
+    stored = MlflowClient(chosen.tracking.uri).get_run(run(chosen).run_id)
+    (used,) = stored.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("csbm", stored.data.tags["data_hash"])
+    assert len(used.dataset.digest) <= 36 and "depthlab.data.csbm.make_csbm" in used.dataset.source
+    assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "split 1")]
+    assert "system/cpu_utilization_percentage" in stored.data.metrics
+
+
+def test_the_load_of_the_machine_is_recorded_on_demand(settings: Compose) -> None:
+    chosen = settings("model=gcn", "depth=2", "epochs=2")
+    metrics = MlflowClient(chosen.tracking.uri).get_run(run(chosen).run_id).data.metrics
+    assert not any(name.startswith("system/") for name in metrics)

@@ -175,6 +175,7 @@ class TrackingSettings:
     uri: str | None = setting()
     experiment: str = setting()
     artifacts: list[str] = setting()
+    system_metrics: bool = setting()
 
     @property
     def store(self) -> str:

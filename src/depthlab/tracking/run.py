@@ -2,13 +2,14 @@
 
 import contextlib
 import io
+import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from depthlab.address import Address, recordable
@@ -18,6 +19,7 @@ from depthlab.tracking.outbox import Outbox
 from depthlab.tracking.owner import OWNER, owner
 from depthlab.tracking.record import EpochRecord
 from depthlab.tracking.store import no_answer, open_store
+from depthlab.tracking.system import SystemMetrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +44,7 @@ class TrackedRun(EpochRecord):
         tags: for filtering.
         run_id: resume this run instead of starting one.
         checkpoint: a file that has all records; the error names it if they cannot be sent.
+        system_metrics: whether to record the load of the machine.
 
     Raises:
         UserError: the store does not accept the run; also in every method that waits.
@@ -56,6 +59,7 @@ class TrackedRun(EpochRecord):
         tags: Mapping[str, str],
         run_id: str | None = None,
         checkpoint: Path | None = None,
+        system_metrics: bool = False,
     ) -> None:
         self.keeps_files, self.places = True, list[str]()
         self.uri, self.name, self.resumed = recordable(uri), name, run_id is not None
@@ -75,6 +79,8 @@ class TrackedRun(EpochRecord):
                 run_tags = [RunTag(key, str(value)) for key, value in {**tags, OWNER: owner()}.items()]
                 self.client.log_batch(run_id, tags=run_tags)  # first: others close a run of a dead owner
                 self.client.update_run(run_id, status="RUNNING")
+
+        self._system = SystemMetrics(self) if system_metrics else None
 
     def last_step(self, metric: str) -> int:
         """The last step of a metric in the store; -1 if there is none."""
@@ -101,6 +107,19 @@ class TrackedRun(EpochRecord):
         """Set tags."""
         run_tags = [RunTag(key, str(value)) for key, value in tags.items()]
         self._outbox.put(lambda: self.client.log_batch(self.run_id, tags=run_tags))
+
+    def dataset(self, name: str, digest: str, source_type: str, source: str, context: str) -> None:
+        """Record the dataset of the run, as `mlflow.log_input` does without reading it.
+
+        Args:
+            name, digest: its name and a hash of its content, of at most 36 characters.
+            source_type, source: `local` and a path, or `code` and the dotted name of a function.
+            context: how the run uses it.
+        """
+        keys = {"local": {"uri": source}, "code": {"tags": {"mlflow.source.name": source}}}
+        entity = Dataset(name, digest, source_type, json.dumps(keys[source_type]))
+        used = DatasetInput(entity, [InputTag("mlflow.data.context", context)])
+        self._outbox.put(lambda: self.client.log_inputs(self.run_id, datasets=[used]))
 
     def text(self, content: str, file: str) -> None:
         """Store a text artifact."""
@@ -142,6 +161,8 @@ class TrackedRun(EpochRecord):
         self._outbox.close()
 
     def _close(self, status: str, outcome: str) -> None:
+        if self._system:
+            self._system.stop()
         self.tag({"outcome": outcome})
         self._outbox.put(lambda: self.client.set_terminated(self.run_id, status))
 

@@ -18,12 +18,12 @@ from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
 from depthlab.graph.batches import Batches
 from depthlab.tracking.record import EpochRecord
+from depthlab.training.allocator import tune_allocator
 from depthlab.training.callbacks import BestState, Evaluation, FirstEpoch, Recorder, Saver, Schedule
 from depthlab.training.checkpoint import CheckpointFile
 from depthlab.training.device import batches_on
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
-from depthlab.training.memory import tune_allocator
 from depthlab.training.module import TrainingModule
 from depthlab.training.own_callbacks import make_callbacks
 from depthlab.training.progress import EpochBar

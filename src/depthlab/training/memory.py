@@ -1,12 +1,12 @@
 """Estimate the memory of a training step, and choose whether layers are recomputed."""
 
-import ctypes
 import math
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import psutil
 import torch
 from hydra.utils import get_class
 from torch import Tensor
@@ -33,9 +33,6 @@ PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
 HOLES = 3.3  # measured size of the heap over the estimate, above 5 MB: GCNII 2.5, GCN 3.3 (benchmarks.cost)
 MAPPED_HOLES = 1.4  # the same with freed blocks unmapped: GCNII with recomputed layers 1.34 (benchmarks.memory)
 PER_ENTRY = 40  # bytes of an adjacency per entry
-BLOCK_SIZE = 1 << 17  # bytes; larger blocks are unmapped when they are freed
-SPARED = 2 << 20  # the same for fused networks, whose states are in one block; their temporary tensors stay on the heap
-MAPPED = 32 << 20  # bytes; glibc maps larger blocks by default
 FITS = 0.8  # share of the free memory that a step may use
 
 
@@ -227,44 +224,6 @@ def check_memory(settings: Settings, graph: Graph, task: Task, count: int) -> No
         )
 
 
-def tune_allocator(model: TrainingModule, nodes: int, asked: str) -> None:
-    """Set whether the C library retains freed blocks, if a step frees more than glibc retains by default.
-
-    Otherwise a step of 64 layers of GCNII on Cora takes twice as long. Retained blocks fragment the heap, so they are
-    retained only if the setting `asked` is `auto`, whose estimate allows for it.
-    """
-    if model.memory == "checkpoint":
-        fused = type(model.network).fused is not Network.fused
-        unmap_freed_blocks(SPARED if fused else BLOCK_SIZE)
-    elif asked == "auto" and 4 * nodes * model.hidden * model.network.depth > MAPPED:
-        keep_freed_blocks()
-
-
-def keep_freed_blocks() -> None:
-    """Make the C library retain freed blocks for later allocations. No effect without glibc.
-
-    Every step of replicas or of a deep network allocates and frees tens of megabytes, and glibc never retains blocks of
-    more than 32 MB by default. The system fills every new block with zeros, which takes a fifth of a step of replicas
-    on two cores, and half of a step of a GCN with 128 channels on 100,000 nodes.
-    """
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        for largest in (MAPPED, 2**31 - 1):  # glibc before 2.35 accepts only the first
-            library.mallopt(-3, largest)  # M_MMAP_THRESHOLD
-        library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
-        library.mallopt(-2, 64 << 20)  # M_TOP_PAD
-
-
-def unmap_freed_blocks(size: int) -> None:
-    """Make the C library map blocks of at least `size` bytes separately, and unmap freed ones. No effect without glibc.
-
-    On the heap a freed block cannot serve the next aligned request of its size: the heap of a process that recomputes
-    grows to 3.7 times its contents. Mapping takes time, so only networks that recompute layers use it.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(-3, size)  # M_MMAP_THRESHOLD
-
-
 def free_for(trainer: TrainerSettings) -> float:
     """Free bytes for a training step: those of the GPU, or this process's share of the free memory of this machine."""
     if trainer.accelerator == "gpu":
@@ -273,10 +232,9 @@ def free_for(trainer: TrainerSettings) -> float:
 
 
 def free_memory() -> float:
-    """Bytes that this process may still allocate; infinite if the system does not report them."""
-    free = math.inf
+    """Bytes that this process may still allocate: of the machine, and on Linux of its control group, a container."""
+    free = float(psutil.virtual_memory().available)
     with suppress(OSError, StopIteration):
-        free = 1024.0 * _number(Path("/proc/meminfo"), "MemAvailable:")
         group = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
         free = min(free, _free_in(Path(f"/sys/fs/cgroup/{group[4:]}")))
     return free

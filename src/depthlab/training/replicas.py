@@ -19,6 +19,7 @@ from depthlab.config.schema import Settings
 from depthlab.nn.stacking import can_stack
 from depthlab.tracking.loggers import check_loggers
 from depthlab.tracking.run import check_run
+from depthlab.training.allocator import keep_freed_blocks
 from depthlab.training.build import make_network
 from depthlab.training.checkpoint import read_checkpoint, without_damaged_checkpoint
 from depthlab.training.claim import open_record
@@ -26,7 +27,7 @@ from depthlab.training.experiment import Data, experiment, read_data
 from depthlab.training.fit import quiet_libraries
 from depthlab.training.identity import FINAL, LAST, LOCK, checkpoint_folder, identity_of, resumable
 from depthlab.training.member import Member
-from depthlab.training.memory import check_memory, keep_freed_blocks
+from depthlab.training.memory import check_memory
 from depthlab.training.prepared import use_threads
 from depthlab.training.progress import ReplicasBar
 from depthlab.training.replica_settings import obstacle

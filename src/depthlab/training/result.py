@@ -74,7 +74,7 @@ def open_run(
     settings: Settings, provenance: Mapping[str, str], more: dict[str, str], content: dict[str, Any] | None
 ) -> TrackedRun:
     """Open the record of a run, that of a checkpoint's `content` if there is one; `more` are additional tags."""
-    return TrackedRun(
+    tracked = TrackedRun(
         settings.tracking.store,
         settings.tracking.experiment,
         run_name(settings),
@@ -82,7 +82,13 @@ def open_run(
         tags(settings, provenance) | more,
         run_id=run_of(content) if content else None,
         checkpoint=checkpoint_folder(settings) / LAST,
+        system_metrics=settings.tracking.system_metrics,
     )
+    if not tracked.resumed:
+        dataset, split = settings.dataset, f"split {settings.split_name}"
+        source = ("local", str(dataset.path)) if dataset.is_own else ("code", dataset.target)
+        tracked.dataset(dataset.label, more["data_hash"], *source, split)
+    return tracked
 
 
 def with_loggers(
