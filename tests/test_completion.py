@@ -37,7 +37,7 @@ OFFERED = [
     ("report study=qu", ["study=quick"]),
     ("fetch --dataset pub", ["pubmed"]),
     ("ui --p", ["--port"]),
-    ("predict ", ["--config-dir", "--help", "out=", "run=", "tracking.uri="]),
+    ("predict ", ["--config-dir", "--help", "data=", "out=", "run=", "tracking.uri="]),
     ("examine model=gcn", ["model=gcn", "model=gcnii"]),
     ("examine fig", ["figure="]),
     ("completion ", ["--help", "bash", "fish", "zsh"]),

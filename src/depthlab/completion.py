@@ -68,10 +68,10 @@ WORDS = {  # the arguments of commands that take no settings
 
 
 OWN = {  # settings of commands besides those of their settings file
-    "predict": ("run", "out", "tracking.uri"),
+    "predict": ("run", "out", "data", "tracking.uri"),
     "examine": ("run", "out", "figure"),
 }
-PATHS = ("dataset.path", "ckpt", "out", "figure")
+PATHS = ("dataset.path", "ckpt", "data", "out", "figure")
 
 
 def candidates(words: list[str]) -> list[str]:

@@ -6,10 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from torch_geometric.data import Data
 
 import depthlab as dl
 from depthlab.api import examine_command, predict_command
 from depthlab.completion import OWN
+from depthlab.config.compose import compose_settings
+from depthlab.data.prepare import load
 from tests.api.conftest import Train
 from tests.conftest import Command
 from tests.unpickling import Marker
@@ -42,6 +45,15 @@ def test_predict(train: Train, command: Command, tmp_path: Path, monkeypatch: py
     (checkpoint,) = tmp_path.glob("checkpoints/*/final.ckpt")
     assert command("predict", f"run={checkpoint}", "out=again.csv").code == 0
     assert Path("again.csv").read_text() == Path("predictions.csv").read_text()
+    dataset, _ = load(compose_settings(list(CSBM)).dataset)
+    torch.save(Data(x=dataset.x, edge_index=dataset.edge_index, node_names=[f"n{k}" for k in range(120)]), "new.pt")
+    assert command("predict", f"run={run.run_id}", "data=new.pt", "out=new.csv").code == 0
+    new = pd.read_csv("new.csv")
+    assert new["node"][7] == "n7" and new["class"].tolist() == expected["class"].tolist()
+    torch.save(Marker(tmp_path / "executed"), "pickle.pt")
+    for name, sentence in (("nope.pt", "there is no file nope.pt"), ("pickle.pt", "pickle.pt holds")):
+        done = command("predict", f"run={run.run_id}", f"data={name}")
+        assert done.code == 1 and done.err.startswith(f"error: {sentence}") and not Path("executed").exists()
 
 
 def test_examine_a_run(train: Train, command: Command, tmp_path: Path) -> None:
@@ -63,9 +75,9 @@ def test_examine_a_network_with_weights_of_a_file(
     fresh = command("examine", *module)
     assert fresh.code == 0, fresh.err
     assert fresh.out.startswith("some_net.Net, 3 layers on 120 nodes: untrained\n")
-    from depthlab.config.modules import load
+    from depthlab.config.modules import load as load_class
 
-    network = load("some_net.py:Net")(64, 2, 3)
+    network = load_class("some_net.py:Net")(64, 2, 3)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(0.1)
@@ -89,7 +101,7 @@ def test_examine_a_network_with_weights_of_a_file(
     ("typed", "sentence"),
     [
         ("predict", "predict needs a run: add run=ID"),
-        ("predict rn=3", "cannot read 'rn=3': write one of run, out, tracking.uri as key=value"),
+        ("predict rn=3", "cannot read 'rn=3': write one of run, out, data, tracking.uri as key=value"),
         ("predict run=x out=x.txt", "out must be the path of a csv file, got x.txt"),
         ("predict run=x out=no/x.csv", "there is no folder no: create it, or give another out"),
         ("predict run=x", "there is no database"),

@@ -1,11 +1,19 @@
-"""A class in the place of a model's name."""
+"""A class in the place of a model's name, a graph in memory in that of a dataset's."""
 
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
 import pytest
 import torch
+from torch_geometric.data import Data
+from torch_geometric.datasets import FakeDataset, KarateClub
 from torch_geometric.nn.models import GraphSAGE
 
 import depthlab as dl
-from depthlab.api.given import model_settings
+from depthlab.api.given import dataset_settings, model_settings
+from depthlab.data.pt import read_pt
 from tests.api.conftest import Train
 
 
@@ -30,3 +38,48 @@ def test_what_is_no_class_that_can_be_imported() -> None:
         with pytest.raises(dl.UserError) as error:
             model_settings(model)
         assert sentence in str(error.value)
+
+
+def test_a_graph_in_memory_is_saved_once_and_recorded(
+    train: Train, karate: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = dataset_settings(karate, {})
+    path = Path(given["dataset.path"])
+    assert given == {"dataset": "pt", "dataset.path": str(path)} and path.parent == Path("graphs")
+    assert dataset_settings(KarateClub(), {}) == given
+    saved = read_pt([path])
+    assert torch.equal(saved.x, karate.x) and torch.equal(saved.y, karate.y)
+    trained = dl.train(model="gcn", depth=2, dataset=karate, epochs=2, progress=False, measures=[])
+    assert trained.settings["dataset"]["path"] == str(path) and len(list(path.parent.glob("*.pt"))) == 1
+    monkeypatch.chdir(tmp_path / "graphs")
+    assert Path(dataset_settings(karate, {})["dataset.path"]) == Path(path.name)
+
+
+def test_graphs_of_other_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
+    graph = nx.karate_club_graph()
+    for node in graph:
+        graph.nodes[node].update(x=[float(node)], y=graph.nodes[node]["club"])
+    saved = read_pt([Path(dataset_settings(graph, {})["dataset.path"])])
+    assert saved.class_names == ["Mr. Hi", "Officer"] and saved.edge_weight is not None
+    masks = {f"{part}_mask": np.arange(6) % 3 == number for number, part in enumerate(("train", "val", "test"))}
+    edges = np.array([[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]])
+    arrays: dict[str, Any] = {"x": np.eye(6), "edge_index": edges, "y": np.linspace(0, 1, 6), **masks}
+    given = dataset_settings(arrays, {"dataset.metric": "r2"})
+    assert (given["dataset.task"], "dataset.metric" in given) == ("regression", False)
+    saved = read_pt([Path(given["dataset.path"])], task="regression")
+    assert saved.train.tolist() == [masks["train_mask"].tolist()] and saved.edge_index.shape == (2, 5)
+    assert dataset_settings(saved, {})["dataset.path"] == given["dataset.path"]
+
+
+def test_what_is_no_graph(karate: Data) -> None:
+    del karate.y
+    for graph, sentence in (
+        (3, "the graph must be a PyG Data, a networkx graph"),
+        (karate, "there is no y, the targets of shape (nodes,)"),
+        (FakeDataset(num_graphs=2), "FakeDataset has 2 graphs: give one of them, such as dataset[0]"),
+    ):
+        with pytest.raises(dl.UserError) as error:
+            dataset_settings(graph, {})
+        assert str(error.value).startswith(sentence)

@@ -258,3 +258,10 @@ def test_a_layer_without_node_features() -> None:
 
     with observe(layer := Numbers()), pytest.raises(UserError, match="Numbers gets no tensor of node features"):
         layer(EDGES)
+
+
+def test_what_the_network_is_given_is_not_copied() -> None:
+    network, x = pyg.GCN(3, 4, 2, 2), torch.ones(2, 3)
+    with torch.no_grad(), observe(network) as states:
+        network(x, torch.tensor([[0, 1], [1, 0]]))
+        assert states[0] is x and states[1] is not x

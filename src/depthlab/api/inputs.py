@@ -207,16 +207,17 @@ def without_targets(data: Any, directed: bool = False) -> Dataset:
     """
     if isinstance(data, Data):
         kept = {key: value for key, value in data.to_dict().items() if key == "x" or key.startswith("edge_")}
-        nodes = len(data.x) if data.get("x") is not None else 0
+        nodes, names = len(data.x) if data.get("x") is not None else 0, data.get("node_names")
         data = Data.from_dict({key: value for key, value in kept.items() if value is not None})
     elif isinstance(data, Dataset):
-        nodes = data.num_nodes
+        nodes, names = data.num_nodes, None
     else:
+        names = None
         nodes = data.number_of_nodes() if hasattr(data, "number_of_nodes") else 0
     dataset = (
         data
         if isinstance(data, Dataset)
-        else to_dataset(data, y=torch.zeros(nodes), task="regression", directed=directed)
+        else to_dataset(data, y=torch.zeros(nodes), task="regression", directed=directed, node_names=names)
     )
     every, y = torch.ones(1, nodes, dtype=torch.bool), torch.zeros(nodes, dtype=torch.long)
     return replace(dataset, y=y, train=every, val=every, test=every)

@@ -1,5 +1,7 @@
 """`dl.load`: a trained network from its record or its checkpoint, to predict and to measure with."""
 
+import contextlib
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +19,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
 from depthlab.config.settings import from_dict, to_dict
 from depthlab.data.dataset import Dataset
+from depthlab.data.prepare import load as load_dataset
 from depthlab.data.prepare import row_normalized
 from depthlab.data.rewire import make_batches, make_edges
 from depthlab.graph.batches import Batches, GraphBatches
@@ -103,7 +106,6 @@ class Trained:
         self.run_id = str(content.get("run_id", ""))
         self.gradients: dict[str, list[float]] = content.get("gradients", {})
         self._unit_rows: bool | None = content.get("unit_rows")
-        self._class_names: list[str] | None = content.get("class_names")
 
     @torch.no_grad()
     def predict(self, data: Any = None) -> Prediction:
@@ -125,9 +127,8 @@ class Trained:
         with sentences():
             dataset, batches = self._data(data)
             kind = "numbers" not in self.module.task.targets
-            names = self._class_names
+            names = self._class_names if kind else None
             if isinstance(dataset, Dataset):
-                names = names or (dataset.class_names if data is None else None)
                 (graph,) = batches.all_parts
                 output = self.module.infer(graph)[: dataset.num_nodes]
                 return Prediction(output, kind, dataset.node_names, names)
@@ -171,6 +172,14 @@ class Trained:
             graph = self._graph(data)
             seen = states(self.network, graph.x, graph.layers)
             return layer_measures(seen, graph.undirected_edges, names, graph.num_nodes)
+
+    @functools.cached_property
+    def _class_names(self) -> list[str] | None:
+        """Names of the classes in the run's dataset; None if it is not there or has none."""
+        with contextlib.suppress(UserError):
+            dataset, _ = load_dataset(self._settings.dataset)
+            return dataset.class_names if isinstance(dataset, Dataset) else None
+        return None
 
     def inputs(self, data: Any = None) -> Inputs:
         """The graph with the features and edges that the network gets, and its labels; `data` as for `predict`."""

@@ -3,18 +3,22 @@
 run=ID|FILE            id of a run that keeps its weights, or the path of its final.ckpt
 out=FILE.csv           the table to write (default: predictions.csv): node, class, and a probability p_CLASS for each
                        class; node and value for a regression; graph in place of node for a dataset of many graphs
+data=FILE              another graph with the same features, a file as for dataset=pt (a PyG Data saved with torch.save;
+                       its targets and masks are not read); by default the dataset of the run
 tracking.uri=URI       where the run is recorded (default: MLFLOW_TRACKING_URI, or mlflow.db in the project folder)
 """
 
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from depthlab.cli import guarded
 from depthlab.config.command_line import read_words
 from depthlab.config.errors import UserError
 from depthlab.files import write_text
 
-SETTINGS = {"run": "", "out": "predictions.csv", "tracking.uri": ""}
+SETTINGS = {"run": "", "out": "predictions.csv", "data": "", "tracking.uri": ""}
 
 
 def main() -> None:
@@ -31,9 +35,23 @@ def main() -> None:
     from depthlab.api.load import load
 
     loaded = load(settings["run"], settings["tracking.uri"] or None)
-    frame = loaded.predict().to_frame()
+    frame = loaded.predict(read_graph(settings["data"]) if settings["data"] else None).to_frame()
     write_text(out, frame.to_csv(index=False))
     print(f"wrote {out}: {len(frame):,} rows with {', '.join(map(str, frame.columns))}")
+
+
+def read_graph(name: str) -> Any:
+    """The graph in a file, without unpickling it.
+
+    Raises:
+        UserError: there is no such file, or it does not hold one graph.
+    """
+    from depthlab.data.pt import read_data
+
+    path = Path(os.path.expanduser(name))  # noqa: PTH111, leaves an unknown user's ~ as it is
+    if not path.is_file():
+        raise UserError(f"there is no file {path}: correct data={name}")
+    return read_data(path)
 
 
 def command() -> None:

@@ -35,9 +35,18 @@ def read_pt(files: list[Path], task: str = "classification", edge_weight: str = 
     """
     if len(files) != 1:
         raise UserError(f"it must be one file, got {len(files)} files")
-    data = _data(_loaded(files[0]), files[0].name)
+    data = read_data(files[0])
     names = {name: _names(data, name) for name in ("node_names", "class_names")}
     return from_arrays(data_arrays(data, {"edge_weight": edge_weight}), task, **names)
+
+
+def read_data(path: Path) -> Data:
+    """The graph in a file, as it was saved.
+
+    Raises:
+        UserError: the file cannot be read, or does not hold one graph.
+    """
+    return _data(_loaded(path), path.name)
 
 
 def _loaded(path: Path) -> Any:

@@ -36,7 +36,8 @@ def observe(module: nn.Module, layers: str | None = None) -> "Iterator[States]":
 
     Yields:
         The states of the latest pass, in the order of the layers: of L layers L + 1 tensors (n, channels), which stay
-        in the autograd graph. Without gradients they are copies, so that an operation in place cannot change them.
+        in the autograd graph. Without gradients they are copies, so that an operation in place cannot change them; only
+        what the network itself was given is no copy.
 
     Raises:
         UserError: the network has no message-passing layer, or the pattern matches no module. While a pass runs: a
@@ -110,6 +111,7 @@ class States(Sequence[Tensor]):
 
     def clear(self) -> None:
         """Forget all states."""
+        self._given: Sequence[Any] = ()
         self._entered: list[tuple[Tensor, int]] = []
         self._last: Tensor | None = None
         self._depth = 0  # of layers inside each other
@@ -139,6 +141,7 @@ class States(Sequence[Tensor]):
 
     def _begin(self, module: nn.Module, args: Any) -> None:
         self.clear()
+        self._given = args
         self.is_whole = self.is_running = True
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
@@ -160,7 +163,7 @@ class States(Sequence[Tensor]):
         state = node_features([kwargs["x"]] if "x" in kwargs else [*args, *kwargs.values()], first=True)
         if state is None:
             raise UserError(f"{type(layer).__name__} gets no tensor of node features, so its state cannot be read")
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() and all(state is not given for given in self._given):
             state = state.clone()
         self._entered.append((state, 0 if state.is_inference() else state._version))
         self._last, self._is_last_found = None, False

@@ -1,0 +1,96 @@
+"""`python -m benchmarks.monitor`: what `DepthMonitor(every=10)` adds to a plain training with Lightning, on Cora.
+
+A LightningModule with PyG's GCN (64 channels, dropout 0.5, Adam), full-batch, of 2 and of 32 layers, validated after
+every epoch or not at all. Both sides train in a process of their own for 10 epochs at a time, in turns, so that each
+turn holds one measurement; the least of the turns counts.
+"""
+
+import argparse
+import logging
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+from torch_geometric.nn.models import GCN
+
+import depthlab as dl
+from benchmarks.timing import alternate_processes
+from depthlab.config.compose import compose_settings
+from depthlab.data.prepare import load
+
+EVERY, WARM_UP = 10, 20
+DEPTHS = (2, 32)
+
+
+class Plain(pl.LightningModule):
+    """A node classification as people write it."""
+
+    def __init__(self, depth: int, validates: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.validates = GCN(1433, 64, depth, 7, dropout=0.5), validates
+
+    def training_step(self, batch: Data, index: int) -> torch.Tensor:
+        output = self.net(batch.x, batch.edge_index)[batch.train_mask]
+        return torch.nn.functional.cross_entropy(output, batch.y[batch.train_mask])
+
+    def validation_step(self, batch: Data, index: int) -> None:
+        output = self.net(batch.x, batch.edge_index)[batch.val_mask]
+        self.log("val_acc", (output.argmax(-1) == batch.y[batch.val_mask]).float().mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=0.01, weight_decay=5e-4)
+
+
+def cora() -> Data:
+    """Cora as PyG has it."""
+    dataset, _ = load(compose_settings(["dataset=cora"]).dataset)
+    masks = {f"{part}_mask": getattr(dataset, part)[0] for part in ("train", "val", "test")}
+    return Data(x=dataset.x, edge_index=dataset.edge_index, y=dataset.y, **masks)
+
+
+def training(depth: int, validates: bool, monitored: bool) -> Callable[[], None]:
+    """Trains ten epochs more at every call, of which the first is measured."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    module, loader = Plain(depth, validates), DataLoader([cora()])
+    monitor = dl.DepthMonitor(every=EVERY)
+    trainer = pl.Trainer(
+        max_epochs=0, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, callbacks=[monitor] if monitored else [],
+    )  # fmt: skip
+
+    def more(epochs: int = EVERY) -> None:
+        trainer.fit_loop.max_epochs += epochs
+        trainer.fit(module, loader, loader if validates else None)
+
+    more(WARM_UP)
+    return more
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.monitor", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="turns of ten epochs on each side")
+    options = parser.parse_args()
+    load(compose_settings(["dataset=cora"]).dataset)  # where there are no data it says so
+    table = Table("", "plain, ms an epoch", "with DepthMonitor(every=10)", "overhead")
+    for depth in DEPTHS:
+        for validates in (True, False):
+            sides = {name: partial(training, depth, validates, name == "monitor") for name in ("plain", "monitor")}
+            took = {name: 1000 * s / EVERY for name, s in alternate_processes(sides, options.rounds).items()}
+            what = f"GCN, {depth} layers, {'validated' if validates else 'not validated'}"
+            share = 100 * (took["monitor"] / took["plain"] - 1)
+            table.add_row(what, f"{took['plain']:.1f}", f"{took['monitor']:.1f}", f"{share:+.1f} %")
+    console = Console(width=120)
+    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, the least of {options.rounds} turns")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
