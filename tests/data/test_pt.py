@@ -99,5 +99,5 @@ def test_the_classes_are_safe_only_while_a_file_is_read(tmp_path: Path) -> None:
 
 
 def test_one_file() -> None:
-    with pytest.raises(UserError, match=r"^it must be one file, got 2 files$"):
+    with pytest.raises(UserError, match=r"^it must be one file, got 2 files: name one"):
         read_pt([Path("a.pt"), Path("b.pt")])

@@ -120,11 +120,12 @@ def _names(what: str, names: Sequence[str] | None, count: int) -> list[str] | No
     return None if names is None else [str(name) for name in names]
 
 
-def data_arrays(data: Any, given: Mapping[str, Any]) -> Arrays:
+def data_arrays(data: Any, given: Mapping[str, Any], setting: str = "edge_weight") -> Arrays:
     """The arrays of a PyG `Data`.
 
     Args:
         given: arrays that replace its own; `edge_weight` may be the name of an attribute, or `none`.
+        setting: what sets `edge_weight`, for errors.
 
     Raises:
         UserError: it has no edges, or attributes of edges that would be ignored.
@@ -136,10 +137,10 @@ def data_arrays(data: Any, given: Mapping[str, Any]) -> Arrays:
         hint = ": save it before the transform ToSparseTensor" if "adj_t" in data else ""
         raise UserError(f"the Data has no edge_index, but {has}{hint}")
     own = {name: value for name, value in given.items() if value is not None and name != "edge_weight"}
-    return found | own | {"edge_weight": _data_weight(data, given.get("edge_weight"))}
+    return found | own | {"edge_weight": _data_weight(data, given.get("edge_weight"), setting)}
 
 
-def _data_weight(data: Any, wanted: Any) -> Any:
+def _data_weight(data: Any, wanted: Any, setting: str) -> Any:
     if wanted is not None and not isinstance(wanted, str):
         return wanted
     if wanted == "none":
@@ -152,22 +153,22 @@ def _data_weight(data: Any, wanted: Any) -> Any:
         elif others:
             raise UserError(
                 f"its edges have {others[0]} of shape {tuple(data[others[0]].shape)}, which is not used unless you say"
-                f" so: edge_weight={others[0]} takes its one column as weights, edge_weight=none leaves it out"
+                f" so: {setting}={others[0]} takes its one column as weights, {setting}=none leaves it out"
             )
         else:
             return None
     if wanted not in attributes:
-        raise UserError(f"its edges have no {wanted}: edge_weight must be one of {', '.join([*attributes, 'none'])}")
-    return _one_column(data[wanted], wanted)
+        raise UserError(f"its edges have no {wanted}: {setting} must be one of {', '.join([*attributes, 'none'])}")
+    return _one_column(data[wanted], wanted, setting)
 
 
-def _one_column(weight: Any, name: str) -> Any:
+def _one_column(weight: Any, name: str, setting: str) -> Any:
     if weight.ndim == 2 and weight.shape[1] == 1:
         return weight[:, 0]
     if weight.ndim != 1:
         raise UserError(
-            f"{name} has shape {tuple(weight.shape)}, and a weight is one number for each edge: use edge_weight=none to"
-            " leave it out, or choose a column as edge_weight before you save the graph"
+            f"{name} has shape {tuple(weight.shape)}, and a weight is one number for each edge: use {setting}=none to"
+            " leave it out, or choose a column as edge_weight of the Data"
         )
     return weight
 

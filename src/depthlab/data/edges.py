@@ -28,6 +28,7 @@ def with_edges(raw: Dataset, directed: bool = False) -> Dataset:
     if weight is not None:
         edges, weight = _positive(*coalesce(edges, weight, nodes, reduce="add"))
     if directed:
+        notes += ["messages go along the direction of edges, and measures take them in both"]
         edges, weight = (edges, weight) if weight is not None else (coalesce(edges, num_nodes=nodes), None)
     elif weight is None:
         listed, edges = edges, to_undirected(edges, num_nodes=nodes)  # sorted, each edge once

@@ -34,7 +34,8 @@ def own_files(dataset: DatasetSettings) -> dict[str, Path]:
             raise UserError(f"path_files of {dataset.name} must name files below dataset.path, got {outside[0]}")
         wanted = {name: str(dataset.arguments.get(name, name)) for name in names}
         if not path.is_dir():
-            raise UserError(f"{path} is missing: dataset.path must be a folder with {', '.join(wanted.values())}")
+            problem = "is a file" if path.is_file() else "is missing"
+            raise UserError(f"{path} {problem}: dataset.path must be a folder with {', '.join(wanted.values())}")
         files = [_found(path, name, wanted) for name in names]
         return {file.relative_to(path).as_posix() if _below(file, path) else file.name: file for file in files}
     if path.is_file():

@@ -148,7 +148,7 @@ def _hashed(settings: DatasetSettings) -> tuple[Dataset | GraphSet, str]:
     dataset = read(settings)
     assert isinstance(dataset, Dataset), "only one graph is hashed by its tensors"
     found, wanted = digest([tensor_hash(dataset)]), settings.data_hash
-    if wanted is not None and not (len(wanted) >= PINNED and found.startswith(wanted)):
+    if wanted is not None and not (len(str(wanted)) >= PINNED and found.startswith(str(wanted))):
         raise UserError(
             f"{settings.label} has the hash {found}, and dataset.data_hash={wanted} asks for another: its tensors have"
             " changed; leave dataset.data_hash out to use them as they are"

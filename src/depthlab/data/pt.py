@@ -34,10 +34,10 @@ def read_pt(files: list[Path], task: str = "classification", edge_weight: str = 
         UserError: the file cannot be read, holds something else, or an array is not as it must be.
     """
     if len(files) != 1:
-        raise UserError(f"it must be one file, got {len(files)} files")
+        raise UserError(f"it must be one file, got {len(files)} files: name one with dataset.path")
     data = read_data(files[0])
     names = {name: _names(data, name) for name in ("node_names", "class_names")}
-    return from_arrays(data_arrays(data, {"edge_weight": edge_weight}), task, **names)
+    return from_arrays(data_arrays(data, {"edge_weight": edge_weight}, "dataset.edge_weight"), task, **names)
 
 
 def read_data(path: Path) -> Data:

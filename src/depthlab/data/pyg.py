@@ -66,7 +66,7 @@ def read_pyg(
     graph = graphs[0]
     if not isinstance(graph, Data):
         raise UserError(f"{name} has several kinds of nodes or edges: choose a dataset with one kind")
-    return from_arrays(data_arrays(graph, {"edge_weight": edge_weight}), task)
+    return from_arrays(data_arrays(graph, {"edge_weight": edge_weight}, "dataset.edge_weight"), task)
 
 
 def _class(name: str) -> type[PygDataset]:

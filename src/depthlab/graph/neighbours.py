@@ -1,6 +1,6 @@
 """Edges of a graph as CSR arrays, which may be on disk, and rows of its normalised adjacency on demand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -97,5 +97,6 @@ class Neighbours:
         position = torch.searchsorted(nodes, col).clamp_max_(len(nodes) - 1)
         inside = nodes[position] == col
         row, col, root = row[inside], position[inside], self.inverse_root(nodes)
-        values = root[row] * root[col]
-        return symmetric_adjacency(row, col, values if weight is None else values * weight[inside], len(nodes))
+        values, weight = root[row] * root[col], None if weight is None else weight[inside]
+        induced = symmetric_adjacency(row, col, values if weight is None else values * weight, len(nodes))
+        return replace(induced, weights=weight)

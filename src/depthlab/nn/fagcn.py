@@ -34,6 +34,10 @@ class FAGCN(Network):
         self.decoder = Linear(hidden, out_channels)
         self.gates = nn.ParameterList(glorot(hidden, 2) for _ in range(depth))
 
+    @property
+    def uses_weights(self) -> bool:
+        return False
+
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
         h = self.relu_dropout(self.encoder(self.dropout(x)))
         return (h, self.epsilon * h), graph

@@ -78,6 +78,10 @@ class Flow(Network):
         """The right-hand side x -> dx/dt, and learned tensors in it besides the operator's values."""
         raise NotImplementedError("a flow defines its velocity")  # pragma: no cover
 
+    @property
+    def uses_weights(self) -> bool:
+        return self.attention is None
+
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
         x0 = self.encoder(self.dropout(x))
         operator = self.freeze(x0, graph.at(0))

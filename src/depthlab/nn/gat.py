@@ -46,6 +46,10 @@ class GAT(Network):
         )
         self.norms = make_norms(norm, depth - 1, width)
 
+    @property
+    def uses_weights(self) -> bool:
+        return False
+
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
         return (x,), graph
 

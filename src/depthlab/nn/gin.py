@@ -39,6 +39,10 @@ class GIN(Network):
         self.epsilon = nn.Parameter(torch.full((depth,), float(epsilon)), requires_grad=learn_epsilon)
         self.norms = make_norms(norm, depth - 1, hidden)
 
+    @property
+    def uses_weights(self) -> bool:
+        return False
+
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
         return (self.dropout(x),), graph
 

@@ -111,6 +111,10 @@ class ModuleNetwork(Network):
         return edge_index, edge_weight
 
     @property
+    def uses_weights(self) -> bool:
+        return self.takes_weights
+
+    @property
     def _rescales(self) -> bool:
         return self.drop_edge.p > 0 and self.drop_edge.mode == "rescale"
 

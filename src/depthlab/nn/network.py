@@ -31,6 +31,7 @@ class Network(nn.Module):
     cutting a layer.
 
     `has_layers` is False if one pass computes all states, so that layers cannot be run one by one (`ModuleNetwork`).
+    `uses_weights` is False if layers read which nodes are joined, and not the weights of edges in P.
     Modules named `encoder` and `decoder` get `weight_decay_linear`; parameters named in `without_decay` get no decay.
 
     Args:
@@ -43,6 +44,10 @@ class Network(nn.Module):
 
     without_decay: tuple[str, ...] = ()
     has_layers: bool = True
+
+    @property
+    def uses_weights(self) -> bool:
+        return True
 
     def __init__(self, depth: int, dropout: float = 0.0) -> None:
         if type(self).forward is not Network.forward:

@@ -1,0 +1,56 @@
+"""Every command and code block of docs/graphs.md."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from depthlab.config.compose import compose_settings
+from depthlab.folders import CHECKOUT, SOURCE
+from tests.data.test_ogb import write
+
+TEXT = (CHECKOUT / "docs" / "graphs.md").read_text()
+PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for block in re.findall(r"^```bash\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+            for line in block.splitlines()]  # fmt: skip
+SHORT = ["epochs=2", "progress=false", "trainer.threads=1"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the code of the document has run, and a small graph in the layout of ogbn-arxiv."""
+    path = tmp_path_factory.mktemp("docs")
+    code = "\n".join(PYTHON)
+    done = subprocess.run([sys.executable, "-c", code], cwd=path, env=environment(path), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in TEXT
+    write(path / "arxiv")
+    return path
+
+
+def environment(path: Path) -> dict[str, str]:
+    return {"PYTHONPATH": str(SOURCE), "DEPTHLAB_HOME": str(path), "HOME": str(path), "PATH": "/usr/bin:/bin",
+            "OMP_NUM_THREADS": "1"}  # fmt: skip
+
+
+def test_there_are_blocks() -> None:
+    assert len(PYTHON) == 3 and len(COMMANDS) == 8
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_are_composed(line: str) -> None:
+    program, command, *overrides = shlex.split(line)
+    assert (program, command) == ("depthlab", "train")
+    compose_settings(overrides)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "trust_downloads" not in line])
+def test_commands_run(folder: Path, line: str) -> None:
+    words = [sys.executable, "-m", *shlex.split(line), *SHORT]
+    done = subprocess.run(words, cwd=folder, env=environment(folder), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "finished after 2 epochs" in done.stdout
