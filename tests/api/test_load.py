@@ -13,7 +13,7 @@ import depthlab as dl
 from depthlab.config.compose import compose_settings
 from depthlab.data.prepare import load as load_dataset
 from depthlab.files import load_torch, save_torch
-from tests.api.conftest import Train
+from tests.api.conftest import SMALL, Train
 
 CSBM = ["dataset=csbm", "dataset.nodes=120"]
 
@@ -120,3 +120,17 @@ def test_what_cannot_be_loaded(train: Train, tmp_path: Path) -> None:
         with pytest.raises(dl.UserError) as error:
             dl.load(source)
         assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def test_many_graphs_and_a_graph_in_parts(train: Train) -> None:
+    sizes = {"train_graphs": 60, "test_graphs": 20, "batch_size": 16, "size": 6}
+    ring = {"dataset": "ring_transfer", "recipe": "none", "overrides": [f"dataset.{k}={v}" for k, v in sizes.items()]}
+    settings = {key: value for key, value in {**SMALL, **ring}.items() if key != "dataset.nodes"}
+    loaded = dl.load(dl.train(**settings).run_id)
+    assert list(loaded.predict().to_frame().columns)[:2] == ["graph", "class"]
+    assert loaded.predict().output.shape == (100, 5) and len(loaded.states()) == 4
+    with pytest.raises(dl.UserError, match="ring_transfer has many graphs: predict its own ones, without data"):
+        loaded.predict(Data(x=torch.ones(3, 5), edge_index=torch.tensor([[0], [1]])))
+    run = train(loader="cluster", **{"loader.parts": 4, "loader.batch_parts": 2})
+    loaded = dl.load(run.run_id)
+    assert loaded.predict().output.shape == (120, 2) and dl.examine(loaded).depth == 3

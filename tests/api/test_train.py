@@ -48,6 +48,13 @@ def test_what_a_run_returns(train: Train) -> None:
     assert run.plot()._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
 
 
+def test_a_run_that_only_another_logger_records(train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = train(logger="csv")
+    assert (run.uri, run.url) == ("", "") and run.run_id.startswith("local-")
+    assert dl.load(run.checkpoint).predict().output.shape == (120, 2)
+
+
 def test_a_metric_other_than_accuracy(train: Train) -> None:
     run = train(**{"dataset.metric": "roc_auc", "metrics": []})
     assert 0 <= run.scores["test_roc_auc"] <= 1 and math.isnan(run.test_acc)

@@ -8,6 +8,7 @@ from depthlab.api.tables import by_layer
 from depthlab.config.schema import Settings
 from depthlab.config.settings import to_dict
 from depthlab.tracking.ui import run_link
+from depthlab.training.identity import FINAL, checkpoint_folder
 from depthlab.training.result import Result
 from depthlab.training.summary import summary
 
@@ -23,7 +24,8 @@ class Run:
         run_id, name: id in MLflow, and name such as `cora-gcnii-d64-s0`.
         outcome: `finished` or `diverged`.
         uri, url: the store of the record, and the page of the run in MLflow, which `depthlab ui` serves if the store is
-            a database.
+            a database; both are empty if other loggers record it.
+        checkpoint: the file with its weights, for `dl.load`.
         scores: `test_acc`, `best_val_acc`, `best_train_acc` and the like at the selected epoch, as fractions; losses
             are in nats. Empty if the run diverged.
         metric: name of the reported metric, such as `acc`.
@@ -37,7 +39,8 @@ class Run:
     def __init__(self, result: Result, settings: Settings) -> None:
         self._result = result
         self.run_id, self.name, self.outcome, self.uri = result.run_id, result.name, result.outcome, result.uri
-        self.url = run_link(result.uri, result.experiment_id, result.run_id)
+        self.url = run_link(result.uri, result.experiment_id, result.run_id) if result.uri else ""
+        self.checkpoint = checkpoint_folder(settings) / FINAL
         self.scores, self.metric, self.curves, self.statistics = (
             dict(result.scores), result.metric, dict(result.curves), dict(result.statistics),
         )  # fmt: skip
