@@ -73,6 +73,17 @@ def test_graphs_of_other_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert dataset_settings(saved, {})["dataset.path"] == given["dataset.path"]
 
 
+def test_weights_of_edges_are_chosen(karate: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
+    karate.edge_attr = torch.full((karate.num_edges, 1), 2.0)
+    with pytest.raises(dl.UserError, match="its edges have edge_attr of shape"):
+        dataset_settings(karate, {})
+    for name, weights in (("none", False), ("edge_attr", True)):
+        given = dataset_settings(karate, {"dataset.edge_weight": name})
+        assert given["dataset.edge_weight"] == "auto"
+        assert (read_pt([Path(given["dataset.path"])]).edge_weight is not None) == weights
+
+
 def test_what_is_no_graph(karate: Data) -> None:
     del karate.y
     for graph, sentence in (

@@ -53,22 +53,25 @@ def dataset_settings(graph: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         graph: an option of conf/dataset, a PyG `Data` or dataset of one graph, a mapping with the tensors of a
             `Data`, or what `depthlab.data.convert.to_dataset` takes.
-        settings: the other settings of the run.
+        settings: the other settings of the run; `dataset.edge_weight` chooses the weights, or `none`.
 
     Raises:
         UserError: it is not a graph with features and targets.
     """
     if isinstance(graph, str):
         return {"dataset": graph}
-    dataset = _as_dataset(graph)
+    weight = settings.get("dataset.edge_weight")
+    dataset = _as_dataset(graph, None if weight == "auto" else weight)
     found: dict[str, Any] = {"dataset": "pt", "dataset.path": str(_saved(dataset))}
+    if weight is not None:
+        found["dataset.edge_weight"] = "auto"  # the file has the weights that were chosen
     if dataset.y.is_floating_point():
         usual = {"dataset.task": "regression", "dataset.metric": "mae"}
         found |= {key: value for key, value in usual.items() if key not in settings}
     return found
 
 
-def _as_dataset(graph: Any) -> Dataset:
+def _as_dataset(graph: Any, edge_weight: str | None) -> Dataset:
     """The graph with the directions and weights of its edges as they are listed."""
     if isinstance(graph, Dataset):
         return graph
@@ -78,7 +81,7 @@ def _as_dataset(graph: Any) -> Dataset:
         graph = graph[0]
     if isinstance(graph, Mapping) and not hasattr(graph, "nodes"):
         graph = Data.from_dict({key: torch.as_tensor(value) for key, value in graph.items()})
-    return to_dataset(graph, directed=True)
+    return to_dataset(graph, directed=True, edge_weight=edge_weight)
 
 
 def _saved(dataset: Dataset) -> Path:

@@ -195,12 +195,13 @@ def _first(mask: Any) -> Tensor | None:
     return mask if mask.dim() == 1 else mask[:, 0]
 
 
-def without_targets(data: Any, directed: bool = False) -> Dataset:
+def without_targets(data: Any, directed: bool = False, edge_weight: str | None = None) -> Dataset:
     """A graph that need not have targets or masks, as a dataset in which every node is in every part of the split.
 
     Args:
         data: as for `inputs_of`; targets and masks are not read.
         directed: keep the direction of edges.
+        edge_weight: attribute of the edges with their weights, or `none`; by default `edge_weight` if there is one.
 
     Raises:
         UserError: it is not a graph with features.
@@ -214,10 +215,10 @@ def without_targets(data: Any, directed: bool = False) -> Dataset:
     else:
         names = None
         nodes = data.number_of_nodes() if hasattr(data, "number_of_nodes") else 0
-    dataset = (
-        data
-        if isinstance(data, Dataset)
-        else to_dataset(data, y=torch.zeros(nodes), task="regression", directed=directed, node_names=names)
-    )
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        targets: Any = {"y": torch.zeros(nodes), "task": "regression"}
+        dataset = to_dataset(data, directed=directed, edge_weight=edge_weight, node_names=names, **targets)
     every, y = torch.ones(1, nodes, dtype=torch.bool), torch.zeros(nodes, dtype=torch.long)
     return replace(dataset, y=y, train=every, val=every, test=every)

@@ -212,7 +212,9 @@ class Trained:
     def _as_trained(self, data: Any) -> Dataset:
         """The data with the features of the training."""
         settings, name = self._settings.dataset, self._settings.dataset.name
-        dataset = without_targets(data, bool(self.settings["dataset"].get("directed")))
+        own = self.settings["dataset"]
+        weight = own.get("edge_weight")
+        dataset = without_targets(data, bool(own.get("directed")), None if weight == "auto" else weight)
         if dataset.x.shape[1] != self.module.in_channels:
             raise UserError(
                 f"the network was trained on {self.module.in_channels} features of each node of {name}, the data have"

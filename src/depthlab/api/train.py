@@ -52,7 +52,7 @@ def train(
     """
     with as_guest():
         given = ({} if model is None else model_settings(model)) | ({} if depth is None else {"depth": depth})
-        given |= ({} if dataset is None else dataset_settings(dataset, settings)) | settings
+        given |= settings | ({} if dataset is None else dataset_settings(dataset, settings))
         words = for_hydra([*_overrides(given), *overrides])
         config, choices = compose("config", words)
         made = checked(config, choices, words)
