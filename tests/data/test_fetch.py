@@ -389,6 +389,16 @@ def test_main_for_one_dataset(
     assert _found(bare) == ({TEXAS: CONTENT[TEXAS]} if dataset == "texas" else {})
 
 
+@pytest.mark.parametrize("name", ["csv", "csbm"])
+def test_main_for_a_dataset_without_files(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["fetch", "--dataset", name])
+    module.main()
+    expected = f"data: {name} has no files to fetch: it is generated, or read from dataset.path\n"
+    assert capsys.readouterr().out == expected
+
+
 def test_main_with_something_to_mend(bare: Path, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = "error: there is no dataset {}: choose one of digits, small, texas, wrong"
     for name in ("foo", "../dataset/texas"):

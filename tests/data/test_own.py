@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.schema import DatasetSettings
 from depthlab.data.dataset import Dataset
@@ -164,3 +165,31 @@ def test_arrays_that_stay_on_disk_outlive_the_links(
     assert torch.equal(dataset.x, torch.from_numpy(arrays["node_features"]))
     (own / "notes.txt").write_text("changed")
     assert data_hash(config) == before
+
+
+def test_files_that_settings_name(tmp_path: Path, dataset_config: Callable[..., DatasetSettings]) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for name in ("people.csv", "edges.csv.gz", "other.csv"):
+        (folder / name).write_bytes(b"")
+    config = dataset_config("csv", path=str(folder), nodes="people.csv")
+    assert own_files(config) == {"edges.csv.gz": folder / "edges.csv.gz", "people.csv": folder / "people.csv"}
+    assert config.name == "shop"
+    elsewhere = tmp_path / "elsewhere.csv"
+    elsewhere.write_bytes(b"")
+    config = dataset_config("csv", path=str(folder), nodes=str(elsewhere))
+    assert own_files(config)["elsewhere.csv"] == elsewhere
+
+
+def test_a_file_that_a_setting_names_is_missing(tmp_path: Path, dataset_config: Callable[..., DatasetSettings]) -> None:
+    (tmp_path / "edges.csv").write_bytes(b"")
+    with pytest.raises(UserError, match=r"n\.csv is missing: the folder must hold edges\.csv, n\.csv, or name another"):
+        own_files(dataset_config("csv", path=str(tmp_path), nodes="n.csv"))
+    with pytest.raises(UserError, match=r"edges\.csv is a file: dataset\.path must be a folder with edges\.csv, nodes"):
+        own_files(dataset_config("csv", path=str(tmp_path / "edges.csv")))
+
+
+@pytest.mark.parametrize(("path", "name"), [("a/my graph.v2.pt", "my-graph"), ("cora.pt", "pt-cora"), ("pt.pt", "pt")])
+def test_a_graph_is_named_after_its_file(path: str, name: str, dataset_config: Callable[..., DatasetSettings]) -> None:
+    assert dataset_config("pt", path=path).name == name
+    assert compose_settings(["dataset=pt", f"dataset.path='{path}'", "dataset.name=mine"]).dataset.name == "mine"

@@ -181,6 +181,9 @@ def main() -> None:
     options = parser.parse_args()
     try:
         names = [name for dataset in ([options.dataset] if options.dataset else DATASETS) for name in files_of(dataset)]
+        if not names:
+            print(f"data: {options.dataset} has no files to fetch: it is generated, or read from dataset.path")
+            return
         own = os.environ.get(MIRROR)
         origin = fetch(names, [*([mirror(own)] if own else []), upstream()])
         print(f"data: {len(names)} raw files are verified ({origin})")
