@@ -294,7 +294,7 @@ def test_nobody_else_writes_while_a_run_prepares_in_passing(
 ) -> None:
     plain, config = module.read, dataset_config("texas")
 
-    def spied(config: DatasetSettings) -> Dataset | GraphSet:
+    def spied(config: DatasetSettings) -> module.Data:
         with pytest.raises(Timeout):
             FileLock(project / "prepared" / "texas.lock", blocking=False).acquire()
         return plain(config)

@@ -9,6 +9,8 @@ import torch
 from torch_geometric.data import Data, HeteroData
 
 from depthlab.config.errors import UserError
+from depthlab.data.dataset import Dataset
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.pt import read_pt
 from tests.unpickling import Marker
 
@@ -34,6 +36,7 @@ def test_a_graph_in_every_form(tmp_path: Path, form: str) -> None:
     graph = data()
     content = {"Data": graph, "dict": graph.to_dict(), "tuple": (graph, None)}[form]
     found = read_pt([saved(tmp_path, content)])
+    assert isinstance(found, Dataset)
     assert torch.equal(found.x, graph.x) and torch.equal(found.y, graph.y)
     assert found.edge_weight is not None and torch.equal(found.edge_weight, graph.edge_weight)
     assert found.class_names == ["a", "b", "c"] and found.node_names == [f"n{node}" for node in range(NODES)]
@@ -57,7 +60,7 @@ REFUSED = [
     (data(x=None), "there is no x, the features of shape (nodes, features): for nodes without features use torch.ones"),
     (data(y=None), "there is no y, the targets of shape (nodes,)"),
     (data(y=torch.rand(NODES)), "y must hold integers of shape (12,)"),
-    ([data(), data()], "graph.pt holds 2 objects, and it must be one graph: save one Data"),
+    ([data(), 3], "graph.pt holds 2 objects, and it must be one graph: save one Data"),
     (HeteroData(), "graph.pt holds"),
     (torch.ones(3), "graph.pt holds Tensor, and it must be one graph: save a torch_geometric.data.Data, or a dict of"),
 ]
@@ -101,3 +104,12 @@ def test_the_classes_are_safe_only_while_a_file_is_read(tmp_path: Path) -> None:
 def test_one_file() -> None:
     with pytest.raises(UserError, match=r"^it must be one file, got 2 files: name one"):
         read_pt([Path("a.pt"), Path("b.pt")])
+
+
+def test_many_graphs_in_a_list_or_in_lists_of_parts(tmp_path: Path) -> None:
+    edges = torch.tensor([[0, 1], [1, 2]])
+    graphs = [Data(x=torch.rand(3, 2), edge_index=edges, y=torch.tensor([number % 2])) for number in range(9)]
+    found = read_pt([saved(tmp_path, graphs)])
+    assert isinstance(found, GraphCollection) and (found.num_graphs, len(found.train)) == (9, 0)
+    parts = read_pt([saved(tmp_path, {"train": graphs[:4], "val": graphs[4:6], "test": graphs[6:]})])
+    assert isinstance(parts, GraphCollection) and parts.train.sum() == 4

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from depthlab.config.errors import UserError
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.hashing import tensor_hash
 from depthlab.data.pyg import GENERATED, read_pyg
 
@@ -48,7 +49,7 @@ REFUSED = [
     ("KarateClub", {"size": 3}, "KarateClub has no argument size: dataset.args must be among none"),
     ("StochasticBlockModelDataset", {}, "StochasticBlockModelDataset needs block_sizes: add dataset.args.block_sizes"),
     ("StochasticBlockModelDataset", BLOCKS | {"edge_probs": "a"}, "StochasticBlockModelDataset cannot be made ("),
-    ("FakeDataset", {"num_graphs": 4}, "FakeDataset has 4 graphs, and it must have one: add dataset.args.num_graphs=1"),
+    ("FakeDataset", {"num_graphs": 4, "edge_dim": 2}, "graph 0: its edges have edge_attr of shape ("),
     ("StochasticBlockModelDataset", BLOCKS | {"num_channels": None}, "there is no x, the features of shape"),
     ("FakeDataset", {"num_graphs": 1, "edge_dim": 2}, "its edges have edge_attr of shape ("),
 ]
@@ -77,3 +78,13 @@ def test_a_class_that_downloads_is_made_in_the_data_folder_if_trusted(
     ):
         read_pyg([], "Planetoid", {"name": "Cora"}, trust_downloads=True)
     assert made == [(str(tmp_path / "data" / "pyg" / "Planetoid-Cora"), "Cora")]
+
+
+def test_many_graphs_of_a_class_are_those_that_it_draws_with_the_seed() -> None:
+    args = {"num_graphs": 12, "num_classes": 2, "avg_num_nodes": 6}
+    found, again, other = (read_pyg([], "FakeDataset", args, seed=seed) for seed in (1, 1, 2))
+    assert isinstance(found, GraphCollection) and isinstance(again, GraphCollection)
+    assert found.num_graphs == 12 and not found.has_node_targets
+    assert torch.equal(found.x, again.x) and not torch.equal(found.x[:9], other.x[:9])
+    nodes = read_pyg([], "FakeDataset", args | {"task": "node"})
+    assert isinstance(nodes, GraphCollection) and nodes.has_node_targets

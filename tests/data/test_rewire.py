@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import get_method
 
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
@@ -18,7 +19,7 @@ from depthlab.data import rewire as module
 from depthlab.data.csbm import make_csbm
 from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import load
-from depthlab.data.rewire import Rewired, cached_edges, make_batches, rewire
+from depthlab.data.rewire import Rewired, cached_edges, make_batches, rewire, rewired_blocks
 from depthlab.data.rewired_edges import RewiredEdges
 from depthlab.data.transfer import make_ring_transfer
 from depthlab.folders import CONF
@@ -271,3 +272,34 @@ def test_each_of_many_graphs_is_rewired_alike(task: str, name: str, layers: str,
             assert alone.y[alone.train[0]] == together.y[together.train[k]] == dataset.y[number]
     if plain is not None:
         assert not torch.allclose(plain[together.train], found, atol=1e-4)
+
+
+@pytest.mark.parametrize("rewiring", ["virtual_node", "random", "fully_adjacent"])
+def test_each_graph_of_a_collection_is_rewired_on_its_own(rewiring: str) -> None:
+    sizes, paths = (4, 6, 5), []
+    for size in sizes:
+        steps = torch.stack([torch.arange(size - 1), torch.arange(1, size)])
+        paths.append(torch.cat([steps, steps.flip(0)], 1))
+    ptr = torch.tensor([0, *sizes]).cumsum(0)
+    whole = torch.cat([path + first for path, first in zip(paths, ptr.tolist(), strict=False)], 1)
+    option = composed(f"rewiring={rewiring}", *["rewiring.num_edges=2"] * (rewiring == "random")).rewiring
+    assert option.target is not None
+    function, arguments = get_method(option.target), option.arguments
+
+    def change(edges: torch.Tensor, nodes: int) -> torch.Tensor:
+        found: torch.Tensor = function(edges, nodes, torch.Generator().manual_seed(nodes), **arguments)
+        return found
+
+    found, expected = as_set(rewired_blocks(whole, ptr, change)), set()
+    for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
+        names = [*range(int(ptr[number]), int(ptr[number]) + size), 15 + number]  # the new node is the last of all
+        expected |= {(names[a], names[b]) for a, b in as_set(change(path, size))}
+    assert found == expected
+
+
+def test_a_graph_of_a_collection_that_cannot_be_rewired_is_named() -> None:
+    def refuse(edges: torch.Tensor, nodes: int) -> torch.Tensor:
+        raise UserError("too small")
+
+    with pytest.raises(UserError, match=r"^graph 0 of the set: too small$"):
+        rewired_blocks(torch.tensor([[0, 1], [1, 0]]), torch.tensor([0, 2]), refuse)

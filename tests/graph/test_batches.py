@@ -120,7 +120,7 @@ def test_one_adjacency_serves_all_batches_of_a_size() -> None:
 
 
 def test_what_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("depthlab.graph.batches.SAMPLE", 6)
+    monkeypatch.setattr("depthlab.graph.mini_batches.SAMPLE", 6)
     batches = make(batch_size=4)
 
     def sizes(graphs: object) -> list[tuple[int, int, int]]:

@@ -19,11 +19,13 @@ from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
 from depthlab.config.settings import from_dict, to_dict
 from depthlab.data.dataset import Dataset
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.prepare import load as load_dataset
 from depthlab.data.prepare import row_normalized
 from depthlab.data.rewire import make_batches, make_edges
-from depthlab.graph.batches import Batches, GraphBatches
+from depthlab.graph.batches import Batches
 from depthlab.graph.graph import Graph
+from depthlab.graph.mini_batches import MiniBatches
 from depthlab.measures.layers import layer_measures
 from depthlab.measures.registry import selectable
 from depthlab.nn.execution import states
@@ -132,7 +134,10 @@ class Trained:
                 (graph,) = batches.all_parts
                 output = self.module.infer(graph)[: dataset.num_nodes]
                 return Prediction(output, kind, dataset.node_names, names)
-            return Prediction(_of_graphs(self.module, batches, len(dataset.y)), kind, None, names, "graph")
+            assert isinstance(batches, MiniBatches)
+            if isinstance(dataset, GraphCollection) and dataset.has_node_targets:
+                return Prediction(_of_graphs(self.module, batches, dataset.num_graphs, nodes=True), kind, None, names)
+            return Prediction(_of_graphs(self.module, batches, dataset.num_graphs), kind, None, names, "graph")
 
     @torch.no_grad()
     def states(self, data: Any = None) -> list[Tensor]:
@@ -186,7 +191,7 @@ class Trained:
         graph = self._graph(data)
         x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
         inputs = Inputs(x, graph.edge_index, graph.num_nodes, prepared=graph, metric=self.module.task.metric)
-        if data is not None:
+        if data is not None or graph.ptr is not None:  # targets of graphs say nothing about a node
             return inputs
         masks = torch.zeros(2, graph.num_nodes, dtype=torch.bool)
         masks[0, graph.train], masks[1, graph.val] = True, True
@@ -242,12 +247,11 @@ class Trained:
         )
 
 
-def _of_graphs(module: TrainingModule, batches: Batches, count: int) -> Tensor:
-    """The outputs of all graphs of a dataset, by their numbers."""
-    assert isinstance(batches, GraphBatches)
-    output = torch.empty(count, module.task.outputs)
-    for part, numbers in batches.parts.items():
-        for chunk in numbers.split(batches.batch_size):
-            graph = batches.graph(chunk, part)
-            output[chunk] = module.task.read(module.infer(graph), graph, part)[0]
-    return output
+def _of_graphs(module: TrainingModule, batches: MiniBatches, count: int, nodes: bool = False) -> Tensor:
+    """The outputs of all graphs of a dataset by their numbers, or of all their nodes."""
+    outputs = []
+    for numbers in torch.arange(count).split(batches.batch_size):
+        graph = batches.graph(numbers, "test")
+        output = module.infer(graph)
+        outputs.append(output[: graph.num_nodes] if nodes else module.task.read(output, graph, "test")[0])
+    return torch.cat(outputs)

@@ -51,7 +51,8 @@ FORMS: dict[str, dict[str, Form]] = {
         "normalize_features": ("true or false", lambda value: type(value) is bool),
         "mapped": ("true or false", lambda value: type(value) is bool),
         "path": ("a path or null", lambda value: value is None or isinstance(value, str)),
-        "batch_size": ("a whole number above 0", lambda value: type(value) is int and value > 0),
+        "batch_size": ("a whole number above 0", lambda value: value is None or (type(value) is int and value > 0)),
+        "pooling": ("mean, sum, max or none", lambda value: value in ("mean", "sum", "max", "none")),
     },
     "rewiring": {"layers": ("all or last", lambda value: value in ("all", "last"))},
     "loader": {"name": WORD},
@@ -172,6 +173,8 @@ def check_list(group: str, entries: Any) -> None:
 
 def _refusal(key: str, value: Any, default: Any, limit: Limit) -> str | None:
     """The allowed values in words if this value is not allowed, else None."""
+    if value is None and default is None:
+        return None
     if isinstance(limit, list) and not within(value, limit):
         return f"one of {', '.join(map(str, limit))}"
     if isinstance(limit, str) and not within(value, limit):

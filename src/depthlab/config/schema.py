@@ -85,6 +85,7 @@ class DatasetSettings(Option):
         path_files: the files to read in that folder, or arguments that name one; None for all.
         normalize_features: whether to divide each row of the features by its sum.
         batch_size: graphs in a training step; None if the dataset is one graph.
+        pooling: how outputs of nodes become those of their graph, for graphs of different topology.
         mapped: whether the arrays stay on disk and are memory-mapped.
         directed: whether the direction of edges is kept; None or False: every edge gets its reverse.
         random_split: sizes of the parts of a random split, as for `depthlab.data.splits.random_split`.
@@ -103,6 +104,7 @@ class DatasetSettings(Option):
     path_files: list[str] | None = None
     normalize_features: bool | None = None
     batch_size: int | None = None
+    pooling: str | None = None
     mapped: bool | None = None
     directed: bool | None = None
     random_split: list[float] | None = None

@@ -69,6 +69,8 @@ def to_dataset(
         node_names = [str(node) for node in graph.nodes] if node_names is None else node_names
     elif hasattr(graph, "tocoo"):
         arrays = _scipy_arrays(graph, given)
+    elif isinstance(graph, list) and graph and isinstance(graph[0], Data):
+        raise UserError(f"this is a list of {len(graph)} graphs: depthlab.data.collect.collect takes many")
     elif isinstance(graph, np.ndarray | Tensor | list | tuple):
         arrays = given | {"edge_index": graph}
     else:
@@ -137,10 +139,15 @@ def data_arrays(data: Any, given: Mapping[str, Any], setting: str = "edge_weight
         hint = ": save it before the transform ToSparseTensor" if "adj_t" in data else ""
         raise UserError(f"the Data has no edge_index, but {has}{hint}")
     own = {name: value for name, value in given.items() if value is not None and name != "edge_weight"}
-    return found | own | {"edge_weight": _data_weight(data, given.get("edge_weight"), setting)}
+    return found | own | {"edge_weight": data_weight(data, given.get("edge_weight"), setting)}
 
 
-def _data_weight(data: Any, wanted: Any, setting: str) -> Any:
+def data_weight(data: Any, wanted: Any, setting: str) -> Any:
+    """The weights of the edges of a PyG `Data`, (m,), or None; `wanted` as `edge_weight` in `data_arrays`.
+
+    Raises:
+        UserError: it has attributes of edges that would be ignored, or not the wanted one.
+    """
     if wanted is not None and not isinstance(wanted, str):
         return wanted
     if wanted == "none":

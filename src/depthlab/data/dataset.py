@@ -83,6 +83,10 @@ class Dataset:
             raise UserError("a part of the split holds no node: the graph is too small for its number of classes")
         return train, val, test
 
+    def targets(self, nodes: Tensor) -> Tensor:
+        """The targets of some nodes."""
+        return self.y[nodes]
+
     def features(self) -> Tensor | SparseFeatures:
         """The features for a model: sparse if that is faster."""
         if self.x.count_nonzero() >= SPARSE_BELOW * self.x.numel():

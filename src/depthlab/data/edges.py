@@ -1,6 +1,7 @@
 """The edges of a dataset from those of a file: undirected or kept as they are, sorted, each once, without loops."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -8,9 +9,12 @@ from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 
 from depthlab.config.errors import UserError
 from depthlab.data.dataset import Dataset
+from depthlab.data.graph_collection import GraphCollection
+
+Raw = TypeVar("Raw", bound=Dataset | GraphCollection)
 
 
-def with_edges(raw: Dataset, directed: bool = False) -> Dataset:
+def with_edges(raw: Raw, directed: bool = False) -> Raw:
     """The dataset with its edges sorted, each once, without self-loops.
 
     Weights of an edge that is listed again in the same direction are added. An undirected edge has the mean of the

@@ -54,6 +54,14 @@ class GraphSet:
             raise UserError("a part of the split has no graph: the dataset has too few graphs for its classes")
         return train, val, test
 
+    @property
+    def num_graphs(self) -> int:
+        return len(self.y)
+
+    def targets(self, graphs: Tensor) -> Tensor:
+        """The targets of some graphs."""
+        return self.y[graphs]
+
     def batches(
         self, split: str, batch_size: int, seed: int = 0, rewired: Tensor | None = None, last_of: int | None = None
     ) -> GraphBatches:

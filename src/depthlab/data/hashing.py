@@ -5,9 +5,10 @@ import hashlib
 import numpy as np
 
 from depthlab.data.dataset import Dataset
+from depthlab.data.graph_collection import GraphCollection
 
 
-def tensor_hash(dataset: Dataset) -> str:
+def tensor_hash(dataset: Dataset | GraphCollection) -> str:
     """Hash of all tensors of a dataset, with their names, types and shapes."""
     total = hashlib.sha256()
     for name, tensor in sorted(dataset.tensors.items()):

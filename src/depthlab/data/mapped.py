@@ -10,6 +10,7 @@ import torch
 
 from depthlab.config.errors import ChecksumError
 from depthlab.data.dataset import FORMAT, Dataset
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.graph_set import GraphSet
 from depthlab.files import atomic_write, cached, sha256, unreadable, write_json
 
@@ -27,7 +28,7 @@ def open_array(path: Path) -> np.ndarray:
     return np.lib.format.open_memmap(path, mode="c")  # torch warns about read-only tensors
 
 
-def save_mapped(dataset: Dataset | GraphSet, folder: Path, fingerprint: str) -> None:
+def save_mapped(dataset: Dataset | GraphSet | GraphCollection, folder: Path, fingerprint: str) -> None:
     """Write the folder atomically; a folder with other data is replaced. Names of nodes are left out.
 
     Only one process at a time may do this: hold `lock_of(folder)`, as `cached_mapped` does.
@@ -71,7 +72,7 @@ def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
         raise unreadable(folder, error) from None
 
 
-def cached_mapped(make: Callable[[], Dataset | GraphSet], folder: Path, fingerprint: str) -> Dataset:
+def cached_mapped(make: Callable[[], Dataset | GraphSet | GraphCollection], folder: Path, fingerprint: str) -> Dataset:
     """The dataset of that folder, from the cache if it is up to date. Only one process at a time creates it.
 
     Args:

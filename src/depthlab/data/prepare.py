@@ -23,6 +23,7 @@ from depthlab.config.schema import DatasetSettings
 from depthlab.config.validation import validate
 from depthlab.data.dataset import Dataset
 from depthlab.data.edges import with_edges
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.graph_set import GraphSet
 from depthlab.data.hashing import tensor_hash
 from depthlab.data.mapped import cached_mapped, save_mapped
@@ -35,9 +36,10 @@ from depthlab.graph.bottleneck import bottleneck_statistics
 from depthlab.graph.statistics import DIGITS, graph_statistics, topology
 
 PINNED = 8  # fewest digits of a hash that dataset.data_hash may have
+Data = Dataset | GraphSet | GraphCollection
 
 
-def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset | GraphSet, str]:
+def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Data, str]:
     """The dataset of a config, from its prepared file if that is up to date, else from the raw files.
 
     Args:
@@ -51,7 +53,7 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset
         UserError: a raw file is missing, unverified or corrupt.
     """
     dataset, data = _load(settings, folder)
-    if not isinstance(dataset, Dataset) or settings.random_split is None:
+    if isinstance(dataset, GraphSet) or settings.random_split is None:
         return dataset, data
     notes = dataset.notes
     if not len(dataset.train):
@@ -59,7 +61,7 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Dataset
     return replace(dataset, sizes=settings.random_split, notes=notes), data
 
 
-def _load(settings: DatasetSettings, folder: Path | None) -> tuple[Dataset | GraphSet, str]:
+def _load(settings: DatasetSettings, folder: Path | None) -> tuple[Data, str]:
     if settings.hash_tensors:
         return _hashed(settings)
     data = data_hash(settings)
@@ -69,12 +71,12 @@ def _load(settings: DatasetSettings, folder: Path | None) -> tuple[Dataset | Gra
             lambda: _unchanged(settings, data), mapped_folder(settings, data, folder), fingerprint
         ), data
     path = prepared_file(settings, folder)
-    kind = GraphSet if settings.has_many_graphs else Dataset
+    kind = _kind(settings)
     if not (settings.files or settings.path_files):  # making a graph is cheaper than a file for each of its settings
         with suppress(DamagedError):  # such a file is replaced below
             return kind.load(path, fingerprint) or _unchanged(settings, data), data
 
-    def make() -> Dataset | GraphSet:
+    def make() -> Data:
         dataset = _unchanged(settings, data)
         dataset.save(path, fingerprint)
         return dataset
@@ -100,6 +102,14 @@ def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
         statistics |= {"task_range": dataset.task_range}
         statistics |= topology(dataset.edge_index, dataset.num_nodes)
         edge_index = to_undirected(dataset.edge_index, num_nodes=dataset.num_nodes)
+    elif isinstance(dataset, GraphCollection):
+        sizes, edge_index = dataset.ptr.diff(), dataset.edge_index
+        statistics = {"graphs": dataset.num_graphs, "features": dataset.x.shape[1]}
+        statistics |= {} if dataset.y.is_floating_point() else {"classes": int(dataset.y.max()) + 1}
+        statistics |= {
+            "nodes_per_graph": {"min": int(sizes.min()), "mean": float(sizes.float().mean()), "max": int(sizes.max())}
+        }
+        statistics |= topology(edge_index, dataset.num_nodes)
     else:
         edge_index = to_undirected(dataset.edge_index) if dataset.directed else dataset.edge_index
         statistics = dict(graph_statistics(dataset.x, edge_index, dataset.y))
@@ -114,20 +124,36 @@ def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
     return path
 
 
-def read(settings: DatasetSettings) -> Dataset | GraphSet:
+def _kind(settings: DatasetSettings) -> type[Dataset] | type[GraphSet] | type[GraphCollection]:
+    if not settings.has_many_graphs:
+        return Dataset
+    return GraphSet if settings.pooling is None else GraphCollection
+
+
+def read(settings: DatasetSettings) -> Data:
     """Read or generate the graph: undirected, sorted, without self-loops, features row-normalised if set.
 
     The graphs of a `GraphSet` are not changed: the edges of a tree have one direction.
+
+    Raises:
+        UserError: as the reader; or `dataset.batch_size` is set for one graph, or not set for many.
     """
     with reading(settings, raw_files(settings)) as files:
-        raw: Dataset | GraphSet = get_method(settings.target)(files, **_arguments(settings))
+        raw: Data = get_method(settings.target)(files, **_arguments(settings))
+    if isinstance(raw, Dataset) == settings.has_many_graphs:
+        source = settings.path or settings.name
+        if isinstance(raw, Dataset):
+            raise UserError(f"{source} holds one graph, and dataset.batch_size is for many: leave it out")
+        raise UserError(
+            f"{source} holds {raw.num_graphs:,} graphs: add dataset.batch_size=64, the graphs of a training step"
+        )
     if isinstance(raw, GraphSet):
         return raw
     x = row_normalized(raw.x, settings.name) if settings.normalize_features else raw.x
     return with_edges(replace(raw, x=x), bool(settings.directed))
 
 
-def _unchanged(settings: DatasetSettings, data: str) -> Dataset | GraphSet:
+def _unchanged(settings: DatasetSettings, data: str) -> Data:
     """As `read`, but raises UserError if the user's files change while they are read."""
     dataset = read(settings)
     if settings.is_own and data_hash(settings) != data:
@@ -143,10 +169,10 @@ def data_hash(settings: DatasetSettings) -> str:
     return digest([*shaping, "directed"] if settings.directed else shaping)
 
 
-def _hashed(settings: DatasetSettings) -> tuple[Dataset | GraphSet, str]:
+def _hashed(settings: DatasetSettings) -> tuple[Data, str]:
     """A dataset without files to hash, and the hash of its tensors; raises UserError if that must be another."""
     dataset = read(settings)
-    assert isinstance(dataset, Dataset), "only one graph is hashed by its tensors"
+    assert not isinstance(dataset, GraphSet), "graphs of one topology are hashed by the settings that generate them"
     found, wanted = digest([tensor_hash(dataset)]), settings.data_hash
     if wanted is not None and not (len(str(wanted)) >= PINNED and found.startswith(str(wanted))):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Reader of a PyG graph that was saved with `torch.save`."""
+"""Reader of a PyG graph, or of many, saved with `torch.save`."""
 
 import warnings
 from pathlib import Path
@@ -10,16 +10,21 @@ from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.storage import GlobalStorage
 
 from depthlab.config.errors import UserError
+from depthlab.data.collect import are_graphs, listed
 from depthlab.data.convert import data_arrays, from_arrays
 from depthlab.data.dataset import Dataset
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.files import unreadable
 
 CLASSES: list[Any] = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]  # what torch may build while it reads
 SAVE = "save a torch_geometric.data.Data, or a dict of tensors, with torch.save"
 
 
-def read_pt(files: list[Path], task: str = "classification", edge_weight: str = "auto") -> Dataset:
+def read_pt(files: list[Path], task: str = "classification", edge_weight: str = "auto") -> Dataset | GraphCollection:
     """One file with a PyG `Data`, or a dict with the tensors of one: `x`, `edge_index`, `y`, and perhaps the masks.
+
+    Or many graphs, as in `depthlab.data.collect.collect`: a list of `Data`, or a dict of the lists `train`, `val` and
+    `test`.
 
     Nothing is unpickled but tensors, plain types and the classes that a `Data` consists of. `train_mask`, `val_mask`
     and `test_mask` have one split, (n,), or many, (n, s); without them all splits are drawn. Lists of texts called
@@ -35,7 +40,10 @@ def read_pt(files: list[Path], task: str = "classification", edge_weight: str = 
     """
     if len(files) != 1:
         raise UserError(f"it must be one file, got {len(files)} files: name one with dataset.path")
-    data = read_data(files[0])
+    content = _loaded(files[0])
+    if are_graphs(content):
+        return listed(content, edge_weight=edge_weight, task=task, setting="dataset.edge_weight")
+    data = _data(content, files[0].name)
     names = {name: _names(data, name) for name in ("node_names", "class_names")}
     return from_arrays(data_arrays(data, {"edge_weight": edge_weight}, "dataset.edge_weight"), task, **names)
 

@@ -18,8 +18,10 @@ from torch_geometric.data import Data, InMemoryDataset
 from torch_geometric.data import Dataset as PygDataset
 
 from depthlab.config.errors import UserError
+from depthlab.data.collect import listed
 from depthlab.data.convert import data_arrays, from_arrays
 from depthlab.data.dataset import Dataset
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.files import lock_of
 from depthlab.folders import data as data_folder
 
@@ -35,8 +37,8 @@ def read_pyg(
     trust_downloads: bool = False,
     edge_weight: str = "auto",
     task: str = "classification",
-) -> Dataset:
-    """The graph of a class of `torch_geometric.datasets`.
+) -> Dataset | GraphCollection:
+    """The graph of a class of `torch_geometric.datasets`, or its graphs.
 
     A class that is not in `GENERATED` downloads files with PyG's own code, which unpickles some of them; it keeps them
     in `pyg/NAME` in the data folder.
@@ -50,8 +52,8 @@ def read_pyg(
         edge_weight, task: as for `depthlab.data.pt.read_pt`.
 
     Raises:
-        UserError: there is no such class, its arguments are wrong, downloads are not trusted or fail, or it has several
-            graphs or none that fits.
+        UserError: there is no such class, its arguments are wrong, downloads are not trusted or fail, or it has no
+            graph that fits.
     """
     kind = _class(name)
     if name not in GENERATED and not trust_downloads:
@@ -60,12 +62,13 @@ def read_pyg(
             " add dataset.trust_downloads=true if you trust them"
         )
     graphs = _make(kind, dict(args or {}), seed)
-    if len(graphs) != 1:
-        one = ": add dataset.args.num_graphs=1" if "num_graphs" in inspect.signature(kind).parameters else ""
-        raise UserError(f"{name} has {len(graphs):,} graphs, and it must have one{one}")
+    if len(graphs) == 0:
+        raise UserError(f"{name} has no graph: correct dataset.args")
     graph = graphs[0]
     if not isinstance(graph, Data):
         raise UserError(f"{name} has several kinds of nodes or edges: choose a dataset with one kind")
+    if len(graphs) > 1:
+        return listed(list(graphs), edge_weight=edge_weight, task=task, setting="dataset.edge_weight")
     return from_arrays(data_arrays(graph, {"edge_weight": edge_weight}, "dataset.edge_weight"), task)
 
 

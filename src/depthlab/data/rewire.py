@@ -3,13 +3,16 @@
 depthlab rewire dataset=cora rewiring=fosr       what the `rewire` stage of dvc.yaml runs
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig
+from torch import Tensor
 from torch.nn import functional as F
 from torch_geometric.utils import to_undirected
 
@@ -21,13 +24,15 @@ from depthlab.config.settings import option_dict
 from depthlab.config.validation import validate
 from depthlab.data.cluster import cluster_batches
 from depthlab.data.dataset import Dataset
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.graph_set import GraphSet
-from depthlab.data.prepare import load
+from depthlab.data.prepare import Data, load
 from depthlab.data.raw import prepared_file
 from depthlab.data.rewired_edges import RewiredEdges
 from depthlab.files import cached
 from depthlab.folders import relative
 from depthlab.graph.batches import Batches, OneGraph
+from depthlab.graph.collection_batches import BlockEdges
 from depthlab.graph.graph import Graph
 from depthlab.graph.rewiring_statistics import rewiring_statistics
 from depthlab.text import file_name
@@ -55,7 +60,7 @@ class Rewired:
         return self.batches.probe
 
 
-def rewire(dataset: Dataset | GraphSet, data_hash: str, settings: Settings, folder: Path | None = None) -> Rewired:
+def rewire(dataset: Data, data_hash: str, settings: Settings, folder: Path | None = None) -> Rewired:
     """The graphs of a run, with rewired edges from the cache if they are up to date.
 
     New nodes have zero features and class -1, and are in no part of the split. If only the last layer is rewired, the
@@ -80,7 +85,7 @@ def rewire(dataset: Dataset | GraphSet, data_hash: str, settings: Settings, fold
     return Rewired(make_batches(settings, dataset, rewired), rewired_hash(data_hash, settings), statistics)
 
 
-def make_batches(settings: Settings, dataset: Dataset | GraphSet, rewired: RewiredEdges | None = None) -> Batches:
+def make_batches(settings: Settings, dataset: Data, rewired: RewiredEdges | None = None) -> Batches:
     """The batches for training and evaluation, with one split of the dataset.
 
     Args:
@@ -95,6 +100,8 @@ def make_batches(settings: Settings, dataset: Dataset | GraphSet, rewired: Rewir
         if rewired:
             _refuse_batches(min(size, len(dataset.y)), dataset.num_nodes, rewired.edge_index.shape[1])
         return dataset.batches(settings.split, size, seed, rewired.edge_index if rewired else None, last)
+    if isinstance(dataset, GraphCollection):
+        return _collection_batches(settings, dataset, rewired, last)
     graph = dataset.graph(settings.split, settings.split_seed)
     if rewired:
         x = graph.x
@@ -102,6 +109,22 @@ def make_batches(settings: Settings, dataset: Dataset | GraphSet, rewired: Rewir
             x = replace(dataset, x=F.pad(dataset.x, (0, 0, 0, rewired.num_nodes - dataset.num_nodes))).features()
         graph = graph.rewired(x, rewired.edge_index, last)
     return OneGraph(graph)
+
+
+def _collection_batches(
+    settings: Settings, dataset: GraphCollection, rewired: RewiredEdges | None, last: int | None
+) -> Batches:
+    data, edges = settings.dataset, rewired.edge_index if rewired else None
+    assert data.pooling is not None and data.batch_size is not None, "the yaml of a collection sets both"
+    batches = dataset.batches(
+        settings.split, settings.split_seed, data.pooling, data.batch_size, settings.seed, edges, last
+    )
+    if settings.norm == "batch" and batches.lonely:
+        raise UserError(
+            f"norm=batch needs two nodes or more in every batch, and with dataset.batch_size={data.batch_size} one may"
+            " have a single node: choose another batch size or norm"
+        )
+    return batches
 
 
 def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
@@ -113,9 +136,9 @@ def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
         )
 
 
-def _refuse(dataset: Dataset | GraphSet, rewiring: str) -> None:
+def _refuse(dataset: Data, rewiring: str) -> None:
     """Raise UserError for a graph with weights or a direction that a rewiring would lose."""
-    if not isinstance(dataset, Dataset):
+    if isinstance(dataset, GraphSet):
         return
     if dataset.directed:
         raise UserError(f"rewiring={rewiring} is for undirected graphs: use dataset.directed=false, or rewiring=none")
@@ -134,9 +157,7 @@ def rewired_hash(data_hash: str, settings: Settings) -> str:
     return digest([data_hash, shaping])
 
 
-def cached_edges(
-    dataset: Dataset | GraphSet, data_hash: str, settings: Settings, folder: Path | None = None
-) -> RewiredEdges:
+def cached_edges(dataset: Data, data_hash: str, settings: Settings, folder: Path | None = None) -> RewiredEdges:
     """The rewired edges, from the cache if they are up to date. Only one process at a time computes them."""
     name = rewired_hash(data_hash, settings)
     fingerprint = digest([name, code_hash(*settings.dataset.targets, *settings.rewiring.targets, __name__)])
@@ -150,7 +171,7 @@ def cached_edges(
     return cached(lambda: RewiredEdges.load(path, fingerprint), make, path)
 
 
-def make_edges(dataset: Dataset | GraphSet, rewiring: RewiringSettings) -> RewiredEdges:
+def make_edges(dataset: Data, rewiring: RewiringSettings) -> RewiredEdges:
     """Apply a rewiring to the undirected edges of a dataset, with random numbers from the setting `seed`.
 
     Args:
@@ -158,15 +179,47 @@ def make_edges(dataset: Dataset | GraphSet, rewiring: RewiringSettings) -> Rewir
     """
     assert rewiring.target is not None and rewiring.seed is not None, "the yaml of every rewiring sets both"
     generator = torch.Generator().manual_seed(rewiring.seed)
+    function: Callable[..., Tensor] = get_method(rewiring.target)
+
+    def change(edges: Tensor, nodes: int) -> Tensor:
+        return function(edges, nodes, generator, **rewiring.arguments)
+
     before, y = dataset.edge_index, dataset.y
     if isinstance(dataset, GraphSet):
         before = to_undirected(before, num_nodes=dataset.num_nodes)
-    if isinstance(dataset, GraphSet) or y.is_floating_point():  # the nodes have no classes
+    if not isinstance(dataset, Dataset) or y.is_floating_point():  # the nodes have no classes
         y = torch.full((dataset.num_nodes,), -1)
-    edge_index = get_method(rewiring.target)(before, dataset.num_nodes, generator, **rewiring.arguments)
+    if isinstance(dataset, GraphCollection):
+        edge_index = rewired_blocks(before, dataset.ptr, change)
+    else:
+        edge_index = change(before, dataset.num_nodes)
     highest = int(edge_index.max()) if edge_index.numel() else -1
     num_nodes = max(dataset.num_nodes, highest + 1)
     return RewiredEdges(edge_index, num_nodes, rewiring_statistics(before, edge_index, y, num_nodes))
+
+
+def rewired_blocks(edge_index: Tensor, ptr: Tensor, change: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """The edges of disjoint graphs, each rewired on its own; their new nodes come after all others.
+
+    Args:
+        edge_index: (2, m), both directions of every undirected edge.
+        ptr: graph i has the nodes ptr[i] to ptr[i + 1] - 1.
+        change: a rewiring: edges and number of nodes of one graph -> its new edges.
+
+    Raises:
+        UserError: a graph cannot be rewired.
+    """
+    edges, pieces, highest = BlockEdges(edge_index, ptr), [], int(ptr[-1])
+    for number, (first, last) in enumerate(pairwise(ptr.tolist())):
+        nodes = last - first
+        try:
+            rewired = change(edges.edges[number], nodes)
+        except UserError as error:
+            raise UserError(f"graph {number} of the set: {error}") from None
+        pieces.append(rewired + torch.where(rewired < nodes, first, highest - nodes))
+        highest = max(highest, int(pieces[-1].max()) + 1) if rewired.numel() else highest
+    rewired = torch.cat(pieces, 1)
+    return rewired[:, (rewired[0] * highest + rewired[1]).argsort()]
 
 
 def statistics_file(settings: Settings, folder: Path | None = None) -> Path:

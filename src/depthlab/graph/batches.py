@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from typing import Protocol
 
 import torch
@@ -11,11 +10,8 @@ from torch import Tensor
 from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.graph import Graph
 from depthlab.graph.large import LargeGraph
+from depthlab.graph.mini_batches import PARTS, PROBE_NODES, MiniBatches
 from depthlab.ops import SparseFeatures
-
-PROBE_NODES = 4096  # nodes of the batch on which measures by layer are taken, about as many as a citation graph has
-SAMPLE = 512  # minimum number of training graphs that are scored after every epoch
-PARTS = ("train", "val", "test")
 
 
 class Batches(Protocol):
@@ -27,6 +23,7 @@ class Batches(Protocol):
         task_range: hops from the node that is read out to the node with the answer, if the task has such a distance.
         validation: graphs that are evaluated after every epoch and scored together.
         all_parts: training, validation and test nodes, for the test at the end.
+        largest: a training batch of the greatest size, for the estimate of memory.
         sampler: the loader itself, whose `set_epoch` Lightning calls before every epoch, also after a resume.
     """
 
@@ -46,6 +43,9 @@ class Batches(Protocol):
     def all_parts(self) -> Iterable[Graph | LargeGraph]: ...
 
     @property
+    def largest(self) -> Graph: ...
+
+    @property
     def sampler(self) -> "Batches": ...
 
     def set_epoch(self, epoch: int) -> None: ...
@@ -61,7 +61,7 @@ class OneGraph:
     task_range: int | None = None
 
     def __init__(self, graph: Graph) -> None:
-        self.probe = graph
+        self.probe = self.largest = graph
         self.labels = graph.y[graph.train]
         self.validation = self.all_parts = (graph,)
 
@@ -79,13 +79,12 @@ class OneGraph:
         return 1
 
 
-class GraphBatches:
+class GraphBatches(MiniBatches):
     """Mini-batches of many graphs of one topology, read out at one node each.
 
     A batch of B graphs is one `Graph` of B * n nodes: the block-diagonal adjacency depends on B alone, so it is built
     once for each B and shared by all batches, while collating would sort and normalise the same edges at every step.
-    Classes are -1 except at read-out nodes, which are the nodes of the part that a batch was drawn from. The order of
-    the training graphs depends on seed and epoch only, so that a resumed run sees the same batches.
+    Classes are -1 except at read-out nodes, which are the nodes of the part that a batch was drawn from.
 
     Args:
         x: float32 (g, n, f), or integers (g, n, k): the columns that hold a one in each row of one-hot features, -1
@@ -94,9 +93,7 @@ class GraphBatches:
         edge_index: (2, m) of one graph, as messages go; every node gets a self-loop.
         root: the node of each graph that is read out.
         y: class of each graph, int64 (g,).
-        parts: the graphs of the training, validation and test part.
-        batch_size: graphs a batch, >= 1.
-        seed: of the order.
+        parts, batch_size, seed: as for `MiniBatches`.
         task_range: as in `Batches`.
         rewired: edges that every graph is propagated over instead of its own; nodes from n on are new.
         last_of: depth of the network, if only its last layer propagates over these.
@@ -116,12 +113,9 @@ class GraphBatches:
         rewired: Tensor | None = None,
         last_of: int | None = None,
     ) -> None:
+        super().__init__(parts, batch_size, seed)
         self.x, self.width, self.edge_index, self.root, self.y = x, width, edge_index, root, y
-        self.parts = dict(zip(PARTS, parts, strict=True))
-        self.batch_size, self.seed, self.task_range = batch_size, seed, task_range
-        self.labels = y[self.parts["train"]]
-        self.sample = self._shuffled(0)[: max(SAMPLE, len(self.parts["val"]))]
-        self.epoch = 0
+        self.task_range, self.labels = task_range, y[self.parts["train"]]
         self.rewired, self.last_of = rewired, last_of
         highest = int(rewired.max()) if rewired is not None and rewired.numel() else -1
         self.new_nodes = max(0, highest + 1 - x.shape[1])
@@ -132,33 +126,6 @@ class GraphBatches:
     @property
     def sampler(self) -> "GraphBatches":
         return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of that epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return -(-len(self.parts["train"]) // self.batch_size)
-
-    def __iter__(self) -> Iterator[Graph]:
-        for numbers in self._shuffled(self.seed * 1_000_003 + self.epoch).split(self.batch_size):
-            yield self.graph(numbers, "train")
-
-    def _shuffled(self, seed: int) -> Tensor:
-        train = self.parts["train"]
-        return train[torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))]
-
-    @property
-    def validation(self) -> Iterable[Graph]:
-        """The validation part and a fixed sample of the training part of about the same size, to save time."""
-        return chain(self._batches("train", self.sample), self._batches("val", self.parts["val"]))
-
-    @property
-    def all_parts(self) -> Iterable[Graph]:
-        return chain.from_iterable(self._batches(part, numbers) for part, numbers in self.parts.items())
-
-    def _batches(self, part: str, numbers: Tensor) -> Iterator[Graph]:
-        return (self.graph(batch, part) for batch in numbers.split(self.batch_size))
 
     def graph(self, numbers: Tensor, part: str) -> Graph:
         """The graphs `numbers` side by side as one graph, whose read-out nodes belong to `part`."""

@@ -54,6 +54,11 @@ class ClusterBatches:
     def sampler(self) -> "ClusterBatches":
         return self
 
+    @property
+    def largest(self) -> Graph:
+        """A training batch; all are of about the same size."""
+        return next(iter(self))
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of that epoch."""
         self.epoch = epoch

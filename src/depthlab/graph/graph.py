@@ -1,10 +1,11 @@
-"""A graph with one split: the single batch that a full-batch training step sees."""
+"""A graph with one split: what a training step sees, all data or a batch of them."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch_geometric.utils import segment
 
 from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.last_layer import LastLayer
@@ -18,13 +19,16 @@ class Graph:
     Attributes:
         x: node features, (n, f), dense or sparse.
         adjacency: the normalised adjacency that the layers propagate over (all but the last layer if `last` is set).
-        y: target of each node, (n,): a class, int64, -1 for none, or a number.
-        train, val, test: the node indices of one split.
+        y: target of each node, (n,): a class, int64, -1 for none, or a number; or of each graph, (b,), if `ptr` is set.
+        train, val, test: the node indices of one split; graph indices if `ptr` is set.
         original: edges before the rewiring, (2, m); None if the graph was not rewired.
         new_nodes: number of nodes added by a rewiring; they come last.
         weight: factor of each training node's loss if a batch is split among processes; None: the loss is the mean
             over the training nodes.
         last, depth: adjacency of the last of `depth` layers if it propagates over other edges, else None.
+        ptr: for targets of b disjoint graphs: graph i has the nodes ptr[i] to ptr[i + 1] - 1, int64 (b + 1,). None for
+            targets of nodes.
+        pooling: how the outputs of a graph's nodes are combined: `mean`, `sum` or `max`.
     """
 
     x: Tensor | SparseFeatures
@@ -38,6 +42,8 @@ class Graph:
     last: Adjacency | None = None
     depth: int = 0
     weight: float | None = None
+    ptr: Tensor | None = None
+    pooling: str = "mean"
 
     @property
     def edge_index(self) -> Tensor:
@@ -59,7 +65,16 @@ class Graph:
     @property
     def num_nodes(self) -> int:
         """Number of nodes of the data, without those that a rewiring added."""
-        return self.y.numel() - self.new_nodes
+        return self.y.numel() - self.new_nodes if self.ptr is None else int(self.ptr[-1])
+
+    @property
+    def node_targets(self) -> Tensor:
+        """The target of each node of the data, (n,), that of its graph if targets are of graphs."""
+        return self.y[: self.num_nodes] if self.ptr is None else self.y.repeat_interleave(self.ptr.diff())
+
+    def read_out(self, output: Tensor) -> Tensor:
+        """Outputs of the nodes (n, channels) -> of the targets: the same, or pooled over each graph, (b, channels)."""
+        return output if self.ptr is None else segment(output[: self.num_nodes], self.ptr, self.pooling)
 
     def rewired(self, x: Tensor | SparseFeatures, edge_index: Tensor, last_of: int | None = None) -> "Graph":
         """The same data, split and measures, with other edges to propagate over.
@@ -89,10 +104,5 @@ class Graph:
         """The graph on a device; itself if it is on that device already."""
         if self.y.device == torch.device(device):
             return self
-        y, train, val, test = (part.to(device) for part in (self.y, self.train, self.val, self.test))
-        original = None if self.original is None else self.original.to(device)
-        last = None if self.last is None else self.last.to(device)
-        adjacency = self.adjacency.to(device)
-        return Graph(
-            self.x.to(device), adjacency, y, train, val, test, original, self.new_nodes, last, self.depth, self.weight
-        )
+        moved = {name: value.to(device) for name, value in vars(self).items() if hasattr(value, "to")}
+        return replace(self, **moved)

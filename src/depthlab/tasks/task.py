@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from depthlab.config.schema import DatasetSettings, Settings
     from depthlab.data.dataset import Dataset
+    from depthlab.data.graph_collection import GraphCollection
     from depthlab.data.graph_set import GraphSet
     from depthlab.graph.graph import Graph
     from depthlab.graph.large import LargeGraph
@@ -61,9 +62,10 @@ class Task:
         raise NotImplementedError("a task defines how many outputs it needs")  # pragma: no cover
 
     def read(self, output: Tensor, graph: Graph | LargeGraph, part: str) -> tuple[Tensor, Tensor]:
-        """Outputs (k, channels) and targets (k,) of the nodes of a part; for many graphs, of their roots."""
-        nodes = getattr(graph, part)
-        return output[nodes], graph.y[nodes]
+        """Outputs (k, channels) and targets (k,) of the nodes of a part; for many graphs, of their roots, or of the
+        graphs themselves, whose outputs are those of their nodes pooled."""
+        members = getattr(graph, part)
+        return graph.read_out(output)[members], graph.y[members]
 
     def training_loss(self, output: Tensor, graph: Graph) -> Tensor:
         """Mean loss over the training nodes; for a rank's share of a batch, the weighted sum, 0 if it is empty."""
@@ -167,7 +169,7 @@ def check_task(dataset: DatasetSettings, metrics: Sequence[str] | None, monitor:
         raise UserError(f"monitor must be one of {', '.join(allowed)}, got {shown(monitor)}{hint}")
 
 
-def make_task(settings: Settings, dataset: Dataset | GraphSet) -> Task:
+def make_task(settings: Settings, dataset: Dataset | GraphSet | GraphCollection) -> Task:
     """The task of a dataset, with the metrics of the settings.
 
     Args:
@@ -190,15 +192,20 @@ def make_task(settings: Settings, dataset: Dataset | GraphSet) -> Task:
     if any(METRICS[recorded].needs_variety for recorded in task.metrics):
         split, seed = settings.split, settings.split_seed
         words = f"split=random split_seed={seed}" if split == "random" else f"split={split}"
-        _check_parts(task, dataset.y, dataset.parts(split, seed), words)
+        _check_parts(task, [dataset.targets(part) for part in dataset.parts(split, seed)], words)
     return task
 
 
-def _check_parts(task: Task, target: Tensor, parts: Sequence[Tensor], split: str) -> None:
-    """Raise UserError for the first metric that is undefined on a part of the split; `split` is its override."""
+def _check_parts(task: Task, targets: Sequence[Tensor], split: str) -> None:
+    """Raise UserError for the first metric that is undefined on a part of the split.
+
+    Args:
+        targets: of each part.
+        split: the override that chooses the split.
+    """
     for name in task.metrics:
-        for part, members in zip(PARTS, parts, strict=True):
-            if METRICS[name].needs_variety and len(values := target[members].unique()) == 1:
+        for part, target in zip(PARTS, targets, strict=True):
+            if METRICS[name].needs_variety and len(values := target.unique()) == 1:
                 instead = f"dataset.metric={task.usual[0]}" if name == task.metric else f"leave {name} out of metrics"
                 raise UserError(
                     f"{METRICS[name].label} is undefined on the {part} part of {split}, where every target is"

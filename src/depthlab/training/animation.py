@@ -14,9 +14,9 @@ from depthlab.training.module import TrainingModule
 
 
 def save_states(model: TrainingModule, graph: Graph, path: Path) -> None:
-    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, `y` (n,), without new nodes.
+    """Write an npz with `points` (layers, n, 2), float16, and the class of each node, or of its graph, `y` (n,).
 
-    Regression targets are binned into seven equally frequent ranges, which are used as classes.
+    New nodes are left out. Regression targets are binned into seven equally frequent ranges, which are used as classes.
     """
     frames: list[Tensor] = []
     with torch.no_grad():
@@ -25,7 +25,7 @@ def save_states(model: TrainingModule, graph: Graph, path: Path) -> None:
             points = plane(dense[: graph.num_nodes])
             frames.append(aligned(points, frames[-1]) if frames else points)
     stacked = torch.stack(frames).cpu().numpy().astype(np.float16)
-    y = graph.y[: graph.num_nodes]
+    y = graph.node_targets
     if y.is_floating_point():
         y = torch.bucketize(y, y.nanquantile(torch.linspace(0, 1, 8, device=y.device)[1:-1]))
     np.savez_compressed(path, points=stacked, y=y.cpu().numpy())

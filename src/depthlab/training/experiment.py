@@ -7,6 +7,7 @@ from torch import distributed
 
 from depthlab.config.schema import Settings
 from depthlab.data.dataset import Dataset
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.graph_set import GraphSet
 from depthlab.data.prepare import load
 from depthlab.data.rewire import Rewired, rewire
@@ -28,7 +29,7 @@ class Data:
         rewired: graphs of one split with the edges to propagate over, and their data hash.
     """
 
-    dataset: Dataset | GraphSet
+    dataset: Dataset | GraphSet | GraphCollection
     rewired: Rewired
 
     @property
@@ -53,7 +54,7 @@ def read_data(settings: Settings) -> Data:
         UserError: the data does not exist or does not fit the settings.
     """
     dataset, data_hash = load(settings.dataset)
-    if settings.progress and isinstance(dataset, Dataset):
+    if settings.progress and not isinstance(dataset, GraphSet):
         for note in dataset.notes:
             print(f"{settings.dataset.label}: {note}", file=sys.stderr)
     make_task(settings, dataset)

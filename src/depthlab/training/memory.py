@@ -47,7 +47,7 @@ def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
         return settings
     if settings.model.module:
         return replace(settings, memory="full")
-    graph = next(iter(batches))
+    graph = batches.largest
     free = free_for(settings.trainer)
     smaller = "depth or hidden" if len(batches) == 1 else "depth, hidden or batch"
     if (least := least_memory(settings, graph, task)) > FITS * free:  # without allocating a network

@@ -158,7 +158,7 @@ def evaluate(fit: Training, model: TrainingModule, batches: Batches, measures: l
         "base_edges": graph.layers.at(0).num_edges,
         "active_edges": active_edges(model.training_graph(graph, 0).at(0)),
     }
-    if batches.task_range is None and not graph.y.is_floating_point():
+    if batches.task_range is None and graph.ptr is None and not graph.y.is_floating_point():
         result.statistics["edge_homophily"] = edge_homophily(graph.edge_index, graph.y)
     if batches.task_range is not None:
         result.statistics["task_range"] = batches.task_range

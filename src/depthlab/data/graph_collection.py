@@ -1,0 +1,144 @@
+"""Graphs of different topology as plain tensors in one file, and the batches of one split."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from depthlab.config.errors import UserError
+from depthlab.data.dataset import FORMAT
+from depthlab.data.sizes import FRACTIONS, Sizes
+from depthlab.data.splits import random_split
+from depthlab.files import read_prepared, write_prepared
+from depthlab.graph.collection_batches import CollectionBatches
+
+POOLINGS = ("mean", "sum", "max", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class GraphCollection:
+    """Graphs of different topology, each with a target, or with targets of its nodes.
+
+    Attributes:
+        x: features, float32 (n, f), the nodes of one graph after the other.
+        edge_index: int64 (2, m), as for `Dataset`; no edge joins two graphs.
+        ptr: graph i has the nodes ptr[i] to ptr[i + 1] - 1, int64 (g + 1,).
+        y: target of each graph (g,) or node (n,): a class, int64, -1 for none, or a number, float32, NaN for none.
+        train, val, test: bool (s, g), one row per fixed split; none if all splits are drawn.
+        edge_weight, directed, class_names, notes, sizes: as for `Dataset`.
+    """
+
+    x: Tensor
+    edge_index: Tensor
+    ptr: Tensor
+    y: Tensor
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    edge_weight: Tensor | None = None
+    directed: bool = False
+    class_names: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
+    sizes: Sizes = FRACTIONS
+
+    @property
+    def num_nodes(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The attributes that are tensors, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    @property
+    def num_graphs(self) -> int:
+        return len(self.ptr) - 1
+
+    @property
+    def has_node_targets(self) -> bool:
+        """Whether targets are of nodes, not of graphs."""
+        return len(self.y) != self.num_graphs
+
+    def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The numbers of the graphs in each part of one split, as `Dataset.parts`.
+
+        Raises:
+            UserError: there is no such split, a part is empty, or a class has fewer graphs than there are parts.
+        """
+        if split == "random" or not len(self.train):
+            seed = split_seed if split == "random" else int(split)
+            train, val, test = random_split(self._strata(), seed, self.sizes)
+        elif int(split) >= len(self.train):
+            raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
+        else:
+            train, val, test = (mask[int(split)].nonzero().view(-1) for mask in (self.train, self.val, self.test))
+        if 0 in (train.numel(), val.numel(), test.numel()):
+            raise UserError(f"a part of the split has no graph: {self.num_graphs} graphs are too few")
+        return train, val, test
+
+    def _strata(self) -> Tensor:
+        """What a split is stratified by: the classes of the graphs, or nothing."""
+        if self.has_node_targets:
+            return torch.zeros(self.num_graphs)
+        if not self.y.is_floating_point():
+            count = torch.bincount(self.y[self.y >= 0])
+            if (few := int(count.min())) < 3:
+                label = int(count.argmin())
+                name = f"{label} ({self.class_names[label]})" if self.class_names else str(label)
+                raise UserError(
+                    f"class {name} has {few} graph{'s' * (few != 1)}, and a split has three parts: leave the class out,"
+                    " or give a fixed split"
+                )
+        return self.y
+
+    def targets(self, graphs: Tensor) -> Tensor:
+        """The targets of some graphs, or of the nodes of these."""
+        if not self.has_node_targets:
+            return self.y[graphs]
+        chosen = torch.zeros(self.num_graphs, dtype=torch.bool)
+        chosen[graphs] = True
+        return self.y[chosen.repeat_interleave(self.ptr.diff())]
+
+    def batches(
+        self,
+        split: str,
+        split_seed: int,
+        pooling: str,
+        batch_size: int,
+        seed: int = 0,
+        rewired: Tensor | None = None,
+        last_of: int | None = None,
+    ) -> CollectionBatches:
+        """Mini-batches with one split, in an order drawn from `seed` and the epoch.
+
+        Args:
+            pooling: how outputs of nodes become those of their graph: `mean`, `sum` or `max`; `none` if targets are of
+                nodes.
+            rewired, last_of: as for `CollectionBatches`.
+
+        Raises:
+            UserError: as `parts`, or the pooling does not fit the targets.
+        """
+        if self.has_node_targets and pooling != "none":
+            raise UserError(f"targets are of nodes, and dataset.pooling={pooling} is for targets of graphs: use none")
+        if not self.has_node_targets and pooling == "none":
+            raise UserError("targets are of graphs, and dataset.pooling=none is for targets of nodes: use mean")
+        return CollectionBatches(
+            self.x, self.edge_index, self.ptr, self.y, pooling, self.parts(split, split_seed), batch_size, seed,
+            rewired, last_of, self.edge_weight,
+        )  # fmt: skip
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        """Write the file atomically."""
+        content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "sizes"}
+        write_prepared(content, path, fingerprint, FORMAT)
+
+    @staticmethod
+    def load(path: Path, fingerprint: str) -> "GraphCollection | None":
+        """The prepared graphs, or None if there is no file or its fingerprint differs.
+
+        Raises:
+            UserError: the file exists and cannot be read.
+        """
+        return read_prepared(path, fingerprint, FORMAT, lambda content: GraphCollection(**content))
