@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from depthlab.nn.flow import Flow, Velocity, generator
+from depthlab.nn.equation import Velocity, generator
+from depthlab.nn.flow import Flow
 from depthlab.nn.network import Adjacency, UserError
 from depthlab.ops import reaction
 

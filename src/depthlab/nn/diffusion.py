@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from depthlab.nn.flow import Flow, Velocity, generator
+from depthlab.nn.equation import Velocity, generator
+from depthlab.nn.flow import Flow
 from depthlab.nn.network import Adjacency
 
 

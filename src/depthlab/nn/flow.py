@@ -1,8 +1,7 @@
 """Depth as time: an architecture that is a differential equation on the graph, integrated by torchdiffeq."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,14 +9,13 @@ from torch import Tensor
 from torchdiffeq import odeint, odeint_adjoint
 
 from depthlab.nn.attention import DotAttention
+from depthlab.nn.equation import Equation, Velocity, euler, rk4, stuck
 from depthlab.nn.linear import Linear
 from depthlab.nn.network import Adjacency, DropEdge, Features, Graph, LayerGraphs, Network, State, UserError
 from depthlab.nn.stability import REACH, fastest_rate, gershgorin, refuse_growth, refuse_step, round_down
 
-Velocity = Callable[[Tensor], Tensor]
 PASSES = 8  # training steps whose dropout masks are tried before training
 MAX_STEPS = 1000  # of an adaptive solver from one state to the next
-CANNOT_PROCEED = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")  # torchdiffeq's words
 
 
 class Flow(Network):
@@ -91,7 +89,7 @@ class Flow(Network):
         self.calls = 0
         return (x0,), equation
 
-    def _equation(self, operator: Adjacency) -> "Equation":
+    def _equation(self, operator: Adjacency) -> Equation:
         velocity, learned = self.velocity(operator)
         if operator.learned is not None:
             learned = (*learned, operator.learned)
@@ -212,57 +210,3 @@ class Flow(Network):
             refuse_step(decay, growth, start, delta, self.solver, self.step_size, graph.adjacency, self.milder)
         if delta == 0:
             refuse_growth(growth, self.time)
-
-
-@dataclass(frozen=True)
-class Equation:
-    """The equation dx/dt = v(x), fixed at t = 0; the layers of a flow use it as their graph.
-
-    Attributes:
-        flow: counts the evaluations.
-        operator: L.
-        velocity: v.
-        learned: tensors of the equation that need gradients.
-    """
-
-    flow: Flow
-    operator: Adjacency
-    velocity: Velocity
-    learned: tuple[Tensor, ...]
-
-    def at(self, layer: int) -> "Equation":
-        """All layers share one equation."""
-        return self
-
-    def __call__(self, _: Any, x: Tensor) -> Tensor:
-        self.flow.calls += 1
-        return self.velocity(x)
-
-
-def euler(equation: Equation, x: Tensor, step: float) -> Tensor:
-    """One step of Euler's method."""
-    return torch.add(x, equation(0, x), alpha=step)
-
-
-def rk4(equation: Equation, x: Tensor, step: float) -> Tensor:
-    """One step of the 3/8 rule of Kutta (1901), which torchdiffeq calls rk4, in fewer passes over memory."""
-    k1 = equation(0, x)
-    k2 = equation(0, torch.add(x, k1, alpha=step / 3))
-    k3 = equation(0, torch.add(x, torch.add(k2, k1, alpha=-1 / 3), alpha=step))
-    k4 = equation(0, torch.add(x, k1 - k2 + k3, alpha=step))
-    return torch.add(x, torch.add(k1 + k4, k2 + k3, alpha=3), alpha=step / 8)
-
-
-def generator(weights: Tensor, adjacency: Adjacency) -> Adjacency:
-    r"""L with :math:`(L x)_i = \sum_{j \ne i} w_{ij} (x_j - x_i)`: the weights, minus their row sums on the diagonal.
-
-    Args:
-        weights: w for every stored entry, 0 on self-loops; shape (entries,).
-        adjacency: the sparsity pattern.
-    """
-    return adjacency.with_values(torch.where(adjacency.loops, -adjacency.row_sums(weights)[adjacency.row], weights))
-
-
-def stuck(error: AssertionError) -> bool:
-    """Whether torchdiffeq reports that the solver cannot proceed, forwards or, with `adjoint`, backwards."""
-    return str(error).startswith(CANNOT_PROCEED)

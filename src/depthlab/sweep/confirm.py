@@ -61,12 +61,12 @@ def confirm(name: str, study: optuna.Study, search: Search, config: DictConfig) 
     verdict = ", ".join([format_comparison(means[BASELINE], means[TUNED], change, metric), *diverged])
     graph = [f"dataset={search.choices['dataset']}", *graph_settings(search, tuned)]
     command = shlex.join(["depthlab", "train", f"model={search.choices['model']}", *graph])
+    anything = "model=module may be any network" if search.choices["model"] == "module" else ""
     if has_own_path(search.config, search.choices):
+        anything = f"dataset={search.choices['dataset']} may be any graph"
+    if anything:
         values = shlex.join(f"{key}={value}" for key, value in flatten(recipe(search, tuned)).items())
-        print(
-            f"{verdict}\nno recipe is written, since dataset={search.choices['dataset']} may be any graph; train with:"
-        )
-        print(f"{command} {values}")
+        print(f"{verdict}\nno recipe is written, since {anything}; train with:\n{command} {values}")
         return True
     trials = finished_trials(study)
     complete = sum(trial.state == TrialState.COMPLETE for trial in trials)

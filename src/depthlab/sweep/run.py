@@ -162,7 +162,7 @@ def _parent(study: optuna.Study, records: Records, search: Search, config: DictC
     settings = {f"space.{key}": str(values) for key, values in search.space.items()}
     settings |= {key: str(config[key]) for key in ("trials", "sampler", "pruner")}
     settings |= {"objective": ", ".join(search.objectives), "trainings": str(len(search.trainings()))}
-    tags = {"kind": "sweep", "sweep": name, "dataset": search.dataset, "model": search.choices["model"]}
+    tags = {"kind": "sweep", "sweep": name, "dataset": search.dataset, "model": search.network}
     tags |= {"depth": str(search.config.depth), "outcome": "running"}
     tracked = TrackedRun(
         records.uri, records.experiment, f"sweep {name}", settings, tags, run_id=run_id if run_id in known else None

@@ -66,9 +66,14 @@ class Search:
         return parse(self.config, self.choices).dataset.label
 
     @property
+    def network(self) -> str:
+        """The name of the network: of its option, or of the class of model=module."""
+        return parse(self.config, self.choices).model.label
+
+    @property
     def pair(self) -> str:
         """`cora-gcnii`, as recipes are named."""
-        return f"{file_name(self.dataset)}-{self.choices['model']}"
+        return f"{file_name(self.dataset)}-{file_name(self.network)}"
 
     def trainings(self, seeds: Sequence[int] | None = None) -> list[dict[str, Any]]:
         """Seed and split of each training of a trial; all splits of the first seed come first."""

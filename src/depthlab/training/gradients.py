@@ -4,8 +4,8 @@ from torch import Tensor
 
 from depthlab.graph.graph import Graph
 from depthlab.measures.layers import gradient_norms
+from depthlab.nn.equation import stuck
 from depthlab.nn.execution import Watch, run
-from depthlab.nn.flow import stuck
 from depthlab.ops import SparseFeatures, segment_length
 from depthlab.training.module import TrainingModule
 

@@ -12,8 +12,8 @@ from depthlab.config.schema import LRSchedulerSettings, OptimizerSettings
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
 from depthlab.graph.large import LargeGraph
+from depthlab.nn.equation import stuck
 from depthlab.nn.execution import by_blocks, run, works_by_blocks
-from depthlab.nn.flow import stuck
 from depthlab.nn.network import LayerGraphs, Network
 from depthlab.ops import segment_length
 from depthlab.tasks.task import Task

@@ -9,8 +9,8 @@ from depthlab.graph.graph import Graph
 from depthlab.graph.statistics import bottleneck_ratio
 from depthlab.measures.registry import MEASURES
 from depthlab.measures.sensitivity import hop_distance, sensitivity
+from depthlab.nn.equation import stuck
 from depthlab.nn.execution import states
-from depthlab.nn.flow import stuck
 from depthlab.ops import SparseFeatures, propagate
 from depthlab.training.module import TrainingModule
 
