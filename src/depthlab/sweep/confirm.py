@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import TrialState
 
 from depthlab.config.files import user_folder
+from depthlab.config.schema import OPTION_GROUPS
 from depthlab.config.settings import EXECUTION_SETTINGS, flatten, to_dict
 from depthlab.config.validation import has_own_path
 from depthlab.files import write_text
@@ -112,8 +113,9 @@ def _test(
 
 
 def graph_settings(search: Search, tuned: Mapping[str, Value]) -> list[str]:
-    """The overrides that a recipe needs beside it: of the dataset, the rewiring and the loader."""
-    given = [text for text in search.overrides if text.startswith(("dataset.", "like=", "rewiring", "loader"))]
+    """The overrides that a recipe needs beside it: of the dataset, the rewiring, the loader and the optimizer."""
+    beside = ("dataset.", "like=", "rewiring", "loader", "optimizer", "lr_scheduler")
+    given = [text for text in search.overrides if text.startswith(beside)]
     return given + [f"{key}={value}" for key, value in tuned.items() if key.startswith("rewiring.")]
 
 
@@ -137,15 +139,15 @@ def format_comparison(baseline: Summary, tuned: Summary, change: Summary, metric
 def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
     """All settings that are not defaults: of the recipe that the sweep started from, of the command line, and tuned.
 
-    Settings of graph, rewiring and loader are left out, since a recipe is of a network.
+    Settings of graph, rewiring, loader, optimizer and its schedule are left out, since a recipe is of a network.
     """
     config = OmegaConf.create(to_dict(search.settings(tuned, {})))
     values = OmegaConf.create({"depth": config.depth})
     for key, source in search.provenance(tuned, {}).items():
         chosen = key in ("model", "trainer", "recipe", "like")
         group = key.split(".")[0]
-        elsewhere = group in (*EXECUTION_SETTINGS, *AXES, "dataset", "rewiring", "loader")
-        if not (chosen or elsewhere or source == "default" or source.startswith(("model ", "dataset "))):
+        elsewhere = group in (*EXECUTION_SETTINGS, *AXES, *OPTION_GROUPS.keys() - {"model"})
+        if not (chosen or elsewhere or source == "default" or source.startswith("model ")):
             OmegaConf.update(values, key, OmegaConf.select(config, key))
     return OmegaConf.to_container(values)  # type: ignore[return-value]
 
