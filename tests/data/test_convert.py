@@ -66,23 +66,6 @@ def test_every_form_gives_the_same(form: str) -> None:
     np.testing.assert_array_equal(dense, expected + expected.T)
 
 
-def test_names_are_kept() -> None:
-    graph = networkx_graph()
-    nx.set_node_attributes(graph, {f"n{node}": "abc"[node % 3] for node in range(NODES)}, "y")
-    found = to_dataset(graph)
-    assert found.node_names == [f"n{node}" for node in range(NODES)] and found.class_names == ["a", "b", "c"]
-    assert found.y.tolist() == Y.tolist()
-
-
-def test_names_of_attributes() -> None:
-    graph = networkx_graph()
-    for node, attributes in graph.nodes(data=True):
-        attributes |= {"age": int(node[1:]), "size": 1.5, "group": "old" if int(node[1:]) > 5 else "young"}
-    found = to_dataset(graph, ["age", "size"], "group", edge_weight="none", split="nothing")
-    assert found.x.tolist() == [[node, 1.5] for node in range(NODES)] and found.edge_weight is None
-    assert found.class_names == ["old", "young"] and found.train.shape == (0, NODES)
-
-
 def test_splits_are_columns_or_rows_and_a_single_part_is_for_all_splits() -> None:
     train = torch.stack([torch.tensor(MASKS["train"]), torch.tensor(MASKS["val"])], dim=1)
     val = torch.stack([torch.tensor(MASKS["val"]), torch.tensor(MASKS["train"])], dim=1)
@@ -145,8 +128,6 @@ REFUSED = [
     (data(val_mask=torch.zeros(NODES).bool()), {}, "val_mask holds no node in split 0"),
     (data(), {"class_names": ["a"]}, "class_names must hold 3 names, got 1"),
     (data(), {"node_names": ["a"]}, "node_names must hold 12 names, got 1"),
-    (networkx_graph(), {"x": "size"}, "node n0 has no attribute size: x must name one that all nodes have, or be an"),
-    (networkx_graph(), {"edge_weight": "size"}, "an edge has no attribute size: give every edge one, or use"),
     (csr_array(np.ones((2, 3))), {}, "the matrix must have shape (nodes, nodes), got (2, 3)"),
     ("cora", {}, "the graph must be a PyG Data, a networkx graph, a SciPy sparse matrix, or edges (2, m), got str"),
     (EDGES, {"x": X, "y": [None, 1.5, "a"] * 4}, "y must hold whole numbers or names of classes, got float, str"),

@@ -40,6 +40,17 @@ def test_what_is_written_is_read(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["kept"]  # no half-written folder beside it
 
 
+def test_weights_and_names_of_classes_are_kept_and_names_of_nodes_are_not(tmp_path: Path) -> None:
+    dataset = small()
+    weights = torch.arange(dataset.edge_index.shape[1]) + 1.0
+    names = [f"node {number}" for number in range(dataset.num_nodes)]
+    more = replace(dataset, edge_weight=weights, class_names=["a", "b"], node_names=names, directed=True, notes=["so"])
+    save_mapped(more, tmp_path / "kept", "made so")
+    read = load_mapped(tmp_path / "kept", "made so")
+    assert read is not None and read.edge_weight is not None and torch.equal(read.edge_weight, weights)
+    assert (read.class_names, read.node_names, read.directed, read.notes) == (["a", "b"], None, True, ["so"])
+
+
 def test_an_array_stays_on_disk_and_cannot_be_spoilt(folder: Path) -> None:
     opened = open_array(folder / "x.npy")
     assert isinstance(opened, np.memmap)

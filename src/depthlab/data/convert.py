@@ -13,6 +13,7 @@ from depthlab.data.checks import checked_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.data.edges import with_edges
 from depthlab.data.labels import numbered
+from depthlab.data.networkx_graph import networkx_arrays
 from depthlab.data.sizes import FRACTIONS, Sizes
 
 Arrays = dict[str, Any]
@@ -65,7 +66,7 @@ def to_dataset(
     if isinstance(graph, Data):
         arrays = data_arrays(graph, given)
     elif hasattr(graph, "nodes") and hasattr(graph, "edges"):
-        arrays = _networkx_arrays(graph, given, split)
+        arrays = networkx_arrays(graph, given, split)
         node_names = [str(node) for node in graph.nodes] if node_names is None else node_names
     elif hasattr(graph, "tocoo"):
         arrays = _scipy_arrays(graph, given)
@@ -188,49 +189,6 @@ def _scipy_arrays(matrix: Any, given: Mapping[str, Any]) -> Arrays:
     if weight is None and not np.all(entries.data == 1):
         weight = entries.data
     return dict(given) | {"edge_index": np.stack([entries.row, entries.col]).astype(np.int64), "edge_weight": weight}
-
-
-def _networkx_arrays(graph: Any, given: Mapping[str, Any], split: str) -> Arrays:
-    number = {node: index for index, node in enumerate(graph.nodes)}
-    edges = [(number[source], number[target]) for source, target in graph.edges()]
-    arrays = dict(given) | {"edge_index": np.array(edges, dtype=np.int64).reshape(-1, 2).T}
-    names = arrays["x"] if _are_names(arrays["x"]) else ["x"]
-    if arrays["x"] is None or _are_names(arrays["x"]):
-        names = [names] if isinstance(names, str) else list(names)
-        columns = [_attribute(graph, name, "x") for name in names]
-        arrays["x"] = np.concatenate([np.asarray(column).reshape(len(number), -1) for column in columns], axis=1)
-    if arrays["y"] is None or isinstance(arrays["y"], str):
-        arrays["y"] = _attribute(graph, arrays["y"] or "y", "y")
-    words = [attributes.get(split) for _, attributes in graph.nodes(data=True)]
-    if any(word is not None for word in words) and all(arrays[part] is None for part in MASKS.values()):
-        arrays |= {part: np.array([word == part for word in words]) for part in MASKS.values()}
-    weight = arrays["edge_weight"]
-    if (isinstance(weight, str) and weight != "none") or weight is None:
-        name = weight or "weight"
-        values = [attributes.get(name) for _, _, attributes in graph.edges(data=True)]
-        if (weight and None in values) or (None in values and any(value is not None for value in values)):
-            raise UserError(f"an edge has no attribute {name}: give every edge one, or use edge_weight=none")
-        arrays["edge_weight"] = None if None in values or not values else np.array(values)
-    return arrays
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, str) or (
-        isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) for name in value)
-    )
-
-
-def _attribute(graph: Any, name: str, what: str) -> list[Any]:
-    values = [attributes.get(name) for _, attributes in graph.nodes(data=True)]
-    if what == "x" or all(value is None for value in values):
-        for node, value in zip(graph.nodes, values, strict=True):
-            if value is None:
-                known = sorted({key for _, attributes in graph.nodes(data=True) for key in map(str, attributes)})
-                raise UserError(
-                    f"node {node} has no attribute {name}: {what} must name one that all nodes have, or be an array"
-                    f" (nodes have {', '.join(known) or 'none'})"
-                )
-    return values
 
 
 def _masks(arrays: Mapping[str, Any], nodes: int) -> tuple[Arrays, list[str]]:
