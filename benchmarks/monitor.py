@@ -77,10 +77,11 @@ def training(depth: int, validates: bool, monitored: bool) -> Callable[[], None]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitor", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="turns of ten epochs on each side")
+    parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="layers of the networks")
     options = parser.parse_args()
     load(compose_settings(["dataset=cora"]).dataset)  # where there are no data it says so
     table = Table("", "plain, ms an epoch", "with DepthMonitor(every=10)", "overhead")
-    for depth in DEPTHS:
+    for depth in options.depths:
         for validates in (True, False):
             sides = {name: partial(training, depth, validates, name == "monitor") for name in ("plain", "monitor")}
             took = {name: 1000 * s / EVERY for name, s in alternate_processes(sides, options.rounds).items()}

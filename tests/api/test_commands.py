@@ -125,3 +125,9 @@ def test_a_mistake_is_one_sentence(
 def test_completion_knows_their_settings() -> None:
     assert set(OWN["predict"]) == set(predict_command.SETTINGS)
     assert set(OWN["examine"]) == set(examine_command.OWN)
+
+
+@pytest.mark.parametrize(("name", "line"), [("predict", "data=FILE"), ("examine", "figure=FILE.png")])
+def test_help(command: Command, name: str, line: str) -> None:
+    done = command(name, "--help")
+    assert (done.code, done.err) == (0, "") and line in done.out
