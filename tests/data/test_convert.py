@@ -116,6 +116,7 @@ REFUSED = [
     (data(edge_index=None), {}, "the Data has no edge_index, but edge_weight, test_mask, train_mask, val_mask, x, y"),
     (data(y=torch.ones(NODES, 2)), {}, "y must hold one target for each node, got 2: choose a column, y[:, 0]"),
     (edged(1), {}, "its edges have edge_attr of shape (12, 1), which is not used unless you say so: edge_weight="),
+    (edged(3), {}, "its edges have edge_attr of shape (12, 3), which is not used unless you say so: edge_weight=none"),
     (edged(3), {"edge_weight": "edge_attr"}, "edge_attr has shape (12, 3), and a weight is one number for each edge"),
     (edged(3), {"edge_weight": "width"}, "its edges have no width: edge_weight must be one of edge_attr, none"),
     (data(edge_weight=torch.full((NODES,), -1.0)), {}, "edge_weight must hold finite numbers of at least 0, got -1.0"),

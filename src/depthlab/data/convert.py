@@ -159,9 +159,11 @@ def data_weight(data: Any, wanted: Any, setting: str) -> Any:
         if "edge_weight" in attributes:
             wanted = "edge_weight"
         elif others:
+            shape = tuple(data[others[0]].shape)
+            one = f"{setting}={others[0]} takes its one column as weights, " if shape[1:] in ((), (1,)) else ""
             raise UserError(
-                f"its edges have {others[0]} of shape {tuple(data[others[0]].shape)}, which is not used unless you say"
-                f" so: {setting}={others[0]} takes its one column as weights, {setting}=none leaves it out"
+                f"its edges have {others[0]} of shape {shape}, which is not used unless you say so: {one}{setting}=none"
+                " leaves it out"
             )
         else:
             return None
