@@ -21,8 +21,8 @@ def test_report_from_the_command_line(command: Command, recorded: Store, results
 def test_an_unknown_study_names_those_there_are(
     command: Command, recorded: Store, typed: tuple[str, ...], name: str
 ) -> None:
-    hint = f"choose one of {STUDY}, or run it, depthlab study"
-    sentence = f"error: no study {name} is recorded in {recorded.uri}: {hint}\n"
+    hint = f"choose one of {STUDY}, or run it with depthlab study"
+    sentence = f"error: there is no record of a study named {name} in {recorded.uri}: {hint}\n"
     assert command("report", *typed, f"tracking.uri={recorded.uri}") == (1, "", sentence)
 
 

@@ -154,13 +154,15 @@ def test_roc_auc_is_a_column_only_where_the_study_has_it(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["tiny", "smal", "it's"])
 def test_an_unknown_study_is_told_from_those_there_are(recorded: Store, name: str) -> None:
-    with pytest.raises(UserError, match=rf"no study {name} is recorded .*: choose one of {STUDY}, or run it"):
+    with pytest.raises(
+        UserError, match=rf"there is no record of a study named {name} in .*: choose one of {STUDY}, or run it"
+    ):
         read_report(recorded.records, name)
 
 
 def test_an_empty_store_has_no_study(store: Store) -> None:
     empty = type(store.records)(store.uri, f"{EXPERIMENT}-2")
-    with pytest.raises(UserError, match=r"no study small is recorded .*: there is none yet"):
+    with pytest.raises(UserError, match=r"there is no record of a study named small in .*: there is none yet"):
         read_report(empty, STUDY)
 
 

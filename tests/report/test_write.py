@@ -54,6 +54,6 @@ def test_report_of_a_study_without_any_result(store: Store, results: Path) -> No
 
 
 def test_nothing_is_written_for_an_unknown_study(recorded: Store, results: Path) -> None:
-    with pytest.raises(UserError, match="no study foo is recorded"):
+    with pytest.raises(UserError, match="there is no record of a study named foo"):
         write_report(recorded.records, "foo")
     assert not results.exists()

@@ -110,17 +110,22 @@ def test_another_command_has_another_content(typed: str, changes: dict[str, Any]
     assert word in [key for key in first if first[key] != second[key]]
 
 
-def test_the_space_has_the_text_that_sweeps_of_older_versions_have() -> None:
+def test_the_space_is_stored_as_plain_types() -> None:
     space = search_of("p_drop=interval(0, 0.5)", "dropout=0.2,0.3").content()["space"]
     assert space == {
-        "p_drop": "Knob(choices=(), low=0.0, high=0.5, log=False)",
-        "dropout": "Knob(choices=(0.2, 0.3), low=nan, high=nan, log=False)",
+        "p_drop": {"low": 0.0, "high": 0.5, "log": False, "integer": False},
+        "dropout": {"choices": [0.2, 0.3]},
     }
 
 
 def test_whole_numbers_are_another_space_than_all_numbers() -> None:
     contents = [search_of(space={"dropout": text}).content() for text in ("interval(0, 0.5)", "0,0.5")]
     assert contents[0]["space"] != contents[1]["space"]
+
+
+def test_an_option_of_the_optimizer_is_searched() -> None:
+    search = search_of("optimizer.momentum=interval(0, 0.9)", "optimizer=sgd")
+    assert search.settings({"optimizer.momentum": 0.25}, search.trainings()[0]).optimizer.arguments["momentum"] == 0.25
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,9 @@ def read_report(records: Records, study: str) -> Report:
     if not parents:
         known = sorted({run.tags["study"] for run in studies})
         names = f"choose one of {', '.join(known)}" if known else "there is none yet"
-        raise UserError(f"no study {study} is recorded in {records.uri}: {names}, or run it, depthlab study")
+        raise UserError(
+            f"there is no record of a study named {study} in {records.uri}: {names}, or run it with depthlab study"
+        )
     if any(parent.outdated for parent in parents):
         raise _outdated(study)
     results: dict[tuple[str, str], Recorded] = {}

@@ -100,8 +100,7 @@ class Search:
         """What two starts of the same sweep have in common, under the names that an error uses."""
         base = self.settings(self.baseline, {"seed": 0} | self.splits[0])
         return {
-            # `Knob` is the former name of the class: sweeps of older versions go on
-            "space": {key: f"Knob{repr(values).removeprefix('Range')}" for key, values in self.space.items()},
+            "space": {key: values.content for key, values in self.space.items()},
             "objective": self.objectives,
             "number of seeds": len(self.seeds),
             "splits": [[str(value) for value in split.values()] for split in self.splits],

@@ -33,6 +33,13 @@ class Range:
     log: bool = False
 
     @property
+    def content(self) -> dict[str, Any]:
+        """The range as plain types, for JSON."""
+        if self.choices:
+            return {"choices": list(self.choices)}
+        return {"low": self.low, "high": self.high, "log": self.log, "integer": self.is_integer}
+
+    @property
     def is_integer(self) -> bool:
         return isinstance(self.low, int)
 

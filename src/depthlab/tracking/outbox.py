@@ -1,4 +1,8 @@
-"""A queue of records for the store: a thread sends them in order, so that training never waits for a server."""
+"""A queue of records for the store: a thread sends them in order, so that training never waits for a server.
+
+MLflow's own asynchronous logging (`synchronous=False`) does not replace it: ten threads send metrics in any order, and
+a batch that a store refuses once is lost, with the error raised only by a `wait` of its own.
+"""
 
 import sys
 import threading
