@@ -64,6 +64,12 @@ class CollectionBatches(MiniBatches):
         by_size = train[self.ptr.diff()[train].argsort(descending=True)]
         return self.graph(by_size[: self.batch_size], "train")
 
+    @cached_property
+    def validation(self) -> list[Graph]:
+        """As in `MiniBatches`; the graphs are the same after every epoch, and kept."""
+        with torch.inference_mode(False):  # the estimate of a study reads them outside of it
+            return list(super().validation)
+
     @property
     def lonely(self) -> bool:
         """Whether a training batch may have a single node."""
