@@ -11,6 +11,8 @@ import pytest
 from depthlab.config.compose import compose_settings
 from depthlab.folders import CHECKOUT, SOURCE
 from tests.data.test_ogb import write
+from tests.data.test_tu import tables
+from tests.data.test_tu import write as write_tu
 
 TEXT = (CHECKOUT / "docs" / "graphs.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -21,13 +23,14 @@ SHORT = ["epochs=2", "progress=false", "trainer.threads=1"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the code of the document has run, and a small graph in the layout of ogbn-arxiv."""
+    """A folder in which the code of the document has run, and small data in the layouts of ogbn-arxiv and MUTAG."""
     path = tmp_path_factory.mktemp("docs")
     code = "\n".join(PYTHON)
     done = subprocess.run([sys.executable, "-c", code], cwd=path, env=environment(path), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() in TEXT
     write(path / "arxiv")
+    write_tu(path / "MUTAG", tables() | {"edge_labels": [0] * len(tables()["A"])})
     return path
 
 
@@ -37,7 +40,7 @@ def environment(path: Path) -> dict[str, str]:
 
 
 def test_there_are_blocks() -> None:
-    assert len(PYTHON) == 3 and len(COMMANDS) == 8
+    assert len(PYTHON) == 4 and len(COMMANDS) == 13
 
 
 @pytest.mark.parametrize("line", COMMANDS)
