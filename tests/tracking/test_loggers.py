@@ -136,7 +136,9 @@ def test_wandb_writes_files_offline(
     assert stored(chosen, results[0], "epoch/train_loss") != stored(chosen, results[1], "epoch/train_loss")
 
 
-def test_wandb_without_a_login_is_refused_before_training(
+@pytest.mark.parametrize("logger", ["wandb", "[mlflow,wandb]"])
+def test_wandb_without_a_login_is_refused_before_a_run_is_recorded(
+    logger: str,
     settings: Compose,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -145,8 +147,11 @@ def test_wandb_without_a_login_is_refused_before_training(
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    chosen = settings(*SHORT, f"logger={logger}")
     with pytest.raises(UserError, match=r"^logger=wandb needs a login: type `wandb login`, or set WANDB_MODE=offline"):
-        run(settings(*SHORT, "logger=wandb"))
+        run(chosen)
+    client = MlflowClient(chosen.tracking.uri)
+    assert not client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
 
 
 def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.loggers.logger import Logger
 
 from depthlab.config.errors import UserError
@@ -105,7 +105,7 @@ class CallbackLogger(Logger):
 
 
 def check_loggers(options: Mapping[str, Option]) -> None:
-    """Raise UserError for a logger whose package is not installed or whose class is none; imports nothing of W&B."""
+    """Raise UserError for a logger whose package is not installed, whose class is none, or that needs a login."""
     for option in options.values():
         if option.target == MLFLOW:
             continue
@@ -115,7 +115,13 @@ def check_loggers(options: Mapping[str, Option]) -> None:
             raise UserError(
                 f"logger={option.name} needs a package that is not installed: pip install 'depthlab[{package}]'"
             )
-        class_of("logger", option, Logger)
+        kind = class_of("logger", option, Logger)
+        given = option.arguments
+        if issubclass(kind, WandbLogger) and not given.get("offline") and given.get("mode", "online") == "online":
+            with _errors(option):
+                import wandb
+
+                wandb.login(verify=False)  # asks in a terminal, and does nothing in offline mode
 
 
 def open_loggers(
