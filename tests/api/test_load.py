@@ -73,6 +73,24 @@ def test_a_checkpoint_of_an_earlier_version(train: Train, tmp_path: Path) -> Non
     assert torch.equal(loaded.predict().output, output) and loaded.settings["norm"] == "none"
 
 
+def test_an_edited_dataset_is_not_taken_for_that_of_the_run(train: Train, tmp_path: Path) -> None:
+    nodes = [f"n{i},{i % 7},{i % 2},{('cat', 'dog')[i % 2]}" for i in range(20)]
+    (tmp_path / "nodes.csv").write_text("\n".join(["id,a,b,label", *nodes, ""]), encoding="utf-8")
+    (tmp_path / "edges.csv").write_text("source,target\n" + "".join(f"n{i},n{i + 1}\n" for i in range(19)), "utf-8")
+    settings = {"model": "gcn", "depth": 2, "dataset": "csv", "split": "random", "epochs": 1, "progress": False}
+    run = dl.train(**settings, **{"dataset.path": str(tmp_path)})
+    columns = ["node", "class", "p_cat", "p_dog"]
+    assert list(dl.load(run.run_id).predict().to_frame().columns) == columns
+    path = tmp_path / "nodes.csv"
+    path.write_text(path.read_text("utf-8").replace("cat", "zebra"), "utf-8")  # class 1 of 0 dog, 1 zebra
+    loaded = dl.load(run.run_id)
+    data = Data(x=torch.rand(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]))
+    assert list(loaded.predict(data).to_frame().columns) == columns
+    for use in (loaded.predict, loaded.states, lambda: dl.examine(loaded)):
+        with pytest.raises(dl.UserError, match="has changed since the run: restore it, or give the graph to use as"):
+            use()
+
+
 def test_features_are_normalised_as_in_training(train: Train) -> None:
     run = train(**{"dataset.normalize_features": False})
     dataset, _ = load_dataset(compose_settings(CSBM).dataset)

@@ -1,7 +1,5 @@
 """`dl.load`: a trained network from its record or its checkpoint, to predict and to measure with."""
 
-import contextlib
-import functools
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +18,6 @@ from depthlab.config.schema import Settings
 from depthlab.config.settings import from_dict, to_dict
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
-from depthlab.data.prepare import load as load_dataset
 from depthlab.data.prepare import row_normalized
 from depthlab.data.rewire import make_batches, make_edges
 from depthlab.graph.batches import Batches
@@ -108,6 +105,8 @@ class Trained:
         self.run_id = str(content.get("run_id", ""))
         self.gradients: dict[str, list[float]] = content.get("gradients", {})
         self._unit_rows: bool | None = content.get("unit_rows")
+        self._class_names: list[str] | None = content.get("class_names")
+        self._data_hash: str | None = content.get("data_hash")
 
     @torch.no_grad()
     def predict(self, data: Any = None) -> Prediction:
@@ -124,7 +123,8 @@ class Trained:
             the graphs.
 
         Raises:
-            UserError: the data cannot be read, or their features are not like those of the training.
+            UserError: the data cannot be read, or their features are not like those of the training; or the run's
+                dataset has changed since.
         """
         with sentences():
             dataset, batches = self._data(data)
@@ -178,14 +178,6 @@ class Trained:
             seen = states(self.network, graph.x, graph.layers)
             return layer_measures(seen, graph.undirected_edges, names, graph.num_nodes)
 
-    @functools.cached_property
-    def _class_names(self) -> list[str] | None:
-        """Names of the classes in the run's dataset; None if it is not there or has none."""
-        with contextlib.suppress(UserError):
-            dataset, _ = load_dataset(self._settings.dataset)
-            return dataset.class_names if isinstance(dataset, Dataset) else None
-        return None
-
     def inputs(self, data: Any = None) -> Inputs:
         """The graph with the features and edges that the network gets, and its labels; `data` as for `predict`."""
         graph = self._graph(data)
@@ -206,6 +198,10 @@ class Trained:
         settings = self._settings
         if data is None:
             own = read_data(settings)
+            if self._data_hash not in (None, own.rewired.data_hash):
+                raise UserError(
+                    f"{settings.dataset.label} has changed since the run: restore it, or give the graph to use as data"
+                )
             return own.dataset, own.rewired.batches
         if settings.dataset.has_many_graphs:
             raise UserError(f"{settings.dataset.name} has many graphs: predict its own ones, without data")

@@ -111,7 +111,7 @@ class Member:
         self.model.load_state_dict(weights)
         self.result.statistics |= self.experiment.data.rewired.statistics
         evaluate(self, self.model, self.experiment.batches, self.settings.measures, self.result)
-        record(self.model, self.graph, self.settings, self.tracked, self.result, self.folder)
+        record(self.experiment, self.settings, self.tracked, self.result, self.folder)
         (self.folder / LAST).unlink(missing_ok=True)
         return self.result
 

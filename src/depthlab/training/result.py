@@ -14,7 +14,6 @@ from depthlab.config.settings import flatten, to_dict
 from depthlab.files import save_torch
 from depthlab.graph.batches import Batches
 from depthlab.graph.drop_edge import active_edges
-from depthlab.graph.graph import Graph
 from depthlab.graph.statistics import edge_homophily
 from depthlab.measures.diagnosis import Diagnosis, diagnose
 from depthlab.measures.layers import layer_measures
@@ -26,6 +25,7 @@ from depthlab.tracking.record import LOCAL, Several
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.animation import save_states
 from depthlab.training.callbacks import Training
+from depthlab.training.experiment import Experiment
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import FINAL, LAST, STATES, checkpoint_folder, tags
 from depthlab.training.module import TrainingModule
@@ -182,20 +182,24 @@ def evaluate(fit: Training, model: TrainingModule, batches: Batches, measures: l
         result.diagnosis = replace(result.diagnosis, evidence=f"{result.diagnosis.evidence}; {why}")
 
 
-def final_checkpoint(model: TrainingModule, graph: Graph, settings: Settings, result: Result) -> dict[str, Any]:
+def final_checkpoint(made: Experiment, settings: Settings, result: Result) -> dict[str, Any]:
     """Weights and all that is needed to use and to diagnose them without the data of the run.
 
     Returns:
         `config`: the settings; `options`: the name of the option of each group; `depth`: number of layers; `inputs`,
-        `outputs`: number of features and of channels of the output; `unit_rows`: whether the features of each node sum
-        to 1; `gradients`: their norms by layer at the beginning of the training; `state_dict`; `run_id`.
+        `outputs`: number of features and of channels of the output; `class_names`: of the data, or None; `data_hash`;
+        `unit_rows`: whether the features of each node sum to 1; `gradients`: their norms by layer at the beginning of
+        the training; `state_dict`; `run_id`.
     """
+    model, graph, data = made.module, made.graph, made.data
     return {
         "config": to_dict(settings),
         "options": {group: getattr(settings, group).name for group in OPTION_GROUPS},
         "depth": model.network.depth,
         "inputs": graph.x.shape[1],
         "outputs": model.task.outputs,
+        "class_names": getattr(data.dataset, "class_names", None),
+        "data_hash": data.rewired.data_hash,
         "unit_rows": has_unit_rows(graph.x),
         "gradients": {name: result.curves[name] for name in AT_THE_BEGINNING if name in result.curves},
         "run_id": result.run_id,
@@ -203,16 +207,9 @@ def final_checkpoint(model: TrainingModule, graph: Graph, settings: Settings, re
     }
 
 
-def record(
-    model: TrainingModule,
-    graph: Graph,
-    settings: Settings,
-    tracked: TrackedRun | Several,
-    result: Result,
-    folder: Path,
-) -> None:
+def record(made: Experiment, settings: Settings, tracked: TrackedRun | Several, result: Result, folder: Path) -> None:
     """Record the results of a run: checkpoint, figures, states, then scores, curves, tags and outcome."""
-    save_torch(final_checkpoint(model, graph, settings, result), folder / FINAL)
+    save_torch(final_checkpoint(made, settings, result), folder / FINAL)
     wanted = settings.tracking.artifacts if tracked.keeps_files else []
     if "model" in wanted:
         record_model(tracked, folder / FINAL)
@@ -223,7 +220,7 @@ def record(
             tracked.figure(layers_figure(result.curves, result.name), "layers.png")
             tracked.text(layers_html(result.curves, result.name), "layers.html")
     if "states" in wanted:
-        save_states(model, graph, folder / STATES)
+        save_states(made.module, made.graph, folder / STATES)
         tracked.file(folder / STATES)
     for name, value in result.scores.items():
         tracked.log_curve(name, [value])

@@ -116,7 +116,7 @@ def _run(
                 if settings.progress and (slow := costly(settings.measures)):
                     print(f"measuring {', '.join(slow)}, which may take minutes", file=sys.stderr)
                 evaluate(fit, model, batches, settings.measures, result)
-                record(model, made.graph, settings, tracked, result, folder)
+                record(made, settings, tracked, result, folder)
         except KeyboardInterrupt:
             if tracked:
                 tracked.abandon("KILLED", "interrupted")
