@@ -13,8 +13,19 @@ from torch_geometric.nn.models import GraphSAGE
 
 import depthlab as dl
 from depthlab.api.given import dataset_settings, model_settings
+from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.pt import read_pt
 from tests.api.conftest import Train
+
+
+def rings(count: int = 20) -> list[Data]:
+    """Rings of 5 to 8 nodes, whose class is the parity of their number; none for two of them."""
+    made = []
+    for number in range(count):
+        nodes = torch.arange(5 + number % 4)
+        y = torch.tensor([number % 2 if count > 2 else -1])
+        made.append(Data(x=torch.rand(len(nodes), 3), edge_index=torch.stack([nodes, nodes.roll(-1)]), y=y))
+    return made
 
 
 def test_a_class_is_trained_and_loaded(train: Train) -> None:
@@ -84,12 +95,47 @@ def test_weights_of_edges_are_chosen(karate: Data, tmp_path: Path, monkeypatch: 
         assert (read_pt([Path(given["dataset.path"])]).edge_weight is not None) == weights
 
 
+def test_many_graphs_are_saved_and_trained(train: Train, tmp_path: Path) -> None:
+    graphs = rings()
+    given = dataset_settings(graphs, {"dataset.edge_weight": "none"})
+    path = Path(given["dataset.path"])
+    assert path.parent.name == "graphs" and given["dataset.batch_size"] == 64 and "dataset.task" not in given
+    saved = read_pt([path])
+    assert isinstance(saved, GraphCollection) and saved.y.tolist() == [number % 2 for number in range(20)]
+    assert saved.edge_weight is None and dataset_settings(tuple(graphs), {"dataset.edge_weight": "none"}) == given
+    for graph in graphs:
+        graph.edge_weight = torch.ones(graph.num_edges)
+    weighted = dataset_settings(graphs, {"dataset.batch_size": 4})
+    assert "dataset.batch_size" not in weighted and weighted["dataset.path"] != given["dataset.path"]
+    settings: dict[str, Any] = {"dataset.batch_size": 8, "epochs": 2, "progress": False}
+    run = dl.train(model="gcn", depth=2, dataset=graphs, **settings)
+    assert run.settings["dataset"]["batch_size"] == 8 and run.settings["dataset"]["path"] == weighted["dataset.path"]
+
+
+def test_many_graphs_in_parts_with_numbers_and_with_targets_of_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
+    graphs = rings()
+    parts = dataset_settings({"train": graphs[:12], "val": graphs[12:16], "test": graphs[16:]}, {})
+    saved = read_pt([Path(parts["dataset.path"])])
+    assert [len(part) for part in saved.parts("0")] == [12, 4, 4]
+    for graph in graphs:
+        graph.y = torch.rand(graph.num_nodes)
+    given = dataset_settings(graphs, {})
+    assert (given["dataset.pooling"], given["dataset.task"], given["dataset.metric"]) == ("none", "regression", "mae")
+    fake = dataset_settings(FakeDataset(num_graphs=9, num_classes=3, edge_dim=0), {})
+    assert len(read_pt([Path(fake["dataset.path"])]).y) == 9
+
+
 def test_what_is_no_graph(karate: Data) -> None:
     del karate.y
     for graph, sentence in (
         (3, "the graph must be a PyG Data, a networkx graph"),
         (karate, "there is no y, the targets of shape (nodes,)"),
-        (FakeDataset(num_graphs=2), "FakeDataset has 2 graphs: give one of them, such as dataset[0]"),
+        (rings(2), "y must hold two or more classes, got 0: there is nothing to classify"),
+        ({"train": rings(), "val": [], "test": []}, "val holds no graph: every part of a split needs one"),
+        ({"train": rings()}, "the parts must be named train, val and test, got train"),
     ):
         with pytest.raises(dl.UserError) as error:
             dataset_settings(graph, {})

@@ -13,12 +13,15 @@ from torch_geometric.data import Dataset as PygDataset
 
 from depthlab.config.errors import UserError
 from depthlab.config.files import option_names
-from depthlab.data.convert import to_dataset
+from depthlab.data.collect import are_graphs, listed
+from depthlab.data.convert import data_weight, to_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.files import atomic_write, lock_of
 from depthlab.folders import root
 
 GRAPHS = "graphs"  # folder of the project for graphs that were given in memory
+BATCH_SIZE = 64  # graphs of a training step, if that is not said
+EDGE_WEIGHT = "dataset.edge_weight"
 
 
 def model_settings(model: Any) -> dict[str, Any]:
@@ -46,60 +49,88 @@ def model_settings(model: Any) -> dict[str, Any]:
 
 
 def dataset_settings(graph: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings for a dataset: its name, or a graph in memory, which is saved in the project folder.
+    """The settings for a dataset: its name, or graphs in memory, which are saved in the project folder.
 
     The file is named after its content: the same graph has one file, and the command line can repeat the run.
 
     Args:
-        graph: an option of conf/dataset, a PyG `Data` or dataset of one graph, a mapping with the tensors of a
-            `Data`, or what `depthlab.data.convert.to_dataset` takes.
+        graph: an option of conf/dataset, a PyG `Data` or dataset, a mapping with the tensors of a `Data`, or what
+            `depthlab.data.convert.to_dataset` takes; or many graphs: a list of `Data`, or a mapping of the lists
+            `train`, `val` and `test`.
         settings: the other settings of the run; `dataset.edge_weight` chooses the weights, or `none`.
 
     Raises:
-        UserError: it is not a graph with features and targets.
+        UserError: it is not a graph, or many, with features and targets.
     """
     if isinstance(graph, str):
         return {"dataset": graph}
-    weight = settings.get("dataset.edge_weight")
-    dataset = _as_dataset(graph, None if weight == "auto" else weight)
-    found: dict[str, Any] = {"dataset": "pt", "dataset.path": str(_saved(dataset))}
-    if weight is not None:
-        found["dataset.edge_weight"] = "auto"  # the file has the weights that were chosen
-    if dataset.y.is_floating_point():
-        usual = {"dataset.task": "regression", "dataset.metric": "mae"}
-        found |= {key: value for key, value in usual.items() if key not in settings}
-    return found
-
-
-def _as_dataset(graph: Any, edge_weight: str | None) -> Dataset:
-    """The graph with the directions and weights of its edges as they are listed."""
-    if isinstance(graph, Dataset):
-        return graph
     if isinstance(graph, PygDataset):
-        if len(graph) != 1:
-            raise UserError(f"{type(graph).__name__} has {len(graph)} graphs: give one of them, such as dataset[0]")
-        graph = graph[0]
+        graph = graph[0] if len(graph) == 1 else list(graph)
+    graph = list(graph) if isinstance(graph, tuple) else graph
+    weight = settings.get(EDGE_WEIGHT)
+    wanted = None if weight == "auto" else weight
+    if are_graphs(graph):
+        found, usual = _many(graph, wanted, settings.get("dataset.task"))
+    else:
+        found, usual = _one(graph, wanted)
+    if weight is not None:
+        found[EDGE_WEIGHT] = "auto"  # the file has the weights that were chosen
+    return found | {key: value for key, value in usual.items() if key not in settings}
+
+
+Found = tuple[dict[str, Any], dict[str, Any]]  # settings, and those that are used unless they are given
+
+
+def _one(graph: Any, edge_weight: str | None) -> Found:
+    """The settings for one graph, with the directions and weights of its edges as they are listed."""
     if isinstance(graph, Mapping) and not hasattr(graph, "nodes"):
         graph = Data.from_dict({key: torch.as_tensor(value) for key, value in graph.items()})
-    return to_dataset(graph, directed=True, edge_weight=edge_weight)
-
-
-def _saved(dataset: Dataset) -> Path:
-    """The path of a file with the graph, relative if it is below the current folder."""
+    dataset = graph if isinstance(graph, Dataset) else to_dataset(graph, directed=True, edge_weight=edge_weight)
     content: dict[str, Any] = {"x": dataset.x, "edge_index": dataset.edge_index, "y": dataset.y}
     if len(dataset.train):
         parts = {"train_mask": dataset.train, "val_mask": dataset.val, "test_mask": dataset.test}
         content |= {name: mask.T.contiguous() for name, mask in parts.items()}
     optional = {name: getattr(dataset, name) for name in ("edge_weight", "node_names", "class_names")}
     content |= {name: value for name, value in optional.items() if value is not None}
+    return _saved("graph", content, content), _usual(dataset.y)
+
+
+def _many(graphs: Any, edge_weight: str | None, task: str | None) -> Found:
+    """The settings for many graphs, after checking each of them."""
+    collection = listed(graphs, edge_weight=edge_weight, task=task, setting=EDGE_WEIGHT)
+
+    def plain(graph: Data) -> Data:
+        kept = {"x": graph.x, "edge_index": graph.edge_index, "y": graph.y}
+        weight = data_weight(graph, edge_weight, EDGE_WEIGHT)
+        return Data.from_dict(kept if weight is None else kept | {"edge_weight": weight})
+
+    parts = {"": graphs} if isinstance(graphs, list) else graphs
+    content = {name: [plain(graph) for graph in part] for name, part in parts.items()}
+    usual = {"dataset.batch_size": BATCH_SIZE} | ({"dataset.pooling": "none"} if collection.has_node_targets else {})
+    found = _saved("graphs", content.get("", content), collection.tensors)
+    return found, usual | _usual(collection.y)
+
+
+def _usual(y: torch.Tensor) -> dict[str, Any]:
+    return {"dataset.task": "regression", "dataset.metric": "mae"} if y.is_floating_point() else {}
+
+
+def _saved(name: str, content: Any, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings for a file of the project, whose path is relative if it is below the current folder.
+
+    Args:
+        name: of the file, before the hash.
+        content: what it holds.
+        identity: tensors and lists of texts that tell it from others.
+    """
     digest = hashlib.sha256()
-    for name, value in content.items():
-        digest.update(name.encode())
+    for key, value in identity.items():
+        digest.update(key.encode())
         digest.update(value.numpy().tobytes() if isinstance(value, torch.Tensor) else "\n".join(value).encode())
-    path = root() / GRAPHS / f"graph-{digest.hexdigest()[:12]}.pt"
+    path = root() / GRAPHS / f"{name}-{digest.hexdigest()[:12]}.pt"
     with lock_of(path):
         if not path.is_file():
             with atomic_write(path) as part:
                 torch.save(content, part)
     here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return {"dataset": "pt", "dataset.path": str(path.relative_to(here) if path.is_relative_to(here) else path)}

@@ -36,9 +36,10 @@ def train(
             that the record can be made again: one of a notebook cell belongs in a file.
         depth: number of layers.
         dataset: name of a dataset; or a graph in memory with features and targets: a PyG `Data` or dataset of one
-            graph, a mapping with the tensors of a `Data`, a networkx graph (`depthlab.data.convert.to_dataset`). It is
-            saved as `graphs/graph-HASH.pt` in the project folder and read with `dataset=pt`. Without masks the splits
-            are drawn.
+            graph, a mapping with the tensors of a `Data`, a networkx graph (`depthlab.data.convert.to_dataset`); or
+            many graphs: a list of `Data`, a PyG dataset, or a mapping of the lists `train`, `val` and `test`, of which
+            a training step takes `dataset.batch_size`, 64 by default. They are saved as `graphs/graph-HASH.pt` or
+            `graphs-HASH.pt` in the project folder and read with `dataset=pt`. Without masks the splits are drawn.
         overrides: further settings as typed on the command line, such as `["drop_edge.per_layer=true"]`.
         settings: further settings by name; those of a group as `tracking={"uri": ...}` or `**{"tracking.uri": ...}`.
 

@@ -25,9 +25,8 @@ NEEDED = {
 def are_graphs(content: Any) -> bool:
     """Whether these are PyG graphs in a list, or a dict of such lists."""
     lists = list(content.values()) if isinstance(content, dict) else [content]
-    return bool(lists) and all(
-        isinstance(part, list) and bool(part) and all(isinstance(graph, Data) for graph in part) for part in lists
-    )
+    of_graphs = (isinstance(part, list) and all(isinstance(graph, Data) for graph in part) for part in lists)
+    return all(of_graphs) and any(lists)
 
 
 def collect(
@@ -68,7 +67,7 @@ def listed(
 ) -> GraphCollection:  # fmt: skip
     """As `collect`, with the edges as they are listed; `setting` is the name of `edge_weight` in errors."""
     if isinstance(graphs, Mapping):
-        graphs, parts = _of_parts(graphs)
+        graphs, parts = of_parts(graphs)
     if not graphs:
         raise UserError("there is no graph: the list is empty")
     x: list[Tensor] = []
@@ -118,8 +117,12 @@ def assemble(
     return GraphCollection(x, edge_index, ptr, y, *(masks or (none, none, none)))
 
 
-def _of_parts(lists: Mapping[str, Sequence[Any]]) -> tuple[list[Any], list[range]]:
-    """All graphs, and the numbers of those in each part."""
+def of_parts(lists: Mapping[str, Sequence[Any]]) -> tuple[list[Any], list[range]]:
+    """All graphs of the lists `train`, `val` and `test`, and the numbers of those in each part.
+
+    Raises:
+        UserError: the lists have other names.
+    """
     if set(lists) != set(PARTS):
         raise UserError(f"the parts must be named train, val and test, got {', '.join(map(str, lists)) or 'none'}")
     graphs: list[Any] = []
