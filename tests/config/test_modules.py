@@ -1,5 +1,6 @@
 """Targets of model=module: their form, their names, and files that are imported as they are now."""
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,3 +157,17 @@ def test_what_cannot_be_imported_ends_in_one_sentence(folder: Path) -> None:
 
 def test_an_error_without_a_message() -> None:
     assert described(KeyError(), "torch.nn.Linear") == "KeyError"
+
+
+def test_an_imported_module_that_was_edited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder / "by_name.py", NET.format(layers="its_layers"))
+    write(folder / "its_layers.py", "width = 1\n")
+    monkeypatch.syspath_prepend(str(folder))
+    assert load("by_name.Net").size == load("by_name.Net").size == 1
+    write(folder / "its_layers.py", "width = 2  # as many characters\n")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"its_layers.py was edited after its_layers was imported: restart Python"):
+            load("by_name.Net")
+    importlib.reload(sys.modules["its_layers"])
+    importlib.reload(sys.modules["by_name"])
+    assert load("by_name.Net").size == 2

@@ -128,7 +128,8 @@ def load(target: str) -> Any:
     """The object that a target names. A file is imported again if it or one of its local imports has changed.
 
     Raises:
-        UserError: it cannot be imported, or there is no such object.
+        UserError: it cannot be imported, or there is no such object; or a module of the user's own was edited after it
+            was imported by its dotted name.
     """
     source = Source.of(target)
     module, name = (source.module, source.name) if source else target.rpartition(".")[::2]
@@ -139,6 +140,7 @@ def load(target: str) -> Any:
             found = _execute(source, code)
         else:
             found = importlib.import_module(module)
+            _refuse_edited(target)
     except UserError:
         raise
     except Exception as error:
@@ -146,6 +148,25 @@ def load(target: str) -> Any:
     if not hasattr(found, name):
         raise UserError(f"{where} has no class {name}: correct model.target={target}")
     return getattr(found, name)
+
+
+def _refuse_edited(target: str) -> None:
+    """Raise UserError if a local module behind a dotted name is not as it was when it was loaded here first.
+
+    The hash of a run is that of the files, and Python would run what it has imported. A reload makes a new spec.
+    """
+    from depthlab.config.closure import closure
+
+    for name, path in closure([target]).items():
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if name.partition(".")[0] == PACKAGE or spec is None:
+            continue
+        code = path.read_bytes()
+        if vars(spec).setdefault("code_at_first_use", code) != code:
+            raise UserError(
+                f"{path} was edited after {name} was imported: restart Python or importlib.reload({name}), or name the"
+                " network by its file, as FILE.py:CLASS, which is read again"
+            )
 
 
 def local_files(source: Source) -> dict[str, Path]:
