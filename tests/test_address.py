@@ -1,10 +1,11 @@
 """Addresses are shown without their secrets."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from depthlab.address import STORAGE, TRACKING, Address, masked, recordable, sqlite_address
+from depthlab.address import STORAGE, TRACKING, Address, masked, recordable, sqlite_address, without_secrets
 from depthlab.config.errors import UserError
 
 
@@ -108,3 +109,19 @@ def test_file_of_an_address() -> None:
 
 def test_link_has_no_credentials() -> None:
     assert Address("https://me:word@h:8080/mlflow/?token=x").link == "https://h:8080/mlflow"
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ({"mine": {"api_key": "word", "save_dir": "logs"}}, {"mine": {"api_key": "***", "save_dir": "logs"}}),
+        ({"tracking_uri": "http://me:word@h/x", "run": 3}, {"tracking_uri": "http://***@h/x", "run": 3}),
+        (
+            {"TOKEN": None, "tags": ["https://h?token=word", True]},
+            {"TOKEN": None, "tags": ["https://h?token=***", True]},
+        ),
+        ({"name": "a@b", "userPassword": ["word"]}, {"name": "a@b", "userPassword": ["***"]}),
+    ],
+)
+def test_settings_without_secrets(setting: dict[str, Any], shown: dict[str, Any]) -> None:
+    assert without_secrets("logger", setting) == without_secrets("logger", shown) == shown

@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from depthlab.config.errors import UserError
@@ -19,6 +20,7 @@ HARMLESS = (  # options of an address whose values may be shown; all others are 
     "application_name", "charset", "connect_timeout", "driver", "mode", "sslmode", "target_session_attrs", "timeout",
     "uri",
 )  # fmt: skip
+SECRET = re.compile("key|token|password|secret|credential", re.IGNORECASE)  # in the names of settings
 SHORT = 4  # a secret of fewer characters is masked only as a complete word
 
 
@@ -163,6 +165,17 @@ def masked(text: str) -> str:
     if start.lower().startswith("http") and "#" in path:
         path = f"{path.partition('#')[0]}#{MASK}"
     return start + path
+
+
+def without_secrets(name: str, value: Any) -> Any:
+    """A setting of somebody else's class as it may be recorded: addresses, and values called `api_key`, are masked."""
+    if isinstance(value, dict):
+        return {key: without_secrets(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(name, inner) for inner in value]
+    if value and SECRET.search(name):
+        return MASK
+    return masked(value) if isinstance(value, str) and "://" in value else value
 
 
 def _option(text: str) -> str:

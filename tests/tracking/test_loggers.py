@@ -10,6 +10,7 @@ import pytest
 import wandb
 import yaml
 from mlflow.tracking import MlflowClient
+from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.logger import Logger
 
 from depthlab.config.compose import compose_settings
@@ -219,3 +220,27 @@ def test_what_callbacks_log_is_sent_once() -> None:
     logger.log_metrics({"old": 1, "new": 2.0}, 2)
     assert sent == [({"new": 2.0}, 1), ({"old": 1.0, "new": 2.0}, 2)]
     assert isinstance(logger, Logger) and TrackedRun.loggers is EpochRecord.loggers and Option(name="x").targets == []
+
+
+class Keyed(CSVLogger):
+    """A logger with a secret."""
+
+    def __init__(self, save_dir: str, api_key: str) -> None:
+        if len(api_key) > 8:
+            raise ValueError(f"{api_key} is too long")
+        super().__init__(save_dir)
+
+
+def test_the_secret_of_a_logger_is_not_recorded(settings: Compose, tmp_path: Path) -> None:
+    chosen = settings(*SHORT, "tracking.artifacts=[config,model]")
+    arguments = {"save_dir": str(tmp_path / "keyed"), "api_key": "s3cret"}
+    option = Option(name="keyed", target=f"{__name__}.Keyed", arguments=arguments)
+    result = run(replace(chosen, logger={**chosen.logger, "keyed": option}), {"logger.keyed.api_key": "command line"})
+    assert folders(result)["keyed"].is_dir()
+    assert MlflowClient(chosen.tracking.uri).get_run(result.run_id).data.params["logger.keyed.api_key"] == "***"
+    wrong = Option(name="keyed", target=option.target, arguments=arguments | {"api_key": "s3cret-word"})
+    with pytest.raises(UserError, match=r"\*\*\* is too long"):
+        run(replace(chosen, logger={**chosen.logger, "keyed": wrong}))
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"s3cret" in path.read_bytes()]
+    assert any(b"keyed.api_key" in path.read_bytes() for path in written)

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from depthlab.address import without_secrets
 from depthlab.config.closure import digest, module_hash
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_dirs, config_file, option_names
@@ -105,11 +106,12 @@ def option_dict(group: str, option: Option) -> dict[str, Any]:
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
-    """The settings as plain types, with the names of conf/."""
+    """The settings as plain types, with the names of conf/, and without the secrets of loggers."""
     options: dict[str, Any] = {group: option_dict(group, getattr(settings, group)) for group in OPTION_GROUPS}
     for group in LIST_GROUPS:
         chosen: dict[str, Option] = getattr(settings, group)
         options[group] = {name: {"_target_": one.target} | dict(one.arguments) for name, one in chosen.items()}
+    options["logger"] = without_secrets("logger", options["logger"])
     return asdict(settings) | options
 
 

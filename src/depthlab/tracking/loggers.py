@@ -10,6 +10,7 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.loggers.logger import Logger
 
+from depthlab.address import without_secrets
 from depthlab.config.errors import UserError
 from depthlab.config.instantiate import build, class_of
 from depthlab.config.schema import MLFLOW, Option
@@ -167,13 +168,21 @@ def _errors(option: Option) -> Iterator[None]:
     os.environ.setdefault("WANDB_SILENT", "true")  # it prints some lines for every run
     try:
         yield
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(_without_secrets(option, str(error))) from None
     except Exception as error:  # loggers raise errors of their own
-        reason = " ".join(str(error).split())
+        reason = _without_secrets(option, " ".join(str(error).split()))
         if "API key" in reason:
             raise UserError(
                 f"logger={option.name} needs a login: type `wandb login`, or set WANDB_MODE=offline to write files that"
                 " `wandb sync` sends later"
             ) from None
         raise UserError(f"logger={option.name} cannot be opened: {reason}") from None
+
+
+def _without_secrets(option: Option, text: str) -> str:
+    """An error without the secrets among the arguments of a logger."""
+    for key, value in option.arguments.items():
+        if (shown := without_secrets(key, value)) != value:
+            text = text.replace(str(value), str(shown))
+    return text
