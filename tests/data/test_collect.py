@@ -126,6 +126,20 @@ def test_parts_that_are_none(parts: tuple[Any, Any, Any], sentence: str) -> None
     assert str(error.value) == sentence
 
 
+def test_a_part_with_a_graph_without_a_target() -> None:
+    parts: dict[str, Any] = {"train": range(6), "val": [6, 7], "test": [8]}
+    collect(graphs(10, y=torch.tensor([-1])), **parts)
+    nodes = [Data(x=torch.rand(3, 2), edge_index=EDGES, y=torch.tensor([0, 1, -(n == 8)])) for n in range(9)]
+    collect(nodes, **parts)
+    nodes[8].y[:] = -1
+    numbers = graphs(9, y=torch.tensor([torch.nan]))
+    for given in (graphs(9, y=torch.tensor([-1])), nodes, numbers):
+        with pytest.raises(
+            UserError, match=r"^test has graphs without a target, the first is graph 8: leave them out$"
+        ):
+            collect(given, **parts, task="regression" if given is numbers else None)
+
+
 def test_nothing_to_learn() -> None:
     with pytest.raises(UserError, match=r"^there is no graph: the list is empty$"):
         collect([])

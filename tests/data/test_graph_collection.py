@@ -63,6 +63,16 @@ def test_graphs_without_a_target_are_in_no_part() -> None:
         assert 4 not in torch.cat(make(y).parts("0")).tolist()
 
 
+def test_a_graph_none_of_whose_nodes_has_a_target_is_in_no_part() -> None:
+    y = torch.arange(60) % 5
+    y[1:3] = -1  # graph 1
+    y[3] = -1  # a node of graph 2
+    graphs = make(y)
+    assert (~graphs.labelled).nonzero().tolist() == [[1]]
+    assert torch.cat(graphs.parts("0")).sort().values.tolist() == [0, *range(2, 30)]
+    assert all(len(batch.train) for batch in graphs.batches("0", 0, "none", 1))  # the loss of none is not a number
+
+
 def test_a_class_with_fewer_graphs_than_parts_is_named() -> None:
     y = torch.zeros(30, dtype=torch.long)
     y[:2] = 1

@@ -104,7 +104,7 @@ def assemble(
     """The collection of tensors as in `GraphCollection`, with the edges as they are listed; checks the targets.
 
     Raises:
-        UserError: there is one class, or a class has no graph.
+        UserError: there is one class, or a class has no graph, or a part of the split has a graph without a target.
     """
     if not y.is_floating_point():
         classes = y[y >= 0].unique()
@@ -114,7 +114,13 @@ def assemble(
             gap = int((classes != torch.arange(len(classes))).nonzero()[0])
             raise UserError(f"y has class {int(classes[-1])} but no class {gap}: number classes from 0 without gaps")
     none = torch.empty(0, len(ptr) - 1, dtype=torch.bool)
-    return GraphCollection(x, edge_index, ptr, y, *(masks or (none, none, none)))
+    made = GraphCollection(x, edge_index, ptr, y, *(masks or (none, none, none)))
+    for part, mask in zip(PARTS, masks or (), strict=False):
+        if (missing := (mask & ~made.labelled).nonzero()).numel():
+            raise UserError(
+                f"{part} has graphs without a target, the first is graph {int(missing[0, 1])}: leave them out"
+            )
+    return made
 
 
 def of_parts(lists: Mapping[str, Sequence[Any]]) -> tuple[list[Any], list[range]]:

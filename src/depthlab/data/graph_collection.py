@@ -11,7 +11,7 @@ from depthlab.data.dataset import FORMAT
 from depthlab.data.sizes import FRACTIONS, Sizes
 from depthlab.data.splits import random_split
 from depthlab.files import read_prepared, write_prepared
-from depthlab.graph.collection_batches import CollectionBatches
+from depthlab.graph.collection_batches import CollectionBatches, has_target
 
 POOLINGS = ("mean", "sum", "max", "none")
 
@@ -60,6 +60,15 @@ class GraphCollection:
         """Whether targets are of nodes, not of graphs."""
         return len(self.y) != self.num_graphs
 
+    @property
+    def labelled(self) -> Tensor:
+        """Which graphs have a target, or a node with one; bool (g,)."""
+        known = has_target(self.y)
+        if not self.has_node_targets:
+            return known
+        graph = torch.arange(self.num_graphs).repeat_interleave(self.ptr.diff())
+        return torch.bincount(graph[known], minlength=self.num_graphs) > 0
+
     def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """The numbers of the graphs in each part of one split, as `Dataset.parts`.
 
@@ -78,9 +87,9 @@ class GraphCollection:
         return train, val, test
 
     def _strata(self) -> Tensor:
-        """What a split is stratified by: the classes of the graphs, or nothing."""
+        """What a split is stratified by: the classes of the graphs, or nothing; those without a target are left out."""
         if self.has_node_targets:
-            return torch.zeros(self.num_graphs)
+            return torch.where(self.labelled, 0.0, torch.nan)
         if not self.y.is_floating_point():
             count = torch.bincount(self.y[self.y >= 0])
             if (few := int(count.min())) < 3:

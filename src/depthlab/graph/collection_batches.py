@@ -86,7 +86,7 @@ class CollectionBatches(MiniBatches):
         adjacency, last = self._operators(numbers, own, len(x))
         if self.pooling == "none":
             y = torch.cat([self.y[nodes], self.y.new_full((new,), -1)])
-            members, ptr = _has_target(y[: len(nodes)]).nonzero().view(-1), None
+            members, ptr = has_target(y[: len(nodes)]).nonzero().view(-1), None
         else:
             y, members, ptr = self.y[numbers], torch.arange(len(numbers)), _starts(sizes)
         train, val, test = (members if part == name else members[:0] for name in PARTS)
@@ -109,7 +109,7 @@ class CollectionBatches(MiniBatches):
 
     @staticmethod
     def _targets(y: Tensor) -> Tensor:
-        return y[_has_target(y)]
+        return y[has_target(y)]
 
 
 class BlockEdges:
@@ -170,5 +170,6 @@ def _starts(sizes: Tensor) -> Tensor:
     return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
 
 
-def _has_target(y: Tensor) -> Tensor:
+def has_target(y: Tensor) -> Tensor:
+    """Which targets are there: classes from 0, numbers but NaN."""
     return ~y.isnan() if y.is_floating_point() else y >= 0
