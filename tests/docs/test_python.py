@@ -39,8 +39,8 @@ def test_every_block_runs(folder: Path, command: Command) -> None:
                 name, *words = line.removeprefix("depthlab ").replace("run=ID", f"run={names['run'].run_id}").split()
                 done = command(name, *words)
                 assert done.code == 0, done.err
-    assert names["run"].test_acc > 0 and names["found"].verdict == "untrained"
-    assert names["found"].evidence.endswith("its states collapse")
+    assert names["run"].test_acc > 0 and names["examination"].verdict == "untrained"
+    assert names["examination"].evidence.endswith("its states collapse")
     assert [entry["epoch"] for entry in names["monitor"].history] == [0, 10, 20]
     assert Path("predictions.csv").is_file() and Path("new.csv").is_file() and Path("layers.csv").is_file()
 
