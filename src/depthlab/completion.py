@@ -67,7 +67,7 @@ WORDS = {  # the arguments of commands that take no settings
 }
 
 
-OWN = {  # settings of commands besides those of their settings file
+COMMAND_SETTINGS = {  # settings of commands besides those of their settings file
     "predict": ("run", "out", "data", "tracking.uri"),
     "examine": ("run", "out", "figure"),
 }
@@ -99,7 +99,7 @@ def candidates(words: list[str]) -> list[str]:
     if command in WORDS or command not in COMMANDS:
         return _matching(word, [*WORDS.get(command, []), "--help"])
     known = _report() if command == "report" else _settings(COMMANDS[command], given)
-    known |= {key: [] for key in OWN.get(command, ())}
+    known |= {key: [] for key in COMMAND_SETTINGS.get(command, ())}
     if not equals:
         return _matching(word, [*(f"{key}=" for key in known), "--help", "--config-dir"])
     if flag in PATHS:

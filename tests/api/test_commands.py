@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 
 import depthlab as dl
 from depthlab.api import examine_command, predict_command
-from depthlab.completion import OWN
+from depthlab.completion import COMMAND_SETTINGS
 from depthlab.config.compose import compose_settings
 from depthlab.data.prepare import load
 from tests.api.conftest import Train
@@ -123,8 +123,8 @@ def test_a_mistake_is_one_sentence(
 
 
 def test_completion_knows_their_settings() -> None:
-    assert set(OWN["predict"]) == set(predict_command.SETTINGS)
-    assert set(OWN["examine"]) == set(examine_command.OWN)
+    assert set(COMMAND_SETTINGS["predict"]) == set(predict_command.SETTINGS)
+    assert set(COMMAND_SETTINGS["examine"]) == set(examine_command.SETTINGS)
 
 
 @pytest.mark.parametrize(("name", "line"), [("predict", "data=FILE"), ("examine", "figure=FILE.png")])

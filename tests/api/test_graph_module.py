@@ -8,7 +8,7 @@ from torch_geometric.nn import GCNConv
 from torch_geometric.nn.models import GCN
 
 import depthlab as dl
-from depthlab.api.graph_module import UndirectedEdges, edges_in, graph_network
+from depthlab.api.graph_module import UndirectedEdges, find_edges, graph_network
 
 EDGES = torch.tensor([[0, 1, 1], [1, 1, 2]])
 
@@ -34,8 +34,8 @@ def test_the_network_is_found() -> None:
     ],
 )
 def test_edges_among_arguments(arguments: object) -> None:
-    assert sorted(next(edges_in(arguments)).T.tolist()) == EDGES.T.tolist()
-    assert next(edges_in((torch.ones(3, 2), 5)), None) is None
+    assert sorted(next(find_edges(arguments)).T.tolist()) == EDGES.T.tolist()
+    assert next(find_edges((torch.ones(3, 2), 5)), None) is None
 
 
 def test_undirected_edges_are_made_once_for_a_graph() -> None:

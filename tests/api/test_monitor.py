@@ -16,7 +16,7 @@ from torch_geometric.nn import GCNConv
 from torch_geometric.nn.models import GCN
 
 import depthlab as dl
-from depthlab.api.monitor import spread
+from depthlab.api.monitor import evenly_spaced
 
 
 class Training(pl.LightningModule):
@@ -103,14 +103,14 @@ def test_numbers_reach_the_logger(karate: Data, tmp_path: Path) -> None:
     logger = CSVLogger(tmp_path)
     fit(Training(depth=12), DataLoader([karate]), logger=logger, callbacks=[dl.DepthMonitor(every=2, points=3)])
     table = pd.read_csv(Path(logger.log_dir) / "metrics.csv")
-    for column in ("depth/dirichlet_energy/layer_01", "depth/effective_rank/layer_12", "depth/effective_rank/kept"):
+    for column in ("depth/dirichlet_energy/layer_01", "depth/effective_rank/layer_12", "depth/effective_rank/retained"):
         assert table[column].notna().sum() == 3, column
 
 
 def test_the_last_but_one_state_is_always_measured() -> None:
-    assert spread(1, 3, 9) == [1, 2, 3]
-    assert spread(1, 32, 9) == [1, 5, 10, 14, 18, 22, 27, 31, 32]
-    assert spread(1, 32, 3) == [1, 31, 32] and spread(0, 32, 2) == [0, 32]
+    assert evenly_spaced(1, 3, 9) == [1, 2, 3]
+    assert evenly_spaced(1, 32, 9) == [1, 5, 10, 14, 18, 22, 27, 31, 32]
+    assert evenly_spaced(1, 32, 3) == [1, 31, 32] and evenly_spaced(0, 32, 2) == [0, 32]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from depthlab.config.closure import code_hash, module_hash
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.modules import Source, check_target, described, label, load, local_files
+from depthlab.config.modules import Source, check_target, describe_error, label, load, local_files
 from depthlab.config.settings import config_hash
 from depthlab.training.run_name import run_name
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_imported_ends_in_one_sentence(folder: Path) -> None:
 
 
 def test_an_error_without_a_message() -> None:
-    assert described(KeyError(), "torch.nn.Linear") == "KeyError"
+    assert describe_error(KeyError(), "torch.nn.Linear") == "KeyError"
 
 
 def test_an_imported_module_that_was_edited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,9 +126,9 @@ def test_no_batch_is_larger_than_the_one_for_the_estimate_of_memory() -> None:
     assert all(graph.num_nodes <= batches.largest.num_nodes for graph in batches)
 
 
-@pytest.mark.parametrize(("batch_size", "lonely"), [(1, True), (13, True), (4, False), (14, False)])
-def test_a_batch_of_one_node_is_foreseen(batch_size: int, lonely: bool) -> None:
-    assert make(batch_size=batch_size).lonely == lonely
+@pytest.mark.parametrize(("batch_size", "single"), [(1, True), (13, True), (4, False), (14, False)])
+def test_a_batch_of_one_node_is_foreseen(batch_size: int, single: bool) -> None:
+    assert make(batch_size=batch_size).may_have_single_node == single
 
 
 def test_new_nodes_come_last_and_are_not_pooled() -> None:

@@ -46,27 +46,27 @@ def stored(chosen: Settings, result: Result, metric: str) -> list[tuple[int, flo
 
 
 def folders(result: Result) -> dict[str, Path]:
-    return {name: Path(folder) for name, folder in (place.split(", ") for place in result.places)}
+    return {name: Path(folder) for name, folder in (location.split(", ") for location in result.locations)}
 
 
 def test_every_logger_has_the_numbers_of_mlflow(settings: Compose, tmp_path: Path) -> None:
     chosen = settings(*SHORT, EVERY)
     result = run(chosen)
-    places = folders(result)
-    assert places["csv"] == tmp_path / "logs" / "csv" / f"{result.name}-{result.run_id[:8]}"
+    locations = folders(result)
+    assert locations["csv"] == tmp_path / "logs" / "csv" / f"{result.name}-{result.run_id[:8]}"
     for metric in ("epoch/train_loss", "epoch/val_acc", "layer/dirichlet_energy", "test_acc"):
         expected = stored(chosen, result, metric)
         assert len(expected) == {"epoch": 12, "layer": 3}.get(metric.partition("/")[0], 1)
         close = [(step, pytest.approx(value)) for step, value in expected]
-        assert tuple(csv_points(places["csv"], metric)) == tuple(close)  # type: ignore[comparison-overlap]
-        seen = event_points(places["tensorboard"], metric)
+        assert tuple(csv_points(locations["csv"], metric)) == tuple(close)  # type: ignore[comparison-overlap]
+        seen = event_points(locations["tensorboard"], metric)
         assert tuple(seen) == tuple(close)  # type: ignore[comparison-overlap]
-    written = yaml.safe_load((places["csv"] / "hparams.yaml").read_text())
+    written = yaml.safe_load((locations["csv"] / "hparams.yaml").read_text())
     assert (written["depth"], written["outcome"]) == (2, "finished")
     assert {"lr", "verdict", "code_hash"} <= written.keys()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    tags = EventAccumulator(str(places["tensorboard"])).Reload().Tags()["tensors"]
+    tags = EventAccumulator(str(locations["tensorboard"])).Reload().Tags()["tensors"]
     assert "verdict/text_summary" in tags
 
 

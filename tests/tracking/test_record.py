@@ -1,17 +1,17 @@
-"""A run that several records receive."""
+"""A run that combined records receive."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from depthlab.tracking.record import EpochRecord, Several
+from depthlab.tracking.record import CombinedRecord, EpochRecord
 
 
 class Remembers(EpochRecord):
     """Remembers its calls; has steps up to `known` already."""
 
-    uri, experiment_id, place = "there", "1", "here"
+    uri, experiment_id, location = "there", "1", "here"
 
     def __init__(self, known: int = -1, fails: bool = False) -> None:
         self.known, self.fails, self.calls, self.logger = known, fails, list[Any](), f"logger {known}"
@@ -44,10 +44,10 @@ def test_a_record_of_another_rank_records_nothing() -> None:
 def test_each_record_gets_the_epochs_that_it_misses() -> None:
     tracked: Any = Remembers(known=3)
     other: Any = Remembers()
-    several = Several("n", "r", tracked, [other])
-    several.replay([{"train_loss": float(epoch)} for epoch in range(2)])
+    combined = CombinedRecord("n", "r", tracked, [other])
+    combined.replay([{"train_loss": float(epoch)} for epoch in range(2)])
     for epoch in range(2, 6):
-        several.log_epoch({"train_loss": float(epoch)}, epoch)
+        combined.log_epoch({"train_loss": float(epoch)}, epoch)
     assert [step for _, step in tracked.calls] == [4, 5]
     assert [step for _, step in other.calls] == [0, 1, 2, 3, 4, 5]
     assert other.calls[5] == ({"epoch/train_loss": 5.0}, 5)
@@ -56,32 +56,34 @@ def test_each_record_gets_the_epochs_that_it_misses() -> None:
 def test_files_go_to_mlflow_alone_and_the_rest_to_all(tmp_path: Path) -> None:
     tracked: Any = Remembers()
     other: Any = Remembers()
-    several = Several("n", "r", tracked, [other])
-    several.text("t", "t.txt")
-    several.file(tmp_path)
-    several.figure(None, "f.png")  # type: ignore[arg-type]
-    several.log({"a": 1.0}, 2)
-    several.log_curve("layer/x", [1.0, 2.0])
-    several.tag({"verdict": "healthy"})
-    several.finish("FINISHED", "finished")
+    combined = CombinedRecord("n", "r", tracked, [other])
+    combined.text("t", "t.txt")
+    combined.file(tmp_path)
+    combined.figure(None, "f.png")  # type: ignore[arg-type]
+    combined.log({"a": 1.0}, 2)
+    combined.log_curve("layer/x", [1.0, 2.0])
+    combined.tag({"verdict": "healthy"})
+    combined.finish("FINISHED", "finished")
     assert [call[0] for call in tracked.calls[:3]] == ["text", "file", "figure"]
     assert tracked.calls[3:] == other.calls and len(other.calls) == 4
-    assert several.loggers() == ["logger -1", "logger -1"] and several.places == ["here"] and several.uri == "there"
+    assert (
+        combined.loggers() == ["logger -1", "logger -1"] and combined.locations == ["here"] and combined.uri == "there"
+    )
 
 
 def test_without_mlflow_no_file_is_kept() -> None:
     other: Any = Remembers()
-    several = Several("n", "local-1", None, [other])
-    several.text("t", "t.txt")
-    assert (several.uri, several.keeps_files, other.calls) == ("", False, [])
+    combined = CombinedRecord("n", "local-1", None, [other])
+    combined.text("t", "t.txt")
+    assert (combined.uri, combined.keeps_files, other.calls) == ("", False, [])
 
 
 def test_a_logger_that_fails_at_the_end_of_a_failed_run_does_not_hide_its_error() -> None:
     tracked: Any = Remembers()
     other: Any = Remembers(fails=True)
-    several = Several("n", "r", tracked, [other])
-    several.abandon("FAILED", "failed", "an error")
+    combined = CombinedRecord("n", "r", tracked, [other])
+    combined.abandon("FAILED", "failed", "an error")
     assert ("tag", {"error": "an error"}) in tracked.calls
     assert tracked.calls[-1] == ("abandon", "FAILED", "failed")
     with pytest.raises(OSError, match="gone"):
-        several.finish("FINISHED", "finished")
+        combined.finish("FINISHED", "finished")

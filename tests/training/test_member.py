@@ -25,7 +25,7 @@ def member(settings: Compose, tmp_path: Path) -> Member:
 
 def tracked(sent: list[int]) -> Any:
     class Sent(EpochRecord):
-        name, uri, experiment_id, run_id, places = "n", "u", "e", "r", list[str]()
+        name, uri, experiment_id, run_id, locations = "n", "u", "e", "r", list[str]()
 
         def log(self, metrics: Any, step: int = 0) -> None:
             sent.append(step)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from depthlab.api.fresh import keeps_initial_weights
-from depthlab.api.guest import evaluating, sentences
-from depthlab.api.inputs import Inputs, Scored, inputs_of
-from depthlab.api.load import Trained
+from depthlab.api.contexts import evaluation_mode, user_errors
+from depthlab.api.initial_weights import has_initial_weights
+from depthlab.api.inputs import Evaluation, Inputs, make_inputs
+from depthlab.api.load import TrainedNetwork
 from depthlab.api.tables import by_layer
 from depthlab.config.errors import UserError
 from depthlab.measures.diagnosis import EVIDENCE, Diagnosis, are_collapsed, describe_states, diagnose
@@ -78,7 +78,7 @@ class Examination:
 
 
 def examine(
-    model: "nn.Module | Trained",
+    model: "nn.Module | TrainedNetwork",
     data: Any = None,
     *,
     layers: str | None = None,
@@ -116,15 +116,15 @@ def examine(
             data are not a graph with features; there is no such measure.
     """
     names = _names(measures)
-    with sentences():
-        if isinstance(model, Trained):
+    with user_errors():
+        if isinstance(model, TrainedNetwork):
             known = model.is_trained if is_trained is None else is_trained
             return _examine(model.network, model.inputs(data), layers, names, known, model.gradients)
         if not isinstance(model, nn.Module):
             raise UserError(f"dl.examine needs a torch.nn.Module, got {type(model).__name__}")
         if data is None:
             raise UserError("dl.examine needs a graph for this network: dl.examine(model, data)")
-        return _examine(model, inputs_of(data), layers, names, is_trained, {})
+        return _examine(model, make_inputs(data), layers, names, is_trained, {})
 
 
 def _examine(
@@ -136,11 +136,11 @@ def _examine(
     history: Mapping[str, list[float]],
 ) -> Examination:
     extra = 0 if inputs.prepared is None else inputs.prepared.new_nodes  # rows that a rewiring added
-    with evaluating(model), torch.enable_grad():
+    with evaluation_mode(model), torch.enable_grad():
         output, states = _pass(model, inputs.to(_device(model)), layers)
         output = output[: len(output) - extra]
-        scored = inputs.scored(output.detach().cpu())
-        gradients = _gradients(scored.loss(output), states) if scored else []
+        evaluation = inputs.evaluate(output.detach().cpu())
+        gradients = _gradients(evaluation.loss(output), states) if evaluation else []
     with torch.no_grad():
         kept = [state.detach().cpu()[: len(state) - extra] for state in states]
         if inputs.batch is not None and len(kept) > 2 and len(kept[-1]) != inputs.num_nodes:
@@ -152,15 +152,17 @@ def _examine(
                     " nodes: choose layers before a pooling with layers=PATTERN"
                 )
         curves = layer_measures(kept, inputs.undirected, names) | dict(history)
-    fresh = keeps_initial_weights(model) if is_trained is None else not is_trained
-    diagnosis = _diagnose(scored, curves, fresh)
+    fresh = has_initial_weights(model) if is_trained is None else not is_trained
+    diagnosis = _diagnose(evaluation, curves, fresh)
     if gradients:
         start = diagnosis.verdict == UNTRAINED
         curves["gradient_norm_at_start" if start else "gradient_norm"] = gradients
     depth = len(kept) - 1
     kind = model.name if isinstance(model, ModuleNetwork) else type(model).__name__
     name = f"{kind}, {depth} layer{'s' * (depth != 1)} on {inputs.num_nodes:,} nodes"
-    return Examination(name, depth, curves, *(diagnosis.verdict, diagnosis.evidence), scored.scores if scored else {})
+    return Examination(
+        name, depth, curves, *(diagnosis.verdict, diagnosis.evidence), evaluation.scores if evaluation else {}
+    )
 
 
 def _names(measures: Sequence[str] | None) -> list[str]:
@@ -194,22 +196,22 @@ def _gradients(loss: Tensor, states: Sequence[Tensor]) -> list[float]:
     return [0.0 if gradient is None else float(gradient.norm()) for gradient in each]
 
 
-def _diagnose(scored: Scored | None, curves: Mapping[str, Sequence[float]], fresh: bool | None) -> Diagnosis:
+def _diagnose(evaluation: Evaluation | None, curves: Mapping[str, Sequence[float]], fresh: bool | None) -> Diagnosis:
     """The verdict of a network without a training history; `fresh` says whether it is untrained, None: unknown."""
     collapse = "; its states collapse" if are_collapsed(curves) else ""
-    if scored is None:
+    if evaluation is None:
         if not all(map(math.isfinite, curves["dirichlet_energy"])):
             return diagnose(0.0, None, 0.0, curves)  # diverged
         if fresh:
             return Diagnosis(UNTRAINED, f"{FRESH}{describe_states(curves)}{collapse}")
         without = "without labels it cannot be told whether it has learnt"
         return Diagnosis("unknown", f"{without}{describe_states(curves)}{collapse}")
-    found = diagnose(scored.train, scored.val, scored.chance, curves, metric=scored.metric)
+    found = diagnose(evaluation.train, evaluation.val, evaluation.chance, curves, metric=evaluation.metric)
     if found.verdict in ("healthy", "over-fitted", "diverged"):
         return found
     if fresh:
-        metric = scored.metric
-        score = f"training score {metric.shown(scored.train)} (guessing {metric.shown(scored.chance)})"
+        metric = evaluation.metric
+        score = f"training score {metric.shown(evaluation.train)} (guessing {metric.shown(evaluation.chance)})"
         return Diagnosis(UNTRAINED, f"{FRESH}; {score}{describe_states(curves)}{collapse}")
     if fresh is None:
         return replace(found, evidence=f"{found.evidence}; its weights do not tell whether it is trained")

@@ -32,28 +32,28 @@ from depthlab.files import write_text
 if TYPE_CHECKING:
     from depthlab.api.examine import Examination
 
-OWN = {"run": "", "out": "", "figure": ""}
+SETTINGS = {"run": "", "out": "", "figure": ""}
 ENDINGS = {"out": (".csv",), "figure": (".png", ".pdf", ".svg")}
 
 
 def main() -> None:
     """Read the command line, examine the network, print and write what is asked for."""
-    mine = [word for word in sys.argv[1:] if word.partition("=")[0] in OWN]
-    others = [word for word in sys.argv[1:] if word not in mine]
-    own = read_words(mine, OWN)
+    words = [word for word in sys.argv[1:] if word.partition("=")[0] in SETTINGS]
+    others = [word for word in sys.argv[1:] if word not in words]
+    chosen = read_words(words, SETTINGS)
     for key, endings in ENDINGS.items():
-        path = Path(own[key])
-        if own[key] and (path.suffix not in endings or not path.absolute().parent.is_dir()):
-            raise UserError(f"{key} must be a file {' or '.join(endings)} in an existing folder, got {own[key]}")
-    found = _of_run(own["run"], others) if own["run"] else _of_settings(others)
-    print(found)
-    if own["out"]:
-        write_text(Path(own["out"]), found.to_frame().to_csv())
-    if own["figure"]:
-        found.plot().savefig(own["figure"], bbox_inches="tight")
+        path = Path(chosen[key])
+        if chosen[key] and (path.suffix not in endings or not path.absolute().parent.is_dir()):
+            raise UserError(f"{key} must be a file {' or '.join(endings)} in an existing folder, got {chosen[key]}")
+    examination = _examine_run(chosen["run"], others) if chosen["run"] else _examine_settings(others)
+    print(examination)
+    if chosen["out"]:
+        write_text(Path(chosen["out"]), examination.to_frame().to_csv())
+    if chosen["figure"]:
+        examination.plot().savefig(chosen["figure"], bbox_inches="tight")
 
 
-def _of_run(run: str, words: list[str]) -> "Examination":
+def _examine_run(run: str, words: list[str]) -> "Examination":
     uri = read_words(words, {"tracking.uri": ""})["tracking.uri"]
 
     from depthlab.api.examine import examine
@@ -62,15 +62,15 @@ def _of_run(run: str, words: list[str]) -> "Examination":
     return examine(load(run, uri or None))
 
 
-def _of_settings(words: list[str]) -> "Examination":
+def _examine_settings(words: list[str]) -> "Examination":
     if not words:
         raise UserError("examine needs a network: add run=ID of a recorded run, or settings such as model=gcn depth=8")
+    from depthlab.api.configured import configured_network
+    from depthlab.api.contexts import user_errors
     from depthlab.api.examine import examine
-    from depthlab.api.guest import sentences
-    from depthlab.api.own_weights import network_of
 
-    with sentences():
-        return examine(network_of(for_hydra(words)))
+    with user_errors():
+        return examine(configured_network(for_hydra(words)))
 
 
 def command() -> None:

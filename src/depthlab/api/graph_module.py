@@ -44,7 +44,7 @@ def graph_network(pl_module: nn.Module, module: str | nn.Module | None, layers: 
     return pl_module.get_submodule(".".join(common))
 
 
-def edges_in(value: Any) -> Iterator[Tensor]:
+def find_edges(value: Any) -> Iterator[Tensor]:
     """Edges (2, m) among arguments: an integer matrix with two rows, the `edge_index` of a graph, a sparse matrix."""
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
@@ -53,10 +53,10 @@ def edges_in(value: Any) -> Iterator[Tensor]:
             yield value
     elif isinstance(value, Mapping) and not hasattr(value, "edge_index"):
         for item in value.values():
-            yield from edges_in(item)
+            yield from find_edges(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from edges_in(item)
+            yield from find_edges(item)
     elif isinstance(getattr(value, "edge_index", None), Tensor):
         yield value.edge_index
 

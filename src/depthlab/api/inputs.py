@@ -19,7 +19,7 @@ from depthlab.tasks.metrics import METRICS, Metric
 
 
 @dataclass(frozen=True)
-class Scored:
+class Evaluation:
     """How well outputs fit the labels.
 
     Attributes:
@@ -92,7 +92,7 @@ class Inputs:
         if self.prepared is not None:
             return self.prepared
         with torch.no_grad():
-            dataset = without_targets(Data(x=self.x, edge_index=self.edge_index, edge_weight=self.edge_weight))
+            dataset = unlabelled_dataset(Data(x=self.x, edge_index=self.edge_index, edge_weight=self.edge_weight))
             return dataset.graph("public").to(self.x.device)
 
     def call(self, model: nn.Module) -> Tensor:
@@ -127,7 +127,7 @@ class Inputs:
             raise UserError(f"{kind} must return one row for each of the {rows} {what}s, got {shape}")
         return output
 
-    def scored(self, output: Tensor) -> Scored | None:
+    def evaluate(self, output: Tensor) -> Evaluation | None:
         """The scores of outputs (n, channels) or (n,); None without one label for each row.
 
         Raises:
@@ -154,7 +154,7 @@ class Inputs:
             kept, target = _channels(out, numbers)[train.to(out.device)], y[train].to(out.device)
             return F.mse_loss(kept[:, 0], target) if numbers else F.cross_entropy(kept, target)
 
-        return Scored(metric, scores, score, score_val, metric.chance(y[train]), loss)
+        return Evaluation(metric, scores, score, score_val, metric.chance(y[train]), loss)
 
 
 def _channels(output: Tensor, numbers: bool) -> Tensor:
@@ -163,21 +163,21 @@ def _channels(output: Tensor, numbers: bool) -> Tensor:
     return output if numbers or output.shape[1] > 1 else F.pad(output, (1, 0))
 
 
-def inputs_of(data: Any) -> Inputs:
+def make_inputs(data: Any) -> Inputs:
     """The inputs of a PyG `Data`, as it is, or of what `to_dataset` takes.
 
     Raises:
         UserError: it is not a graph with features.
     """
     if isinstance(data, Data):
-        return _of_data(data)
+        return _from_data(data)
     dataset = data if isinstance(data, Dataset) else to_dataset(data)
     train, val = (mask[0] if len(mask) else None for mask in (dataset.train, dataset.val))
     weight = dataset.edge_weight
     return Inputs(dataset.x, dataset.edge_index, dataset.num_nodes, dataset.y, train, val, edge_weight=weight)
 
 
-def _of_data(data: Data) -> Inputs:
+def _from_data(data: Data) -> Inputs:
     for name, shape in (("x", "features (nodes, features)"), ("edge_index", "edges (2, edges)")):
         if not isinstance(data.get(name), Tensor):
             raise UserError(f"the Data has no {name}, the {shape}, but {', '.join(sorted(data.keys())) or 'nothing'}")
@@ -195,11 +195,11 @@ def _first(mask: Any) -> Tensor | None:
     return mask if mask.dim() == 1 else mask[:, 0]
 
 
-def without_targets(data: Any, directed: bool = False, edge_weight: str | None = None) -> Dataset:
+def unlabelled_dataset(data: Any, directed: bool = False, edge_weight: str | None = None) -> Dataset:
     """A graph that need not have targets or masks, as a dataset in which every node is in every part of the split.
 
     Args:
-        data: as for `inputs_of`; targets and masks are not read.
+        data: as for `make_inputs`; targets and masks are not read.
         directed: keep the direction of edges.
         edge_weight: attribute of the edges with their weights, or `none`; by default `edge_weight` if there is one.
 

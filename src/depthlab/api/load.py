@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthlab.api.guest import sentences
-from depthlab.api.inputs import Inputs, without_targets
+from depthlab.api.contexts import user_errors
+from depthlab.api.inputs import Inputs, unlabelled_dataset
 from depthlab.api.prediction import Prediction
 from depthlab.api.weights import read_weights
 from depthlab.config.compose import compose_settings
@@ -35,7 +35,7 @@ from depthlab.training.experiment import read_data
 from depthlab.training.module import TrainingModule
 
 
-def load(source: str | os.PathLike[str], uri: str | None = None) -> "Trained":
+def load(source: str | os.PathLike[str], uri: str | None = None) -> "TrainedNetwork":
     """The network of a run with the weights that were tested.
 
     Its settings are read from the checkpoint: neither the command line nor the data of the run are needed. Nothing is
@@ -48,11 +48,11 @@ def load(source: str | os.PathLike[str], uri: str | None = None) -> "Trained":
     Raises:
         UserError: there is no such run or file, it has no weights, or its architecture has changed.
     """
-    with sentences():
-        return trained(read_weights(source, uri))
+    with user_errors():
+        return restore_network(read_weights(source, uri))
 
 
-def trained(content: dict[str, Any]) -> "Trained":
+def restore_network(content: dict[str, Any]) -> "TrainedNetwork":
     """The network of a checkpoint.
 
     Args:
@@ -81,10 +81,10 @@ def trained(content: dict[str, Any]) -> "Trained":
         ) from None
     network.depth = content.get("depth", network.depth)  # of a network of somebody else, it is counted in a pass
     module.eval()
-    return Trained(module, settings, content)
+    return TrainedNetwork(module, settings, content)
 
 
-class Trained:
+class TrainedNetwork:
     """A trained network.
 
     Attributes:
@@ -126,7 +126,7 @@ class Trained:
             UserError: the data cannot be read, or their features are not like those of the training; or the run's
                 dataset has changed since.
         """
-        with sentences():
+        with user_errors():
             dataset, batches = self._data(data)
             kind = "numbers" not in self.module.task.targets
             names = self._class_names if kind else None
@@ -136,8 +136,10 @@ class Trained:
                 return Prediction(output, kind, dataset.node_names, names)
             assert isinstance(batches, MiniBatches)
             if isinstance(dataset, GraphCollection) and dataset.has_node_targets:
-                return Prediction(_of_graphs(self.module, batches, dataset.num_graphs, nodes=True), kind, None, names)
-            return Prediction(_of_graphs(self.module, batches, dataset.num_graphs), kind, None, names, "graph")
+                return Prediction(
+                    _graph_outputs(self.module, batches, dataset.num_graphs, nodes=True), kind, None, names
+                )
+            return Prediction(_graph_outputs(self.module, batches, dataset.num_graphs), kind, None, names, "graph")
 
     @torch.no_grad()
     def states(self, data: Any = None) -> list[Tensor]:
@@ -149,7 +151,7 @@ class Trained:
         Raises:
             UserError: as `predict`, or the graph is too large to be kept in memory.
         """
-        with sentences():
+        with user_errors():
             graph = self._graph(data)
             seen = states(self.network, graph.x, graph.layers)
             dense = [x.to_dense() if isinstance(x, SparseFeatures) else x for x in seen]
@@ -173,7 +175,7 @@ class Trained:
         for name in names:
             if name not in known:
                 raise UserError(f"there is no measure by layer {name}: choose of {', '.join(known)}")
-        with sentences(), torch.no_grad():
+        with user_errors(), torch.no_grad():
             graph = self._graph(data)
             seen = states(self.network, graph.x, graph.layers)
             return layer_measures(seen, graph.undirected_edges, names, graph.num_nodes)
@@ -215,7 +217,7 @@ class Trained:
         settings, name = self._settings.dataset, self._settings.dataset.name
         own = self.settings["dataset"]
         weight = own.get("edge_weight")
-        dataset = without_targets(data, bool(own.get("directed")), None if weight == "auto" else weight)
+        dataset = unlabelled_dataset(data, bool(own.get("directed")), None if weight == "auto" else weight)
         if dataset.x.shape[1] != self.module.in_channels:
             raise UserError(
                 f"the network was trained on {self.module.in_channels} features of each node of {name}, the data have"
@@ -243,7 +245,7 @@ class Trained:
         )
 
 
-def _of_graphs(module: TrainingModule, batches: MiniBatches, count: int, nodes: bool = False) -> Tensor:
+def _graph_outputs(module: TrainingModule, batches: MiniBatches, count: int, nodes: bool = False) -> Tensor:
     """The outputs of all graphs of a dataset by their numbers, or of all their nodes."""
     outputs = []
     for numbers in torch.arange(count).split(batches.batch_size):

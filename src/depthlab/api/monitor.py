@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from depthlab.api.graph_module import UndirectedEdges, edges_in, graph_network
-from depthlab.api.guest import evaluating
-from depthlab.api.inputs import Inputs, inputs_of
+from depthlab.api.contexts import evaluation_mode
+from depthlab.api.graph_module import UndirectedEdges, find_edges, graph_network
+from depthlab.api.inputs import Inputs, make_inputs
 from depthlab.config.errors import UserError
 from depthlab.measures.edges import check_undirected
 from depthlab.measures.registry import MEASURES, selectable
@@ -84,7 +84,7 @@ class DepthMonitor(Callback):
             points,
         )
         self.history: list[dict[str, Any]] = []
-        self._inputs: Inputs | None = None if data is None else inputs_of(data)
+        self._inputs: Inputs | None = None if data is None else make_inputs(data)
         self._edges = UndirectedEdges()
         self._stack = ExitStack()
         self._stopped = False
@@ -112,7 +112,7 @@ class DepthMonitor(Callback):
         self._stack.callback(handle.remove)
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
-        if self._seen is None or not self._network.training or not self._seen.is_whole:
+        if self._seen is None or not self._network.training or not self._seen.is_complete:
             return
         try:
             states = list(self._seen)
@@ -159,19 +159,19 @@ class DepthMonitor(Callback):
         """The states, and the undirected edges for the measures."""
         if self._inputs is not None:
             device = next(self._network.parameters()).device
-            with evaluating(self._network), torch.no_grad(), observe(self._network, self.layers) as seen:
+            with evaluation_mode(self._network), torch.no_grad(), observe(self._network, self.layers) as seen:
                 self._inputs.to(device).call(self._network)
                 return [state.cpu() for state in seen], self._edges.undirected(self._inputs.edge_index, len(seen[0]))
         if self._evaluated is None and self._call is not None:
             args, kwargs = self._call
-            with evaluating(self._network), torch.no_grad():
+            with evaluation_mode(self._network), torch.no_grad():
                 self._network(*args, **kwargs)
         if self._evaluated is None:
             raise UserError(
                 f"{type(self._network).__name__} was not called as a whole: name the module that is, module=NAME"
             )
         states, arguments = self._evaluated
-        edges = next(edges_in(arguments), None)
+        edges = next(find_edges(arguments), None)
         if edges is None:
             raise UserError(f"{type(self._network).__name__} gets no edge_index (2, edges): give a graph as data=")
         return states, self._edges.undirected(edges, len(states[-1]))
@@ -180,7 +180,7 @@ class DepthMonitor(Callback):
     def _measure(self, trainer: Any) -> None:
         states, edges = self._states()
         first = 0 if self._computes_state_0 else 1
-        numbers = spread(first, len(states) - 1, self.points)
+        numbers = evenly_spaced(first, len(states) - 1, self.points)
         entry: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step, "layers": numbers}
         for number in numbers:
             check_undirected(edges, len(states[number]))
@@ -190,7 +190,7 @@ class DepthMonitor(Callback):
         if self._gradients:
             entry[GRADIENT] = [self._gradients.get(number, 0.0) for number in numbers]
         self.history.append(entry)
-        logged = _numbers(entry)
+        logged = _flat_metrics(entry)
         for logger in trainer.loggers:
             logger.log_metrics(logged, step=trainer.global_step)
 
@@ -203,7 +203,7 @@ class DepthMonitor(Callback):
         return table.set_index(["epoch", "layer"])
 
 
-def spread(first: int, last: int, points: int) -> list[int]:
+def evenly_spaced(first: int, last: int, points: int) -> list[int]:
     """At most `points` whole numbers, evenly from `first` to `last`, with the last but one, which verdicts use."""
     if last - first < points:
         return list(range(first, last + 1))
@@ -214,7 +214,7 @@ def spread(first: int, last: int, points: int) -> list[int]:
     return sorted({*even, last})
 
 
-def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
+def _flat_metrics(entry: Mapping[str, Any]) -> dict[str, float]:
     """An entry of the history as single numbers for a logger."""
     layers, logged = entry["layers"], dict[str, float]()
     digits = len(str(layers[-1]))
@@ -224,5 +224,5 @@ def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
             values = dict(zip(layers, curve, strict=True))
             last = values.get(layers[-1] - 1)
             if last is not None and values.get(1):
-                logged[f"depth/{name}/kept"] = last / values[1]
+                logged[f"depth/{name}/retained"] = last / values[1]
     return logged

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from depthlab.api.load import Trained, trained
+from depthlab.api.load import TrainedNetwork, restore_network
 from depthlab.api.weights import read_checkpoint_file
 from depthlab.config.errors import UserError
 
@@ -21,7 +21,7 @@ class Model:
         network: a trained network.
     """
 
-    def __init__(self, network: Trained) -> None:
+    def __init__(self, network: TrainedNetwork) -> None:
         self.network = network
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
@@ -37,7 +37,7 @@ class Model:
             Columns `node`, `class` and a probability for each class; `node` and `value` for a regression.
 
         Raises:
-            UserError: as `Trained.predict`, or the input has another form.
+            UserError: as `TrainedNetwork.predict`, or the input has another form.
         """
         if model_input is None:
             return self.network.predict().to_frame()
@@ -64,4 +64,4 @@ def _graph(arrays: Mapping[str, Any]) -> Any:
 
 def _load_pyfunc(path: str) -> Model:
     """MLflow's entry point: the model of a checkpoint."""
-    return Model(trained(read_checkpoint_file(Path(path), "the model")))
+    return Model(restore_network(read_checkpoint_file(Path(path), "the model")))

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from depthlab.api.given import dataset_settings, model_settings
-from depthlab.api.guest import as_guest
+from depthlab.api.arguments import dataset_settings, model_settings
+from depthlab.api.contexts import preserve_process_state
 from depthlab.api.run import Run
 from depthlab.config.command_line import for_hydra
 from depthlab.config.compose import compose
@@ -51,7 +51,7 @@ def train(
             what to do.
         KeyboardInterrupt: Ctrl-C, after the run has been recorded as interrupted; `ckpt="last"` resumes it.
     """
-    with as_guest():
+    with preserve_process_state():
         given = ({} if model is None else model_settings(model)) | ({} if depth is None else {"depth": depth})
         given |= settings | ({} if dataset is None else dataset_settings(dataset, settings))
         words = for_hydra([*_overrides(given), *overrides])

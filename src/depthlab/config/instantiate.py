@@ -9,7 +9,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.schema import Option
 
 
-def class_of(group: str, option: Option, base: type) -> type[Any]:
+def import_class(group: str, option: Option, base: type) -> type[Any]:
     """The class that an option names.
 
     Args:

@@ -81,7 +81,7 @@ def check_target(target: Any) -> None:
         raise UserError(f"model.target names {source.file}, which does not exist in {Path.cwd()}: correct the path")
     if not re.fullmatch(DOTTED, f"top.{source.module}"):
         raise UserError(f"{source.file} cannot be imported by this name: use letters, digits and _ alone")
-    if _hides(source.module.partition(".")[0]):
+    if _shadows(source.module.partition(".")[0]):
         raise UserError(f"{source.file} has the name of a Python module that it would hide: rename it")
     classes, others = _defined(source.file)
     if source.name not in classes | others:
@@ -90,7 +90,7 @@ def check_target(target: Any) -> None:
         raise UserError(f"{what}: " + (f"choose {known}" if known else "it defines none"))
 
 
-def _hides(top: str) -> bool:
+def _shadows(top: str) -> bool:
     """Whether a file of this name would be imported instead of an installed module."""
     if top in sys.stdlib_module_names or top == PACKAGE:
         return True
@@ -144,7 +144,7 @@ def load(target: str) -> Any:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{where} cannot be imported: {described(error, target)}") from error
+        raise UserError(f"{where} cannot be imported: {describe_error(error, target)}") from error
     if not hasattr(found, name):
         raise UserError(f"{where} has no class {name}: correct model.target={target}")
     return getattr(found, name)
@@ -192,7 +192,7 @@ def _execute(source: Source, code: tuple[tuple[str, bytes], ...]) -> Any:
         sys.dont_write_bytecode = writes
 
 
-def described(error: BaseException, target: str) -> str:
+def describe_error(error: BaseException, target: str) -> str:
     """An error of somebody else's code in one line: kind, message, and its line in the target's folder."""
     text = " ".join(str(error).split())
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__

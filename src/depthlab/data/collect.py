@@ -22,7 +22,7 @@ NEEDED = {
 }
 
 
-def are_graphs(content: Any) -> bool:
+def holds_graphs(content: Any) -> bool:
     """Whether these are PyG graphs in a list, or a dict of such lists."""
     lists = list(content.values()) if isinstance(content, dict) else [content]
     of_graphs = (isinstance(part, list) and all(isinstance(graph, Data) for graph in part) for part in lists)
@@ -56,18 +56,18 @@ def collect(
     Raises:
         UserError: a graph has no nodes, features, edges or target, or other features than the first one.
     """
-    raw = listed(graphs, (train, val, test), edge_weight, task)
+    raw = collect_raw(graphs, (train, val, test), edge_weight, task)
     names = None if class_names is None else list(class_names)
     return with_edges(replace(raw, class_names=names, sizes=sizes), directed)
 
 
-def listed(
+def collect_raw(
     graphs: Sequence[Any] | Mapping[str, Sequence[Any]], parts: Sequence[Any] = (None, None, None),
     edge_weight: str | None = None, task: str | None = None, setting: str = "edge_weight",
 ) -> GraphCollection:  # fmt: skip
     """As `collect`, with the edges as they are listed; `setting` is the name of `edge_weight` in errors."""
     if isinstance(graphs, Mapping):
-        graphs, parts = of_parts(graphs)
+        graphs, parts = join_parts(graphs)
     if not graphs:
         raise UserError("there is no graph: the list is empty")
     x: list[Tensor] = []
@@ -76,7 +76,7 @@ def listed(
     weights: list[Tensor] = []
     nodes: list[int] = []
     for number, graph in enumerate(graphs):
-        features, edge_index, target, weight = _checked(graph, number, edge_weight, setting)
+        features, edge_index, target, weight = _check_graph(graph, number, edge_weight, setting)
         if x and features.shape[1] != x[0].shape[1]:
             raise UserError(
                 f"graph {number} has {features.shape[1]} features for each node, graph 0 has {x[0].shape[1]}: give all"
@@ -123,7 +123,7 @@ def assemble(
     return made
 
 
-def of_parts(lists: Mapping[str, Sequence[Any]]) -> tuple[list[Any], list[range]]:
+def join_parts(lists: Mapping[str, Sequence[Any]]) -> tuple[list[Any], list[range]]:
     """All graphs of the lists `train`, `val` and `test`, and the numbers of those in each part.
 
     Raises:
@@ -139,7 +139,7 @@ def of_parts(lists: Mapping[str, Sequence[Any]]) -> tuple[list[Any], list[range]
     return graphs, parts
 
 
-def _checked(
+def _check_graph(
     graph: Any, number: int, edge_weight: str | None, setting: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Features float32 (n, f), edges int64 (2, m), targets and weights (m,) of one graph."""

@@ -12,7 +12,7 @@ from depthlab.config.errors import UserError
 from depthlab.data.checks import checked_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.data.edges import with_edges
-from depthlab.data.labels import numbered
+from depthlab.data.labels import encode_labels
 from depthlab.data.networkx_graph import networkx_arrays
 from depthlab.data.sizes import FRACTIONS, Sizes
 
@@ -106,7 +106,7 @@ def from_arrays(
         raise UserError(f"y must hold one target for each node, got {y.shape[1]}: choose a column, y[:, 0]")
     task = task or ("regression" if y.dtype.kind == "f" else "classification")
     if task == "classification":
-        y, names = numbered(y, "y")
+        y, names = encode_labels(y, "y")
         class_names = names if class_names is None else class_names
     checked = {"x": x, "edge_index": _array(arrays["edge_index"], "edge_index"), "y": y}
     masks, notes = _masks(arrays, len(x))

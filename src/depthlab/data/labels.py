@@ -5,7 +5,7 @@ import numpy as np
 from depthlab.config.errors import UserError
 
 
-def numbered(labels: np.ndarray, name: str) -> tuple[np.ndarray, list[str] | None]:
+def encode_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, list[str] | None]:
     """Labels as classes 0, 1, ..., and the names of these classes.
 
     Args:

@@ -10,7 +10,7 @@ from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.storage import GlobalStorage
 
 from depthlab.config.errors import UserError
-from depthlab.data.collect import are_graphs, listed
+from depthlab.data.collect import collect_raw, holds_graphs
 from depthlab.data.convert import data_arrays, from_arrays
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
@@ -41,8 +41,8 @@ def read_pt(files: list[Path], task: str = "classification", edge_weight: str = 
     if len(files) != 1:
         raise UserError(f"it must be one file, got {len(files)} files: name one with dataset.path")
     content = _loaded(files[0])
-    if are_graphs(content):
-        return listed(content, edge_weight=edge_weight, task=task, setting="dataset.edge_weight")
+    if holds_graphs(content):
+        return collect_raw(content, edge_weight=edge_weight, task=task, setting="dataset.edge_weight")
     data = _data(content, files[0].name)
     names = {name: _names(data, name) for name in ("node_names", "class_names")}
     return from_arrays(data_arrays(data, {"edge_weight": edge_weight}, "dataset.edge_weight"), task, **names)

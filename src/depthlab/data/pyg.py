@@ -18,7 +18,7 @@ from torch_geometric.data import Data, InMemoryDataset
 from torch_geometric.data import Dataset as PygDataset
 
 from depthlab.config.errors import UserError
-from depthlab.data.collect import listed
+from depthlab.data.collect import collect_raw
 from depthlab.data.convert import data_arrays, from_arrays
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
@@ -68,7 +68,7 @@ def read_pyg(
     if not isinstance(graph, Data):
         raise UserError(f"{name} has several kinds of nodes or edges: choose a dataset with one kind")
     if len(graphs) > 1:
-        return listed(list(graphs), edge_weight=edge_weight, task=task, setting="dataset.edge_weight")
+        return collect_raw(list(graphs), edge_weight=edge_weight, task=task, setting="dataset.edge_weight")
     return from_arrays(data_arrays(graph, {"edge_weight": edge_weight}, "dataset.edge_weight"), task)
 
 

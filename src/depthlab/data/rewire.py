@@ -79,7 +79,7 @@ def rewire(dataset: Data, data_hash: str, settings: Settings, folder: Path | Non
         return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})
     if settings.rewiring.name == "none":
         return Rewired(make_batches(settings, dataset), data_hash, {})
-    _refuse(dataset, settings.rewiring.name)
+    _check_rewirable(dataset, settings.rewiring.name)
     rewired = cached_edges(dataset, data_hash, settings, folder)
     statistics = {f"rewiring/{name}": value for name, value in rewired.statistics.items()}
     return Rewired(make_batches(settings, dataset, rewired), rewired_hash(data_hash, settings), statistics)
@@ -119,7 +119,7 @@ def _collection_batches(
     batches = dataset.batches(
         settings.split, settings.split_seed, data.pooling, data.batch_size, settings.seed, edges, last
     )
-    if settings.norm == "batch" and batches.lonely:
+    if settings.norm == "batch" and batches.may_have_single_node:
         raise UserError(
             f"norm=batch needs two nodes or more in every batch, and with dataset.batch_size={data.batch_size} one may"
             " have a single node: choose another batch size or norm"
@@ -136,7 +136,7 @@ def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
         )
 
 
-def _refuse(dataset: Data, rewiring: str) -> None:
+def _check_rewirable(dataset: Data, rewiring: str) -> None:
     """Raise UserError for a graph with weights or a direction that a rewiring would lose."""
     if isinstance(dataset, GraphSet):
         return
@@ -236,7 +236,7 @@ def _task(config: DictConfig) -> None:
     if settings.rewiring.name == "none":
         raise UserError("rewiring=none changes nothing: choose another, such as rewiring=random")
     dataset, data_hash = load(settings.dataset)
-    _refuse(dataset, settings.rewiring.name)
+    _check_rewirable(dataset, settings.rewiring.name)
     rewired = cached_edges(dataset, data_hash, settings)
     path = statistics_file(settings)
     rewired.write_statistics(path)

@@ -71,7 +71,7 @@ class CollectionBatches(MiniBatches):
             return list(super().validation)
 
     @property
-    def lonely(self) -> bool:
+    def may_have_single_node(self) -> bool:
         """Whether a training batch may have a single node."""
         train = self.parts["train"]
         one = self.batch_size == 1 or len(train) % self.batch_size == 1

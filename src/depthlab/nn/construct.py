@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from depthlab.config.errors import UserError, lacks_memory
-from depthlab.config.modules import described, label, load
+from depthlab.config.modules import describe_error, label, load
 from depthlab.nn.network import Network
 from depthlab.nn.probe import ERRORS
 
@@ -56,7 +56,7 @@ def construct(
         if lacks_memory(error):
             raise
         given = ", ".join(f"{key}={value}" for key, value in arguments.items())
-        raise UserError(f"{name}({given}) cannot be built: {described(error, target)}") from error
+        raise UserError(f"{name}({given}) cannot be built: {describe_error(error, target)}") from error
 
 
 def takes_weights(module: nn.Module, name: str) -> bool:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from depthlab.config.errors import UserError, lacks_memory
-from depthlab.config.modules import described, label
+from depthlab.config.modules import describe_error, label
 from depthlab.graph.adjacency import Adjacency
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
@@ -83,13 +83,13 @@ class ModuleNetwork(Network):
         return self._call(x, graph.at(0))
 
     def _call(self, x: Features, adjacency: Adjacency) -> Tensor:
-        self._forget_operators(adjacency, x)
+        self._clear_caches(adjacency, x)
         edge_index, edge_weight = self._edges(adjacency)
         weights = {"edge_weight": edge_weight} if self.takes_weights and edge_weight is not None else {}
         output: Tensor = self.module(self._to_dense(x), edge_index, **weights)
         return output
 
-    def _forget_operators(self, adjacency: Adjacency, x: Features) -> None:
+    def _clear_caches(self, adjacency: Adjacency, x: Features) -> None:
         """Empty the caches of PyG's `cached=True`, unless this graph is the one that they were filled with."""
         if not self._caching or (self._cached_for and self._cached_for[0] is adjacency and self._cached_for[1] is x):
             return
@@ -162,7 +162,7 @@ class ModuleNetwork(Network):
         except ERRORS as error:
             if lacks_memory(error) or isinstance(error, torch.OutOfMemoryError):
                 raise
-            raise UserError(f"the forward pass of {self.name} fails: {described(error, self.target)}") from error
+            raise UserError(f"the forward pass of {self.name} fails: {describe_error(error, self.target)}") from error
         finally:
             self.train(was_training)
         self._check_output(output, graph)

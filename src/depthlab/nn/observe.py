@@ -106,7 +106,7 @@ class States(Sequence[Tensor]):
     """
 
     def __init__(self) -> None:
-        self.is_whole = False  # whether the latest pass went through the network itself
+        self.is_complete = False  # whether the latest pass went through the network itself
         self.clear()
 
     def clear(self) -> None:
@@ -142,7 +142,7 @@ class States(Sequence[Tensor]):
     def _begin(self, module: nn.Module, args: Any) -> None:
         self.clear()
         self._given = args
-        self.is_whole = self.is_running = True
+        self.is_complete = self.is_running = True
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
         if self._entered and not self._is_last_found:
@@ -152,7 +152,7 @@ class States(Sequence[Tensor]):
     @property
     def _ignores(self) -> bool:
         """Whether the present call is no part of a pass: a module of a network, called after it, as recomputations."""
-        return self.is_whole and not self.is_running
+        return self.is_complete and not self.is_running
 
     def _enter(self, layer: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         if self._ignores:

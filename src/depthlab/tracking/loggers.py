@@ -12,7 +12,7 @@ from pytorch_lightning.loggers.logger import Logger
 
 from depthlab.address import without_secrets
 from depthlab.config.errors import UserError
-from depthlab.config.instantiate import build, class_of
+from depthlab.config.instantiate import build, import_class
 from depthlab.config.schema import MLFLOW, Option
 from depthlab.folders import root
 from depthlab.tracking.names import by_epoch
@@ -42,7 +42,7 @@ class LoggerRecord(EpochRecord):
             self.logger.log_hyperparams({**tags, **params})
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """`csv, /home/me/logs/csv/cora-gcn-d2-s0-1234abcd`; empty if the logger has no folder."""
         folder = getattr(self.logger, "log_dir", None) or self.logger.save_dir
         return f"{self.option.name}, {folder}" if folder else ""
@@ -116,7 +116,7 @@ def check_loggers(options: Mapping[str, Option]) -> None:
             raise UserError(
                 f"logger={option.name} needs a package that is not installed: pip install 'depthlab[{package}]'"
             )
-        kind = class_of("logger", option, Logger)
+        kind = import_class("logger", option, Logger)
         given = option.arguments
         if issubclass(kind, WandbLogger) and not given.get("offline") and given.get("mode", "online") == "online":
             with _errors(option):
@@ -147,8 +147,8 @@ def open_loggers(
     values = {"{root}": str(root()), "{name}": name, "{id}": run_id.removeprefix(LOCAL)[:ID_LENGTH]}
     records = []
     for option in options.values():
-        kind = class_of("logger", option, Logger)
-        arguments = {key: _filled(value, values) for key, value in option.arguments.items()}
+        kind = import_class("logger", option, Logger)
+        arguments = {key: _fill_placeholders(value, values) for key, value in option.arguments.items()}
         given = {"purge_step": 0} if resumed and issubclass(kind, TensorBoardLogger) else {}  # hides what was written
         with _errors(option):
             logger = build("logger", replace(option, arguments=arguments), kind, given)
@@ -156,9 +156,9 @@ def open_loggers(
     return records
 
 
-def _filled(value: Any, values: Mapping[str, str]) -> Any:
-    for place, text in values.items() if isinstance(value, str) else ():
-        value = value.replace(place, text)
+def _fill_placeholders(value: Any, values: Mapping[str, str]) -> Any:
+    for placeholder, text in values.items() if isinstance(value, str) else ():
+        value = value.replace(placeholder, text)
     return value
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from mlflow.models import Model
 
 import depthlab
-from depthlab.tracking.record import Several
+from depthlab.tracking.record import CombinedRecord
 from depthlab.tracking.run import TrackedRun
 
 FOLDER = "model"  # of the artifacts of a run
 LOADER = "depthlab.api.pyfunc"  # a module; its `_load_pyfunc` gets the path of the checkpoint
 
 
-def record_model(tracked: TrackedRun | Several, checkpoint: Path) -> None:
+def record_model(tracked: TrackedRun | CombinedRecord, checkpoint: Path) -> None:
     """Store a checkpoint with the two files that make it a model of MLflow.
 
     The model is code of this package and a state_dict: nothing in it is pickled. MLflow's own `log_model` would do the

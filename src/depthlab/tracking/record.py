@@ -53,24 +53,26 @@ class EpochRecord:
         return [CallbackLogger(self)]
 
 
-class Several(EpochRecord):
+class CombinedRecord(EpochRecord):
     """A run that loggers of Lightning record, beside MLflow or instead of it.
 
     Args:
         name, run_id: of the run.
         tracked: its record in MLflow, which alone keeps files; None without MLflow.
-        others: its records by loggers.
+        logger_records: its records by loggers.
     """
 
-    def __init__(self, name: str, run_id: str, tracked: "TrackedRun | None", others: "Sequence[LoggerRecord]") -> None:
-        self.name, self.run_id, self.tracked, self.others = name, run_id, tracked, list(others)
+    def __init__(
+        self, name: str, run_id: str, tracked: "TrackedRun | None", logger_records: "Sequence[LoggerRecord]"
+    ) -> None:
+        self.name, self.run_id, self.tracked, self.logger_records = name, run_id, tracked, list(logger_records)
         self.uri, self.experiment_id = (tracked.uri, tracked.experiment_id) if tracked else ("", "")
         self.keeps_files = tracked is not None
-        self.places = [place for record in others if (place := record.place)]
+        self.locations = [location for record in logger_records if (location := record.location)]
 
     @property
     def _records(self) -> "list[TrackedRun | LoggerRecord]":
-        return [*([self.tracked] if self.tracked else []), *self.others]
+        return [*([self.tracked] if self.tracked else []), *self.logger_records]
 
     def replay(self, history: Sequence[Mapping[str, float]]) -> None:
         for record in self._records:
@@ -110,7 +112,7 @@ class Several(EpochRecord):
             self.tracked.file(path, folder)
 
     def loggers(self) -> list[Any]:
-        own = [record.logger for record in self.others]
+        own = [record.logger for record in self.logger_records]
         return [*(self.tracked.loggers() if self.tracked else []), *own]
 
     def finish(self, status: str, outcome: str) -> None:
@@ -122,7 +124,7 @@ class Several(EpochRecord):
         """`finish` that raises no error: it is called while another error ends the run."""
         if error:
             self.tag({"error": error})
-        for record in self.others:
+        for record in self.logger_records:
             with suppress(Exception):  # loggers raise errors of their own
                 record.finish(status, outcome)
         if self.tracked:

@@ -61,7 +61,7 @@ class TrackedRun(EpochRecord):
         checkpoint: Path | None = None,
         system_metrics: bool = False,
     ) -> None:
-        self.keeps_files, self.places = True, list[str]()
+        self.keeps_files, self.locations = True, list[str]()
         self.uri, self.name, self.resumed = recordable(uri), name, run_id is not None
         self._checkpoint = checkpoint
         self.client, self.experiment_id = open_store(self.uri, experiment)

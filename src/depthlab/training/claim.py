@@ -8,10 +8,10 @@ from typing import Any
 from depthlab.config.errors import TakenError
 from depthlab.config.schema import Settings
 from depthlab.tracking.owner import describe
-from depthlab.tracking.record import Several
+from depthlab.tracking.record import CombinedRecord
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import Recorded, Records
-from depthlab.training.result import open_run, with_loggers
+from depthlab.training.result import combined_record, open_run
 
 TURN = "turn"  # tag of a run: its number in the queue; empty until it is chosen
 FIRST = "0"  # turn of a run that does not check for others
@@ -89,10 +89,10 @@ def open_record(
     more: dict[str, str],
     content: dict[str, Any] | None,
     reuse: str | None,
-) -> TrackedRun | Several:
+) -> TrackedRun | CombinedRecord:
     """Open the record of a run in MLflow, as `open_claimed`, and by the loggers of the settings."""
     tracked = open_claimed(settings, provenance, more, content, reuse) if settings.in_mlflow else None
-    return with_loggers(tracked, settings, provenance, more, content)
+    return combined_record(tracked, settings, provenance, more, content)
 
 
 def open_claimed(

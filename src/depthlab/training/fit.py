@@ -25,10 +25,10 @@ from depthlab.training.device import batches_on
 from depthlab.training.gradients import training_gradient_norms
 from depthlab.training.identity import LAST
 from depthlab.training.module import TrainingModule
-from depthlab.training.own_callbacks import make_callbacks
 from depthlab.training.progress import EpochBar
 from depthlab.training.ranks import cluster_environment, is_main
 from depthlab.training.signals import handling_signals, interruption_message
+from depthlab.training.user_callbacks import make_callbacks
 
 
 @dataclass

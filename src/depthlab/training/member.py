@@ -13,7 +13,7 @@ from torch import Tensor
 from depthlab.config.schema import Settings
 from depthlab.files import save_torch
 from depthlab.graph.graph import Graph
-from depthlab.tracking.record import Several
+from depthlab.tracking.record import CombinedRecord
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.callbacks import BestState, FirstEpoch, Recorder
 from depthlab.training.experiment import Experiment
@@ -45,7 +45,7 @@ class Member:
     experiment: Experiment
     content: dict[str, Any] | None
     seconds: float = 0.0
-    tracked: TrackedRun | Several = field(init=False)
+    tracked: TrackedRun | CombinedRecord = field(init=False)
     result: Result = field(init=False)
     best: BestState = field(init=False)
     recorder: Recorder = field(init=False)

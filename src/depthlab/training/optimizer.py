@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from depthlab.config.errors import UserError
-from depthlab.config.instantiate import build, class_of
+from depthlab.config.instantiate import build, import_class
 from depthlab.config.schema import LRSchedulerSettings, OptimizerSettings
 from depthlab.tasks.metrics import higher_is_better
 
@@ -27,7 +27,7 @@ def make_optimizer(option: OptimizerSettings, groups: Sequence[Mapping[str, Any]
     Raises:
         UserError: the class cannot be used with these arguments, or it has no weight decay and a group has one.
     """
-    kind = class_of("optimizer", option, Optimizer)
+    kind = import_class("optimizer", option, Optimizer)
     known = inspect.signature(kind).parameters
     if "weight_decay" not in known and any(group["weight_decay"] for group in groups):
         raise UserError(f"optimizer={option.name} has no weight decay: use weight_decay=0 weight_decay_linear=0")
@@ -50,7 +50,7 @@ def make_scheduler(option: LRSchedulerSettings, optimizer: Optimizer, monitor: s
     """
     if option.target is None:
         return None
-    kind = class_of("lr_scheduler", option, LRScheduler)
+    kind = import_class("lr_scheduler", option, LRScheduler)
     given: dict[str, Any] = {"optimizer": optimizer}
     if issubclass(kind, ReduceLROnPlateau):
         given["mode"] = "max" if higher_is_better(monitor) else "min"

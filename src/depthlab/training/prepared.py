@@ -12,8 +12,8 @@ from depthlab.config.schema import Settings, TrainerSettings
 from depthlab.training.checkpoint import read_checkpoint
 from depthlab.training.experiment import Experiment, experiment
 from depthlab.training.identity import identity_of, resumable
-from depthlab.training.own_callbacks import make_callbacks
 from depthlab.training.ranks import check_same
+from depthlab.training.user_callbacks import make_callbacks
 
 
 def use_threads(trainer: TrainerSettings) -> None:

@@ -31,7 +31,7 @@ from depthlab.training.memory import check_memory
 from depthlab.training.prepared import use_threads
 from depthlab.training.progress import ReplicasBar
 from depthlab.training.replica_settings import obstacle
-from depthlab.training.result import Result, describe, run_of
+from depthlab.training.result import Result, describe, mlflow_run_id
 from depthlab.training.run_name import run_name
 from depthlab.training.signals import (
     deferred_signals,
@@ -139,7 +139,7 @@ def _members(rows: Sequence[tuple[Settings, Mapping[str, str], Labels]], reuse: 
         try:
             path = resumable(without_damaged_checkpoint(settings, folder).ckpt, folder)
             content = read_checkpoint(path, identity) if path else None
-            if content and settings.in_mlflow and (run_id := run_of(content)):
+            if content and settings.in_mlflow and (run_id := mlflow_run_id(content)):
                 check_run(settings.tracking.store, settings.tracking.experiment, run_id)
         except ResumeError as error:
             if reuse is None:

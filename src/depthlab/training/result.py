@@ -21,7 +21,7 @@ from depthlab.measures.registry import MEASURES
 from depthlab.nn.execution import states
 from depthlab.ops.features import has_unit_rows
 from depthlab.tracking.model import record_model
-from depthlab.tracking.record import LOCAL, Several
+from depthlab.tracking.record import LOCAL, CombinedRecord
 from depthlab.tracking.run import TrackedRun
 from depthlab.training.animation import save_states
 from depthlab.training.callbacks import Training
@@ -48,7 +48,7 @@ class Result:
         statistics: the other numbers that are recorded once, as tags.
         diagnosis: the verdict and its evidence.
         metric: name of the reported metric.
-        places: where loggers other than MLflow record it.
+        locations: where loggers other than MLflow record it.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Result:
     statistics: dict[str, float] = field(default_factory=dict)
     diagnosis: Diagnosis = field(default_factory=lambda: Diagnosis("unknown", "not measured yet"))
     metric: str = "acc"
-    places: list[str] = field(default_factory=list)
+    locations: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, record: "TrackedRun | Several") -> "Result":
+    def of(cls, record: "TrackedRun | CombinedRecord") -> "Result":
         """The empty result of a run that is being recorded."""
         uri, experiment_id = record.uri, record.experiment_id
-        return cls(record.name, "finished", uri, experiment_id, record.run_id, places=record.places)
+        return cls(record.name, "finished", uri, experiment_id, record.run_id, locations=record.locations)
 
 
 def open_run(
@@ -80,7 +80,7 @@ def open_run(
         run_name(settings),
         flatten(to_dict(settings)),
         tags(settings, provenance) | more,
-        run_id=run_of(content) if content else None,
+        run_id=mlflow_run_id(content) if content else None,
         checkpoint=checkpoint_folder(settings) / LAST,
         system_metrics=settings.tracking.system_metrics,
     )
@@ -91,13 +91,13 @@ def open_run(
     return tracked
 
 
-def with_loggers(
+def combined_record(
     tracked: TrackedRun | None,
     settings: Settings,
     provenance: Mapping[str, str],
     more: dict[str, str],
     content: dict[str, Any] | None,
-) -> TrackedRun | Several:
+) -> TrackedRun | CombinedRecord:
     """The record of a run: that in MLflow, and those by loggers, which a checkpoint's `content` may continue.
 
     Raises:
@@ -117,16 +117,16 @@ def with_loggers(
         if tracked:
             tracked.abandon("FAILED", "failed", f"{type(error).__name__}: {error}")
         raise
-    return Several(name, run_id, tracked, records)
+    return CombinedRecord(name, run_id, tracked, records)
 
 
-def run_of(content: dict[str, Any]) -> str | None:
+def mlflow_run_id(content: dict[str, Any]) -> str | None:
     """ID of the MLflow run that a checkpoint belongs to; None if MLflow did not record it."""
     run_id = str(content["callbacks"]["Recorder"]["run_id"])
     return None if run_id.startswith(LOCAL) else run_id
 
 
-def describe(tracked: TrackedRun | Several, settings: Settings, provenance: Mapping[str, str]) -> None:
+def describe(tracked: TrackedRun | CombinedRecord, settings: Settings, provenance: Mapping[str, str]) -> None:
     """Store the settings and their provenance, if `tracking.artifacts` contains `config`."""
     if "config" in settings.tracking.artifacts:
         tracked.text(yaml.safe_dump(to_dict(settings), sort_keys=False), "config.yaml")
@@ -207,7 +207,9 @@ def final_checkpoint(made: Experiment, settings: Settings, result: Result) -> di
     }
 
 
-def record(made: Experiment, settings: Settings, tracked: TrackedRun | Several, result: Result, folder: Path) -> None:
+def record(
+    made: Experiment, settings: Settings, tracked: TrackedRun | CombinedRecord, result: Result, folder: Path
+) -> None:
     """Record the results of a run: checkpoint, figures, states, then scores, curves, tags and outcome."""
     save_torch(final_checkpoint(made, settings, result), folder / FINAL)
     wanted = settings.tracking.artifacts if tracked.keeps_files else []

@@ -33,7 +33,7 @@ def summary(result: Result) -> str:
             first, last = shown(curve[0], ".4g"), shown(curve[-1], ".4g")
             lines.append(f"  {measure.label:17} layer 0: {first}, layer {len(curve) - 1}: {last}")
     lines.append(f"  verdict           {result.diagnosis.verdict}: {result.diagnosis.evidence}")
-    lines += [f"  recorded          {place}" for place in result.places]
+    lines += [f"  recorded          {location}" for location in result.locations]
     if result.uri:
         lines.append(f"  recorded          {result.uri}, run {result.run_id}")
         lines.append(f"  to see it         {how_to_see(result.uri, result.experiment_id, result.run_id)}")
@@ -43,7 +43,7 @@ def summary(result: Result) -> str:
 def spread(results: Sequence[Result]) -> str:
     """Mean test score of several runs, their time, and where they are recorded."""
     seconds = sum(result.statistics["epochs_run"] * result.statistics["seconds_per_epoch"] for result in results)
-    recorded = [f"  recorded          {place}" for result in results for place in result.places]
+    recorded = [f"  recorded          {location}" for result in results for location in result.locations]
     if results[0].uri:
         recorded.append(f"  recorded          {results[0].uri}, experiment {results[0].experiment_id}")
     return "\n".join([f"{spread_of(results)}, {seconds:.1f} s of training", *map(printable, recorded)])

@@ -12,7 +12,7 @@ from torch_geometric.datasets import FakeDataset, KarateClub
 from torch_geometric.nn.models import GraphSAGE
 
 import depthlab as dl
-from depthlab.api.given import dataset_settings, model_settings
+from depthlab.api.arguments import dataset_settings, model_settings
 from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.pt import read_pt
 from tests.api.conftest import Train

@@ -10,8 +10,8 @@ from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.settings import config_hash
 from depthlab.training.identity import code_hash
-from depthlab.training.own_callbacks import make_callbacks
 from depthlab.training.run import run
+from depthlab.training.user_callbacks import make_callbacks
 from tests.training.conftest import Compose, history
 
 SHORT = ("model=gcn", "depth=2", "hidden=8", "epochs=12", "patience=12", "measures=[]", "memory=full")

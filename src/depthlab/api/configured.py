@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from depthlab.api.load import Trained
+from depthlab.api.load import TrainedNetwork
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.data.raw import check
@@ -18,7 +18,7 @@ from depthlab.training.experiment import experiment
 SAVE = "save torch.save(network.state_dict(), FILE)"
 
 
-def network_of(words: Sequence[str]) -> Trained:
+def configured_network(words: Sequence[str]) -> TrainedNetwork:
     """The network and the data of a command line.
 
     Args:
@@ -40,7 +40,7 @@ def network_of(words: Sequence[str]) -> Trained:
         into = network.module if isinstance(network, ModuleNetwork) else network
         _load(into, path)
     made.module.eval()
-    return Trained(made.module, settings, {}, is_trained=None)
+    return TrainedNetwork(made.module, settings, {}, is_trained=None)
 
 
 def _load(network: nn.Module, path: Path) -> None:

@@ -15,7 +15,7 @@ SMALLEST = 1e-40  # a denormal number in float32
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
+def user_errors() -> Iterator[None]:
     """Context in which every error that has a sentence is a UserError, and torch does not warn of sparse tensors."""
     try:
         with warnings.catch_warnings():
@@ -30,7 +30,7 @@ def sentences() -> Iterator[None]:
 
 
 @contextmanager
-def as_guest() -> Iterator[None]:
+def preserve_process_state() -> Iterator[None]:
     """Context of a run: errors as in `sentences`, and what a run sets for its process is set back at the end.
 
     These are the filters of warnings, the number of threads, the treatment of denormal numbers and the level of
@@ -39,7 +39,7 @@ def as_guest() -> Iterator[None]:
     logger, threads, flushed = logging.getLogger("pytorch_lightning"), torch.get_num_threads(), _flushes_denormals()
     level = logger.level
     try:
-        with warnings.catch_warnings(), sentences():
+        with warnings.catch_warnings(), user_errors():
             yield
     finally:
         logger.setLevel(level)
@@ -52,7 +52,7 @@ def _flushes_denormals() -> bool:
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Context in which a network is in evaluation mode; its own modes and torch's random numbers are set back.
 
     Each module gets its own mode again, since some may be frozen in evaluation mode during training.

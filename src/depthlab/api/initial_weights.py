@@ -9,7 +9,7 @@ ENTRIES = 32  # of a matrix at least, so that its range can be told
 FAR = 12  # a maximum that is lower by a larger share than FAR / entries has a probability of exp(-FAR)
 
 
-def keeps_initial_weights(network: nn.Module) -> bool | None:
+def has_initial_weights(network: nn.Module) -> bool | None:
     r"""Whether every weight matrix of a network still fills the range from which it was drawn.
 
     The usual initialisers draw from the uniform distribution on :math:`[-b, b]` with :math:`b = \sqrt{6 / (f_{in} +

@@ -2,7 +2,7 @@
 
 from pytorch_lightning.callbacks import Callback
 
-from depthlab.config.instantiate import build, class_of
+from depthlab.config.instantiate import build, import_class
 from depthlab.config.schema import Settings
 
 
@@ -12,4 +12,4 @@ def make_callbacks(settings: Settings) -> list[Callback]:
     Raises:
         UserError: a class is no callback or refuses its arguments.
     """
-    return [build("callbacks", one, class_of("callbacks", one, Callback)) for one in settings.callbacks.values()]
+    return [build("callbacks", one, import_class("callbacks", one, Callback)) for one in settings.callbacks.values()]

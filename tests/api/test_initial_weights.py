@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from depthlab.api.fresh import keeps_initial_weights
+from depthlab.api.initial_weights import has_initial_weights
 from depthlab.config.compose import compose_settings
 from depthlab.config.files import option_names
 from depthlab.training.build import make_network
@@ -14,12 +14,12 @@ from depthlab.training.build import make_network
 def test_our_architectures_are_fresh(model: str) -> None:
     settings = compose_settings([f"model={model}", "depth=4", "hidden=16"])
     network = make_network(settings, 50, 3)
-    assert keeps_initial_weights(network) is True
+    assert has_initial_weights(network) is True
     with torch.no_grad():
         next(parameter for parameter in network.parameters() if parameter.numel() >= 32).mul_(0.5)
-    assert keeps_initial_weights(network) is False
+    assert has_initial_weights(network) is False
 
 
 def test_a_network_without_large_matrices_tells_nothing() -> None:
-    assert keeps_initial_weights(nn.Linear(3, 2)) is None
-    assert keeps_initial_weights(nn.ReLU()) is None
+    assert has_initial_weights(nn.Linear(3, 2)) is None
+    assert has_initial_weights(nn.ReLU()) is None

@@ -13,7 +13,7 @@ from torch_geometric.data import Dataset as PygDataset
 
 from depthlab.config.errors import UserError
 from depthlab.config.files import option_names
-from depthlab.data.collect import are_graphs, listed
+from depthlab.data.collect import holds_graphs, listed
 from depthlab.data.convert import data_weight, to_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.files import atomic_write, lock_of
@@ -69,7 +69,7 @@ def dataset_settings(graph: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     graph = list(graph) if isinstance(graph, tuple) else graph
     weight = settings.get(EDGE_WEIGHT)
     wanted = None if weight == "auto" else weight
-    if are_graphs(graph):
+    if holds_graphs(graph):
         found, usual = _many(graph, wanted, settings.get("dataset.task"))
     else:
         found, usual = _one(graph, wanted)
