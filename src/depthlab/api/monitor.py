@@ -38,7 +38,7 @@ class DepthMonitor(Callback):
     The training is not changed: modes, random numbers and the statistics of batch normalisation stay as they were. The
     gradient of the training loss with respect to each state is that of the last training step of the epoch.
 
-    Loggers get `depth/MEASURE/layer_LL` for each measured layer and `depth/MEASURE/kept`, the value of the last but one
+    Loggers get `depth/MEASURE/layer_LL` for each measured layer and `depth/MEASURE/retained`, the value of the last but one
     state as a share of that after the first layer: over-smoothing is a share near 0. State 0 is measured only if the
     network computes it: features do not change.
 
