@@ -78,7 +78,8 @@ def test_an_edited_dataset_is_not_taken_for_that_of_the_run(train: Train, tmp_pa
     (tmp_path / "nodes.csv").write_text("\n".join(["id,a,b,label", *nodes, ""]), encoding="utf-8")
     (tmp_path / "edges.csv").write_text("source,target\n" + "".join(f"n{i},n{i + 1}\n" for i in range(19)), "utf-8")
     settings: dict[str, Any] = {"model": "gcn", "depth": 2, "dataset": "csv", "split": "random", "epochs": 1}
-    run = dl.train(**settings, **{"dataset.path": str(tmp_path), "progress": False})
+    settings |= {"dataset.path": str(tmp_path), "progress": False}
+    run = dl.train(**settings)
     columns = ["node", "class", "p_cat", "p_dog"]
     assert list(dl.load(run.run_id).predict().to_frame().columns) == columns
     path = tmp_path / "nodes.csv"

@@ -13,7 +13,7 @@ from torch_geometric.data import Dataset as PygDataset
 
 from depthlab.config.errors import UserError
 from depthlab.config.files import option_names
-from depthlab.data.collect import holds_graphs, listed
+from depthlab.data.collect import collect_raw, holds_graphs
 from depthlab.data.convert import data_weight, to_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.files import atomic_write, lock_of
@@ -97,7 +97,7 @@ def _one(graph: Any, edge_weight: str | None) -> Found:
 
 def _many(graphs: Any, edge_weight: str | None, task: str | None) -> Found:
     """The settings for many graphs, after checking each of them."""
-    collection = listed(graphs, edge_weight=edge_weight, task=task, setting=EDGE_WEIGHT)
+    collection = collect_raw(graphs, edge_weight=edge_weight, task=task, setting=EDGE_WEIGHT)
 
     def plain(graph: Data) -> Data:
         kept = {"x": graph.x, "edge_index": graph.edge_index, "y": graph.y}

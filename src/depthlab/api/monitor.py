@@ -38,9 +38,9 @@ class DepthMonitor(Callback):
     The training is not changed: modes, random numbers and the statistics of batch normalisation stay as they were. The
     gradient of the training loss with respect to each state is that of the last training step of the epoch.
 
-    Loggers get `depth/MEASURE/layer_LL` for each measured layer and `depth/MEASURE/retained`, the value of the last but one
-    state as a share of that after the first layer: over-smoothing is a share near 0. State 0 is measured only if the
-    network computes it: features do not change.
+    Loggers get `depth/MEASURE/layer_LL` for each measured layer, and `depth/MEASURE/retained`: the value at the last but
+    one state divided by the value after the first layer. A value near 0 means over-smoothing. State 0 is measured only
+    if the network computes it, because input features do not change.
 
     Args:
         every: epochs between two measurements.
