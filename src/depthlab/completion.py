@@ -67,7 +67,7 @@ WORDS = {  # the arguments of commands that take no settings
 }
 
 
-COMMAND_SETTINGS = {  # settings of commands besides those of their settings file
+COMMAND_SETTINGS = {  # settings that a command reads in addition to its settings file
     "predict": ("run", "out", "data", "tracking.uri"),
     "examine": ("run", "out", "figure"),
 }

@@ -1,4 +1,4 @@
-"""Objects in the place of names: a class as the architecture, a graph in memory as the dataset."""
+"""Turn a class or a graph in memory into settings, for the arguments `model` and `dataset` of `dl.train`."""
 
 import hashlib
 import sys
@@ -19,19 +19,19 @@ from depthlab.data.dataset import Dataset
 from depthlab.files import atomic_write, lock_of
 from depthlab.folders import root
 
-GRAPHS = "graphs"  # folder of the project for graphs that were given in memory
+GRAPHS = "graphs"  # folder of the project for graphs passed to dl.train in memory
 BATCH_SIZE = 64  # graphs of a training step, if that is not said
 EDGE_WEIGHT = "dataset.edge_weight"
 
 
 def model_settings(model: Any) -> dict[str, Any]:
-    """The settings for an architecture: its name, or the class of any network.
+    """The settings for the argument `model`: the name of an architecture, or the class of any network.
 
     Args:
         model: an option of conf/model; a dotted name or `FILE.py:CLASS`; or a class that can be imported.
 
     Raises:
-        UserError: it is something else, or a class that another process could not import.
+        UserError: it is neither a name nor a class, or another process could not import the class.
     """
     if isinstance(model, str):
         is_target = model not in option_names("model") and (":" in model or "." in model)

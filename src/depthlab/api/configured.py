@@ -1,4 +1,4 @@
-"""A network that the settings describe, with weights of a file or fresh ones."""
+"""Build the network that the settings describe, with weights from a file or newly initialised."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +19,14 @@ SAVE = "save torch.save(network.state_dict(), FILE)"
 
 
 def configured_network(words: Sequence[str]) -> TrainedNetwork:
-    """The network and the data of a command line.
+    """The network and the data for a command line.
 
     Args:
-        words: settings of `depthlab train`; `ckpt` is a file with a state_dict, without it the weights are fresh.
+        words: settings of `depthlab train`; `ckpt` is a file with a state_dict. Without it the weights are newly
+            initialised.
 
     Raises:
-        UserError: a setting is not allowed, or the weights cannot be read or do not fit the network.
+        UserError: a setting is invalid, or the weights cannot be read or do not fit the network.
     """
     settings = compose_settings(list(words))
     check(settings.dataset)
@@ -63,7 +64,7 @@ def _load(network: nn.Module, path: Path) -> None:
 
 
 def _shortened(name: str, known: dict[str, Any]) -> str:
-    """The name without the modules around the network: checkpoints of Lightning have `model.` or the like before it."""
+    """The name without a prefix such as `model.`, which Lightning checkpoints add."""
     parts = name.split(".")
     tails = (".".join(parts[start:]) for start in range(len(parts)))
     return next((tail for tail in tails if tail in known), name)

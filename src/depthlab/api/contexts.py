@@ -1,4 +1,4 @@
-"""Work in somebody else's process, such as a notebook, and leave it as it was."""
+"""Context managers that restore the state of the user's process and network."""
 
 import logging
 import warnings
@@ -16,7 +16,7 @@ SMALLEST = 1e-40  # a denormal number in float32
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Context in which every error that has a sentence is a UserError, and torch does not warn of sparse tensors."""
+    """Raise known errors as UserError, and hide torch's warnings about sparse tensors."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*(Sparse CSR|[Ss]parse invariant).*")
@@ -31,10 +31,10 @@ def user_errors() -> Iterator[None]:
 
 @contextmanager
 def preserve_process_state() -> Iterator[None]:
-    """Context of a run: errors as in `sentences`, and what a run sets for its process is set back at the end.
+    """Restore the state of the process after a run, and raise errors as in `user_errors`.
 
-    These are the filters of warnings, the number of threads, the treatment of denormal numbers and the level of
-    Lightning's logger. A run restores its signal handlers itself.
+    This covers the warning filters, the number of threads, the treatment of denormal numbers and the level of
+    Lightning's logger. The run restores its signal handlers itself.
     """
     logger, threads, flushed = logging.getLogger("pytorch_lightning"), torch.get_num_threads(), _flushes_denormals()
     level = logger.level
@@ -53,9 +53,9 @@ def _flushes_denormals() -> bool:
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Context in which a network is in evaluation mode; its own modes and torch's random numbers are set back.
+    """Put a network in evaluation mode, then restore the mode of each module and torch's random numbers.
 
-    Each module gets its own mode again, since some may be frozen in evaluation mode during training.
+    Modes are restored one by one, because some modules may be frozen in evaluation mode during training.
     """
     modes = [(module, module.training) for module in network.modules()]
     devices = sorted({p.device.index or 0 for p in network.parameters() if p.device.type == "cuda"})

@@ -1,4 +1,4 @@
-"""`dl.examine`: the curves by layer of any network on a graph, and a verdict."""
+"""`dl.examine`: measure the node states of any network on a graph by layer, with a verdict."""
 
 import html
 import math
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNTRAINED = "untrained"
-FRESH = "every weight matrix still fills the range that it was drawn from"
+INITIAL = "every weight matrix still fills the range that it was drawn from"
 ROWS = 12  # layers in the printed table
 USUAL = ("dirichlet_energy", "rayleigh_quotient", "mean_average_distance", "effective_rank")
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What happens to the node states of a network, layer by layer.
+    """Measures of the node states of a network by layer, and a verdict.
 
     Attributes:
         name: class and depth of the network.
         depth: number of layers L.
-        curves: for each measure its values by layer, 0 to L; with labels also the gradient of the loss with respect to
-            each state, `gradient_norm_at_start` of an untrained network, else `gradient_norm`.
+        curves: the values of each measure by layer, 0 to L. With labels also the norm of the gradient of the loss with
+            respect to each state: `gradient_norm_at_start` for an untrained network, else `gradient_norm`.
         verdict: one of `depthlab.measures.diagnosis.VERDICTS`, or `untrained`.
-        evidence: the numbers that it rests on, in a sentence.
+        evidence: the numbers behind the verdict, in a sentence.
         scores: `train_acc` and `val_acc` as fractions, or `train_mae` and `val_mae`; empty without labels.
     """
 
@@ -59,14 +59,14 @@ class Examination:
         return by_layer(self.curves)
 
     def plot(self) -> "Figure":
-        """A panel for each measure, over the layers; a notebook shows the figure, `savefig` writes it."""
+        """A figure with a panel for each measure. A notebook shows it, and `savefig` writes it to a file."""
         from depthlab.api.figure import layers
 
         return layers(self.curves, f"{self.name}: {self.verdict}")
 
     def __repr__(self) -> str:
         frame = self.to_frame()
-        if len(frame) > ROWS:  # the first layers, then about every eighth part, and the last ones
+        if len(frame) > ROWS:  # the first layers, the last layers, and about eight in between
             frame = frame.loc[sorted({0, 1, self.depth - 1, self.depth, *range(0, self.depth, -(-self.depth // 8))})]
         labels = {name: MEASURES[name].label for name in frame.columns}
         table = frame.reset_index().rename(columns=labels).to_string(index=False, float_format="{:.4g}".format)
@@ -85,31 +85,32 @@ def examine(
     measures: Sequence[str] | None = None,
     is_trained: bool | None = None,
 ) -> Examination:
-    """Measure the node states of a network by layer, in evaluation mode, and say what has happened to it.
+    """Measure the node states of a network by layer in evaluation mode, and give a verdict.
 
-    State l is what enters message-passing layer l + 1; the last state is what the first module after the last layer
-    receives, or the output; it is left out if the graphs of a batch have been pooled by then. The network, its mode and
-    the random numbers are left as they were.
+    State l is the input of message-passing layer l + 1. The last state is the input of the first module after the last
+    layer, or the output of the network; it is left out if it is already pooled over the graphs of a batch. The network,
+    its mode and the random numbers are not changed.
 
-    The verdict follows `depthlab.measures.diagnosis`, with what a network in memory can tell:
+    The verdict follows the rules of `depthlab.measures.diagnosis`, as far as they need no training history:
 
-    - `untrained`: it has not learnt, and every weight matrix still fills the range that it was drawn from;
-    - `healthy` or `over-fitted` by the scores of training and validation nodes, `over-smoothed` by the states;
-    - `unknown` without labels, since it cannot be told whether it has learnt (the evidence says whether the states
-      collapse), and where `untrainable` and `under-fitted` cannot be told apart, since the gradient after the first
-      epoch is not known: a run of `dl.train` records it.
+    - `untrained`: the network has not learnt, and every weight matrix still fills the range of its initialiser;
+    - `healthy` or `over-fitted`: from the scores of training and validation nodes;
+    - `over-smoothed`: the network has not learnt, and its states have collapsed;
+    - `unknown`: there are no labels (the evidence still says whether the states collapse), or `untrainable` and
+      `under-fitted` cannot be distinguished without the gradient after the first epoch, which `dl.train` records.
 
     Args:
-        model: any `nn.Module` with message-passing layers of PyG, called as `forward(x, edge_index)`, with
-            `edge_weight` and `batch` where it has arguments of these names and the data have them, or as
-            `forward(data)`; or a `depthlab.nn.network.Network`, or what `dl.load` returns, whose gradients after the
-            first epoch are known.
-        data: None for the dataset of a loaded run; else a PyG `Data` with x (n, f) and edge_index (2, m), and perhaps
-            y (n,), train_mask and val_mask; or what `depthlab.data.convert.to_dataset` takes, or a `Dataset`. Of
-            several splits the first is used.
-        layers: the modules to take as layers instead of PyG's, a pattern of their names such as `blocks.*`.
-        measures: names of measures by layer (`dl.measures.MEASURES`); those of the verdict are always added.
-        is_trained: whether the network is trained, if you know it.
+        model: any `nn.Module` with PyG message-passing layers. It is called as `forward(x, edge_index)` or
+            `forward(data)`; `edge_weight` and `batch` are passed if `forward` has these arguments and the data contain
+            them. Or a `depthlab.nn.network.Network`, or the result of `dl.load`, which includes the gradients after the
+            first epoch.
+        data: None for the dataset of a loaded run. Else a PyG `Data` with x (n, f), edge_index (2, m) and optionally
+            y (n,), train_mask and val_mask; or a `Dataset`; or a graph that `depthlab.data.convert.to_dataset` accepts.
+            Only the first split is used.
+        layers: pattern of the names of the modules that are layers, such as `blocks.*`; by default PyG's
+            message-passing layers.
+        measures: names of measures by layer (`dl.measures.MEASURES`); those that the verdict needs are always added.
+        is_trained: whether the network is trained; by default this is derived from its weights.
 
     Raises:
         UserError: the network has no message-passing layers, cannot be called, or returns another number of rows; the
@@ -152,8 +153,8 @@ def _examine(
                     " nodes: choose layers before a pooling with layers=PATTERN"
                 )
         curves = layer_measures(kept, inputs.undirected, names) | dict(history)
-    fresh = has_initial_weights(model) if is_trained is None else not is_trained
-    diagnosis = _diagnose(evaluation, curves, fresh)
+    untrained = has_initial_weights(model) if is_trained is None else not is_trained
+    diagnosis = _diagnose(evaluation, curves, untrained)
     if gradients:
         start = diagnosis.verdict == UNTRAINED
         curves["gradient_norm_at_start" if start else "gradient_norm"] = gradients
@@ -177,7 +178,7 @@ def _device(model: nn.Module) -> torch.device:
 
 
 def _pass(model: nn.Module, inputs: Inputs, layers: str | None) -> tuple[Tensor, list[Tensor]]:
-    """The output and the states of a pass, in the autograd graph."""
+    """The output and the states of a forward pass, in the autograd graph."""
     if isinstance(model, Network):
         seen: list[Tensor] = []
         graph = inputs.graph()
@@ -196,23 +197,25 @@ def _gradients(loss: Tensor, states: Sequence[Tensor]) -> list[float]:
     return [0.0 if gradient is None else float(gradient.norm()) for gradient in each]
 
 
-def _diagnose(evaluation: Evaluation | None, curves: Mapping[str, Sequence[float]], fresh: bool | None) -> Diagnosis:
-    """The verdict of a network without a training history; `fresh` says whether it is untrained, None: unknown."""
+def _diagnose(
+    evaluation: Evaluation | None, curves: Mapping[str, Sequence[float]], untrained: bool | None
+) -> Diagnosis:
+    """The verdict of a network without a training history. `untrained` is None if this is unknown."""
     collapse = "; its states collapse" if are_collapsed(curves) else ""
     if evaluation is None:
         if not all(map(math.isfinite, curves["dirichlet_energy"])):
             return diagnose(0.0, None, 0.0, curves)  # diverged
-        if fresh:
-            return Diagnosis(UNTRAINED, f"{FRESH}{describe_states(curves)}{collapse}")
+        if untrained:
+            return Diagnosis(UNTRAINED, f"{INITIAL}{describe_states(curves)}{collapse}")
         without = "without labels it cannot be told whether it has learnt"
         return Diagnosis("unknown", f"{without}{describe_states(curves)}{collapse}")
     found = diagnose(evaluation.train, evaluation.val, evaluation.chance, curves, metric=evaluation.metric)
     if found.verdict in ("healthy", "over-fitted", "diverged"):
         return found
-    if fresh:
+    if untrained:
         metric = evaluation.metric
         score = f"training score {metric.shown(evaluation.train)} (guessing {metric.shown(evaluation.chance)})"
-        return Diagnosis(UNTRAINED, f"{FRESH}; {score}{describe_states(curves)}{collapse}")
-    if fresh is None:
+        return Diagnosis(UNTRAINED, f"{INITIAL}; {score}{describe_states(curves)}{collapse}")
+    if untrained is None:
         return replace(found, evidence=f"{found.evidence}; its weights do not tell whether it is trained")
     return found

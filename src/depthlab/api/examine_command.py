@@ -1,23 +1,23 @@
-"""`depthlab examine run=ID`: the node states of a network by layer, and what has happened to it.
+"""`depthlab examine run=ID`: measure the node states of a network by layer, with a verdict.
 
-Of a recorded run, on its own dataset:
+For a recorded run, on its own dataset:
 
     depthlab examine run=ID
 
-run=ID|FILE            id of a run that keeps its weights, or the path of its final.ckpt
+run=ID|FILE            ID of a run that stores its weights, or the path of its final.ckpt
 tracking.uri=URI       where the run is recorded (default: MLFLOW_TRACKING_URI, or mlflow.db in the project folder)
 
-Of a network with weights of your own, or with fresh ones, by the settings of `depthlab train`:
+For a network that the settings of `depthlab train` describe, with weights from a file or newly initialised:
 
     depthlab examine model=module model.target=my_net.py:Net dataset=cora ckpt=weights.pt
     depthlab examine model=gcn depth=32 dataset=texas
 
-ckpt=FILE              weights of the network, `torch.save(network.state_dict(), FILE)`; by default fresh ones
+ckpt=FILE              weights saved with `torch.save(network.state_dict(), FILE)`; default: newly initialised
 
-With both:
+For both:
 
-out=FILE.csv           also write the measures by layer to a table
-figure=FILE.png        also draw them
+out=FILE.csv           also write the measures by layer to a CSV file
+figure=FILE.png        also plot them
 """
 
 import sys
@@ -37,7 +37,7 @@ ENDINGS = {"out": (".csv",), "figure": (".png", ".pdf", ".svg")}
 
 
 def main() -> None:
-    """Read the command line, examine the network, print and write what is asked for."""
+    """Read the command line, examine the network, print the result and write the requested files."""
     words = [word for word in sys.argv[1:] if word.partition("=")[0] in SETTINGS]
     others = [word for word in sys.argv[1:] if word not in words]
     chosen = read_words(words, SETTINGS)

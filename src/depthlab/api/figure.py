@@ -1,4 +1,4 @@
-"""Figures that a notebook shows by itself."""
+"""Figures that a notebook displays."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from depthlab.training.figures import draw_layers
 
 
 class NotebookFigure(Figure):
-    """A figure that Jupyter shows as a picture without pyplot, whose figures of a session stay in memory."""
+    """A figure that Jupyter displays without pyplot, because pyplot keeps all figures in memory."""
 
     def _repr_png_(self) -> bytes:
         picture = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Find the graph network in a LightningModule, and the edges that it gets."""
+"""Find the graph network in a LightningModule, and the edges in its arguments."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ WITHOUT_FORWARD = (nn.ModuleList, nn.ModuleDict)
 
 
 def graph_network(pl_module: nn.Module, module: str | nn.Module | None, layers: str | None) -> nn.Module:
-    """The network that is observed.
+    """The network to monitor.
 
     Raises:
         UserError: there is no such module, or it has no message-passing layers.
@@ -45,7 +45,7 @@ def graph_network(pl_module: nn.Module, module: str | nn.Module | None, layers: 
 
 
 def find_edges(value: Any) -> Iterator[Tensor]:
-    """Edges (2, m) among arguments: an integer matrix with two rows, the `edge_index` of a graph, a sparse matrix."""
+    """Find edges (2, m) in arguments: an integer matrix with two rows, `edge_index` of a graph, or a sparse matrix."""
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
             yield value.to_sparse_coo().coalesce().indices()
@@ -62,7 +62,7 @@ def find_edges(value: Any) -> Iterator[Tensor]:
 
 
 class UndirectedEdges:
-    """The undirected edges of the last graph, kept for a graph that is the same at the next measurement."""
+    """A cache of the undirected edges of the last graph, for the next measurement."""
 
     def __init__(self) -> None:
         self._given = self._made = torch.empty(2, 0, dtype=torch.long)

@@ -1,21 +1,21 @@
-"""Tell an untrained network from a trained one by its weights."""
+"""Detect an untrained network by its weights."""
 
 import math
 from collections.abc import Iterator
 
 from torch import nn
 
-ENTRIES = 32  # of a matrix at least, so that its range can be told
-FAR = 12  # a maximum that is lower by a larger share than FAR / entries has a probability of exp(-FAR)
+ENTRIES = 32  # minimum number of entries of a matrix whose range can be estimated
+FAR = 12  # the maximum is below 1 - FAR / entries times the bound with probability exp(-FAR)
 
 
 def has_initial_weights(network: nn.Module) -> bool | None:
-    r"""Whether every weight matrix of a network still fills the range from which it was drawn.
+    r"""Whether every weight matrix of a network still fills the range of its initialiser.
 
     The usual initialisers draw from the uniform distribution on :math:`[-b, b]` with :math:`b = \sqrt{6 / (f_{in} +
-    f_{out})}` (Glorot & Bengio 2010, PyG's layers) or :math:`b = 1 / \sqrt{f_{in}}` (`torch.nn.Linear`). Of n draws the
-    largest lies within a share of 12 / n below b, but for one network in 160,000. A step of training moves it: weights
-    that still end at b in every matrix were hardly trained.
+    f_{out})}` (Glorot & Bengio 2010, PyG's layers) or :math:`b = 1 / \sqrt{f_{in}}` (`torch.nn.Linear`). The
+    largest of n draws is at least (1 - 12 / n) b, except with probability 1 in 160,000. A training step moves it, so
+    weights whose maximum is still close to b in every matrix are untrained.
 
     Returns:
         None if no matrix has 32 entries.

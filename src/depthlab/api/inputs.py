@@ -1,4 +1,4 @@
-"""A graph in memory as a network gets it, with what is known about its labels."""
+"""The inputs of a network for a graph in memory, with labels if there are any."""
 
 import inspect
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from depthlab.tasks.metrics import METRICS, Metric
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well outputs fit the labels.
+    """Loss and scores of the outputs of a network.
 
     Attributes:
-        metric: compares them.
+        metric: the metric of the scores.
         scores: `train_acc` and `val_acc`, or `train_mae` and `val_mae`; no `val_...` without validation nodes.
         train, val: the same numbers; `val` is None without validation nodes.
         chance: the score of the best guess on the training nodes.
-        loss: outputs -> the loss on the training nodes.
+        loss: function of the outputs, the loss on the training nodes.
     """
 
     metric: Metric
@@ -40,18 +40,18 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """A graph for a network.
+    """The inputs of a network.
 
     Attributes:
         x: features, dense (n, f).
-        edge_index: (2, m), as the network gets it.
-        num_nodes: nodes that are measured, the first ones.
-        y: labels (n,), or None; -1 or NaN for none.
+        edge_index: (2, m), as passed to the network.
+        num_nodes: number of nodes to measure; they come first.
+        y: labels (n,), or None; -1 or NaN for an unlabelled node.
         train, val: bool (n,), or None.
         edge_weight, batch: as in a PyG `Data`, or None.
-        data: the `Data` itself, if it is one.
-        prepared: the graph of a `Network`, if it is not to be made from the edges.
-        metric: name of the metric; by default `acc` of classes and `mae` of numbers.
+        data: the PyG `Data`, if the input is one.
+        prepared: the graph for a `Network`; None to build it from the edges.
+        metric: name of the metric; by default `acc` for classes and `mae` for numbers.
     """
 
     x: Tensor
@@ -96,10 +96,10 @@ class Inputs:
             return dataset.graph("public").to(self.x.device)
 
     def call(self, model: nn.Module) -> Tensor:
-        """The output of any module.
+        """Call any module and return its output.
 
         Raises:
-            UserError: it cannot be called with these inputs, or its output is not one row for each node or graph.
+            UserError: it cannot be called with these inputs, or its output has not one row for each node or graph.
         """
         kind, parameters = type(model).__name__, inspect.signature(model.forward).parameters
         takes = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -128,7 +128,7 @@ class Inputs:
         return output
 
     def evaluate(self, output: Tensor) -> Evaluation | None:
-        """The scores of outputs (n, channels) or (n,); None without one label for each row.
+        """Score outputs (n, channels) or (n,); None if there is not one label for each row.
 
         Raises:
             UserError: there are more classes than channels, or no training node has a label.
@@ -158,13 +158,13 @@ class Inputs:
 
 
 def _channels(output: Tensor, numbers: bool) -> Tensor:
-    """Outputs (n, channels); one channel for two classes is that of class 1 against 0."""
+    """Outputs (n, channels). A single channel for two classes is the logit of class 1."""
     output = output.view(len(output), -1)
     return output if numbers or output.shape[1] > 1 else F.pad(output, (1, 0))
 
 
 def make_inputs(data: Any) -> Inputs:
-    """The inputs of a PyG `Data`, as it is, or of what `to_dataset` takes.
+    """The inputs for a PyG `Data`, which is not changed, or for a graph that `to_dataset` accepts.
 
     Raises:
         UserError: it is not a graph with features.
@@ -196,10 +196,10 @@ def _first(mask: Any) -> Tensor | None:
 
 
 def unlabelled_dataset(data: Any, directed: bool = False, edge_weight: str | None = None) -> Dataset:
-    """A graph that need not have targets or masks, as a dataset in which every node is in every part of the split.
+    """Convert a graph without targets to a dataset in which every node is in every part of the split.
 
     Args:
-        data: as for `make_inputs`; targets and masks are not read.
+        data: as for `make_inputs`; targets and masks are ignored.
         directed: keep the direction of edges.
         edge_weight: attribute of the edges with their weights, or `none`; by default `edge_weight` if there is one.
 

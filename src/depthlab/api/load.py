@@ -1,4 +1,4 @@
-"""`dl.load`: a trained network from its record or its checkpoint, to predict and to measure with."""
+"""`dl.load`: load a trained network from its record or its checkpoint."""
 
 import os
 from collections.abc import Sequence
@@ -36,14 +36,14 @@ from depthlab.training.module import TrainingModule
 
 
 def load(source: str | os.PathLike[str], uri: str | None = None) -> "TrainedNetwork":
-    """The network of a run with the weights that were tested.
+    """Load the network of a run with the weights that were tested.
 
     Its settings are read from the checkpoint: neither the command line nor the data of the run are needed. Nothing is
     unpickled.
 
     Args:
-        source: id of a run that keeps its weights (the default), the path of its `final.ckpt`, or the folder with it.
-        uri: store of the record; by default `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
+        source: ID of a run that stores its weights (the default), the path of its `final.ckpt`, or the folder with it.
+        uri: tracking store of the run; by default `MLFLOW_TRACKING_URI`, else `mlflow.db` in the current folder.
 
     Raises:
         UserError: there is no such run or file, it has no weights, or its architecture has changed.
@@ -79,7 +79,7 @@ def restore_network(content: dict[str, Any]) -> "TrainedNetwork":
             f"the weights do not fit {settings.model.target}, which was changed after the run: use the version of then"
             f" ({reason})"
         ) from None
-    network.depth = content.get("depth", network.depth)  # of a network of somebody else, it is counted in a pass
+    network.depth = content.get("depth", network.depth)  # counted in a forward pass for an external module
     module.eval()
     return TrainedNetwork(module, settings, content)
 
@@ -90,8 +90,8 @@ class TrainedNetwork:
     Attributes:
         network: the `depthlab.nn.network.Network`, in evaluation mode.
         settings: all settings of the run, nested.
-        run_id: of the run; empty if unknown.
-        is_trained: whether it is known to be trained; None: unknown.
+        run_id: ID of the run; empty if unknown.
+        is_trained: whether it is trained; None if unknown.
         gradients: norm of the loss's gradient with respect to each state, before the first step and after the first
             epoch; empty for a run of an earlier version.
     """
@@ -143,7 +143,7 @@ class TrainedNetwork:
 
     @torch.no_grad()
     def states(self, data: Any = None) -> list[Tensor]:
-        """The node states by layer, from the input of the first layer to the output of the last: tensors (n, channels).
+        """The node states by layer, from the input of the first layer to the output of the last; tensors (n, channels).
 
         Args:
             data: as for `predict`; of a dataset of many graphs, the nodes of a batch are read.
@@ -158,14 +158,14 @@ class TrainedNetwork:
             return [x[: graph.num_nodes].clone() for x in dense]
 
     def measure(self, data: Any = None, measures: Sequence[str] | None = None) -> dict[str, list[float]]:
-        """Measures of the states by layer, as a run records them.
+        """Compute the measures by layer, as a run records them.
 
         Args:
             data: as for `states`.
             measures: names of measures by layer (`dl.measures.MEASURES`); by default those of the run.
 
         Returns:
-            Name -> values from layer 0, the input of the first layer, to the depth.
+            The values of each measure from layer 0, the input of the first layer, to the depth.
 
         Raises:
             UserError: as `states`, or there is no such measure.
@@ -181,7 +181,7 @@ class TrainedNetwork:
             return layer_measures(seen, graph.undirected_edges, names, graph.num_nodes)
 
     def inputs(self, data: Any = None) -> Inputs:
-        """The graph with the features and edges that the network gets, and its labels; `data` as for `predict`."""
+        """The inputs of the network and the labels; `data` as for `predict`."""
         graph = self._graph(data)
         x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
         inputs = Inputs(x, graph.edge_index, graph.num_nodes, prepared=graph, metric=self.module.task.metric)
@@ -246,7 +246,7 @@ class TrainedNetwork:
 
 
 def _graph_outputs(module: TrainingModule, batches: MiniBatches, count: int, nodes: bool = False) -> Tensor:
-    """The outputs of all graphs of a dataset by their numbers, or of all their nodes."""
+    """The outputs for all graphs of a dataset in order, or for all their nodes."""
     outputs = []
     for numbers in torch.arange(count).split(batches.batch_size):
         graph = batches.graph(numbers, "test")

@@ -1,4 +1,4 @@
-"""`dl.DepthMonitor`: the measures by layer during somebody else's training with Lightning."""
+"""`dl.DepthMonitor`: log the measures by layer during any Lightning training."""
 
 import sys
 import warnings
@@ -18,7 +18,7 @@ from depthlab.measures.edges import check_undirected
 from depthlab.measures.registry import MEASURES, selectable
 from depthlab.nn.observe import States, observe
 
-if "lightning.pytorch" in sys.modules:  # the same class in the other of Lightning's two packages
+if "lightning.pytorch" in sys.modules:  # the same class in the package `lightning`
     from lightning.pytorch import Callback  # type: ignore[import-not-found]
 else:
     from pytorch_lightning.callbacks import Callback
@@ -31,34 +31,34 @@ GRADIENT = "gradient_norm"
 
 
 class DepthMonitor(Callback):
-    """Logs the measures by layer of a graph network in any LightningModule, to whatever logger there is.
+    """Log the measures by layer of a graph network in any LightningModule, to the loggers of its trainer.
 
-    After the epochs 0, `every`, 2 `every`, ... the node states are measured in evaluation mode: those of the last
-    validation batch if the network is validated, else of one more pass over the last training batch, or over `data`.
-    The training is not changed: modes, random numbers and the statistics of batch normalisation stay as they were. The
-    gradient of the training loss with respect to each state is that of the last training step of the epoch.
+    After epochs 0, `every`, 2 `every`, ... the node states are measured in evaluation mode. They come from the last
+    validation batch, or without validation from an extra forward pass over the last training batch, or over `data`.
+    The training does not change: modes, random numbers and batch statistics are restored. The gradient of the training
+    loss with respect to each state comes from the last training step of the epoch.
 
-    Loggers get `depth/MEASURE/layer_LL` for each measured layer, and `depth/MEASURE/retained`: the value at the last but
-    one state divided by the value after the first layer. A value near 0 means over-smoothing. State 0 is measured only
-    if the network computes it, because input features do not change.
+    Loggers get `depth/MEASURE/layer_LL` for each measured layer, and `depth/MEASURE/retained`: the value at the last
+    but one state divided by the value after the first layer. A value near 0 means over-smoothing. State 0 is measured
+    only if the network computes it, because input features do not change.
 
     Args:
-        every: epochs between two measurements.
+        every: number of epochs between two measurements.
         measures: names of measures by layer (`dl.measures.MEASURES`).
         module: the graph network, or its name in the LightningModule, such as `encoder`; by default the smallest module
-            that has all message-passing layers.
-        data: a graph to measure on, such as a PyG `Data`, with which the network is called as
-            `forward(x, edge_index)`; by default a batch of the training, with which it is called as in the training.
-        layers: the modules to take as layers instead of PyG's, a pattern of their names such as `blocks.*`.
-        points: largest number of measured layers, spread evenly from the first to the last: a logger draws a curve for
-            each, and they take the time.
+            that contains all message-passing layers.
+        data: a graph to measure on, such as a PyG `Data`; the network is then called as `forward(x, edge_index)`. By
+            default a batch of the training, with the same call as in the training.
+        layers: pattern of the names of the modules that are layers, such as `blocks.*`; by default PyG's
+            message-passing layers.
+        points: maximum number of measured layers, evenly spaced. Each one costs time and adds a curve to the logger.
 
     Attributes:
         history: a dict for each measurement: `epoch`, `step`, `layers` (numbers of the measured states) and for each
             measure its values, with `gradient_norm`.
 
     Raises:
-        UserError: a setting is not allowed; at the start of the training, the network has no message-passing layers.
+        UserError: an argument is invalid; or, when training starts, the network has no message-passing layers.
     """
 
     def __init__(
@@ -92,15 +92,15 @@ class DepthMonitor(Callback):
 
     def _reset(self) -> None:
         self._seen: States | None = None
-        self._call: tuple[Any, Any] | None = None  # arguments of the last pass in training
-        self._evaluated: tuple[list[Tensor], Any] | None = None  # states and arguments of the last in evaluation mode
+        self._call: tuple[Any, Any] | None = None  # arguments of the last training pass
+        self._evaluated: tuple[list[Tensor], Any] | None = None  # states and arguments of the last evaluation pass
         self._gradients: dict[int, float] = {}
         self._computes_state_0 = False
 
     # Lightning's hooks -----------------------------------------------------------------------------------------------
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Find the network, so that a mistake ends the training before its first step."""
+        """Find the network, so that an error stops the training before its first step."""
         self._network = graph_network(pl_module, self.module, self.layers)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
@@ -204,7 +204,7 @@ class DepthMonitor(Callback):
 
 
 def evenly_spaced(first: int, last: int, points: int) -> list[int]:
-    """At most `points` whole numbers, evenly from `first` to `last`, with the last but one, which verdicts use."""
+    """At most `points` integers, evenly spaced from `first` to `last`; they include `last - 1`, which verdicts use."""
     if last - first < points:
         return list(range(first, last + 1))
     inner = points - 1
@@ -215,7 +215,7 @@ def evenly_spaced(first: int, last: int, points: int) -> list[int]:
 
 
 def _flat_metrics(entry: Mapping[str, Any]) -> dict[str, float]:
-    """An entry of the history as single numbers for a logger."""
+    """One number for each metric name, from an entry of the history."""
     layers, logged = entry["layers"], dict[str, float]()
     digits = len(str(layers[-1]))
     for name, curve in entry.items():

@@ -1,10 +1,10 @@
-"""`depthlab predict run=ID out=predictions.csv`: what the network of a recorded run predicts for each node.
+"""`depthlab predict run=ID out=predictions.csv`: write the predictions of a recorded run for each node.
 
-run=ID|FILE            id of a run that keeps its weights, or the path of its final.ckpt
-out=FILE.csv           the table to write (default: predictions.csv): node, class, and a probability p_CLASS for each
-                       class; node and value for a regression; graph in place of node for a dataset of many graphs
-data=FILE              another graph with the same features, a file as for dataset=pt (a PyG Data saved with torch.save;
-                       its targets and masks are not read); by default the dataset of the run
+run=ID|FILE            ID of a run that stores its weights, or the path of its final.ckpt
+out=FILE.csv           output file (default: predictions.csv) with the columns node, class, and a probability p_CLASS
+                       for each class; or node and value for a regression; or graph instead of node for graph targets
+data=FILE              another graph with the same features, a PyG Data saved with torch.save (targets and masks are
+                       ignored); default: the dataset of the run
 tracking.uri=URI       where the run is recorded (default: MLFLOW_TRACKING_URI, or mlflow.db in the project folder)
 """
 

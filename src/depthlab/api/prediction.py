@@ -1,4 +1,4 @@
-"""What a network predicts for the nodes of a graph."""
+"""The predictions of a network for the nodes of a graph."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The outputs of a network, one row for each node (or graph, of a dataset of many graphs).
+    """The outputs of a network, one row for each node, or for each graph if targets are of graphs.
 
     Attributes:
-        output: float32 (n, channels): logits, or for a regression the predicted numbers (n, 1).
+        output: float32 (n, channels): logits, or the predicted values (n, 1) of a regression.
         is_classification: whether the outputs are logits.
-        node_names, class_names: names of the rows and of the classes; by default their numbers.
-        unit: what a row is, `node` or `graph`.
+        node_names, class_names: names of the rows and of the classes; by default their indices.
+        unit: meaning of a row, `node` or `graph`.
     """
 
     output: Tensor

@@ -1,4 +1,4 @@
-"""The model of a run as MLflow loads it: code of this package and a state_dict, so that nothing is unpickled."""
+"""The MLflow pyfunc model of a run: a state_dict and the code of this package, so nothing is unpickled."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """What MLflow calls.
+    """A pyfunc model.
 
     Args:
         network: a trained network.
@@ -25,19 +25,19 @@ class Model:
         self.network = network
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """Predict the classes, or the numbers, of nodes.
+        """Predict the classes or values of nodes.
 
         Args:
-            model_input: None for all nodes of the run's own dataset; a table with the column `node` for some of them,
-                by number; or a mapping with `x` (n, f) and `edge_index` (2, m), and perhaps `edge_weight` (m,), for
-                another graph with the same features.
+            model_input: None for all nodes of the run's own dataset; a table with a column `node` of node indices; or
+                a mapping with `x` (n, f), `edge_index` (2, m) and optionally `edge_weight` (m,) for another graph with
+                the same features.
             params: not used.
 
         Returns:
             Columns `node`, `class` and a probability for each class; `node` and `value` for a regression.
 
         Raises:
-            UserError: as `TrainedNetwork.predict`, or the input has another form.
+            UserError: as `TrainedNetwork.predict`, or the input is none of these.
         """
         if model_input is None:
             return self.network.predict().to_frame()
@@ -63,5 +63,5 @@ def _graph(arrays: Mapping[str, Any]) -> Any:
 
 
 def _load_pyfunc(path: str) -> Model:
-    """MLflow's entry point: the model of a checkpoint."""
+    """The entry point of MLflow: load the model of a checkpoint."""
     return Model(restore_network(read_checkpoint_file(Path(path), "the model")))

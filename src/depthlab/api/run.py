@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run that has ended, and where it is recorded.
+    """A finished run and its record.
 
     Attributes:
-        run_id, name: id in MLflow, and name such as `cora-gcnii-d64-s0`.
+        run_id, name: ID in MLflow, and a name such as `cora-gcnii-d64-s0`.
         outcome: `finished` or `diverged`.
-        uri, url: the store of the record, and the page of the run in MLflow, which `depthlab ui` serves if the store is
-            a database; both are empty if other loggers record it.
+        uri, url: the tracking store, and the run page in MLflow (`depthlab ui` serves it if the store is a database).
+            Both are empty without MLflow.
         checkpoint: the file with its weights, for `dl.load`.
         scores: `test_acc`, `best_val_acc`, `best_train_acc` and the like at the selected epoch, as fractions; losses
             are in nats. Empty if the run diverged.
         metric: name of the reported metric, such as `acc`.
-        curves: for each measure its values by layer, from 0, the input of the first layer, to the depth; a measure by
-            hop has one value for each distance.
-        statistics: the other numbers that are recorded once, such as `epochs_run`, `seconds_per_epoch` and `chance`.
+        curves: the values of each measure by layer, from layer 0 (the input of the first layer) to the depth. A measure
+            by hop has one value for each distance.
+        statistics: other numbers that are recorded once, such as `epochs_run`, `seconds_per_epoch` and `chance`.
         verdict, evidence: what happened to the network, and the numbers that show it (`depthlab.measures.diagnosis`).
         settings: all settings of the run, nested.
     """
@@ -57,7 +57,7 @@ class Run:
         return by_layer(self.curves)
 
     def plot(self) -> "Figure":
-        """The measures by layer, a panel for each; a notebook shows the figure, `savefig` writes it."""
+        """A figure with a panel for each measure by layer. A notebook shows it, and `savefig` writes it to a file."""
         from depthlab.api.figure import layers
 
         return layers(self.curves, self.name)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def by_layer(curves: Mapping[str, Sequence[float]]) -> "pd.DataFrame":
-    """A row for each layer and a column for each measure by layer; a curve that ends early has no number there."""
+    """A row for each layer and a column for each measure; a curve that ends early is padded with NaN."""
     import pandas as pd
 
     known = {name: list(curve) for name, curve in curves.items() if curve and MEASURES[name].axis == "layer"}

@@ -1,4 +1,4 @@
-"""`dl.train`: what `depthlab train` does, from Python."""
+"""`dl.train`: run `depthlab train` from Python."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,16 +24,16 @@ def train(
     overrides: Sequence[str] = (),
     **settings: Any,
 ) -> Run:
-    """Train, test once, measure and record one run, as `depthlab train` does with the same settings.
+    """Train, test, measure and record one run, like `depthlab train` with the same settings.
 
     `dl.train(model="gcnii", depth=64, dataset="cora")` is `depthlab train model=gcnii depth=64 dataset=cora`: the same
     defaults and recipe, the same record with the same hashes, and the same checkpoints, in the current folder or in
-    the folder `DEPTHLAB_HOME`. Both commands find each other's runs and checkpoints.
+    the folder `DEPTHLAB_HOME`. `depthlab train` finds these runs and checkpoints, and vice versa.
 
     Args:
         model: name of an architecture, an option of `depthlab train --help`; or any network with
             `forward(x, edge_index)`: its class, its dotted name, or `my_net.py:Net`. A class must be importable, so
-            that the record can be made again: one of a notebook cell belongs in a file.
+            that the run can be reproduced: define it in a file, not in a notebook cell.
         depth: number of layers.
         dataset: name of a dataset; or a graph in memory with features and targets: a PyG `Data` or dataset of one
             graph, a mapping with the tensors of a `Data`, a networkx graph (`depthlab.data.convert.to_dataset`); or
@@ -47,9 +47,8 @@ def train(
         The run: its scores, curves by layer and verdict.
 
     Raises:
-        UserError: a setting is not allowed, or data, store or disk cannot be used; the message is a sentence that says
-            what to do.
-        KeyboardInterrupt: Ctrl-C, after the run has been recorded as interrupted; `ckpt="last"` resumes it.
+        UserError: a setting is invalid, or the data, the store or the disk cannot be used. The message says what to do.
+        KeyboardInterrupt: Ctrl-C. The run is recorded as interrupted, and `ckpt="last"` resumes it.
     """
     with preserve_process_state():
         given = ({} if model is None else model_settings(model)) | ({} if depth is None else {"depth": depth})

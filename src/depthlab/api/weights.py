@@ -1,4 +1,4 @@
-"""Find the weights of a run: a checkpoint file, or the model that a run has recorded."""
+"""Find the weights of a run: a checkpoint file, or its recorded model."""
 
 import os
 from pathlib import Path
@@ -13,18 +13,18 @@ from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.identity import FINAL, LAST
 
 NEEDED = ("config", "state_dict")
-PLACES = (f"model/{FINAL}", FINAL)  # among the artifacts of a run; the second is that of earlier versions
+PLACES = (f"model/{FINAL}", FINAL)  # artifact path in a run; earlier versions used the second
 
 
 def read_weights(source: str | os.PathLike[str], uri: str | None = None) -> dict[str, Any]:
-    """The content of a run's final checkpoint, loaded without executing code.
+    """Read a run's final checkpoint without executing code.
 
     Args:
-        source: id of a run, a checkpoint, or the folder of a run's checkpoints.
-        uri: store of the record; by default `MLFLOW_TRACKING_URI`, else `mlflow.db` in the project folder.
+        source: ID of a run, a checkpoint, or the folder of a run's checkpoints.
+        uri: tracking store of the run; by default `MLFLOW_TRACKING_URI`, else `mlflow.db` in the project folder.
 
     Raises:
-        UserError: there is no such run or file, the run keeps no weights, or the file is not a final checkpoint.
+        UserError: there is no such run or file, the run stores no weights, or the file is not a final checkpoint.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -58,7 +58,7 @@ def _recorded(run_id: str, uri: str) -> dict[str, Any]:
 
 
 def read_checkpoint_file(path: Path, name: str) -> dict[str, Any]:
-    """The content of a final checkpoint; `name` stands for it in errors."""
+    """Read a final checkpoint; errors call it `name`."""
     try:
         content: Any = load_torch(path, map_location="cpu")
     except Exception as error:  # errors of a damaged file have no common type
