@@ -47,7 +47,7 @@ def configured_network(words: Sequence[str]) -> TrainedNetwork:
 def _load(network: nn.Module, path: Path) -> None:
     try:
         content: Any = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # a pickle, a torn file, other bytes: torch has no common error
+    except Exception as error:  # a pickle, a truncated file, other bytes: torch has no common error
         raise unreadable(path, error, f"is not a file of tensors: {SAVE}") from None
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):

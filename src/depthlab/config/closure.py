@@ -40,7 +40,7 @@ def code_hash(*names: str) -> str:
     """Hash of the code behind a result. Comments, docstrings, formatting and `PRESENTATION` do not count.
 
     For an installed library, such as the network `torch_geometric.nn.models.GCN`, its version and that of torch count;
-    for a file `my_net.py:Net`, its local imports and the versions of the libraries that these import.
+    for a file `my_net.py:Net`, its local imports and the versions of the libraries that they import.
 
     Args:
         names: modules, or objects that they define.
@@ -61,20 +61,20 @@ def _code_hash(names: frozenset[str]) -> str:
 
 
 def _is_library(name: str) -> bool:
-    """Whether a library defines it; torch, whose code is behind every run, counts only beside another one."""
+    """Whether an installed library defines it. torch alone does not count, because every run uses it."""
     return not locate(_module(name)) and name.partition(".")[0] != "torch"
 
 
 def _code_of_file(name: str) -> list[Any]:
-    """Source of a user's file and of everything it imports, as it is now, and the versions of libraries."""
+    """Current source of a user's file and of everything it imports, and the versions of libraries."""
     return [{module: _read(path)[0] for module, path in closure([name]).items()}, module_hash(name)]
 
 
 def module_hash(target: str) -> str:
-    """Hash of the source of somebody else's network, as it is now, and of the versions of the libraries behind it.
+    """Hash of the current source code of an external module, and of the versions of its libraries.
 
-    Source is that of its file with all local imports; code of this package does not count. Libraries are those that
-    these files import, or that define the network, and torch.
+    The source is its file and all local imports, without code of this package. The libraries are torch, those that
+    these files import, and the one that defines the network.
 
     Args:
         target: a dotted name, or `FILE.py:CLASS`.
@@ -90,7 +90,7 @@ def module_hash(target: str) -> str:
 
 
 def _versions_by_name(tops: Iterable[str]) -> dict[str, list[str]]:
-    """The versions of top-level modules; those that are not installed are left out."""
+    """The versions of installed top-level modules."""
     return {top: _versions(top) for top in sorted(set(tops)) if _spec(top)}
 
 
@@ -173,7 +173,7 @@ def _versions(module: str) -> list[str]:
     if top == PACKAGE or not _spec(top):
         raise UserError(f"there is no module {module}")
     names = importlib.metadata.packages_distributions().get(top, [])
-    return [f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in names]  # of any device
+    return [f"{name} {importlib.metadata.version(name).partition('+')[0]}" for name in names]  # no +cu128
 
 
 def _with_parents(module: str) -> list[str]:

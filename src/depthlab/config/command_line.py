@@ -15,7 +15,7 @@ NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|
 
 
 def read_words(words: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
-    """The settings of a command that takes few: `key=value` words over the defaults in `known`.
+    """Read `key=value` arguments of a command with few settings; `known` holds the defaults.
 
     Raises:
         UserError: a word has another form, or names no setting.

@@ -1,4 +1,4 @@
-"""Find the class that an option names by `_target_`, and make an object of it."""
+"""Import the class that an option names by `_target_`, and create an instance."""
 
 import inspect
 from typing import Any
@@ -10,18 +10,18 @@ from depthlab.config.schema import Option
 
 
 def import_class(group: str, option: Option, base: type) -> type[Any]:
-    """The class that an option names.
+    """Import the class that an option names.
 
     Args:
         group: config group of the option, for the error.
-        base: what it has to be a subclass of.
+        base: required base class.
 
     Raises:
-        UserError: it cannot be imported, or it is another kind of class.
+        UserError: it cannot be imported, or is not a subclass of `base`.
     """
     try:
         kind: type[Any] = get_class(str(option.target))
-    except Exception as error:  # Hydra's own error, and whatever the import of a module raises
+    except Exception as error:  # Hydra's own error, or any error while the module is imported
         reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(f"{group}={option.name}: cannot import {option.target}: {reason}") from None
     if not issubclass(kind, base):
@@ -32,10 +32,10 @@ def import_class(group: str, option: Option, base: type) -> type[Any]:
 
 
 def build(group: str, option: Option, kind: type[Any], given: dict[str, Any] | None = None) -> Any:
-    """An object of a class, from the arguments in the yaml and those that the program gives.
+    """Create an instance from the arguments in the yaml file and those that the program passes.
 
     Raises:
-        UserError: the class refuses these arguments, or the yaml has one that the program gives.
+        UserError: the class rejects these arguments, or the yaml file sets one that the program passes.
     """
     given = given or {}
     if twice := sorted(given.keys() & option.arguments.keys()):

@@ -1,6 +1,6 @@
 """The class that `model.target` names for model=module: `torch_geometric.nn.models.GraphSAGE` or `my_net.py:Net`.
 
-Imports nothing heavy, and the named module only when it is loaded.
+Importing this module is fast; the named module is imported only by `load`.
 """
 
 import ast
@@ -17,7 +17,7 @@ from typing import Any
 
 from depthlab.config.errors import UserError
 
-MODULE = "depthlab.nn.module.ModuleNetwork"  # class behind model=module
+MODULE = "depthlab.nn.module.ModuleNetwork"  # the class of model=module
 PACKAGE = __name__.partition(".")[0]
 INSTALLED = {"site-packages", "dist-packages"}  # folders of libraries
 DOTTED = r"[^\W\d]\w*(\.[^\W\d]\w*)+"
@@ -29,8 +29,8 @@ class Source:
     """A class in a file.
 
     Attributes:
-        file: as given, relative to the working directory.
-        name: of the class.
+        file: path, relative to the working directory.
+        name: name of the class.
         root: folder from which the file's local imports start: its own, or that around its packages.
         module: dotted name of the file below the root.
     """
@@ -55,7 +55,7 @@ class Source:
 
 
 def label(target: str) -> str:
-    """The name of a target in names of runs: the class of a PyG model, else with the module or file that it is in."""
+    """The name of a target in run names: the class name, with its module or file unless it is a PyG model."""
     if target.startswith("torch_geometric."):
         return target.rpartition(".")[-1]
     source = Source.of(target)
@@ -68,7 +68,7 @@ def label(target: str) -> str:
 
 
 def check_target(target: Any) -> None:
-    """Raise UserError if a target has another form, or its file cannot be read or does not define the class."""
+    """Raise UserError if a target is malformed, or its file cannot be read or does not define the class."""
     if target is None:
         raise UserError(f"model=module needs a class: {FORM}")
     if not isinstance(target, str) or not re.fullmatch(rf"{DOTTED}|.*\.py:.*", target):
@@ -91,7 +91,7 @@ def check_target(target: Any) -> None:
 
 
 def _shadows(top: str) -> bool:
-    """Whether a file of this name would be imported instead of an installed module."""
+    """Whether a file with this name would shadow an installed module."""
     if top in sys.stdlib_module_names or top == PACKAGE:
         return True
     with suppress(ValueError):  # a loaded module without a spec
@@ -101,7 +101,7 @@ def _shadows(top: str) -> bool:
 
 
 def _defined(file: Path) -> tuple[set[str], set[str]]:
-    """Names of the classes that a file defines, and other names that it imports or assigns.
+    """Names of the classes that a file defines, and of everything else that it imports or assigns.
 
     Raises:
         UserError: it cannot be read as Python.
@@ -179,7 +179,7 @@ def local_files(source: Source) -> dict[str, Path]:
 
 @functools.lru_cache(maxsize=1)  # keeps the module in use, until the code or the target changes
 def _execute(source: Source, code: tuple[tuple[str, bytes], ...]) -> Any:
-    """Import the file with its local imports afresh; its folder comes first, as if Python ran the file."""
+    """Import the file and its local imports again; its folder comes first in `sys.path`."""
     for name, _ in code:
         sys.modules.pop(name, None)
     root = str(source.root)
@@ -193,7 +193,7 @@ def _execute(source: Source, code: tuple[tuple[str, bytes], ...]) -> Any:
 
 
 def describe_error(error: BaseException, target: str) -> str:
-    """An error of somebody else's code in one line: kind, message, and its line in the target's folder."""
+    """Describe an error in external code in one line: type, message, file and line."""
     text = " ".join(str(error).split())
     message = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if (source := Source.of(target)) is None:

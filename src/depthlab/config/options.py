@@ -57,7 +57,7 @@ FORMS: dict[str, dict[str, Form]] = {
     "rewiring": {"layers": ("all or last", lambda value: value in ("all", "last"))},
     "loader": {"name": WORD},
 }
-# Settings whose change takes a new yaml file; so does a change of `_target_`.
+# Settings that only a new yaml file can change; `_target_` is another one.
 FIXED = {"dataset": ("name", "files", "path_files", "splits", "hash_tensors"), "loader": ("name",)}
 NEEDED = {
     "model": ["_target_"],
@@ -67,7 +67,7 @@ NEEDED = {
     "optimizer": ["_target_"],
     "lr_scheduler": ["_target_"],
 }
-OPTIONAL_TARGET = ("rewiring", "lr_scheduler")  # groups with an option that calls nothing
+OPTIONAL_TARGET = ("rewiring", "lr_scheduler")  # groups with an option without a class
 
 
 def read_option(group: str, name: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
             continue
         if key not in option or key == "limits":
             raise UserError(f"there is no setting {prefix}.{key}: choose one of {', '.join(_own_keys(prefix, option))}")
-        if key == "name" and prefix == "dataset" and option[key] is None:  # of a graph of the user's own
+        if key == "name" and prefix == "dataset" and option[key] is None:  # of the user's own graph
             if value is not None and not _is_name(value):
                 raise UserError(f"{prefix}.{key} must be {WORD[0]}, got {shown(value)}")
             continue
@@ -156,10 +156,10 @@ def check_values(prefix: str, values: Any, option: dict[str, Any], limits: dict[
 
 
 def check_list(group: str, entries: Any) -> None:
-    """Check the entries of a group of which a run takes any number of options: each names a class.
+    """Check the entries of a group that allows several options; each must name a class.
 
     Raises:
-        UserError: an entry is no mapping with `_target_`.
+        UserError: an entry is not a mapping with `_target_`.
     """
     form, fits = ANYWHERE["_target_"]
     plain = OmegaConf.to_container(entries, resolve=True) if isinstance(entries, Container) else entries or {}

@@ -58,7 +58,7 @@ class ModelSettings(Option):
 
     @property
     def module(self) -> str | None:
-        """The class of somebody else that model=module trains; None for an architecture."""
+        """The target of the external module of model=module; None for an architecture."""
         return self.arguments.get("target") if self.target == MODULE else None
 
     @property
@@ -68,7 +68,7 @@ class ModelSettings(Option):
 
     @property
     def targets(self) -> list[str]:
-        """Dotted names of all classes and functions that it names, and the class of somebody else."""
+        """Dotted names of all classes and functions in the settings, and the target of an external module."""
         return [*super().targets, *filter(None, [self.module])]
 
 
@@ -81,17 +81,17 @@ class DatasetSettings(Option):
         split: default of the setting `split`.
         task, metric: keys of `depthlab.tasks.task.TASKS` and `depthlab.tasks.metrics.METRICS`.
         files: raw files below the data folder.
-        path: a user's own file or folder.
-        path_files: the files to read in that folder, or arguments that name one; None for all.
+        path: the user's file or folder.
+        path_files: the files to read in that folder, or arguments that name them; None for all files.
         normalize_features: whether to divide each row of the features by its sum.
-        batch_size: graphs in a training step; None if the dataset is one graph.
-        pooling: how outputs of nodes become those of their graph, for graphs of different topology.
+        batch_size: number of graphs in a training step; None for a dataset of one graph.
+        pooling: readout from node outputs to graph outputs, for graphs of different topology.
         mapped: whether the arrays stay on disk and are memory-mapped.
-        directed: whether the direction of edges is kept; None or False: every edge gets its reverse.
-        random_split: sizes of the parts of a random split, as for `depthlab.data.splits.random_split`.
-        hash_tensors: whether the hash of the data is that of the tensors, since there are no files to hash.
-        data_hash: the hash that the data must have, or its beginning.
-        option: name of the yaml file, where `name` is that of a graph of the user's own.
+        directed: whether the direction of edges is kept; otherwise every edge gets its reverse.
+        random_split: part sizes of a random split, as for `depthlab.data.splits.random_split`.
+        hash_tensors: whether the data hash covers the tensors, because there are no files to hash.
+        data_hash: required hash of the data, or its first digits.
+        option: name of the yaml file, if `name` is the name of the user's own graph.
     """
 
     target: str
@@ -156,7 +156,7 @@ class LoaderSettings(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Option):
-    """A yaml of conf/optimizer: the class of an optimizer, and its arguments but `lr` and weight decay."""
+    """A yaml of conf/optimizer: the class of an optimizer, and its arguments except `lr` and weight decay."""
 
     target: str
 
@@ -298,7 +298,7 @@ class SweepSettings:
     dry: bool = setting()
 
 
-LIST_GROUPS = ("logger", "callbacks")  # groups of which a run takes any number of options, or none
+LIST_GROUPS = ("logger", "callbacks")  # groups that allow any number of options
 MLFLOW = "depthlab.tracking.run.TrackedRun"  # `_target_` of logger=mlflow
 OPTION_GROUPS: dict[str, type[Option]] = {  # groups whose options have settings and limits of their own
     "model": ModelSettings,

@@ -63,8 +63,8 @@ def make_option(group: str, name: str, content: Mapping[str, Any]) -> Any:
     """An option of a config group, of the type in `OPTION_GROUPS`.
 
     Args:
-        name: of its yaml. The name of a dataset or a loader is in `content`, by default that of a dataset's file;
-            elsewhere `name` there is an argument.
+        name: name of its yaml file. For a dataset or a loader, `content` may hold the name; the default for a dataset
+            is the name of its file. In other groups `name` in `content` is an argument.
         content: the content of its yaml.
     """
     kind, target = OPTION_GROUPS[group], content.get("_target_")
@@ -165,7 +165,7 @@ def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
     """Hash of the settings that must agree with a resumed checkpoint: as `config_hash`, but independent of the device.
 
     Of the trainer's settings only the precision and the number of processes, which share out a batch, count. The code
-    of a network of somebody else (model=module) counts like a setting: an edited one is another experiment.
+    of an external module (model=module) counts like a setting: after an edit it is another experiment.
 
     Args:
         without: as for `config_hash`.
@@ -181,7 +181,7 @@ def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
 
 
 def _name_of_file(path: str | None, option: str) -> str:
-    """A name for a graph of the user's own: that of its file or folder; with the option if a dataset has that name."""
+    """The name of the user's own graph: its file or folder, prefixed by the option if a dataset has that name."""
     stem = Path(os.path.expanduser(path)).resolve().name.partition(".")[0] if path else ""  # noqa: PTH111
     name = re.sub(r"[^\w+-]+", "-", stem).strip("-")
     return f"{option}-{name}" if name in option_names("dataset") and name != option else name or option

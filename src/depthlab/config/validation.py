@@ -84,7 +84,7 @@ def validate(config: DictConfig, choices: dict[str, str]) -> Settings:
 
 
 def has_own_path(config: DictConfig, choices: dict[str, str]) -> bool:
-    """Whether the dataset's yaml does not identify the graph: it names none, or dataset.path differs from it."""
+    """Whether the dataset's yaml does not identify the graph, because dataset.path is unset or differs from it."""
     option = read_option("dataset", choices["dataset"])
     return option["name"] is None or bool(config.dataset.get("path") != option.get("path"))
 
@@ -151,7 +151,7 @@ def _check_dataset(settings: Settings) -> None:
 
 
 def _check_module(settings: Settings) -> None:
-    """Check the class of model=module, and the settings that a network without layers of its own does not support."""
+    """Check the class of model=module, and refuse settings that need to call layers one by one."""
     model = settings.model
     check_target(model.module)
     name = model.label

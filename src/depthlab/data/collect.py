@@ -1,4 +1,4 @@
-"""Many graphs in memory to a collection, after checking each of them."""
+"""Check and concatenate many graphs in memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ NEEDED = {
 
 
 def holds_graphs(content: Any) -> bool:
-    """Whether these are PyG graphs in a list, or a dict of such lists."""
+    """Whether this is a list of PyG graphs, or a dict of such lists."""
     lists = list(content.values()) if isinstance(content, dict) else [content]
     of_graphs = (isinstance(part, list) and all(isinstance(graph, Data) for graph in part) for part in lists)
     return all(of_graphs) and any(lists)
@@ -41,17 +41,17 @@ def collect(
     class_names: Sequence[str] | None = None,
     sizes: Sizes = FRACTIONS,
 ) -> GraphCollection:
-    """A collection of PyG graphs.
+    """Concatenate PyG graphs to a collection.
 
     Args:
         graphs: `Data` with x (n_i, f), edge_index (2, m_i) and y: one target for the graph, or one for each node. Or
-            the lists of the parts of a fixed split, by the names `train`, `val` and `test`.
-        train, val, test: the numbers of the graphs of a part, or a mask (g,).
+            a dict of the lists `train`, `val` and `test` for a fixed split.
+        train, val, test: indices of the graphs of each part, or a mask (g,).
         directed: keep the direction of edges.
-        edge_weight: attribute with the weights of edges, by default `edge_weight`; `none` leaves weights out.
+        edge_weight: name of the attribute with edge weights, by default `edge_weight`; `none` ignores weights.
         task: `classification` or `regression`; by default a regression for floating-point targets.
         class_names: names of the classes 0, 1, ...
-        sizes: of the parts of splits that are drawn, as for `depthlab.data.splits.random_split`.
+        sizes: part sizes of random splits, as for `depthlab.data.splits.random_split`.
 
     Raises:
         UserError: a graph has no nodes, features, edges or target, or other features than the first one.
@@ -65,7 +65,7 @@ def collect_raw(
     graphs: Sequence[Any] | Mapping[str, Sequence[Any]], parts: Sequence[Any] = (None, None, None),
     edge_weight: str | None = None, task: str | None = None, setting: str = "edge_weight",
 ) -> GraphCollection:  # fmt: skip
-    """As `collect`, with the edges as they are listed; `setting` is the name of `edge_weight` in errors."""
+    """As `collect`, but keep the edges unprocessed; errors call `edge_weight` by the name `setting`."""
     if isinstance(graphs, Mapping):
         graphs, parts = join_parts(graphs)
     if not graphs:
@@ -101,10 +101,10 @@ def collect_raw(
 def assemble(
     x: Tensor, edge_index: Tensor, ptr: Tensor, y: Tensor, masks: tuple[Tensor, Tensor, Tensor] | None = None
 ) -> GraphCollection:
-    """The collection of tensors as in `GraphCollection`, with the edges as they are listed; checks the targets.
+    """Create a collection with unprocessed edges from tensors as in `GraphCollection`; check the targets.
 
     Raises:
-        UserError: there is one class, or a class has no graph, or a part of the split has a graph without a target.
+        UserError: there is only one class, a class has no graph, or a part of the split has a graph without a target.
     """
     if not y.is_floating_point():
         classes = y[y >= 0].unique()

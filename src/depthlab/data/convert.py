@@ -1,4 +1,4 @@
-"""A graph in memory to a dataset: from PyG, networkx, SciPy, NumPy or torch."""
+"""Convert a graph in memory (PyG, networkx, SciPy, NumPy or torch) to a dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,28 +37,28 @@ def to_dataset(
     split: str = "split",
     sizes: Sizes = FRACTIONS,
 ) -> Dataset:
-    """The dataset of a graph in memory.
+    """Convert a graph in memory to a dataset.
 
-    Arguments that are given replace what the graph has itself. Without masks all splits are drawn.
+    Arguments override the attributes of the graph. Without masks, all splits are drawn at random.
 
     Args:
         graph: a PyG `Data`; a networkx graph, whose nodes are numbered in their order; a SciPy sparse matrix (n, n),
             whose entry (i, j) is the weight of the edge from i to j, all ones for a graph without weights; or
             integers (2, m), sources and targets.
-        x: features (n, f), dense or sparse; of a networkx graph also the names of attributes, by default `x`.
+        x: features (n, f), dense or sparse; for a networkx graph also names of node attributes, by default `x`.
         y: targets (n,) or (n, 1): whole numbers, names of classes or, for a regression, floating-point numbers; -1,
-            None or NaN for none. Of a networkx graph also the name of an attribute, by default `y`.
-        train, val, test: masks (n,), (n, s) or (s, n), or node numbers (k,).
-        edge_weight: weights (m,) >= 0; of a `Data` or a networkx graph also the name of an attribute of its edges, by
-            default `edge_weight` or `weight`. `none` leaves the weights out.
+            None or NaN for unlabelled nodes. For a networkx graph also the name of an attribute, by default `y`.
+        train, val, test: masks (n,), (n, s) or (s, n), or node indices (k,).
+        edge_weight: weights (m,) >= 0; for a `Data` or a networkx graph also the name of an edge attribute, by default
+            `edge_weight` or `weight`. `none` ignores weights.
         directed: keep the direction of edges.
         task: `classification` or `regression`; by default a regression for floating-point targets.
-        node_names, class_names: one for each node and class; by default those of the graph, and the classes' names.
-        split: of a networkx graph, the attribute that holds `train`, `val`, `test` or nothing.
-        sizes: of the parts of splits that are drawn, as for `depthlab.data.splits.random_split`.
+        node_names, class_names: names of the nodes and classes; by default those of the graph.
+        split: for a networkx graph, the node attribute that holds `train`, `val`, `test` or nothing.
+        sizes: part sizes of random splits, as for `depthlab.data.splits.random_split`.
 
     Raises:
-        UserError: the graph has no features or targets, or an array is not as it must be.
+        UserError: the graph has no features or targets, or an array is invalid.
     """
     from torch_geometric.data import Data
 
@@ -88,10 +88,10 @@ def from_arrays(
     node_names: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Dataset:
-    """A dataset with the edges as they are listed.
+    """Create a dataset with unprocessed edges.
 
     Args:
-        arrays: `x`, `edge_index`, `y`, and perhaps `edge_weight`, `train`, `val`, `test`, as for `to_dataset`.
+        arrays: `x`, `edge_index`, `y`, and optionally `edge_weight`, `train`, `val`, `test`, as for `to_dataset`.
         task: as for `to_dataset`.
         node_names: names of the nodes.
         class_names: names of the classes 0, 1, ...; by default those in `y`.
@@ -127,11 +127,11 @@ def data_arrays(data: Any, given: Mapping[str, Any], setting: str = "edge_weight
     """The arrays of a PyG `Data`.
 
     Args:
-        given: arrays that replace its own; `edge_weight` may be the name of an attribute, or `none`.
-        setting: what sets `edge_weight`, for errors.
+        given: arrays that override its own; `edge_weight` may be the name of an attribute, or `none`.
+        setting: name of the setting for `edge_weight`, for errors.
 
     Raises:
-        UserError: it has no edges, or attributes of edges that would be ignored.
+        UserError: it has no edges, or edge attributes that would be ignored.
     """
     found = {name: data.get(name) for name in ("x", "edge_index", "y")}
     found |= {name: data.get(mask) for mask, name in MASKS.items()}
@@ -144,10 +144,10 @@ def data_arrays(data: Any, given: Mapping[str, Any], setting: str = "edge_weight
 
 
 def data_weight(data: Any, wanted: Any, setting: str) -> Any:
-    """The weights of the edges of a PyG `Data`, (m,), or None; `wanted` as `edge_weight` in `data_arrays`.
+    """The edge weights of a PyG `Data`, (m,), or None; `wanted` is `edge_weight` in `data_arrays`.
 
     Raises:
-        UserError: it has attributes of edges that would be ignored, or not the wanted one.
+        UserError: it has edge attributes that would be ignored, or lacks the wanted one.
     """
     if wanted is not None and not isinstance(wanted, str):
         return wanted
@@ -194,7 +194,7 @@ def _scipy_arrays(matrix: Any, given: Mapping[str, Any]) -> Arrays:
 
 
 def _masks(arrays: Mapping[str, Any], nodes: int) -> tuple[Arrays, list[str]]:
-    """The parts of the splits under their names, and notes; nothing if a part is missing."""
+    """The masks by part name, and notes; no masks if a part is missing."""
     parts = {name: arrays.get(part) for name, part in MASKS.items()}
     missing = [name for name, part in parts.items() if part is None]
     if len(missing) == 3:
@@ -203,11 +203,11 @@ def _masks(arrays: Mapping[str, Any], nodes: int) -> tuple[Arrays, list[str]]:
         has = " and ".join(name for name in parts if name not in missing)
         return {}, [f"there is {has} but no {' and '.join(missing)}: all parts of the splits are drawn"]
     masks = {name: _array(part, name) for name, part in parts.items()}
-    for name, mask in masks.items():  # PyG has a column for each split
+    for name, mask in masks.items():  # PyG uses one column per split
         if mask.dtype == bool and mask.ndim == 2 and len(mask) == nodes:
             masks[name] = np.ascontiguousarray(mask.T)
     splits = max(len(mask) if mask.ndim == 2 else 1 for mask in masks.values())
-    for name, mask in masks.items():  # one test part for all splits
+    for name, mask in masks.items():  # one mask shared by all splits
         if mask.dtype == bool and mask.shape == (nodes,) and splits > 1:
             masks[name] = np.broadcast_to(mask, (splits, nodes)).copy()
     return masks, []

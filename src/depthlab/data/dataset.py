@@ -26,13 +26,13 @@ class Dataset:
         edge_index: int64 (2, m), sources and targets, sorted, no self-loops, no repetitions; both directions of every
             edge if the graph is undirected.
         y: target of each node: a class, int64 (n,), -1 for none, or a number, float32 (n,), NaN for none.
-        train, val, test: bool (s, n), one row per fixed split; none if all splits are drawn.
-        edge_weight: weight of each edge, float32 (m,), > 0; None if all are 1.
+        train, val, test: bool (s, n), one row per fixed split; no rows if all splits are drawn at random.
+        edge_weight: edge weights, float32 (m,), > 0; None if all are 1.
         directed: whether messages go from source to target only.
         node_names: name of each node, or None.
         class_names: name of each class, or None.
-        notes: one sentence for each thing that a user should know about how the data were read.
-        sizes: of the parts of a random split, as for `depthlab.data.splits.random_split`; not saved.
+        notes: messages for the user about how the data were read.
+        sizes: part sizes of a random split, as for `depthlab.data.splits.random_split`; not saved.
     """
 
     x: Tensor

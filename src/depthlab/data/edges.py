@@ -1,4 +1,4 @@
-"""The edges of a dataset from those of a file: undirected or kept as they are, sorted, each once, without loops."""
+"""Process the edges of a file: make them undirected unless the direction is kept, sort them, remove duplicates."""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -15,13 +15,13 @@ Raw = TypeVar("Raw", bound=Dataset | GraphCollection)
 
 
 def with_edges(raw: Raw, directed: bool = False) -> Raw:
-    """The dataset with its edges sorted, each once, without self-loops.
+    """The dataset with sorted, unique edges and no self-loops.
 
-    Weights of an edge that is listed again in the same direction are added. An undirected edge has the mean of the
-    weights of the directions that are listed. Edges of weight 0 are left out. `notes` says what was changed.
+    The weights of repeated edges are added. An undirected edge gets the mean weight of its listed directions. Edges of
+    weight 0 are removed. `notes` describes the changes.
 
     Args:
-        raw: with edges as they are listed, an undirected edge in one direction or both; weights are >= 0.
+        raw: dataset with unprocessed edges; an undirected edge is listed in one direction or both. Weights are >= 0.
         directed: keep the direction of edges; otherwise every edge gets its reverse.
 
     Raises:
@@ -51,7 +51,7 @@ def _positive(edges: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _reversed(listed: Tensor, edges: Tensor, nodes: int) -> list[str]:
-    """A note on the edges that were given a reverse, if only some of the edges needed one."""
+    """A note on the added reverse edges, if some edges had one already."""
     if 2 * listed.shape[1] == edges.shape[1]:
         return []  # every edge is listed once, in one direction
     given = edges.shape[1] - _distinct(listed, nodes)

@@ -1,4 +1,4 @@
-"""Graphs of different topology as plain tensors in one file, and the batches of one split."""
+"""A dataset of graphs of different topology, and its batches."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,14 +18,14 @@ POOLINGS = ("mean", "sum", "max", "none")
 
 @dataclass(frozen=True, eq=False)
 class GraphCollection:
-    """Graphs of different topology, each with a target, or with targets of its nodes.
+    """Graphs of different topology with graph-level or node-level targets.
 
     Attributes:
         x: features, float32 (n, f), the nodes of one graph after the other.
         edge_index: int64 (2, m), as for `Dataset`; no edge joins two graphs.
         ptr: graph i has the nodes ptr[i] to ptr[i + 1] - 1, int64 (g + 1,).
         y: target of each graph (g,) or node (n,): a class, int64, -1 for none, or a number, float32, NaN for none.
-        train, val, test: bool (s, g), one row per fixed split; none if all splits are drawn.
+        train, val, test: bool (s, g), one row per fixed split; no rows if all splits are drawn at random.
         edge_weight, directed, class_names, notes, sizes: as for `Dataset`.
     """
 
@@ -57,7 +57,7 @@ class GraphCollection:
 
     @property
     def has_node_targets(self) -> bool:
-        """Whether targets are of nodes, not of graphs."""
+        """Whether the targets are node-level."""
         return len(self.y) != self.num_graphs
 
     @property
@@ -70,7 +70,7 @@ class GraphCollection:
         return torch.bincount(graph[known], minlength=self.num_graphs) > 0
 
     def parts(self, split: str, split_seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """The numbers of the graphs in each part of one split, as `Dataset.parts`.
+        """The indices of the graphs in each part of a split, as `Dataset.parts`.
 
         Raises:
             UserError: there is no such split, a part is empty, or a class has fewer graphs than there are parts.
@@ -87,7 +87,7 @@ class GraphCollection:
         return train, val, test
 
     def _strata(self) -> Tensor:
-        """What a split is stratified by: the classes of the graphs, or nothing; those without a target are left out."""
+        """The classes of the graphs, which stratify a random split; NaN without a target, constant for node-level targets."""
         if self.has_node_targets:
             return torch.where(self.labelled, 0.0, torch.nan)
         if not self.y.is_floating_point():
@@ -119,11 +119,10 @@ class GraphCollection:
         rewired: Tensor | None = None,
         last_of: int | None = None,
     ) -> CollectionBatches:
-        """Mini-batches with one split, in an order drawn from `seed` and the epoch.
+        """Mini-batches for one split; `seed` and the epoch determine the order.
 
         Args:
-            pooling: how outputs of nodes become those of their graph: `mean`, `sum` or `max`; `none` if targets are of
-                nodes.
+            pooling: readout of graph outputs: `mean`, `sum` or `max`; `none` for node-level targets.
             rewired, last_of: as for `CollectionBatches`.
 
         Raises:

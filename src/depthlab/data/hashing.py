@@ -1,4 +1,4 @@
-"""The hash of a dataset without files."""
+"""Hash of a dataset that has no files."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Classes by number from labels of any kind, with their names."""
+"""Encode labels as classes 0, 1, ..., with their names."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ from depthlab.config.errors import UserError
 
 
 def encode_labels(labels: np.ndarray, name: str) -> tuple[np.ndarray, list[str] | None]:
-    """Labels as classes 0, 1, ..., and the names of these classes.
+    """Encode labels as classes 0, 1, ..., and return the class names.
 
     Args:
-        labels: (n,); names, sorted to number them, None or an empty text for none. Whole numbers are classes already
-            and have no names.
+        labels: (n,); names are sorted and numbered; None or an empty string means unlabelled. Integers are kept as
+            classes and have no names.
         name: for errors.
 
     Raises:
-        UserError: names and other objects are mixed.
+        UserError: names and other types are mixed.
     """
     if labels.dtype.kind in "US":
         labels = labels.astype(object)

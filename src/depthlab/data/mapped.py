@@ -15,7 +15,7 @@ from depthlab.data.graph_set import GraphSet
 from depthlab.files import atomic_write, cached, sha256, unreadable, write_json
 
 CONTENTS = "contents.json"  # fingerprint, format, and the SHA-256 of every array's file
-OTHERS = ("directed", "class_names", "notes")  # what is not an array
+OTHERS = ("directed", "class_names", "notes")  # everything except arrays
 ROWS = 1 << 16  # rows of an array to write at once
 
 
@@ -29,7 +29,7 @@ def open_array(path: Path) -> np.ndarray:
 
 
 def save_mapped(dataset: Dataset | GraphSet | GraphCollection, folder: Path, fingerprint: str) -> None:
-    """Write the folder atomically; a folder with other data is replaced. Names of nodes are left out.
+    """Write the folder atomically; a folder with other data is replaced. Node names are not saved.
 
     Only one process at a time may do this: hold `lock_of(folder)`, as `cached_mapped` does.
 

@@ -1,4 +1,4 @@
-"""The arrays of a networkx graph, from attributes of its nodes and edges."""
+"""Read arrays from the node and edge attributes of a networkx graph."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def networkx_arrays(graph: Any, given: Mapping[str, Any], split: str) -> dict[st
 
     Args:
         given: as for `depthlab.data.convert.to_dataset`: arrays, or names of attributes.
-        split: attribute of nodes with `train`, `val`, `test` or nothing.
+        split: node attribute with `train`, `val`, `test` or nothing.
 
     Raises:
         UserError: a node or an edge lacks an attribute.

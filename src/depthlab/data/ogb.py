@@ -4,9 +4,9 @@
     raw/node-feat.csv.gz        features of each node
     raw/node-label.csv.gz       class of each node
     raw/num-node-list.csv.gz    number of nodes
-    split/NAME/{train,valid,test}.csv.gz    node numbers, NAME is `time` or `sales_ranking`
+    split/NAME/{train,valid,test}.csv.gz    node indices, NAME is `time` or `sales_ranking`
 
-Tables without a line of names (Hu et al. 2020, https://arxiv.org/abs/2005.00687).
+The CSV files have no header (Hu et al. 2020, https://arxiv.org/abs/2005.00687).
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ from depthlab.data.checks import checked_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.files import unreadable
 
-ROWS = 1 << 20  # lines to read at once, so that beside the array only these are in memory
+ROWS = 1 << 20  # lines to read at once, to limit the memory
 
 
 def read_ogb(files: list[Path], task: str = "classification") -> Dataset:
     """The graph of a raw folder, with its published split.
 
-    Every table is read in parts into one array of its final type: the 62 million edges of ogbn-products take 1 GB,
-    its features 1 GB. Time and species of nodes are not read.
+    Every file is read in chunks into one array of its final type. The edges and the features of ogbn-products take
+    1 GB each. Publication years and species of nodes are not read.
 
     Args:
         files: the files in the order above.
@@ -53,7 +53,7 @@ def read_ogb(files: list[Path], task: str = "classification") -> Dataset:
 
 
 def _table(path: Path, kind: Any) -> np.ndarray:
-    """A table of numbers without a line of names, (lines, columns)."""
+    """Read a CSV file of numbers without a header, (lines, columns)."""
     try:
         with pd.read_csv(path, header=None, dtype=kind, chunksize=ROWS) as parts:
             arrays = [part.to_numpy() for part in parts]

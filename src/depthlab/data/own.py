@@ -17,8 +17,8 @@ LIMIT = 1000  # files in a folder: more are probably not one dataset, and every 
 def own_files(dataset: DatasetSettings) -> dict[str, Path]:
     """The files of `dataset.path`, by name: the file itself, or the files in the folder except hidden ones.
 
-    Of a folder with `path_files`, only these: a file, the one that fits a pattern such as `split/*/train.csv`, or the
-    one that an argument of this name holds. A file may have the ending .gz beside its own.
+    With `path_files`, only these files of the folder. An entry is a file name, a pattern such as `split/*/train.csv`,
+    or an argument that holds the file name. Files may end in .gz.
 
     Args:
         dataset: with a `path`.
@@ -55,7 +55,7 @@ def own_files(dataset: DatasetSettings) -> dict[str, Path]:
 
 
 def _found(folder: Path, name: str, wanted: Mapping[str, str]) -> Path:
-    """The file of a folder with this name in `path_files`; `wanted` has the names or patterns of all."""
+    """Find the file for an entry of `path_files`; `wanted` holds the names or patterns of all entries."""
     pattern = wanted[name]
     found = sorted(folder.glob(pattern)) if "*" in pattern else [folder / pattern]
     found = [path if path.is_file() else path.with_name(f"{path.name}.gz") for path in found]

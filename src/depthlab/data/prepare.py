@@ -35,7 +35,7 @@ from depthlab.folders import relative
 from depthlab.graph.bottleneck import bottleneck_statistics
 from depthlab.graph.statistics import DIGITS, graph_statistics, topology
 
-PINNED = 8  # fewest digits of a hash that dataset.data_hash may have
+PINNED = 8  # minimum number of digits of dataset.data_hash
 Data = Dataset | GraphSet | GraphCollection
 
 
@@ -170,7 +170,7 @@ def data_hash(settings: DatasetSettings) -> str:
 
 
 def _hashed(settings: DatasetSettings) -> tuple[Data, str]:
-    """A dataset without files to hash, and the hash of its tensors; raises UserError if that must be another."""
+    """A dataset without files, and the hash of its tensors; raises UserError if dataset.data_hash differs."""
     dataset = read(settings)
     assert not isinstance(dataset, GraphSet), "graphs of one topology are hashed by the settings that generate them"
     found, wanted = digest([tensor_hash(dataset)]), settings.data_hash

@@ -1,4 +1,4 @@
-"""Reader of a PyG graph, or of many, saved with `torch.save`."""
+"""Read one PyG graph, or many, saved with `torch.save`."""
 
 import warnings
 from pathlib import Path
@@ -16,27 +16,27 @@ from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
 from depthlab.files import unreadable
 
-CLASSES: list[Any] = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]  # what torch may build while it reads
+CLASSES: list[Any] = [Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]  # the classes that torch may create
 SAVE = "save a torch_geometric.data.Data, or a dict of tensors, with torch.save"
 
 
 def read_pt(files: list[Path], task: str = "classification", edge_weight: str = "auto") -> Dataset | GraphCollection:
-    """One file with a PyG `Data`, or a dict with the tensors of one: `x`, `edge_index`, `y`, and perhaps the masks.
+    """Read a file with a PyG `Data`, or a dict with its tensors: `x`, `edge_index`, `y`, and optionally the masks.
 
-    Or many graphs, as in `depthlab.data.collect.collect`: a list of `Data`, or a dict of the lists `train`, `val` and
-    `test`.
+    The file may also hold many graphs, as in `depthlab.data.collect.collect`: a list of `Data`, or a dict of the lists
+    `train`, `val` and `test`.
 
-    Nothing is unpickled but tensors, plain types and the classes that a `Data` consists of. `train_mask`, `val_mask`
-    and `test_mask` have one split, (n,), or many, (n, s); without them all splits are drawn. Lists of texts called
-    `node_names` and `class_names` are kept.
+    Only tensors, plain types and the classes that make up a `Data` are unpickled. `train_mask`, `val_mask` and
+    `test_mask` have shape (n,), or (n, s) for s splits; without them all splits are drawn at random. The optional lists
+    `node_names` and `class_names` name the nodes and classes.
 
     Args:
         files: the file.
         task: a key of `depthlab.tasks.task.TASKS`.
-        edge_weight: attribute with the weights of edges; `auto`: `edge_weight` if there is one; `none`: no weights.
+        edge_weight: attribute with edge weights; `auto`: `edge_weight` if there is one; `none`: no weights.
 
     Raises:
-        UserError: the file cannot be read, holds something else, or an array is not as it must be.
+        UserError: the file cannot be read or holds something else, or an array is invalid.
     """
     if len(files) != 1:
         raise UserError(f"it must be one file, got {len(files)} files: name one with dataset.path")
@@ -49,7 +49,7 @@ def read_pt(files: list[Path], task: str = "classification", edge_weight: str = 
 
 
 def read_data(path: Path) -> Data:
-    """The graph in a file, as it was saved.
+    """Read the graph in a file without changes.
 
     Raises:
         UserError: the file cannot be read, or does not hold one graph.
@@ -60,16 +60,16 @@ def read_data(path: Path) -> Data:
 def _loaded(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(CLASSES), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused
+            warnings.simplefilter("ignore")  # torch warns about the protocol of a refused pickle
             return torch.load(path, weights_only=True)
-    except Exception as error:  # a pickle, a torn file, other bytes: torch has no common error
+    except Exception as error:  # a pickle, a truncated file, other bytes: torch has no common error
         unsafe = str(error).partition("Unsupported global: GLOBAL ")[2].partition(" was not an allowed")[0]
         what = f"holds {unsafe}, which is not unpickled" if unsafe else "is not a file of tensors"
         raise unreadable(Path(path.name), error, f"{what}: {SAVE}") from None
 
 
 def _data(content: Any, name: str) -> Data:
-    """The one graph that a file holds; also from the tuple that PyG's datasets save."""
+    """The single graph in a file; also accepts the tuple that PyG datasets save."""
     if isinstance(content, tuple) and len(content) > 1 and content[1] is None:
         content = content[0]
     if isinstance(content, dict) and all(isinstance(key, str) for key in content):

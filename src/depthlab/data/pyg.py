@@ -1,4 +1,4 @@
-"""Reader of a dataset of PyG by its class, from `torch_geometric.datasets`."""
+"""Read a PyG dataset by its class in `torch_geometric.datasets`."""
 
 import difflib
 import inspect
@@ -25,7 +25,7 @@ from depthlab.data.graph_collection import GraphCollection
 from depthlab.files import lock_of
 from depthlab.folders import data as data_folder
 
-# classes that make their graph and download nothing
+# classes that generate their graph and download nothing
 GENERATED = ("FakeDataset", "KarateClub", "RandomPartitionGraphDataset", "StochasticBlockModelDataset")
 
 
@@ -38,22 +38,22 @@ def read_pyg(
     edge_weight: str = "auto",
     task: str = "classification",
 ) -> Dataset | GraphCollection:
-    """The graph of a class of `torch_geometric.datasets`, or its graphs.
+    """Read the graph or graphs of a dataset class in `torch_geometric.datasets`.
 
-    A class that is not in `GENERATED` downloads files with PyG's own code, which unpickles some of them; it keeps them
-    in `pyg/NAME` in the data folder.
+    A class that is not in `GENERATED` downloads files with PyG's code, which unpickles some of them. The files are
+    stored in `pyg/NAME` in the data folder.
 
     Args:
         files: none.
-        name: of the class.
-        args: arguments of its constructor, less `root`.
-        seed: of the random numbers of torch, NumPy and Python that the class draws.
-        trust_downloads: whether PyG may download, and unpickle what it downloaded.
+        name: name of the class.
+        args: arguments of its constructor, without `root`.
+        seed: seed of torch, NumPy and Python for what the class draws at random.
+        trust_downloads: whether PyG may download and unpickle files.
         edge_weight, task: as for `depthlab.data.pt.read_pt`.
 
     Raises:
         UserError: there is no such class, its arguments are wrong, downloads are not trusted or fail, or it has no
-            graph that fits.
+            suitable graph.
     """
     kind = _class(name)
     if name not in GENERATED and not trust_downloads:
@@ -104,7 +104,7 @@ def _make(kind: type[PygDataset], args: dict[str, Any], seed: int) -> PygDataset
             stack.enter_context(_array_weights())
         try:
             return kind(**args, **({"root": str(root)} if takes_root else {}))
-        except Exception as error:  # of the network, of an argument's value, of a package that is not installed, ...
+        except Exception as error:  # network errors, invalid arguments, packages that are not installed, ...
             raise UserError(
                 f"{name} cannot be made ({type(error).__name__}: {str(error).partition(chr(10))[0]}): correct"
                 " dataset.args, or copy its files into the folder of the data"
@@ -113,7 +113,7 @@ def _make(kind: type[PygDataset], args: dict[str, Any], seed: int) -> PygDataset
 
 @contextmanager
 def _array_weights() -> Iterator[None]:
-    """Hand scikit-learn an array where PyG 2.8 hands it a tensor, which version 1.9 no longer takes."""
+    """Pass an array to scikit-learn: PyG 2.8 passes a tensor, which scikit-learn 1.9 rejects."""
     from sklearn import datasets
 
     make = datasets.make_classification
@@ -127,7 +127,7 @@ def _array_weights() -> Iterator[None]:
 
 @contextmanager
 def _root(name: str, args: Mapping[str, Any]) -> Iterator[Path]:
-    """The folder for a class's files: an empty one if it generates them, so that it makes them anew."""
+    """The folder for the files of a class; an empty one for a class that generates its data."""
     if name in GENERATED:
         with TemporaryDirectory(prefix="depthlab-") as folder:
             yield Path(folder)
@@ -139,7 +139,7 @@ def _root(name: str, args: Mapping[str, Any]) -> Iterator[Path]:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators that PyG's classes draw from, and restore them at the end."""
+    """Seed the global random generators that PyG uses, and restore them at the end."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     try:
         with torch.random.fork_rng(devices=[]):

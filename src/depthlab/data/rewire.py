@@ -137,7 +137,7 @@ def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
 
 
 def _check_rewirable(dataset: Data, rewiring: str) -> None:
-    """Raise UserError for a graph with weights or a direction that a rewiring would lose."""
+    """Raise UserError for a weighted or directed graph, which no rewiring method supports."""
     if isinstance(dataset, GraphSet):
         return
     if dataset.directed:
@@ -199,12 +199,12 @@ def make_edges(dataset: Data, rewiring: RewiringSettings) -> RewiredEdges:
 
 
 def rewired_blocks(edge_index: Tensor, ptr: Tensor, change: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """The edges of disjoint graphs, each rewired on its own; their new nodes come after all others.
+    """Rewire each of several disjoint graphs separately; new nodes come after all others.
 
     Args:
         edge_index: (2, m), both directions of every undirected edge.
         ptr: graph i has the nodes ptr[i] to ptr[i + 1] - 1.
-        change: a rewiring: edges and number of nodes of one graph -> its new edges.
+        change: the rewiring method: edges and number of nodes of one graph -> its new edges.
 
     Raises:
         UserError: a graph cannot be rewired.

@@ -1,4 +1,4 @@
-"""Sizes of the parts of a split that is drawn. Imports nothing heavy."""
+"""Part sizes of random splits. Importing this module is fast."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ FORM = "fractions such as [0.6,0.2,0.2], or nodes such as [20,500,1000]: trainin
 
 
 def is_fractions(sizes: Sizes) -> bool:
-    """Whether these sizes are fractions and not numbers of nodes."""
+    """Whether these sizes are fractions, not numbers of nodes."""
     return all(size < 1 for size in sizes)
 
 
 def are_sizes(sizes: object) -> bool:
-    """Whether these are sizes of three parts: fractions that add up to 1 or less, or whole numbers."""
+    """Whether these are three valid part sizes: fractions with a sum of at most 1, or integers."""
     if not isinstance(sizes, list | tuple) or len(sizes) != 3:
         return False
     if any(isinstance(size, bool) or not isinstance(size, int | float) or not size > 0 for size in sizes):

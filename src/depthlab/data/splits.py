@@ -1,4 +1,4 @@
-"""Splits that are drawn, each from its own seed."""
+"""Random splits, each from its own seed."""
 
 from collections.abc import Iterator
 
@@ -19,9 +19,9 @@ def random_split(y: Tensor, seed: int, sizes: Sizes = PLANETOID) -> tuple[Tensor
     Args:
         y: classes (n,), -1 for none, or numbers, NaN for none; nodes without a target are left out.
         seed: seed of the split only.
-        sizes: of the training, validation and test part: fractions of every class (of all nodes if targets are
-            numbers), such as (0.6, 0.2, 0.2); or, as for Planetoid, the number of training nodes per class, and of
-            validation and test nodes in all, such as (20, 500, 1000).
+        sizes: training, validation and test size. Either fractions of every class (of all nodes for a regression), such
+            as (0.6, 0.2, 0.2); or, as for Planetoid, training nodes per class and total numbers of validation and test
+            nodes, such as (20, 500, 1000).
 
     Returns:
         Node indices of the three parts, disjoint and sorted.
@@ -76,7 +76,7 @@ def fraction_masks(
 
 
 def _groups(y: Tensor, order: Tensor) -> Iterator[Tensor]:
-    """The nodes of each class, or all nodes if targets are numbers, in this order; nodes without a target in none."""
+    """The nodes of each class, or all nodes for a regression, in this order, without unlabelled nodes."""
     if y.is_floating_point():
         yield order[~y[order].isnan()]
         return

@@ -1,4 +1,4 @@
-"""One CSV file of a user, whose errors name file, column and line."""
+"""Read a user's CSV file; errors name the file, the column and the line."""
 
 import fnmatch
 import warnings
@@ -12,16 +12,16 @@ import pandas as pd
 from depthlab.config.errors import UserError
 from depthlab.files import unreadable
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # what a column of numbers may hold for no number
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")  # values that mean a missing number
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The cells of a CSV file as texts.
+    """The cells of a CSV file as strings.
 
     Attributes:
         file: its name, for errors.
-        cells: one column of texts for each column of the file; line 2 of the file is row 0.
+        cells: a string column for each column of the file; line 2 of the file is row 0.
     """
 
     file: str
@@ -34,13 +34,13 @@ class Table:
     def column(
         self, name: str, setting: str, usual: Sequence[str], first: int | None = None, optional: bool = False
     ) -> str | None:
-        """The column that a setting asks for.
+        """The column that a setting selects.
 
         Args:
-            name: of the column, `auto` or `none`.
-            setting: the setting, for errors.
-            usual: for `auto`, the names to look for.
-            first: for `auto`, the number of the column if there is none of these names.
+            name: column name, `auto` or `none`.
+            setting: name of the setting, for errors.
+            usual: for `auto`, the column names to try.
+            first: for `auto`, the index of the column to use if none of these names exists.
             optional: return None if there is no such column.
         """
         if name == "none" and optional:
@@ -63,14 +63,14 @@ class Table:
         return texts
 
     def names(self, column: str) -> "pd.Index[str]":
-        """Names of nodes, which may not be empty."""
+        """Node names, which must not be empty."""
         texts = self.texts(column)
         if len(empty := np.flatnonzero(texts == "")):
             raise UserError(f"{self.file}, line {empty[0] + 2}: column {column} is empty, and it names a node")
         return pd.Index(texts.to_numpy(dtype=object))
 
     def number(self, column: str, missing: bool = False) -> np.ndarray:
-        """A column of numbers, float64 (n,); with `missing` NaN for none.
+        """A column of numbers, float64 (n,); with `missing`, NaN for an empty cell.
 
         Raises:
             UserError: a cell is empty or no number.
@@ -93,11 +93,11 @@ class Table:
     def numbers(
         self, wanted: str | Sequence[str] | None, without: Sequence[str | None]
     ) -> tuple[np.ndarray, list[str]]:
-        """The features, float32 (n, f), and notes on columns that are left out.
+        """The features, float32 (n, f), and notes on ignored columns.
 
         Args:
             wanted: as for `depthlab.data.tables.read_csv`.
-            without: columns that are used otherwise.
+            without: columns with another role.
         """
         others = [column for column in self.columns if column not in without]
         notes = []
@@ -145,11 +145,11 @@ class Table:
         return classes, [str(name) for name in names], notes
 
     def targets(self, column: str) -> np.ndarray:
-        """Numbers to predict, NaN for none."""
+        """Regression targets, NaN for none."""
         return self.number(column, missing=True)
 
     def _holds_numbers(self, column: str) -> bool:
-        """Whether at least half of the cells are numbers; of fewer, the column is one of texts."""
+        """Whether at least half of the cells are numbers; otherwise it is a text column."""
         texts = self.texts(column)
         return bool(pd.to_numeric(texts, errors="coerce").notna().mean() >= 0.5)
 
@@ -159,10 +159,10 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file with a line of names.
+    """Read a CSV file with a header.
 
     Raises:
-        UserError: it cannot be read as one, or a name is there twice.
+        UserError: it cannot be read as one, or a column name is repeated.
     """
     try:
         with warnings.catch_warnings():
@@ -170,7 +170,7 @@ def read_table(path: Path) -> Table:
             cells = pd.read_csv(
                 path, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False, encoding="utf-8-sig"
             )
-    except Exception as error:  # no columns, rows of unequal length, other bytes, a damaged archive, ...
+    except Exception as error:  # no columns, rows of unequal length, binary data, a damaged archive, ...
         reason = " ".join(str(error).split())
         raise unreadable(
             Path(path.name), error, f"cannot be read as a table of comma-separated values: {reason}"

@@ -1,4 +1,4 @@
-"""Reader of a graph in two tables: a row for each node and a row for each edge."""
+"""Read a graph from two CSV files, one of nodes and one of edges."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,26 +30,25 @@ def read_csv(
     edge_weight: str = "auto",
     task: str = "classification",
 ) -> Dataset:
-    """Two CSV files with a line of names, also compressed (.gz, .bz2, .xz, .zip).
+    """Read two CSV files with headers, optionally compressed (.gz, .bz2, .xz, .zip).
 
-    Names of nodes and classes are kept. Classes are numbered in the order of their names, or as numbers if all are
-    whole numbers. An empty label is a node without a class.
+    Node and class names are kept. Classes are sorted by name, or by value if all are integers. A node with an empty
+    label has no class.
 
     Args:
-        files: the tables of edges and nodes.
-        edges, nodes: their names, which the data hash covers.
-        id: column of nodes with their names, any texts; `auto`: `id`, or else the first column.
-        label: column of nodes with the target; `auto`: the first of `LABELS` that is there.
-        features: columns of nodes, or the beginning of their names with a `*`; None for all other columns of numbers.
-        split_column: column of nodes with train, val, test or nothing; `auto`: `split` if there is one; `none`: splits
-            are drawn.
-        source, target: columns of edges with names of nodes; `auto`: those of this name, or else the first two.
-        edge_weight: column of edges with weights; `auto`: the first of `WEIGHTS` that is there; `none`: no weights.
+        files: the files of edges and nodes.
+        edges, nodes: the file names, which are part of the data hash.
+        id: node column with node names, any strings; `auto`: `id`, or else the first column.
+        label: node column with the target; `auto`: the first existing column of `LABELS`.
+        features: node columns, or prefixes followed by `*`; None for all other numeric columns.
+        split_column: node column with train, val, test or nothing; `auto`: `split` if it exists; `none`: random splits.
+        source, target: edge columns with node names; `auto`: the columns of this name, or else the first two.
+        edge_weight: edge column with weights; `auto`: the first existing column of `WEIGHTS`; `none`: no weights.
         task: a key of `depthlab.tasks.task.TASKS`.
 
     Raises:
-        UserError: a table cannot be read, a column does not exist, or a cell is not as it must be; the file, the
-            column and the line are named.
+        UserError: a file cannot be read, a column does not exist, or a cell is invalid. The error names the file, the
+            column and the line.
     """
     if len(files) != 2:
         raise UserError(f"the table of nodes must be another file than that of edges, {files[0].name}")
@@ -84,7 +83,7 @@ def read_csv(
 def _edges(
     table: Table, names: "pd.Index[str]", node_file: str, id_column: str, ends: tuple[str, str], edge_weight: str
 ) -> tuple[np.ndarray, tuple[str, np.ndarray] | None]:
-    """The edges (2, m) by number of node, and their weights if there are any."""
+    """The edges (2, m) as node indices, and their weights if there are any."""
     columns: list[str] = []
     for number, (name, setting) in enumerate(zip(ends, ("source", "target"), strict=True)):
         column = table.column(name, setting, (setting,), first=number)

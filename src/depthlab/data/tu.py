@@ -1,11 +1,11 @@
-"""A set of graphs in the text format of TUDataset (Morris et al. 2020, https://arxiv.org/abs/2007.08663).
+"""Read a dataset of graphs in the text format of TUDataset (Morris et al. 2020, https://arxiv.org/abs/2007.08663).
 
-NAME_A.txt                  edges: two nodes a line, numbered from 1 through all graphs
+NAME_A.txt                  edges: two nodes per line, numbered from 1 over all graphs
 NAME_graph_indicator.txt    the graph of each node, numbered from 1
 NAME_graph_labels.txt       the class of each graph, or
 NAME_graph_attributes.txt   for a regression, its numbers
-NAME_node_labels.txt        optional: one or more classes of each node, which become one-hot features
-NAME_node_attributes.txt    optional: numbers of each node, which come first in the features
+NAME_node_labels.txt        optional: one or more labels of each node, which become one-hot features
+NAME_node_attributes.txt    optional: numeric features of each node, which precede the one-hot features
 """
 
 from collections.abc import Mapping
@@ -30,16 +30,16 @@ def read_tu(
     files: list[Path], task: str = "classification", features: str = "auto", edge_weight: str = "auto",
     target: int = 0,
 ) -> GraphCollection:  # fmt: skip
-    """The graphs in a folder of TUDataset's text files. Features and classes are those of PyG's `TUDataset` with
+    """Read a folder of TUDataset's text files. Features and classes agree with PyG's `TUDataset` and
     `use_node_attr=True`.
 
     Args:
         files: the files of the folder.
         task: `classification` of the graph labels, or `regression` of a graph attribute.
-        features: `auto` for node attributes and one-hot node labels; `degree` for the one-hot number of neighbours (Xu
-            et al. 2019, https://arxiv.org/abs/1810.00826); `ones` for a one at every node.
-        edge_weight: `none` leaves edge labels and edge attributes out.
-        target: for a regression, the column of the graph attributes.
+        features: `auto` for node attributes and one-hot node labels; `degree` for the one-hot degree (Xu et al. 2019,
+            https://arxiv.org/abs/1810.00826); `ones` for a constant one.
+        edge_weight: `none` ignores edge labels and edge attributes.
+        target: for a regression, the index of the graph attribute.
 
     Raises:
         UserError: a file is missing, cannot be read, or does not fit the others.
@@ -80,7 +80,7 @@ class _Tables:
 
     Args:
         prefix: NAME.
-        paths: of the files, by the names without prefix and ending.
+        paths: paths of the files, by name without prefix and extension.
     """
 
     def __init__(self, prefix: str, paths: Mapping[str, Path]) -> None:
@@ -119,7 +119,7 @@ def _tables(files: list[Path]) -> _Tables:
 
 
 def _target(tables: _Tables, graphs: int, task: str, column: int) -> tuple[Tensor, list[str] | None]:
-    """The target of each graph, and the names of the classes: the labels as they are written."""
+    """The target of each graph, and the class names, which are the labels in the file."""
     name = "graph_attributes" if task == "regression" else "graph_labels"
     if name not in tables.paths:
         other = "regression dataset.metric=mae" if task == "classification" else "classification dataset.metric=acc"
