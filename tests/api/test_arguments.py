@@ -13,6 +13,7 @@ from torch_geometric.nn.models import GraphSAGE
 
 import depthlab as dl
 from depthlab.api.arguments import dataset_settings, model_settings
+from depthlab.data.convert import to_dataset
 from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.pt import read_pt
 from tests.api.conftest import Train
@@ -84,6 +85,14 @@ def test_graphs_of_other_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert dataset_settings(saved, {})["dataset.path"] == given["dataset.path"]
 
 
+def test_a_dataset_keeps_its_direction(karate: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
+    assert "dataset.directed" not in dataset_settings(to_dataset(karate), {})
+    directed = to_dataset(karate, directed=True)
+    assert dataset_settings(directed, {})["dataset.directed"] is True
+    assert "dataset.directed" not in dataset_settings(directed, {"dataset.directed": False})
+
+
 def test_weights_of_edges_are_chosen(karate: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     karate.edge_attr = torch.full((karate.num_edges, 1), 2.0)
@@ -92,6 +101,10 @@ def test_weights_of_edges_are_chosen(karate: Data, tmp_path: Path, monkeypatch: 
     for name, weights in (("none", False), ("edge_attr", True)):
         given = dataset_settings(karate, {"dataset.edge_weight": name})
         assert given["dataset.edge_weight"] == "auto"
+        assert (read_pt([Path(given["dataset.path"])]).edge_weight is not None) == weights
+    weighted = to_dataset(karate, edge_weight="edge_attr")
+    for name, weights in (("none", False), ("auto", True)):
+        given = dataset_settings(weighted, {"dataset.edge_weight": name})
         assert (read_pt([Path(given["dataset.path"])]).edge_weight is not None) == weights
 
 

@@ -27,6 +27,24 @@ def test_names_of_attributes() -> None:
     assert found.class_names == ["old", "young"] and found.train.shape == (0, NODES)
 
 
+@pytest.mark.parametrize("kind", [nx.Graph, nx.DiGraph, nx.MultiGraph, nx.MultiDiGraph])
+def test_a_direction_is_that_of_the_graph(kind: type[Any]) -> None:
+    graph = kind()
+    for node in range(3):
+        graph.add_node(node, x=[1.0], y=node % 2)
+    graph.add_edge(2, 0, weight=3.0)
+    graph.add_edge(0, 1, weight=2.0)
+    graph.add_edge(0, 1, weight=2.0)  # a second edge of a multigraph
+    found, weight = to_dataset(graph, directed=True), 4.0 if graph.is_multigraph() else 2.0
+    edges = {(2, 0): 3.0, (0, 1): weight} | ({} if graph.is_directed() else {(0, 2): 3.0, (1, 0): weight})
+    assert found.edge_weight is not None
+    listed = zip(found.edge_index.T.tolist(), found.edge_weight.tolist(), strict=True)
+    assert {(source, target): value for (source, target), value in listed} == edges
+    undirected = to_dataset(graph)
+    assert undirected.edge_index.tolist() == [[0, 0, 1, 2], [1, 2, 0, 0]] and undirected.edge_weight is not None
+    assert undirected.edge_weight.tolist() == [weight, 3.0, weight, 3.0]
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"x": "size"}, "node n0 has no attribute size: x must name one that all nodes have, or be an"),
     ({"edge_weight": "size"}, "an edge has no attribute size: give every edge one, or use"),

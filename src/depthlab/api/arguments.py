@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,15 @@ def _one(graph: Any, edge_weight: str | None) -> Found:
     if isinstance(graph, Mapping) and not hasattr(graph, "nodes"):
         graph = Data.from_dict({key: torch.as_tensor(value) for key, value in graph.items()})
     dataset = graph if isinstance(graph, Dataset) else to_dataset(graph, directed=True, edge_weight=edge_weight)
+    dataset = replace(dataset, edge_weight=None) if edge_weight == "none" else dataset
     content: dict[str, Any] = {"x": dataset.x, "edge_index": dataset.edge_index, "y": dataset.y}
     if len(dataset.train):
         parts = {"train_mask": dataset.train, "val_mask": dataset.val, "test_mask": dataset.test}
         content |= {name: mask.T.contiguous() for name, mask in parts.items()}
     optional = {name: getattr(dataset, name) for name in ("edge_weight", "node_names", "class_names")}
     content |= {name: value for name, value in optional.items() if value is not None}
-    return _saved("graph", content, content), _usual(dataset.y)
+    direction = {"dataset.directed": True} if isinstance(graph, Dataset) and graph.directed else {}
+    return _saved("graph", content, content), direction | _usual(dataset.y)
 
 
 def _many(graphs: Any, edge_weight: str | None, task: str | None) -> Found:

@@ -11,7 +11,7 @@ PARTS = ("train", "val", "test")
 
 
 def networkx_arrays(graph: Any, given: Mapping[str, Any], split: str) -> dict[str, Any]:
-    """The arrays of a networkx graph.
+    """The arrays of a networkx graph; an edge of one without directions is listed in both.
 
     Args:
         given: as for `depthlab.data.convert.to_dataset`: arrays, or names of attributes.
@@ -21,6 +21,7 @@ def networkx_arrays(graph: Any, given: Mapping[str, Any], split: str) -> dict[st
         UserError: a node or an edge lacks an attribute.
     """
     number = {node: index for index, node in enumerate(graph.nodes)}
+    graph = graph if graph.is_directed() else graph.to_directed(as_view=True)
     edges = [(number[source], number[target]) for source, target in graph.edges()]
     arrays = dict(given) | {"edge_index": np.array(edges, dtype=np.int64).reshape(-1, 2).T}
     names = arrays["x"] if _are_names(arrays["x"]) else ["x"]
