@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch_geometric.data import Data
-from torch_geometric.data import Dataset as PygDataset
 
 from depthlab.config.errors import UserError
 from depthlab.config.files import option_names
-from depthlab.data.collect import collect_raw, holds_graphs
+from depthlab.data.collect import collect_raw, holds_graphs, unpacked
 from depthlab.data.convert import data_weight, to_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.files import atomic_write, lock_of
@@ -65,9 +64,7 @@ def dataset_settings(graph: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     if isinstance(graph, str):
         return {"dataset": graph}
-    if isinstance(graph, PygDataset):
-        graph = graph[0] if len(graph) == 1 else list(graph)
-    graph = list(graph) if isinstance(graph, tuple) else graph
+    graph = unpacked(graph)
     weight = settings.get(EDGE_WEIGHT)
     wanted = None if weight == "auto" else weight
     if holds_graphs(graph):

@@ -105,8 +105,8 @@ def examine(
             them. Or a `depthlab.nn.network.Network`, or the result of `dl.load`, which includes the gradients after the
             first epoch.
         data: None for the dataset of a loaded run. Else a PyG `Data` with x (n, f), edge_index (2, m) and optionally
-            y (n,), train_mask and val_mask; or a `Dataset`; or a graph that `depthlab.data.convert.to_dataset` accepts.
-            Only the first split is used.
+            y (n,), train_mask and val_mask; or a list of them, as one batch; or a `Dataset`; or a graph that
+            `depthlab.data.convert.to_dataset` accepts. Only the first split is used.
         layers: pattern of the names of the modules that are layers, such as `blocks.*`; by default PyG's
             message-passing layers.
         measures: names of measures by layer (`dl.measures.MEASURES`); those that the verdict needs are always added.

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.utils import remove_self_loops, to_undirected
 
+from depthlab.api.new_graphs import unlabelled_dataset
 from depthlab.config.errors import UserError
+from depthlab.data.collect import holds_graphs, unpacked
 from depthlab.data.convert import to_dataset
 from depthlab.data.dataset import Dataset
 from depthlab.graph.graph import Graph
@@ -164,17 +166,36 @@ def _channels(output: Tensor, numbers: bool) -> Tensor:
 
 
 def make_inputs(data: Any) -> Inputs:
-    """The inputs for a PyG `Data`, which is not changed, or for a graph that `to_dataset` accepts.
+    """The inputs for a PyG `Data`, which is not changed, a list of them as one batch, or a graph for `to_dataset`.
 
     Raises:
-        UserError: it is not a graph with features.
+        UserError: it is not a graph with features, or the graphs do not fit together.
     """
+    data = unpacked(data)
+    if isinstance(data, list) and holds_graphs(data):
+        return _from_data(_batch(data))
     if isinstance(data, Data):
         return _from_data(data)
     dataset = data if isinstance(data, Dataset) else to_dataset(data)
     train, val = (mask[0] if len(mask) else None for mask in (dataset.train, dataset.val))
     weight = dataset.edge_weight
     return Inputs(dataset.x, dataset.edge_index, dataset.num_nodes, dataset.y, train, val, edge_weight=weight)
+
+
+def _batch(graphs: list[Data]) -> Data:
+    for number, graph in enumerate(graphs):
+        try:
+            _from_data(graph)
+        except UserError as error:
+            raise UserError(f"graph {number}: {error}") from None
+    try:
+        return Batch.from_data_list(graphs)
+    except Exception as error:  # other attributes or other shapes: PyG has no common error
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"the {len(graphs)} graphs do not fit in a batch: give all the same attributes and number of features"
+            f" ({reason})"
+        ) from None
 
 
 def _from_data(data: Data) -> Inputs:
@@ -193,32 +214,3 @@ def _first(mask: Any) -> Tensor | None:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         return None
     return mask if mask.dim() == 1 else mask[:, 0]
-
-
-def unlabelled_dataset(data: Any, directed: bool = False, edge_weight: str | None = None) -> Dataset:
-    """Convert a graph without targets to a dataset in which every node is in every part of the split.
-
-    Args:
-        data: as for `make_inputs`; targets and masks are ignored.
-        directed: keep the direction of edges.
-        edge_weight: attribute of the edges with their weights, or `none`; by default `edge_weight` if there is one.
-
-    Raises:
-        UserError: it is not a graph with features.
-    """
-    if isinstance(data, Data):
-        kept = {key: value for key, value in data.to_dict().items() if key == "x" or key.startswith("edge_")}
-        nodes, names = len(data.x) if data.get("x") is not None else 0, data.get("node_names")
-        data = Data.from_dict({key: value for key, value in kept.items() if value is not None})
-    elif isinstance(data, Dataset):
-        nodes, names = data.num_nodes, None
-    else:
-        names = None
-        nodes = data.number_of_nodes() if hasattr(data, "number_of_nodes") else 0
-    if isinstance(data, Dataset):
-        dataset = data
-    else:
-        targets: Any = {"y": torch.zeros(nodes), "task": "regression"}
-        dataset = to_dataset(data, directed=directed, edge_weight=edge_weight, node_names=names, **targets)
-    every, y = torch.ones(1, nodes, dtype=torch.bool), torch.zeros(nodes, dtype=torch.long)
-    return replace(dataset, y=y, train=every, val=every, test=every)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from depthlab.api.contexts import user_errors
-from depthlab.api.inputs import Inputs, unlabelled_dataset
+from depthlab.api.inputs import Inputs
+from depthlab.api.new_graphs import like_training, read_new
 from depthlab.api.prediction import Prediction
 from depthlab.api.weights import read_weights
 from depthlab.config.compose import compose_settings
@@ -18,7 +19,6 @@ from depthlab.config.schema import Settings
 from depthlab.config.settings import from_dict, to_dict
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
-from depthlab.data.prepare import row_normalized
 from depthlab.data.rewire import make_batches, make_edges
 from depthlab.graph.batches import Batches
 from depthlab.graph.graph import Graph
@@ -28,7 +28,6 @@ from depthlab.measures.registry import selectable
 from depthlab.nn.execution import states
 from depthlab.nn.network import Network
 from depthlab.ops import SparseFeatures
-from depthlab.ops.features import has_unit_rows
 from depthlab.tasks.task import TASKS, recorded_metrics
 from depthlab.training.build import make_network
 from depthlab.training.experiment import read_data
@@ -114,9 +113,10 @@ class TrainedNetwork:
 
         Args:
             data: None for the run's own dataset, or another graph: a PyG `Data` (x (n, f), edge_index (2, m); targets
-                and masks are not read), a networkx graph with features, or a `Dataset`. Its edges are treated as in
-                training: made undirected unless the run kept their direction, and rewired if the run was. If the run's
-                dataset has `normalize_features`, each row of x is divided by its sum, as in training.
+                and masks are not read), a networkx graph with features, or a `Dataset`; for a run on many graphs a
+                `Data` or a list of them. Edges are treated as in training: made undirected unless the run kept their
+                direction, and rewired if the run was. If the run's dataset has `normalize_features`, each row of x is
+                divided by its sum, as in training.
 
         Returns:
             Outputs, probabilities and classes of the nodes, in the order of the data; of a dataset of many graphs, of
@@ -141,12 +141,21 @@ class TrainedNetwork:
                 )
             return Prediction(_graph_outputs(self.module, batches, dataset.num_graphs), kind, None, names, "graph")
 
+    def read(self, path: str) -> Any:
+        """New data for `predict` from a file, or from a folder of tables if the run was trained on such.
+
+        Raises:
+            UserError: as `depthlab.api.new_graphs.read_new`.
+        """
+        with user_errors():
+            return read_new(path, self._settings.dataset)
+
     @torch.no_grad()
     def states(self, data: Any = None) -> list[Tensor]:
         """The node states by layer, from the input of the first layer to the output of the last; tensors (n, channels).
 
         Args:
-            data: as for `predict`; of a dataset of many graphs, the nodes of a batch are read.
+            data: as for `predict`, many graphs side by side; of a run's own many graphs, the nodes of a batch are read.
 
         Raises:
             UserError: as `predict`, or the graph is too large to be kept in memory.
@@ -192,7 +201,9 @@ class TrainedNetwork:
         return replace(inputs, y=graph.y[: graph.num_nodes], train=masks[0], val=masks[1])
 
     def _graph(self, data: Any) -> Graph:
-        _, batches = self._data(data)
+        dataset, batches = self._data(data)
+        if data is not None and isinstance(batches, MiniBatches):
+            return batches.graph(torch.arange(dataset.num_graphs), "test")
         return batches.probe
 
     def _data(self, data: Any) -> tuple[Any, Batches]:
@@ -205,36 +216,11 @@ class TrainedNetwork:
                     f"{settings.dataset.label} has changed since the run: restore it, or give the graph to use as data"
                 )
             return own.dataset, own.rewired.batches
-        if settings.dataset.has_many_graphs:
-            raise UserError(f"{settings.dataset.name} has many graphs: predict its own ones, without data")
-        dataset = self._as_trained(data)
+        dataset = like_training(data, settings.dataset, self.module.in_channels, self._unit_rows)
         rewired = make_edges(dataset, settings.rewiring) if settings.rewiring.target else None
-        alone = replace(settings, split="public", loader=replace(settings.loader, name="full"))
+        # nothing is trained: no parts, and a batch of a single node is allowed
+        alone = replace(settings, split="0", norm="none", loader=replace(settings.loader, name="full"))
         return dataset, make_batches(alone, dataset, rewired)
-
-    def _as_trained(self, data: Any) -> Dataset:
-        """The data with the features of the training."""
-        settings, name = self._settings.dataset, self._settings.dataset.name
-        own = self.settings["dataset"]
-        weight = own.get("edge_weight")
-        dataset = unlabelled_dataset(data, bool(own.get("directed")), None if weight == "auto" else weight)
-        if dataset.x.shape[1] != self.module.in_channels:
-            raise UserError(
-                f"the network was trained on {self.module.in_channels} features of each node of {name}, the data have"
-                f" {dataset.x.shape[1]}: give the same features in the same order"
-            )
-        x, unit = dataset.x, has_unit_rows(dataset.x)
-        if settings.normalize_features:
-            x = row_normalized(x, "the data")
-        elif self._unit_rows and not unit:
-            raise UserError(
-                f"the features of each node of {name} sum to 1 and those of the data do not: divide each row by its sum"
-            )
-        elif self._unit_rows is False and unit and not bool((x == x.round()).all()):
-            raise UserError(
-                f"the features of each node of the data sum to 1 and those of {name} do not: give them unnormalised"
-            )
-        return replace(dataset, x=x)
 
     def __repr__(self) -> str:
         settings = self._settings

@@ -4,14 +4,13 @@ run=ID|FILE            ID of a run that stores its weights, or the path of its f
 out=FILE.csv           output file (default: predictions.csv) with the columns node, class, and a probability p_CLASS
                        for each class; or node and value for a regression; or graph instead of node for graph targets
 data=FILE              another graph with the same features, a PyG Data saved with torch.save (targets and masks are
-                       ignored); default: the dataset of the run
+                       ignored), or a list of them for a run on many graphs; default: the dataset of the run
+data=FOLDER            for a run with dataset=csv: a folder of tables with the same columns; targets may be missing
 tracking.uri=URI       where the run is recorded (default: MLFLOW_TRACKING_URI, or mlflow.db in the project folder)
 """
 
-import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from depthlab.cli import guarded
 from depthlab.config.command_line import read_words
@@ -35,23 +34,9 @@ def main() -> None:
     from depthlab.api.load import load
 
     loaded = load(settings["run"], settings["tracking.uri"] or None)
-    frame = loaded.predict(read_graph(settings["data"]) if settings["data"] else None).to_frame()
+    frame = loaded.predict(loaded.read(settings["data"]) if settings["data"] else None).to_frame()
     write_text(out, frame.to_csv(index=False))
     print(f"wrote {out}: {len(frame):,} rows with {', '.join(map(str, frame.columns))}")
-
-
-def read_graph(name: str) -> Any:
-    """The graph in a file, without unpickling it.
-
-    Raises:
-        UserError: there is no such file, or it does not hold one graph.
-    """
-    from depthlab.data.pt import read_data
-
-    path = Path(os.path.expanduser(name))  # noqa: PTH111, leaves an unknown user's ~ as it is
-    if not path.is_file():
-        raise UserError(f"there is no file {path}: correct data={name}")
-    return read_data(path)
 
 
 def command() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.data import Dataset as PygDataset
 
 from depthlab.config.errors import UserError
 from depthlab.data.convert import data_weight
@@ -27,6 +28,13 @@ def holds_graphs(content: Any) -> bool:
     lists = list(content.values()) if isinstance(content, dict) else [content]
     of_graphs = (isinstance(part, list) and all(isinstance(graph, Data) for graph in part) for part in lists)
     return all(of_graphs) and any(lists)
+
+
+def unpacked(graphs: Any) -> Any:
+    """A PyG dataset, or a tuple of graphs, as a list; a dataset of one graph as that graph; all else as it is."""
+    if isinstance(graphs, PygDataset):
+        return graphs[0] if len(graphs) == 1 else list(graphs)
+    return list(graphs) if isinstance(graphs, tuple) and holds_graphs(list(graphs)) else graphs
 
 
 def collect(

@@ -10,7 +10,7 @@ from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
 from torch_geometric.data.storage import GlobalStorage
 
 from depthlab.config.errors import UserError
-from depthlab.data.collect import collect_raw, holds_graphs
+from depthlab.data.collect import collect_raw, holds_graphs, join_parts
 from depthlab.data.convert import data_arrays, from_arrays
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
@@ -48,13 +48,16 @@ def read_pt(files: list[Path], task: str = "classification", edge_weight: str = 
     return from_arrays(data_arrays(data, {"edge_weight": edge_weight}, "dataset.edge_weight"), task, **names)
 
 
-def read_data(path: Path) -> Data:
-    """Read the graph in a file without changes.
+def read_data(path: Path) -> Data | list[Data]:
+    """Read the graph in a file without changes, or the list of many; parts follow each other.
 
     Raises:
-        UserError: the file cannot be read, or does not hold one graph.
+        UserError: the file cannot be read, or does not hold graphs.
     """
-    return _data(_loaded(path), path.name)
+    content = _loaded(path)
+    if holds_graphs(content):
+        return content if isinstance(content, list) else join_parts(content)[0]
+    return _data(content, path.name)
 
 
 def _loaded(path: Path) -> Any:

@@ -29,6 +29,7 @@ def read_csv(
     target: str = "auto",
     edge_weight: str = "auto",
     task: str = "classification",
+    labelled: bool = True,
 ) -> Dataset:
     """Read two CSV files with headers, optionally compressed (.gz, .bz2, .xz, .zip).
 
@@ -45,6 +46,7 @@ def read_csv(
         source, target: edge columns with node names; `auto`: the columns of this name, or else the first two.
         edge_weight: edge column with weights; `auto`: the first existing column of `WEIGHTS`; `none`: no weights.
         task: a key of `depthlab.tasks.task.TASKS`.
+        labelled: whether to read targets and splits; if not, their columns may be missing, and targets are 0.
 
     Raises:
         UserError: a file cannot be read, a column does not exist, or a cell is invalid. The error names the file, the
@@ -55,9 +57,13 @@ def read_csv(
     edge_file, node_file = files
     node_table = read_table(node_file)
     id_column = node_table.column(id, "id", ("id",), first=0)
-    label_column = node_table.column(label, "label", LABELS)
-    assert id_column is not None and label_column is not None, "only columns that may be missing are None"
+    if not labelled:
+        label, split_column = (
+            name if name in ("auto", *node_table.columns) else "none" for name in (label, split_column)
+        )
+    label_column = node_table.column(label, "label", LABELS, optional=not labelled)
     part_column = node_table.column(split_column, "split_column", ("split",), optional=True)
+    assert id_column is not None, "only columns that may be missing are None"
     names = node_table.names(id_column)
     repeated = names.duplicated(keep=False)
     if repeated.any():
@@ -67,11 +73,15 @@ def read_csv(
             " must have one line"
         )
     x, notes = node_table.numbers(features, without=[id_column, label_column, part_column])
-    if task == "classification":
+    y: np.ndarray = np.zeros(len(names))
+    class_names = None
+    if not labelled or label_column is None:
+        task, part_column = "regression", None
+    elif task == "classification":
         y, class_names, more = node_table.classes(label_column)
         notes += more
     else:
-        y, class_names = node_table.targets(label_column), None
+        y = node_table.targets(label_column)
     ends, weight = _edges(read_table(edge_file), names, node_file.name, id_column, (source, target), edge_weight)
     arrays = {"features": x, "edges": ends, f"column {label_column}": y}
     if part_column is not None:
@@ -120,7 +130,7 @@ def _parts(table: Table, column: str) -> dict[str, np.ndarray]:
             f"{table.file}, line {wrong[0] + 2}: column {column} must hold train, val, test or nothing, got"
             f" {words.iloc[wrong[0]]!r}"
         )
-    masks = {part: (parts == part).to_numpy()[None] for part in ("train", "val", "test")}
+    masks = {part: (parts == part).to_numpy(copy=True)[None] for part in ("train", "val", "test")}
     if not any(mask.any() for mask in masks.values()):
         raise UserError(f"{table.file}: column {column} is empty: fill it, or use dataset.split_column=none")
     return {f"{part} in column {column}": mask for part, mask in masks.items()}
