@@ -1,8 +1,8 @@
-"""`python -m benchmarks.monitor`: what `DepthMonitor(every=10)` adds to a plain training with Lightning, on Cora.
+"""`python -m benchmarks.monitor`: measure the overhead of `DepthMonitor(every=10)` in a Lightning training on Cora.
 
-A LightningModule with PyG's GCN (64 channels, dropout 0.5, Adam), full-batch, of 2 and of 32 layers, validated after
-every epoch or not at all. Both sides train in a process of their own for 10 epochs at a time, in turns, so that each
-turn holds one measurement; the least of the turns counts.
+A LightningModule trains PyG's GCN (64 channels, dropout 0.5, Adam, full-batch) with 2 and 32 layers, with and without
+validation after every epoch. Training with and without the monitor alternates in turns of 10 epochs, in two processes,
+so each turn contains one measurement. The fastest turn counts.
 """
 
 import argparse
@@ -29,7 +29,7 @@ DEPTHS = (2, 32)
 
 
 class Plain(pl.LightningModule):
-    """A node classification as people write it."""
+    """A typical LightningModule for node classification."""
 
     def __init__(self, depth: int, validates: bool) -> None:
         super().__init__()
@@ -49,14 +49,14 @@ class Plain(pl.LightningModule):
 
 
 def cora() -> Data:
-    """Cora as PyG has it."""
+    """Cora, loaded by PyG."""
     dataset, _ = load(compose_settings(["dataset=cora"]).dataset)
     masks = {f"{part}_mask": getattr(dataset, part)[0] for part in ("train", "val", "test")}
     return Data(x=dataset.x, edge_index=dataset.edge_index, y=dataset.y, **masks)
 
 
 def training(depth: int, validates: bool, monitored: bool) -> Callable[[], None]:
-    """Trains ten epochs more at every call, of which the first is measured."""
+    """Return a function that trains ten more epochs; the monitor measures the first of them."""
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     module, loader = Plain(depth, validates), DataLoader([cora()])
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="turns of ten epochs on each side")
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="layers of the networks")
     options = parser.parse_args()
-    load(compose_settings(["dataset=cora"]).dataset)  # where there are no data it says so
+    load(compose_settings(["dataset=cora"]).dataset)  # reports missing data
     table = Table("", "plain, ms an epoch", "with DepthMonitor(every=10)", "overhead")
     for depth in options.depths:
         for validates in (True, False):

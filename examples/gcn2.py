@@ -1,4 +1,4 @@
-"""GCNII from PyG's layers: the encoder and the decoder are what `GCN2Conv` does not have."""
+"""GCNII built from PyG's `GCN2Conv`, with an encoder and a decoder."""
 
 from torch import nn
 from torch_geometric.nn import GCN2Conv

@@ -87,7 +87,7 @@ class GraphCollection:
         return train, val, test
 
     def _strata(self) -> Tensor:
-        """The classes of the graphs, which stratify a random split; NaN without a target, constant for node-level targets."""
+        """The strata of a random split: the classes of the graphs, or a constant; NaN without a target."""
         if self.has_node_targets:
             return torch.where(self.labelled, 0.0, torch.nan)
         if not self.y.is_floating_point():

@@ -131,7 +131,7 @@ class Adjacency:
         """Symmetric normalisation D^-1/2 W D^-1/2, D = row sums of W, which has 1 on self-loops.
 
         Args:
-            factors: of the undirected edges, >= 0, (num_edges,); W is their product with the weights of the edges.
+            factors: one for each undirected edge, >= 0, (num_edges,); they multiply the edge weights in W.
         """
         total = self._on_entries(factors)
         if self.weights is not None:
@@ -180,7 +180,7 @@ def gcn_adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None
         edge_index: shape (2, m), rows source and target, an undirected edge in both directions; self-loops and
             repeated edges are ignored. Every node gets exactly one self-loop.
         num_nodes: n.
-        edge_weight: weights of the edges, > 0, (m,); those of repeated edges are added.
+        edge_weight: edge weights > 0, (m,); those of repeated edges are added.
 
     Returns:
         The adjacency; it is symmetric iff every edge has its reverse, with the same weight.

@@ -23,7 +23,7 @@ class Batches(Protocol):
         task_range: hops from the node that is read out to the node with the answer, if the task has such a distance.
         validation: graphs that are evaluated after every epoch and scored together.
         all_parts: training, validation and test nodes, for the test at the end.
-        largest: a training batch of the greatest size, for the estimate of memory.
+        largest: a training batch of maximum size, to estimate memory with.
         sampler: the loader itself, whose `set_epoch` Lightning calls before every epoch, also after a resume.
     """
 
@@ -95,8 +95,8 @@ class GraphBatches(MiniBatches):
         y: class of each graph, int64 (g,).
         parts, batch_size, seed: as for `MiniBatches`.
         task_range: as in `Batches`.
-        rewired: edges that every graph is propagated over instead of its own; nodes from n on are new.
-        last_of: depth of the network, if only its last layer propagates over these.
+        rewired: rewired edges that every graph propagates over; nodes from n on are new.
+        last_of: depth of the network, if only its last layer uses the rewired edges.
     """
 
     def __init__(

@@ -11,11 +11,11 @@ from depthlab.graph.mini_batches import PARTS, PROBE_NODES, MiniBatches
 
 
 class CollectionBatches(MiniBatches):
-    """Mini-batches of graphs of different topology; targets are those of graphs or of all their nodes.
+    """Mini-batches of graphs of different topology, with graph-level or node-level targets.
 
     A batch of b graphs is one `Graph`, whose adjacency has a block for each of them. Measures by layer are taken on
-    `probe`: validation graphs with 4,096 nodes in all, or the first one if it is larger. A measure that is a mean over
-    nodes is then one over the nodes of all these graphs, and a measure that is a sum is their sum.
+    `probe`: validation graphs with 4,096 nodes in all, or the first one if it is larger. A measure that averages
+    over nodes averages over the nodes of all these graphs, and a measure that is a sum adds up over the graphs.
 
     Args:
         x: float32 (n, f), the nodes of one graph after the other.
@@ -24,8 +24,8 @@ class CollectionBatches(MiniBatches):
         y: target of each graph (g,), or of each node (n,) if `pooling` is `none`.
         pooling: as `Graph.pooling`, or `none`.
         parts, batch_size, seed: as for `MiniBatches`.
-        rewired: edges that are propagated over instead; nodes from n on are new, each joined to nodes of its graph.
-        last_of: depth of the network, if only its last layer propagates over these.
+        rewired: rewired edges to propagate over; nodes from n on are new, each connected to nodes of its graph.
+        last_of: depth of the network, if only its last layer uses the rewired edges.
         edge_weight: weights of `edge_index`, > 0, (m,); None if all are 1.
     """
 
@@ -51,7 +51,7 @@ class CollectionBatches(MiniBatches):
         self.labels = self._targets(y[self.nodes(train)] if pooling == "none" else y[train])
         val = self._shuffled(0, "val")
         count = max(1, int((ptr.diff()[val].cumsum(0) <= PROBE_NODES).sum()))
-        self.probe = self.graph(val[:count], "train")  # graphs that no weight was fitted to
+        self.probe = self.graph(val[:count], "train")  # graphs that were not trained on
 
     @property
     def sampler(self) -> "CollectionBatches":
@@ -59,7 +59,7 @@ class CollectionBatches(MiniBatches):
 
     @cached_property
     def largest(self) -> Graph:
-        """The batch of the training graphs with most nodes: no batch of an epoch has more."""
+        """The batch of the largest training graphs: an upper bound for the batches of an epoch."""
         train = self.parts["train"]
         by_size = train[self.ptr.diff()[train].argsort(descending=True)]
         return self.graph(by_size[: self.batch_size], "train")
@@ -78,7 +78,7 @@ class CollectionBatches(MiniBatches):
         return one and bool((self.ptr.diff()[train] == 1).any())
 
     def graph(self, numbers: Tensor, part: str) -> Graph:
-        """The graphs `numbers` side by side as one graph, whose targets belong to `part`."""
+        """Combine the graphs `numbers` into one block-diagonal graph, whose targets belong to `part`."""
         sizes, nodes = self.ptr.diff()[numbers], self.nodes(numbers)
         own = self.own.of(numbers)
         new = 0 if self.rewired is None else int(self.rewired.new[numbers].sum())
@@ -102,7 +102,7 @@ class CollectionBatches(MiniBatches):
         return (rewired, None) if self.last_of is None else (gcn_adjacency(own, nodes), rewired)
 
     def nodes(self, numbers: Tensor) -> Tensor:
-        """The nodes of some graphs, one graph after the other."""
+        """The nodes of these graphs, one graph after the other."""
         sizes = self.ptr.diff()[numbers]
         shift = (self.ptr[numbers] - _starts(sizes)[:-1]).repeat_interleave(sizes)
         return torch.arange(len(shift)) + shift
@@ -113,12 +113,12 @@ class CollectionBatches(MiniBatches):
 
 
 class BlockEdges:
-    """Edges of disjoint graphs, from which those of some graphs are taken.
+    """The edges of disjoint graphs, with selection of graphs.
 
     Args:
         edge_index: (2, m); nodes from ptr[-1] on are new, each joined to a node of its graph.
         ptr: as for `CollectionBatches`.
-        weight: of the edges, (m,), or None.
+        weight: edge weights (m,), or None.
 
     Attributes:
         edges: of each graph, numbered within it, (2, m_i); its new nodes come last.
@@ -129,12 +129,12 @@ class BlockEdges:
         self.sizes, nodes, graphs = ptr.diff(), int(ptr[-1]), len(ptr) - 1
         graph = torch.arange(graphs).repeat_interleave(self.sizes)
         highest = int(edge_index.max()) + 1 if edge_index.numel() else 0
-        owner = graph.new_zeros(max(0, highest - nodes))  # the graph of each new node
+        owner = graph.new_zeros(max(0, highest - nodes))  # the graph that each new node belongs to
         joins = (edge_index[0] < nodes) & (edge_index[1] >= nodes)
         owner[edge_index[1, joins] - nodes] = graph[edge_index[0, joins]]
         self.new = torch.bincount(owner, minlength=graphs)
         graph, order = torch.cat([graph, owner]), owner.argsort(stable=True)
-        local = torch.empty_like(graph)  # the number of a node in its graph, where new ones come last
+        local = torch.empty_like(graph)  # the index of a node in its graph, where new nodes come last
         local[:nodes] = torch.arange(nodes) - ptr[graph[:nodes]]
         within = torch.arange(len(order)) - _starts(self.new)[owner[order]]
         local[nodes + order] = self.sizes[owner[order]] + within
@@ -146,7 +146,7 @@ class BlockEdges:
         self.weights = None if weight is None else weight[by_graph].split(counts)
 
     def of(self, numbers: Tensor) -> Tensor:
-        """The edges of the graphs `numbers` side by side, (2, m'); their new nodes come after all others."""
+        """The edges of the block-diagonal graph of `numbers`, (2, m'); new nodes come after all others."""
         if not len(numbers):
             return self.sizes.new_empty(2, 0)
         local = torch.cat([self.edges[number] for number in numbers.tolist()], 1)
@@ -159,7 +159,7 @@ class BlockEdges:
         return local + torch.where(local < size, first, first_new)
 
     def weights_of(self, numbers: Tensor) -> Tensor | None:
-        """The weights of the edges of these graphs, in the order of `of`; None if they have none."""
+        """The edge weights of these graphs, in the order of `of`; None without weights."""
         if self.weights is None:
             return None
         return torch.cat([self.weights[number] for number in numbers.tolist()])

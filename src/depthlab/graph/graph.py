@@ -26,9 +26,9 @@ class Graph:
         weight: factor of each training node's loss if a batch is split among processes; None: the loss is the mean
             over the training nodes.
         last, depth: adjacency of the last of `depth` layers if it propagates over other edges, else None.
-        ptr: for targets of b disjoint graphs: graph i has the nodes ptr[i] to ptr[i + 1] - 1, int64 (b + 1,). None for
-            targets of nodes.
-        pooling: how the outputs of a graph's nodes are combined: `mean`, `sum` or `max`.
+        ptr: for graph-level targets of b disjoint graphs: graph i has the nodes ptr[i] to ptr[i + 1] - 1, int64 (b +
+            1,). None for node-level targets.
+        pooling: readout over the nodes of a graph: `mean`, `sum` or `max`.
     """
 
     x: Tensor | SparseFeatures
@@ -69,11 +69,11 @@ class Graph:
 
     @property
     def node_targets(self) -> Tensor:
-        """The target of each node of the data, (n,), that of its graph if targets are of graphs."""
+        """The target of each node, (n,): its own, or that of its graph for graph-level targets."""
         return self.y[: self.num_nodes] if self.ptr is None else self.y.repeat_interleave(self.ptr.diff())
 
     def read_out(self, output: Tensor) -> Tensor:
-        """Outputs of the nodes (n, channels) -> of the targets: the same, or pooled over each graph, (b, channels)."""
+        """Readout: return node outputs (n, channels) unchanged, or pool them over each graph, (b, channels)."""
         return output if self.ptr is None else segment(output[: self.num_nodes], self.ptr, self.pooling)
 
     def rewired(self, x: Tensor | SparseFeatures, edge_index: Tensor, last_of: int | None = None) -> "Graph":

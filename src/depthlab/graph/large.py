@@ -38,7 +38,7 @@ class LargeGraph:
         return self.neighbours.induced(torch.arange(self.neighbours.num_nodes))
 
     def read_out(self, output: Tensor) -> Tensor:
-        """Outputs of the targets, which are those of nodes."""
+        """Readout for node-level targets: return the node outputs."""
         return output
 
     def batch(self, core: Tensor) -> Graph:

@@ -1,4 +1,4 @@
-"""Mini-batches of many graphs: the order of an epoch, and what is evaluated."""
+"""Mini-batches of many graphs, in training and evaluation."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from depthlab.graph.graph import Graph
 
-PROBE_NODES = 4096  # nodes of the batch on which measures by layer are taken, about as many as a citation graph has
-SAMPLE = 512  # minimum number of training graphs that are scored after every epoch
+PROBE_NODES = 4096  # maximum number of nodes for the measures by layer, about the size of a citation graph
+SAMPLE = 512  # minimum number of training graphs to score after every epoch
 PARTS = ("train", "val", "test")
 
 
@@ -19,9 +19,9 @@ class MiniBatches:
     The order of the training graphs depends on seed and epoch only, so that a resumed run sees the same batches.
 
     Args:
-        parts: the numbers of the graphs of the training, validation and test part.
-        batch_size: graphs a batch, >= 1.
-        seed: of the order.
+        parts: indices of the training, validation and test graphs.
+        batch_size: graphs per batch, >= 1.
+        seed: seed of the order.
     """
 
     task_range: int | None = None
@@ -32,16 +32,16 @@ class MiniBatches:
         self.sample = self._shuffled(0)[: max(SAMPLE, len(self.parts["val"]))]
 
     def graph(self, numbers: Tensor, part: str) -> Graph:
-        """The graphs `numbers` side by side as one graph, whose targets belong to `part`."""
+        """Combine the graphs `numbers` into one graph, whose targets belong to `part`."""
         raise NotImplementedError("a subclass builds the graph of a batch")  # pragma: no cover
 
     @property
     def largest(self) -> Graph:
-        """A training batch for the estimate of memory; all full batches are alike."""
+        """A training batch to estimate memory with; all full batches have the same size."""
         return next(iter(self))
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of that epoch."""
+        """Set the epoch, which determines the order."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class MiniBatches:
 
     @property
     def validation(self) -> Iterable[Graph]:
-        """The validation part and a fixed sample of the training part of about the same size, to save time."""
+        """All validation graphs and a fixed sample of about as many training graphs, to save time."""
         return chain(self._batches("train", self.sample), self._batches("val", self.parts["val"]))
 
     @property

@@ -11,9 +11,9 @@ from depthlab.graph.adjacency import Adjacency, row_block, symmetric_adjacency
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """P = D~^-1/2 (W + I) D~^-1/2 of an undirected graph, of which only 8 bytes per node are in memory.
+    """P = D~^-1/2 (W + I) D~^-1/2 of an undirected graph, with only 8 bytes per node in memory.
 
-    W = A if edges have no weights; if they have, there are 4 more bytes per node.
+    Without edge weights, W = A. Edge weights take 4 more bytes per node.
 
     Attributes:
         crow: int64 (n + 1,); the neighbours of node i are `col[crow[i]:crow[i + 1]]`, ascending, without i itself.
@@ -30,7 +30,7 @@ class Neighbours:
         """From edges (2, m) in both directions, sorted by row and then column, no self-loops, no repetitions.
 
         Args:
-            edge_weight: weights of the edges, > 0, (m,).
+            edge_weight: edge weights > 0, (m,).
         """
         crow = torch.zeros(num_nodes + 1, dtype=torch.long)
         crow[1:] = torch.bincount(edge_index[0], minlength=num_nodes).cumsum(0)

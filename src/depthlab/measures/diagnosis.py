@@ -68,7 +68,7 @@ def diagnose(
 
     Args:
         train: score at the selected epoch; None if the loss became NaN or infinite.
-        val: the same of the validation nodes; None if there are none, or as `train`.
+        val: the same for validation nodes; None without validation nodes, or if the loss became NaN or infinite.
         chance: score of guessing on the training nodes.
         curves: by layer 0 to L: `rayleigh_quotient`, `effective_rank`, `gradient_norm_first_epoch`,
             `dirichlet_energy` and, for the evidence only, `gradient_norm_at_start`; by hop from 0, if measured:
@@ -116,7 +116,7 @@ def diagnose(
 
 
 def are_collapsed(curves: Mapping[str, Sequence[float]]) -> bool | None:
-    """Rule 3 without the score: rank and Rayleigh quotient fell from first to last; None if one was not measured."""
+    """Rule 3 without the score: whether rank and Rayleigh quotient fell; None if one was not measured."""
     rank, rayleigh = curves.get("effective_rank", []), curves.get("rayleigh_quotient", [])
     if not (rank and rayleigh):
         return None

@@ -87,7 +87,7 @@ def mean_average_distance(x: Tensor, edge_index: Tensor) -> float:
 
 
 def _squared_differences(x: Tensor, edge_index: Tensor) -> float:
-    """The sum of |x_i - x_j|^2 over undirected edges, each once; every direction would add the same."""
+    """The sum of |x_i - x_j|^2 over undirected edges, each counted once."""
     once, total = edge_index[:, edge_index[0] < edge_index[1]], 0.0
     for i, j in _chunks(once, x.shape[1]):
         difference = x.index_select(0, i).sub_(x.index_select(0, j)).view(-1)

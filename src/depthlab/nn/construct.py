@@ -1,4 +1,4 @@
-"""Build a module of somebody else from the settings."""
+"""Construct an external module from the settings."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from depthlab.nn.probe import ERRORS
 def construct(
     target: str, values: Mapping[str, Any], args: Mapping[str, Any], names: Mapping[str, Sequence[str]]
 ) -> tuple[nn.Module, dict[str, str]]:
-    """The module, and by setting the name of the argument that got it.
+    """Construct the module; also return the name of the constructor argument for each setting.
 
     Args:
-        values: of the settings.
-        args: given to the constructor as they are.
-        names: what the constructor may call each setting.
+        values: values of the settings.
+        args: further constructor arguments.
+        names: possible argument names for each setting.
 
     Raises:
-        UserError: the target is no module, or its constructor refuses an argument or lacks one.
+        UserError: the target is not a module class, or the arguments do not fit its constructor.
     """
     kind, name = load(target), label(target)
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):

@@ -10,11 +10,11 @@ from torch import Tensor
 from depthlab.graph.adjacency import Adjacency
 
 Velocity = Callable[[Tensor], Tensor]
-CANNOT_PROCEED = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")  # torchdiffeq's words
+CANNOT_PROCEED = ("underflow in dt", "non-finite values in state", "max_num_steps exceeded")  # messages of torchdiffeq
 
 
 class Counter(Protocol):
-    """Counts the evaluations of an equation."""
+    """Count the evaluations of an equation."""
 
     calls: int
 
@@ -69,5 +69,5 @@ def generator(weights: Tensor, adjacency: Adjacency) -> Adjacency:
 
 
 def stuck(error: AssertionError) -> bool:
-    """Whether torchdiffeq reports that the solver cannot proceed, forwards or, with `adjoint`, backwards."""
+    """Whether torchdiffeq reports that its solver cannot proceed, in the forward or the adjoint pass."""
     return str(error).startswith(CANNOT_PROCEED)

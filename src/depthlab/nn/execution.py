@@ -158,7 +158,7 @@ def _encoded(network: Network, x: Tensor) -> State:
 def _block(
     network: Network, number: int, state: State, block: Adjacency, nodes: Tensor, device: torch.device | str
 ) -> tuple[State, State]:
-    """The next state of the block's rows, and the input tensors at the nodes of its columns."""
+    """The next state for the rows of a block, and the input tensors at its columns."""
     entries = tuple(entry[nodes].to(device) for entry in state)
     return network.layer(number, entries, block.to(device)), entries
 
@@ -166,13 +166,13 @@ def _block(
 def _assembled(
     reserve: Callable[[torch.Size], Tensor], parts: list[slice], state: State, blocks: Iterable[tuple[State, State]]
 ) -> State:
-    """The next state: new tensors (n, channels), or tensors of `state` that the layer passed on unchanged.
+    """The next state: new tensors (n, channels), or the tensors of `state` that the layer did not change.
 
     Args:
-        reserve: makes a tensor with a row of these channels for every node.
+        reserve: allocates a tensor with one row of these channels per node.
         parts: the rows of every block.
         state: the input of the layer.
-        blocks: for every block its next state and the tensors of `state` that it was computed from.
+        blocks: for each block its next state, and the tensors of `state` that it was computed from.
     """
     entries: list[Tensor] = []
     for part, (made, given) in zip(parts, blocks, strict=True):

@@ -1,4 +1,4 @@
-"""A network of somebody else: any module with `forward(x, edge_index[, edge_weight])`, as it is."""
+"""External modules: train any module with `forward(x, edge_index[, edge_weight])` unchanged."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,25 +19,25 @@ from depthlab.nn.probe import ERRORS
 from depthlab.ops import SparseFeatures
 from depthlab.ops.masks import draw_threshold
 
-CACHES = ("_cached_edge_index", "_cached_adj_t", "_cached_x")  # of PyG's convolutions with cached=True
+CACHES = ("_cached_edge_index", "_cached_adj_t", "_cached_x")  # attributes of PyG's convolutions with cached=True
 
 
 class ModuleNetwork(Network):
-    """A module whose layers cannot be called one by one: one pass computes all states, which hooks read.
+    """An external module, whose layers cannot be called one by one: one forward pass computes all states.
 
-    State l is what enters message-passing layer l + 1, the last state what the first module after the last layer
-    receives, or the output (`depthlab.nn.observe`). The module gets dense features and the edges of the graph that it
-    is given, without self-loops, dropped edges and normalisation. Its random numbers are those of torch.
+    Hooks read the states (`depthlab.nn.observe`): state l is the input of message-passing layer l + 1, and the last
+    state is the input of the first module after the last layer, or the output. The module gets dense features, and the
+    edges of the graph without self-loops, dropped edges and normalisation. It draws torch's random numbers.
 
     Args:
-        target: its class, a dotted name or `FILE.py:CLASS`.
-        args: further arguments of its constructor.
-        layers: pattern of the names of its layers; None: its message-passing layers.
-        names: for depth, hidden, dropout, in_channels and out_channels the names that its constructor may have for it;
-            the first one that it has gets the value.
+        target: class of the module, a dotted name or `FILE.py:CLASS`.
+        args: further constructor arguments.
+        layers: pattern of the names of the layers; by default PyG's message-passing layers.
+        names: possible constructor arguments for depth, hidden, dropout, in_channels and out_channels; the first one
+            that exists gets the value.
 
     Attributes:
-        depth: number of layers that a pass calls; after `check`.
+        depth: after `check`, the number of layers that a forward pass calls.
 
     Shapes: x (n, in_channels), edge_index (2, m), edge_weight (m,), output (n, out_channels).
 
@@ -63,7 +63,7 @@ class ModuleNetwork(Network):
         self._cached_for: tuple[Adjacency, Features] | None = None
 
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
-        """The first state and the output, and all states as the graph of the layers; runs the whole module."""
+        """Run the whole module; return the first state and the output, and all states in place of the graph."""
         with observe(self.module, self.pattern) as seen:
             output = self._call(x, graph.at(0))
             states = list(seen)
@@ -90,7 +90,7 @@ class ModuleNetwork(Network):
         return output
 
     def _clear_caches(self, adjacency: Adjacency, x: Features) -> None:
-        """Empty the caches of PyG's `cached=True`, unless this graph is the one that they were filled with."""
+        """Empty the caches of convolutions with `cached=True`, unless they belong to this graph."""
         if not self._caching or (self._cached_for and self._cached_for[0] is adjacency and self._cached_for[1] is x):
             return
         self._cached_for = adjacency, x
@@ -100,7 +100,7 @@ class ModuleNetwork(Network):
                     setattr(part, name, None)
 
     def _edges(self, adjacency: Adjacency) -> tuple[Tensor, Tensor | None]:
-        """The edges that are neither self-loops nor dropped, (2, m), and their weights, (m,), if they are not all 1."""
+        """The edges without self-loops and dropped edges, (2, m), and their weights, (m,), unless all are 1."""
         kept = adjacency.neighbours
         edge_index = torch.stack([adjacency.col[kept], adjacency.row[kept]])
         edge_weight = None if adjacency.weights is None else adjacency.weights[kept]
@@ -119,7 +119,7 @@ class ModuleNetwork(Network):
         return self.drop_edge.p > 0 and self.drop_edge.mode == "rescale"
 
     def _to_dense(self, x: Features) -> Tensor:
-        """Dense features, made once for features that are used again."""
+        """Convert features to dense, and cache the result."""
         if not isinstance(x, SparseFeatures):
             return x
         if self._dense is None or self._dense[0] is not x:
@@ -127,18 +127,18 @@ class ModuleNetwork(Network):
         return self._dense[1]
 
     def findings(self) -> dict[str, float]:
-        """The number of message-passing layers, if it is not the depth that was asked for."""
+        """The number of message-passing layers, if it differs from the requested depth."""
         return {} if self.depth == self.asked_depth else {"message_passing_layers": float(self.depth)}
 
     # Checks before training ------------------------------------------------------------------------------------------
 
     def check(self, graph: Graph, drop_edge: DropEdge) -> None:
-        """Run the module once on this graph, count its layers, and refuse what it cannot do.
+        """Run the module once on this graph, count its layers, and check that the settings fit.
 
         Raises:
-            UserError: forward fails or returns something else than a number for each node and output; the module has no
-                layers, no parameters, or another number of layers than the depth that it cannot be given; or it caches
-                its operator, or ignores edge weights, while DropEdge changes them.
+            UserError: forward fails or returns the wrong shape; the module has no layers or no parameters; its number
+                of layers is fixed and differs from the depth; or it caches its operator or ignores edge weights, and
+                DropEdge would change them.
         """
         self.drop_edge = drop_edge
         if not any(parameter.requires_grad for parameter in self.parameters()):
@@ -198,7 +198,7 @@ class ModuleNetwork(Network):
 
 
 class _Pass:
-    """The states of a pass, in the place of a graph."""
+    """The states of a forward pass, used in place of a graph."""
 
     def __init__(self, states: list[Tensor]) -> None:
         self.states = states

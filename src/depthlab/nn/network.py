@@ -31,7 +31,7 @@ class Network(nn.Module):
     cutting a layer.
 
     `has_layers` is False if one pass computes all states, so that layers cannot be run one by one (`ModuleNetwork`).
-    `uses_weights` is False if layers read which nodes are joined, and not the weights of edges in P.
+    `uses_weights` is False if layers use only the sparsity pattern of P, and not the edge weights.
     Modules named `encoder` and `decoder` get `weight_decay_linear`; parameters named in `without_decay` get no decay.
 
     Args:

@@ -1,4 +1,4 @@
-"""Read the states of any network by hooks on its message-passing layers."""
+"""Read the states of any network with hooks on its message-passing layers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from depthlab.config.errors import UserError
 
-# Modules that belong to the layer before them: activation, dropout and normalisation. Subclasses count.
+# Modules that belong to the preceding layer: activation, dropout and normalisation, and subclasses of these.
 PART_OF_LAYER = (
     "torch.nn.modules.activation", "torch.nn.modules.dropout", "torch.nn.modules.batchnorm",
     "torch.nn.modules.instancenorm", "torch.nn.modules.normalization", "torch_geometric.nn.norm", "depthlab.nn.norm",
@@ -20,28 +20,28 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 @contextmanager
 def observe(module: nn.Module, layers: str | None = None) -> "Iterator[States]":
-    """Context in which the states of every pass through a network are read.
+    """Context manager that reads the states of every forward pass of a network.
 
-    State l is what enters message-passing layer l + 1. The last state is what the first module after the last layer
-    receives; activation, dropout and normalisation modules that directly follow the layer belong to it. If no other
-    module follows, the last state is the output. Raw outputs of a convolution are states only if nothing follows it.
+    State l is the input of message-passing layer l + 1. The last state is the input of the first module after the last
+    layer; activation, dropout and normalisation modules directly after the layer belong to it. If no other module
+    follows, the last state is the output. The raw output of a convolution is a state only if nothing follows it.
 
-    A layer is a `torch_geometric.nn.MessagePassing`; those inside another one do not count, and one that is called
-    twice counts twice.
+    A layer is a `torch_geometric.nn.MessagePassing`. A layer inside another one does not count, and a layer that is
+    called twice counts twice.
 
     Args:
-        module: the network; how it is called and what it is given does not matter.
-        layers: the modules to take as layers instead, such as `blocks.*`: a pattern of their names in `named_modules`,
-            where `*` stands for any characters.
+        module: the network, with any signature.
+        layers: pattern of the names in `named_modules` of the modules that are layers, such as `blocks.*`; `*` matches
+            any characters.
 
     Yields:
-        The states of the latest pass, in the order of the layers: of L layers L + 1 tensors (n, channels), which stay
-        in the autograd graph. Without gradients they are copies, so that an operation in place cannot change them; only
-        what the network itself was given is no copy.
+        The states of the latest forward pass in the order of the layers: L + 1 tensors (n, channels) for L layers, in
+        the autograd graph. Without gradients they are copies, so in-place operations cannot change them, except for the
+        input of the network.
 
     Raises:
-        UserError: the network has no message-passing layer, or the pattern matches no module. While a pass runs: a
-            layer gets no tensor of node features. While states are read: an operation in place has changed one.
+        UserError: the network has no message-passing layers, or the pattern matches no module. During a forward pass: a
+            layer gets no node features. When states are read: an in-place operation has changed one.
     """
     states, inner = States(), layers_of(module, layers)
     handles = [module.register_forward_pre_hook(states._begin)]
@@ -64,7 +64,7 @@ def observe(module: nn.Module, layers: str | None = None) -> "Iterator[States]":
 
 
 def layers_of(module: nn.Module, pattern: str | None = None) -> list[nn.Module]:
-    """The outermost message-passing layers, or modules whose name matches the pattern, in the order of definition.
+    """The outermost message-passing layers, or the modules whose name matches the pattern, in order of definition.
 
     Raises:
         UserError: there are none.
@@ -90,7 +90,7 @@ def layers_of(module: nn.Module, pattern: str | None = None) -> list[nn.Module]:
 
 
 def is_part_of_layer(module: nn.Module) -> bool:
-    """Whether a module only activates, drops or normalises, or consists of such modules."""
+    """Whether a module is an activation, dropout or normalisation, or consists of these."""
     if isinstance(module, nn.MultiheadAttention):
         return False
     if isinstance(module, nn.Identity) or any(kind.__module__.startswith(PART_OF_LAYER) for kind in type(module).mro()):
@@ -100,21 +100,21 @@ def is_part_of_layer(module: nn.Module) -> bool:
 
 
 class States(Sequence[Tensor]):
-    """The states of the latest pass, as `observe` yields them.
+    """The states of the latest forward pass, as `observe` yields them.
 
-    If only parts of the network are called, passes are not told apart: call `clear` before each.
+    If only parts of the network are called, passes are not distinguished: call `clear` before each one.
     """
 
     def __init__(self) -> None:
-        self.is_complete = False  # whether the latest pass went through the network itself
+        self.is_complete = False  # whether the latest pass called the network as a whole
         self.clear()
 
     def clear(self) -> None:
-        """Forget all states."""
+        """Remove all states."""
         self._given: Sequence[Any] = ()
         self._entered: list[tuple[Tensor, int]] = []
         self._last: Tensor | None = None
-        self._depth = 0  # of layers inside each other
+        self._depth = 0  # nesting depth of the current layer
         self._is_last_found = False
         self.is_running = False
 
@@ -151,7 +151,7 @@ class States(Sequence[Tensor]):
 
     @property
     def _ignores(self) -> bool:
-        """Whether the present call is no part of a pass: a module of a network, called after it, as recomputations."""
+        """Whether the current call is outside a forward pass, such as a recomputation in the backward pass."""
         return self.is_complete and not self.is_running
 
     def _enter(self, layer: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
@@ -189,10 +189,9 @@ class States(Sequence[Tensor]):
 
 
 def node_features(value: Any, first: bool = False) -> Tensor | None:
-    """The floating-point matrix in an argument or an output; None if there is none.
+    """Find the floating-point matrix in an argument or an output; None if there is none.
 
-    In a pair (of sources and targets) or a list (of states by layer) it is the last one, or with `first` that of the
-    first entry that has one.
+    In a pair (of sources and targets) or a list (of states by layer) use the last matrix, or the first with `first`.
     """
     if isinstance(value, Tensor):
         return value if value.is_floating_point() and value.dim() > 1 else None

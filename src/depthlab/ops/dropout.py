@@ -17,8 +17,8 @@ relu_gradient = torch.ops.aten.elu_backward
 
 
 def thin(x: Tensor, bits: Tensor, threshold: float) -> Tensor:
-    """A new tensor, `x` where `bits` (int8) are above the threshold, else 0."""
-    out = bits.to(x.dtype)  # a comparison of 8-bit integers is slower than all of this
+    """Return `x` where `bits` (int8) exceed the threshold, else 0, as a new tensor."""
+    out = bits.to(x.dtype)  # comparing 8-bit integers directly is slower
     return select.grad_input(x, out, threshold, grad_input=out)
 
 

@@ -100,7 +100,7 @@ _sparse_matmul = full_precision(_SparseMatmul.apply)
 
 
 def has_unit_rows(x: Tensor | SparseFeatures) -> bool:
-    """Whether the entries of each row sum to 1, up to rounding, or to 0, as features divided by their sum do."""
+    """Whether each row sums to 1 (up to rounding) or to 0, as row-normalised features do."""
     if isinstance(x, SparseFeatures):
         rows = torch.repeat_interleave(x.matrix.crow_indices().diff().long())
         total = x.matrix.values().new_zeros(x.shape[0]).index_add_(0, rows, x.matrix.values())

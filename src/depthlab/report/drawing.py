@@ -112,7 +112,7 @@ def draw_means(
     axes.fill_between(list(present), low, high, color=color, alpha=0.16, lw=0)
     for x, mean in zip(present, means, strict=True):
         style: dict[str, Any] = {"color": color, "markersize": 7, "mec": "white", "mew": 0.7}
-        axes.plot(x, mean, MARKERS.get(verdicts[x], "P"), **style, clip_on=False)  # whole at 0 and at 100 %
+        axes.plot(x, mean, MARKERS.get(verdicts[x], "P"), **style, clip_on=False)  # not clipped at 0 and at 100 %
         shown.setdefault(verdicts[x])
     runs, asked = ([getattr(point, name) for point in points.values()] for name in ("runs", "asked"))
     marks.mark(axes, points, [metric.factor * point.mean for point in points.values()], runs, asked, look)

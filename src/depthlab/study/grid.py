@@ -220,7 +220,7 @@ def values_of(overrides: Sequence[str], max_runs: int = MAX_RUNS) -> dict[str, l
     """
     values: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
-        is_own = override.key_or_group.startswith("model.args.")  # a setting that no yaml has
+        is_own = override.key_or_group.startswith("model.args.")  # a setting without a yaml file
         if override.is_delete() or (override.is_add() and not is_own) or override.package:
             raise UserError(f"cannot read '{override.input_line}': write key=value")
         swept = override.is_sweep_override()

@@ -113,7 +113,7 @@ def _test(
 
 
 def graph_settings(search: Search, tuned: Mapping[str, Value]) -> list[str]:
-    """The overrides that a recipe needs beside it: of the dataset, the rewiring, the loader and the optimizer."""
+    """The overrides that complete a recipe: dataset, rewiring, loader and optimizer."""
     beside = ("dataset.", "like=", "rewiring", "loader", "optimizer", "lr_scheduler")
     given = [text for text in search.overrides if text.startswith(beside)]
     return given + [f"{key}={value}" for key, value in tuned.items() if key.startswith("rewiring.")]
@@ -137,9 +137,9 @@ def format_comparison(baseline: Summary, tuned: Summary, change: Summary, metric
 
 
 def recipe(search: Search, tuned: Mapping[str, Value]) -> dict[str, Any]:
-    """All settings that are not defaults: of the recipe that the sweep started from, of the command line, and tuned.
+    """All settings that are not defaults: from the initial recipe, the command line and the search.
 
-    Settings of graph, rewiring, loader, optimizer and its schedule are left out, since a recipe is of a network.
+    Settings of graph, rewiring, loader, optimizer and scheduler are left out, because a recipe describes a network.
     """
     config = OmegaConf.create(to_dict(search.settings(tuned, {})))
     values = OmegaConf.create({"depth": config.depth})

@@ -62,8 +62,8 @@ class Task:
         raise NotImplementedError("a task defines how many outputs it needs")  # pragma: no cover
 
     def read(self, output: Tensor, graph: Graph | LargeGraph, part: str) -> tuple[Tensor, Tensor]:
-        """Outputs (k, channels) and targets (k,) of the nodes of a part; for many graphs, of their roots, or of the
-        graphs themselves, whose outputs are those of their nodes pooled."""
+        """Outputs (k, channels) and targets (k,) of the nodes of a part. For many graphs: of their root nodes,
+        or of the graphs, with pooled node outputs."""
         members = getattr(graph, part)
         return graph.read_out(output)[members], graph.y[members]
 

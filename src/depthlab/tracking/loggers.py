@@ -1,4 +1,4 @@
-"""Loggers of Lightning as records of a run: CSV files, TensorBoard, Weights & Biases, or a class of one's own."""
+"""Record runs with Lightning loggers: CSV files, TensorBoard, Weights & Biases, or a user-defined class."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,21 +18,21 @@ from depthlab.folders import root
 from depthlab.tracking.names import by_epoch
 from depthlab.tracking.record import LOCAL, EpochRecord
 
-NEEDS = {"WandbLogger": "wandb", "TensorBoardLogger": "tensorboard"}  # class: package, and extra of this one
+NEEDS = {"WandbLogger": "wandb", "TensorBoardLogger": "tensorboard"}  # class name: optional dependency
 ID_LENGTH = 8
 
 
 class LoggerRecord(EpochRecord):
-    """A run in a logger of Lightning.
+    """The record of a run in a Lightning logger.
 
-    A resumed run writes CSV and TensorBoard files anew from the history in its checkpoint, so that each epoch is there
-    once. Other loggers continue: epochs between the last checkpoint and a kill are recorded twice.
+    A resumed run rewrites CSV and TensorBoard files from the history in its checkpoint, so each epoch appears once.
+    Other loggers append: epochs between the last checkpoint and a kill appear twice.
 
     Args:
-        option: of conf/logger.
-        logger: made from it.
+        option: the option of conf/logger.
+        logger: the logger.
         params: flat settings.
-        tags: for filtering.
+        tags: tags of the run.
     """
 
     def __init__(self, option: Option, logger: Logger, params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
@@ -60,7 +60,7 @@ class LoggerRecord(EpochRecord):
             self.log({name: value}, step)
 
     def tag(self, tags: Mapping[str, str]) -> None:
-        """Record tags: as text in TensorBoard, whose hyperparameters are final, else among the hyperparameters."""
+        """Record tags as hyperparameters, or as text in TensorBoard, where hyperparameters cannot change."""
         if isinstance(self.logger, TensorBoardLogger):
             for name, value in tags.items():
                 self.logger.experiment.add_text(name, str(value))
@@ -72,12 +72,12 @@ class LoggerRecord(EpochRecord):
         self.tag({"outcome": outcome})
         self.logger.save()
         self.logger.finalize("success" if status == "FINISHED" else "failed")
-        if close := getattr(self.logger.experiment, "finish", None):  # W&B allows one run at a time
+        if close := getattr(self.logger.experiment, "finish", None):  # W&B allows one run per process at a time
             close(exit_code=0 if status == "FINISHED" else 1)
 
 
 class CallbackLogger(Logger):
-    """Sends what callbacks log to a record; a resumed run does not send the steps that the record has."""
+    """Send what callbacks log to a record; a resumed run skips steps that are already recorded."""
 
     def __init__(self, record: EpochRecord) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class CallbackLogger(Logger):
         """The settings of the run are recorded already."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Record numbers at a training step."""
+        """Record metrics at a training step."""
         step = step or 0
         for name in metrics if self._record.resumed else ():
             if name not in self._known:
@@ -136,20 +136,20 @@ def open_loggers(
     """Records of a run by loggers.
 
     Args:
-        options: of conf/logger.
-        name, run_id: of the run, for `{name}` and `{id}` in the options.
-        resumed: whether the run has been recorded in part.
+        options: options of conf/logger.
+        name, run_id: name and ID of the run, for `{name}` and `{id}` in the options.
+        resumed: whether the run is partly recorded already.
         params, tags: as for `LoggerRecord`.
 
     Raises:
-        UserError: a logger cannot be made or opened.
+        UserError: a logger cannot be created or opened.
     """
     values = {"{root}": str(root()), "{name}": name, "{id}": run_id.removeprefix(LOCAL)[:ID_LENGTH]}
     records = []
     for option in options.values():
         kind = import_class("logger", option, Logger)
         arguments = {key: _fill_placeholders(value, values) for key, value in option.arguments.items()}
-        given = {"purge_step": 0} if resumed and issubclass(kind, TensorBoardLogger) else {}  # hides what was written
+        given = {"purge_step": 0} if resumed and issubclass(kind, TensorBoardLogger) else {}  # hides older events
         with _errors(option):
             logger = build("logger", replace(option, arguments=arguments), kind, given)
         records.append(LoggerRecord(option, logger, params, tags))
@@ -164,13 +164,13 @@ def _fill_placeholders(value: Any, values: Mapping[str, str]) -> Any:
 
 @contextmanager
 def _errors(option: Option) -> Iterator[None]:
-    """Turn an error of a logger that is being opened into a sentence."""
-    os.environ.setdefault("WANDB_SILENT", "true")  # it prints some lines for every run
+    """Raise errors from opening a logger as UserError."""
+    os.environ.setdefault("WANDB_SILENT", "true")  # hides its messages for every run
     try:
         yield
     except UserError as error:
         raise UserError(_without_secrets(option, str(error))) from None
-    except Exception as error:  # loggers raise errors of their own
+    except Exception as error:  # loggers have their own error types
         reason = _without_secrets(option, " ".join(str(error).split()))
         if "API key" in reason:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The weights of a run as a model that MLflow loads: `mlflow.pyfunc.load_model("runs:/RUN_ID/model")`."""
+"""Store the weights of a run as an MLflow model: `mlflow.pyfunc.load_model("runs:/RUN_ID/model")`."""
 
 import platform
 from pathlib import Path
@@ -9,18 +9,18 @@ import depthlab
 from depthlab.tracking.record import CombinedRecord
 from depthlab.tracking.run import TrackedRun
 
-FOLDER = "model"  # of the artifacts of a run
-LOADER = "depthlab.api.pyfunc"  # a module; its `_load_pyfunc` gets the path of the checkpoint
+FOLDER = "model"  # artifact folder of a run
+LOADER = "depthlab.api.pyfunc"  # module whose `_load_pyfunc` gets the path of the checkpoint
 
 
 def record_model(tracked: TrackedRun | CombinedRecord, checkpoint: Path) -> None:
-    """Store a checkpoint with the two files that make it a model of MLflow.
+    """Store a checkpoint with the two files of an MLflow model.
 
-    The model is code of this package and a state_dict: nothing in it is pickled. MLflow's own `log_model` would do the
-    same and take seconds, because it loads the model to find out what it needs.
+    The model consists of a state_dict and the code of this package, so nothing is pickled. MLflow's `log_model` would
+    take seconds, because it loads the model to infer its requirements.
 
     Args:
-        checkpoint: as `depthlab.training.result.final_checkpoint`; it must exist until the run is finished.
+        checkpoint: as `depthlab.training.result.final_checkpoint`; the file must exist until the run is finished.
     """
     model = Model(artifact_path=FOLDER, run_id=tracked.run_id)
     model.add_flavor(

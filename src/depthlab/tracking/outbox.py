@@ -1,7 +1,7 @@
 """A queue of records for the store: a thread sends them in order, so that training never waits for a server.
 
-MLflow's own asynchronous logging (`synchronous=False`) does not replace it: ten threads send metrics in any order, and
-a batch that a store refuses once is lost, with the error raised only by a `wait` of its own.
+MLflow's asynchronous logging (`synchronous=False`) is no replacement: ten threads send metrics in any order, a batch
+that the store refuses is lost, and the error appears only when its future is waited for.
 """
 
 import sys

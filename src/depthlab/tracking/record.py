@@ -1,4 +1,4 @@
-"""What a run is recorded by, as the training sees it."""
+"""The interface through which training records a run."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from depthlab.tracking.loggers import LoggerRecord
     from depthlab.tracking.run import TrackedRun
 
-LOCAL = "local-"  # begins the ID of a run that MLflow does not record
+LOCAL = "local-"  # prefix of the ID of a run without MLflow
 
 
 class EpochRecord:
-    """A record of the metrics of every epoch. This one is of a rank other than the main one: it records nothing.
+    """Base class of records of a run. It records nothing itself: ranks other than the main one use it.
 
     Attributes:
-        name, run_id: of the run.
-        resumed: whether an earlier process has recorded a part of the run.
+        name, run_id: name and ID of the run.
+        resumed: whether an earlier process has recorded part of the run.
     """
 
     name = run_id = ""
@@ -33,33 +33,33 @@ class EpochRecord:
         return -1
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Record numbers at one step."""
+        """Record metrics at one step."""
 
     def replay(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Record the epochs of a restored history that are missing."""
+        """Record the missing epochs of a restored history."""
         self._known = self.last_step(f"{EPOCH}train_loss") if history else -1
         for epoch in range(self._known + 1, len(history)):
             self.log(by_epoch(history[epoch]), epoch)
 
     def log_epoch(self, scores: Mapping[str, float], epoch: int) -> None:
-        """Record the scores of an epoch, each epoch once: a killed run may have recorded more than its checkpoint."""
+        """Record the scores of an epoch unless it is recorded: a killed run may be ahead of its checkpoint."""
         if epoch > self._known:
             self.log(by_epoch(scores), epoch)
 
     def loggers(self) -> list[Any]:
-        """Loggers of Lightning for what callbacks log."""
+        """Lightning loggers for the metrics of callbacks."""
         from depthlab.tracking.loggers import CallbackLogger
 
         return [CallbackLogger(self)]
 
 
 class CombinedRecord(EpochRecord):
-    """A run that loggers of Lightning record, beside MLflow or instead of it.
+    """The record of a run in Lightning loggers, with or without MLflow.
 
     Args:
-        name, run_id: of the run.
-        tracked: its record in MLflow, which alone keeps files; None without MLflow.
-        logger_records: its records by loggers.
+        name, run_id: name and ID of the run.
+        tracked: the record in MLflow, the only one that stores files; None without MLflow.
+        logger_records: the records in loggers.
     """
 
     def __init__(
@@ -116,16 +116,16 @@ class CombinedRecord(EpochRecord):
         return [*(self.tracked.loggers() if self.tracked else []), *own]
 
     def finish(self, status: str, outcome: str) -> None:
-        """Send everything and close the run; MLflow last, whose errors are raised."""
+        """Send everything and close the run; MLflow comes last, because its errors are raised."""
         for record in reversed(self._records):
             record.finish(status, outcome)
 
     def abandon(self, status: str, outcome: str, error: str = "") -> None:
-        """`finish` that raises no error: it is called while another error ends the run."""
+        """Like `finish`, but raise no error, because another error is ending the run."""
         if error:
             self.tag({"error": error})
         for record in self.logger_records:
-            with suppress(Exception):  # loggers raise errors of their own
+            with suppress(Exception):  # loggers have their own error types
                 record.finish(status, outcome)
         if self.tracked:
             self.tracked.abandon(status, outcome)

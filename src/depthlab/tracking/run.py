@@ -44,7 +44,7 @@ class TrackedRun(EpochRecord):
         tags: for filtering.
         run_id: resume this run instead of starting one.
         checkpoint: a file that has all records; the error names it if they cannot be sent.
-        system_metrics: whether to record the load of the machine.
+        system_metrics: whether to record system metrics.
 
     Raises:
         UserError: the store does not accept the run; also in every method that waits.
@@ -109,10 +109,10 @@ class TrackedRun(EpochRecord):
         self._outbox.put(lambda: self.client.log_batch(self.run_id, tags=run_tags))
 
     def dataset(self, name: str, digest: str, source_type: str, source: str, context: str) -> None:
-        """Record the dataset of the run, as `mlflow.log_input` does without reading it.
+        """Record the dataset of the run like `mlflow.log_input`, but without its data.
 
         Args:
-            name, digest: its name and a hash of its content, of at most 36 characters.
+            name, digest: name of the dataset, and a hash of its content of at most 36 characters.
             source_type, source: `local` and a path, or `code` and the dotted name of a function.
             context: how the run uses it.
         """

@@ -80,7 +80,7 @@ class Records:
     """The runs of one experiment.
 
     Args:
-        experiment: None to look up single runs of any experiment.
+        experiment: name of the experiment; None to look up single runs in any experiment.
         create: create database and experiment if they do not exist.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The load of the machine while a run is recorded, under the names of MLflow's own system metrics."""
+"""Record system metrics during a run, with the names of MLflow's system metrics."""
 
 import threading
 
@@ -8,17 +8,17 @@ from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
 from depthlab.tracking.record import EpochRecord
 
-SECONDS = 10.0  # between two samples, as in MLflow
+SECONDS = 10.0  # seconds between two samples, as in MLflow
 FIRST = "system/cpu_utilization_percentage"
 
 
 class SystemMetrics:
-    """Samples processor, memory, disk and network in a thread, by psutil, until `stop`; step = number of the sample.
+    """Sample CPU, memory, disk and network with psutil in a thread until `stop`; step = index of the sample.
 
-    MLflow's own monitor has a connection of its own to the store; here the samples go the way of all other numbers.
+    MLflow's own monitor opens a second connection to the store. Here the samples use the connection of the run.
 
     Args:
-        record: what records them.
+        record: the record of the run.
     """
 
     def __init__(self, record: EpochRecord) -> None:

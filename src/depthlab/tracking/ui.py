@@ -30,7 +30,7 @@ def how_to_see(uri: str, experiment_id: str, run_id: str) -> str:
 
 
 def run_link(uri: str, experiment_id: str, run_id: str) -> str:
-    """The page of a run; that of a database is there once `depthlab ui` serves it."""
+    """The URL of a run page; for a database it exists once `depthlab ui` serves it."""
     address = Address.of(uri)
     start = address.link if address.is_server else f"http://{HOST}:{UI_PORT}"
     return f"{start}/#/experiments/{experiment_id}/runs/{run_id}"

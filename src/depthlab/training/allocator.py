@@ -1,4 +1,4 @@
-"""How the C library keeps freed memory. Only glibc, the library of most Linux systems, has these settings."""
+"""Tune how glibc retains freed memory. Other C libraries do not have these settings."""
 
 import ctypes
 from contextlib import suppress
@@ -25,7 +25,7 @@ def tune_allocator(model: TrainingModule, nodes: int, asked: str) -> None:
 
 
 def keep_freed_blocks() -> None:
-    """Make the C library retain freed blocks for later allocations. No effect elsewhere, as on macOS.
+    """Make the C library retain freed blocks for later allocations. No effect on other platforms such as macOS.
 
     Every step of replicas or of a deep network allocates and frees tens of megabytes, and glibc never retains blocks of
     more than 32 MB by default. The system fills every new block with zeros, which takes a fifth of a step of replicas

@@ -16,7 +16,7 @@ from depthlab.training.module import TrainingModule
 def save_states(model: TrainingModule, graph: Graph, path: Path) -> None:
     """Write an npz with `points` (layers, n, 2), float16, and the class of each node, or of its graph, `y` (n,).
 
-    New nodes are left out. Regression targets are binned into seven equally frequent ranges, which are used as classes.
+    Nodes added by a rewiring are left out. Regression targets are binned into seven quantiles, which serve as classes.
     """
     frames: list[Tensor] = []
     with torch.no_grad():

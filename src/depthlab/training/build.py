@@ -30,7 +30,7 @@ def build_model(settings: Settings, graph: Graph, task: Task) -> TrainingModule:
     network.check(graph, drop_edge)
     same = {key: getattr(settings, key) for key in PASSED}
     module = TrainingModule(network, task, in_channels, drop_edge=drop_edge, **same)
-    module.configure_optimizers()  # raises the error of wrong arguments before anything is recorded
+    module.configure_optimizers()  # raises errors of wrong arguments before anything is recorded
     return module
 
 
@@ -61,7 +61,7 @@ def make_network(settings: Settings, in_channels: int, out_channels: int) -> Net
     torch.manual_seed(settings.seed)
     try:
         network = kind(**arguments)
-    except TypeError as error:  # of an argument that the constructor passes on
+    except TypeError as error:  # the constructor passes the argument on
         if settings.model.module or "unexpected keyword argument" not in str(error):
             raise
         raise UserError(f"{name} cannot be built, {error}: correct the yaml of the model") from error

@@ -39,7 +39,7 @@ class Evaluation(Callback):
 
     Args:
         batches: `batches.validation` is the argument of the model's `validation_step`.
-        publish: whether callbacks of the user read the scores as `trainer.callback_metrics`.
+        publish: whether to set `trainer.callback_metrics` for the user's callbacks.
     """
 
     def __init__(self, batches: Batches, publish: bool = False) -> None:
@@ -61,12 +61,12 @@ class Evaluation(Callback):
 
 
 class Schedule(Callback):
-    """Sets the learning rate of the next epoch, if it has a schedule, and records that of this epoch as `lr`.
+    """Step the learning rate scheduler after every epoch, and record the learning rate of the epoch as `lr`.
 
-    Lightning's own step comes before the validation of the epoch or after its checkpoint.
+    Lightning would step before the validation of the epoch or after its checkpoint.
 
     Args:
-        monitor: the score that a plateau waits for.
+        monitor: the score that `plateau` follows.
     """
 
     def __init__(self, monitor: str) -> None:
@@ -149,7 +149,7 @@ class Recorder(Callback):
         self.replay()
 
     def replay(self) -> None:
-        """Send the epochs of a restored history that are missing in the record."""
+        """Send the epochs of a restored history that the record lacks."""
         self.tracked.replay(self.history)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, model: Any) -> None:

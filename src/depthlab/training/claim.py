@@ -90,7 +90,7 @@ def open_record(
     content: dict[str, Any] | None,
     reuse: str | None,
 ) -> TrackedRun | CombinedRecord:
-    """Open the record of a run in MLflow, as `open_claimed`, and by the loggers of the settings."""
+    """Open the record of a run in MLflow, as `open_claimed`, and in the loggers of the settings."""
     tracked = open_claimed(settings, provenance, more, content, reuse) if settings.in_mlflow else None
     return combined_record(tracked, settings, provenance, more, content)
 

@@ -12,7 +12,7 @@ COLOR = "#0072B2"
 
 
 def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
-    """One panel for each measure that figures show, over the layers."""
+    """A panel over the layers for each measure that figures show."""
     from matplotlib.figure import Figure
 
     return draw_layers(Figure(), panels(curves), curves, title)
@@ -21,7 +21,7 @@ def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
 def draw_layers(
     figure: "Figure", measures: Sequence[Measure], curves: Mapping[str, Sequence[float]], title: str
 ) -> "Figure":
-    """Draw one panel for each measure, over the layers; zeros are left out where the axis is logarithmic."""
+    """Draw a panel over the layers for each measure; logarithmic axes omit zeros."""
     figure.set_size_inches(4.2 * len(measures), 3.4)
     for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
         curve = curves[measure.name]

@@ -38,7 +38,8 @@ FITS = 0.8  # share of the free memory that a step may use
 
 def decide_memory(settings: Settings, batches: Batches, task: Task) -> Settings:
     """The settings with `memory=auto` replaced by `full` if a training step fits into the free memory, else by
-    `checkpoint`. Other values are not changed. For model=module, whose layers cannot be recomputed, it is `full`.
+    `checkpoint`. Other values are not changed. For model=module, `auto` means `full`, because its layers cannot be
+    recomputed.
 
     Raises:
         UserError: neither fits.
@@ -232,7 +233,7 @@ def free_for(trainer: TrainerSettings) -> float:
 
 
 def free_memory() -> float:
-    """Bytes that this process may still allocate: of the machine, and on Linux of its control group, a container."""
+    """Bytes that this process may still allocate on the machine and, on Linux, in its control group (a container)."""
     free = float(psutil.virtual_memory().available)
     with suppress(OSError, StopIteration):
         group = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))

@@ -28,12 +28,12 @@ class TrainingModule(pl.LightningModule):
         task: loss and metrics.
         in_channels, hidden: number of input features, and of channels of hidden states.
         drop_edge: how edges are dropped in training.
-        lr: learning rate, at the beginning if a schedule changes it.
+        lr: learning rate; the initial one with a scheduler.
         weight_decay: L2 coefficient of the propagation layers.
         weight_decay_linear: L2 coefficient of encoder and decoder, if the architecture has them.
         memory: `checkpoint` recomputes layers in the backward pass instead of storing their states.
         optimizer, lr_scheduler: options of conf/optimizer and conf/lr_scheduler.
-        monitor: the score that a schedule may wait for.
+        monitor: the score that a scheduler may follow.
 
     Attributes:
         precision: `bf16` for dense products of training steps in bfloat16, else `float32`.
@@ -144,19 +144,19 @@ class TrainingModule(pl.LightningModule):
         return batch.to(device)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer, with its schedule if there is one."""
+        """The optimizer, and its scheduler if there is one."""
         optimizer = self.make_optimizer()
         scheduler = make_scheduler(self.lr_scheduler, optimizer, self.monitor)
         if scheduler is None:
             return optimizer
-        # Lightning would wait for a score that was logged with `self.log`
+        # Lightning would require a score logged with `self.log`
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "reduce_on_plateau": False}}
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Nothing: Lightning asks before the scores of the epoch are known. `Schedule` steps after them."""
+        """Do nothing: Lightning calls this before the scores of the epoch are known. `Schedule` steps later."""
 
     def make_optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer of all parameters, with the weight decay of each kind."""
+        """The optimizer of all parameters, with a weight decay for each parameter group."""
         groups: dict[str, list[nn.Parameter]] = {kind: [] for kind in self.decays}
         for name, parameter in self.network.named_parameters():
             module = name.split(".")[0]

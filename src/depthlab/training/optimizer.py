@@ -1,4 +1,4 @@
-"""Build the optimizer and the schedule of its learning rate that the settings name by `_target_`."""
+"""Create the optimizer and the learning rate scheduler that the settings name by `_target_`."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ CONSTANT = LRSchedulerSettings(name="none")
 
 
 def make_optimizer(option: OptimizerSettings, groups: Sequence[Mapping[str, Any]], lr: float) -> Optimizer:
-    """The optimizer; its own classes run as one fused kernel for all parameters where torch has one.
+    """Create the optimizer; torch's classes use the fused kernel where torch has one.
 
     Args:
-        option: its class and arguments.
-        groups: parameters with their `weight_decay`.
+        option: class and arguments.
+        groups: parameter groups with their `weight_decay`.
         lr: learning rate.
 
     Raises:
-        UserError: the class cannot be used with these arguments, or it has no weight decay and a group has one.
+        UserError: the class rejects these arguments, or it does not support the weight decay of a group.
     """
     kind = import_class("optimizer", option, Optimizer)
     known = inspect.signature(kind).parameters
@@ -38,15 +38,15 @@ def make_optimizer(option: OptimizerSettings, groups: Sequence[Mapping[str, Any]
 
 
 def make_scheduler(option: LRSchedulerSettings, optimizer: Optimizer, monitor: str) -> LRScheduler | None:
-    """The schedule of the learning rate, None without one.
+    """Create the learning rate scheduler; None without one.
 
     Args:
-        option: its class and arguments.
-        optimizer: the optimizer whose learning rate it sets.
-        monitor: the recorded score that a plateau waits for.
+        option: class and arguments.
+        optimizer: the optimizer whose learning rate it changes.
+        monitor: the recorded score that `plateau` follows.
 
     Raises:
-        UserError: the class cannot be used with these arguments.
+        UserError: the class rejects these arguments.
     """
     if option.target is None:
         return None
@@ -58,7 +58,7 @@ def make_scheduler(option: LRSchedulerSettings, optimizer: Optimizer, monitor: s
 
 
 def step_scheduler(scheduler: LRScheduler, score: float) -> None:
-    """Set the learning rate of the next epoch; `score` is that of the epoch that ended."""
+    """Set the learning rate of the next epoch; `score` is the score of the last epoch."""
     if isinstance(scheduler, ReduceLROnPlateau):
         scheduler.step(score)
     else:

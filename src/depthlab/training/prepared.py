@@ -53,7 +53,7 @@ def prepare(settings: Settings, folder: Path) -> Prepared:
             settings, data or code), or the data, settings or code of another rank differ.
     """
     made = experiment(settings)
-    make_callbacks(settings)  # raises the error of wrong arguments before anything is recorded
+    make_callbacks(settings)  # raises errors of wrong arguments before anything is recorded
     identity = identity_of(settings, made.data.rewired.data_hash)
     checkpoint = resumable(settings.ckpt, folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None

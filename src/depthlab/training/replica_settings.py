@@ -8,7 +8,7 @@ from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
 
 SEEDS = 1 << 32
-# optimizers that update each weight from its own gradients
+# elementwise optimizers
 ELEMENTWISE = {f"torch.optim.{name}" for name in ("Adam", "AdamW", "Adamax", "SGD")}
 
 

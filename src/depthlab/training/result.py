@@ -48,7 +48,7 @@ class Result:
         statistics: the other numbers that are recorded once, as tags.
         diagnosis: the verdict and its evidence.
         metric: name of the reported metric.
-        locations: where loggers other than MLflow record it.
+        locations: name and folder of each logger other than MLflow.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Result:
 
     @classmethod
     def of(cls, record: "TrackedRun | CombinedRecord") -> "Result":
-        """The empty result of a run that is being recorded."""
+        """An empty result for a run that is being recorded."""
         uri, experiment_id = record.uri, record.experiment_id
         return cls(record.name, "finished", uri, experiment_id, record.run_id, locations=record.locations)
 
@@ -98,7 +98,7 @@ def combined_record(
     more: dict[str, str],
     content: dict[str, Any] | None,
 ) -> TrackedRun | CombinedRecord:
-    """The record of a run: that in MLflow, and those by loggers, which a checkpoint's `content` may continue.
+    """Open the records of a run in loggers, and combine them with its record in MLflow, if any.
 
     Raises:
         UserError: a logger cannot be opened; the run in MLflow is closed as failed.
@@ -121,7 +121,7 @@ def combined_record(
 
 
 def mlflow_run_id(content: dict[str, Any]) -> str | None:
-    """ID of the MLflow run that a checkpoint belongs to; None if MLflow did not record it."""
+    """ID of the MLflow run of a checkpoint; None if MLflow did not record it."""
     run_id = str(content["callbacks"]["Recorder"]["run_id"])
     return None if run_id.startswith(LOCAL) else run_id
 

@@ -14,7 +14,7 @@ from depthlab.config.yaml_files import read_mapping
 from depthlab.text import file_name
 
 LENGTH = 60  # characters of the differences; longer names are cut and end in a hash
-USUAL = {"rewiring": "none", "loader": "full", "optimizer": "adam", "lr_scheduler": "none"}  # not in the base name
+USUAL = {"rewiring": "none", "loader": "full", "optimizer": "adam", "lr_scheduler": "none"}  # omitted in the base name
 UNNAMED = {  # settings that are in the base name, or that change no result
     "depth", "seed", "split", "split_seed", "dataset.name", "dataset.path", "dataset.split", "dataset.data_hash",
     "dataset.trust_downloads", "measures", "trainer.threads", "model.target",
@@ -22,7 +22,7 @@ UNNAMED = {  # settings that are in the base name, or that change no result
 
 
 def _base(settings: Settings) -> str:
-    """`cora-gcnii-d64-s0`, with the split if the dataset has others, and the options that are not the usual ones."""
+    """`cora-gcnii-d64-s0`, with the split unless it is the public one, and the options that are not defaults."""
     split = settings.split
     suffix = "" if split == "public" else f"-random{settings.split_seed}" if split == "random" else f"-split{split}"
     chosen = {group: getattr(settings, group).name for group in USUAL}
@@ -56,7 +56,7 @@ def _is_named(key: str, with_trainer: bool) -> bool:
 
 
 def _is_argument(key: str, value: Any) -> bool:
-    """Whether this is an argument of a class that is not the package's; words of a dataset are in its label."""
+    """Whether this is an argument of an external class; string arguments of a dataset are in its label."""
     return key.startswith("model.args.") or (key.startswith("dataset.args.") and not isinstance(value, str))
 
 

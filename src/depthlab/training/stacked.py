@@ -25,7 +25,7 @@ class Replicas:
 
     Attributes:
         module: module of the stacked networks.
-        optimizer: works elementwise on the parameter groups of the architecture.
+        optimizer: an elementwise optimizer over the parameter groups of the architecture.
     """
 
     def __init__(

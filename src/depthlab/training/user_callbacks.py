@@ -1,4 +1,4 @@
-"""Callbacks of Lightning that the settings name."""
+"""Create the user's Lightning callbacks."""
 
 from pytorch_lightning.callbacks import Callback
 
@@ -7,9 +7,9 @@ from depthlab.config.schema import Settings
 
 
 def make_callbacks(settings: Settings) -> list[Callback]:
-    """New callbacks of the options of conf/callbacks.
+    """Create the callbacks that the settings select from conf/callbacks.
 
     Raises:
-        UserError: a class is no callback or refuses its arguments.
+        UserError: a class is not a callback or rejects its arguments.
     """
     return [build("callbacks", one, import_class("callbacks", one, Callback)) for one in settings.callbacks.values()]
