@@ -15,6 +15,7 @@ from depthlab.training.user_callbacks import make_callbacks
 from tests.training.conftest import Compose, history
 
 SHORT = ("model=gcn", "depth=2", "hidden=8", "epochs=12", "patience=12", "measures=[]", "memory=full")
+STOP = "pytorch_lightning.callbacks.EarlyStopping"
 OWN = """
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -34,6 +35,20 @@ class Ends(Callback):
 
     def load_state_dict(self, state_dict):
         self.seen = state_dict["seen"]
+
+class Both(Callback):
+    def on_train_start(self, trainer, model):
+        pass
+
+    def on_validation_end(self, trainer, model):
+        raise AssertionError
+
+class Validates(Callback):
+    def on_validation_end(self, trainer, model):
+        raise AssertionError
+
+    def on_test_end(self, trainer, model):
+        raise AssertionError
 
 class Never(Callback):
     def setup(self, trainer, model, stage):
@@ -83,10 +98,31 @@ def test_callbacks_are_part_of_the_identity(settings: Compose, mine: list[str]) 
     assert code_hash(plain.targets) != code_hash(ends.targets)
 
 
+def test_a_callback_without_validation(settings: Compose, mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    stops = [f"+callbacks.stop._target_={STOP}", "+callbacks.stop.monitor=val_loss"]
+    stops += ["+callbacks.stop.patience=1", "+callbacks.stop.min_delta=100"]
+    chosen = settings(*SHORT, *stops, "+callbacks.both._target_=my_callbacks.Both", "progress=true")
+    assert run(chosen).statistics["epochs_run"] == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("callbacks=")]
+    assert lines == ["callbacks=both: my_callbacks.Both is called without on_validation_end: use on_train_epoch_end"]
+
+
 BAD = [
     (["+callbacks.x._target_=my_callbacks.Missing"], "callbacks=x: cannot import my_callbacks.Missing"),
     (["+callbacks.x._target_=torch.nn.Linear"], "callbacks=x: torch.nn.Linear is not a subclass of"),
     (["+callbacks.x._target_=my_callbacks.Ends"], "refuses its arguments: missing a required argument: 'monitor'"),
+    (
+        ["+callbacks.x._target_=my_callbacks.Validates"],
+        "^callbacks=x: my_callbacks.Validates is never called, since it has only on_test_end, on_validation_end: use",
+    ),
+    (
+        [
+            f"+callbacks.x._target_={STOP}",
+            "+callbacks.x.monitor=val_acc",
+            "+callbacks.x.check_on_train_epoch_end=false",
+        ],
+        f"^callbacks=x: {STOP} with check_on_train_epoch_end=false is never called: leave",
+    ),
 ]
 
 

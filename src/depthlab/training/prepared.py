@@ -13,7 +13,7 @@ from depthlab.training.checkpoint import read_checkpoint
 from depthlab.training.experiment import Experiment, experiment
 from depthlab.training.identity import identity_of, resumable
 from depthlab.training.ranks import check_same
-from depthlab.training.user_callbacks import make_callbacks
+from depthlab.training.user_callbacks import check_callbacks
 
 
 def use_threads(trainer: TrainerSettings) -> None:
@@ -53,7 +53,7 @@ def prepare(settings: Settings, folder: Path) -> Prepared:
             settings, data or code), or the data, settings or code of another rank differ.
     """
     made = experiment(settings)
-    make_callbacks(settings)  # raises errors of wrong arguments before anything is recorded
+    check_callbacks(settings)  # before anything is recorded
     identity = identity_of(settings, made.data.rewired.data_hash)
     checkpoint = resumable(settings.ckpt, folder)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
