@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 import depthlab as dl
 from depthlab.config.compose import compose_settings
+from depthlab.data.convert import to_dataset
 from depthlab.data.prepare import load as load_dataset
 from depthlab.files import load_torch, save_torch
 from tests.api.conftest import SMALL, Train
@@ -90,6 +91,17 @@ def test_an_edited_dataset_is_not_taken_for_that_of_the_run(train: Train, tmp_pa
     for use in (loaded.predict, loaded.states, lambda: dl.examine(loaded)):
         with pytest.raises(dl.UserError, match="has changed since the run: restore it, or give the graph to use as"):
             use()
+
+
+def test_a_graph_whose_weights_or_direction_a_run_cannot_use(train: Train) -> None:
+    edges, x = torch.tensor([[0, 1], [1, 2]]), torch.ones(3, 64)
+    data = Data(x=x, edge_index=edges, edge_weight=torch.tensor([1.0, 2.0]))
+    rewired, plain = dl.load(train(rewiring="virtual_node").run_id), dl.load(train().run_id)
+    with pytest.raises(dl.UserError, match="rewiring=virtual_node has no weights for the edges that it adds"):
+        rewired.predict(data)
+    directed = to_dataset(data, y=torch.arange(3) % 2, directed=True)
+    torch.testing.assert_close(plain.predict(directed).output, plain.predict(data).output)
+    assert not torch.equal(plain.predict(data).output, plain.predict(Data(x=x, edge_index=edges)).output)
 
 
 def test_features_are_normalised_as_in_training(train: Train) -> None:

@@ -1,5 +1,6 @@
 """`dl.train`: the record of the command, and errors in a sentence."""
 
+import logging
 import math
 import signal
 import warnings
@@ -75,8 +76,16 @@ def test_the_process_is_left_as_it_was(train: Train) -> None:
     torch.set_flush_denormal(False)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     threads, filters = torch.get_num_threads(), list(warnings.filters)
-    train(**{"trainer.threads": 2})
+    loggers = [logging.getLogger(name) for name in ("mlflow", "pytorch_lightning")]
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+    random_state = torch.get_rng_state()
+    run = train(**{"trainer.threads": 2})
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [logger.level for logger in loggers] == [logging.INFO] * 2
+    assert torch.equal(torch.get_rng_state(), random_state)
+    dl.load(run.run_id)
+    assert torch.equal(torch.get_rng_state(), random_state)
     assert torch.get_num_threads() == threads and warnings.filters == filters
     assert float(torch.tensor([1e-40]) * 1.0) > 0  # denormal numbers
 

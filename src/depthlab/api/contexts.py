@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from depthlab.cli import explain
 from depthlab.config.errors import UserError
 
 SMALLEST = 1e-40  # a denormal number in float32
+LOGGERS = ("alembic", "mlflow", "pytorch_lightning")  # whose level a run raises
 
 
 @contextmanager
@@ -33,18 +34,24 @@ def user_errors() -> Iterator[None]:
 def preserve_process_state() -> Iterator[None]:
     """Restore the state of the process after a run, and raise errors as in `user_errors`.
 
-    This covers the warning filters, the number of threads, the treatment of denormal numbers and the level of
-    Lightning's logger. The run restores its signal handlers itself.
+    This covers the warning filters, the number of threads, the treatment of denormal numbers, torch's random numbers
+    and the levels of loggers. The run restores its signal handlers itself.
     """
-    logger, threads, flushed = logging.getLogger("pytorch_lightning"), torch.get_num_threads(), _flushes_denormals()
-    level = logger.level
+    threads, flushed = torch.get_num_threads(), _flushes_denormals()
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
     try:
-        with warnings.catch_warnings(), user_errors():
+        with warnings.catch_warnings(), preserve_random_numbers(), user_errors():
             yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushed)
+
+
+def preserve_random_numbers() -> AbstractContextManager[None]:
+    """Restore torch's random numbers, on every device that is in use."""
+    return torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else [])
 
 
 def _flushes_denormals() -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from depthlab.api.contexts import user_errors
+from depthlab.api.contexts import preserve_random_numbers, user_errors
 from depthlab.api.inputs import Inputs
 from depthlab.api.new_graphs import like_training, read_new
 from depthlab.api.prediction import Prediction
@@ -19,7 +19,7 @@ from depthlab.config.schema import Settings
 from depthlab.config.settings import from_dict, to_dict
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
-from depthlab.data.rewire import make_batches, make_edges
+from depthlab.data.rewire import check_rewirable, make_batches, make_edges
 from depthlab.graph.batches import Batches
 from depthlab.graph.graph import Graph
 from depthlab.graph.mini_batches import MiniBatches
@@ -65,7 +65,8 @@ def restore_network(content: dict[str, Any]) -> "TrainedNetwork":
     if inputs is None or outputs is None:  # an earlier version did not store them
         data = read_data(settings)
         inputs, outputs = data.graph.x.shape[1], data.task(settings).outputs
-    network = make_network(settings, inputs, outputs)
+    with preserve_random_numbers():
+        network = make_network(settings, inputs, outputs)
     task = TASKS[settings.dataset.task](
         settings.dataset.metric, recorded_metrics(settings.dataset, settings.metrics), outputs
     )
@@ -216,8 +217,10 @@ class TrainedNetwork:
                     f"{settings.dataset.label} has changed since the run: restore it, or give the graph to use as data"
                 )
             return own.dataset, own.rewired.batches
-        dataset = like_training(data, settings.dataset, self.module.in_channels, self._unit_rows)
-        rewired = make_edges(dataset, settings.rewiring) if settings.rewiring.target else None
+        dataset, rewired = like_training(data, settings.dataset, self.module.in_channels, self._unit_rows), None
+        if settings.rewiring.target:
+            check_rewirable(dataset, settings.rewiring.name)
+            rewired = make_edges(dataset, settings.rewiring)
         # nothing is trained: no parts, and a batch of a single node is allowed
         alone = replace(settings, split="0", norm="none", loader=replace(settings.loader, name="full"))
         return dataset, make_batches(alone, dataset, rewired)

@@ -102,7 +102,8 @@ def unlabelled_dataset(data: Any, directed: bool = False, edge_weight: str | Non
     else:
         nodes = data.number_of_nodes() if hasattr(data, "number_of_nodes") else 0
     if isinstance(data, Dataset):
-        dataset = data
+        dataset = replace(data, edge_weight=None) if edge_weight == "none" else data
+        dataset = with_edges(dataset) if data.directed and not directed else dataset
     else:
         targets: Any = {"y": torch.zeros(nodes), "task": "regression"}
         dataset = to_dataset(data, directed=directed, edge_weight=edge_weight, node_names=names, **targets)

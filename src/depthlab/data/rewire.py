@@ -79,7 +79,7 @@ def rewire(dataset: Data, data_hash: str, settings: Settings, folder: Path | Non
         return Rewired(cluster_batches(dataset, data_hash, settings, folder), data_hash, {})
     if settings.rewiring.name == "none":
         return Rewired(make_batches(settings, dataset), data_hash, {})
-    _check_rewirable(dataset, settings.rewiring.name)
+    check_rewirable(dataset, settings.rewiring.name)
     rewired = cached_edges(dataset, data_hash, settings, folder)
     statistics = {f"rewiring/{name}": value for name, value in rewired.statistics.items()}
     return Rewired(make_batches(settings, dataset, rewired), rewired_hash(data_hash, settings), statistics)
@@ -136,7 +136,7 @@ def _refuse_batches(graphs: int, nodes: int, entries: int) -> None:
         )
 
 
-def _check_rewirable(dataset: Data, rewiring: str) -> None:
+def check_rewirable(dataset: Data, rewiring: str) -> None:
     """Raise UserError for a weighted or directed graph, which no rewiring method supports."""
     if isinstance(dataset, GraphSet):
         return
@@ -236,7 +236,7 @@ def _task(config: DictConfig) -> None:
     if settings.rewiring.name == "none":
         raise UserError("rewiring=none changes nothing: choose another, such as rewiring=random")
     dataset, data_hash = load(settings.dataset)
-    _check_rewirable(dataset, settings.rewiring.name)
+    check_rewirable(dataset, settings.rewiring.name)
     rewired = cached_edges(dataset, data_hash, settings)
     path = statistics_file(settings)
     rewired.write_statistics(path)
