@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from depthlab.config.errors import UserError
 from depthlab.files import load_torch
-from depthlab.training.identity import FINAL, checkpoint_folder
+from depthlab.training.identity import FINAL, LAST, checkpoint_folder
 from depthlab.training.run import run
 from tests.conftest import Command
 from tests.training.conftest import SMALL, Compose
@@ -96,6 +96,21 @@ def test_a_resumed_run_is_exact(settings: Compose, net: Path, monkeypatch: pytes
     assert (resumed.scores, resumed.curves) == (whole.scores, whole.curves)
     again = load_torch(checkpoint_folder(settings(*common)) / FINAL, map_location="cpu")["state_dict"]
     torch.testing.assert_close(again, weights, rtol=0, atol=0)
+
+
+def test_after_an_edit_a_checkpoint_is_said_to_be_of_other_code(settings: Compose, net: Path) -> None:
+    before, other = (checkpoint_folder(settings(*OWN, "depth=2", setting)) for setting in ("hidden=8", "hidden=16"))
+    (net / "parts.py").write_text(PARTS.format(bias=False))
+    after = checkpoint_folder(settings(*OWN, "depth=2", "hidden=8"))
+    assert after != before
+    for folder, reason in ((other, "other settings"), (before, "other code of my_net.py or a setting that is not in")):
+        folder.mkdir(parents=True)
+        (folder / LAST).touch()
+        with pytest.raises(
+            UserError, match=f"^{after.name} has no checkpoint, {folder.name} has, of a run with {reason}"
+        ):
+            run(settings(*OWN, "depth=2", "hidden=8", "ckpt=last"))
+        (folder / LAST).unlink()
 
 
 @pytest.mark.parametrize("extra", [

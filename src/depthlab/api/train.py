@@ -63,7 +63,7 @@ def train(
         sources = provenance(made, choices, words)
         if notice := untuned(made, sources):
             print(notice, file=sys.stderr)
-        resumable(made.ckpt, checkpoint_folder(made))
+        resumable(made.ckpt, checkpoint_folder(made), made.model.module)
         from depthlab.training.run import run
 
         return Run(run(made, sources), made)

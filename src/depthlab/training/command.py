@@ -55,7 +55,7 @@ def task(config: DictConfig) -> None:
     if not OmegaConf.select(hydra, "job.num") and (notice := untuned(settings, sources)):  # once for a multirun
         print(notice, file=sys.stderr)
     if settings.replicas == 1:
-        resumable(settings.ckpt, checkpoint_folder(settings))
+        resumable(settings.ckpt, checkpoint_folder(settings), settings.model.module)
 
     from depthlab.training.replicas import run_replicas
     from depthlab.training.run import run

@@ -30,8 +30,17 @@ def checkpoint_folder(settings: Settings, root: Path | None = None) -> Path:
     return (root or checkpoints()) / f"{name}-{resume_hash(settings)[:8]}"
 
 
-def resumable(ckpt: str | None, folder: Path) -> Path | None:
-    """The checkpoint that `ckpt` asks for; raises UserError if there is none."""
+def resumable(ckpt: str | None, folder: Path, module: str | None = None) -> Path | None:
+    """The checkpoint that `ckpt` asks for.
+
+    Args:
+        ckpt: the setting; None for none.
+        folder: of the run's checkpoints.
+        module: the target of an external module.
+
+    Raises:
+        UserError: there is no such checkpoint; a run that differs in little is named.
+    """
     if ckpt is None:
         return None
     path = folder / LAST if ckpt == "last" else Path(ckpt)
@@ -43,6 +52,12 @@ def resumable(ckpt: str | None, folder: Path) -> Path | None:
         alike = re.match(r".*?-d\d+-s\d+", folder.name)  # same dataset, architecture, depth and seed
         others = folder.parent.glob(f"{alike[0] if alike else folder.name}-*/{LAST}")
         if latest := max(others, key=lambda other: other.stat().st_mtime, default=None):
+            if module and latest.parent.name.rpartition("-")[0] == folder.name.rpartition("-")[0]:
+                raise UserError(
+                    f"{folder.name} has no checkpoint, {latest.parent.name} has, of a run with other code of"
+                    f" {module.partition(':')[0]} or a setting that is not in its name: undo the edit, or start the run"
+                    " without ckpt=last"
+                )
             raise UserError(
                 f"{folder.name} has no checkpoint, {latest.parent.name} has, of a run with other settings: use those"
                 " of then (its tag command_line in MLflow), or start the run without ckpt=last"

@@ -55,7 +55,7 @@ def prepare(settings: Settings, folder: Path) -> Prepared:
     made = experiment(settings)
     check_callbacks(settings)  # before anything is recorded
     identity = identity_of(settings, made.data.rewired.data_hash)
-    checkpoint = resumable(settings.ckpt, folder)
+    checkpoint = resumable(settings.ckpt, folder, settings.model.module)
     content = read_checkpoint(checkpoint, identity) if checkpoint else None
     if settings.trainer.strategy == "ddp":
         check_same(identity)
