@@ -103,7 +103,7 @@ def test_examine_a_network_with_weights_of_a_file(
         ("predict", "predict needs a run: add run=ID"),
         ("predict rn=3", "cannot read 'rn=3': write one of run, out, data, tracking.uri as key=value"),
         ("predict run=x out=x.txt", "out must be the path of a csv file, got x.txt"),
-        ("predict run=x out=no/x.csv", "there is no folder no: create it, or give another out"),
+        ("predict run=x out=no/x.csv", "there is no folder no: create it, or choose another out"),
         ("predict run=x", "there is no database"),
         ("predict run=x tracking.uri=foo", "tracking.uri must begin with sqlite:///"),
         ("examine", "examine needs a network: add run=ID of a recorded run, or settings such as"),

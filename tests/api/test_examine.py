@@ -50,7 +50,7 @@ def test_without_labels_it_is_unknown(karate: Data, fitted: nn.Module) -> None:
     del karate.y
     found = dl.examine(fitted, karate)
     assert found.verdict == "unknown" and found.scores == {} and "gradient_norm" not in found.curves
-    assert found.evidence.startswith("without labels it cannot be told whether it has learnt; layer 1 to 1:")
+    assert found.evidence.startswith("there are no labels to tell whether it has learnt; layer 1 to 1:")
     assert dl.examine(GCN(34, 16, 2, 4), karate).verdict == "untrained"
 
 
@@ -72,7 +72,7 @@ def test_weights_that_tell_nothing(karate: Data) -> None:
             return self.conv(x[:, :2], edge_index)
 
     found = dl.examine(Tiny(), karate)
-    assert found.verdict == "unknown" and found.evidence.endswith("its weights do not tell whether it is trained")
+    assert found.verdict == "unknown" and found.evidence.endswith("its weights do not show whether it is trained")
 
 
 def test_one_of_ours(karate: Data) -> None:
@@ -130,8 +130,8 @@ def test_diverged_states(karate: Data, fitted: nn.Module) -> None:
     [
         (nn.Linear(34, 4), {}, "Linear has no message-passing layer of PyG"),
         (GCN(3, 16, 2, 4), {}, "GCN cannot be called as forward(x, edge_index) with x (34, 34)"),
-        (GCN(34, 16, 2, 2), {}, "the network returns 2 channels, the labels have class 3"),
-        (GCN(34, 16, 2, 4), {"x": None}, "the Data has no x, the features (nodes, features), but edge_index"),
+        (GCN(34, 16, 2, 2), {}, "the network returns 2 channels, but the labels contain class 3"),
+        (GCN(34, 16, 2, 4), {"x": None}, "the Data has no x, the features (nodes, features), only edge_index"),
         (GCN(34, 16, 2, 4), {"train_mask": torch.zeros(34, dtype=torch.bool)}, "no training node has a label"),
         (GCN(34, 16, 2, 4), {"batch": torch.arange(34) // 17}, ""),
     ],

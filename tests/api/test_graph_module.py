@@ -19,7 +19,7 @@ def test_the_network_is_found() -> None:
     assert graph_network(module, "net", None) is graph_network(module, module["net"], None) is module["net"]
     single = nn.Sequential(nn.ModuleDict({"conv": GCNConv(3, 3)}))
     assert graph_network(single, None, None) is single
-    with pytest.raises(dl.UserError, match="ModuleDict has no module nett: choose of net"):
+    with pytest.raises(dl.UserError, match="ModuleDict has no module nett: choose one of net"):
         graph_network(module, "nett", None)
 
 

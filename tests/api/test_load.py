@@ -46,7 +46,7 @@ def test_its_measures_are_those_of_the_run(train: Train) -> None:
     assert list(loaded.measure(measures=["stable_rank"])) == ["stable_rank"]
     states = loaded.states()
     assert [tuple(state.shape) for state in states] == [(120, 64), (120, 64), (120, 64), (120, 2)]
-    with pytest.raises(dl.UserError, match="there is no measure by layer energy: choose of dirichlet_energy"):
+    with pytest.raises(dl.UserError, match="there is no measure by layer energy: choose one of dirichlet_energy"):
         loaded.measure(measures=["energy"])
     assert dl.examine(loaded).verdict == run.verdict
 
@@ -116,7 +116,7 @@ def test_features_are_normalised_as_in_training(train: Train) -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (Data(x=torch.ones(3, 5), edge_index=torch.tensor([[0], [1]])), "trained on 64 features of each node of csbm"),
+        (Data(x=torch.ones(3, 5), edge_index=torch.tensor([[0], [1]])), "trained on 64 features per node of csbm"),
         (Data(x=torch.ones(3, 64)), "the Data has no edge_index"),
         (Data(edge_index=torch.tensor([[0], [1]])), "there is no x"),
         (Data(x=torch.full((3, 64), torch.nan), edge_index=torch.tensor([[0], [1]])), "x must hold numbers that are"),

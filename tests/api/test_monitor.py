@@ -118,7 +118,7 @@ def test_the_last_but_one_state_is_always_measured() -> None:
     [
         ({"every": 0}, "every must be a whole number of at least 1, got 0"),
         ({"points": 1}, "points must be a whole number of at least 2"),
-        ({"measures": ["energy"]}, "there is no measure by layer energy: choose of dirichlet_energy"),
+        ({"measures": ["energy"]}, "there is no measure by layer energy: choose one of dirichlet_energy"),
         ({"data": 3}, "the graph must be a PyG Data"),
     ],
 )

@@ -45,10 +45,10 @@ BAD = [
     ("empty.py:Net", "empty.py has no class Net: it defines none"),
     ("broken.py:Net", "broken.py, line 2, cannot be read as Python: "),
     ("binary.py:Net", "binary.py cannot be read as Python: "),
-    ("my-net.py:Net", "my-net.py cannot be imported by this name: use letters, digits and _ alone"),
-    ("random.py:Net", "random.py has the name of a Python module that it would hide: rename it"),
-    ("depthlab.py:Net", "depthlab.py has the name of a Python module that it would hide: rename it"),
-    ("yaml.py:Net", "yaml.py has the name of a Python module that it would hide: rename it"),
+    ("my-net.py:Net", "my-net.py cannot be imported by this name: use only letters, digits and _"),
+    ("random.py:Net", "random.py would shadow a Python module of the same name: rename it"),
+    ("depthlab.py:Net", "depthlab.py would shadow a Python module of the same name: rename it"),
+    ("yaml.py:Net", "yaml.py would shadow a Python module of the same name: rename it"),
 ]
 
 

@@ -73,16 +73,16 @@ NAN = torch.tensor([[0.0, 0.0], [torch.nan, 0.0], [0.0, 0.0]])
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"x": torch.empty(0, 2)}, "graph 8 has no nodes: leave it out"),
     ({"x": None}, "graph 8 has no x, the features of shape (nodes, features): for nodes without features use"),
-    ({"y": None}, "graph 8 has no y, its target, or those of its nodes"),
+    ({"y": None}, "graph 8 has no y, the target of the graph or of each node"),
     ({"edge_index": None}, "graph 8 has no edge_index, the edges of shape (2, edges): for a graph without edges use"),
-    ({"x": torch.rand(3, 5)}, "graph 8 has 5 features for each node, graph 0 has 2: give all graphs the same"),
+    ({"x": torch.rand(3, 5)}, "graph 8 has 5 features per node, but graph 0 has 2: all graphs need the same number"),
     ({"x": torch.rand(3)}, "x of graph 8 must have shape (nodes, features), got (3,)"),
-    ({"x": NAN}, "x of graph 8 must hold finite numbers, got another in row 1"),
+    ({"x": NAN}, "x of graph 8 must hold finite numbers, got NaN or infinity in row 1"),
     ({"edge_index": EDGES.T[:1]}, "edge_index of graph 8 must hold integers of shape (2, edges), got (1, 2)"),
     ({"edge_index": EDGES + 1}, "edge_index of graph 8 must hold nodes 0 to 2, got 1 to 3"),
     (
         {"edge_attr": torch.rand(2, 4)},
-        "graph 8: its edges have edge_attr of shape (2, 4), which is not used",
+        "graph 8: edge attribute edge_attr of shape (2, 4) is not used",
     ),
     ({"y": torch.tensor([0, 1])}, "y of graph 8 has shape (2,): give every graph one target, or each of its 3 nodes"),
     ({"y": torch.tensor([[0, 1]])}, "y must hold one target for each graph, got 2: choose a column, graph.y[:, 0]"),
@@ -104,20 +104,20 @@ def test_attributes_of_edges_are_left_out_or_weights_where_that_is_said() -> Non
         graph.edge_attr = torch.full((2, 1), number + 1.0)
     found = collect(weighted, edge_weight="edge_attr").edge_weight
     assert found is not None and found.tolist() == [number + 1.0 for number in range(9) for _ in range(4)]
-    with pytest.raises(UserError, match=r"^some graphs have weights of edges and others have none: "):
+    with pytest.raises(UserError, match=r"^some graphs have edge weights and others do not: "):
         collect(graphs(edge_weight=torch.ones(2)))
     weighted[3].edge_attr = -weighted[3].edge_attr
-    with pytest.raises(UserError, match=r"^the weights of edges of graph 3 must be finite numbers of at least 0"):
+    with pytest.raises(UserError, match=r"^the edge weights of graph 3 must be finite numbers of at least 0"):
         collect(weighted, edge_weight="edge_attr")
 
 
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
-        (([0, 1], [2], []), "test holds no graph: every part of a split needs one"),
+        (([0, 1], [2], []), "test is empty: every part of a split needs a graph"),
         (([0, 1], [1], [2]), "train, val and test share graphs: a graph may be in one part of a split only"),
-        (([0, 1], [2], [9]), "test must hold numbers of graphs, 0 to 8, got 9 to 9"),
-        (([True], [2], [3]), "train must be a mask of shape (9,) or numbers of graphs, got (1,)"),
+        (([0, 1], [2], [9]), "test must hold graph indices from 0 to 8, got 9 to 9"),
+        (([True], [2], [3]), "train must be a mask of shape (9,) or graph indices, got (1,)"),
     ],
 )
 def test_parts_that_are_none(parts: tuple[Any, Any, Any], sentence: str) -> None:
@@ -147,5 +147,5 @@ def test_nothing_to_learn() -> None:
         collect(graphs(1))
     halves = graphs()
     halves[0].y = torch.tensor([0.5])
-    with pytest.raises(UserError, match=r"^y must hold whole numbers, its classes: numbers to predict need "):
+    with pytest.raises(UserError, match=r"^y must hold whole numbers as classes: for a regression use "):
         collect(halves, task="classification")

@@ -85,7 +85,7 @@ def test_without_masks_splits_are_drawn() -> None:
 def test_a_missing_mask_is_noted() -> None:
     found = to_dataset(data(val_mask=None))
     assert found.train.shape == (0, NODES)
-    assert found.notes == ["there is train_mask and test_mask but no val_mask: all parts of the splits are drawn"]
+    assert found.notes == ["found train_mask and test_mask but no val_mask: all splits are drawn at random"]
 
 
 def test_numbers_are_a_regression() -> None:
@@ -113,12 +113,12 @@ def edged(value: Any) -> Data:
 REFUSED = [
     (data(x=None), {}, "there is no x, the features of shape (nodes, features): for nodes without features use"),
     (data(y=None), {}, "there is no y, the targets of shape (nodes,)"),
-    (data(edge_index=None), {}, "the Data has no edge_index, but edge_weight, test_mask, train_mask, val_mask, x, y"),
+    (data(edge_index=None), {}, "the Data has no edge_index, only edge_weight, test_mask, train_mask, val_mask, x, y"),
     (data(y=torch.ones(NODES, 2)), {}, "y must hold one target for each node, got 2: choose a column, y[:, 0]"),
-    (edged(1), {}, "its edges have edge_attr of shape (12, 1), which is not used unless you say so: edge_weight="),
-    (edged(3), {}, "its edges have edge_attr of shape (12, 3), which is not used unless you say so: edge_weight=none"),
+    (edged(1), {}, "edge attribute edge_attr of shape (12, 1) is not used by default: edge_weight="),
+    (edged(3), {}, "edge attribute edge_attr of shape (12, 3) is not used by default: edge_weight=none"),
     (edged(3), {"edge_weight": "edge_attr"}, "edge_attr has shape (12, 3), and a weight is one number for each edge"),
-    (edged(3), {"edge_weight": "width"}, "its edges have no width: edge_weight must be one of edge_attr, none"),
+    (edged(3), {"edge_weight": "width"}, "there is no edge attribute width: edge_weight must be one of edge_attr"),
     (data(edge_weight=torch.full((NODES,), -1.0)), {}, "edge_weight must hold finite numbers of at least 0, got -1.0"),
     (data(edge_weight=torch.full((NODES,), torch.nan)), {}, "edge_weight must hold finite numbers of at least 0, got"),
     (data(edge_weight=torch.zeros(NODES)), {}, "all edges have weight 0"),

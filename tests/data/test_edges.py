@@ -40,7 +40,9 @@ def test_both_directions_once_without_loops() -> None:
 @pytest.mark.parametrize("weights", [None, [1.0] * 4])
 def test_edges_that_got_a_reverse_are_noted(weights: list[float] | None) -> None:
     found = with_edges(raw([(0, 1), (1, 0), (1, 2), (3, 2)], weights))
-    assert found.notes == ["2 of 4 edges got a reverse, since dataset.directed=false makes the graph undirected"]
+    assert found.notes == [
+        "added the reverse of 2 of 4 edges, because dataset.directed=false makes the graph undirected"
+    ]
 
 
 @pytest.mark.parametrize("edges", [[(0, 1), (1, 2)], [(0, 1), (1, 0), (2, 3), (3, 2)]])
@@ -51,7 +53,7 @@ def test_a_list_with_one_or_both_directions_of_every_edge_needs_no_note(edges: l
 def test_directed_edges_are_kept() -> None:
     found = with_edges(replace(raw([(3, 1), (1, 1), (0, 4), (1, 3), (0, 4)]), notes=["read"]), directed=True)
     assert entries(found) == [(0, 4), (1, 3), (3, 1)] and found.directed
-    assert found.notes == ["read", "messages go along the direction of edges, and measures take them in both"]
+    assert found.notes == ["read", "messages follow the direction of the edges; measures use both directions"]
 
 
 def test_weights_of_repetitions_are_added_and_of_directions_averaged() -> None:

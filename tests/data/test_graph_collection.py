@@ -102,7 +102,7 @@ def test_batches_and_a_pooling_that_does_not_fit() -> None:
     assert (batches.batch_size, batches.seed, batches.pooling, len(batches)) == (7, 3, "sum", 3)
     nodes = make(torch.arange(60) % 5)
     assert nodes.batches("0", 0, "none", 7).probe.ptr is None
-    with pytest.raises(UserError, match=r"^targets are of nodes, and dataset\.pooling=mean is for targets of graphs"):
+    with pytest.raises(UserError, match=r"^dataset\.pooling=mean is for graph-level targets"):
         nodes.batches("0", 0, "mean", 7)
-    with pytest.raises(UserError, match=r"^targets are of graphs, and dataset\.pooling=none is for targets of nodes"):
+    with pytest.raises(UserError, match=r"^dataset\.pooling=none is for node-level targets"):
         make().batches("0", 0, "none", 7)

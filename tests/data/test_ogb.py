@@ -66,7 +66,7 @@ def test_other_files_do_not_count(tmp_path: Path, dataset_config: Read) -> None:
      ({"raw__edge": "0,a\n"}, "raw/edge.csv.gz cannot be read as a table of numbers ("),
      ({"raw__edge": ""}, "raw/edge.csv.gz cannot be read as a table of numbers (No columns to parse from file)"),
      ({"raw__node-feat": "1,2\n"}, "raw/node-feat.csv.gz has 1 lines for 20 nodes: download it again"),
-     ({"raw__node-label": "0,1\n" * NODES}, "raw/node-label.csv.gz has 2 targets for each node, and it must be one"),
+     ({"raw__node-label": "0,1\n" * NODES}, "raw/node-label.csv.gz must have one target per node, got 2"),
      ({"raw__num-node-list": "10\n10\n"}, "raw/num-node-list.csv.gz must hold one number of nodes, got 2"),
      ({"split__time__valid": "3\n"}, "time/train.csv.gz and time/valid.csv.gz share nodes, the first is node 3")],
 )  # fmt: skip
@@ -80,7 +80,7 @@ def test_what_is_refused(tmp_path: Path, dataset_config: Read, changes: dict[str
 def test_a_missing_file_and_a_second_split(tmp_path: Path, dataset_config: Read) -> None:
     config = dataset_config("ogb", path=str(write(tmp_path)))
     write(tmp_path, "random")
-    with pytest.raises(UserError, match=r" has 2 files split/\*/train\.csv\.gz, and must have one: remove .*time"):
+    with pytest.raises(UserError, match=r" must have one file split/\*/train\.csv\.gz, got 2: remove .*time"):
         own_files(config)
     (tmp_path / "raw" / "edge.csv.gz").unlink()
     with pytest.raises(UserError, match=r"raw/edge\.csv\.gz is missing: the folder must hold raw/edge\.csv\.gz, raw/"):

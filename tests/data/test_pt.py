@@ -60,9 +60,9 @@ REFUSED = [
     (data(x=None), "there is no x, the features of shape (nodes, features): for nodes without features use torch.ones"),
     (data(y=None), "there is no y, the targets of shape (nodes,)"),
     (data(y=torch.rand(NODES)), "y must hold integers of shape (12,)"),
-    ([data(), 3], "graph.pt holds 2 objects, and it must be one graph: save one Data"),
+    ([data(), 3], "graph.pt must hold one graph, got 2 objects: save one Data"),
     (HeteroData(), "graph.pt holds"),
-    (torch.ones(3), "graph.pt holds Tensor, and it must be one graph: save a torch_geometric.data.Data, or a dict of"),
+    (torch.ones(3), "graph.pt must hold one graph, got Tensor: save a torch_geometric.data.Data, or a dict of"),
 ]
 
 

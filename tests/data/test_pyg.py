@@ -32,7 +32,7 @@ def test_a_class_that_generates_is_decided_by_its_seed(name: str) -> None:
 def test_the_club() -> None:
     found = read_pyg([], "KarateClub")
     assert found.x.shape == (34, 34) and int(found.y.max()) == 3
-    assert found.notes == ["there is train_mask but no val_mask and test_mask: all parts of the splits are drawn"]
+    assert found.notes == ["found train_mask but no val_mask or test_mask: all splits are drawn at random"]
 
 
 def test_generators_are_left_alone() -> None:
@@ -48,10 +48,10 @@ REFUSED = [
     ("utils", {}, "torch_geometric.datasets has no class utils: use dataset.name="),
     ("KarateClub", {"size": 3}, "KarateClub has no argument size: dataset.args must be among none"),
     ("StochasticBlockModelDataset", {}, "StochasticBlockModelDataset needs block_sizes: add dataset.args.block_sizes"),
-    ("StochasticBlockModelDataset", BLOCKS | {"edge_probs": "a"}, "StochasticBlockModelDataset cannot be made ("),
-    ("FakeDataset", {"num_graphs": 4, "edge_dim": 2}, "graph 0: its edges have edge_attr of shape ("),
+    ("StochasticBlockModelDataset", BLOCKS | {"edge_probs": "a"}, "StochasticBlockModelDataset cannot be created ("),
+    ("FakeDataset", {"num_graphs": 4, "edge_dim": 2}, "graph 0: edge attribute edge_attr of shape ("),
     ("StochasticBlockModelDataset", BLOCKS | {"num_channels": None}, "there is no x, the features of shape"),
-    ("FakeDataset", {"num_graphs": 1, "edge_dim": 2}, "its edges have edge_attr of shape ("),
+    ("FakeDataset", {"num_graphs": 1, "edge_dim": 2}, "edge attribute edge_attr of shape ("),
 ]
 
 
@@ -74,7 +74,7 @@ def test_a_class_that_downloads_is_made_in_the_data_folder_if_trusted(
 
     monkeypatch.setattr("torch_geometric.datasets.Planetoid.__init__", init)
     with pytest.raises(
-        UserError, match=r"^Planetoid cannot be made \(OSError: no network\): correct dataset\.args, or"
+        UserError, match=r"^Planetoid cannot be created \(OSError: no network\): correct dataset\.args, or"
     ):
         read_pyg([], "Planetoid", {"name": "Cora"}, trust_downloads=True)
     assert made == [(str(tmp_path / "data" / "pyg" / "Planetoid-Cora"), "Cora")]

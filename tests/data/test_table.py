@@ -29,7 +29,9 @@ def test_columns_are_found(table: Table) -> None:
 
 def test_missing_numbers(table: Table) -> None:
     np.testing.assert_array_equal(table.number("c", missing=True), [np.nan, 3, np.nan])
-    with pytest.raises(UserError, match=r"^t\.csv, line 2: column c must hold a number, it is empty, as in 1 other"):
+    with pytest.raises(
+        UserError, match=r"^t\.csv, line 2: column c must hold a number, but it is empty, as in 1 other"
+    ):
         table.number("c")
     with pytest.raises(UserError, match=r"^t\.csv, line 2: column b must hold a number, got 'x'"):
         table.number("b", missing=True)

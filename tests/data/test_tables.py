@@ -48,7 +48,7 @@ def test_columns_by_name(tmp_path: Path) -> None:
 def test_columns_of_text_are_left_out_and_said(tmp_path: Path) -> None:
     found = read(tmp_path, "id,label,city,age\na,1,Rome,3\nb,2,Oslo,4\n", "a,b\na,b\n")
     assert found.x.tolist() == [[3], [4]]
-    assert found.notes == ["nodes.csv: columns of text are no features and are left out, city"]
+    assert found.notes == ["nodes.csv: text columns are not used as features: city"]
 
 
 def test_a_regression(tmp_path: Path) -> None:
@@ -65,12 +65,12 @@ def test_a_compressed_table_with_a_mark_and_spaces(tmp_path: Path) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"edges": "source,target\n007,b\nb,zz\n"}, "edges.csv, line 3: target 'zz' is in no line of nodes.csv (column id"),
-    ({"edges": "source,target\n7,b\n"}, "edges.csv, line 2: source '7' is in no line of nodes.csv (column id), as are"),
-    ({"edges": "source,target\n"}, "edges.csv has no line below the names of its columns"),
+    ({"edges": "source,target\n007,b\nb,zz\n"}, "edges.csv, line 3: target 'zz' does not exist in nodes.csv (colum"),
+    ({"edges": "source,target\n7,b\n"}, "edges.csv, line 2: source '7' does not exist in nodes.csv (column id), and"),
+    ({"edges": "source,target\n"}, "edges.csv has a header but no rows"),
     ({"edges": "source,target\n007,007\n"}, "edges holds no edge between two nodes: a network needs edges"),
-    ({"edges": "source,target\n,b\n"}, "edges.csv, line 2: column source is empty, and it names a node"),
-    ({"edges": "source,target,time\n007,b,3\n"}, "edges.csv has time beside source and target, and columns of edges"),
+    ({"edges": "source,target\n,b\n"}, "edges.csv, line 2: column source must name a node, but it is empty"),
+    ({"edges": "source,target,time\n007,b,3\n"}, "edges.csv has time besides source and target, and edge columns"),
     ({"edges": "source,target,weight\n007,b,-3\n"}, "column weight of edges.csv must hold finite numbers of at least"),
     ({"edges": "source,target,weight\n007,b,much\n"}, "edges.csv, line 2: column weight must hold a number, got 'much"),
     ({"edges": "source\n007\n"}, "edges.csv has no column target: add dataset.target=COLUMN, one of source"),
@@ -81,12 +81,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"split_column": "part"}, "nodes.csv has no column part: dataset.split_column must be one of id, label, age, siz"),
     ({"nodes": NODES.replace("c,dog", "b,dog")}, "nodes.csv has 'b' in column id in lines 3 and 4: a node must have o"),
     ({"nodes": NODES.replace("label", "kind")}, "nodes.csv has no column label: add dataset.label=COLUMN, one of id,"),
-    ({"nodes": NODES.replace(",2,", ",,")}, "nodes.csv, line 3: column age must hold a number, it is empty: fill it i"),
+    ({"nodes": NODES.replace(",2,", ",,")}, "nodes.csv, line 3: column age must hold a number, but it is empty: fill"),
     ({"nodes": NODES.replace(",2,", ",nan,")}, "nodes.csv, line 3: column age must hold a number, got 'nan': fill it"),
     ({"nodes": NODES.replace(",2,", ",two,")}, "nodes.csv, line 3: column age must hold a number, got 'two': fill it"),
-    ({"nodes": "id,label,age\na,1.5,3\nb,2,3\n"}, "nodes.csv: column label holds numbers such as 1.5: to predict numb"),
+    ({"nodes": "id,label,age\na,1.5,3\nb,2,3\n"}, "nodes.csv: column label holds numbers such as 1.5: for a regressi"),
     ({"nodes": NODES.replace("cat", "dog")}, "column label must hold two or more classes, got 1: there is nothing to"),
-    ({"nodes": "id,label\na,b\n"}, "nodes.csv has no column of numbers for features beside id, label: for nodes witho"),
+    ({"nodes": "id,label\na,b\n"}, "nodes.csv has no numeric column for features besides id, label: for nodes witho"),
     ({"nodes": "id,label,age,age\na,b,1,2\n"}, "nodes.csv has column age twice: rename one"),
     ({"nodes": ""}, "nodes.csv cannot be read as a table of comma-separated values: No columns to parse"),
     ({"nodes": "id,label\na,b,c,d\n"}, "nodes.csv cannot be read as a table of comma-separated values:"),
@@ -110,5 +110,7 @@ def test_what_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) 
 
 
 def test_one_file_for_both(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^the table of nodes must be another file than that of edges, a\.csv$"):
+    with pytest.raises(
+        UserError, match=r"^dataset\.nodes and dataset\.edges must name different files, got a\.csv for both$"
+    ):
         read_csv([tmp_path / "a.csv"])

@@ -83,7 +83,7 @@ def joined(content: Tables) -> list[Any]:
 
 
 WRONG: list[tuple[Any, str]] = [
-    (lambda t: {"A": joined(t)}, "TOY_A.txt joins two graphs in line 1: an edge is of one graph"),
+    (lambda t: {"A": joined(t)}, "TOY_A.txt connects two graphs in line 1: an edge must stay within one graph"),
     (lambda t: {"A": [(1, 999)]}, "TOY_A.txt must hold nodes 1 to "),
     (lambda t: {"A": [1, 2]}, "TOY_A.txt must hold 2 whole numbers in every line"),
     (lambda t: {"A": "1, 2\n3, 4, 5"}, "TOY_A.txt must hold numbers separated by commas, the same count in every line"),

@@ -46,7 +46,7 @@ def test_weights_count_where_a_run_does_not_say_that_they_do_not(
     graph: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weighted, made = outputs(graph, model)
-    said = "reads which nodes are joined, and not the weights of edges" in capsys.readouterr().err
+    said = "ignores edge weights" in capsys.readouterr().err
     plain, _ = outputs(graph, model, "dataset.edge_weight=none")
     assert torch.equal(weighted, plain) == (model in (*POINTWISE, "mlp"))
     assert said == (model in POINTWISE) and made.module.network.uses_weights != said
@@ -99,8 +99,8 @@ def test_batches_carry_the_weights(graph: Path) -> None:
 def test_a_run_says_what_was_done_to_the_graph(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outputs(graph, "gcn")
     said = capsys.readouterr().err
-    assert "own: " in said and "edges got a reverse, since dataset.directed=false makes the graph undirected" in said
-    assert "own: split=0, 1, ... are drawn with that seed, 60, 20 and 20 % of every class" in said
+    assert "own: " in said and "edges, because dataset.directed=false makes the graph undirected" in said
+    assert "own: split=K is drawn at random with seed K: 60, 20 and 20 % of every class" in said
     outputs(graph, "gcn", "progress=false")
     assert not capsys.readouterr().err
 
@@ -110,7 +110,7 @@ def test_the_hash_of_tensors_is_pinned() -> None:
     found = data_hash(compose_settings(karate).dataset)
     assert load(compose_settings([*karate, f"dataset.data_hash='{found[:8]}'"]).dataset)[1] == found
     for wrong in ("12345678", found[:7]):
-        with pytest.raises(UserError, match=r"^KarateClub has the hash \w+, and dataset\.data_hash=\w+ asks for"):
+        with pytest.raises(UserError, match=r"^KarateClub has the hash \w+, but dataset\.data_hash=\w+ requires"):
             load(compose_settings([*karate, f"dataset.data_hash='{wrong}'"]).dataset)
 
 

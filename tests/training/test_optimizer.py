@@ -120,7 +120,7 @@ def test_an_optimizer_of_ones_own_is_part_of_the_identity(settings: Compose, own
 BAD = [
     ("optimizer", "_target_: my_optimizer.Missing", "cannot import my_optimizer.Missing"),
     ("optimizer", "_target_: torch.nn.Linear", "torch.nn.Linear is not a subclass of torch.optim.optimizer.Optimizer"),
-    ("optimizer", "_target_: torch.optim.Adam\nlr: 0.1", "is given lr by the program: leave it out of the yaml"),
+    ("optimizer", "_target_: torch.optim.Adam\nlr: 0.1", "depthlab sets lr, so leave it out of the yaml"),
     ("optimizer", "_target_: torch.optim.Adam\nspeed: 1", "got an unexpected keyword argument 'speed'"),
     ("optimizer", "_target_: my_optimizer.Plain", "has no weight decay: use weight_decay=0 weight_decay_linear=0"),
     ("lr_scheduler", "_target_: torch.optim.lr_scheduler.StepLR", "missing a required argument: 'step_size'"),

@@ -115,8 +115,8 @@ def test_memory(settings_of: OnGraphs, memory: str) -> None:
 
 
 REFUSED: list[tuple[list[str], str]] = [
-    (["replicas=2"], "replicas are of one graph, graphs has many: leave replicas out"),
-    (["loader=cluster"], "loader=cluster is for one graph, graphs has many: leave it out"),
+    (["replicas=2"], "replicas need one graph, but graphs has many: leave replicas out"),
+    (["loader=cluster"], "loader=cluster needs one graph, but graphs has many: leave it out"),
     (["dataset.pooling=none"], "dataset.pooling must be one of mean, sum, max, got none"),
     (["dataset.batch_size=0"], "dataset.batch_size must be a whole number in [1, 1000000], got 0"),
     (["rewiring=random"], "graph 0 of the set: only "),

@@ -36,7 +36,7 @@ def configured_network(words: Sequence[str]) -> TrainedNetwork:
         path = Path(settings.ckpt)
         if not path.is_file():
             raise UserError(
-                f"there is no file {path}: ckpt must be a file with weights, or leave it out for fresh ones"
+                f"there is no file {path}: ckpt must be a file with weights, or leave it out to initialise them"
             )
         into = network.module if isinstance(network, ModuleNetwork) else network
         _load(into, path)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNTRAINED = "untrained"
-INITIAL = "every weight matrix still fills the range that it was drawn from"
+INITIAL = "every weight matrix still fills the range of its initialiser"
 ROWS = 12  # layers in the printed table
 USUAL = ("dirichlet_energy", "rayleigh_quotient", "mean_average_distance", "effective_rank")
 
@@ -169,7 +169,7 @@ def _examine(
 def _names(measures: Sequence[str] | None) -> list[str]:
     for name in measures or ():
         if name not in selectable("layer"):
-            raise UserError(f"there is no measure by layer {name}: choose of {', '.join(selectable('layer'))}")
+            raise UserError(f"there is no measure by layer {name}: choose one of {', '.join(selectable('layer'))}")
     return list(dict.fromkeys([*(USUAL if measures is None else measures), *EVIDENCE]))
 
 
@@ -207,7 +207,7 @@ def _diagnose(
             return diagnose(0.0, None, 0.0, curves)  # diverged
         if untrained:
             return Diagnosis(UNTRAINED, f"{INITIAL}{describe_states(curves)}{collapse}")
-        without = "without labels it cannot be told whether it has learnt"
+        without = "there are no labels to tell whether it has learnt"
         return Diagnosis("unknown", f"{without}{describe_states(curves)}{collapse}")
     found = diagnose(evaluation.train, evaluation.val, evaluation.chance, curves, metric=evaluation.metric)
     if found.verdict in ("healthy", "over-fitted", "diverged"):
@@ -217,5 +217,5 @@ def _diagnose(
         score = f"training score {metric.shown(evaluation.train)} (guessing {metric.shown(evaluation.chance)})"
         return Diagnosis(UNTRAINED, f"{INITIAL}; {score}{describe_states(curves)}{collapse}")
     if untrained is None:
-        return replace(found, evidence=f"{found.evidence}; its weights do not tell whether it is trained")
+        return replace(found, evidence=f"{found.evidence}; its weights do not show whether it is trained")
     return found

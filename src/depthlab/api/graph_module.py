@@ -26,7 +26,7 @@ def graph_network(pl_module: nn.Module, module: str | nn.Module | None, layers: 
         names = [name for name, _ in pl_module.named_modules() if name]
         if module not in names:
             known = ", ".join(name for name in names if "." not in name)
-            raise UserError(f"{type(pl_module).__name__} has no module {module}: choose of {known or 'none'}")
+            raise UserError(f"{type(pl_module).__name__} has no module {module}: choose one of {known or 'none'}")
         found = pl_module.get_submodule(module)
         layers_of(found, layers)
         return found

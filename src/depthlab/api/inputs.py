@@ -145,7 +145,7 @@ class Inputs:
             raise UserError("no training node has a label: leave y or train_mask out of the data, or correct them")
         output = _channels(output, numbers)
         if not numbers and (most := int(y[labelled].max())) >= output.shape[1]:
-            raise UserError(f"the network returns {output.shape[1]} channels, the labels have class {most}")
+            raise UserError(f"the network returns {output.shape[1]} channels, but the labels contain class {most}")
         name = self.metric or ("mae" if numbers else "acc")
         metric = METRICS[name]
         score = float(metric.function(output[train], y[train]))
@@ -201,7 +201,7 @@ def _batch(graphs: list[Data]) -> Data:
 def _from_data(data: Data) -> Inputs:
     for name, shape in (("x", "features (nodes, features)"), ("edge_index", "edges (2, edges)")):
         if not isinstance(data.get(name), Tensor):
-            raise UserError(f"the Data has no {name}, the {shape}, but {', '.join(sorted(data.keys())) or 'nothing'}")
+            raise UserError(f"the Data has no {name}, the {shape}, only {', '.join(sorted(data.keys())) or 'nothing'}")
     x = data.x.to_dense() if data.x.layout != torch.strided else data.x
     y = data.y if isinstance(data.get("y"), Tensor) else None
     y = y.view(-1) if y is not None and y.dim() == 2 and y.shape[1] == 1 else y

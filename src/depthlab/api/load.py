@@ -76,8 +76,8 @@ def restore_network(content: dict[str, Any]) -> "TrainedNetwork":
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(
-            f"the weights do not fit {settings.model.target}, which was changed after the run: use the version of then"
-            f" ({reason})"
+            f"the weights do not fit {settings.model.target}, which was changed after the run: use the version of the"
+            f" run ({reason})"
         ) from None
     network.depth = content.get("depth", network.depth)  # counted in a forward pass for an external module
     module.eval()
@@ -184,7 +184,7 @@ class TrainedNetwork:
         names = [name for name in self._settings.measures if name in known] if measures is None else list(measures)
         for name in names:
             if name not in known:
-                raise UserError(f"there is no measure by layer {name}: choose of {', '.join(known)}")
+                raise UserError(f"there is no measure by layer {name}: choose one of {', '.join(known)}")
         with user_errors(), torch.no_grad():
             graph = self._graph(data)
             seen = states(self.network, graph.x, graph.layers)

@@ -75,7 +75,7 @@ class DepthMonitor(Callback):
                 raise UserError(f"{name} must be a whole number of at least {least}, got {value}")
         for name in measures:
             if name not in selectable("layer"):
-                raise UserError(f"there is no measure by layer {name}: choose of {', '.join(selectable('layer'))}")
+                raise UserError(f"there is no measure by layer {name}: choose one of {', '.join(selectable('layer'))}")
         self.every, self.measures, self.module, self.layers, self.points = (
             every,
             tuple(measures),
@@ -173,7 +173,7 @@ class DepthMonitor(Callback):
         states, arguments = self._evaluated
         edges = next(find_edges(arguments), None)
         if edges is None:
-            raise UserError(f"{type(self._network).__name__} gets no edge_index (2, edges): give a graph as data=")
+            raise UserError(f"{type(self._network).__name__} gets no edge_index (2, edges): pass a graph as data=")
         return states, self._edges.undirected(edges, len(states[-1]))
 
     @torch.no_grad()

@@ -73,7 +73,7 @@ def like_training(
             raise UserError(f"{name} is one graph, and the data are {len(graphs)}: predict each of them on its own")
         return _like(unlabelled_dataset(graphs, bool(settings.directed), chosen), settings, features, unit_rows)
     if settings.pooling is None:
-        raise UserError(f"the graphs of {name} have the same edges: predict its own ones, without data")
+        raise UserError(f"the graphs of {name} have the same edges: call predict without data")
     graphs = [graphs] if isinstance(graphs, Data) else graphs
     if not (isinstance(graphs, list) and holds_graphs(graphs)):
         raise UserError(f"{name} has many graphs: give a PyG Data or a list of them, got {type(data).__name__}")
@@ -142,7 +142,7 @@ def _like(dataset: New, settings: DatasetSettings, features: int, unit_rows: boo
     name = settings.name
     if dataset.x.shape[1] != features:
         raise UserError(
-            f"the network was trained on {features} features of each node of {name}, the data have"
+            f"the network was trained on {features} features per node of {name}, but the data have"
             f" {dataset.x.shape[1]}: give the same features in the same order"
         )
     x, unit = dataset.x, has_unit_rows(dataset.x)

@@ -29,7 +29,7 @@ def main() -> None:
     if out.suffix != ".csv" or out.is_dir():
         raise UserError(f"out must be the path of a csv file, got {settings['out']}")
     if not out.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {out.parent}: create it, or give another out")
+        raise UserError(f"there is no folder {out.parent}: create it, or choose another out")
 
     from depthlab.api.load import load
 

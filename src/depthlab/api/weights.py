@@ -32,7 +32,7 @@ def read_weights(source: str | os.PathLike[str], uri: str | None = None) -> dict
     if path.is_file():
         return read_checkpoint_file(path, str(path))
     if path.suffix == ".ckpt" or len(path.parts) > 1:
-        raise UserError(f"there is no checkpoint {path}: give the path of a {FINAL}, or the id of a run")
+        raise UserError(f"there is no checkpoint {path}: give the path of a {FINAL}, or the ID of a run")
     return _recorded(str(source), store_uri(uri))
 
 
@@ -44,7 +44,7 @@ def _recorded(run_id: str, uri: str) -> dict[str, Any]:
     records = Records(uri, None, create=False)
     run = records.run(run_id)
     if run is None:
-        raise UserError(f"there is no run {run_id} in {records.uri}: give an id as `depthlab train` prints it")
+        raise UserError(f"there is no run {run_id} in {records.uri}: give an ID as `depthlab train` prints it")
     with TemporaryDirectory() as folder:
         for place in PLACES:
             if path := records.file(run_id, place, Path(folder)):
@@ -52,7 +52,7 @@ def _recorded(run_id: str, uri: str) -> dict[str, Any]:
     outcome = run.tags.get("outcome", "")
     if run.tags.get("kind") or outcome not in ("finished", "diverged"):
         what = run.tags.get("kind") or outcome or "unknown"
-        raise UserError(f"the run {run.name} ({what}) has no weights: give the id of a training that has ended")
+        raise UserError(f"the run {run.name} ({what}) has no weights: give the ID of a finished run")
     again = "tracking.artifacts=[config,figures,model]"
     raise UserError(f"the run {run.name} keeps no weights: train it again with {again}, or give its {FINAL}")
 

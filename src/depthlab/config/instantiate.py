@@ -39,7 +39,7 @@ def build(group: str, option: Option, kind: type[Any], given: dict[str, Any] | N
     """
     given = given or {}
     if twice := sorted(given.keys() & option.arguments.keys()):
-        raise UserError(f"{group}={option.name} is given {', '.join(twice)} by the program: leave it out of the yaml")
+        raise UserError(f"{group}={option.name}: depthlab sets {', '.join(twice)}, so leave it out of the yaml")
     arguments = given | dict(option.arguments)
     try:
         inspect.signature(kind).bind(**arguments)

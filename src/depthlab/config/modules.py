@@ -80,9 +80,9 @@ def check_target(target: Any) -> None:
     if not source.file.is_file():
         raise UserError(f"model.target names {source.file}, which does not exist in {Path.cwd()}: correct the path")
     if not re.fullmatch(DOTTED, f"top.{source.module}"):
-        raise UserError(f"{source.file} cannot be imported by this name: use letters, digits and _ alone")
+        raise UserError(f"{source.file} cannot be imported by this name: use only letters, digits and _")
     if _shadows(source.module.partition(".")[0]):
-        raise UserError(f"{source.file} has the name of a Python module that it would hide: rename it")
+        raise UserError(f"{source.file} would shadow a Python module of the same name: rename it")
     classes, others = _defined(source.file)
     if source.name not in classes | others:
         known = " or ".join(f"{source.file}:{name}" for name in sorted(classes)[:4])

@@ -182,7 +182,7 @@ def _check_cluster(settings: Settings) -> None:
     if batch > parts:
         raise UserError(f"loader.batch_parts must be at most loader.parts={parts}, got {batch}")
     if settings.dataset.has_many_graphs:
-        raise UserError(f"loader=cluster is for one graph, {settings.dataset.name} has many: leave it out")
+        raise UserError(f"loader=cluster needs one graph, but {settings.dataset.name} has many: leave it out")
     if settings.rewiring.name != "none":
         raise UserError("loader=cluster trains on the data's own edges: use rewiring=none")
     if settings.p_drop > 0 and settings.drop_edge.mode == "renormalize":

@@ -19,7 +19,7 @@ PARTS = ("train", "val", "test")
 NEEDED = {
     "x": "the features of shape (nodes, features): for nodes without features use torch.ones(nodes, 1)",
     "edge_index": "the edges of shape (2, edges): for a graph without edges use torch.empty(2, 0).long()",
-    "y": "its target, or those of its nodes",
+    "y": "the target of the graph or of each node",
 }
 
 
@@ -87,8 +87,8 @@ def collect_raw(
         features, edge_index, target, weight = _check_graph(graph, number, edge_weight, setting)
         if x and features.shape[1] != x[0].shape[1]:
             raise UserError(
-                f"graph {number} has {features.shape[1]} features for each node, graph 0 has {x[0].shape[1]}: give all"
-                " graphs the same"
+                f"graph {number} has {features.shape[1]} features per node, but graph 0 has {x[0].shape[1]}: all graphs"
+                " need the same number"
             )
         x.append(features)
         edges.append(edge_index)
@@ -96,9 +96,7 @@ def collect_raw(
         nodes.append(len(features))
         weights += [] if weight is None else [weight]
     if 0 < len(weights) < len(graphs):
-        raise UserError(
-            "some graphs have weights of edges and others have none: use edge_weight=none to leave them out"
-        )
+        raise UserError("some graphs have edge weights and others do not: use edge_weight=none to leave them out")
     ptr = torch.tensor([0, *nodes]).cumsum(0)
     targets = _targets(y, nodes, task)
     shifted = [edge_index + first for edge_index, first in zip(edges, ptr.tolist(), strict=False)]
@@ -168,7 +166,7 @@ def _check_graph(
         raise UserError(f"x of {name} must have shape (nodes, features), got {tuple(x.shape)}")
     if not x.isfinite().all():
         row = int((~x.isfinite()).any(1).nonzero()[0])
-        raise UserError(f"x of {name} must hold finite numbers, got another in row {row}")
+        raise UserError(f"x of {name} must hold finite numbers, got NaN or infinity in row {row}")
     if edges.dim() != 2 or edges.shape[0] != 2 or edges.is_floating_point():
         raise UserError(f"edge_index of {name} must hold integers of shape (2, edges), got {tuple(edges.shape)}")
     if edges.numel() and not 0 <= int(edges.min()) <= int(edges.max()) < len(x):
@@ -178,7 +176,7 @@ def _check_graph(
         return x, edges.long(), y, None
     weight = torch.as_tensor(weight).float()
     if weight.shape != edges.shape[1:] or not weight.isfinite().all() or (weight < 0).any():
-        raise UserError(f"the weights of edges of {name} must be finite numbers of at least 0, one for each edge")
+        raise UserError(f"the edge weights of {name} must be finite numbers of at least 0, one for each edge")
     return x, edges.long(), y, weight
 
 
@@ -201,7 +199,7 @@ def _targets(y: Sequence[Tensor], sizes: Sequence[int], task: str | None) -> Ten
         return values.float()
     if values.is_floating_point() and not (values == values.round()).all():
         raise UserError(
-            "y must hold whole numbers, its classes: numbers to predict need dataset.task=regression dataset.metric=mae"
+            "y must hold whole numbers as classes: for a regression use dataset.task=regression dataset.metric=mae"
         )
     return values.long()
 
@@ -212,16 +210,14 @@ def _masks(parts: Sequence[Any], graphs: int) -> tuple[Tensor, Tensor, Tensor] |
     masks = []
     for name, part in zip(PARTS, parts, strict=True):
         if part is None or len(part) == 0:
-            raise UserError(f"{name} holds no graph: every part of a split needs one")
+            raise UserError(f"{name} is empty: every part of a split needs a graph")
         numbers = torch.as_tensor(list(part) if isinstance(part, range) else part)
         if numbers.dtype == torch.bool and numbers.shape != (graphs,):
-            raise UserError(
-                f"{name} must be a mask of shape ({graphs},) or numbers of graphs, got {tuple(numbers.shape)}"
-            )
+            raise UserError(f"{name} must be a mask of shape ({graphs},) or graph indices, got {tuple(numbers.shape)}")
         mask = torch.zeros(1, graphs, dtype=torch.bool)
         if numbers.dtype != torch.bool and not 0 <= int(numbers.min()) <= int(numbers.max()) < graphs:
             low, high = int(numbers.min()), int(numbers.max())
-            raise UserError(f"{name} must hold numbers of graphs, 0 to {graphs - 1}, got {low} to {high}")
+            raise UserError(f"{name} must hold graph indices from 0 to {graphs - 1}, got {low} to {high}")
         mask[0, numbers] = True
         masks.append(mask)
     if (torch.cat(masks).sum(0) > 1).any():

@@ -71,7 +71,7 @@ def to_dataset(
     elif hasattr(graph, "tocoo"):
         arrays = _scipy_arrays(graph, given)
     elif isinstance(graph, list) and graph and isinstance(graph[0], Data):
-        raise UserError(f"this is a list of {len(graph)} graphs: depthlab.data.collect.collect takes many")
+        raise UserError(f"got a list of {len(graph)} graphs: use depthlab.data.collect.collect")
     elif isinstance(graph, np.ndarray | Tensor | list | tuple):
         arrays = given | {"edge_index": graph}
     else:
@@ -138,7 +138,7 @@ def data_arrays(data: Any, given: Mapping[str, Any], setting: str = "edge_weight
     if found["edge_index"] is None:
         has = ", ".join(sorted(data.keys())) or "nothing"
         hint = ": save it before the transform ToSparseTensor" if "adj_t" in data else ""
-        raise UserError(f"the Data has no edge_index, but {has}{hint}")
+        raise UserError(f"the Data has no edge_index, only {has}{hint}")
     own = {name: value for name, value in given.items() if value is not None and name != "edge_weight"}
     return found | own | {"edge_weight": data_weight(data, given.get("edge_weight"), setting)}
 
@@ -160,15 +160,16 @@ def data_weight(data: Any, wanted: Any, setting: str) -> Any:
             wanted = "edge_weight"
         elif others:
             shape = tuple(data[others[0]].shape)
-            one = f"{setting}={others[0]} takes its one column as weights, " if shape[1:] in ((), (1,)) else ""
+            one = f"{setting}={others[0]} uses its single column as weights, " if shape[1:] in ((), (1,)) else ""
             raise UserError(
-                f"its edges have {others[0]} of shape {shape}, which is not used unless you say so: {one}{setting}=none"
-                " leaves it out"
+                f"edge attribute {others[0]} of shape {shape} is not used by default: {one}{setting}=none ignores it"
             )
         else:
             return None
     if wanted not in attributes:
-        raise UserError(f"its edges have no {wanted}: {setting} must be one of {', '.join([*attributes, 'none'])}")
+        raise UserError(
+            f"there is no edge attribute {wanted}: {setting} must be one of {', '.join([*attributes, 'none'])}"
+        )
     return _one_column(data[wanted], wanted, setting)
 
 
@@ -201,7 +202,7 @@ def _masks(arrays: Mapping[str, Any], nodes: int) -> tuple[Arrays, list[str]]:
         return {}, []
     if missing:
         has = " and ".join(name for name in parts if name not in missing)
-        return {}, [f"there is {has} but no {' and '.join(missing)}: all parts of the splits are drawn"]
+        return {}, [f"found {has} but no {' or '.join(missing)}: all splits are drawn at random"]
     masks = {name: _array(part, name) for name, part in parts.items()}
     for name, mask in masks.items():  # PyG uses one column per split
         if mask.dtype == bool and mask.ndim == 2 and len(mask) == nodes:

@@ -32,7 +32,7 @@ def with_edges(raw: Raw, directed: bool = False) -> Raw:
     if weight is not None:
         edges, weight = _positive(*coalesce(edges, weight, nodes, reduce="add"))
     if directed:
-        notes += ["messages go along the direction of edges, and measures take them in both"]
+        notes += ["messages follow the direction of the edges; measures use both directions"]
         edges, weight = (edges, weight) if weight is not None else (coalesce(edges, num_nodes=nodes), None)
     elif weight is None:
         listed, edges = edges, to_undirected(edges, num_nodes=nodes)  # sorted, each edge once
@@ -58,8 +58,8 @@ def _reversed(listed: Tensor, edges: Tensor, nodes: int) -> list[str]:
     if not given or 2 * given == edges.shape[1]:
         return []
     return [
-        f"{given:,} of {edges.shape[1] - given:,} edges got a reverse, since dataset.directed=false makes the graph"
-        " undirected"
+        f"added the reverse of {given:,} of {edges.shape[1] - given:,} edges, because dataset.directed=false makes the"
+        " graph undirected"
     ]
 
 

@@ -129,9 +129,9 @@ class GraphCollection:
             UserError: as `parts`, or the pooling does not fit the targets.
         """
         if self.has_node_targets and pooling != "none":
-            raise UserError(f"targets are of nodes, and dataset.pooling={pooling} is for targets of graphs: use none")
+            raise UserError(f"dataset.pooling={pooling} is for graph-level targets, and these are node-level: use none")
         if not self.has_node_targets and pooling == "none":
-            raise UserError("targets are of graphs, and dataset.pooling=none is for targets of nodes: use mean")
+            raise UserError("dataset.pooling=none is for node-level targets, and these are graph-level: use mean")
         return CollectionBatches(
             self.x, self.edge_index, self.ptr, self.y, pooling, self.parts(split, split_seed), batch_size, seed,
             rewired, last_of, self.edge_weight,

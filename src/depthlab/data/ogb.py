@@ -45,7 +45,7 @@ def read_ogb(files: list[Path], task: str = "classification") -> Dataset:
         raise UserError(f"{_name(feat)} has {len(x):,} lines for {nodes[0, 0]:,} nodes: download it again")
     y = _table(label, np.float32)
     if y.shape[1] != 1:
-        raise UserError(f"{_name(label)} has {y.shape[1]} targets for each node, and it must be one")
+        raise UserError(f"{_name(label)} must have one target per node, got {y.shape[1]}")
     targets = y[:, 0] if task == "regression" else np.where(np.isnan(y[:, 0]), -1, y[:, 0]).astype(np.int64)
     arrays = {_name(feat): x, _name(edge): _table(edge, np.int64), _name(label): targets}
     arrays |= {_name(part): _table(part, np.int64)[:, 0] for part in parts}

@@ -61,7 +61,7 @@ def _found(folder: Path, name: str, wanted: Mapping[str, str]) -> Path:
     found = [path if path.is_file() else path.with_name(f"{path.name}.gz") for path in found]
     found = [path for path in found if path.is_file()]
     if len(found) > 1:
-        raise UserError(f"{folder} has {len(found)} files {pattern}, and must have one: remove {found[-1]}")
+        raise UserError(f"{folder} must have one file {pattern}, got {len(found)}: remove {found[-1]}")
     if not found:
         setting = f", or name another with dataset.{name}" if pattern != name else ""
         raise UserError(f"{folder / pattern} is missing: the folder must hold {', '.join(wanted.values())}{setting}")

@@ -57,7 +57,7 @@ def load(settings: DatasetSettings, folder: Path | None = None) -> tuple[Data, s
         return dataset, data
     notes = dataset.notes
     if not len(dataset.train):
-        notes = [*notes, f"split=0, 1, ... are drawn with that seed, {in_words(settings.random_split)}"]
+        notes = [*notes, f"split=K is drawn at random with seed K: {in_words(settings.random_split)}"]
     return replace(dataset, sizes=settings.random_split, notes=notes), data
 
 
@@ -143,9 +143,10 @@ def read(settings: DatasetSettings) -> Data:
     if isinstance(raw, Dataset) == settings.has_many_graphs:
         source = settings.path or settings.name
         if isinstance(raw, Dataset):
-            raise UserError(f"{source} holds one graph, and dataset.batch_size is for many: leave it out")
+            raise UserError(f"{source} holds one graph: leave out dataset.batch_size, which is for many graphs")
         raise UserError(
-            f"{source} holds {raw.num_graphs:,} graphs: add dataset.batch_size=64, the graphs of a training step"
+            f"{source} holds {raw.num_graphs:,} graphs: add dataset.batch_size=64, the number of graphs per training"
+            " step"
         )
     if isinstance(raw, GraphSet):
         return raw
@@ -176,8 +177,8 @@ def _hashed(settings: DatasetSettings) -> tuple[Data, str]:
     found, wanted = digest([tensor_hash(dataset)]), settings.data_hash
     if wanted is not None and not (len(str(wanted)) >= PINNED and found.startswith(str(wanted))):
         raise UserError(
-            f"{settings.label} has the hash {found}, and dataset.data_hash={wanted} asks for another: its tensors have"
-            " changed; leave dataset.data_hash out to use them as they are"
+            f"{settings.label} has the hash {found}, but dataset.data_hash={wanted} requires another: its tensors have"
+            " changed; leave out dataset.data_hash to accept them"
         )
     return dataset, found
 

@@ -80,9 +80,9 @@ def _data(content: Any, name: str) -> Data:
     if isinstance(content, Data):
         return content
     if isinstance(content, list | tuple):
-        raise UserError(f"{name} holds {len(content)} objects, and it must be one graph: save one Data")
+        raise UserError(f"{name} must hold one graph, got {len(content)} objects: save one Data")
     kind = "a graph with several kinds of nodes" if isinstance(content, HeteroData) else type(content).__name__
-    raise UserError(f"{name} holds {kind}, and it must be one graph: {SAVE}")
+    raise UserError(f"{name} must hold one graph, got {kind}: {SAVE}")
 
 
 def _names(data: Data, name: str) -> list[str] | None:

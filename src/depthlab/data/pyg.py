@@ -106,7 +106,7 @@ def _make(kind: type[PygDataset], args: dict[str, Any], seed: int) -> PygDataset
             return kind(**args, **({"root": str(root)} if takes_root else {}))
         except Exception as error:  # network errors, invalid arguments, packages that are not installed, ...
             raise UserError(
-                f"{name} cannot be made ({type(error).__name__}: {str(error).partition(chr(10))[0]}): correct"
+                f"{name} cannot be created ({type(error).__name__}: {str(error).partition(chr(10))[0]}): correct"
                 " dataset.args, or copy its files into the folder of the data"
             ) from error
 

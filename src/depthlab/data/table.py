@@ -66,7 +66,7 @@ class Table:
         """Node names, which must not be empty."""
         texts = self.texts(column)
         if len(empty := np.flatnonzero(texts == "")):
-            raise UserError(f"{self.file}, line {empty[0] + 2}: column {column} is empty, and it names a node")
+            raise UserError(f"{self.file}, line {empty[0] + 2}: column {column} must name a node, but it is empty")
         return pd.Index(texts.to_numpy(dtype=object))
 
     def number(self, column: str, missing: bool = False) -> np.ndarray:
@@ -83,7 +83,7 @@ class Table:
             wrong = np.flatnonzero(~np.isfinite(values))
         if len(wrong):
             cell, more = texts.iloc[wrong[0]], f", as in {len(wrong) - 1:,} other lines" if len(wrong) > 1 else ""
-            got = f"got {cell!r}" if cell else "it is empty"
+            got = f"got {cell!r}" if cell else "but it is empty"
             raise UserError(
                 f"{self.file}, line {wrong[0] + 2}: column {column} must hold a number, {got}{more}: fill it in, or"
                 " leave the column out"
@@ -105,11 +105,11 @@ class Table:
             chosen = [column for column in others if self._holds_numbers(column)]
             if not chosen:
                 raise UserError(
-                    f"{self.file} has no column of numbers for features beside {', '.join(filter(None, without))}:"
+                    f"{self.file} has no numeric column for features besides {', '.join(filter(None, without))}:"
                     " for nodes without features add a column of ones"
                 )
             if texts := [column for column in others if column not in chosen]:
-                notes.append(f"{self.file}: columns of text are no features and are left out, {', '.join(texts[:5])}")
+                notes.append(f"{self.file}: text columns are not used as features: {', '.join(texts[:5])}")
         else:
             chosen = []
             for pattern in [wanted] if isinstance(wanted, str) else wanted:
@@ -129,8 +129,8 @@ class Table:
         values = pd.to_numeric(texts[labelled], errors="coerce")
         if labelled.any() and values.notna().all() and (values % 1 != 0).any():
             raise UserError(
-                f"{self.file}: column {column} holds numbers such as {values[values % 1 != 0].iloc[0]}: to predict"
-                " numbers add dataset.task=regression dataset.metric=mae"
+                f"{self.file}: column {column} holds numbers such as {values[values % 1 != 0].iloc[0]}: for a"
+                " regression add dataset.task=regression dataset.metric=mae"
             )
         names = sorted(texts[labelled].unique())
         if names and values.notna().all():
@@ -140,7 +140,7 @@ class Table:
         if len(empty := np.flatnonzero(~labelled)):
             notes.append(
                 f"{self.file}: column {column} is empty in {len(empty):,} of {len(texts):,} lines, the first is line"
-                f" {empty[0] + 2}: these nodes have no class and are in no part of a split that is drawn"
+                f" {empty[0] + 2}: these nodes have no class and are in no part of a random split"
             )
         return classes, [str(name) for name in names], notes
 
@@ -176,7 +176,7 @@ def read_table(path: Path) -> Table:
             Path(path.name), error, f"cannot be read as a table of comma-separated values: {reason}"
         ) from None
     if not len(cells):
-        raise UserError(f"{path.name} has no line below the names of its columns")
+        raise UserError(f"{path.name} has a header but no rows")
     with path.open("rb") as file:
         first = file.readline() if path.suffix == ".csv" else b""
     names = first.decode("utf-8-sig", "replace").strip().split(",")

@@ -53,7 +53,7 @@ def read_csv(
             column and the line.
     """
     if len(files) != 2:
-        raise UserError(f"the table of nodes must be another file than that of edges, {files[0].name}")
+        raise UserError(f"dataset.nodes and dataset.edges must name different files, got {files[0].name} for both")
     edge_file, node_file = files
     node_table = read_table(node_file)
     id_column = node_table.column(id, "id", ("id",), first=0)
@@ -105,18 +105,18 @@ def _edges(
         found = names.get_indexer(given)
         if len(unknown := np.flatnonzero(found < 0)):
             raise UserError(
-                f"{table.file}, line {unknown[0] + 2}: {column} {given[unknown[0]]!r} is in no line of {node_file}"
-                f" (column {id_column}), as are {len(unknown):,} of {len(given):,}: add these nodes, or remove their"
-                " edges"
+                f"{table.file}, line {unknown[0] + 2}: {column} {given[unknown[0]]!r} does not exist in {node_file}"
+                f" (column {id_column}), and {len(unknown):,} of {len(given):,} values are missing: add these nodes, or"
+                " remove their edges"
             )
         numbers.append(found.astype(np.int64))
     weights = table.column(edge_weight, "edge_weight", WEIGHTS, optional=True)
     others = [column for column in table.columns if column not in (*columns, weights)]
     if others and edge_weight == "auto":
         raise UserError(
-            f"{table.file} has {', '.join(others[:5])} beside {columns[0]} and {columns[1]}, and columns of edges are"
-            f" not used unless you say so: dataset.edge_weight={weights or others[0]} takes one as weights,"
-            " dataset.edge_weight=none leaves all out"
+            f"{table.file} has {', '.join(others[:5])} besides {columns[0]} and {columns[1]}, and edge columns are not"
+            f" used by default: dataset.edge_weight={weights or others[0]} uses one as weights,"
+            " dataset.edge_weight=none ignores all"
         )
     weight = None if weights is None else (f"column {weights} of {table.file}", table.number(weights))
     return np.stack(numbers), weight

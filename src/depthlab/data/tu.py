@@ -68,7 +68,9 @@ def read_tu(
         low, high = int(edge_index.min()) + 1, int(edge_index.max()) + 1
         raise UserError(f"{prefix}_{EDGES}.txt must hold nodes 1 to {nodes}, got {low} to {high}")
     if (wrong := (graph_of[edge_index[0]] != graph_of[edge_index[1]]).nonzero()).numel():
-        raise UserError(f"{prefix}_{EDGES}.txt joins two graphs in line {int(wrong[0]) + 1}: an edge is of one graph")
+        raise UserError(
+            f"{prefix}_{EDGES}.txt connects two graphs in line {int(wrong[0]) + 1}: an edge must stay within one graph"
+        )
     ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
     y, names = _target(tables, graphs, task, target)
     x = _features(tables, features, edge_index, nodes)
@@ -90,7 +92,7 @@ class _Tables:
         """The numbers in a file, (lines, columns)."""
         file = f"{self.prefix}_{name}.txt"
         if name not in self.paths:
-            raise UserError(f"there is no {file}: a folder of TUDataset has {self.prefix}_{EDGES}.txt, and this")
+            raise UserError(f"there is no {file}: a TUDataset folder needs {self.prefix}_{EDGES}.txt and this file")
         try:
             table = pd.read_csv(self.paths[name], header=None, skipinitialspace=True).to_numpy()
         except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError):

@@ -72,6 +72,6 @@ def takes_weights(module: nn.Module, name: str) -> bool:
         given = ", ".join(signature.parameters)
         raise UserError(
             f"{name} has forward({given}), but networks are called as forward(x, edge_index[, edge_weight]): write a"
-            " class around it that can be called so"
+            " wrapper class with this signature"
         ) from None
     return "edge_weight" in signature.parameters and getattr(module, "supports_edge_weight", True) is not False

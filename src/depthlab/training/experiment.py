@@ -108,6 +108,6 @@ def experiment(settings: Settings, data: Data | None = None) -> Experiment:
     settings = decide_memory(settings, batches, task)
     module = build_model(settings, graph, task)
     if settings.progress and graph.adjacency.weights is not None and not module.network.uses_weights:
-        print(f"{settings.model.label} reads which nodes are joined, and not the weights of edges", file=sys.stderr)
+        print(f"{settings.model.label} ignores edge weights", file=sys.stderr)
     module.network.masks.stream = rank
     return Experiment(settings, data, batches, module)

@@ -58,7 +58,7 @@ def obstacle(settings: Settings) -> str | None:
     if settings.model.module:
         return f"{settings.model.label} cannot be trained as replicas, whose weights are stacked: leave replicas out"
     if settings.dataset.has_many_graphs:
-        return f"replicas are of one graph, {settings.dataset.label} has many: leave replicas out"
+        return f"replicas need one graph, but {settings.dataset.label} has many: leave replicas out"
     if settings.loader.name != "full":
         return "replicas need the full graph at every step: use loader=full, or leave replicas out"
     if settings.norm != "none":
