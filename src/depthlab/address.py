@@ -168,7 +168,7 @@ def masked(text: str) -> str:
 
 
 def without_secrets(name: str, value: Any) -> Any:
-    """A setting of somebody else's class as it may be recorded: addresses, and values called `api_key`, are masked."""
+    """A setting of an external class as it is recorded: addresses, and values such as `api_key`, are masked."""
     if isinstance(value, dict):
         return {key: without_secrets(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list):

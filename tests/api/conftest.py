@@ -21,7 +21,7 @@ Train = Callable[..., Run]
 
 @pytest.fixture
 def train(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    """Trains a small network in an empty project."""
+    """Train a small network in an empty project."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
 
@@ -41,7 +41,7 @@ def karate() -> Data:
 
 @pytest.fixture
 def fitted(karate: Data) -> torch.nn.Module:
-    """A GCN of PyG with two layers that has learnt the karate club."""
+    """A PyG GCN with two layers, trained on the karate club."""
     from torch_geometric.nn.models import GCN
 
     torch.manual_seed(0)

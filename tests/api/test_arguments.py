@@ -1,4 +1,4 @@
-"""A class in the place of a model's name, a graph in memory in that of a dataset's."""
+"""Classes and graphs in memory as arguments of `dl.train`."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def test_a_class_is_trained_and_loaded(train: Train) -> None:
     assert model_settings("my_net.py:Net") == named and model_settings("gcn") == {"model": "gcn"}
 
 
-def test_what_is_no_class_that_can_be_imported() -> None:
+def test_a_class_that_cannot_be_imported_is_refused() -> None:
     class Local(torch.nn.Module):
         pass
 
@@ -68,7 +68,7 @@ def test_a_graph_in_memory_is_saved_once_and_recorded(
     assert Path(dataset_settings(karate, {})["dataset.path"]) == Path(path.name)
 
 
-def test_graphs_of_other_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_graph_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     graph = nx.karate_club_graph()
     for node in graph:
@@ -93,7 +93,7 @@ def test_a_dataset_keeps_its_direction(karate: Data, tmp_path: Path, monkeypatch
     assert "dataset.directed" not in dataset_settings(directed, {"dataset.directed": False})
 
 
-def test_weights_of_edges_are_chosen(karate: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edge_weights_are_selected(karate: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPTHLAB_HOME", str(tmp_path))
     karate.edge_attr = torch.full((karate.num_edges, 1), 2.0)
     with pytest.raises(dl.UserError, match="edge attribute edge_attr of shape"):
@@ -141,7 +141,7 @@ def test_many_graphs_in_parts_with_numbers_and_with_targets_of_nodes(
     assert len(read_pt([Path(fake["dataset.path"])]).y) == 9
 
 
-def test_what_is_no_graph(karate: Data) -> None:
+def test_other_objects_are_not_graphs(karate: Data) -> None:
     del karate.y
     for graph, sentence in (
         (3, "the graph must be a PyG Data, a networkx graph"),

@@ -1,4 +1,4 @@
-"""`depthlab predict` and `depthlab examine` as a person types them."""
+"""The commands `depthlab predict` and `depthlab examine`."""
 
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def test_examine_a_run(train: Train, command: Command, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size
 
 
-def test_examine_a_network_with_weights_of_a_file(
+def test_examine_a_network_with_weights_from_a_file(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -113,7 +113,7 @@ def test_examine_a_network_with_weights_of_a_file(
         ("examine dataset=csbm model=gcn ckpt=no.pt", "there is no file no.pt: ckpt must be a file with weights"),
     ],
 )
-def test_a_mistake_is_one_sentence(
+def test_wrong_input_raises_one_sentence(
     command: Command, typed: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -122,7 +122,7 @@ def test_a_mistake_is_one_sentence(
     assert done.err.startswith(f"error: {sentence}") and done.err.count("\n") == 1
 
 
-def test_completion_knows_their_settings() -> None:
+def test_completion_lists_the_settings_of_predict_and_examine() -> None:
     assert set(COMMAND_SETTINGS["predict"]) == set(predict_command.SETTINGS)
     assert set(COMMAND_SETTINGS["examine"]) == set(examine_command.SETTINGS)
 

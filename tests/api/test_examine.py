@@ -1,4 +1,4 @@
-"""`dl.examine`: any network on any graph."""
+"""`dl.examine`: any network on any graph, and its errors."""
 
 import math
 
@@ -16,7 +16,7 @@ from depthlab.nn import gcn
 
 @pytest.mark.parametrize("kind", [GCN, GAT, GIN, GraphSAGE])
 @pytest.mark.parametrize("depth", [1, 2, 16])
-def test_a_fresh_network_is_untrained(karate: Data, kind: type[nn.Module], depth: int) -> None:
+def test_a_newly_initialised_network_is_untrained(karate: Data, kind: type[nn.Module], depth: int) -> None:
     found = dl.examine(kind(34, 16, depth, 4), karate)
     assert (found.verdict, found.depth) == ("untrained", depth)
     assert "every weight matrix still fills the range" in found.evidence and "training score" in found.evidence
@@ -26,7 +26,7 @@ def test_a_fresh_network_is_untrained(karate: Data, kind: type[nn.Module], depth
     assert repr(found).startswith(f"{kind.__name__}, {depth} layer") and "untrained" in found._repr_html_()
 
 
-def test_a_trained_one_is_healthy_and_left_as_it_was(karate: Data, fitted: nn.Module) -> None:
+def test_a_trained_network_is_healthy_and_not_changed(karate: Data, fitted: nn.Module) -> None:
     frozen = fitted.get_submodule("convs.0").eval()
     random = torch.get_rng_state()
     before = {name: value.clone() for name, value in fitted.state_dict().items()}
@@ -46,7 +46,7 @@ def test_validation_nodes_decide_between_healthy_and_over_fitted(karate: Data, f
     assert found.verdict == "over-fitted" and set(found.scores) == {"train_acc", "val_acc"}
 
 
-def test_without_labels_it_is_unknown(karate: Data, fitted: nn.Module) -> None:
+def test_without_labels_the_verdict_is_unknown(karate: Data, fitted: nn.Module) -> None:
     del karate.y
     found = dl.examine(fitted, karate)
     assert found.verdict == "unknown" and found.scores == {} and "gradient_norm" not in found.curves
@@ -54,7 +54,7 @@ def test_without_labels_it_is_unknown(karate: Data, fitted: nn.Module) -> None:
     assert dl.examine(GCN(34, 16, 2, 4), karate).verdict == "untrained"
 
 
-def test_a_failed_network_is_over_smoothed_or_unknown(karate: Data) -> None:
+def test_a_network_that_has_not_learnt_is_over_smoothed_or_unknown(karate: Data) -> None:
     torch.manual_seed(0)
     deep = dl.examine(GCN(34, 16, 32, 4), karate, is_trained=True)
     assert deep.verdict == "over-smoothed"
@@ -62,7 +62,7 @@ def test_a_failed_network_is_over_smoothed_or_unknown(karate: Data) -> None:
     assert flat.verdict == "unknown" and flat.evidence.endswith("needs the gradient after one epoch")
 
 
-def test_weights_that_tell_nothing(karate: Data) -> None:
+def test_small_weights_do_not_show_whether_a_network_is_trained(karate: Data) -> None:
     class Tiny(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -75,14 +75,14 @@ def test_weights_that_tell_nothing(karate: Data) -> None:
     assert found.verdict == "unknown" and found.evidence.endswith("its weights do not show whether it is trained")
 
 
-def test_one_of_ours(karate: Data) -> None:
+def test_an_architecture_of_depthlab(karate: Data) -> None:
     torch.manual_seed(0)
     found = dl.examine(gcn.GCN(34, 4, depth=3, hidden=16), karate)
     assert (found.verdict, found.depth) == ("untrained", 3)
     assert found.curves["gradient_norm_at_start"][0] > 0
 
 
-def test_regression_two_classes_and_a_network_that_takes_the_data(karate: Data) -> None:
+def test_regression_binary_classes_and_forward_with_data(karate: Data) -> None:
     class OfData(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -98,7 +98,7 @@ def test_regression_two_classes_and_a_network_that_takes_the_data(karate: Data) 
     assert "train_mae" in dl.examine(OfData(), karate).scores
 
 
-def test_graphs_with_a_batch(karate: Data) -> None:
+def test_a_batch_of_graphs(karate: Data) -> None:
     class Pooled(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -136,7 +136,7 @@ def test_diverged_states(karate: Data, fitted: nn.Module) -> None:
         (GCN(34, 16, 2, 4), {"batch": torch.arange(34) // 17}, ""),
     ],
 )
-def test_a_mistake_is_one_sentence(
+def test_wrong_input_raises_one_sentence(
     karate: Data, network: nn.Module, change: dict[str, torch.Tensor | None], sentence: str
 ) -> None:
     for name, value in change.items():
@@ -151,7 +151,7 @@ def test_a_mistake_is_one_sentence(
     assert str(error.value).startswith(sentence) and "\n" not in str(error.value)
 
 
-def test_what_is_no_network_or_no_graph(karate: Data, fitted: nn.Module) -> None:
+def test_wrong_types_are_refused(karate: Data, fitted: nn.Module) -> None:
     for call, sentence in (
         (lambda: dl.examine(3, karate), "dl.examine needs a torch.nn.Module, got int"),  # type: ignore[arg-type]
         (lambda: dl.examine(fitted), "dl.examine needs a graph for this network"),

@@ -1,4 +1,4 @@
-"""The graph network in somebody else's module, and its edges."""
+"""Find the graph network in a LightningModule, and its edges."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Weights that were never trained are told from trained ones."""
+"""Initial weights are distinguished from trained ones."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from depthlab.training.build import make_network
 
 
 @pytest.mark.parametrize("model", [name for name in option_names("model") if name != "module"])
-def test_our_architectures_are_fresh(model: str) -> None:
+def test_architectures_have_initial_weights_until_a_training_step(model: str) -> None:
     settings = compose_settings([f"model={model}", "depth=4", "hidden=16"])
     network = make_network(settings, 50, 3)
     assert has_initial_weights(network) is True
@@ -20,6 +20,6 @@ def test_our_architectures_are_fresh(model: str) -> None:
     assert has_initial_weights(network) is False
 
 
-def test_a_network_without_large_matrices_tells_nothing() -> None:
+def test_without_large_matrices_the_result_is_none() -> None:
     assert has_initial_weights(nn.Linear(3, 2)) is None
     assert has_initial_weights(nn.ReLU()) is None

@@ -20,7 +20,7 @@ CSBM = ["dataset=csbm", "dataset.nodes=120"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"rewiring": "virtual_node"}, {"rewiring": "random", "model": "gcnii"}])
-def test_it_predicts_as_it_was_tested(train: Train, settings: dict[str, Any]) -> None:
+def test_predictions_agree_with_the_test_score(train: Train, settings: dict[str, Any]) -> None:
     run = train(**settings)
     loaded = dl.load(run.run_id)
     dataset, _ = load_dataset(compose_settings(CSBM).dataset)
@@ -38,7 +38,7 @@ def test_it_predicts_as_it_was_tested(train: Train, settings: dict[str, Any]) ->
     assert repr(loaded).startswith(f"{settings.get('model', 'gcn')} of 3 layers, trained on csbm: 64 features")
 
 
-def test_its_measures_are_those_of_the_run(train: Train) -> None:
+def test_measures_agree_with_the_run(train: Train) -> None:
     run = train(rewiring="random")
     loaded = dl.load(run.run_id)
     for name, curve in loaded.measure().items():
@@ -51,7 +51,7 @@ def test_its_measures_are_those_of_the_run(train: Train) -> None:
     assert dl.examine(loaded).verdict == run.verdict
 
 
-def test_from_a_file_without_a_store(train: Train, tmp_path: Path) -> None:
+def test_load_a_checkpoint_without_a_store(train: Train, tmp_path: Path) -> None:
     run = train()
     output = dl.load(run.run_id).predict().output
     (tmp_path / "mlflow.db").unlink()
@@ -124,14 +124,14 @@ def test_features_are_normalised_as_in_training(train: Train) -> None:
         (7, "the graph must be a PyG Data"),
     ],
 )
-def test_data_that_do_not_fit(train: Train, data: Any, sentence: str) -> None:
+def test_data_with_other_features_are_refused(train: Train, data: Any, sentence: str) -> None:
     loaded = dl.load(train(epochs=1).run_id)
     with pytest.raises(dl.UserError) as error:
         loaded.predict(data)
     assert sentence in str(error.value)
 
 
-def test_what_cannot_be_loaded(train: Train, tmp_path: Path) -> None:
+def test_runs_without_weights_are_refused(train: Train, tmp_path: Path) -> None:
     run = train(epochs=1, **{"tracking.artifacts": []})
     (path,) = (tmp_path / "checkpoints").glob("*/final.ckpt")
     other = tmp_path / "other.pt"

@@ -1,4 +1,4 @@
-"""`DepthMonitor` in a training that is not ours."""
+"""`DepthMonitor` in a user's Lightning training."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ from depthlab.api.monitor import evenly_spaced
 
 
 class Training(pl.LightningModule):
-    """A LightningModule as people write it: a network of PyG, full-batch, with dropout and batch normalisation."""
+    """A typical LightningModule: a PyG network, full-batch, with dropout and batch normalisation."""
 
     def __init__(self, depth: int = 3, validates: bool = False) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ def fit(module: pl.LightningModule, loader: Any, epochs: int = 5, **options: Any
 
 
 @pytest.mark.parametrize("validates", [False, True])
-def test_the_training_stays_as_it_is(karate: Data, validates: bool) -> None:
+def test_the_monitor_does_not_change_the_training(karate: Data, validates: bool) -> None:
     plain, watched = Training(validates=validates), Training(validates=validates)
     fit(plain, DataLoader([karate]))
     state = torch.get_rng_state()
@@ -65,7 +65,7 @@ def test_the_training_stays_as_it_is(karate: Data, validates: bool) -> None:
     assert [entry["epoch"] for entry in monitor.history] == [0, 2, 4]
 
 
-def test_what_is_measured(karate: Data) -> None:
+def test_measured_layers_and_gradients(karate: Data) -> None:
     module, monitor = Training(), dl.DepthMonitor(every=4, measures=["dirichlet_energy", "stable_rank"])
     fit(module, DataLoader([karate]), epochs=5, callbacks=[monitor])
     last = monitor.history[-1]
@@ -79,7 +79,7 @@ def test_what_is_measured(karate: Data) -> None:
     assert dl.DepthMonitor().to_frame().empty
 
 
-def test_a_graph_of_its_own_and_an_encoder(karate: Data) -> None:
+def test_another_graph_and_a_named_encoder(karate: Data) -> None:
     class Encoded(Training):
         def __init__(self) -> None:
             super().__init__()
@@ -99,7 +99,7 @@ def test_a_graph_of_its_own_and_an_encoder(karate: Data) -> None:
     assert monitor.history[0]["layers"] == [0, 1, 2]
 
 
-def test_numbers_reach_the_logger(karate: Data, tmp_path: Path) -> None:
+def test_metrics_are_logged(karate: Data, tmp_path: Path) -> None:
     logger = CSVLogger(tmp_path)
     fit(Training(depth=12), DataLoader([karate]), logger=logger, callbacks=[dl.DepthMonitor(every=2, points=3)])
     table = pd.read_csv(Path(logger.log_dir) / "metrics.csv")
@@ -122,7 +122,7 @@ def test_the_last_but_one_state_is_always_measured() -> None:
         ({"data": 3}, "the graph must be a PyG Data"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(settings: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_argument_raises_one_sentence(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(dl.UserError) as error:
         dl.DepthMonitor(**settings)
     assert str(error.value).startswith(sentence)
@@ -135,7 +135,7 @@ def test_a_training_without_message_passing_is_refused_before_it_starts(karate: 
         fit(module, DataLoader([karate]), callbacks=[dl.DepthMonitor()])
 
 
-def test_a_network_that_is_called_in_pieces_ends_the_monitor_and_not_the_training(karate: Data) -> None:
+def test_calling_only_parts_of_the_network_stops_the_monitor_but_not_the_training(karate: Data) -> None:
     class Pieces(Training):
         def training_step(self, batch: Data, index: int) -> torch.Tensor:
             output = self.net.convs[0](batch.x, batch.edge_index)
@@ -147,7 +147,7 @@ def test_a_network_that_is_called_in_pieces_ends_the_monitor_and_not_the_trainin
     assert trainer.current_epoch == 5 and monitor.history == []
 
 
-def test_the_other_package_of_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_package_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
     class Callback:
         pass
 

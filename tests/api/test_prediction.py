@@ -19,7 +19,7 @@ def test_classes_with_names() -> None:
         _ = found.values
 
 
-def test_numbers_of_graphs() -> None:
+def test_a_regression_on_graphs() -> None:
     found = Prediction(torch.tensor([[0.5], [2.0]]), is_classification=False, unit="graph")
     assert found.to_frame().to_dict("list") == {"graph": [0, 1], "value": [0.5, 2.0]}
     with pytest.raises(ValueError, match="a regression has no probabilities"):

@@ -8,7 +8,7 @@ from depthlab.api.tables import by_layer
 CURVES = {"dirichlet_energy": [3.0, 2.0, 0.0], "effective_rank": [2.0, 1.0], "sensitivity": [1.0], "max_abs": []}
 
 
-def test_measures_by_layer_and_no_others() -> None:
+def test_only_measures_by_layer_are_shown() -> None:
     frame = by_layer(CURVES)
     assert list(frame.columns) == ["dirichlet_energy", "effective_rank"] and frame.index.name == "layer"
     assert frame["dirichlet_energy"].tolist() == [3.0, 2.0, 0.0]

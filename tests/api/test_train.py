@@ -21,7 +21,7 @@ from tests.conftest import Command
 TYPED = ("model=gcn", "depth=3", "dataset=csbm", "epochs=5", "progress=false", "dataset.nodes=120")
 
 
-def test_the_record_is_that_of_the_command(train: Train, command: Command, tmp_path: Path) -> None:
+def test_the_record_equals_that_of_the_command(train: Train, command: Command, tmp_path: Path) -> None:
     run = train()
     done = command("train", *TYPED, "tracking.artifacts=[model]")
     assert done.code == 0, done.err
@@ -72,7 +72,7 @@ def test_settings_of_every_type(train: Train, tmp_path: Path) -> None:
     assert (run.settings["split"], run.settings["tracking"]["artifacts"]) == ("3", ["config"])
 
 
-def test_the_process_is_left_as_it_was(train: Train) -> None:
+def test_the_state_of_the_process_is_restored(train: Train) -> None:
     torch.set_flush_denormal(False)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     threads, filters = torch.get_num_threads(), list(warnings.filters)
@@ -111,7 +111,7 @@ def test_a_run_is_resumed(train: Train, capsys: pytest.CaptureFixture[str]) -> N
         ),
     ],
 )
-def test_a_mistake_is_one_sentence(
+def test_wrong_input_raises_one_sentence(
     train: Train, settings: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranks = {"TORCHELASTIC_RUN_ID": "0", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}

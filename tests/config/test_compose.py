@@ -1,4 +1,4 @@
-"""Hydra composes the files of conf/, read by the program's own reader, and those of a folder of one's own."""
+"""Hydra composes the files of conf/, read by the program's own reader, and those of a user's folder."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_the_config_and_the_settings_have_the_same_values() -> None:
     assert (settings.depth, settings.hidden) == (config.depth, config.hidden) == (3, 7)
 
 
-def test_a_file_of_ones_own_replaces_one_of_the_package(conf: Path) -> None:
+def test_a_user_file_replaces_one_of_the_package(conf: Path) -> None:
     (conf / "model" / "gcn.yaml").write_text("_target_: depthlab.nn.gin.GIN\n")
     assert compose_settings(["model=gcn"]).model.target == "depthlab.nn.gin.GIN"
 

@@ -1,4 +1,4 @@
-"""Targets of model=module: their form, their names, and files that are imported as they are now."""
+"""Targets of model=module: their syntax, their names, and imports of edited files."""
 
 import importlib
 import sys
@@ -53,7 +53,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("target", "sentence"), BAD, ids=[str(target) for target, _ in BAD])
-def test_a_target_that_cannot_be_used(folder: Path, target: object, sentence: str) -> None:
+def test_invalid_targets(folder: Path, target: object, sentence: str) -> None:
     write(folder / "empty.py", "")
     write(folder / "broken.py", "\ndef (")
     (folder / "binary.py").write_bytes(b"\0\xff")
@@ -63,7 +63,7 @@ def test_a_target_that_cannot_be_used(folder: Path, target: object, sentence: st
         check_target(target)
 
 
-def test_targets_that_can_be_used(folder: Path) -> None:
+def test_valid_targets(folder: Path) -> None:
     write(folder / "net.py", "from abc import ABC as Alias\nclass Net: ...\nif True:\n    Other = Net")
     for target in ("torch.nn.Linear", "net.py:Net", "net.py:Alias", "net.py:Other", f"{folder}/net.py:Net"):
         check_target(target)
@@ -77,7 +77,7 @@ def test_labels(folder: Path) -> None:
     assert label("../my_net.py:Net") == "my_net.Net"
 
 
-def test_names_of_runs_tell_targets_and_arguments_apart(folder: Path) -> None:
+def test_run_names_differ_by_target_and_arguments(folder: Path) -> None:
     write(folder / "net.py", "class GCN: ...")
     names = []
     for overrides in (
@@ -145,7 +145,7 @@ def test_versions_of_libraries_count(folder: Path, monkeypatch: pytest.MonkeyPat
     assert all(module_hash(target) != before for target, before in zip(targets, first, strict=True))
 
 
-def test_what_cannot_be_imported_ends_in_one_sentence(folder: Path) -> None:
+def test_import_errors_are_one_sentence(folder: Path) -> None:
     write(folder / "net.py", "\nimport nothing_like_this\nclass Net: ...")
     with pytest.raises(UserError, match=r"^net\.py cannot be imported: ModuleNotFoundError: .* \(net\.py, line 2\)$"):
         load("net.py:Net")

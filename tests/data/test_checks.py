@@ -1,4 +1,4 @@
-"""The rules for a graph of one's own, each with both formats: what one takes or refuses the other does too."""
+"""The rules for the user's own graph: both formats accept and refuse the same."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lists of PyG graphs to a collection, and one sentence for each graph that is not as it must be."""
+"""Lists of PyG graphs become a collection; errors name the invalid graph."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def graphs(count: int = 9, **changes: Any) -> list[Data]:
     return made
 
 
-def test_the_graphs_are_those_of_the_list() -> None:
+def test_graphs_are_concatenated() -> None:
     given = list(FakeDataset(num_graphs=12, avg_num_nodes=8, num_classes=3, edge_dim=0))
     made = collect(given)
     assert made.num_graphs == 12 and made.y.tolist() == [int(graph.y) for graph in given]
@@ -33,12 +33,12 @@ def test_the_graphs_are_those_of_the_list() -> None:
         assert torch.equal(edges, both[:, both[0] != both[1]])
 
 
-def test_a_direction_is_kept_where_it_is_asked_for() -> None:
+def test_directed_edges_are_kept_on_request() -> None:
     assert torch.equal(collect(graphs(), directed=True).edge_index[:, :2], EDGES)
     assert collect(graphs()).edge_index.shape[1] == 2 * collect(graphs(), directed=True).edge_index.shape[1]
 
 
-def test_lists_of_parts_are_a_fixed_split() -> None:
+def test_a_dict_of_lists_is_a_fixed_split() -> None:
     given = graphs()
     made = collect({"test": given[7:], "train": given[:5], "val": given[5:7]})
     assert [part.tolist() for part in made.parts("0")] == [[0, 1, 2, 3, 4], [5, 6], [7, 8]]
@@ -91,13 +91,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "sentence"), WRONG, ids=[sentence for _, sentence in WRONG])
-def test_a_graph_that_is_not_as_it_must_be_is_named(changes: dict[str, Any], sentence: str) -> None:
+def test_errors_name_the_invalid_graph(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError) as error:
         collect(graphs(**changes))
     assert str(error.value).startswith(sentence)
 
 
-def test_attributes_of_edges_are_left_out_or_weights_where_that_is_said() -> None:
+def test_edge_attributes_need_a_setting() -> None:
     assert collect(graphs(edge_attr=torch.rand(2, 4)), edge_weight="none").edge_weight is None
     weighted = graphs()
     for number, graph in enumerate(weighted):
@@ -120,7 +120,7 @@ def test_attributes_of_edges_are_left_out_or_weights_where_that_is_said() -> Non
         (([True], [2], [3]), "train must be a mask of shape (9,) or graph indices, got (1,)"),
     ],
 )
-def test_parts_that_are_none(parts: tuple[Any, Any, Any], sentence: str) -> None:
+def test_invalid_parts(parts: tuple[Any, Any, Any], sentence: str) -> None:
     with pytest.raises(UserError) as error:
         collect(graphs(), **dict(zip(("train", "val", "test"), parts, strict=True)))
     assert str(error.value) == sentence
@@ -140,7 +140,7 @@ def test_a_part_with_a_graph_without_a_target() -> None:
             collect(given, **parts, task="regression" if given is numbers else None)
 
 
-def test_nothing_to_learn() -> None:
+def test_data_without_anything_to_learn() -> None:
     with pytest.raises(UserError, match=r"^there is no graph: the list is empty$"):
         collect([])
     with pytest.raises(UserError, match=r"^y must hold two or more classes, got 1: there is nothing to classify$"):

@@ -1,4 +1,4 @@
-"""Graphs in memory: the same graph in every form gives the same dataset."""
+"""Graphs in memory: every type of the same graph gives the same dataset."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def forms() -> dict[str, Dataset]:
 
 
 @pytest.mark.parametrize("form", ["Data", "networkx", "scipy", "numpy", "torch"])
-def test_every_form_gives_the_same(form: str) -> None:
+def test_every_type_gives_the_same_dataset(form: str) -> None:
     found = forms()[form]
     assert found.num_nodes == NODES and found.edge_index.shape == (2, 2 * NODES) and not found.directed
     np.testing.assert_array_equal(found.x, X)
@@ -88,18 +88,18 @@ def test_a_missing_mask_is_noted() -> None:
     assert found.notes == ["found train_mask and test_mask but no val_mask: all splits are drawn at random"]
 
 
-def test_numbers_are_a_regression() -> None:
+def test_floating_point_targets_are_a_regression() -> None:
     found = to_dataset(data(y=torch.rand(NODES, 1)))
     assert found.y.dtype == torch.float32 and found.y.shape == (NODES,) and found.class_names is None
 
 
-def test_a_directed_graph_is_kept_if_asked_for() -> None:
+def test_a_directed_graph_is_kept_on_request() -> None:
     kept, both = to_dataset(data(), directed=True), to_dataset(data(edge_weight=None))
     assert kept.directed and torch.equal(kept.edge_index[:, :-1], torch.tensor(EDGES)[:, :-1])
     assert both.edge_index.shape[1] == 2 * NODES and both.notes == []
 
 
-def test_edge_attributes_are_used_if_asked_for() -> None:
+def test_edge_attributes_are_used_on_request() -> None:
     attributed = data(edge_weight=None, edge_attr=torch.tensor(WEIGHTS)[:, None])
     found = to_dataset(attributed, edge_weight="edge_attr").edge_weight
     assert found is not None and found.sum() == 2 * WEIGHTS.sum()

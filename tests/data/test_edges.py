@@ -38,7 +38,7 @@ def test_both_directions_once_without_loops() -> None:
 
 
 @pytest.mark.parametrize("weights", [None, [1.0] * 4])
-def test_edges_that_got_a_reverse_are_noted(weights: list[float] | None) -> None:
+def test_added_reverse_edges_are_noted(weights: list[float] | None) -> None:
     found = with_edges(raw([(0, 1), (1, 0), (1, 2), (3, 2)], weights))
     assert found.notes == [
         "added the reverse of 2 of 4 edges, because dataset.directed=false makes the graph undirected"

@@ -179,7 +179,7 @@ def test_a_mirror_that_does_not_answer(bare: Path, serve: Serve, published: Path
     assert _found(bare) == CONTENT
 
 
-def test_one_file_beside_a_file_of_ones_own(bare: Path, serve: Serve, published: Path) -> None:
+def test_one_file_beside_a_user_file(bare: Path, serve: Serve, published: Path) -> None:
     (bare / "data" / X).unlink()
     (bare / "data" / "planetoid" / "own.txt").write_bytes(b"mine")
     address = serve(published)

@@ -1,4 +1,4 @@
-"""A folder of one's own arrays: what is read, and the one sentence for what is not in the format."""
+"""A folder with the user's arrays: what is read, and the errors for invalid files."""
 
 import errno
 from collections.abc import Callable

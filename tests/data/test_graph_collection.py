@@ -83,7 +83,7 @@ def test_a_class_with_fewer_graphs_than_parts_is_named() -> None:
     assert replace(make(y, fixed=True)).parts("0")
 
 
-def test_a_part_without_a_graph() -> None:
+def test_an_empty_part_is_refused() -> None:
     with pytest.raises(UserError, match=r"^a part of the split has no graph: 30 graphs are too few$"):
         replace(make(), sizes=(0.98, 0.01, 0.01)).parts("0")
 

@@ -1,4 +1,4 @@
-"""Labels of any kind become classes by number."""
+"""Labels of any type become classes 0, 1, ..."""
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ def test_names_are_sorted_and_kept() -> None:
 
 
 @pytest.mark.parametrize("labels", [["a", None, "b"], ["a", float("nan"), "b"]])
-def test_a_missing_name_is_no_class(labels: list[object]) -> None:
+def test_a_missing_label_has_no_class(labels: list[object]) -> None:
     assert encode_labels(np.array(labels, dtype=object), "label")[0].tolist() == [0, -1, 1]
 
 
-def test_whole_numbers_stay() -> None:
+def test_integers_are_kept() -> None:
     for labels in (np.array([0, 2, 1]), np.array([0, 2, 1], dtype=object)):
         assert encode_labels(labels, "label")[0].tolist() == [0, 2, 1] and encode_labels(labels, "label")[1] is None
     assert encode_labels(np.array([True, False]), "label")[0].tolist() == [1, 0]

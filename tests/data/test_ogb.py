@@ -1,4 +1,4 @@
-"""The raw folder of a node set of OGB, written in small."""
+"""A small raw folder in the layout of an OGB node dataset."""
 
 import gzip
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def test_a_folder_is_read(
     assert torch.equal(found.x, again.x)
 
 
-def test_other_files_do_not_count(tmp_path: Path, dataset_config: Read) -> None:
+def test_other_files_are_ignored(tmp_path: Path, dataset_config: Read) -> None:
     config = dataset_config("ogb", path=str(write(tmp_path / "arxiv")))
     before = data_hash(config)
     (tmp_path / "arxiv" / "processed").mkdir()

@@ -1,4 +1,4 @@
-"""Datasets of PyG by their class; these generate their graph."""
+"""PyG dataset classes; most of them generate their graph."""
 
 import random
 from typing import Any
@@ -23,19 +23,19 @@ ARGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_a_class_that_generates_is_decided_by_its_seed(name: str) -> None:
+def test_generated_data_depend_on_the_seed(name: str) -> None:
     first, again, other = (tensor_hash(read_pyg([], name, ARGS[name], seed=seed)) for seed in (3, 3, 4))
     assert first == again
     assert (first == other) == (name == "KarateClub")
 
 
-def test_the_club() -> None:
+def test_karate_club() -> None:
     found = read_pyg([], "KarateClub")
     assert found.x.shape == (34, 34) and int(found.y.max()) == 3
     assert found.notes == ["found train_mask but no val_mask or test_mask: all splits are drawn at random"]
 
 
-def test_generators_are_left_alone() -> None:
+def test_global_random_generators_are_restored() -> None:
     states = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
     read_pyg([], "StochasticBlockModelDataset", BLOCKS)
     assert torch.equal(torch.get_rng_state(), states[0])
@@ -80,7 +80,7 @@ def test_a_class_that_downloads_is_made_in_the_data_folder_if_trusted(
     assert made == [(str(tmp_path / "data" / "pyg" / "Planetoid-Cora"), "Cora")]
 
 
-def test_many_graphs_of_a_class_are_those_that_it_draws_with_the_seed() -> None:
+def test_generated_graphs_depend_on_the_seed() -> None:
     args = {"num_graphs": 12, "num_classes": 2, "avg_num_nodes": 6}
     found, again, other = (read_pyg([], "FakeDataset", args, seed=seed) for seed in (1, 1, 2))
     assert isinstance(found, GraphCollection) and isinstance(again, GraphCollection)

@@ -275,7 +275,7 @@ def test_each_of_many_graphs_is_rewired_alike(task: str, name: str, layers: str,
 
 
 @pytest.mark.parametrize("rewiring", ["virtual_node", "random", "fully_adjacent"])
-def test_each_graph_of_a_collection_is_rewired_on_its_own(rewiring: str) -> None:
+def test_each_graph_of_a_collection_is_rewired_separately(rewiring: str) -> None:
     sizes, paths = (4, 6, 5), []
     for size in sizes:
         steps = torch.stack([torch.arange(size - 1), torch.arange(1, size)])

@@ -1,4 +1,4 @@
-"""Sizes of the parts of a split."""
+"""Part sizes of random splits."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def test_sizes(sizes: Any) -> None:
 @pytest.mark.parametrize(
     "sizes", [[0.6, 0.4], [0.6, 0.3, 0.2], [20, 0.5, 0.5], [0, 1, 1], [True, 1, 1], [20.5, 3, 3], "a", None, [-1, 3, 4]]
 )
-def test_no_sizes(sizes: Any) -> None:
+def test_invalid_sizes(sizes: Any) -> None:
     assert not are_sizes(sizes)
 
 

@@ -1,4 +1,4 @@
-"""One CSV file; what is refused is in the tests of `depthlab.data.tables`."""
+"""One CSV file; the tests of `depthlab.data.tables` cover its errors."""
 
 from pathlib import Path
 

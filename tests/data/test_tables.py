@@ -22,7 +22,7 @@ def read(folder: Path, nodes: str = NODES, edges: str = EDGES, **settings: Any) 
     return read_csv([folder / "edges.csv", folder / "nodes.csv"], **settings)
 
 
-def test_without_any_setting(tmp_path: Path) -> None:
+def test_default_columns(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert found.node_names == ["007", "b", "c", "x y"] and found.class_names == ["cat", "dog"]
     assert found.x.tolist() == [[1, 0.5], [2, 0.25], [3, -1], [4, 1000]] and found.y.tolist() == [1, 0, 1, 0]
@@ -45,7 +45,7 @@ def test_columns_by_name(tmp_path: Path) -> None:
     assert plain.edge_weight is None and plain.train.shape == (0, 4)
 
 
-def test_columns_of_text_are_left_out_and_said(tmp_path: Path) -> None:
+def test_text_columns_are_ignored_with_a_note(tmp_path: Path) -> None:
     found = read(tmp_path, "id,label,city,age\na,1,Rome,3\nb,2,Oslo,4\n", "a,b\na,b\n")
     assert found.x.tolist() == [[3], [4]]
     assert found.notes == ["nodes.csv: text columns are not used as features: city"]
@@ -57,7 +57,7 @@ def test_a_regression(tmp_path: Path) -> None:
     assert found.class_names is None
 
 
-def test_a_compressed_table_with_a_mark_and_spaces(tmp_path: Path) -> None:
+def test_a_compressed_file_with_a_byte_order_mark_and_spaces(tmp_path: Path) -> None:
     (tmp_path / "nodes.csv.gz").write_bytes(gzip.compress(f"\ufeff{NODES}".replace(",", ", ").encode()))
     (tmp_path / "edges.csv").write_text(EDGES)
     found = read_csv([tmp_path / "edges.csv", tmp_path / "nodes.csv.gz"])

@@ -1,4 +1,4 @@
-"""TUDataset's text files against PyG's own reader, and one sentence for what is wrong in them."""
+"""TUDataset's text files: agreement with PyG's reader, and errors."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ Tables = dict[str, Any]
 
 
 def tables() -> Tables:
-    """Paths and rings by turns, with classes -1 and 1, and two kinds of labels of nodes."""
+    """Alternating paths and rings with classes -1 and 1, and two kinds of node labels."""
     generator, edges, graph_of = np.random.default_rng(0), [], []
     first = 1
     for graph in range(GRAPHS):
@@ -48,7 +48,7 @@ def write(folder: Path, content: Tables) -> list[Path]:
 
 @pytest.mark.parametrize("regression", [False, True])
 @pytest.mark.parametrize("without", [(), ("node_labels",), ("node_attributes",)])
-def test_the_graphs_are_those_of_pyg(tmp_path: Path, without: tuple[str, ...], regression: bool) -> None:
+def test_graphs_agree_with_pyg(tmp_path: Path, without: tuple[str, ...], regression: bool) -> None:
     left_out = {*without, "graph_labels" if regression else "graph_attributes"}
     files = write(tmp_path, {name: rows for name, rows in tables().items() if name not in left_out})
     data, slices, _ = read_tu_data(str(tmp_path), "TOY")
@@ -60,7 +60,7 @@ def test_the_graphs_are_those_of_pyg(tmp_path: Path, without: tuple[str, ...], r
     assert made.class_names == (None if regression else ["-1", "1"])
 
 
-def test_features_where_there_are_none(tmp_path: Path) -> None:
+def test_features_of_graphs_without_features(tmp_path: Path) -> None:
     files = write(tmp_path, {name: rows for name, rows in tables().items() if not name.startswith("node")})
     with pytest.raises(UserError, match=r"^there is no TOY_node_labels\.txt or TOY_node_attributes\.txt: use "):
         read_tu(files)
@@ -70,7 +70,7 @@ def test_features_where_there_are_none(tmp_path: Path) -> None:
     assert torch.equal(degree.x.argmax(1), both) and degree.x.sum(1).unique().tolist() == [1.0]
 
 
-def test_labels_of_edges_are_left_out_where_that_is_said(tmp_path: Path) -> None:
+def test_edge_labels_are_ignored_on_request(tmp_path: Path) -> None:
     content = tables()
     files = write(tmp_path, content | {"edge_labels": [0] * len(content["A"])})
     with pytest.raises(UserError, match=r"^TOY_edge_labels\.txt holds attributes of edges, .* dataset\.edge_weight"):
@@ -118,11 +118,11 @@ def test_files_that_are_missing(tmp_path: Path) -> None:
         read_tu(sorted((tmp_path / "few").iterdir()))
 
 
-def test_a_column_of_attributes_that_there_is_not(tmp_path: Path) -> None:
+def test_a_missing_attribute_column(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^dataset\.target must be a column of TOY_graph_attributes\.txt, 0 to 1$"):
         read_tu(write(tmp_path, tables()), task="regression", target=2)
 
 
-def test_features_that_there_are_not(tmp_path: Path) -> None:
+def test_an_unknown_kind_of_features(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^dataset\.features must be one of auto, degree, ones, got x$"):
         read_tu(write(tmp_path, tables()), features="x")

@@ -1,4 +1,4 @@
-"""docs/networks.md: its commands run, its code is the example's, and its sentences are those of the program."""
+"""docs/networks.md: its commands run, its code equals the example, and its messages are those of the program."""
 
 import re
 import shlex
@@ -41,7 +41,7 @@ class Taken(Net):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a user, with the files that the page names."""
+    """A user's folder with the files that the page names."""
     path = list(sys.path)
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -55,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-def test_the_wrapper_is_the_example() -> None:
+def test_the_wrapper_equals_the_example() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     example = (CHECKOUT / "examples" / "gcn2.py").read_text()
     assert example.endswith(code.removeprefix("from torch")) and len(code.split("class ")[1].splitlines()) <= 15
@@ -82,7 +82,7 @@ def test_every_command(
     ("model.target=none.py:Net", "model.target names none.py, which does not exist in "),
     ("model.target=gcn2.py", "model.target=gcn2.py names no class: choose gcn2.py:GCN2"),
 ])  # fmt: skip
-def test_sentences(typed: str, sentence: str, folder: Path) -> None:
+def test_error_messages(typed: str, sentence: str, folder: Path) -> None:
     assert sentence.rstrip() in TEXT
     with pytest.raises(UserError) as error:
         compose_settings(["model=module", *typed.split()])

@@ -281,7 +281,7 @@ def weights_of(edge_index: Tensor, kind: str) -> Tensor:
 
 
 @KINDS
-def test_weights_equal_the_normalisation_of_pyg(kind: str) -> None:
+def test_weighted_normalisation_agrees_with_pyg(kind: str) -> None:
     edge_index = edges(kind)
     weight = weights_of(edge_index, kind)
     (source, target), values = gcn_norm(edge_index, weight, N)
@@ -292,7 +292,7 @@ def test_weights_equal_the_normalisation_of_pyg(kind: str) -> None:
     assert adjacency.symmetric == (kind == "undirected") == (adjacency.transpose is adjacency.matrix)
 
 
-def test_weights_of_one_change_nothing() -> None:
+def test_unit_weights_change_nothing() -> None:
     edge_index = edges("undirected")
     adjacency = gcn_adjacency(edge_index, N, torch.ones(edge_index.shape[1]))
     assert torch.equal(adjacency.values, gcn_adjacency(edge_index, N).values) and adjacency.symmetric

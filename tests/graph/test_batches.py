@@ -50,7 +50,7 @@ def dense(x: Tensor | SparseFeatures) -> Tensor:
 
 @KIND
 @TOPOLOGY
-def test_a_batch_is_that_of_pyg(edge_index: Tensor, kind: str) -> None:
+def test_batches_agree_with_pyg(edge_index: Tensor, kind: str) -> None:
     batches = make(edge_index, kind)
     numbers = torch.tensor([7, 3, 20, 3])
     graph = batches.graph(numbers, "train")
@@ -134,7 +134,7 @@ def test_what_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(val, batches.y[PARTS[1]])
 
 
-def test_the_probe_is_of_validation_graphs_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_probe_has_a_bounded_number_of_validation_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = make()
     assert torch.equal(batches.probe.y[batches.probe.train], batches.y[PARTS[1][:4]])
     monkeypatch.setattr("depthlab.graph.batches.PROBE_NODES", 3 * NODES)

@@ -45,7 +45,7 @@ def as_set(edges: Tensor) -> set[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("numbers", [[7, 3, 20, 3], [0], [9]])
-def test_a_batch_is_that_of_pyg(numbers: list[int]) -> None:
+def test_batches_agree_with_pyg(numbers: list[int]) -> None:
     ours, graphs = make().graph(torch.tensor(numbers), "train"), make_graphs()
     theirs = next(iter(DataLoader([graphs[number] for number in numbers], batch_size=len(numbers))))
     assert torch.equal(ours.x, theirs.x) and torch.equal(ours.y, theirs.y)  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def test_a_batch_is_that_of_pyg(numbers: list[int]) -> None:
 
 
 @pytest.mark.parametrize("pooling", POOLS)
-def test_outputs_losses_and_gradients_are_those_of_pyg(pooling: str) -> None:
+def test_outputs_losses_and_gradients_agree_with_pyg(pooling: str) -> None:
     numbers = torch.tensor([2, 11, 5, 8])
     graph, theirs = make(pooling).graph(numbers, "val"), Batch.from_data_list([make_graphs()[i] for i in numbers])
     torch.manual_seed(0)
@@ -108,7 +108,7 @@ def test_labels_are_the_known_targets_of_the_training_graphs() -> None:
     assert output.shape == (2, 1) and torch.equal(target, numbers[5:7])
 
 
-def test_the_probe_is_of_validation_graphs_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_probe_has_a_bounded_number_of_validation_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     def sizes() -> list[int]:
         ptr = make().probe.ptr
         assert ptr is not None
@@ -120,14 +120,14 @@ def test_the_probe_is_of_validation_graphs_and_bounded(monkeypatch: pytest.Monke
         assert len(sizes()) == 1 or sum(sizes()) <= limit
 
 
-def test_no_batch_is_larger_than_the_one_for_the_estimate_of_memory() -> None:
+def test_no_batch_is_larger_than_the_one_that_memory_is_estimated_with() -> None:
     batches = make()
     assert batches.largest.num_nodes == 9 + 8 + 7 + 6
     assert all(graph.num_nodes <= batches.largest.num_nodes for graph in batches)
 
 
 @pytest.mark.parametrize(("batch_size", "single"), [(1, True), (13, True), (4, False), (14, False)])
-def test_a_batch_of_one_node_is_foreseen(batch_size: int, single: bool) -> None:
+def test_a_possible_batch_of_one_node_is_detected(batch_size: int, single: bool) -> None:
     assert make(batch_size=batch_size).may_have_single_node == single
 
 
@@ -157,7 +157,7 @@ def test_only_the_last_layer_uses_rewired_edges() -> None:
     assert graph.layers.at(0).num_edges > 0 == graph.layers.at(2).num_edges
 
 
-def test_weights_of_edges_are_those_of_their_graph() -> None:
+def test_edge_weights_belong_to_their_graph() -> None:
     whole = Batch.from_data_list(make_graphs())
     weight = torch.rand(whole.num_edges) + 0.1
     batches = CollectionBatches(whole.x, whole.edge_index, whole.ptr, whole.y, "mean", PARTS, 4, edge_weight=weight)

@@ -53,5 +53,5 @@ def test_the_test_scores_every_graph_of_every_part() -> None:
     assert [len(graph.test) for graph in graphs] == [0] * 6 + [4]
 
 
-def test_any_full_batch_serves_for_the_estimate_of_memory() -> None:
+def test_memory_is_estimated_with_a_full_batch() -> None:
     assert len(Numbers(PARTS, 4).largest.train) == 4

@@ -21,7 +21,7 @@ def dense(edge_index: Tensor, weights: Tensor | None = None) -> Tensor:
     return gcn_adjacency(edge_index, NODES, weights).matrix.to_dense()
 
 
-def test_weights_of_edges_are_in_a_block_and_in_what_is_induced() -> None:
+def test_blocks_and_induced_subgraphs_keep_edge_weights() -> None:
     weights = 1.0 + edges().sum(0) % 5
     neighbours, expected = Neighbours.of(edges(), NODES, weights), dense(edges(), weights)
     block, nodes = neighbours.block(3, 20)

@@ -1,4 +1,4 @@
-"""Somebody else's constructors: how settings get into them, and what is said where they do not."""
+"""Construct external modules from settings, and the errors if that fails."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def build(target: str, names: Any = NAMES, dropout: float = 0.0, **args: Any) ->
     return construct(target, VALUES | {"dropout": dropout}, args, names)
 
 
-def test_the_first_name_that_a_constructor_has_gets_the_value() -> None:
+def test_the_first_matching_argument_name_gets_the_value() -> None:
     made, named = build(f"{__name__}.Own", bias=False)
     assert made.given == (5, 3, 4, 9, False)
     assert named == {"in_channels": "num_features", "out_channels": "num_classes", "depth": "n_layers"}
@@ -72,7 +72,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("target", "args", "sentence"), BAD, ids=[sentence[:50] for _, _, sentence in BAD])
-def test_what_cannot_be_built_ends_in_one_sentence(target: str, args: dict[str, Any], sentence: str) -> None:
+def test_construction_errors_are_one_sentence(target: str, args: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         build(target, **args)
 

@@ -1,4 +1,4 @@
-"""The solvers with fixed steps, the operator that they integrate, and torchdiffeq's words for a stuck solver."""
+"""The solvers with fixed steps, the operator that they integrate, and torchdiffeq's messages for a stuck solver."""
 
 import math
 
@@ -33,7 +33,7 @@ def test_the_generator_attracts_each_node_to_its_neighbours(graph: Graph) -> Non
     torch.testing.assert_close(dense[off], p[off])
 
 
-def test_rk4_is_that_of_torchdiffeq_and_euler_is_one_evaluation(graph: Graph) -> None:
+def test_rk4_agrees_with_torchdiffeq_and_euler_is_one_evaluation(graph: Graph) -> None:
     made, x = equation(graph), torch.as_tensor(graph.x)
     expected = odeint(made, x, x.new_tensor([0.0, 0.3]), method="rk4")[-1]
     made.flow.calls = 0
@@ -45,11 +45,11 @@ def test_rk4_is_that_of_torchdiffeq_and_euler_is_one_evaluation(graph: Graph) ->
 
 @pytest.mark.parametrize(("words", "is_stuck"), [("underflow in dt 0.0", True), ("non-finite values in state", True),
                                                  ("another assertion", False)])  # fmt: skip
-def test_a_stuck_solver_is_known_by_its_words(words: str, is_stuck: bool) -> None:
+def test_a_stuck_solver_is_recognised_by_its_message(words: str, is_stuck: bool) -> None:
     assert stuck(AssertionError(words)) == is_stuck
 
 
-def test_torchdiffeq_says_so_itself() -> None:
+def test_torchdiffeq_still_uses_these_messages() -> None:
     with pytest.raises(AssertionError) as error:
         odeint(lambda t, x: x * math.inf, torch.ones(1), torch.tensor([0.0, 1.0]), method="dopri5")
     assert stuck(error.value)

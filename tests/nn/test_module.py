@@ -1,4 +1,4 @@
-"""Networks of somebody else: the edges they get, their states, and what is refused before training."""
+"""External modules: their edges, their states, and what is refused before training."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ MODELS = "torch_geometric.nn.models."
 
 
 class Recording(nn.Module):
-    """A convolution that keeps what it is given."""
+    """A convolution that stores its inputs."""
 
     def __init__(self, in_channels: int, out_channels: int, **options: Any) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class WithoutWeights(Recording):
 
 
 class Broken(Recording):
-    """Does what `action` says to the output."""
+    """Apply `action` to the output."""
 
     action: Callable[[Tensor], Any] = staticmethod(lambda out: out)
 
@@ -54,7 +54,7 @@ class Broken(Recording):
 
 
 class Deeper(nn.Module):
-    """Has a layer more than its depth."""
+    """One layer more than its depth."""
 
     def __init__(self, in_channels: int, out_channels: int, depth: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Deeper(nn.Module):
 
 
 class Fixed(Deeper):
-    """Has four layers."""
+    """Four layers at any depth."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3)
@@ -107,7 +107,7 @@ def sorted_edges(edge_index: Tensor) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("kind", ["GCN", "GraphSAGE", "GAT", "GIN"])
-def test_passes_with_and_without_observation_are_the_module(kind: str, graph: Graph) -> None:
+def test_passes_with_and_without_observation_agree_with_the_module(kind: str, graph: Graph) -> None:
     network = make(MODELS + kind).eval()
     network.check(graph, DropEdge(0.0))
     assert (network.depth, network.findings()) == (DEPTH, {})
@@ -128,7 +128,7 @@ def test_passes_with_and_without_observation_are_the_module(kind: str, graph: Gr
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_it_gets_the_edges_without_self_loops_and_normalisation(graph: Graph) -> None:
+def test_the_module_gets_raw_edges_without_self_loops(graph: Graph) -> None:
     network = make(Recording, depth=1)
     network.check(graph, DropEdge(0.0))
     _, edge_index, edge_weight = network.module.seen[-1]
@@ -154,7 +154,7 @@ def test_dropped_edges_are_absent_or_change_the_weights_of_the_others(graph: Gra
         assert network.module.seen[-1][2] is None
 
 
-def test_it_gets_the_weights_of_the_graph_or_is_refused(graph: Graph) -> None:
+def test_the_module_gets_edge_weights_or_is_refused(graph: Graph) -> None:
     weight = torch.rand(graph.edge_index.shape[1]) + 0.5
     weighted = replace(graph, adjacency=gcn_adjacency(graph.edge_index, N, weight))
     network, drop_edge = make(Recording, depth=1), DropEdge(0.5, "rescale")
@@ -194,7 +194,7 @@ def test_sparse_features_are_made_dense_once(graph: Graph) -> None:
     torch.testing.assert_close(first, dense)
 
 
-def test_cached_operators_are_those_of_the_graph(graph: Graph) -> None:
+def test_cached_operators_follow_the_graph(graph: Graph) -> None:
     cached, plain = make(Recording, depth=1, cached=True).eval(), make(Recording, depth=1).eval()
     plain.load_state_dict(cached.state_dict())
     other = graph.rewired(graph.x, graph.edge_index[:, :0])
@@ -204,7 +204,7 @@ def test_cached_operators_are_those_of_the_graph(graph: Graph) -> None:
         cached.check(graph, DropEdge(0.1))
 
 
-def test_what_cannot_be_done_layer_by_layer(graph: Graph) -> None:
+def test_layers_cannot_be_run_one_by_one(graph: Graph) -> None:
     network = make(MODELS + "GCN")
     assert not works_by_blocks(network, FEATURES)
     with pytest.raises(ValueError, match="the layers of ModuleNetwork cannot be run one by one"):
@@ -219,9 +219,7 @@ def test_layers_by_pattern(graph: Graph) -> None:
         make(MODELS + "GIN", layers="blocks.*").check(graph, DropEdge(0.0))
 
 
-def test_another_number_of_layers_than_depth_is_said_or_refused(
-    graph: Graph, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_different_number_of_layers_is_printed_or_refused(graph: Graph, capsys: pytest.CaptureFixture[str]) -> None:
     network = make(Deeper)
     network.check(graph, DropEdge(0.0))
     assert (network.depth, network.findings()) == (DEPTH + 1, {"message_passing_layers": DEPTH + 1})
@@ -243,7 +241,7 @@ OUTPUTS: list[tuple[Callable[[Tensor], Any], str]] = [
 
 
 @pytest.mark.parametrize(("action", "sentence"), OUTPUTS, ids=[sentence[:40] for _, sentence in OUTPUTS])
-def test_outputs_that_no_task_can_use(
+def test_invalid_outputs_are_refused(
     action: Callable[[Tensor], Any], sentence: str, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Broken, "action", staticmethod(action))
@@ -270,7 +268,7 @@ def test_the_number_of_layers_may_not_change(graph: Graph) -> None:
         network(graph.x, graph.layers)
 
 
-def test_the_example_is_gcnii(graph: Graph) -> None:
+def test_the_example_agrees_with_gcnii(graph: Graph) -> None:
     """With equal weights, also its states."""
     from depthlab.nn.gcnii import GCNII
 

@@ -33,14 +33,14 @@ def test_forward_calls_every_layer_in_order_and_decodes_the_first_tensor() -> No
     assert network.calls == ["encode", 0, 1, 2]
 
 
-def test_what_a_network_may_leave_out() -> None:
+def test_optional_methods_of_a_network() -> None:
     network = Trace(1)
     graph = gcn_adjacency(ring(), NODES)
     assert network.fused(torch.zeros(NODES, 2), graph, 1) is None
     assert network.findings() == {} and network.divergence() == "" and network.without_decay == ()
 
 
-def test_a_network_with_a_forward_of_its_own_is_refused() -> None:
+def test_a_network_that_defines_forward_is_refused() -> None:
     class Own(Trace):
         def forward(self, x: Features, graph: LayerGraphs) -> Tensor:
             return self.decode((x,))
@@ -49,7 +49,7 @@ def test_a_network_with_a_forward_of_its_own_is_refused() -> None:
         Own(1)
 
 
-def test_dropout_acts_in_training_alone_on_dense_and_sparse_features() -> None:
+def test_dropout_acts_only_in_training_on_dense_and_sparse_features() -> None:
     network = Trace(1, dropout=0.5)
     x = torch.ones(40, 5)
     csr = x.to_sparse_csr()

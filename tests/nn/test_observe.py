@@ -1,4 +1,4 @@
-"""States by hooks: of PyG's networks, of shared layers, of wrappers, by name."""
+"""Read states with hooks: PyG networks, shared layers, wrappers, and patterns of names."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ X: Tensor = GRAPH.x
 
 
 def seen(network: nn.Module, *more: Any, layers: str | None = None) -> list[Tensor]:
-    """The states of a pass in evaluation mode, which must not depend on being observed."""
+    """The states of a pass in evaluation mode; observing must not change the output."""
     network.double().eval()
     expected = network(X, EDGES, *more)
     with observe(network, layers) as states:
@@ -40,8 +40,8 @@ def shapes(states: list[Tensor]) -> list[int]:
 
 
 @pytest.mark.parametrize("make", [pyg.GCN, pyg.GraphSAGE, pyg.GAT, pyg.GIN])
-def test_models_of_pyg(make: Callable[..., nn.Module]) -> None:
-    """State l enters convolution l + 1, after the activation; an MLP inside a convolution is no layer."""
+def test_pyg_models(make: Callable[..., nn.Module]) -> None:
+    """State l enters convolution l + 1, after the activation; an MLP inside a convolution is not a layer."""
     arguments = {"heads": 2} if make is pyg.GAT else {}
     network = make(FEATURES, 6, DEPTH, CLASSES, **arguments)
     found = seen(network)
@@ -61,7 +61,7 @@ def test_jumping_knowledge_receives_the_last_state_last(mode: str) -> None:
     assert (found[-1] >= 0).all()
 
 
-def test_our_gcn_and_that_of_pyg_have_equal_states_and_energies(graph: Graph) -> None:
+def test_our_gcn_and_pygs_gcn_have_equal_states_and_energies(graph: Graph) -> None:
     ours = GCN(FEATURES, CLASSES, DEPTH, HIDDEN, bias=True).double().eval()
     theirs = pyg.GCN(FEATURES, HIDDEN, DEPTH, CLASSES).double()
     assert ours.biases is not None
@@ -81,7 +81,7 @@ def test_our_gcn_and_that_of_pyg_have_equal_states_and_energies(graph: Graph) ->
 
 
 class Net(nn.Module):
-    """A GCN2 with encoder and decoder, as a user wraps it."""
+    """A GCN2 with encoder and decoder, as a user would write it."""
 
     def __init__(self, shared: bool = False, act: nn.Module | None = None, norm: nn.Module | None = None) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def test_a_norm_after_the_last_layer_belongs_to_it(norm: nn.Module) -> None:
     torch.testing.assert_close(network.decoder(seen(network)[-1]), network(X, EDGES))
 
 
-def test_sequential_of_pyg() -> None:
+def test_pyg_sequential() -> None:
     network = pyg.Sequential("x, edge_index", [
         (pyg.GCNConv(FEATURES, 6), "x, edge_index -> x"), nn.ReLU(inplace=True), nn.Dropout(0.5),
         (pyg.SAGEConv(6, 5), "x, edge_index -> x"), nn.ReLU(), nn.Linear(5, CLASSES),
@@ -161,7 +161,7 @@ def test_layers_inside_layers_and_pairs_of_features() -> None:
 
 
 class Blocks(nn.Module):
-    """Layers that are no modules of PyG."""
+    """Layers that are not PyG modules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ def test_a_recomputed_layer_counts_once() -> None:
         assert len(states) == 3
 
 
-def test_a_pass_that_fails_leaves_no_trace_in_the_next() -> None:
+def test_a_failed_pass_does_not_affect_the_next_one() -> None:
     network = pyg.GCN(FEATURES, 6, 2, CLASSES).double()
     with observe(network) as states:
         with pytest.raises(RuntimeError):
@@ -228,7 +228,7 @@ def test_parts_of_a_network_called_alone() -> None:
             assert shapes(list(states)) == [FEATURES, 6, CLASSES]
 
 
-def test_operations_in_place() -> None:
+def test_in_place_operations() -> None:
     """Without gradients states are copies; with gradients the change is noticed."""
 
     class InPlace(nn.Module):
@@ -260,7 +260,7 @@ def test_a_layer_without_node_features() -> None:
         layer(EDGES)
 
 
-def test_what_the_network_is_given_is_not_copied() -> None:
+def test_the_input_of_the_network_is_not_copied() -> None:
     network, x = pyg.GCN(3, 4, 2, 2), torch.ones(2, 3)
     with torch.no_grad(), observe(network) as states:
         network(x, torch.tensor([[0, 1], [1, 0]]))

@@ -1,4 +1,4 @@
-"""Bands, labels of missing runs, and markers."""
+"""Bands, labels of missing runs, and markers in figures."""
 
 import math
 
@@ -52,7 +52,7 @@ def test_a_curve_is_labelled_where_the_number_of_its_runs_changes() -> None:
     assert [text.get_text() for text in axes.texts] == ["1 of 2"]
 
 
-def test_markers_are_whole_at_a_hundred_percent() -> None:
+def test_markers_are_not_clipped_at_a_hundred_percent() -> None:
     axes = Figure().subplots()
     points = {2: over_runs({(0, "0"): 1.0, (1, "0"): 1.0})}
     draw_means(axes, points, {2: "healthy"}, LOOK, {}, Missing(), METRICS["acc"])

@@ -1,4 +1,4 @@
-"""What becomes of the runs of other commands: those of dead processes are closed, the others are waited for."""
+"""Runs of other commands: those of dead processes are closed, and the study waits for the others."""
 
 import pytest
 from filelock import FileLock

@@ -1,4 +1,4 @@
-"""Numbers to predict on a small graph: from a file of one's own to the record, and a task that a test adds."""
+"""A regression on a small graph: from a user's file to the record, and a task that a test adds."""
 
 from collections.abc import Callable
 from dataclasses import replace

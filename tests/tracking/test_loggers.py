@@ -1,5 +1,5 @@
 # ruff: noqa: F811 (fixtures)
-"""Loggers of Lightning beside MLflow, or instead of it; what they wrote is read back."""
+"""Lightning loggers with and without MLflow; the tests read back what they wrote."""
 
 import csv
 from dataclasses import replace
@@ -49,7 +49,7 @@ def folders(result: Result) -> dict[str, Path]:
     return {name: Path(folder) for name, folder in (location.split(", ") for location in result.locations)}
 
 
-def test_every_logger_has_the_numbers_of_mlflow(settings: Compose, tmp_path: Path) -> None:
+def test_every_logger_records_the_metrics_of_mlflow(settings: Compose, tmp_path: Path) -> None:
     chosen = settings(*SHORT, EVERY)
     result = run(chosen)
     locations = folders(result)
@@ -105,7 +105,7 @@ def test_a_resumed_run_has_each_epoch_once(
     assert resumed["csv"] != uninterrupted["csv"]
 
 
-def test_a_run_goes_on_in_mlflow_that_began_without(
+def test_a_run_without_mlflow_is_resumed_in_mlflow(
     settings: Compose,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -155,7 +155,7 @@ def test_wandb_without_a_login_is_refused_before_a_run_is_recorded(
     assert not client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
 
 
-def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_a_missing_optional_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("depthlab.tracking.loggers.find_spec", lambda _: None)
     for name in ("wandb", "tensorboard"):
         with pytest.raises(UserError) as error:
@@ -184,7 +184,7 @@ class Lines(Logger):
 """
 
 
-def test_a_logger_of_ones_own(
+def test_a_user_defined_logger(
     settings: Compose,
     conf: Path,
     tmp_path: Path,
@@ -203,7 +203,7 @@ def test_a_logger_of_ones_own(
         run(settings(*SHORT, "logger=[lines]", "logger.lines._target_=torch.nn.Linear"))
 
 
-def test_what_callbacks_log_is_sent_once() -> None:
+def test_metrics_of_callbacks_are_sent_once() -> None:
     sent = []
 
     class Record(EpochRecord):

@@ -41,7 +41,7 @@ def test_a_record_of_another_rank_records_nothing() -> None:
     assert record.last_step("train_loss") == -1
 
 
-def test_each_record_gets_the_epochs_that_it_misses() -> None:
+def test_each_record_gets_its_missing_epochs() -> None:
     tracked: Any = Remembers(known=3)
     other: Any = Remembers()
     combined = CombinedRecord("n", "r", tracked, [other])
@@ -53,7 +53,7 @@ def test_each_record_gets_the_epochs_that_it_misses() -> None:
     assert other.calls[5] == ({"epoch/train_loss": 5.0}, 5)
 
 
-def test_files_go_to_mlflow_alone_and_the_rest_to_all(tmp_path: Path) -> None:
+def test_only_mlflow_gets_files_and_all_records_get_the_rest(tmp_path: Path) -> None:
     tracked: Any = Remembers()
     other: Any = Remembers()
     combined = CombinedRecord("n", "r", tracked, [other])
@@ -71,7 +71,7 @@ def test_files_go_to_mlflow_alone_and_the_rest_to_all(tmp_path: Path) -> None:
     )
 
 
-def test_without_mlflow_no_file_is_kept() -> None:
+def test_without_mlflow_no_file_is_stored() -> None:
     other: Any = Remembers()
     combined = CombinedRecord("n", "local-1", None, [other])
     combined.text("t", "t.txt")

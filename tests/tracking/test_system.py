@@ -1,4 +1,4 @@
-"""The load of the machine in a run."""
+"""System metrics of a run."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def test_a_short_run_has_one_sample() -> None:
     assert 0 < metrics["system/system_memory_usage_percentage"] < 100
 
 
-def test_samples_are_taken_until_the_end_and_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampling_continues_after_a_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "SECONDS", 0.01)
     record = Record(known=4)
     metrics = SystemMetrics(record)

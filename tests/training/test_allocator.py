@@ -60,7 +60,7 @@ def test_large_states_are_kept_for_the_next_step_and_not_mapped_anew(environment
     assert 5 * large < small
 
 
-def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_c_libraries_are_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on macOS, which has no libc.so.6."""
 
     def absent(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Weights and direction of edges with every architecture, and what a run says about a graph."""
+"""Edge weights and directions with every architecture, and what a run prints about its graph."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def outputs(path: Path, model: str, *overrides: str) -> tuple[torch.Tensor, Any]
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_weights_count_where_a_run_does_not_say_that_they_do_not(
+def test_edge_weights_matter_unless_the_run_prints_that_they_are_ignored(
     graph: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weighted, made = outputs(graph, model)
@@ -53,19 +53,19 @@ def test_weights_count_where_a_run_does_not_say_that_they_do_not(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_direction_counts(graph: Path, model: str) -> None:
+def test_direction_matters(graph: Path, model: str) -> None:
     both, _ = outputs(graph, model)
     one, made = outputs(graph, model, "dataset.directed=true")
     assert torch.equal(both, one) == (model == "mlp")
     assert made.data.dataset.directed and not made.graph.adjacency.symmetric
 
 
-def test_attention_reads_the_pattern_alone(graph: Path) -> None:
+def test_attention_ignores_edge_weights(graph: Path) -> None:
     _, made = outputs(graph, "diffusion", "model.weights=attention")
     assert not made.module.network.uses_weights
 
 
-def test_a_brought_network_gets_the_weights(graph: Path) -> None:
+def test_an_external_module_gets_the_edge_weights(graph: Path) -> None:
     target = ["model.target=torch_geometric.nn.models.GCN"]
     weighted, made = outputs(graph, "module", *target)
     plain, _ = outputs(graph, "module", *target, "dataset.edge_weight=none")
@@ -79,13 +79,13 @@ def test_a_brought_network_gets_the_weights(graph: Path) -> None:
      (["loader=cluster", "loader.parts=4", "loader.batch_parts=2", "dataset.directed=true"],
       "loader=cluster cuts undirected graphs into parts: use dataset.directed=false, or loader=full")],
 )  # fmt: skip
-def test_what_cannot_be_done_is_said(graph: Path, overrides: list[str], sentence: str) -> None:
+def test_unsupported_settings_are_refused(graph: Path, overrides: list[str], sentence: str) -> None:
     with pytest.raises(UserError) as error:
         outputs(graph, "gcn", *overrides)
     assert str(error.value).startswith(sentence)
 
 
-def test_batches_carry_the_weights(graph: Path) -> None:
+def test_batches_contain_the_edge_weights(graph: Path) -> None:
     pytest.importorskip("pymetis")
     settings = compose_settings(
         ["dataset=pt", f"dataset.path={graph}", "model=gcn", "loader=cluster", "loader.parts=4", "loader.batch_parts=4"]
@@ -96,7 +96,7 @@ def test_batches_carry_the_weights(graph: Path) -> None:
     torch.testing.assert_close(batch.adjacency.matrix.to_dense(), whole.adjacency.matrix.to_dense())
 
 
-def test_a_run_says_what_was_done_to_the_graph(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_prints_how_the_graph_was_read(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outputs(graph, "gcn")
     said = capsys.readouterr().err
     assert "own: " in said and "edges, because dataset.directed=false makes the graph undirected" in said

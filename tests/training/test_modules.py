@@ -1,4 +1,4 @@
-"""Networks of somebody else through whole commands: runs, resumed runs, studies, sweeps, and what their identity is."""
+"""External modules in whole commands: runs, resumed runs, studies, sweeps, and their identity."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +57,7 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 OWN = ("model=module", "model.target=my_net.py:Net")
 
 
-def test_a_run_has_all_that_other_runs_have(settings: Compose, records: MlflowClient, net: Path) -> None:
+def test_a_run_records_the_same_as_other_runs(settings: Compose, records: MlflowClient, net: Path) -> None:
     by_hop = "measures=[dirichlet_energy,rayleigh_quotient,effective_rank,sensitivity,walk_weight,bottleneck_ratio]"
     chosen = settings(*OWN, "depth=3", "epochs=5", "p_drop=0.2", "tracking.artifacts=[config,model,states]", by_hop)
     result = run(chosen)
@@ -117,7 +117,7 @@ def test_after_an_edit_a_checkpoint_is_said_to_be_of_other_code(settings: Compos
     ("rewiring=virtual_node",), ("rewiring=random",), ("loader=cluster", "loader.parts=4", "loader.batch_parts=2"),
     ("p_drop=0.3", "drop_edge.mode=rescale"), ("trainer.precision=bf16",),
 ])  # fmt: skip
-def test_with_other_edges_and_batches(settings: Compose, net: Path, extra: tuple[str, ...]) -> None:
+def test_rewired_edges_and_mini_batches(settings: Compose, net: Path, extra: tuple[str, ...]) -> None:
     result = run(settings(*OWN, "depth=2", "epochs=3", *extra))
     assert result.outcome == "finished" and len(result.curves["dirichlet_energy"]) == 3
 
@@ -151,13 +151,13 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("typed", "sentence"), REFUSED, ids=[typed for typed, _ in REFUSED])
-def test_settings_that_it_has_no_layers_for(settings: Compose, typed: str, sentence: str) -> None:
+def test_settings_that_need_single_layers_are_refused(settings: Compose, typed: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         settings(*SAGE, *typed.split())
 
 
-def test_an_edited_network_is_trained_again_by_a_study(command: Command, records: MlflowClient, net: Path) -> None:
-    """Also if only a file that it imports is edited; a comment changes nothing."""
+def test_a_study_trains_an_edited_network_again(command: Command, records: MlflowClient, net: Path) -> None:
+    """Also if only an imported file is edited; a comment changes nothing."""
     small = (*SMALL[:2], "progress=false", "depth=2", "seed=0,1", "epochs=2", "hidden=8", "jobs=1")
 
     def trained() -> int:
@@ -172,7 +172,7 @@ def test_an_edited_network_is_trained_again_by_a_study(command: Command, records
     assert trained() == 4
 
 
-def test_methods_of_a_study_hold_targets(settings: Compose, net: Path) -> None:
+def test_methods_of_a_study_may_set_targets(settings: Compose, net: Path) -> None:
     from depthlab.study.grid import expand
 
     runs = expand(

@@ -36,7 +36,7 @@ class Plain(torch.optim.Optimizer):
 
 @pytest.fixture
 def own(conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Writes an option of one's own in `conf`; a module `my_optimizer` can be imported."""
+    """Write a user's option in `conf`; a module `my_optimizer` can be imported."""
     (tmp_path / "my_optimizer.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -72,7 +72,7 @@ def test_the_default_is_the_adam_of_torch() -> None:
     [("optimizer=adamw", "lr_scheduler=cosine"), ("optimizer=sgd", "lr=0.5", "lr_scheduler=plateau",
      "lr_scheduler.patience=0", "lr_scheduler.threshold=0.05")],
 )  # fmt: skip
-def test_an_interrupted_run_goes_on_to_the_same_numbers(
+def test_a_resumed_run_gives_the_same_results(
     settings: Compose, typed: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     chosen = settings(*SHORT, *typed)
@@ -104,7 +104,7 @@ def test_without_a_schedule_no_learning_rate_is_recorded(settings: Compose) -> N
     assert history(chosen, run(chosen).run_id, "epoch/lr") == []
 
 
-def test_an_optimizer_of_ones_own_is_part_of_the_identity(settings: Compose, own: Any, tmp_path: Path) -> None:
+def test_a_user_defined_optimizer_is_part_of_the_identity(settings: Compose, own: Any, tmp_path: Path) -> None:
     own("optimizer", "_target_: my_optimizer.Sign\nscale: 0.5\n")
     chosen = settings(*SHORT, "optimizer=own", "optimizer.scale=0.25")
     result = run(chosen)

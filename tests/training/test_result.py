@@ -171,7 +171,7 @@ def test_a_network_that_is_too_shallow_for_the_task_is_reported(tasks: Compose) 
     assert result.scores["test_acc"] < 0.7
 
 
-def test_mlflow_stores_the_dataset_and_the_load_of_the_machine(settings: Compose) -> None:
+def test_mlflow_stores_the_dataset_and_system_metrics(settings: Compose) -> None:
     chosen = settings("model=gcn", "depth=2", "epochs=2", "split=1", "tracking.system_metrics=true")
     stored = MlflowClient(chosen.tracking.uri).get_run(run(chosen).run_id)
     (used,) = stored.inputs.dataset_inputs
@@ -181,7 +181,7 @@ def test_mlflow_stores_the_dataset_and_the_load_of_the_machine(settings: Compose
     assert "system/cpu_utilization_percentage" in stored.data.metrics
 
 
-def test_the_load_of_the_machine_is_recorded_on_demand(settings: Compose) -> None:
+def test_system_metrics_are_recorded_on_request(settings: Compose) -> None:
     chosen = settings("model=gcn", "depth=2", "epochs=2")
     metrics = MlflowClient(chosen.tracking.uri).get_run(run(chosen).run_id).data.metrics
     assert not any(name.startswith("system/") for name in metrics)

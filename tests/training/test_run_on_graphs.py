@@ -1,4 +1,4 @@
-"""Runs on a set of graphs: what they record, that they go on where they were cut off, and what they refuse."""
+"""Runs on a dataset of many graphs: their records, resumed runs, and errors."""
 
 import math
 from collections.abc import Callable
@@ -33,7 +33,7 @@ OnGraphs = Callable[..., Settings]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Paths and rings, which are told apart by the degrees."""
+    """Paths and rings, which differ in their degrees."""
     write(tmp_path / "graphs", tables())
     return tmp_path / "graphs"
 
@@ -46,7 +46,7 @@ def settings_of(tasks: Compose, folder: Path) -> OnGraphs:
     return compose
 
 
-def test_classes_of_graphs_are_learnt_measured_and_recorded(settings_of: OnGraphs) -> None:
+def test_a_graph_classification_is_learnt_measured_and_recorded(settings_of: OnGraphs) -> None:
     chosen = settings_of("epochs=60", "lr=0.02", "p_drop=0.1")
     result = run(chosen)
     assert result.scores["test_acc"] >= 0.75 and result.statistics["chance"] == pytest.approx(0.5, abs=0.1)
@@ -56,7 +56,7 @@ def test_classes_of_graphs_are_learnt_measured_and_recorded(settings_of: OnGraph
     assert "edge_homophily" not in result.statistics
 
 
-def test_numbers_of_graphs_are_learnt(settings_of: OnGraphs, folder: Path) -> None:
+def test_a_graph_regression_is_learnt(settings_of: OnGraphs, folder: Path) -> None:
     edges, nodes = (np.array(tables()[name]) for name in ("A", "graph_indicator"))
     count = np.bincount(nodes)[1:]
     write(folder, {"graph_attributes": (np.bincount(nodes[edges[:, 0] - 1])[1:] / count).tolist()})  # the mean degree
@@ -65,7 +65,7 @@ def test_numbers_of_graphs_are_learnt(settings_of: OnGraphs, folder: Path) -> No
     assert {"test_mae", "test_r2", "best_val_r2"} <= result.scores.keys()
 
 
-def test_a_run_goes_on_to_the_same_weights(settings_of: OnGraphs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_gives_the_same_weights(settings_of: OnGraphs, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings_of("p_drop=0.2", "dropout=0.3", "checkpoint_every=2")
     final = checkpoint_folder(chosen) / "final.ckpt"
     expected = run(chosen)

@@ -1,4 +1,4 @@
-"""Callbacks of Lightning that a yaml or the command line names."""
+"""The user's Lightning callbacks, named by a yaml file or on the command line."""
 
 from pathlib import Path
 
@@ -79,14 +79,14 @@ def test_device_stats_are_recorded(settings: Compose) -> None:
     assert [step for step, _ in history(chosen, result.run_id, names[0])] == [49]
 
 
-def test_a_callback_of_ones_own_reads_the_scores_and_logs(settings: Compose, mine: list[str]) -> None:
+def test_a_user_callback_reads_the_scores_and_logs(settings: Compose, mine: list[str]) -> None:
     chosen = settings(*SHORT, *mine)
     result = run(chosen)
     assert result.statistics["epochs_run"] == 1
     assert history(chosen, result.run_id, "seen") == [(0, 1.0)]
 
 
-def test_a_yaml_of_ones_own(settings: Compose, mine: list[str], conf: Path) -> None:
+def test_a_user_yaml_file(settings: Compose, mine: list[str], conf: Path) -> None:
     text = "ends: {_target_: my_callbacks.Ends, monitor: val_acc, at: 2.0}\n"
     (conf / "callbacks" / "own.yaml").write_text(text)
     assert run(settings(*SHORT, "callbacks=own")).statistics["epochs_run"] == 12
@@ -127,7 +127,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("typed", "sentence"), BAD, ids=[sentence for _, sentence in BAD])
-def test_what_is_no_callback_is_refused_before_a_run_is_recorded(
+def test_invalid_callbacks_are_refused_before_a_run_is_recorded(
     settings: Compose, mine: list[str], typed: list[str], sentence: str
 ) -> None:
     chosen = settings(*SHORT, *typed)
@@ -136,7 +136,7 @@ def test_what_is_no_callback_is_refused_before_a_run_is_recorded(
     assert MlflowClient(chosen.tracking.uri).search_runs(["0", "1"]) == []
 
 
-def test_a_callback_that_lightning_refuses_ends_in_a_sentence(settings: Compose, mine: list[str]) -> None:
+def test_a_callback_that_lightning_refuses_raises_one_sentence(settings: Compose, mine: list[str]) -> None:
     with pytest.raises(UserError, match=r"^a callback cannot be used: it needs another trainer$"):
         run(settings(*SHORT, "+callbacks.never._target_=my_callbacks.Never"))
 
