@@ -104,7 +104,7 @@ def test_a_callback_without_validation(settings: Compose, mine: list[str], capsy
     chosen = settings(*SHORT, *stops, "+callbacks.both._target_=my_callbacks.Both", "progress=true")
     assert run(chosen).statistics["epochs_run"] == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("callbacks=")]
-    assert lines == ["callbacks=both: my_callbacks.Both is called without on_validation_end: use on_train_epoch_end"]
+    assert lines == ["callbacks=both: my_callbacks.Both: on_validation_end will not be called: use on_train_epoch_end"]
 
 
 BAD = [

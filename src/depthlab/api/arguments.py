@@ -20,7 +20,7 @@ from depthlab.files import atomic_write, lock_of
 from depthlab.folders import root
 
 GRAPHS = "graphs"  # folder of the project for graphs passed to dl.train in memory
-BATCH_SIZE = 64  # graphs of a training step, if that is not said
+BATCH_SIZE = 64  # default number of graphs in a training step
 EDGE_WEIGHT = "dataset.edge_weight"
 
 
@@ -49,18 +49,18 @@ def model_settings(model: Any) -> dict[str, Any]:
 
 
 def dataset_settings(graph: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings for a dataset: its name, or graphs in memory, which are saved in the project folder.
+    """The settings for the argument `dataset`: its name, or graphs in memory, which are saved in the project folder.
 
-    The file is named after its content: the same graph has one file, and the command line can repeat the run.
+    The file name contains a hash of the content, so equal graphs share a file, and the command line can repeat the run.
 
     Args:
         graph: an option of conf/dataset, a PyG `Data` or dataset, a mapping with the tensors of a `Data`, or what
-            `depthlab.data.convert.to_dataset` takes; or many graphs: a list of `Data`, or a mapping of the lists
+            `depthlab.data.convert.to_dataset` accepts; or many graphs: a list of `Data`, or a mapping of the lists
             `train`, `val` and `test`.
-        settings: the other settings of the run; `dataset.edge_weight` chooses the weights, or `none`.
+        settings: the other settings of the run; `dataset.edge_weight` selects the edge weights, or `none`.
 
     Raises:
-        UserError: it is not a graph, or many, with features and targets.
+        UserError: it is not one or more graphs with features and targets.
     """
     if isinstance(graph, str):
         return {"dataset": graph}
@@ -72,15 +72,15 @@ def dataset_settings(graph: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     else:
         found, usual = _one(graph, wanted)
     if weight is not None:
-        found[EDGE_WEIGHT] = "auto"  # the file has the weights that were chosen
+        found[EDGE_WEIGHT] = "auto"  # the file contains the selected weights
     return found | {key: value for key, value in usual.items() if key not in settings}
 
 
-Found = tuple[dict[str, Any], dict[str, Any]]  # settings, and those that are used unless they are given
+Found = tuple[dict[str, Any], dict[str, Any]]  # required settings, and defaults
 
 
 def _one(graph: Any, edge_weight: str | None) -> Found:
-    """The settings for one graph, with the directions and weights of its edges as they are listed."""
+    """The settings for one graph, which is saved with its directed edges and weights."""
     if isinstance(graph, Mapping) and not hasattr(graph, "nodes"):
         graph = Data.from_dict({key: torch.as_tensor(value) for key, value in graph.items()})
     dataset = graph if isinstance(graph, Dataset) else to_dataset(graph, directed=True, edge_weight=edge_weight)
@@ -96,7 +96,7 @@ def _one(graph: Any, edge_weight: str | None) -> Found:
 
 
 def _many(graphs: Any, edge_weight: str | None, task: str | None) -> Found:
-    """The settings for many graphs, after checking each of them."""
+    """Check many graphs, and return their settings."""
     collection = collect_raw(graphs, edge_weight=edge_weight, task=task, setting=EDGE_WEIGHT)
 
     def plain(graph: Data) -> Data:
@@ -116,12 +116,12 @@ def _usual(y: torch.Tensor) -> dict[str, Any]:
 
 
 def _saved(name: str, content: Any, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings for a file of the project, whose path is relative if it is below the current folder.
+    """Save a file in the project, and return its settings; a path below the current folder is relative.
 
     Args:
-        name: of the file, before the hash.
-        content: what it holds.
-        identity: tensors and lists of texts that tell it from others.
+        name: prefix of the file name.
+        content: content of the file.
+        identity: tensors and lists of strings to hash.
     """
     digest = hashlib.sha256()
     for key, value in identity.items():

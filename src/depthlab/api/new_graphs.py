@@ -1,4 +1,4 @@
-"""Graphs that a network was not trained on, read and prepared like those of its training; they need no targets."""
+"""Read new graphs and prepare them like the training data; they need no targets."""
 
 import os
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ New = TypeVar("New", bound=Dataset | GraphCollection)
 
 
 def read_new(name: str, settings: DatasetSettings) -> Any:
-    """The graph in a file of `torch.save`, or many; or of a run with tables the graph in another folder of such tables.
+    """Read one or more graphs saved with `torch.save`; or, for a run on CSV files, a folder with such files.
 
     Args:
         name: path of the file or folder.
-        settings: the dataset of the run, whose columns are read.
+        settings: dataset settings of the run, which name the columns.
 
     Raises:
-        UserError: there is no such file, it holds no graph, or the folder cannot be read like that of the run.
+        UserError: there is no such file, it holds no graph, or the folder cannot be read with the settings of the run.
     """
     path = Path(os.path.expanduser(name))  # noqa: PTH111, leaves an unknown user's ~ as it is
     if path.is_file():
@@ -43,8 +43,8 @@ def read_new(name: str, settings: DatasetSettings) -> Any:
         raise UserError(f"there is no file {path}: correct data={name}")
     if get_method(settings.target) is not read_csv:
         raise UserError(
-            f"{path} is a folder, and {settings.name} was not read from two tables: give a file with a PyG Data that"
-            " torch.save has written"
+            f"{path} is a folder, and {settings.name} was not read from CSV files: give a file with a PyG Data that"
+            " torch.save wrote"
         )
     there = replace(settings, path=str(path))
     with reading(there, own_files(there)) as files:
@@ -54,16 +54,17 @@ def read_new(name: str, settings: DatasetSettings) -> Any:
 def like_training(
     data: Any, settings: DatasetSettings, features: int, unit_rows: bool | None
 ) -> Dataset | GraphCollection:
-    """Data in memory as a dataset, with edges and features as in the training; targets and masks are ignored.
+    """Convert data in memory to a dataset, with edges and features as in training; targets and masks are ignored.
 
     Args:
-        data: a graph, as for `depthlab.data.convert.to_dataset`; if the run has many, one or a list of `Data`.
-        settings: the dataset of the run.
+        data: a graph, as for `depthlab.data.convert.to_dataset`; if the run has many graphs, a `Data` or a list of
+            them.
+        settings: dataset settings of the run.
         features: number of features that the network takes.
-        unit_rows: whether the features of each node summed to 1 in the training; None: unknown.
+        unit_rows: whether the training features of each node sum to 1; None if unknown.
 
     Raises:
-        UserError: it is not a graph with features, or they are not like those of the training.
+        UserError: it is not a graph with features, or its features differ from those of the training.
     """
     name, weight = settings.name, settings.arguments.get("edge_weight")
     chosen = None if weight == "auto" else weight
@@ -88,7 +89,7 @@ def unlabelled_dataset(data: Any, directed: bool = False, edge_weight: str | Non
     Args:
         data: as for `depthlab.data.convert.to_dataset`, or a `Dataset`; targets and masks are ignored.
         directed: keep the direction of edges.
-        edge_weight: attribute of the edges with their weights, or `none`; by default `edge_weight` if there is one.
+        edge_weight: edge attribute with weights, or `none`; by default `edge_weight` if there is one.
 
     Raises:
         UserError: it is not a graph with features.
@@ -117,12 +118,12 @@ def unlabelled_graphs(
     """Convert graphs without targets to a collection in which every graph is in every part of the split.
 
     Args:
-        graphs: with x and edge_index.
-        of_nodes: whether the network was trained on targets of nodes.
+        graphs: graphs with x and edge_index.
+        of_nodes: whether the targets of the training are node-level.
         directed, edge_weight: as for `unlabelled_dataset`.
 
     Raises:
-        UserError: as `depthlab.data.collect.collect`; the graph is named by its number.
+        UserError: as `depthlab.data.collect.collect`; the error gives the index of the graph.
     """
     plain = [_attributes(graph) for graph in graphs]
     for graph in plain:
@@ -138,7 +139,7 @@ def _attributes(data: Data) -> Data:
 
 
 def _like(dataset: New, settings: DatasetSettings, features: int, unit_rows: bool | None) -> New:
-    """The dataset with features as in the training."""
+    """Check the features, and normalise them as in training."""
     name = settings.name
     if dataset.x.shape[1] != features:
         raise UserError(

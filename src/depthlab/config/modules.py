@@ -31,7 +31,7 @@ class Source:
     Attributes:
         file: path, relative to the working directory.
         name: name of the class.
-        root: folder from which the file's local imports start: its own, or that around its packages.
+        root: folder of its local imports: its own folder, or the parent of its packages.
         module: dotted name of the file below the root.
     """
 
@@ -128,8 +128,8 @@ def load(target: str) -> Any:
     """The object that a target names. A file is imported again if it or one of its local imports has changed.
 
     Raises:
-        UserError: it cannot be imported, or there is no such object; or a module of the user's own was edited after it
-            was imported by its dotted name.
+        UserError: it cannot be imported, or there is no such object; or a local module was edited after it was imported
+            by its dotted name.
     """
     source = Source.of(target)
     module, name = (source.module, source.name) if source else target.rpartition(".")[::2]
@@ -151,9 +151,9 @@ def load(target: str) -> Any:
 
 
 def _refuse_edited(target: str) -> None:
-    """Raise UserError if a local module behind a dotted name is not as it was when it was loaded here first.
+    """Raise UserError if a local module was edited after it was imported by its dotted name.
 
-    The hash of a run is that of the files, and Python would run what it has imported. A reload makes a new spec.
+    The run records the hash of the files, but Python would run the imported code. A reload creates a new spec.
     """
     from depthlab.config.closure import closure
 
@@ -177,7 +177,7 @@ def local_files(source: Source) -> dict[str, Path]:
     return {name: path for name, path in files if name.partition(".")[0] != PACKAGE and source.root in path.parents}
 
 
-@functools.lru_cache(maxsize=1)  # keeps the module in use, until the code or the target changes
+@functools.lru_cache(maxsize=1)  # caches the module until the code or the target changes
 def _execute(source: Source, code: tuple[tuple[str, bytes], ...]) -> Any:
     """Import the file and its local imports again; its folder comes first in `sys.path`."""
     for name, _ in code:

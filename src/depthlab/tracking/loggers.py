@@ -106,7 +106,7 @@ class CallbackLogger(Logger):
 
 
 def check_loggers(options: Mapping[str, Option]) -> None:
-    """Raise UserError for a logger whose package is not installed, whose class is none, or that needs a login."""
+    """Raise UserError for a logger whose package is not installed, whose class is wrong, or that needs a login."""
     for option in options.values():
         if option.target == MLFLOW:
             continue
@@ -122,7 +122,7 @@ def check_loggers(options: Mapping[str, Option]) -> None:
             with _errors(option):
                 import wandb
 
-                wandb.login(verify=False)  # asks in a terminal, and does nothing in offline mode
+                wandb.login(verify=False)  # asks for the key in a terminal; does nothing in offline mode
 
 
 def open_loggers(
@@ -133,7 +133,7 @@ def open_loggers(
     params: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> list[LoggerRecord]:
-    """Records of a run by loggers.
+    """Open the records of a run in loggers.
 
     Args:
         options: options of conf/logger.
@@ -181,7 +181,7 @@ def _errors(option: Option) -> Iterator[None]:
 
 
 def _without_secrets(option: Option, text: str) -> str:
-    """An error without the secrets among the arguments of a logger."""
+    """Remove the secrets of a logger's arguments from an error message."""
     for key, value in option.arguments.items():
         if (shown := without_secrets(key, value)) != value:
             text = text.replace(str(value), str(shown))
