@@ -156,7 +156,7 @@ def test_wrong_types_are_refused(karate: Data, fitted: nn.Module) -> None:
         (lambda: dl.examine(3, karate), "dl.examine needs a torch.nn.Module, got int"),  # type: ignore[arg-type]
         (lambda: dl.examine(fitted), "dl.examine needs a graph for this network"),
         (lambda: dl.examine(fitted, {}), "the graph must be a PyG Data"),
-        (lambda: dl.examine(fitted, karate, measures=["x"]), "there is no measure by layer x: choose of"),
+        (lambda: dl.examine(fitted, karate, measures=["x"]), "there is no measure by layer x: choose one of"),
         (lambda: dl.examine(fitted, karate, layers="x*"), "no module of GCN has a name like x*"),
     ):
         with pytest.raises(dl.UserError) as error:
