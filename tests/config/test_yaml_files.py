@@ -1,6 +1,5 @@
 """Every yaml file is read by the same rules, and a bad one ends in one sentence."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -37,16 +36,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_ends_in_one_sentence_at_once(tmp_path: Path, name: str) -> None:
+def test_a_bad_file_ends_in_one_sentence(tmp_path: Path, name: str) -> None:
     content, sentence = BAD[name]
     path = tmp_path / "some.yaml"
     path.write_bytes(content)
-    start = time.perf_counter()
     with pytest.raises(UserError) as error:
         read_yaml(path)
     said = str(error.value)
     assert sentence in said and str(path) in said and "\n" not in said
-    assert time.perf_counter() - start < 5
 
 
 MAPPINGS = {

@@ -22,6 +22,7 @@ ARGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("error:Weights only load failed")  # PyG's warning before it unpickles
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_data_depend_on_the_seed(name: str) -> None:
     first, again, other = (tensor_hash(read_pyg([], name, ARGS[name], seed=seed)) for seed in (3, 3, 4))

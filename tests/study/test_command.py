@@ -142,7 +142,7 @@ def test_a_graph_for_which_nothing_was_chosen_is_told_so_once(
     own = ["dataset=npz", f"dataset.path={study.folder / 'own.npz'}", "depth=2,4", "seed=0,1", "dry=true"]
     for like, said in (([], 1), (["like=cornell"], 0)):
         done = command("study", *own, *like, "model=gcn,gcnii", f"tracking.uri={study.uri}")
-        assert (done.code, done.err.count("dataset=npz has no recipe")) == (0, said)
+        assert (done.code, done.err.count("own has no recipe")) == (0, said)
 
 
 def test_wrong_input_of_the_process() -> None:
