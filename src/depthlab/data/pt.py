@@ -62,7 +62,9 @@ def read_data(path: Path) -> Data | list[Data]:
 
 def _loaded(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals(CLASSES), warnings.catch_warnings():
+        known = torch.serialization.get_safe_globals()  # PyG's own, which must stay: it unpickles what is not safe
+        added = [kind for kind in CLASSES if kind not in known]
+        with torch.serialization.safe_globals(added), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about the protocol of a refused pickle
             return torch.load(path, weights_only=True)
     except Exception as error:  # a pickle, a truncated file, other bytes: torch has no common error
