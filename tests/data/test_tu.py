@@ -92,6 +92,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda t: {"graph_labels": [1]}, f"TOY_graph_labels.txt must have a line for each of {GRAPHS} graphs, got 1"),
     (lambda t: {"graph_labels": [1] * GRAPHS}, "y must hold two or more classes, got 1: there is nothing to classify"),
     (lambda t: {"graph_indicator": t["graph_indicator"][::-1]}, "TOY_graph_indicator.txt must list the nodes of one"),
+    (lambda t: {"graph_indicator": [g - 1 for g in t["graph_indicator"]]}, "TOY_graph_indicator.txt must number graph"),
     (lambda t: {"graph_indicator": [2 * g for g in t["graph_indicator"]]}, "TOY_graph_indicator.txt has no node of gr"),
 ]  # fmt: skip
 

@@ -56,6 +56,8 @@ def read_tu(
             " dataset.edge_weight=none leaves them out"
         )
     graph_of = tables.integers(INDICATOR)[:, 0] - 1
+    if (graph_of < 0).any():
+        raise UserError(f"{prefix}_{INDICATOR}.txt must number graphs from 1, got {int(graph_of.min()) + 1}")
     nodes, graphs = len(graph_of), int(graph_of.max()) + 1
     sizes = torch.bincount(graph_of, minlength=graphs)
     if (graph_of.diff() < 0).any():
