@@ -25,13 +25,17 @@ class Remembers(EpochRecord):
     def __getattr__(self, name: str) -> Any:
         return lambda *given: self.calls.append((name, *given))
 
+    @staticmethod
+    def fail(*_: Any) -> None:
+        raise OSError("gone")
+
     def loggers(self) -> list[Any]:
         return [self.logger]
 
     def finish(self, status: str, outcome: str) -> None:
         self.calls.append(("finish", status, outcome))
         if self.fails:
-            raise OSError("gone")
+            self.fail()
 
 
 def test_a_record_of_another_rank_records_nothing() -> None:
@@ -83,7 +87,10 @@ def test_a_logger_that_fails_at_the_end_of_a_failed_run_does_not_hide_its_error(
     other: Any = Remembers(fails=True)
     combined = CombinedRecord("n", "r", tracked, [other])
     combined.abandon("FAILED", "failed", "an error")
-    assert ("tag", {"error": "an error"}) in tracked.calls
-    assert tracked.calls[-1] == ("abandon", "FAILED", "failed")
+    assert other.calls == [("tag", {"error": "an error"}), ("finish", "FAILED", "failed")]
+    assert tracked.calls == [("abandon", "FAILED", "failed", "an error")]
+    other.tag = Remembers.fail
+    combined.abandon("FAILED", "failed", "an error")
+    assert other.calls[-1] == ("finish", "FAILED", "failed") and len(tracked.calls) == 2
     with pytest.raises(OSError, match="gone"):
         combined.finish("FINISHED", "finished")

@@ -122,10 +122,10 @@ class CombinedRecord(EpochRecord):
 
     def abandon(self, status: str, outcome: str, error: str = "") -> None:
         """Like `finish`, but raise no error, because another error is ending the run."""
-        if error:
-            self.tag({"error": error})
         for record in self.logger_records:
             with suppress(Exception):  # loggers have their own error types
+                record.tag({"error": error} if error else {})
+            with suppress(Exception):
                 record.finish(status, outcome)
         if self.tracked:
-            self.tracked.abandon(status, outcome)
+            self.tracked.abandon(status, outcome, error)
