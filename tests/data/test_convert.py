@@ -104,6 +104,12 @@ def test_edge_attributes_are_used_on_request() -> None:
     found = to_dataset(attributed, edge_weight="edge_attr").edge_weight
     assert found is not None and found.sum() == 2 * WEIGHTS.sum()
     assert to_dataset(attributed, edge_weight="none").edge_weight is None
+    both = data(edge_attr=torch.rand(NODES, 3))
+    with pytest.raises(
+        UserError, match=r"edge_attr of shape \(12, 3\), which is not used .*: edge_weight=edge_weight "
+    ):
+        to_dataset(both)
+    assert torch.equal(*(to_dataset(d, edge_weight="edge_weight").tensors["edge_weight"] for d in (both, data())))
 
 
 def edged(value: Any) -> Data:

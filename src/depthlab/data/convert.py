@@ -156,16 +156,16 @@ def data_weight(data: Any, wanted: Any, setting: str) -> Any:
     attributes = [name for name in data.keys() if name.startswith("edge_") and name != "edge_index"]  # noqa: SIM118
     if wanted in (None, "auto"):
         others = [name for name in attributes if name not in ("edge_weight", "edge_label", "edge_label_index")]
-        if "edge_weight" in attributes:
-            wanted = "edge_weight"
-        elif others:
+        if others:
             shape = tuple(data[others[0]].shape)
             one = f"{setting}={others[0]} uses its single column as weights, " if shape[1:] in ((), (1,)) else ""
+            one += f"{setting}=edge_weight uses those weights, " if "edge_weight" in attributes else ""
             raise UserError(
                 f"edge attribute {others[0]} of shape {shape} is not used by default: {one}{setting}=none ignores it"
             )
-        else:
+        if "edge_weight" not in attributes:
             return None
+        wanted = "edge_weight"
     if wanted not in attributes:
         raise UserError(
             f"there is no edge attribute {wanted}: {setting} must be one of {', '.join([*attributes, 'none'])}"
