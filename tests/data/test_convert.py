@@ -106,7 +106,7 @@ def test_edge_attributes_are_used_on_request() -> None:
     assert to_dataset(attributed, edge_weight="none").edge_weight is None
     both = data(edge_attr=torch.rand(NODES, 3))
     with pytest.raises(
-        UserError, match=r"edge_attr of shape \(12, 3\), which is not used .*: edge_weight=edge_weight "
+        UserError, match=r"edge_attr of shape \(12, 3\) is not used by default: edge_weight=edge_weight uses"
     ):
         to_dataset(both)
     assert torch.equal(*(to_dataset(d, edge_weight="edge_weight").tensors["edge_weight"] for d in (both, data())))
