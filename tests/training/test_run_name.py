@@ -24,6 +24,11 @@ from depthlab.training.run_name import LENGTH, _defaults, run_name
         (["weight_decay=1e-4", "depth=8", "model.alpha=0.3"], "cora-gcnii-d8-s0-alpha0.3-weightdecay0.0001"),
         (["rewiring=fosr", "rewiring.num_edges=7"], "cora-gcnii-d64-s0-fosr-numedges7"),
         (["optimizer=adamw", "lr_scheduler=step", "lr_scheduler.gamma=0.1"], "cora-gcnii-d64-s0-adamw-step-gamma0.1"),
+        (["callbacks=device_stats"], "cora-gcnii-d64-s0-device_stats"),
+        (
+            ["callbacks=device_stats", "callbacks.device_stats.cpu_stats=false"],
+            "cora-gcnii-d64-s0-device_stats-cpustatsfalse",
+        ),
         (["trainer.precision=bf16", "drop_edge.per_layer=true"], "cora-gcnii-d64-s0-perlayertrue-precisionbf16"),
         (["loader=cluster", "trainer=ddp", "trainer.devices=3"], "cora-gcnii-d64-s0-cluster-devices3-strategyddp"),
         (["progress=false", "trainer.threads=2", "measures=[]", "memory=full", "epochs=1500"], "cora-gcnii-d64-s0"),

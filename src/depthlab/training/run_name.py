@@ -38,6 +38,8 @@ def run_name(settings: Settings, with_trainer: bool = True) -> str:
     """
     names = {group: getattr(settings, group).name for group in OPTION_GROUPS}
     usual = _defaults(**names | {"dataset": settings.dataset.option or settings.dataset.name})
+    for name in settings.callbacks:
+        usual = usual | flatten({"callbacks": _option("callbacks", name)})
     base = _base(settings)
     differences = [
         f"{key.rpartition('.')[2].replace('_', '')}{_shown(value)}"
@@ -57,7 +59,9 @@ def _is_named(key: str, with_trainer: bool) -> bool:
 
 def _is_argument(key: str, value: Any) -> bool:
     """Whether this is an argument of an external class; string arguments of a dataset are in its label."""
-    return key.startswith("model.args.") or (key.startswith("dataset.args.") and not isinstance(value, str))
+    if key.startswith("dataset.args."):
+        return not isinstance(value, str)
+    return key.startswith("model.args.") or (key.startswith("callbacks.") and not key.endswith("._target_"))
 
 
 def _shown(value: Any) -> str:
