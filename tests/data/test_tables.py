@@ -30,6 +30,7 @@ def test_default_columns(tmp_path: Path) -> None:
     assert found.train.shape == (0, 4) and found.notes == []
 
 
+@pytest.mark.filterwarnings("error")  # such as one about memory that may not be written to
 def test_columns_by_name(tmp_path: Path) -> None:
     nodes = "kind,w_a,w_b,other,key,part\n1,1,2,9,a,train\n10,3,4,9,b,Test\n2,5,6,9,c,val\n,7,8,9,d,\n"
     edges = "strength,to,from\n0.5,b,a\n2,c,b\n"

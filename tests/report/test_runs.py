@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
+from depthlab.config.settings import flatten, to_dict
 from depthlab.measures.registry import in_report
-from depthlab.report.runs import Report, _experiment, read_report
+from depthlab.report.runs import Report, _experiment, _present_code, read_report
 from depthlab.report.write import write_report
 from depthlab.tracking.search import Recorded
+from depthlab.training.identity import code_hash
 from tests.report.conftest import DEPTHS, DIVERGED, EPOCHS, EXPERIMENT, METHODS, NODES, SEEDS, STUDY, Store
 
 ASKED = {  # columns that a reader of runs.csv counts on
@@ -127,6 +130,20 @@ def test_a_method_whose_run_kept_no_states_is_named(
     error = capsys.readouterr().err
     assert f"{name} is not in the animation" in error and again_ in error
     assert f"1 of {len(after.runs)} runs are of other code than the present: " in error
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model=gat", "rewiring=fosr", "lr_scheduler=cosine"],
+        ["model=module", "model.target=torch_geometric.nn.models.GraphSAGE"],
+        ["loader=cluster", "logger=[mlflow,csv,tensorboard]", "callbacks=device_stats"],
+    ],
+)
+def test_the_present_code_of_a_run_made_just_now(overrides: list[str]) -> None:
+    settings = compose_settings(overrides)
+    params = {name: str(value) for name, value in flatten(to_dict(settings)).items()}
+    assert _present_code(params) == code_hash(settings.targets)
 
 
 @pytest.mark.parametrize("outcome", ["finished", "failed", "interrupted"])

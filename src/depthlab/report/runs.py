@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from depthlab.config.errors import UserError
+from depthlab.config.modules import MODULE
+from depthlab.config.schema import OPTION_GROUPS
 from depthlab.config.settings import EXECUTION_SETTINGS
 from depthlab.measures.registry import Measure, in_report
 from depthlab.study.methods import SCORES
@@ -213,9 +215,12 @@ def _row(
 
 def _present_code(params: Mapping[str, str]) -> str | None:
     """The code hash that a run would have now; None if a class that it used is gone."""
-    targets = [value for key, value in params.items() if key.endswith("._target_") and "." in value]
+    groups = (*OPTION_GROUPS, "callbacks")  # as in `Settings.targets`
+    targets = [params[key] for key in params if key.endswith("._target_") and key.split(".")[0] in groups]
+    if MODULE in targets:
+        targets.append(params["model.target"])
     with suppress(UserError):
-        return code_hash(targets)
+        return code_hash(target for target in targets if "." in target)
     return None
 
 
