@@ -61,6 +61,7 @@ def test_examine_a_run(train: Train, command: Command, tmp_path: Path) -> None:
     done = command("examine", f"run={run.run_id}", f"out={tmp_path / 'a.csv'}", f"figure={tmp_path / 'a.png'}")
     assert done.code == 0, done.err
     assert done.out.startswith(f"GCN, 3 layers on 120 nodes: {run.verdict}\n") and done.err == ""
+    assert done.out.endswith(f"wrote {tmp_path / 'a.csv'}\nwrote {tmp_path / 'a.png'}\n")
     table = pd.read_csv(tmp_path / "a.csv", index_col="layer")
     assert table["effective_rank"].tolist() == pytest.approx(run.curves["effective_rank"])
     assert (tmp_path / "a.png").stat().st_size

@@ -140,6 +140,12 @@ def test_a_part_with_a_graph_without_a_target() -> None:
             collect(given, **parts, task="regression" if given is numbers else None)
 
 
+def test_a_dict_with_an_empty_part() -> None:
+    lists = {"train": graphs(), "val": list[Data](), "test": graphs()}
+    with pytest.raises(UserError, match=r"^val holds no graph: every part of a split needs one$"):
+        collect(lists)
+
+
 def test_data_without_anything_to_learn() -> None:
     with pytest.raises(UserError, match=r"^there is no graph: the list is empty$"):
         collect([])

@@ -120,7 +120,7 @@ REFUSED = [
     (data(x=None), {}, "there is no x, the features of shape (nodes, features): for nodes without features use"),
     (data(y=None), {}, "there is no y, the targets of shape (nodes,)"),
     (data(edge_index=None), {}, "the Data has no edge_index, only edge_weight, test_mask, train_mask, val_mask, x, y"),
-    (data(y=torch.ones(NODES, 2)), {}, "y must hold one target for each node, got 2: choose a column, y[:, 0]"),
+    (data(y=torch.ones(NODES, 2)), {}, "y must hold one target for each node, got 2: choose a column, y[:, 0], or for"),
     (edged(1), {}, "edge attribute edge_attr of shape (12, 1) is not used by default: edge_weight="),
     (edged(3), {}, "edge attribute edge_attr of shape (12, 3) is not used by default: edge_weight=none"),
     (edged(3), {"edge_weight": "edge_attr"}, "edge_attr has shape (12, 3), and a weight is one number for each edge"),

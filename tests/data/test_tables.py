@@ -75,7 +75,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"edges": "source,target,weight\n007,b,-3\n"}, "column weight of edges.csv must hold finite numbers of at least"),
     ({"edges": "source,target,weight\n007,b,much\n"}, "edges.csv, line 2: column weight must hold a number, got 'much"),
     ({"edges": "source\n007\n"}, "edges.csv has no column target: add dataset.target=COLUMN, one of source"),
-    ({"edge_weight": "strength"}, "edges.csv has no column strength: dataset.edge_weight must be one of source, targe"),
+    ({"edge_weight": "strength"}, "edges.csv has no column strength: dataset.edge_weight must be one of source, "
+     "target, or none"),
+    ({"nodes": NODES.replace(",", ";")}, "nodes.csv has ';' between its columns: save it with commas"),
     ({"label": "kind"}, "nodes.csv has no column kind: dataset.label must be one of id, label, age, size"),
     ({"id": "key"}, "nodes.csv has no column key: dataset.id must be one of id, label, age, size"),
     ({"features": ["age", "w*"]}, "nodes.csv has no column w*: dataset.features must name columns among age, size"),
@@ -108,6 +110,13 @@ def test_what_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) 
         read(tmp_path, **change)
     assert str(error.value).startswith(sentence)
     assert "\n" not in str(error.value)
+
+
+def test_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "edges.csv").write_text(EDGES)
+    (tmp_path / "nodes.csv").write_text(NODES.replace("dog", "chié"), encoding="latin-1")
+    with pytest.raises(UserError, match=r"^nodes\.csv cannot be read as a table of .*: save it as UTF-8$"):
+        read_csv([tmp_path / "edges.csv", tmp_path / "nodes.csv"])
 
 
 def test_one_file_for_both(tmp_path: Path) -> None:

@@ -231,9 +231,9 @@ def test_a_different_number_of_layers_is_printed_or_refused(graph: Graph, capsys
 
 OUTPUTS: list[tuple[Callable[[Tensor], Any], str]] = [
     (lambda out: (out, out), "returns a tuple: let forward return one tensor"),
-    (lambda out: out[1:], f"returns {N - 1} x {CLASSES} numbers, the task needs {N} x {CLASSES}$"),
+    (lambda out: out[1:], f"returns {N - 1} x {CLASSES} numbers, the task needs {N} x {CLASSES}: let forward return a"),
     (lambda out: out[:, 1:], f"returns {N} x {CLASSES - 1} numbers, the task needs {N} x {CLASSES}$"),
-    (lambda out: out.sum(), f"returns single numbers, the task needs {N} x {CLASSES}$"),
+    (lambda out: out.sum(), f"returns single numbers, the task needs {N} x {CLASSES}: let forward return a row"),
     (lambda out: out * torch.nan, "returns NaN before training"),
     (lambda out: out @ out, r"^the forward pass of .* fails: RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
     (lambda out: dict[str, Any]()["key"], r"^the forward pass of .* fails: KeyError: 'key'$"),
@@ -252,7 +252,7 @@ def test_invalid_outputs_are_refused(
 def test_modules_that_cannot_be_trained_or_observed(graph: Graph) -> None:
     with pytest.raises(UserError, match=r"Unlearned has no parameters to train$"):
         make(Unlearned).check(graph, DropEdge(0.0))
-    with pytest.raises(UserError, match=r"Uncalled calls none of its message-passing layers"):
+    with pytest.raises(UserError, match=r"Uncalled calls none of its message-passing layers: call them in forward$"):
         make(Uncalled).check(graph, DropEdge(0.0))
     with pytest.raises(UserError, match=r"WithoutWeights ignores edge weights, which drop_edge\.mode=rescale changes"):
         make(WithoutWeights, depth=1).check(graph, DropEdge(0.1, "rescale"))

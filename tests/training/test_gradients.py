@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from depthlab.config.errors import UserError
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
 from depthlab.nn.gcn import GCN
@@ -40,6 +41,13 @@ def test_norms_are_those_of_the_states_of_the_whole_pass(graph: Graph) -> None:
     ratios = [one / other for one, other in zip(found, norms, strict=True)]
     assert min(norms) > 0
     assert ratios == pytest.approx([ratios[0]] * 4, rel=1e-4)  # of one definition, whatever it divides by
+
+
+def test_an_output_without_a_gradient(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = GCN(5, 3, depth=2, hidden=4)
+    monkeypatch.setattr(network, "decode", lambda state: state[0].detach())
+    with pytest.raises(UserError, match=r"^the output of the network has no gradient: leave detach\(\) and no_grad"):
+        training_gradient_norms(TrainingModule(network, TASK, 5, 4), graph)
 
 
 def test_nothing_is_left_behind(graph: Graph) -> None:

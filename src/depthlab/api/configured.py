@@ -1,5 +1,6 @@
 """Build the network that the settings describe, with weights from a file or newly initialised."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ def configured_network(words: Sequence[str]) -> TrainedNetwork:
 
 def _load(network: nn.Module, path: Path) -> None:
     try:
-        content: Any = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused
+            content: Any = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a pickle, a truncated file, other bytes: torch has no common error
         raise unreadable(path, error, f"is not a file of tensors: {SAVE}") from None
     content = content.get("state_dict", content) if isinstance(content, dict) else content

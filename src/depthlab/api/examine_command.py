@@ -49,8 +49,10 @@ def main() -> None:
     print(examination)
     if chosen["out"]:
         write_text(Path(chosen["out"]), examination.to_frame().to_csv())
+        print(f"wrote {chosen['out']}")
     if chosen["figure"]:
         examination.plot().savefig(chosen["figure"], bbox_inches="tight")
+        print(f"wrote {chosen['figure']}")
 
 
 def _examine_run(run: str, words: list[str]) -> "Examination":

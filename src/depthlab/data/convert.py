@@ -103,7 +103,10 @@ def from_arrays(
     x, y = _array(arrays["x"], "x"), _array(arrays["y"], "y")
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim == 2 and len(y) == len(x):
-        raise UserError(f"y must hold one target for each node, got {y.shape[1]}: choose a column, y[:, 0]")
+        raise UserError(
+            f"y must hold one target for each node, got {y.shape[1]}: choose a column, y[:, 0], or for classes as"
+            " zeros and a one take y.argmax(1)"
+        )
     task = task or ("regression" if y.dtype.kind == "f" else "classification")
     if task == "classification":
         y, names = encode_labels(y, "y")

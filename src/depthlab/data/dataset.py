@@ -80,7 +80,10 @@ class Dataset:
                 raise UserError(f"split must be one of 0..{len(self.train) - 1} for this dataset, got {split}")
             train, val, test = (mask[row].nonzero().view(-1) for mask in (self.train, self.val, self.test))
         if 0 in (train.numel(), val.numel(), test.numel()):
-            raise UserError("a part of the split holds no node: the graph is too small for its number of classes")
+            raise UserError(
+                "a part of the split holds no node: the graph has too few nodes of each class; use other sizes in"
+                " dataset.random_split, or other targets"
+            )
         return train, val, test
 
     def targets(self, nodes: Tensor) -> Tensor:

@@ -47,7 +47,10 @@ class Table:
             return None
         if name != "auto":
             if name not in self.cells:
-                raise UserError(f"{self.file} has no column {name}: dataset.{setting} must be one of {self._listed()}")
+                none = ", or none" if optional else ""
+                raise UserError(
+                    f"{self.file} has no column {name}: dataset.{setting} must be one of {self._listed()}{none}"
+                )
             return name
         for word in usual:
             if word in self.cells:
@@ -172,6 +175,8 @@ def read_table(path: Path) -> Table:
             )
     except Exception as error:  # no columns, rows of unequal length, binary data, a damaged archive, ...
         reason = " ".join(str(error).split())
+        if isinstance(error, UnicodeDecodeError):
+            reason += ": save it as UTF-8"
         raise unreadable(
             Path(path.name), error, f"cannot be read as a table of comma-separated values: {reason}"
         ) from None
@@ -179,7 +184,10 @@ def read_table(path: Path) -> Table:
         raise UserError(f"{path.name} has a header but no rows")
     with path.open("rb") as file:
         first = file.readline() if path.suffix == ".csv" else b""
-    names = first.decode("utf-8-sig", "replace").strip().split(",")
+    line = first.decode("utf-8-sig", "replace").strip()
+    if len(cells.columns) == 1 and (other := next((mark for mark in (";", "\t") if mark in cells.columns[0]), None)):
+        raise UserError(f"{path.name} has {other!r} between its columns: save it with commas")
+    names = line.split(",")
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice:
         raise UserError(f"{path.name} has column {twice} twice: rename one")

@@ -130,6 +130,7 @@ def _parts(table: Table, column: str) -> dict[str, np.ndarray]:
             f"{table.file}, line {wrong[0] + 2}: column {column} must hold train, val, test or nothing, got"
             f" {words.iloc[wrong[0]]!r}"
         )
+    # copies, since pandas makes its arrays read-only
     masks = {part: (parts == part).to_numpy(copy=True)[None] for part in ("train", "val", "test")}
     if not any(mask.any() for mask in masks.values()):
         raise UserError(f"{table.file}: column {column} is empty: fill it, or use dataset.split_column=none")

@@ -177,6 +177,8 @@ class ModuleNetwork(Network):
         if tuple(output.shape) != expected:
             given = self.named.get("out_channels")
             hint = "" if given else ": give its constructor an argument out_channels, or name it in model.names"
+            if output.ndim != 2 or len(output) != expected[0]:
+                hint = ": let forward return a row for each node, in their order"
             raise UserError(
                 f"{self.name} returns {_shape(output.shape)} numbers, the task needs {_shape(expected)}{hint}"
             )
@@ -185,7 +187,8 @@ class ModuleNetwork(Network):
 
     def _count_layers(self, count: int) -> None:
         if count < 1:
-            raise UserError(f"{self.name} calls none of its message-passing layers: check model.layers={self.pattern}")
+            hint = f"check model.layers={self.pattern}" if self.pattern else "call them in forward"
+            raise UserError(f"{self.name} calls none of its message-passing layers: {hint}")
         self.depth = count
         if count == self.asked_depth:
             return

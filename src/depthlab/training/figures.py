@@ -1,5 +1,6 @@
 """Figures of the measures by layer of a run, as a picture and as a page that works offline."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOR = "#0072B2"
+PANELS = 6  # in a row at most
 
 
 def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
@@ -22,8 +24,13 @@ def draw_layers(
     figure: "Figure", measures: Sequence[Measure], curves: Mapping[str, Sequence[float]], title: str
 ) -> "Figure":
     """Draw a panel over the layers for each measure; logarithmic axes omit zeros."""
-    figure.set_size_inches(4.2 * len(measures), 3.4)
-    for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+    rows = math.ceil(len(measures) / PANELS)
+    columns = math.ceil(len(measures) / rows)
+    figure.set_size_inches(4.2 * columns, 3.4 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(measures) :]:
+        axes.remove()
+    for axes, measure in zip(panels, measures, strict=False):
         curve = curves[measure.name]
         axes.plot(range(len(curve)), curve, color=COLOR, marker=".", markersize=4, linewidth=1.4)
         if any(value > 0 for value in curve):
@@ -31,9 +38,10 @@ def draw_layers(
         axes.set_title(measure.label, size="medium")
         axes.set_xlabel("layer")
         axes.grid(alpha=0.25)
-    figure.suptitle(title, wrap=True)
+    figure.suptitle(title, wrap=True, y=1 - 0.02 / rows)
     # Matplotlib's own layouts draw everything at least twice, which takes half a second for each run of a study.
-    figure.subplots_adjust(left=0.18 / len(measures), right=1 - 0.04 / len(measures), bottom=0.15, top=0.83, wspace=0.3)
+    sides = {"left": 0.18 / columns, "right": 1 - 0.04 / columns, "bottom": 0.15 / rows, "top": 1 - 0.17 / rows}
+    figure.subplots_adjust(**sides, wspace=0.3, hspace=0.45)
     return figure
 
 

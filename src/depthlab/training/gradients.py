@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from depthlab.config.errors import UserError
 from depthlab.graph.graph import Graph
 from depthlab.measures.layers import gradient_norms
 from depthlab.nn.equation import stuck
@@ -23,6 +24,10 @@ def training_gradient_norms(model: TrainingModule, graph: Graph) -> list[float]:
 
     def loss(watch: Watch) -> Tensor:
         output = run(model.network, x, graph.layers, watch, every=segment_length(model.network.depth))
+        if not output.requires_grad:
+            raise UserError(
+                "the output of the network has no gradient: leave detach() and no_grad() out of its forward"
+            )
         return model.task.loss(*model.task.read(output, graph, "train"))
 
     was_training = model.training
