@@ -34,12 +34,12 @@ def resumable(ckpt: str | None, folder: Path, module: str | None = None) -> Path
     """The checkpoint that `ckpt` asks for.
 
     Args:
-        ckpt: the setting; None for none.
-        folder: of the run's checkpoints.
-        module: the target of an external module.
+        ckpt: value of the setting, or None.
+        folder: folder of the run's checkpoints.
+        module: target of the external module, or None.
 
     Raises:
-        UserError: there is no such checkpoint; a run that differs in little is named.
+        UserError: there is no such checkpoint; the error names a similar run that has one.
     """
     if ckpt is None:
         return None
