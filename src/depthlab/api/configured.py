@@ -48,7 +48,7 @@ def configured_network(words: Sequence[str]) -> TrainedNetwork:
 def _load(network: nn.Module, path: Path) -> None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused
+            warnings.simplefilter("ignore")  # torch warns about the protocol of a refused pickle
             content: Any = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a pickle, a truncated file, other bytes: torch has no common error
         raise unreadable(path, error, f"is not a file of tensors: {SAVE}") from None

@@ -104,8 +104,8 @@ def from_arrays(
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim == 2 and len(y) == len(x):
         raise UserError(
-            f"y must hold one target for each node, got {y.shape[1]}: choose a column, y[:, 0], or for classes as"
-            " zeros and a one take y.argmax(1)"
+            f"y must hold one target for each node, got {y.shape[1]}: choose a column, y[:, 0], or for one-hot"
+            " classes use y.argmax(1)"
         )
     task = task or ("regression" if y.dtype.kind == "f" else "classification")
     if task == "classification":

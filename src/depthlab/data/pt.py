@@ -62,7 +62,7 @@ def read_data(path: Path) -> Data | list[Data]:
 
 def _loaded(path: Path) -> Any:
     try:
-        known = torch.serialization.get_safe_globals()  # PyG's own, which must stay: it unpickles what is not safe
+        known = torch.serialization.get_safe_globals()  # PyG's classes, which must stay allowed
         added = [kind for kind in CLASSES if kind not in known]
         with torch.serialization.safe_globals(added), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about the protocol of a refused pickle

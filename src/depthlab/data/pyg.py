@@ -101,7 +101,7 @@ def _make(kind: type[PygDataset], args: dict[str, Any], seed: int) -> PygDataset
         stack.enter_context(_seeded(seed))
         if name in GENERATED:
             stack.enter_context(redirect_stderr(StringIO()))  # Processing... Done!
-            # PyG reads back the file that it has written; without this it would unpickle it
+            # PyG reads back the file that it wrote; without these classes it would unpickle it
             stack.enter_context(torch.serialization.safe_globals(CLASSES))
         if issubclass(kind, torch_geometric.datasets.StochasticBlockModelDataset):
             stack.enter_context(_array_weights())

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOR = "#0072B2"
-PANELS = 6  # in a row at most
+PANELS = 6  # maximum number per row
 
 
 def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
