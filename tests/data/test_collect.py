@@ -142,7 +142,7 @@ def test_a_part_with_a_graph_without_a_target() -> None:
 
 def test_a_dict_with_an_empty_part() -> None:
     lists = {"train": graphs(), "val": list[Data](), "test": graphs()}
-    with pytest.raises(UserError, match=r"^val holds no graph: every part of a split needs one$"):
+    with pytest.raises(UserError, match=r"^val is empty: every part of a split needs a graph$"):
         collect(lists)
 
 
