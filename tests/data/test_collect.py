@@ -153,5 +153,7 @@ def test_data_without_anything_to_learn() -> None:
         collect(graphs(1))
     halves = graphs()
     halves[0].y = torch.tensor([0.5])
-    with pytest.raises(UserError, match=r"^y must hold whole numbers as classes: for a regression use "):
+    with pytest.raises(
+        UserError, match=r"^y must hold whole numbers as classes: for a regression .*, in Python task='"
+    ):
         collect(halves, task="classification")

@@ -70,5 +70,8 @@ def test_weights_of_repetitions_are_added_and_of_directions_averaged() -> None:
 
 def test_edges_of_weight_zero_are_left_out() -> None:
     assert entries(with_edges(raw([(0, 1), (1, 2)], [0.0, 1.0]))) == [(1, 2), (2, 1)]
-    with pytest.raises(UserError, match=r"^all edges have weight 0: use dataset\.edge_weight=none"):
+    with pytest.raises(
+        UserError,
+        match=r"^all edges have weight 0: use dataset\.edge_weight=none, or in to_dataset edge_weight='none', to",
+    ):
         with_edges(raw([(0, 1), (1, 2)], [0.0, 0.0]))

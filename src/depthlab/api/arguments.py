@@ -83,7 +83,11 @@ def _one(graph: Any, edge_weight: str | None) -> Found:
     """The settings for one graph, which is saved with its directed edges and weights."""
     if isinstance(graph, Mapping) and not hasattr(graph, "nodes"):
         graph = Data.from_dict({key: torch.as_tensor(value) for key, value in graph.items()})
-    dataset = graph if isinstance(graph, Dataset) else to_dataset(graph, directed=True, edge_weight=edge_weight)
+    weight: Any = edge_weight
+    if isinstance(graph, Data) and graph.get("edge_index") is not None:  # the remedy in an error is the setting
+        weight = data_weight(graph, edge_weight, EDGE_WEIGHT)
+        weight = "none" if weight is None else weight
+    dataset = graph if isinstance(graph, Dataset) else to_dataset(graph, directed=True, edge_weight=weight)
     dataset = replace(dataset, edge_weight=None) if edge_weight == "none" else dataset
     content: dict[str, Any] = {"x": dataset.x, "edge_index": dataset.edge_index, "y": dataset.y}
     if len(dataset.train):

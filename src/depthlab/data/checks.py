@@ -15,6 +15,7 @@ from depthlab.tasks.task import TASKS
 ROWS = 1 << 16  # rows of features to check at once, since those of a large graph stay on disk
 OBJECTS = ("Object arrays cannot be loaded", "Python objects in dtype")  # parts of NumPy's messages
 NUMBERS, INTEGERS = "fiub", "iu"  # kinds of NumPy types
+REGRESSION = "for a regression use dataset.task=regression dataset.metric=mae, in Python task='regression'"
 
 
 def checked_dataset(
@@ -125,7 +126,7 @@ def _check_weight(name: str, weight: np.ndarray, edges: int, edges_name: str) ->
 def _check_classes(name: str, y: np.ndarray, nodes: int, x_name: str) -> None:
     if y.shape != (nodes,) or y.dtype.kind not in INTEGERS:
         hints = dict.fromkeys("US", ": np.unique(labels, return_inverse=True)[1] numbers classes")
-        hints["f"] = ": numbers to predict need dataset.task=regression dataset.metric=mae"
+        hints["f"] = f": {REGRESSION}"
         hint = hints.get(y.dtype.kind, "")
         raise UserError(
             f"{name} must hold integers of shape ({nodes},), one for each row of {x_name}, got {_kind(y)}{hint}"

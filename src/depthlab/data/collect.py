@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from torch_geometric.data import Dataset as PygDataset
 
 from depthlab.config.errors import UserError
+from depthlab.data.checks import REGRESSION
 from depthlab.data.convert import data_weight
 from depthlab.data.edges import with_edges
 from depthlab.data.graph_collection import GraphCollection
@@ -198,9 +199,7 @@ def _targets(y: Sequence[Tensor], sizes: Sequence[int], task: str | None) -> Ten
     if numbers:
         return values.float()
     if values.is_floating_point() and not (values == values.round()).all():
-        raise UserError(
-            "y must hold whole numbers as classes: for a regression use dataset.task=regression dataset.metric=mae"
-        )
+        raise UserError(f"y must hold whole numbers as classes: {REGRESSION}")
     return values.long()
 
 

@@ -46,7 +46,10 @@ def with_edges(raw: Raw, directed: bool = False) -> Raw:
 def _positive(edges: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     present = weight > 0
     if not present.any():
-        raise UserError("all edges have weight 0: use dataset.edge_weight=none to leave the weights out")
+        raise UserError(
+            "all edges have weight 0: use dataset.edge_weight=none, or in to_dataset edge_weight='none', to leave the"
+            " weights out"
+        )
     return edges[:, present], weight[present]
 
 

@@ -35,10 +35,10 @@ def random_split(y: Tensor, seed: int, sizes: Sizes = PLANETOID) -> tuple[Tensor
     if y.is_floating_point():
         raise UserError(
             "split=random draws nodes of every class, and these targets are numbers: use a fixed split, or for a graph"
-            " of your own fractions, such as dataset.random_split=[0.6,0.2,0.2]"
+            " of your own fractions, such as dataset.random_split=[0.6,0.2,0.2], in to_dataset sizes=(0.6, 0.2, 0.2)"
         )
     per_class, num_val, num_test = map(int, sizes)
-    instead = "use a fixed split, or for a graph of your own other sizes in dataset.random_split"
+    instead = "use a fixed split, or for a graph of your own other sizes in dataset.random_split, in to_dataset sizes"
     order = torch.randperm(y.numel(), generator=_generator(seed))
     order = order[y[order] >= 0]
     train = []
