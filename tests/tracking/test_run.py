@@ -236,6 +236,25 @@ def test_a_deleted_run_is_not_retried(start: Start) -> None:
     assert time.monotonic() - began < module.LAST_SECONDS
 
 
+def test_a_dataset_that_two_runs_record_at_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, send = start(), MlflowClient.log_inputs
+    sent: list[str] = []
+
+    def late(client: MlflowClient, *args: Any, **kwargs: Any) -> None:
+        sent.append("once")
+        if len(sent) == 1:
+            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id")
+        send(client, *args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", late)
+    run.dataset("club", "0123abcd", "local", "club", "split 0")
+    run.flush()
+    (found,) = run.client.get_run(run.run_id).inputs.dataset_inputs
+    assert (found.dataset.name, len(sent), capsys.readouterr().err) == ("club", 2, "")
+
+
 def test_artifacts(start: Start, tmp_path: Path) -> None:
     run = start()
     (tmp_path / "model.bin").write_bytes(os.urandom(5000))

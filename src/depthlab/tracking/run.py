@@ -119,7 +119,16 @@ class TrackedRun(EpochRecord):
         keys = {"local": {"uri": source}, "code": {"tags": {"mlflow.source.name": source}}}
         entity = Dataset(name, digest, source_type, json.dumps(keys[source_type]))
         used = DatasetInput(entity, [InputTag("mlflow.data.context", context)])
-        self._outbox.put(lambda: self.client.log_inputs(self.run_id, datasets=[used]))
+
+        def send() -> None:
+            try:
+                self.client.log_inputs(self.run_id, datasets=[used])
+            except MlflowException as error:  # another run may have recorded this dataset at the same moment
+                if "unique constraint" not in str(error).lower():
+                    raise
+                self.client.log_inputs(self.run_id, datasets=[used])
+
+        self._outbox.put(send)
 
     def text(self, content: str, file: str) -> None:
         """Store a text artifact."""
