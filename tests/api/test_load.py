@@ -160,7 +160,9 @@ def test_many_graphs_and_a_graph_in_parts(train: Train) -> None:
     loaded = dl.load(dl.train(**settings).run_id)
     assert list(loaded.predict().to_frame().columns)[:2] == ["graph", "class"]
     assert loaded.predict().output.shape == (100, 5) and len(loaded.states()) == 4
-    with pytest.raises(dl.UserError, match="the graphs of ring_transfer have the same edges: predict its own"):
+    examined = dl.examine(loaded)  # validation graphs, whose score is not that of the training
+    assert (examined.verdict, examined.scores) == ("unknown", {})
+    with pytest.raises(dl.UserError, match="the graphs of ring_transfer have the same edges: call predict without"):
         loaded.predict(Data(x=torch.ones(3, 5), edge_index=torch.tensor([[0], [1]])))
     run = train(loader="cluster", **{"loader.parts": 4, "loader.batch_parts": 2})
     loaded = dl.load(run.run_id)

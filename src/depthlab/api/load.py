@@ -156,7 +156,8 @@ class TrainedNetwork:
         """The node states by layer, from the input of the first layer to the output of the last; tensors (n, channels).
 
         Args:
-            data: as for `predict`, many graphs side by side; of a run's own many graphs, the nodes of a batch are read.
+            data: as for `predict`, many graphs side by side; of a run's own many graphs, or of its graph in parts
+                (loader=cluster), the nodes of a batch are read.
 
         Raises:
             UserError: as `predict`, or the graph is too large to be kept in memory.
@@ -192,10 +193,10 @@ class TrainedNetwork:
 
     def inputs(self, data: Any = None) -> Inputs:
         """The inputs of the network and the labels; `data` as for `predict`."""
-        graph = self._graph(data)
+        graph, has_many = self._graph(data), self._settings.dataset.has_many_graphs
         x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
         inputs = Inputs(x, graph.edge_index, graph.num_nodes, prepared=graph, metric=self.module.task.metric)
-        if data is not None or graph.ptr is not None:  # targets of graphs say nothing about a node
+        if data is not None or has_many:  # of many graphs, those that are measured are no training graphs
             return inputs
         masks = torch.zeros(2, graph.num_nodes, dtype=torch.bool)
         masks[0, graph.train], masks[1, graph.val] = True, True
