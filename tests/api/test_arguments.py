@@ -147,7 +147,7 @@ def test_other_objects_are_not_graphs(karate: Data) -> None:
         (3, "the graph must be a PyG Data, a networkx graph"),
         (karate, "there is no y, the targets of shape (nodes,)"),
         (rings(2), "y must hold two or more classes, got 0: there is nothing to classify"),
-        ({"train": rings(), "val": [], "test": []}, "val holds no graph: every part of a split needs one"),
+        ({"train": rings(), "val": [], "test": []}, "val is empty: every part of a split needs a graph"),
         ({"train": rings()}, "the parts must be named train, val and test, got train"),
     ):
         with pytest.raises(dl.UserError) as error:

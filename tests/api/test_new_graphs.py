@@ -68,7 +68,7 @@ def test_what_does_not_fit(train: Train, karate: Data) -> None:
     without = unlabelled(given)
     without[2].x = None
     for loaded, data, sentence in (
-        (many, karate, "the network was trained on 4 features of each node of graphs-"),
+        (many, karate, "the network was trained on 4 features per node of graphs-"),
         (many, without, "graph 2 has no x, the features of shape (nodes, features)"),
         (many, 3, f"{many.settings['dataset']['name']} has many graphs: give a PyG Data or a list of them, got int"),
         (one, given, "csbm is one graph, and the data are 24: predict each of them on its own"),
@@ -157,7 +157,7 @@ def test_predict_tables_of_a_folder(
     tables(tmp_path / "other", "name,age")
     (tmp_path / "empty").mkdir()
     for name, sentence in (
-        ("other", "the network was trained on 2 features of each node of club, the data have 1"),
+        ("other", "the network was trained on 2 features per node of club, but the data have 1"),
         ("empty", "empty/edges.csv is missing: the folder must hold edges.csv, people.csv"),
     ):
         done = command("predict", f"run={run.run_id}", f"data={name}")
