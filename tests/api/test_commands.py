@@ -51,7 +51,9 @@ def test_predict(train: Train, command: Command, tmp_path: Path, monkeypatch: py
     new = pd.read_csv("new.csv")
     assert new["node"][7] == "n7" and new["class"].tolist() == expected["class"].tolist()
     torch.save(Marker(tmp_path / "executed"), "pickle.pt")
-    for name, sentence in (("nope.pt", "there is no file nope.pt"), ("pickle.pt", "pickle.pt holds")):
+    torch.save(Data(edge_index=dataset.edge_index), "empty.pt")
+    wrong = {"no.pt": "there is no file no.pt", "pickle.pt": "pickle.pt holds", "empty.pt": "empty.pt: there is no x"}
+    for name, sentence in wrong.items():
         done = command("predict", f"run={run.run_id}", f"data={name}")
         assert done.code == 1 and done.err.startswith(f"error: {sentence}") and not Path("executed").exists()
 

@@ -8,7 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from depthlab.config.compose import compose_settings
-from depthlab.config.schema import LIST_GROUPS, LISTED, OPTION_GROUPS, RUN_LIMITS, Settings
+from depthlab.config.schema import LIST_GROUPS, LISTED, OPTION_GROUPS, RUN_LIMITS, Settings, allowed_values
 from depthlab.config.settings import flatten, to_dict
 from depthlab.folders import CONF
 from depthlab.graph.drop_edge import MODES
@@ -91,3 +91,8 @@ def test_schema_names_what_the_code_knows() -> None:
 def test_schema_has_the_settings_of_the_config_file() -> None:
     written = set(yaml.safe_load((CONF / "config.yaml").read_text())) - {"defaults", "hydra"}
     assert written | {*OPTION_GROUPS, *LIST_GROUPS, "trainer"} == {field.name for field in fields(Settings)}
+
+
+def test_a_group_of_arguments_is_set_by_its_parts() -> None:
+    assert allowed_values("model.args") == "set by its parts, such as model.args.NAME=VALUE"
+    assert "trainer.threads" in allowed_values("trainer")

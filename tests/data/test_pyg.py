@@ -50,6 +50,11 @@ REFUSED = [
     ("KarateClub", {"size": 3}, "KarateClub has no argument size: dataset.args must be among none"),
     ("StochasticBlockModelDataset", {}, "StochasticBlockModelDataset needs block_sizes: add dataset.args.block_sizes"),
     ("StochasticBlockModelDataset", BLOCKS | {"edge_probs": "a"}, "StochasticBlockModelDataset cannot be created ("),
+    (
+        "StochasticBlockModelDataset",
+        {"block_sizes": 5, "edge_probs": 3},
+        "StochasticBlockModelDataset cannot be created (AssertionError): correct dataset.args",
+    ),
     ("FakeDataset", {"num_graphs": 4, "edge_dim": 2}, "graph 0: edge attribute edge_attr of shape ("),
     ("StochasticBlockModelDataset", BLOCKS | {"num_channels": None}, "there is no x, the features of shape"),
     ("FakeDataset", {"num_graphs": 1, "edge_dim": 2}, "edge attribute edge_attr of shape ("),

@@ -34,7 +34,11 @@ def main() -> None:
     from depthlab.api.load import load
 
     loaded = load(settings["run"], settings["tracking.uri"] or None)
-    frame = loaded.predict(loaded.read(settings["data"]) if settings["data"] else None).to_frame()
+    data = loaded.read(settings["data"]) if settings["data"] else None
+    try:
+        frame = loaded.predict(data).to_frame()
+    except UserError as error:
+        raise (error if data is None else UserError(f"{settings['data']}: {error}")) from None
     write_text(out, frame.to_csv(index=False))
     print(f"wrote {out}: {len(frame):,} rows with {', '.join(map(str, frame.columns))}")
 

@@ -357,7 +357,8 @@ def allowed_values(key: str) -> str:
     if key in LIST_GROUPS:
         return f"a list of options of conf/{key}"
     if key not in ALL_LIMITS:
-        return f"set by its parts, {', '.join(name for name in ALL_LIMITS if name.startswith(key + '.'))}"
+        parts = [name for name in ALL_LIMITS if name.startswith(f"{key}.")]
+        return f"set by its parts, {', '.join(parts) or f'such as {key}.NAME=VALUE'}"
     kind, limit = ALL_LIMITS[key]
     if isinstance(limit, list):
         return f"one of {', '.join(map(str, limit))}"

@@ -108,10 +108,9 @@ def _make(kind: type[PygDataset], args: dict[str, Any], seed: int) -> PygDataset
         try:
             return kind(**args, **({"root": str(root)} if takes_root else {}))
         except Exception as error:  # network errors, invalid arguments, packages that are not installed, ...
-            raise UserError(
-                f"{name} cannot be created ({type(error).__name__}: {str(error).partition(chr(10))[0]}): correct"
-                " dataset.args, or copy its files into the folder of the data"
-            ) from error
+            reason = ": ".join(filter(None, [type(error).__name__, str(error).partition("\n")[0]]))
+            copy = "" if name in GENERATED else ", or copy its files into the folder of the data"
+            raise UserError(f"{name} cannot be created ({reason}): correct dataset.args{copy}") from error
 
 
 @contextmanager
