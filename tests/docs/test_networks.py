@@ -61,6 +61,7 @@ def test_the_wrapper_equals_the_example() -> None:
     assert example.endswith(code.removeprefix("from torch")) and len(code.split("class ")[1].splitlines()) <= 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", COMMANDS)
 def test_every_command(
     typed: str, folder: Path, command: Command, empty_store: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ COMMANDS = re.findall(r"^    ((?:\w+=\w+ )?depthlab .*)$", TEXT, flags=re.MULTIL
 FILES = re.findall(r"^```\w+ (\S+)\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_of_the_page_works(
     line: str, command: Command, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
