@@ -157,7 +157,7 @@ def test_predict_tables_of_a_folder(
     tables(tmp_path / "other", "name,age")
     (tmp_path / "empty").mkdir()
     for name, sentence in (
-        ("other", "the network was trained on 2 features per node of club, but the data have 1"),
+        ("other", "other: the network was trained on 2 features per node of club, but the data have 1"),
         ("empty", "empty/edges.csv is missing: the folder must hold edges.csv, people.csv"),
     ):
         done = command("predict", f"run={run.run_id}", f"data={name}")

@@ -25,8 +25,10 @@ ARGS: dict[str, dict[str, Any]] = {
 @pytest.mark.filterwarnings("error:Weights only load failed")  # PyG's warning before it unpickles
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_data_depend_on_the_seed(name: str) -> None:
+    allowed = set(torch.serialization.get_safe_globals())
     first, again, other = (tensor_hash(read_pyg([], name, ARGS[name], seed=seed)) for seed in (3, 3, 4))
     assert first == again
+    assert set(torch.serialization.get_safe_globals()) == allowed
     assert (first == other) == (name == "KarateClub")
 
 

@@ -94,7 +94,7 @@ def test_statistics_of_numbers_have_no_classes(settings: Compose, tmp_path: Path
         (
             None,
             ["dataset.task=classification", "dataset.metric=acc"],
-            r"integers of shape .* need dataset.task=regression",
+            r"integers of shape .*: for a regression use dataset.task=regression",
         ),
         (np.full(NODES, np.inf), [], "node_labels must hold numbers that are finite as float32, or NaN"),
         (np.ones((NODES, 2)), [], r"node_labels must hold numbers of shape \(60,\), one for each row of node_features"),

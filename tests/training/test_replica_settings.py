@@ -54,7 +54,7 @@ def test_each_replica_has_the_settings_of_a_single_run(typed: list[str], key: st
     ),
     (
         ["replicas=2", "dataset=ring_transfer"],
-        "replicas are of one graph, ring_transfer has many: leave replicas out",
+        "replicas need one graph, but ring_transfer has many: leave replicas out",
     ),
 ])  # fmt: skip
 def test_unsupported_settings_are_refused(typed: list[str], sentence: str) -> None:

@@ -60,11 +60,15 @@ def read_data(path: Path) -> Data | list[Data]:
     return _data(content, path.name)
 
 
+def allowed_classes() -> Any:
+    """Context in which torch may create `CLASSES`. Those that PyG has allowed before stay allowed after it."""
+    known = torch.serialization.get_safe_globals()
+    return torch.serialization.safe_globals([kind for kind in CLASSES if kind not in known])
+
+
 def _loaded(path: Path) -> Any:
     try:
-        known = torch.serialization.get_safe_globals()  # PyG's classes, which must stay allowed
-        added = [kind for kind in CLASSES if kind not in known]
-        with torch.serialization.safe_globals(added), warnings.catch_warnings():
+        with allowed_classes(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about the protocol of a refused pickle
             return torch.load(path, weights_only=True)
     except Exception as error:  # a pickle, a truncated file, other bytes: torch has no common error

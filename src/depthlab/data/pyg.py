@@ -22,7 +22,7 @@ from depthlab.data.collect import collect_raw
 from depthlab.data.convert import data_arrays, from_arrays
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
-from depthlab.data.pt import CLASSES
+from depthlab.data.pt import allowed_classes
 from depthlab.files import lock_of
 from depthlab.folders import data as data_folder
 
@@ -102,7 +102,7 @@ def _make(kind: type[PygDataset], args: dict[str, Any], seed: int) -> PygDataset
         if name in GENERATED:
             stack.enter_context(redirect_stderr(StringIO()))  # Processing... Done!
             # PyG reads back the file that it wrote; without these classes it would unpickle it
-            stack.enter_context(torch.serialization.safe_globals(CLASSES))
+            stack.enter_context(allowed_classes())
         if issubclass(kind, torch_geometric.datasets.StochasticBlockModelDataset):
             stack.enter_context(_array_weights())
         try:
