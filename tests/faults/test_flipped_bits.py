@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_prepared_graph(project: Path, tally: Tally, name: str) -> None:
 def test_graph_that_stays_on_disk(project: Path, tally: Tally, name: str) -> None:
     config = settings(*MAPPED).dataset
     dataset, fingerprint = load(config)
-    original = type(dataset)(**{field.name: getattr(dataset, field.name).clone() for field in fields(dataset)})
+    original = deepcopy(dataset)
     path = project / "prepared" / "sbm_large" / fingerprint[:8] / name
     check_repairs(tally, path, lambda: load(config)[0], original)
 
