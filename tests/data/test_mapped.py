@@ -89,6 +89,7 @@ def test_a_folder_of_an_earlier_version_is_made_again_without_a_word(
 ) -> None:
     contents = json.loads((folder / "contents.json").read_text())
     shapes = {name: [[7, 5], "float32"] for name in contents.pop("sha256")}
+    del contents["digest"]
     (folder / "contents.json").write_text(json.dumps(contents | {"arrays": shapes}))
     assert load_mapped(folder, "made so") is None
     assert torch.equal(cached_mapped(small, folder, "made so").x, small().x)

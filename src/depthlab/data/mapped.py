@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from depthlab.config.closure import digest
 from depthlab.config.errors import ChecksumError
 from depthlab.data.dataset import FORMAT, Dataset
 from depthlab.data.graph_collection import GraphCollection
@@ -44,7 +45,8 @@ def save_mapped(dataset: Dataset | GraphSet | GraphCollection, folder: Path, fin
         for name, array in arrays.items():
             _save(part / f"{name}.npy", array)
         hashes = {name: sha256(part / f"{name}.npy") for name in arrays}
-        write_json(part / CONTENTS, {"fingerprint": fingerprint, "format": FORMAT, "sha256": hashes} | others)
+        contents = {"fingerprint": fingerprint, "format": FORMAT, "sha256": hashes} | others
+        write_json(part / CONTENTS, contents | {"digest": digest(contents)})
 
 
 def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
@@ -60,8 +62,11 @@ def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
         return None
     try:
         contents = json.loads((folder / CONTENTS).read_text())
-        hashes = contents.get("sha256")  # None: written by an earlier version
-        if hashes is None or (contents["fingerprint"], contents["format"]) != (fingerprint, FORMAT):
+        own = contents.pop("digest", None)  # None: written by an earlier version
+        if own is not None and own != digest(contents):
+            raise ChecksumError(f"the checksum of {CONTENTS} does not match")
+        hashes = contents["sha256"]
+        if own is None or (contents["fingerprint"], contents["format"]) != (fingerprint, FORMAT):
             return None
         for name, expected in hashes.items():
             if sha256(folder / f"{name}.npy") != expected:
