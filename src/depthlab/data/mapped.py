@@ -65,9 +65,9 @@ def load_mapped(folder: Path, fingerprint: str) -> Dataset | None:
         own = contents.pop("digest", None)  # None: written by an earlier version
         if own is not None and own != digest(contents):
             raise ChecksumError(f"the checksum of {CONTENTS} does not match")
-        hashes = contents["sha256"]
         if own is None or (contents["fingerprint"], contents["format"]) != (fingerprint, FORMAT):
             return None
+        hashes = contents["sha256"]
         for name, expected in hashes.items():
             if sha256(folder / f"{name}.npy") != expected:
                 raise ChecksumError(f"the checksum of {name}.npy does not match")
