@@ -18,7 +18,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from depthlab import __main__ as program
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.config.settings import make_option
 from depthlab.config.yaml_files import read_mapping
 from depthlab.data import raw_files as listing

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.config.settings import make_option
 from depthlab.folders import CONF
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.data.folder import read_folder
 from depthlab.data.prepare import data_hash, load
 from depthlab.data.raw import raw_paths

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.data.ogb import read_ogb
 from depthlab.data.own import own_files
 from depthlab.data.prepare import data_hash, load

@@ -13,7 +13,7 @@ import torch
 
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.data.dataset import Dataset
 from depthlab.data.own import LIMIT, own_files, reading
 from depthlab.data.prepare import data_hash, load

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.data import prepare as module
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet

@@ -9,7 +9,7 @@ import pytest
 
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.data.raw import check, mapped_folder, prepared_file, raw_hashes, raw_paths
 from depthlab.data.raw_files import git_blob
 from depthlab.data.rewire import statistics_file

@@ -15,7 +15,8 @@ from pytorch_lightning.loggers.logger import Logger
 
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.schema import Option, Settings
+from depthlab.config.option_types import Option
+from depthlab.config.schema import Settings
 from depthlab.config.settings import config_hash
 from depthlab.tracking.loggers import CallbackLogger, LoggerRecord, check_loggers
 from depthlab.tracking.record import EpochRecord

@@ -6,7 +6,8 @@ import torch
 
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
-from depthlab.config.schema import ModelSettings, Settings
+from depthlab.config.option_types import ModelSettings
+from depthlab.config.schema import Settings
 from depthlab.graph.adjacency import gcn_adjacency
 from depthlab.graph.graph import Graph
 from depthlab.nn.gcn import GCN

@@ -12,7 +12,8 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from depthlab.config.errors import ResumeError, UserError
-from depthlab.config.schema import ModelSettings, Settings
+from depthlab.config.option_types import ModelSettings
+from depthlab.config.schema import Settings
 from depthlab.files import load_torch, save_torch
 from depthlab.graph.graph import Graph
 from depthlab.training.checkpoint import read_checkpoint

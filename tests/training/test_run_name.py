@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from depthlab.config.compose import compose_settings
-from depthlab.config.schema import ModelSettings
+from depthlab.config.option_types import ModelSettings
 from depthlab.training.run_name import LENGTH, _defaults, run_name
 
 

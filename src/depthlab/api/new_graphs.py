@@ -11,7 +11,7 @@ from hydra.utils import get_method
 from torch_geometric.data import Data
 
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.data.collect import collect_raw, holds_graphs, unpacked
 from depthlab.data.convert import to_dataset
 from depthlab.data.dataset import Dataset

@@ -6,7 +6,7 @@ from typing import Any
 from hydra.utils import get_class
 
 from depthlab.config.errors import UserError
-from depthlab.config.schema import Option
+from depthlab.config.option_types import Option
 
 
 def import_class(group: str, option: Option, base: type) -> type[Any]:

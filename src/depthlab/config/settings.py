@@ -15,12 +15,12 @@ from depthlab.address import without_secrets
 from depthlab.config.closure import digest, module_hash
 from depthlab.config.errors import UserError
 from depthlab.config.files import config_dirs, config_file, option_names
+from depthlab.config.option_types import Option
 from depthlab.config.options import is_option
 from depthlab.config.schema import (
     LIST_GROUPS,
     OPTION_GROUPS,
     DropEdgeSettings,
-    Option,
     Settings,
     TrackingSettings,
     TrainerSettings,

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings, Settings
+from depthlab.config.option_types import DatasetSettings
+from depthlab.config.schema import Settings
 from depthlab.data.dataset import Dataset
 from depthlab.data.raw import prepared_file
 from depthlab.files import cached, read_prepared, write_prepared

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.data.raw_files import stays_below
 
 LIMIT = 1000  # files in a folder: more are probably not one dataset, and every start hashes each of them

@@ -19,7 +19,7 @@ from torch_geometric.utils import to_undirected
 from depthlab.cli import main
 from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import DamagedError, UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.config.validation import validate
 from depthlab.data.dataset import Dataset
 from depthlab.data.edges import with_edges

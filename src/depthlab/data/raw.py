@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from depthlab.config.errors import UserError
-from depthlab.config.schema import DatasetSettings
+from depthlab.config.option_types import DatasetSettings
 from depthlab.data.own import own_files
 from depthlab.data.raw_files import listed, verify
 from depthlab.files import sha256

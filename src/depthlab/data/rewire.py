@@ -19,7 +19,8 @@ from torch_geometric.utils import to_undirected
 from depthlab.cli import main
 from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import UserError
-from depthlab.config.schema import RewiringSettings, Settings
+from depthlab.config.option_types import RewiringSettings
+from depthlab.config.schema import Settings
 from depthlab.config.settings import option_dict
 from depthlab.config.validation import validate
 from depthlab.data.cluster import cluster_batches

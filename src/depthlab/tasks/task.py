@@ -17,7 +17,8 @@ from depthlab.tasks.metrics import METRICS, Metric
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from depthlab.config.schema import DatasetSettings, Settings
+    from depthlab.config.option_types import DatasetSettings
+    from depthlab.config.schema import Settings
     from depthlab.data.dataset import Dataset
     from depthlab.data.graph_collection import GraphCollection
     from depthlab.data.graph_set import GraphSet

@@ -13,7 +13,8 @@ from pytorch_lightning.loggers.logger import Logger
 from depthlab.address import without_secrets
 from depthlab.config.errors import UserError
 from depthlab.config.instantiate import build, import_class
-from depthlab.config.schema import MLFLOW, Option
+from depthlab.config.option_types import Option
+from depthlab.config.schema import MLFLOW
 from depthlab.folders import root
 from depthlab.tracking.names import by_epoch
 from depthlab.tracking.record import LOCAL, EpochRecord

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed, nn
 
-from depthlab.config.schema import LRSchedulerSettings, OptimizerSettings
+from depthlab.config.option_types import LRSchedulerSettings, OptimizerSettings
 from depthlab.graph.drop_edge import DropEdge
 from depthlab.graph.graph import Graph
 from depthlab.graph.large import LargeGraph

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from depthlab.config.errors import UserError
 from depthlab.config.instantiate import build, import_class
-from depthlab.config.schema import LRSchedulerSettings, OptimizerSettings
+from depthlab.config.option_types import LRSchedulerSettings, OptimizerSettings
 from depthlab.tasks.metrics import higher_is_better
 
 ADAM = OptimizerSettings(name="adam", target="torch.optim.Adam")
