@@ -17,7 +17,7 @@ from depthlab.api.tables import by_layer
 from depthlab.config.errors import UserError
 from depthlab.measures.diagnosis import EVIDENCE, Diagnosis, are_collapsed, describe_states, diagnose
 from depthlab.measures.layers import layer_measures
-from depthlab.measures.registry import MEASURES, selectable
+from depthlab.measures.registry import MEASURES, check_by_layer
 from depthlab.nn.execution import run
 from depthlab.nn.module import ModuleNetwork
 from depthlab.nn.network import Network
@@ -167,9 +167,7 @@ def _examine(
 
 
 def _names(measures: Sequence[str] | None) -> list[str]:
-    for name in measures or ():
-        if name not in selectable("layer"):
-            raise UserError(f"there is no measure by layer {name}: choose one of {', '.join(selectable('layer'))}")
+    check_by_layer(measures or ())
     return list(dict.fromkeys([*(USUAL if measures is None else measures), *EVIDENCE]))
 
 

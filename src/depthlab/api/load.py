@@ -24,7 +24,7 @@ from depthlab.graph.batches import Batches
 from depthlab.graph.graph import Graph
 from depthlab.graph.mini_batches import MiniBatches
 from depthlab.measures.layers import layer_measures
-from depthlab.measures.registry import selectable
+from depthlab.measures.registry import check_by_layer, selectable
 from depthlab.nn.execution import states
 from depthlab.nn.network import Network
 from depthlab.ops import SparseFeatures
@@ -183,9 +183,7 @@ class TrainedNetwork:
         """
         known = selectable("layer")
         names = [name for name in self._settings.measures if name in known] if measures is None else list(measures)
-        for name in names:
-            if name not in known:
-                raise UserError(f"there is no measure by layer {name}: choose one of {', '.join(known)}")
+        check_by_layer(names)
         with user_errors(), torch.no_grad():
             graph = self._graph(data)
             seen = states(self.network, graph.x, graph.layers)

@@ -15,7 +15,7 @@ from depthlab.api.graph_module import UndirectedEdges, find_edges, graph_network
 from depthlab.api.inputs import Inputs, make_inputs
 from depthlab.config.errors import UserError
 from depthlab.measures.edges import check_undirected
-from depthlab.measures.registry import MEASURES, selectable
+from depthlab.measures.registry import MEASURES, check_by_layer
 from depthlab.nn.observe import States, observe
 
 if "lightning.pytorch" in sys.modules:  # the same class in the package `lightning`
@@ -73,16 +73,9 @@ class DepthMonitor(Callback):
         for name, value, least in (("every", every, 1), ("points", points, 2)):
             if type(value) is not int or value < least:
                 raise UserError(f"{name} must be a whole number of at least {least}, got {value}")
-        for name in measures:
-            if name not in selectable("layer"):
-                raise UserError(f"there is no measure by layer {name}: choose one of {', '.join(selectable('layer'))}")
-        self.every, self.measures, self.module, self.layers, self.points = (
-            every,
-            tuple(measures),
-            module,
-            layers,
-            points,
-        )
+        check_by_layer(measures)
+        self.every, self.measures, self.points = every, tuple(measures), points
+        self.module, self.layers = module, layers
         self.history: list[dict[str, Any]] = []
         self._inputs: Inputs | None = None if data is None else make_inputs(data)
         self._edges = UndirectedEdges()

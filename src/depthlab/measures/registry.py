@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
+from depthlab.config.errors import UserError
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -69,6 +71,14 @@ def selectable(*axes: str) -> list[str]:
     """Names that the setting `measures` accepts, restricted to these axes if any are given."""
     chosen = [measure for measure in MEASURES.values() if measure.when == "selected"]
     return [measure.name for measure in chosen if not axes or measure.axis in axes]
+
+
+def check_by_layer(names: Iterable[str]) -> None:
+    """Raise UserError for the first name that is not a measure by layer to select."""
+    known = selectable("layer")
+    for name in names:
+        if name not in known:
+            raise UserError(f"there is no measure by layer {name}: choose one of {', '.join(known)}")
 
 
 def functions() -> list[str]:
