@@ -16,8 +16,10 @@ from depthlab.config.errors import UserError
 from depthlab.data.collect import holds_graphs, unpacked
 from depthlab.data.convert import to_dataset
 from depthlab.data.dataset import Dataset
+from depthlab.graph.collection_batches import has_target
 from depthlab.graph.graph import Graph
 from depthlab.tasks.metrics import METRICS, Metric
+from depthlab.tasks.task import TASKS
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Inputs:
         if self.y is None or self.y.dim() > 1 or len(self.y) != len(output):
             return None
         y, numbers = self.y, self.y.is_floating_point()
-        labelled = ~y.isnan() if numbers else y >= 0
+        labelled = has_target(y)
         train = labelled if self.train is None else self.train & labelled
         val = None if self.val is None else self.val & labelled
         if not train.any():
@@ -146,7 +148,9 @@ class Inputs:
         output = _channels(output, numbers)
         if not numbers and (most := int(y[labelled].max())) >= output.shape[1]:
             raise UserError(f"the network returns {output.shape[1]} channels, but the labels contain class {most}")
-        name = self.metric or ("mae" if numbers else "acc")
+        kind = TASKS["regression" if numbers else "classification"]
+        name = self.metric or kind.usual[0]
+        task = kind(name, (name,), 1 if numbers else output.shape[1])
         metric = METRICS[name]
         score = float(metric.function(output[train], y[train]))
         score_val = float(metric.function(output[val], y[val])) if val is not None and val.any() else None
@@ -154,7 +158,7 @@ class Inputs:
 
         def loss(out: Tensor) -> Tensor:
             kept, target = _channels(out, numbers)[train.to(out.device)], y[train].to(out.device)
-            return F.mse_loss(kept[:, 0], target) if numbers else F.cross_entropy(kept, target)
+            return task.loss(kept[:, : task.outputs], target)
 
         return Evaluation(metric, scores, score, score_val, metric.chance(y[train]), loss)
 
