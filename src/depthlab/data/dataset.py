@@ -1,7 +1,8 @@
 """A prepared dataset: plain tensors in one file that loads without unpickling, and the graph of one split."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -17,8 +18,28 @@ SPARSE_BELOW = 0.1  # density of the features below which sparse features are fa
 FORMAT = 2  # increase it if the prepared file changes its meaning, to prepare older files again
 
 
+class Nodes:
+    """Base of a dataset of one graph and one of many: the nodes, and what its prepared file stores."""
+
+    x: Tensor
+
+    @property
+    def num_nodes(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The attributes that are tensors, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The attributes that a prepared file stores, by name: all but the part sizes, which are settings."""
+        return {name: value for name, value in vars(self).items() if name != "sizes"}
+
+
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(Nodes):
     """One graph with features, targets and one or more splits.
 
     Attributes:
@@ -47,15 +68,6 @@ class Dataset:
     class_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
     sizes: Sizes = PLANETOID
-
-    @property
-    def num_nodes(self) -> int:
-        return self.x.shape[0]
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """The attributes that are tensors, by name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def graph(self, split: str, split_seed: int = 0) -> Graph:
         """The graph in memory, with one split as in `parts`."""
@@ -101,8 +113,7 @@ class Dataset:
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the file atomically."""
-        content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "sizes"}
-        write_prepared(content | {"x": self.x.to_sparse_coo().coalesce()}, path, fingerprint, FORMAT)
+        write_prepared(self.stored | {"x": self.x.to_sparse_coo().coalesce()}, path, fingerprint, FORMAT)
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "Dataset | None":

@@ -1,13 +1,13 @@
 """A dataset of graphs of different topology, and its batches."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from depthlab.config.errors import UserError
-from depthlab.data.dataset import FORMAT
+from depthlab.data.dataset import FORMAT, Nodes
 from depthlab.data.sizes import FRACTIONS, Sizes
 from depthlab.data.splits import random_split
 from depthlab.files import read_prepared, write_prepared
@@ -17,7 +17,7 @@ POOLINGS = ("mean", "sum", "max", "none")
 
 
 @dataclass(frozen=True, eq=False)
-class GraphCollection:
+class GraphCollection(Nodes):
     """Graphs of different topology with graph-level or node-level targets.
 
     Attributes:
@@ -41,15 +41,6 @@ class GraphCollection:
     class_names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
     sizes: Sizes = FRACTIONS
-
-    @property
-    def num_nodes(self) -> int:
-        return self.x.shape[0]
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """The attributes that are tensors, by name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     @property
     def num_graphs(self) -> int:
@@ -139,8 +130,7 @@ class GraphCollection:
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the file atomically."""
-        content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "sizes"}
-        write_prepared(content, path, fingerprint, FORMAT)
+        write_prepared(self.stored, path, fingerprint, FORMAT)
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> "GraphCollection | None":
