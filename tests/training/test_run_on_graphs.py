@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
@@ -17,6 +15,7 @@ from depthlab.training.identity import STATES, checkpoint_folder
 from depthlab.training.run import run
 from tests.data.test_tu import tables, write
 from tests.training.conftest import CURVES, Compose, history
+from tests.training.resuming import check_resumed_weights
 
 SMALL = ("model=gin", "depth=3", "hidden=8", "epochs=6", "dropout=0", "dataset.batch_size=5", "dataset.features=degree")
 COUNTS: dict[str, list[str]] = {  # of each graph, the smallest of which has four nodes
@@ -67,23 +66,7 @@ def test_a_graph_regression_is_learnt(settings_of: OnGraphs, folder: Path) -> No
 
 def test_a_resumed_run_gives_the_same_weights(settings_of: OnGraphs, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings_of("p_drop=0.2", "dropout=0.3", "checkpoint_every=2")
-    final = checkpoint_folder(chosen) / "final.ckpt"
-    expected = run(chosen)
-    weights = torch.load(final, weights_only=True)["state_dict"]
-    choose = CollectionBatches.set_epoch
-
-    def fail(self: CollectionBatches, epoch: int) -> None:
-        if epoch == 5:
-            raise OSError("the power was cut")
-        choose(self, epoch)
-
-    with monkeypatch.context() as scope, pytest.raises(OSError, match="power"):
-        scope.setattr(CollectionBatches, "set_epoch", fail)
-        run(chosen)
-    resumed = run(replace(chosen, ckpt="last"))
-    again = torch.load(final, weights_only=True)["state_dict"]
-    assert all(torch.equal(again[name], weights[name]) for name in weights)
-    assert resumed.curves == expected.curves
+    check_resumed_weights(chosen, CollectionBatches, monkeypatch)
 
 
 @pytest.mark.parametrize(("rewiring", "counts"), COUNTS.items())

@@ -1,16 +1,14 @@
 """Runs with `loader=cluster`: what they record, and that they go on where they were cut off."""
 
 import math
-from dataclasses import replace
 
 import pytest
-import torch
 from mlflow.tracking import MlflowClient
 
 from depthlab.graph.cluster import ClusterBatches
-from depthlab.training.identity import checkpoint_folder
 from depthlab.training.run import run
 from tests.training.conftest import CURVES, Compose, history
+from tests.training.resuming import check_resumed_weights
 
 CLUSTER = [
     "dataset=sbm_large", "dataset.degree=6", "dataset.block_size=12", "dataset.features=8", "dataset.classes=3",
@@ -42,20 +40,4 @@ def test_what_cannot_be_evaluated_layer_by_layer_says_so(settings: Compose, caps
 
 def test_a_run_on_parts_goes_on_to_the_same_weights(settings: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = settings(*CLUSTER, "model=gcn", "depth=2", "checkpoint_every=3")
-    final = checkpoint_folder(chosen) / "final.ckpt"
-    expected = run(chosen)
-    weights = torch.load(final, weights_only=True)["state_dict"]
-    choose = ClusterBatches.set_epoch
-
-    def fail(self: ClusterBatches, epoch: int) -> None:
-        if epoch == 5:
-            raise OSError("the power was cut")
-        choose(self, epoch)
-
-    with monkeypatch.context() as scope, pytest.raises(OSError, match="power"):
-        scope.setattr(ClusterBatches, "set_epoch", fail)
-        run(chosen)
-    resumed = run(replace(chosen, ckpt="last"))
-    again = torch.load(final, weights_only=True)["state_dict"]
-    assert all(torch.equal(again[name], weights[name]) for name in weights)
-    assert resumed.curves == expected.curves
+    check_resumed_weights(chosen, ClusterBatches, monkeypatch)
