@@ -82,13 +82,13 @@ def everything_arrived(server: Server, database: Path, run_id: str) -> bool:
     client = MlflowClient(f"sqlite:///{database}")
     found = client.get_run(run_id)
     steps = [point.step for point in client.get_metric_history(run_id, "epoch/train_loss")]
-    artifacts = {item.path for item in client.list_artifacts(run_id)}
+    artifacts = {item.path for folder in ("", "model") for item in client.list_artifacts(run_id, folder)}
     return (
         sorted(steps) == list(range(EPOCHS))
         and found.info.status == "FINISHED"
         and found.data.tags["outcome"] == "finished"
         and "test_acc" in found.data.metrics
-        and {"config.yaml", "provenance.yaml", "final.ckpt"} <= artifacts
+        and {"config.yaml", "provenance.yaml", "model/final.ckpt"} <= artifacts
     )
 
 
