@@ -6,7 +6,7 @@ ARGS ?=
 PORT ?= 5000
 READY := $(VENV)/.ready
 
-.PHONY: help setup data train study sweep report test test-all lint ui bench prepare repro dvc-deps clean
+.PHONY: help setup data train lesson study sweep report test test-all lint ui bench prepare repro dvc-deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,9 @@ train: setup ## train one network, GCNII with 64 layers on Cora (ARGS="model=gcn
 		echo "raw data is not available: training on the embedded graph, dataset=digits"; \
 		$(BIN)/python -m src.train dataset=digits $(ARGS); \
 	elif [ $$code -eq 0 ] || [ $$code -eq 3 ]; then $(BIN)/python -m src.train $(ARGS); else exit $$code; fi
+
+lesson: setup ## see the collapse: five trainings and a page that explains it, three minutes (ARGS="dataset=digits")
+	@$(BIN)/python -m src.lesson $(ARGS)
 
 study: setup ## run a study along depth (ARGS="study=cora" one of conf/study; the default takes some minutes)
 	@$(BIN)/python -m src.fetch

@@ -27,7 +27,7 @@ from depthlab.config.settings import EXECUTION_SETTINGS
 from depthlab.config.validation import check_limits
 from depthlab.data.raw import check
 from depthlab.folders import relative
-from depthlab.study.grid import AXES, expand
+from depthlab.study.grid import AXES, PlannedRun, expand
 from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.replica_settings import check_replicas
 
@@ -42,6 +42,22 @@ def main() -> None:
     if {"-h", "--help"}.intersection(typed):
         print(__doc__ + "\n" + config_file("", "study").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
         return
+    config, runs = planned(typed)
+
+    from depthlab.study.run import run_study
+
+    sys.exit(0 if run_study(config.name, runs, config) else 1)
+
+
+def planned(typed: Sequence[str]) -> tuple[DictConfig, list[PlannedRun]]:
+    """The settings of a study as in conf/study.yaml, and its runs, after all checks that need no heavy library.
+
+    Args:
+        typed: words of the command line, as `for_hydra` returns them.
+
+    Raises:
+        UserError: a setting is not allowed, the data do not exist, or the store cannot be used.
+    """
     own = {override for override in typed if _key(override) in OWN}
     other = [override for override in typed if override not in own]
     config = _compose(sorted(own), {_key(override) for override in other})
@@ -69,10 +85,7 @@ def main() -> None:
     if not any(_key(override) == "tracking.artifacts" for override in other):
         tracking["artifacts"] = ["config"]  # figures and weights of a thousand runs would fill a disk
     runs = [replace(run, settings=run.settings.with_tracking(**tracking)) for run in runs]
-
-    from depthlab.study.run import run_study
-
-    sys.exit(0 if run_study(config.name, runs, config) else 1)
+    return config, runs
 
 
 def checked(study: DictConfig) -> dict[str, dict[str, Any]]:
