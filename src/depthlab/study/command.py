@@ -70,6 +70,11 @@ def main() -> None:
         tracking["artifacts"] = ["config"]  # figures and weights of a thousand runs would fill a disk
     runs = [replace(run, settings=run.settings.with_tracking(**tracking)) for run in runs]
 
+    if config.dry:
+        from depthlab.study.dry import list_runs
+
+        print(list_runs(config.name, runs, config))
+        return
     from depthlab.study.run import run_study
 
     sys.exit(0 if run_study(config.name, runs, config) else 1)
