@@ -6,7 +6,7 @@ ARGS ?=
 PORT ?= 5000
 READY := $(VENV)/.ready
 
-.PHONY: help setup data train lesson study sweep report test test-all lint ui bench prepare repro dvc-deps clean
+.PHONY: help setup data train lesson study sweep report test test-all lint docs ui bench prepare repro dvc-deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-data: setup ## fetch and verify the raw files (DATASET=pubmed: only that dataset; DEPTHLAB_MIRROR: see README)
+data: setup ## fetch and verify the raw files (DATASET=pubmed: only that dataset; DEPTHLAB_MIRROR: see docs/guides/data.md)
 	@$(BIN)/python -m src.fetch $(if $(DATASET),--dataset $(DATASET))
 
 train: setup ## train one network, GCNII with 64 layers on Cora (ARGS="model=gcn depth=8" changes it)
@@ -58,6 +58,10 @@ test-all: ## run all tests: also slow ones and injected faults
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+docs: setup ## build the site in docs/_build/html, warnings as errors (the tutorials run once, some minutes)
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html $(ARGS)
+	@echo "open docs/_build/html/index.html"
+
 ui: setup ## open the records: an MLflow server on 127.0.0.1 (PORT=5000)
 	@$(BIN)/python -m src.ui --port $(PORT) $(ARGS)
 
@@ -76,5 +80,5 @@ dvc-deps: setup ## write the modules that each stage depends on into dvc.yaml
 	@$(BIN)/python -m tests.dvc_deps
 
 clean: ## remove caches, prepared files and checkpoints; records (mlflow.db, mlartifacts, sweeps), data and .venv stay
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache checkpoints outputs prepared/*.pt prepared/rewired/*-*-*
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache docs/_build checkpoints outputs prepared/*.pt prepared/rewired/*-*-*
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

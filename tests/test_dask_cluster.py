@@ -36,7 +36,7 @@ def cluster() -> Iterator[Any]:
 
 OPEN = (
     " is on another machine and not encrypted, so anyone on the network can run code on it: use tls://HOST:8786 and"
-    " certificates, as docs/scaling.md shows"
+    " certificates, as docs/guides/cluster.md shows"
 )
 
 
@@ -75,7 +75,7 @@ def test_a_cluster_that_is_open_to_the_network_is_refused(monkeypatch: pytest.Mo
 
 def documented(first: str, end: str = "\n\n") -> str:
     """A block of the documentation, without its indentation."""
-    text = (CHECKOUT / "docs" / "scaling.md").read_text()
+    text = (CHECKOUT / "docs" / "guides" / "cluster.md").read_text()
     return textwrap.dedent("    " + text[text.index(first) :].partition(end)[0])
 
 
@@ -104,7 +104,7 @@ def test_a_cluster_with_the_documented_certificate(tmp_path: Path) -> None:
         workers = connect(address, {})
         assert [one.sentence for one in execute(range(2), square, workers, Stop(""))] == ["0 with 1", "1 with 1"]
         workers.client.close()
-        sentence = r"^scheduler=\S+ needs tls:// and certificates, as docs/scaling\.md shows: "
+        sentence = r"^scheduler=\S+ needs tls:// and certificates, as docs/guides/cluster\.md shows: "
         with pytest.raises(UserError, match=sentence):
             connect(address.replace("tls://", "tcp://"), {})
         unset = {"distributed.comm.tls.client.cert": None, "distributed.comm.tls.ca-file": None}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from depthlab.api.train import train
     from depthlab.config.errors import UserError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["DepthMonitor", "UserError", "examine", "graph", "load", "measures", "nn", "ops", "train"]
 _DEFINED_IN = {
     "DepthMonitor": "depthlab.api.monitor",

@@ -30,7 +30,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     if not _is_private(scheduler):
         raise UserError(
             f"scheduler={scheduler} is on another machine and not encrypted, so anyone on the network can run code on"
-            " it: use tls://HOST:8786 and certificates, as docs/scaling.md shows"
+            " it: use tls://HOST:8786 and certificates, as docs/guides/cluster.md shows"
         )
     try:
         from distributed import Client
@@ -42,7 +42,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
         client = Client(scheduler, timeout=10)
     except (TypeError, RuntimeError) as error:  # Dask's own: a certificate is missing, or tcp:// where one is required
         raise UserError(
-            f"scheduler={scheduler} needs tls:// and certificates, as docs/scaling.md shows: {error}"
+            f"scheduler={scheduler} needs tls:// and certificates, as docs/guides/cluster.md shows: {error}"
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler}: {error}") from None
@@ -64,7 +64,7 @@ def connect(scheduler: str | None, stores: Mapping[str, str]) -> Workers:
     if opened:
         problem = (
             f"the Dask process at {opened[0]} is open to the network without encryption: start scheduler and workers"
-            " with --host 127.0.0.1, or with certificates, as docs/scaling.md shows"
+            " with --host 127.0.0.1, or with certificates, as docs/guides/cluster.md shows"
         )
     elif not threads:
         problem = f"the Dask scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`"

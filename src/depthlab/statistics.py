@@ -3,13 +3,13 @@
 A run without a value is NaN. It is not imputed: a summary says how many of the planned runs have a value.
 """
 
+import functools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
 from depthlab.tasks.metrics import Metric
 
@@ -120,5 +120,13 @@ def _summary(values: Sequence[float], runs: int, asked: int) -> Summary:
     n = len(values)
     mean = float(np.mean(values)) if n else math.nan
     std = float(np.std(values, ddof=1)) if n > 1 else math.nan
-    half = float(t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * std / math.sqrt(n) if n >= FEWEST else math.nan
+    half = _quantile(n - 1) * std / math.sqrt(n) if n >= FEWEST else math.nan
     return Summary(n, mean, std, half, runs, asked)
+
+
+@functools.cache
+def _quantile(freedom: int) -> float:
+    """Quantile 0.975 of Student's distribution with this many degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))

@@ -90,7 +90,7 @@ def test_the_state_of_the_process_is_restored(train: Train) -> None:
     assert float(torch.tensor([1e-40]) * 1.0) > 0  # denormal numbers
 
 
-def test_a_run_is_resumed(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_a_checkpoint_is_not_resumed(train: Train) -> None:
     with pytest.raises(dl.UserError, match="start the run without ckpt=last"):
         train(ckpt="last")
 

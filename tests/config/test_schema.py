@@ -17,7 +17,9 @@ from depthlab.nn.norm import NORMS
 from tests.settings import ARCHITECTURES
 
 REWIRINGS = sorted(path.stem for path in (CONF / "rewiring").glob("*.yaml"))
-OWN = dict.fromkeys(("npz", "folder", "csv", "pt", "ogb", "tu"), "dataset.path=own") | {"pyg": "dataset.name=KarateClub"}
+OWN = dict.fromkeys(("npz", "folder", "csv", "pt", "ogb", "tu"), "dataset.path=own") | {
+    "pyg": "dataset.name=KarateClub"
+}
 DATASETS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
 RECIPES = sorted(f"{path.parent.name}/{path.stem}" for path in (CONF / "recipe").glob("*/*.yaml"))
 

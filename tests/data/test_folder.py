@@ -12,7 +12,8 @@ import torch
 from depthlab.config.errors import UserError
 from depthlab.config.option_types import DatasetSettings
 from depthlab.data.folder import read_folder
-from depthlab.data.prepare import data_hash, load
+from depthlab.data.hashes import data_hash
+from depthlab.data.prepare import load
 from depthlab.data.raw import raw_paths
 from tests.conftest import bits
 

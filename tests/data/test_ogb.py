@@ -10,9 +10,10 @@ import torch
 
 from depthlab.config.errors import UserError
 from depthlab.config.option_types import DatasetSettings
+from depthlab.data.hashes import data_hash
 from depthlab.data.ogb import read_ogb
 from depthlab.data.own import own_files
-from depthlab.data.prepare import data_hash, load
+from depthlab.data.prepare import load
 
 NODES = 20
 Read = Callable[..., DatasetSettings]

@@ -15,8 +15,9 @@ from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.option_types import DatasetSettings
 from depthlab.data.dataset import Dataset
+from depthlab.data.hashes import data_hash
 from depthlab.data.own import LIMIT, own_files, reading
-from depthlab.data.prepare import data_hash, load
+from depthlab.data.prepare import load
 from tests.settings import dataset_settings
 
 READER = """

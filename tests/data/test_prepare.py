@@ -21,7 +21,8 @@ from depthlab.config.option_types import DatasetSettings
 from depthlab.data import prepare as module
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_set import GraphSet
-from depthlab.data.prepare import data_hash, load, prepare, prepared_hash, read
+from depthlab.data.hashes import data_hash
+from depthlab.data.prepare import load, prepare, prepared_hash, read
 from tests.unpickling import Marker
 
 Read = Callable[..., DatasetSettings]

@@ -46,7 +46,7 @@ def test_global_random_generators_are_restored() -> None:
 
 
 REFUSED = [
-    ("Planetoid", {"name": "Cora"}, "Planetoid downloads files, and PyG unpickles some of them, which can run code of"),
+    ("Planetoid", {"name": "Cora"}, "Planetoid may download files, and PyG unpickles some of them, which can run"),
     ("KarateKlub", {}, "torch_geometric.datasets has no class KarateKlub: use dataset.name=KarateClub, or another"),
     ("utils", {}, "torch_geometric.datasets has no class utils: use dataset.name="),
     ("KarateClub", {"size": 3}, "KarateClub has no argument size: dataset.args must be among none"),

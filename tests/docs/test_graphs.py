@@ -1,4 +1,4 @@
-"""Every command and code block of docs/graphs.md."""
+"""Every command and code block of docs/guides/graphs.md."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from tests.data.test_ogb import write
 from tests.data.test_tu import tables
 from tests.data.test_tu import write as write_tu
 
-TEXT = (CHECKOUT / "docs" / "graphs.md").read_text()
+TEXT = (CHECKOUT / "docs" / "guides" / "graphs.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in re.findall(r"^```bash\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
             for line in block.splitlines()]  # fmt: skip

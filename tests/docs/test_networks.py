@@ -1,4 +1,4 @@
-"""docs/networks.md: its commands run, its code equals the example, and its messages are those of the program."""
+"""docs/guides/networks.md: its commands run, its code equals the example, and its messages are those of the program."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from depthlab.folders import CHECKOUT
 from tests.conftest import Command
 from tests.training.conftest import SMALL
 
-TEXT = (CHECKOUT / "docs" / "networks.md").read_text()
+TEXT = (CHECKOUT / "docs" / "guides" / "networks.md").read_text()
 COMMANDS = re.findall(r"^    (depthlab .*)$", TEXT, re.MULTILINE)
 BLOCKS = """
 from torch import nn

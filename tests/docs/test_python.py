@@ -1,16 +1,14 @@
-"""Every block of docs/python.md, and the notebook, in an empty project."""
+"""Every block of docs/guides/python.md in an empty project."""
 
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 import torch
-from nbclient import NotebookClient
 
-from depthlab.folders import CHECKOUT, SOURCE
+from depthlab.folders import CHECKOUT
 from tests.conftest import Command
 
 DOCS = CHECKOUT / "docs"
@@ -26,13 +24,13 @@ def folder(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_every_block_runs(folder: Path, command: Command) -> None:
-    text = (DOCS / "python.md").read_text()
+    text = (DOCS / "guides" / "python.md").read_text()
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(blocks) == text.count("```") // 2
     names: dict[str, Any] = {"__name__": "docs"}
     for language, block in blocks:
         if language == "python":
-            exec(compile(block, "docs/python.md", "exec"), names)
+            exec(compile(block, "docs/guides/python.md", "exec"), names)
         elif language == "bash":
             torch.save(names["data"], "graph.pt")
             for line in block.splitlines():
@@ -43,16 +41,3 @@ def test_every_block_runs(folder: Path, command: Command) -> None:
     assert names["examination"].evidence.endswith("its states collapse")
     assert [entry["epoch"] for entry in names["monitor"].history] == [0, 10, 20]
     assert Path("predictions.csv").is_file() and Path("new.csv").is_file() and Path("layers.csv").is_file()
-
-
-@pytest.mark.slow
-def test_the_notebook_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(SOURCE))
-    notebook = nbformat.read(DOCS / "notebook.ipynb", as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells), "the notebook is kept without outputs"
-    where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
-    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert sum("image/png" in output.get("data", {}) for output in shown) == 2
-    text = "".join(output.get("data", {}).get("text/plain", "") for output in shown)
-    assert "untrained" in text and "over-smoothed" in text

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 
 from depthlab.measures.registry import in_report
 from depthlab.report import write
-from depthlab.report.runs import Animation, Report
+from depthlab.report.animation import Animation
+from depthlab.report.runs import Report
 from depthlab.report.write import write_report
 from tests.faults.conftest import Tally
 

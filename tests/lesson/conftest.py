@@ -6,7 +6,7 @@ import pytest
 from depthlab.lesson.content import Lesson, Network
 from depthlab.lesson.edges import DroppedEdges
 from depthlab.lesson.receptive_field import ReceptiveField
-from depthlab.report.runs import Animation
+from depthlab.report.animation import Animation
 
 NODES, EPOCHS = 40, 12
 HOSTILE = "</script><i>\"'&"

@@ -13,7 +13,7 @@ import pytest
 
 from depthlab.lesson.content import Lesson
 from depthlab.lesson.page import CLASSES, page
-from depthlab.report.runs import Animation
+from depthlab.report.animation import Animation
 from tests.browser import Parsed, browse
 from tests.lesson.conftest import HOSTILE, NODES
 

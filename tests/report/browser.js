@@ -9,8 +9,13 @@ addEventListener("load", async () => {
   const slide = (value) => { find("layer").value = value; find("layer").dispatchEvent(new Event("input")); };
   try {
     await wait(500);
-    const traces = (chart) => chart.querySelectorAll("svg.main-svg .scatterlayer .trace").length;
-    found.charts = [...document.querySelectorAll(".js-plotly-plot")].map(traces);
+    found.width = [document.documentElement.scrollWidth, document.documentElement.clientWidth];
+    found.charts = [...document.querySelectorAll(".chart")].map((chart) => chart.querySelectorAll(".curve").length);
+    found.names = [...document.querySelectorAll(".chart")].map((chart) => [...chart.querySelectorAll("text.name, .names li")].map((name) => (name.firstChild.data ?? name.textContent)));
+    found.outside = [...document.querySelectorAll(".chart svg[role=img] text")].filter((text) => {
+      const own = text.getBoundingClientRect(), all = text.ownerSVGElement.getBoundingClientRect();
+      return own.left < all.left - 1 || own.right > all.right + 1 || own.top < all.top - 1 || own.bottom > all.bottom + 1;
+    }).map((text) => text.textContent);
     found.blank = [...document.querySelectorAll("canvas")].map((canvas) =>
       canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.every((byte) => byte === 0));
     const first = pictures();
@@ -36,18 +41,37 @@ addEventListener("load", async () => {
     await wait(100);
     found.again = Number(find("layer").value);
     found.menus = [];
-    for (const chart of document.querySelectorAll(".js-plotly-plot")) {
-      const menu = [];
-      for (const button of chart.layout.updatemenus[0].buttons) {
-        await Plotly.update(chart, ...button.args);
-        const shown = chart.data.filter((trace) => trace.visible === true);
-        const axis = chart.layout.yaxis;
-        menu.push([button.label, axis.title.text, axis.type, shown.map((trace) => trace.name)]);
+    for (const chart of document.querySelectorAll(".chart")) {
+      const [measure, depth] = chart.querySelectorAll("select"), menu = [];
+      for (const option of measure.options) {
+        measure.value = option.value;
+        measure.dispatchEvent(new Event("change"));
+        const depths = depth ? [...depth.options].map((one) => one.value) : [""];
+        for (const one of depths) {
+          if (depth) { depth.value = one; depth.dispatchEvent(new Event("change")); }
+          const rows = [...chart.querySelectorAll("details tr")].map((row) => [...row.children].map((cell) => cell.textContent));
+          menu.push([option.value, one, rows]);
+        }
       }
       found.menus.push(menu);
+      measure.value = measure.options[0].value;
+      measure.dispatchEvent(new Event("change"));
     }
-    found.accuracies = document.querySelector(".js-plotly-plot").data.slice(0, 4).map((trace) => [...trace.y]);
-    found.resources = performance.getEntriesByType("resource").map((entry) => entry.name);
+    const chart = document.querySelector(".chart"), svg = chart.querySelector("svg[role=img]"), tip = chart.querySelector(".tip");
+    const frame = svg.getBoundingClientRect();
+    svg.dispatchEvent(new PointerEvent("pointermove", { clientX: frame.left + 60, clientY: frame.top + 50 }));
+    found.tip = [tip.hidden, tip.textContent];
+    svg.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+    found.next = tip.textContent;
+    const saved = [], click = HTMLAnchorElement.prototype.click;
+    HTMLAnchorElement.prototype.click = function () { saved.push(this.download); };
+    chart.querySelectorAll("button").forEach((button) => button.click());
+    HTMLAnchorElement.prototype.click = click;
+    found.saved = saved;
+    document.querySelector(".cell").click();
+    const box = document.querySelector(".evidence");
+    found.evidence = [box.hidden, box.textContent, [...box.querySelectorAll("a")].map((link) => link.href)];
+    found.resources = performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => !name.startsWith("blob:"));
   } catch (error) {
     errors.push(String(error));
   }

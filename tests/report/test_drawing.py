@@ -1,16 +1,18 @@
 """Bands, labels of missing runs, and markers in figures."""
 
+import itertools
 import math
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from depthlab.measures.axis import ValueAxis
 from depthlab.measures.diagnosis import VERDICTS
-from depthlab.report.drawing import MARKERS, Missing, band, common_verdict, draw_band, draw_means, on_scale
+from depthlab.report.drawing import MARKERS, Missing, band, common_verdict, draw_band, draw_means
 from depthlab.report.runs import Report
 from depthlab.statistics import over_runs
-from depthlab.study.methods import method_colors
+from depthlab.study.methods import method_colors, method_looks
 from depthlab.tasks.metrics import METRICS
 from tests.report.conftest import METHODS
 
@@ -32,10 +34,11 @@ def test_a_band_has_the_quartiles_of_the_finite_values_and_counts_them() -> None
     assert band([]).quartiles.shape == (3, 0)
 
 
-def test_a_logarithmic_axis_shows_nothing_at_zero() -> None:
-    values = np.array([0.0, 1.0, -1.0])
-    assert np.isnan(on_scale(values, "log")).tolist() == [True, False, True]
-    assert on_scale(values, "linear") is values
+def test_neighbouring_methods_differ_in_grey_and_twenty_in_colour_and_dashes() -> None:
+    looks = list(method_looks([f"method {k}" for k in range(20)]).values())
+    assert len(set(looks)) == 20
+    assert all(first[1] != second[1] for first, second in itertools.pairwise(looks))
+    assert len({color for color, _ in looks[:10]}) == 10
 
 
 def test_points_with_missing_runs_are_labelled_those_without_any_at_the_bottom() -> None:
@@ -65,5 +68,5 @@ def test_the_common_verdict_and_an_empty_band() -> None:
     runs = pd.DataFrame({"verdict": ["healthy", "diverged", "diverged"]})
     assert common_verdict(runs) == "diverged" and common_verdict(runs.iloc[:0]) == "unknown"
     axes = Figure().subplots()
-    draw_band(axes, np.arange(2), np.full((3, 2), np.nan), LOOK, "o")
+    draw_band(axes, np.arange(2), np.full((3, 2), np.nan), LOOK, "o", ValueAxis("log", []))
     assert not axes.lines

@@ -75,7 +75,7 @@ def test_curves_hold_every_layer_in_order(recorded: Store, report: Report) -> No
             curve = report.curves[row["run_id"], measure.name]
             assert len(curve) == row["depth"] + 1
             history = recorded.client.get_metric_history(row["run_id"], measure.metric)
-            assert dict(enumerate(curve)) == {point.step: point.value for point in history}
+            assert dict(enumerate(curve)) == {point.step: float(f"{point.value:.3e}") for point in history}
 
 
 def test_animations_of_the_chosen_methods(report: Report) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from depthlab.folders import CONF
+from depthlab.report.protocol import protocol
 from depthlab.report.runs import Report
 from depthlab.report.table import (
     depth_rows,
@@ -17,7 +18,6 @@ from depthlab.report.table import (
     markdown,
     medians,
     method_rows,
-    protocol,
     score_rows,
     seconds,
 )

@@ -110,16 +110,3 @@ def test_a_rewiring_is_part_of_the_data(study: Study, data: str) -> None:
     plan = make_plan(study.planned("depth=2", "seed=0", methods=methods), [], same_code=False)
     plain, once, again = (plan.data[run.hash] for run in plan.runs)
     assert plain == data != once == again
-
-
-def test_a_split_on_which_the_metric_is_undefined_is_refused_before_any_run(
-    study: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    planned = study.planned("depth=2", "split=0,1", "dataset.metric=roc_auc", methods={"GCN": "model=gcn"})
-    dataset, data_hash = load(planned[0].settings.dataset)
-    make_plan(planned, [], same_code=False)
-    val = dataset.val.clone()
-    val[1] &= dataset.y == 0
-    monkeypatch.setattr("depthlab.study.plan.load", lambda _: (replace(dataset, val=val), data_hash))
-    with pytest.raises(UserError, match="ROC-AUC is undefined on the validation part of split=1"):
-        make_plan(planned, [], same_code=False)

@@ -6,7 +6,9 @@ import pytest
 from filelock import FileLock
 
 from depthlab.config.errors import UserError
+from depthlab.data.prepare import load
 from depthlab.study import plan
+from depthlab.study.run import check_data
 from depthlab.tracking.search import PARENT
 from depthlab.training import identity
 from depthlab.training.identity import LAST, checkpoint_folder
@@ -129,3 +131,16 @@ def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch
     assert before < set(study.finished())
     assert {run.tags[PARENT] for run in study.finished().values()} == {parent.run_id}
     assert len(study.records.runs()) == 4
+
+
+def test_a_split_on_which_the_metric_is_undefined_is_refused_before_any_run(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = study.planned("depth=2", "split=0,1", "dataset.metric=roc_auc", methods={"GCN": "model=gcn"})
+    dataset, data_hash = load(planned[0].settings.dataset)
+    check_data(planned)
+    val = dataset.val.clone()
+    val[1] &= dataset.y == 0
+    monkeypatch.setattr("depthlab.study.run.load", lambda _: (replace(dataset, val=val), data_hash))
+    with pytest.raises(UserError, match="ROC-AUC is undefined on the validation part of split=1"):
+        check_data(planned)

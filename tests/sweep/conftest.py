@@ -19,10 +19,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from depthlab.data.prepare import load
 from depthlab.sweep.prune import make_pruner
+from depthlab.sweep.queue import OWNER, distribution
 from depthlab.sweep.run import run_sweep
 from depthlab.sweep.search import Search, make_search
 from depthlab.sweep.space import read_space
-from depthlab.sweep.storage import OWNER, distribution, open_storage, open_study
+from depthlab.sweep.storage import open_storage, open_study
 from depthlab.sweep.trial import Task
 from depthlab.tracking.search import Recorded, Records
 from tests.conftest import Start

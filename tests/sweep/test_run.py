@@ -11,10 +11,11 @@ from optuna.trial import TrialState
 from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
 from depthlab.sweep import run as module
+from depthlab.sweep import training
 from depthlab.sweep import trial as trials
 from depthlab.sweep.prune import Reporter
+from depthlab.sweep.queue import ask, ownership
 from depthlab.sweep.search import Search
-from depthlab.sweep.storage import ask, ownership
 from depthlab.tracking.search import PARENT
 from depthlab.training.experiment import experiment
 from tests.sweep.conftest import Sweep, add
@@ -230,7 +231,7 @@ def test_runs_that_a_killed_process_left_open_are_closed(sweep: Sweep) -> None:
 
 def test_a_failed_trial_is_reported(sweep: Sweep, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search()
-    monkeypatch.setattr(trials, "experiment", lambda s: experiment(s) if s.dropout == 0.5 else 1 / 0)
+    monkeypatch.setattr("depthlab.sweep.training.experiment", lambda s: experiment(s) if s.dropout == 0.5 else 1 / 0)
     assert not sweep.run(search, trials=2)
     out = capsys.readouterr().out
     assert "2 trials, 1 complete, 1 failed" in out
@@ -239,7 +240,7 @@ def test_a_failed_trial_is_reported(sweep: Sweep, capsys: Capture, monkeypatch: 
 
 
 def test_a_sweep_whose_trials_all_fail_is_recorded_as_failed(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trials, "experiment", lambda _: 1 / 0)
+    monkeypatch.setattr("depthlab.sweep.training.experiment", lambda _: 1 / 0)
     assert not sweep.run(sweep.search(), trials=2)
     assert (sweep.parent().status, sweep.parent().tags["outcome"]) == ("FAILED", "failed")
 
@@ -269,7 +270,7 @@ def test_a_baseline_that_the_network_refuses_ends_the_sweep_at_once(sweep: Sweep
 
 def test_an_error_of_the_store_ends_the_sweep_and_loses_no_trial(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search(seeds=2)
-    real, calls = trials.train, list[int]()
+    real, calls = training.train, list[int]()
 
     def train(*given: Any) -> dict[str, float]:
         calls.append(1)

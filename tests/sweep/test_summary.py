@@ -10,8 +10,8 @@ from rich.console import Console
 
 from depthlab.parallel import TaskResult
 from depthlab.sweep.figures import importances
+from depthlab.sweep.queue import requeue
 from depthlab.sweep.search import Search
-from depthlab.sweep.storage import requeue
 from depthlab.sweep.summary import Progress, difference, format_params, ranked, summary
 from tests.sweep.conftest import Sweep, add
 

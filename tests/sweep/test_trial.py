@@ -11,10 +11,11 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from depthlab.config.schema import Settings
+from depthlab.sweep import training
 from depthlab.sweep import trial as module
 from depthlab.sweep.prune import STARTUP_TRIALS, Reporter
+from depthlab.sweep.queue import distribution, requeue
 from depthlab.sweep.search import Search
-from depthlab.sweep.storage import distribution, requeue
 from depthlab.sweep.trial import tell_failed, work
 from depthlab.tracking.search import PARENT
 from depthlab.training.run import run
@@ -104,7 +105,7 @@ def test_a_trial_that_diverges(sweep: Sweep, begin: Begin, objective: Any, state
 
 def test_an_objective_that_is_not_a_number(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     study, task = begin(sweep.search("epochs=3", objective=["val_acc", "dirichlet_energy"]))
-    monkeypatch.setattr("depthlab.sweep.trial.layer_measures", lambda *_: {"dirichlet_energy": [math.nan]})
+    monkeypatch.setattr("depthlab.sweep.training.layer_measures", lambda *_: {"dirichlet_energy": [math.nan]})
     outcome, sentence = work(task, 1)
     assert (outcome, sentence.partition(", ")[2]) == ("undefined", "dirichlet_energy is not a number")
     assert last(study).state == TrialState.FAIL and last(study).user_attrs["reason"] == sentence
@@ -159,7 +160,7 @@ def test_finished_trainings_are_not_trained_again(sweep: Sweep, begin: Begin, mo
     done = {"training 0": {"val_acc": 0.25}}
     study, task = begin(sweep.search(seeds=2), done=done)
     trained: list[int] = []
-    real = module.train
+    real = training.train
 
     def train(settings: Settings, *more: Any) -> dict[str, float]:
         trained.append(settings.seed)
@@ -174,7 +175,7 @@ def test_finished_trainings_are_not_trained_again(sweep: Sweep, begin: Begin, mo
 def test_ctrl_c_queues_the_trial_again(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     search = sweep.search(seeds=2)
     study, task = begin(search)
-    real = module.train
+    real = training.train
 
     def train(settings: Settings, *more: Any) -> dict[str, float]:
         if settings.seed == 1:
@@ -217,7 +218,7 @@ def test_a_resumed_trial_resumes_its_run(sweep: Sweep, begin: Begin, monkeypatch
 
 def test_a_defect_fails_the_trial(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     study, task = begin(sweep.search())
-    monkeypatch.setattr(module, "experiment", lambda *_: 1 / 0)
+    monkeypatch.setattr("depthlab.sweep.training.experiment", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         work(task, 1)
     assert last(study).state == TrialState.FAIL
@@ -247,7 +248,7 @@ def test_a_finished_trial_is_not_run_again(sweep: Sweep, begin: Begin) -> None:
 
 def test_a_trial_that_another_machine_took_over(sweep: Sweep, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     study, task = begin(sweep.search())
-    real = module.train
+    real = training.train
 
     def train(*given: Any) -> dict[str, float]:
         scores = real(*given)

@@ -3,14 +3,13 @@
 import threading
 
 import pytest
-from mlflow.entities import Metric
 
 from depthlab.tracking import outbox
-from depthlab.tracking.outbox import BATCH, Outbox
+from depthlab.tracking.outbox import BATCH, Outbox, Point
 
 
-def metrics(count: int, key: str = "m") -> list[Metric]:
-    return [Metric(key, float(step), 0, step) for step in range(count)]
+def metrics(count: int, key: str = "m") -> list[Point]:
+    return [Point(key, float(step), 0, step) for step in range(count)]
 
 
 def test_everything_is_sent_in_the_order_in_which_it_was_put_metrics_in_batches() -> None:
@@ -31,7 +30,7 @@ def test_a_failed_batch_is_sent_again_and_reported_once(
     failures: list[int] = []
     arrived = threading.Event()
 
-    def send(batch: list[Metric]) -> None:
+    def send(batch: list[Point]) -> None:
         if len(failures) < 3:
             failures.append(1)
             raise OSError("password=x is refused")
@@ -51,7 +50,7 @@ def test_drain_raises_the_error_after_its_time_and_keeps_what_is_not_sent() -> N
     down = [True]
     sent: list[int] = []
 
-    def send(batch: list[Metric]) -> None:
+    def send(batch: list[Point]) -> None:
         if down[0]:
             raise OSError("down")
         sent.extend(metric.step for metric in batch)

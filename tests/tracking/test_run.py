@@ -16,6 +16,7 @@ from depthlab.config.errors import UserError
 from depthlab.tracking import outbox
 from depthlab.tracking import run as module
 from depthlab.tracking.run import TrackedRun
+from depthlab.tracking.search import Records
 from depthlab.tracking.store import open_store
 from tests.tracking.conftest import Start
 
@@ -293,3 +294,35 @@ def test_resuming_a_run(start: Start) -> None:
 def test_resuming_a_run_that_does_not_exist(start: Start) -> None:
     with pytest.raises(UserError, match=r"^the run to resume is not in .*: start it without ckpt$"):
         start(run_id="0" * 32)
+
+
+def test_a_run_opened_in_the_background_waits_for_its_first_metrics(records: Records) -> None:
+    run = TrackedRun(records.uri, "mine", "name", {"depth": 2}, {"dataset": "cora"}, background=True)
+    run.text("settings", "config.yaml")
+    assert records.runs() == []
+    run.log({"loss": 1.0}, 0)
+    wait_until(lambda: bool(records.runs()))
+    run.finish("FINISHED", "finished")
+    (recorded,) = records.runs()
+    assert (recorded.run_id, recorded.params, recorded.metrics) == (run.run_id, {"depth": "2"}, {"loss": 1.0})
+
+
+def test_a_run_that_needs_its_id_is_opened_at_once(records: Records) -> None:
+    run = TrackedRun(records.uri, "mine", "name", {}, {}, background=True)
+    assert records.run(run.run_id) is not None
+    run.abandon("KILLED", "interrupted")
+
+
+def test_a_store_that_refuses_a_run_in_the_background_ends_the_training(
+    records: Records, capsys: pytest.CaptureFixture[str]
+) -> None:
+    MlflowClient(records.uri).delete_experiment(records.experiment_id)
+    run = TrackedRun(records.uri, "mine", "name", {}, {}, background=True)
+    run.log({"loss": 1.0}, 0)
+    wait_until(lambda: run._refused is not None)
+    with pytest.raises(UserError, match="the experiment mine was deleted"):
+        run.log({"loss": 1.0}, 1)
+    with pytest.raises(UserError, match="the experiment mine was deleted"):
+        _ = run.run_id
+    run.abandon("FAILED", "failed")
+    assert capsys.readouterr().err == ""

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -11,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from depthlab.config.errors import UserError
 from depthlab.tracking import search
 from depthlab.tracking.run import TrackedRun
-from depthlab.tracking.search import Records
+from depthlab.tracking.search import Recorded, Records, recorded_runs
 from tests.tracking.conftest import Start
 
 
@@ -27,6 +29,34 @@ def test_a_run_as_it_was_recorded(records: Records, start: Start) -> None:
     assert found.tags["outcome"] == "finished"
     assert found.metrics == {"dirichlet_energy": 0.5, "test_acc": 0.8}
     assert found.params == {"depth": "2"}
+
+
+def test_runs_are_read_from_the_file_as_mlflow_reads_them(records: Records, start: Start) -> None:
+    run = start("first", config_hash="a")
+    run.log({"last": float("inf"), "lost": float("nan"), "test_acc": 0.1})
+    run.log({"test_acc": 0.8}, 1)
+    run.finish("FINISHED", "finished")
+    start("second").abandon("KILLED", "interrupted")
+    records.delete(start("deleted").run_id)
+    TrackedRun(records.uri, "other", "one", {}, {})
+    by_mlflow, read = records.runs(), recorded_runs(records.uri, "mine")
+    assert [repr(one) for one in read] == [
+        repr(replace(one, **_sorted(one, two))) for one, two in zip(by_mlflow, read, strict=True)
+    ]
+    assert len(read) == 2 and read[0].metrics["last"] == float("inf")
+    assert recorded_runs(records.uri, "none") == []
+
+
+def _sorted(one: Recorded, like: Recorded) -> dict[str, Any]:
+    """The mappings of a run in the order of those of another."""
+    names = ("tags", "metrics", "params")
+    assert all(getattr(one, name).keys() == getattr(like, name).keys() for name in names)
+    return {name: {key: getattr(one, name)[key] for key in getattr(like, name)} for name in names}
+
+
+def test_a_file_that_is_missing_has_no_runs(tmp_path: Path) -> None:
+    assert recorded_runs(f"sqlite:///{tmp_path / 'mlflow.db'}", "mine") == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("page", [1, 2, 5, 100])

@@ -16,7 +16,16 @@ from depthlab.config.errors import UserError
 from depthlab.folders import CHECKOUT
 from depthlab.tracking import ui
 from depthlab.tracking.store import open_store, store_uri
-from depthlab.tracking.ui import chart_link, free_port, how_to_compare, how_to_see, server_command, server_environment
+from depthlab.tracking.ui import (
+    chart_link,
+    free_port,
+    how_to_compare,
+    how_to_see,
+    layers_link,
+    run_link,
+    server_command,
+    server_environment,
+)
 
 
 @pytest.fixture
@@ -46,7 +55,7 @@ CHART = "#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHAR
 @pytest.mark.parametrize(
     ("where", "page"),
     [
-        (how_to_see, "#/experiments/7/runs/cora/model-metrics"),
+        (how_to_see, "#/experiments/7/runs/cora/model-metrics?workflowType=machine_learning"),
         (how_to_compare, f"{CHART}tags.kind%20%3D%20%27study%27%20and%20tags.study%20%3D%20%27cora%27"),
     ],
 )
@@ -54,6 +63,26 @@ def test_where_records_are_drawn_depends_on_the_store(where: Callable[[str, str,
     assert where(store_uri(None), "7", "cora") == f"depthlab ui, then http://127.0.0.1:5000/{page}"
     assert where("http://host:8080/", "7", "cora") == f"http://host:8080/{page}"
     assert "depthlab ui --uri sqlite:///other.db" in where("sqlite:///other.db", "7", "cora")
+
+
+def test_printed_links_have_the_port_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_PORT", "5071")
+    uri = store_uri(None)
+    assert how_to_see(uri, "7", "a").startswith("depthlab ui, then http://127.0.0.1:5071/")
+    assert run_link(uri, "7", "a") == "http://127.0.0.1:5071/#/experiments/7/runs/a?workflowType=machine_learning"
+    assert layers_link("http://host:8080", "7", "a").startswith(
+        "http://host:8080/#/experiments/7/runs/a/artifacts/layers"
+    )
+
+
+@pytest.mark.parametrize("typed", ["", "0", "70000", "x", "²"])
+def test_a_wrong_port_in_the_environment(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    monkeypatch.setenv("MLFLOW_PORT", typed)
+    if not typed:
+        assert "127.0.0.1:5000" in run_link(store_uri(None), "7", "a")
+        return
+    with pytest.raises(UserError, match="MLFLOW_PORT must be a number from 1 to 65535, got"):
+        run_link(store_uri(None), "7", "a")
 
 
 def test_server_listens_only_on_this_machine() -> None:

@@ -38,7 +38,17 @@ def interrupted(settings: Settings, patch: pytest.MonkeyPatch, where: str) -> No
     assert (checkpoint_folder(settings) / LAST).is_file()
 
 
-@pytest.mark.parametrize("limits", [["epochs=9"], ["epochs=300", "patience=3", "lr=0.1"]], ids=["epochs", "patience"])
+STOPS = [
+    "+callbacks.stop._target_=pytorch_lightning.callbacks.EarlyStopping", "+callbacks.stop.monitor=val_loss",
+    "+callbacks.stop.patience=3", "+callbacks.stop.min_delta=100",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [["epochs=9"], ["epochs=300", "patience=3", "lr=0.1"], ["epochs=300", *STOPS]],
+    ids=["epochs", "patience", "callback"],
+)
 @pytest.mark.parametrize("where", ["depthlab.training.run.evaluate", "depthlab.tracking.run.TrackedRun.tag"])
 def test_a_run_that_had_trained_to_its_end(
     settings: Compose, monkeypatch: pytest.MonkeyPatch, limits: list[str], where: str

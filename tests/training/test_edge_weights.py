@@ -10,7 +10,8 @@ from torch_geometric.data import Data
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.config.files import option_names
-from depthlab.data.prepare import data_hash, load
+from depthlab.data.hashes import data_hash
+from depthlab.data.prepare import load
 from depthlab.training.experiment import experiment
 
 NODES = 40

@@ -173,17 +173,38 @@ def make_inputs(data: Any) -> Inputs:
     """The inputs for a PyG `Data`, which is not changed, a list of them as one batch, or a graph for `to_dataset`.
 
     Raises:
-        UserError: it is not a graph with features, or the graphs do not fit together.
+        UserError: it is not a graph with edges and finite features, or the graphs do not fit together.
     """
     data = unpacked(data)
     if isinstance(data, list) and holds_graphs(data):
-        return _from_data(_batch(data))
+        return _checked(_from_data(_batch(data)))
     if isinstance(data, Data):
-        return _from_data(data)
+        return _checked(_from_data(data))
     dataset = data if isinstance(data, Dataset) else to_dataset(data)
     train, val = (mask[0] if len(mask) else None for mask in (dataset.train, dataset.val))
     weight = dataset.edge_weight
     return Inputs(dataset.x, dataset.edge_index, dataset.num_nodes, dataset.y, train, val, edge_weight=weight)
+
+
+def _checked(inputs: Inputs) -> Inputs:
+    """Raise UserError if measures on these inputs would be undefined."""
+    edges = inputs.edge_index
+    if edges.dim() != 2 or len(edges) != 2 or edges.is_floating_point():
+        raise UserError(f"edge_index must hold integers of shape (2, edges), got {edges.dtype} {tuple(edges.shape)}")
+    if not (edges[0] != edges[1]).any():
+        raise UserError("edge_index holds no edge between two nodes: a network needs edges to propagate over")
+    if edges.min() < 0 or edges.max() >= len(inputs.x):
+        raise UserError(
+            f"edge_index must hold node numbers from 0 to {len(inputs.x) - 1}, got {edges.min()} to {edges.max()}:"
+            " count from 0, as the rows of x"
+        )
+    if len(wrong := (~inputs.x.isfinite()).nonzero()):
+        row, column = wrong[0].tolist()
+        raise UserError(
+            f"x must hold finite numbers, got {float(inputs.x[row, column])} in row {row}, column {column}: replace NaN"
+            " and infinity"
+        )
+    return inputs
 
 
 def _batch(graphs: list[Data]) -> Data:

@@ -119,6 +119,11 @@ class Settings:
         options = [*(getattr(self, group) for group in OPTION_GROUPS), *self.callbacks.values()]
         return [target for option in options for target in option.targets]
 
+    @property
+    def logger_targets(self) -> list[str]:
+        """Dotted names of the classes of all loggers."""
+        return [target for option in self.logger.values() for target in option.targets]
+
     def with_tracking(self, **changes: Any) -> "Settings":
         """A copy with changed settings of `tracking`."""
         return replace(self, tracking=replace(self.tracking, **changes))

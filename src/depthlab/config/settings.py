@@ -112,7 +112,11 @@ def to_dict(settings: Settings) -> dict[str, Any]:
         chosen: dict[str, Option] = getattr(settings, group)
         options[group] = {name: {"_target_": one.target} | dict(one.arguments) for name, one in chosen.items()}
     options["logger"] = without_secrets("logger", options["logger"])
-    return asdict(settings) | options
+    others = (entry.name for entry in fields(settings) if entry.name not in options)
+    parts = {name: getattr(settings, name) for name in others}
+    for name in ("drop_edge", "trainer", "tracking"):
+        parts[name] = asdict(parts[name])
+    return parts | options
 
 
 def from_dict(content: Mapping[str, Any], names: Mapping[str, str], usual: Settings) -> Settings:

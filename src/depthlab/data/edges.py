@@ -5,7 +5,6 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
 
 from depthlab.config.errors import UserError
 from depthlab.data.dataset import Dataset
@@ -27,6 +26,8 @@ def with_edges(raw: Raw, directed: bool = False) -> Raw:
     Raises:
         UserError: all edges have weight 0.
     """
+    from torch_geometric.utils import coalesce, remove_self_loops, to_undirected
+
     nodes, notes = raw.num_nodes, []
     edges, weight = remove_self_loops(raw.edge_index, raw.edge_weight)
     if weight is not None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch_geometric.io import read_planetoid_data
 
 from depthlab.config.errors import UserError
 from depthlab.data.dataset import Dataset
@@ -27,6 +26,8 @@ def read_planetoid(files: list[Path]) -> Dataset:
     Raises:
         UserError: a file does not match `raw_files.tsv`, or its content is not in the format.
     """
+    from torch_geometric.io import read_planetoid_data
+
     name = files[0].name.split(".")[1]
     if {file.name for file in files} != {f"ind.{name}.{part}" for part in PARTS} or len({f.parent for f in files}) != 1:
         raise UserError(f"a Planetoid dataset needs ind.{name}.{{{','.join(PARTS)}}} in one folder")

@@ -3,7 +3,6 @@
 depthlab prepare dataset=cora       what the `prepare` stage of dvc.yaml runs
 """
 
-import inspect
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig
 from torch import Tensor
-from torch_geometric.utils import to_undirected
 
 from depthlab.cli import main
 from depthlab.config.closure import code_hash, digest
@@ -25,10 +23,11 @@ from depthlab.data.dataset import Dataset
 from depthlab.data.edges import with_edges
 from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.graph_set import GraphSet
+from depthlab.data.hashes import arguments, data_hash
 from depthlab.data.hashing import tensor_hash
 from depthlab.data.mapped import cached_mapped, save_mapped
 from depthlab.data.own import reading
-from depthlab.data.raw import mapped_folder, prepared_file, raw_files, raw_hashes
+from depthlab.data.raw import mapped_folder, prepared_file, raw_files
 from depthlab.data.sizes import in_words
 from depthlab.files import atomic_write, cached, lock_of, write_json
 from depthlab.folders import relative
@@ -89,6 +88,8 @@ def prepare(settings: DatasetSettings, folder: Path | None = None) -> Path:
 
     For a dataset that stays on disk, write a folder of arrays and a JSON file beside it, named by the data hash.
     """
+    from torch_geometric.utils import to_undirected
+
     if settings.hash_tensors:
         dataset, data = _hashed(settings)
     else:
@@ -139,7 +140,7 @@ def read(settings: DatasetSettings) -> Data:
         UserError: as the reader; or `dataset.batch_size` is set for one graph, or not set for many.
     """
     with reading(settings, raw_files(settings)) as files:
-        raw: Data = get_method(settings.target)(files, **_arguments(settings))
+        raw: Data = get_method(settings.target)(files, **arguments(settings))
     if isinstance(raw, Dataset) == settings.has_many_graphs:
         source = settings.path or settings.name
         if isinstance(raw, Dataset):
@@ -162,14 +163,6 @@ def _unchanged(settings: DatasetSettings, data: str) -> Data:
     return dataset
 
 
-def data_hash(settings: DatasetSettings) -> str:
-    """Hash of the raw files and settings that shape the graph; does not read the raw files of named datasets."""
-    if settings.hash_tensors:
-        return _hashed(settings)[1]
-    shaping = [raw_hashes(settings), settings.target, _arguments(settings), bool(settings.normalize_features)]
-    return digest([*shaping, "directed"] if settings.directed else shaping)
-
-
 def _hashed(settings: DatasetSettings) -> tuple[Data, str]:
     """A dataset without files, and the hash of its tensors; raises UserError if dataset.data_hash differs."""
     dataset = read(settings)
@@ -186,13 +179,6 @@ def _hashed(settings: DatasetSettings) -> tuple[Data, str]:
 def prepared_hash(settings: DatasetSettings, data: str) -> str:
     """Fingerprint of a prepared file, which is written again if the data or the code that reads it has changed."""
     return digest([data, code_hash(*settings.targets, __name__)])
-
-
-def _arguments(settings: DatasetSettings) -> dict[str, Any]:
-    """Arguments of the reader: the settings of its dataset's yaml, and task and name if it has these parameters."""
-    parameters = inspect.signature(get_method(settings.target)).parameters
-    others = {name: getattr(settings, name) for name in ("task", "name") if name in parameters}
-    return dict(settings.arguments) | others
 
 
 def row_normalized(x: Tensor, name: str) -> Tensor:

@@ -41,7 +41,7 @@ def read_pyg(
 ) -> Dataset | GraphCollection:
     """Read the graph or graphs of a dataset class in `torch_geometric.datasets`.
 
-    A class that is not in `GENERATED` downloads files with PyG's code, which unpickles some of them. The files are
+    A class that is not in `GENERATED` may download files with PyG's code, which unpickles some of them. The files are
     stored in `pyg/NAME` in the data folder.
 
     Args:
@@ -59,7 +59,7 @@ def read_pyg(
     kind = _class(name)
     if name not in GENERATED and not trust_downloads:
         raise UserError(
-            f"{name} downloads files, and PyG unpickles some of them, which can run code of their publisher:"
+            f"{name} may download files, and PyG unpickles some of them, which can run code of their publisher:"
             " add dataset.trust_downloads=true if you trust them"
         )
     graphs = _make(kind, dict(args or {}), seed)

@@ -14,19 +14,18 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
-from torch_geometric.utils import to_undirected
 
 from depthlab.cli import main
 from depthlab.config.closure import code_hash, digest
 from depthlab.config.errors import UserError
 from depthlab.config.option_types import RewiringSettings
 from depthlab.config.schema import Settings
-from depthlab.config.settings import option_dict
 from depthlab.config.validation import validate
 from depthlab.data.cluster import cluster_batches
 from depthlab.data.dataset import Dataset
 from depthlab.data.graph_collection import GraphCollection
 from depthlab.data.graph_set import GraphSet
+from depthlab.data.hashes import rewired_hash
 from depthlab.data.prepare import Data, load
 from depthlab.data.raw import prepared_file
 from depthlab.data.rewired_edges import RewiredEdges
@@ -150,14 +149,6 @@ def check_rewirable(dataset: Data, rewiring: str) -> None:
         )
 
 
-def rewired_hash(data_hash: str, settings: Settings) -> str:
-    """Hash of the data and of the rewiring's settings; without a rewiring, the data hash itself."""
-    if settings.rewiring.name == "none":
-        return data_hash
-    shaping = option_dict("rewiring", replace(settings.rewiring, layers=None))
-    return digest([data_hash, shaping])
-
-
 def cached_edges(dataset: Data, data_hash: str, settings: Settings, folder: Path | None = None) -> RewiredEdges:
     """The rewired edges, from the cache if they are up to date. Only one process at a time computes them."""
     name = rewired_hash(data_hash, settings)
@@ -187,6 +178,8 @@ def make_edges(dataset: Data, rewiring: RewiringSettings) -> RewiredEdges:
 
     before, y = dataset.edge_index, dataset.y
     if isinstance(dataset, GraphSet):
+        from torch_geometric.utils import to_undirected
+
         before = to_undirected(before, num_nodes=dataset.num_nodes)
     if not isinstance(dataset, Dataset) or y.is_floating_point():  # the nodes have no classes
         y = torch.full((dataset.num_nodes,), -1)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
 from torch import Tensor
 
 from depthlab.ops import SparseFeatures, matmul, propagate
@@ -218,6 +217,8 @@ def symmetric_adjacency(row: Tensor, col: Tensor, values: Tensor, num_nodes: int
         values: of the entries, symmetric too.
         num_nodes: n.
     """
+    from scipy.sparse import coo_array
+
     number = np.arange(len(row))
     order = torch.from_numpy(coo_array((number, (row.numpy(), col.numpy()))).tocsc().data)
     upper, lower = row < col, row > col

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.utils import segment
 
 from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.last_layer import LastLayer
@@ -74,7 +73,11 @@ class Graph:
 
     def read_out(self, output: Tensor) -> Tensor:
         """Readout: return node outputs (n, channels) unchanged, or pool them over each graph, (b, channels)."""
-        return output if self.ptr is None else segment(output[: self.num_nodes], self.ptr, self.pooling)
+        if self.ptr is None:
+            return output
+        from torch_geometric.utils import segment
+
+        return segment(output[: self.num_nodes], self.ptr, self.pooling)
 
     def rewired(self, x: Tensor | SparseFeatures, edge_index: Tensor, last_of: int | None = None) -> "Graph":
         """The same data, split and measures, with other edges to propagate over.

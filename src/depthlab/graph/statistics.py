@@ -2,10 +2,7 @@
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
-from torch_geometric.utils import homophily
 
 from depthlab.measures.edges import check_undirected
 
@@ -19,7 +16,8 @@ LARGE = 200_000  # nodes, beyond which receptive fields take minutes and gigabyt
 
 def edge_homophily(edge_index: Tensor, y: Tensor) -> float:
     """Fraction of edges that join nodes of one class; edges at nodes without a class (-1) do not count."""
-    return float(homophily(_labelled(edge_index, y), y, method="edge"))
+    row, col = _labelled(edge_index, y)
+    return float((y[row] == y[col]).float().mean())
 
 
 def _labelled(edge_index: Tensor, y: Tensor) -> Tensor:
@@ -53,6 +51,8 @@ def receptive_field(edge_index: Tensor, num_nodes: int, hops: int = HOPS) -> lis
 
     Exact up to 4,096 nodes; beyond, the mean over 1,024 nodes drawn with a fixed seed.
     """
+    from scipy.sparse import coo_array
+
     row, col = edge_index.numpy()
     adjacency = coo_array((np.ones(len(row), np.float32), (row, col)), shape=(num_nodes, num_nodes)).tocsr()
     everywhere = np.arange(num_nodes)
@@ -105,6 +105,9 @@ def topology(edge_index: Tensor, num_nodes: int) -> Statistics:
 
     The receptive field follows the direction of edges. For a large graph it is left out: `skipped` says why.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     row, col = edge_index.numpy()
     pattern = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes))
     if num_nodes > LARGE:

@@ -13,7 +13,8 @@ from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import load
 from depthlab.lesson.edges import DroppedEdges, dropped_edges
 from depthlab.lesson.receptive_field import ReceptiveField, receptive_field
-from depthlab.report.runs import Animation, Report, read_report
+from depthlab.report.animation import Animation
+from depthlab.report.runs import Report, read_report
 from depthlab.study.grid import PlannedRun
 from depthlab.tracking.search import Records
 

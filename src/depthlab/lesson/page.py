@@ -68,8 +68,8 @@ def _points(network: Network) -> dict[str, Any]:
     """Points as bytes, 0 to 255 from edge to edge, and the effective rank by layer."""
     animation = network.animation
     assert animation is not None
-    scaled = np.round((animation.points / animation.extent + 1) / 2 * 255)
-    points, y = (base64.b64encode(array.astype(np.uint8).tobytes()).decode() for array in (scaled, animation.y))
+    arrays = animation.in_bytes(), animation.y.astype(np.uint8)
+    points, y = (base64.b64encode(array.tobytes()).decode() for array in arrays)
     ranks = [f"{rank:.1f}" for rank in network.curves.get("effective_rank", [])]
     return {"name": network.name, "frames": len(animation.points), "points": points, "y": y, "ranks": ranks}
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from depthlab.measures.edges import check_undirected
@@ -65,6 +63,9 @@ def hop_distance(edge_index: Tensor, num_nodes: int, nodes: Tensor, hops: int) -
     Raises:
         ValueError: the edges are not both directions of every undirected edge.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import dijkstra
+
     check_undirected(edge_index, num_nodes)
     row, col = edge_index.cpu().numpy()
     adjacency = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes)).tocsr()

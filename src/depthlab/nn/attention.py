@@ -7,7 +7,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import softmax
 
 from depthlab.graph.adjacency import Adjacency
 from depthlab.nn.linear import glorot
@@ -25,6 +24,8 @@ def entry_softmax(scores: Tensor, present: Tensor, adjacency: Adjacency) -> Tens
     Returns:
         Weights with the shape of `scores`.
     """
+    from torch_geometric.utils import softmax
+
     present = present if scores.dim() == 1 else present.unsqueeze(-1)
     lowest = torch.finfo(scores.dtype).min / 2  # not -inf: a row without any would give nan
     weights = softmax(scores.masked_fill(~present, lowest), adjacency.row, num_nodes=adjacency.num_nodes)

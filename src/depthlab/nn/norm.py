@@ -1,7 +1,6 @@
 """The setting `norm`: normalisation between propagation and relu in hidden layers."""
 
 from torch import nn
-from torch_geometric.nn import PairNorm
 
 NORMS = ("none", "batch", "layer", "pair")
 PAIR_EPSILON = 1e-6  # of the authors' code; PyG's default of 1e-5 shrinks collapsed states
@@ -26,6 +25,8 @@ def make_norm(kind: str, channels: int) -> nn.Module:
     if kind == "layer":
         return nn.LayerNorm(channels)
     if kind == "pair":
+        from torch_geometric.nn import PairNorm
+
         return PairNorm(eps=PAIR_EPSILON)
     raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {kind}")
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from depthlab.measures.axis import ValueAxis
 from depthlab.statistics import Summary, n_of_m
 from depthlab.tasks.metrics import Metric
 from depthlab.text import for_figure
@@ -31,17 +32,12 @@ class Band:
     runs: np.ndarray[Any, Any]
 
 
-def band(curves: Sequence[Sequence[float]], scale: str = "log") -> Band:
-    """Quartiles of the finite values, on a log axis of those above 0; an empty curve stands for a run without one."""
+def band(curves: Sequence[Sequence[float]]) -> Band:
+    """Quartiles of the finite values; an empty curve stands for a run without one."""
     layers = [np.array(values) for values in zip(*filter(None, curves), strict=True)]
     finite = [values[np.isfinite(values)] for values in layers]
     quartiles = np.array([np.quantile(v, QUARTILES) if len(v) else [np.nan] * 3 for v in finite]).reshape(-1, 3).T
-    return Band(on_scale(quartiles, scale), np.array([len(v) for v in finite], int))
-
-
-def on_scale(values: np.ndarray[Any, Any], scale: str) -> np.ndarray[Any, Any]:
-    """The values that an axis of this scale can show; NaN for the others."""
-    return values if scale == "linear" else np.where(values > 0, values, np.nan)
+    return Band(quartiles, np.array([len(v) for v in finite], int))
 
 
 class Missing:
@@ -123,10 +119,14 @@ def common_verdict(runs: pd.DataFrame) -> str:
     return str(next(iter(runs["verdict"].mode()), "unknown"))
 
 
-def draw_band(axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], look: Look, marker: str) -> None:
+def draw_band(
+    axes: Axes, x: np.ndarray[Any, Any], quartiles: np.ndarray[Any, Any], look: Look, marker: str, axis: ValueAxis
+) -> None:
+    """Draw a median with its quartiles, (3, k), on a value axis."""
     if not np.isfinite(quartiles[1]).any():
-        return  # a log axis with nothing on it fails to draw
+        return
     color, dash = look
+    quartiles = axis.place(quartiles)
     axes.plot(x, quartiles[1], marker + dash, color=color, linewidth=1.6, markersize=5)
     axes.fill_between(x, quartiles[0], quartiles[2], color=color, alpha=0.16, lw=0)
 

@@ -2,13 +2,16 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from depthlab.measures.axis import ValueAxis
 from depthlab.measures.registry import Measure, in_report
+from depthlab.report.animation import Animation
 from depthlab.report.drawing import (
     QUARTILES,
     Band,
@@ -18,10 +21,10 @@ from depthlab.report.drawing import (
     draw_band,
     draw_means,
     legend,
-    on_scale,
 )
-from depthlab.report.runs import Animation, Report, measured
-from depthlab.report.table import reported, scores
+from depthlab.report.protocol import reported
+from depthlab.report.runs import Report, measured
+from depthlab.report.table import scores
 from depthlab.statistics import n_of_m, over_runs
 from depthlab.study.methods import COLORS, method_looks
 from depthlab.tasks.metrics import METRICS
@@ -59,17 +62,24 @@ def depth_figure(report: Report) -> Figure:
     for dataset, runs in datasets:
         for measure in measures:
             axes, name = next(panels), measure.name
-            for method, group in runs.groupby("method", sort=False):
-                parts = group.assign(**{name: group[name].where(np.isfinite(group[name]))}).groupby("depth")[name]
-                table = parts.quantile(QUARTILES).unstack()
-                x, quartiles = table.index.to_numpy(), on_scale(table.to_numpy().T, measure.scale)
-                draw_band(axes, x, quartiles, looks[str(method)], "o")
-                marks.mark(axes, x, quartiles[1], parts.count().to_numpy(), parts.size().to_numpy(), looks[str(method)])
+            bands = {str(method): _by_depth(group, name) for method, group in runs.groupby("method", sort=False)}
+            axis = ValueAxis(measure.scale, (quartiles for _, quartiles, _, _ in bands.values()))
+            for method, (x, quartiles, present, planned) in bands.items():
+                draw_band(axes, x, quartiles, looks[method], "o", axis)
+                marks.mark(axes, x, axis.place(quartiles[1]), present, planned, looks[method])
             depth_axis(axes, runs)
+            axis.finish(axes)
             title = for_figure(str(dataset)) if measure is measures[0] else ""
-            axes.set(ylabel=f"{measure.label}, last layer", title=title, yscale=measure.scale)
+            axes.set(ylabel=f"{measure.label}, last layer", title=title)
     legend(figure, looks, {}, "median, quartiles", marks)
     return figure
+
+
+def _by_depth(runs: pd.DataFrame, name: str) -> tuple[np.ndarray[Any, Any], ...]:
+    """Depths, quartiles (3, k) of the finite values, and how many runs have one and were planned."""
+    parts = runs.assign(**{name: runs[name].where(np.isfinite(runs[name]))}).groupby("depth")[name]
+    table = parts.quantile(QUARTILES).unstack()
+    return table.index.to_numpy(), table.to_numpy().T, parts.count().to_numpy(), parts.size().to_numpy()
 
 
 def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
@@ -83,12 +93,14 @@ def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
         if measure is None:
             axes.set_axis_off()
             continue
-        for method, group in runs.groupby("method", sort=False):
-            curve = layer_band(report, group, measure)
-            draw_band(axes, np.arange(len(curve.runs)), curve.quartiles, looks[str(method)], "")
-            marks.mark_changes(axes, curve, curve.quartiles[1], len(group), looks[str(method)])
+        groups = {str(method): group for method, group in runs.groupby("method", sort=False)}
+        bands = {method: layer_band(report, group, measure) for method, group in groups.items()}
+        axis = ValueAxis(measure.scale, (curve.quartiles for curve in bands.values()))
+        for method, curve in bands.items():
+            draw_band(axes, np.arange(len(curve.runs)), curve.quartiles, looks[method], "", axis)
+            marks.mark_changes(axes, curve, axis.place(curve.quartiles[1]), len(groups[method]), looks[method])
         axes.set(xlabel="layer", ylabel=measure.label, xticks=np.linspace(0, depth, 5 if depth % 4 == 0 else 2))
-        axes.set_yscale(measure.scale)
+        axis.finish(axes)
         axes.grid(alpha=0.25)
     title = f"{dataset}, {depth} layers; 0 is the input of the first layer, {depth} may be the logits"
     figure.suptitle(for_figure(title), x=0.01, ha="left", fontsize=11)
@@ -138,12 +150,11 @@ def recorded(report: Report) -> list[Measure]:
 def layer_band(report: Report, runs: pd.DataFrame, measure: Measure) -> Band:
     """Quartiles of a measure by layer over the runs, without states that are not finite; k = 0 if there is none.
 
-    Diverged runs, which have their last finite state, count only if there is no other run. Zeros become NaN for a
-    logarithmic axis.
+    Diverged runs, which have their last finite state, count only if there is no other run.
     """
     finished = runs[runs["outcome"] == "finished"]
     shown = runs if finished.empty else finished
-    return band([report.curves.get((run_id, measure.name), []) for run_id in shown["run_id"].dropna()], measure.scale)
+    return band([report.curves.get((run_id, measure.name), []) for run_id in shown["run_id"].dropna()])
 
 
 def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from depthlab.measures.diagnosis import shown
 from depthlab.report.drawing import Missing
+from depthlab.report.protocol import by_run, reported
 from depthlab.report.runs import Report
-from depthlab.report.table import by_run, reported
 from depthlab.statistics import over_runs, paired
 from depthlab.study.methods import method_looks
 from depthlab.tasks.metrics import METRICS

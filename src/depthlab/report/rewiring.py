@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from depthlab.report.table import Rows, by_run, markdown_table, reported
+from depthlab.report.protocol import by_run, reported
+from depthlab.report.table import Rows, markdown_table
 from depthlab.statistics import format_mean, over_runs, paired
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_markdown

@@ -18,36 +18,20 @@ from depthlab.config.modules import MODULE
 from depthlab.config.schema import OPTION_GROUPS
 from depthlab.config.settings import EXECUTION_SETTINGS
 from depthlab.measures.registry import Measure, in_report
+from depthlab.report.animation import Animation, reduced
+from depthlab.report.question import question
 from depthlab.study.methods import SCORES
 from depthlab.study.parents import GRID
 from depthlab.tasks.metrics import METRICS
 from depthlab.tracking.names import RENAMED
 from depthlab.tracking.search import Recorded, Records
+from depthlab.tracking.ui import run_link
 from depthlab.training.identity import STATES, code_hash, overrides_of
 
-STATISTICS = ("chance", "task_range", "best_epoch", "epochs_run")
+DIGITS = 4  # of the values of a curve
+STATISTICS = ("chance", "chance_test", "task_range", "best_epoch", "epochs_run")
 # columns that are dropped if no run has a value, as are those of unreported metrics
-OF_SOME = ("repulsion", "size", "task_range", "chance")
-
-
-@dataclass
-class Animation:
-    """States of one run in the plane: `points` (layers, n, 2), and the class of each node.
-
-    If the run `diverged`, they are the last finite states.
-    """
-
-    dataset: str
-    method: str
-    depth: int
-    points: np.ndarray[Any, Any]
-    y: np.ndarray[Any, Any]
-    diverged: bool = False
-
-    @property
-    def extent(self) -> float:
-        """The largest coordinate: half the width of a frame that shows every point."""
-        return float(np.abs(self.points).max()) or 1.0
+OF_SOME = ("repulsion", "size", "task_range", "chance", "chance_test")
 
 
 @dataclass
@@ -57,13 +41,15 @@ class Report:
     Attributes:
         study: its name.
         runs: one row per run; measures are those of the last layer, empty for a diverged run.
-        curves: measures by layer and by hop of each run, by run id and measure; of a diverged run those of its last
-            finite state.
+        curves: measures by layer and by hop of each run, by run id and measure, with four digits; of a diverged run
+            those of its last finite state.
         animations: of the runs with recorded states.
         animations_asked: number of runs that were to record states.
         without_states: the overrides, by name, of the runs that should have recorded states but reuse an earlier run
             without them.
         other_code: number of runs of other code than the present.
+        question: what the study asks, in a sentence.
+        link: address of a run in MLflow, with RUN for its id; empty if the store is not known.
     """
 
     study: str
@@ -73,6 +59,13 @@ class Report:
     without_states: dict[str, str] = field(default_factory=dict)
     animations_asked: int = 0
     other_code: int = 0
+    question: str = ""
+    link: str = ""
+
+
+def rounded(values: list[float]) -> list[float]:
+    """With DIGITS digits, which the committed files keep too."""
+    return [float(f"{value:.{DIGITS - 1}e}") for value in values]
 
 
 def read_report(records: Records, study: str) -> Report:
@@ -100,7 +93,7 @@ def read_report(records: Records, study: str) -> Report:
         (results if recorded.is_result else attempts)[recorded.identity] = recorded
     latest = {(parent.tags["dataset"], parent.tags["method"]): parent for parent in parents}
     parents = sorted(latest.values(), key=lambda parent: int(parent.tags.get("order", 0)))
-    report = Report(study, pd.DataFrame())
+    report = Report(study, pd.DataFrame(), link=run_link(records.uri, records.experiment_id, "RUN"))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for parent, entries in _grids(records, study, parents, Path(folder)):
@@ -114,7 +107,7 @@ def read_report(records: Records, study: str) -> Report:
                     report.other_code += run.tags.get("code_hash") != _present_code(run.params)
                     for measure in [*in_report("layer"), *in_report("hop")]:
                         if measure.metric in run.metrics:
-                            report.curves[run.run_id, measure.name] = records.curve(run.run_id, measure.metric)
+                            report.curves[run.run_id, measure.name] = rounded(records.curve(run.run_id, measure.metric))
                 if entry["animated"]:
                     _add_animation(report, records, parent, entry["depth"], run, Path(folder))
     runs = pd.DataFrame(rows)
@@ -123,6 +116,7 @@ def read_report(records: Records, study: str) -> Report:
     optional = [*others, *OF_SOME, *(measure.name for measure in in_report(states=True))]
     runs = runs.drop(columns=[name for name in optional if runs[name].isna().all()])
     report.runs = runs.drop(columns="rewiring") if (runs["rewiring"] == "none").all() else runs
+    report.question = question(study, report.runs)
     return report
 
 
@@ -171,7 +165,9 @@ def _add_animation(
     elif run and states:
         with np.load(states) as content:
             where, diverged = (parent.tags["dataset"], parent.tags["method"], depth), run.tags["outcome"] == "diverged"
-            report.animations.append(Animation(*where, content["points"].astype(np.float32), content["y"], diverged))
+            classes = content["classes"].tolist() if "classes" in content else []
+            full = Animation(*where, content["points"], content["y"], diverged, classes=classes)
+            report.animations.append(reduced(full))
 
 
 def _row(

@@ -1,22 +1,19 @@
 """The Markdown tables of a study: one row a method, one column a depth, published values beside ours."""
 
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from depthlab.config.files import config_file
 from depthlab.config.yaml_files import read_mapping
+from depthlab.report.protocol import by_run, changes, protocol, reported
 from depthlab.report.runs import measured
 from depthlab.statistics import counted, format_mean, n_of_m, over_runs, paired, summarize
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_markdown
 
 Rows = list[list[str]]
-DIFFER = "settings that differ by depth (overrides, in runs.csv)"
-# overrides that the tables show already
-SHOWN = ("dataset", "model", "depth", "seed", "split", "split_seed", "p_drop", "recipe", "none")
 
 
 def markdown(runs: pd.DataFrame, first: str = "") -> str:
@@ -122,19 +119,9 @@ def medians(runs: pd.DataFrame) -> str:
     return " / ".join(values) + (f" ({counts[0]})" if counts[0] else "")
 
 
-def reported(runs: pd.DataFrame) -> str:
-    """Name of the metric that the runs of one dataset are measured by; accuracy where none has run."""
-    return str(next(iter(runs["metric"].dropna()), "acc"))
-
-
 def scores(runs: pd.DataFrame, depth: int) -> dict[tuple[int, str], float]:
     """(seed, split) -> test score of the runs at this depth; NaN of those without one."""
     return by_run(runs[runs["depth"] == depth], f"test_{reported(runs)}")
-
-
-def by_run(runs: pd.DataFrame, column: str) -> dict[tuple[int, str], float]:
-    """(seed, split) -> value of the column."""
-    return dict(zip(zip(runs["seed"], runs["split"], strict=True), runs[column], strict=True))
 
 
 def score(runs: pd.DataFrame) -> str:
@@ -158,68 +145,6 @@ def markdown_table(rows: Rows) -> str:
     return "\n".join([head, "|---" * len(rows[0]) + "|", *body])
 
 
-def protocol(runs: pd.DataFrame) -> str:
-    """How many runs there are and how they were made, in a few sentences."""
-    seeds, splits = sorted(runs["seed"].unique()), list(runs["split"].unique())
-    runs_text = _range(seeds)
-    fewer = {depth: own for depth, own in runs.groupby("depth")["seed"].unique().items() if len(own) < len(seeds)}
-    runs_text += "".join(f" ({_range(sorted(own))} at depth {depth})" for depth, own in fewer.items())
-    runs_text += f", {len(splits)} splits" if len(splits) > 1 else f", split {splits[0]}"
-    other = runs[~runs["outcome"].isin(["finished"])]["outcome"].value_counts()
-    ended = "".join(f", {count} {outcome}" for outcome, count in other.items())
-    over = "splits (each the mean of its seeds)" if len(splits) > 1 and len(seeds) > 1 else "runs"
-    code = (runs.groupby("method")["code_hash"].nunique() > 1).any()
-    return (
-        f"{len(runs)} runs, {(runs['outcome'] == 'finished').sum()} finished{ended}; {runs_text}. Mean ± half the 95 %"
-        f" t-interval over {over}. The tested state is the one that is best on {_monitored(runs)} data; the test set"
-        " is read once. Settings: "
-        f"{_recipes(runs)}. {_by_depth(runs)}"
-        + (" Not all runs of a method are of the same code: see code_hash." if code else "")
-        + " All runs: runs.csv."
-    )
-
-
-def _range(seeds: Sequence[int]) -> str:
-    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
-
-
-def _monitored(runs: pd.DataFrame) -> str:
-    """`validation`, but for tasks whose protocol selects by a training score."""
-    kinds = {"training" if " monitor=train_" in f" {words}" else "validation" for words in runs["overrides"].dropna()}
-    return " or ".join(sorted(kinds, reverse=True)) or "validation"
-
-
-def _recipes(runs: pd.DataFrame) -> str:
-    """`GCN: published/cora-gcn; residual GCN: defaults with epochs=60`."""
-    recipes = []
-    for method, group in runs.groupby("method", sort=False):
-        names = [_recipe(name) for name in dict.fromkeys(group["recipe"].dropna())]
-        overrides = dict.fromkeys(text for words in group["overrides"].dropna() for text in _changes(words))
-        changed = f" with {', '.join(overrides)}" if overrides else ""
-        recipes.append(f"{method}: {' and '.join(names) or 'not run yet'}{changed}")
-    return "; ".join(recipes)
-
-
-def _recipe(name: str) -> str:
-    return "defaults" if name == "none" else f"{name} (found by a sweep)" if name.startswith("tuned/") else name
-
-
-def _by_depth(runs: pd.DataFrame) -> str:
-    """Which methods have the same recipe and overrides at all of their depths."""
-    groups: dict[str, list[str]] = {"the same settings at every depth": [], "run at one depth": [], DIFFER: []}
-    same, once, differ = groups.values()
-    for method, group in runs.dropna(subset=["overrides"]).groupby("method", sort=False):
-        changed = group.assign(overrides=[tuple(_changes(text)) for text in group["overrides"]])
-        settings = [
-            frozenset(zip(part["recipe"], part["overrides"], strict=True)) for _, part in changed.groupby("depth")
-        ]
-        (once if len(settings) == 1 else same if len(set(settings)) == 1 else differ).append(str(method))
-    sentences = {words: methods for words, methods in groups.items() if methods}
-    if len(sentences) == 1:
-        return f"Each method: {next(iter(sentences))}."
-    return " ".join(f"{', '.join(methods)}: {words}." for words, methods in sentences.items())
-
-
 def sources(entries: Iterable[Mapping[str, Any]], published: Mapping[str, Any]) -> str:
     """The sources of published values, one a line."""
     known = published["sources"]
@@ -230,10 +155,5 @@ def sources(entries: Iterable[Mapping[str, Any]], published: Mapping[str, Any]) 
 def _matches(entry: Mapping[str, Any], runs: pd.DataFrame) -> bool:
     """Whether some of the runs are of the entry's kind: same model, edges dropped or not, nothing else changed."""
     same = (runs["model"] == entry["model"]) & ((runs["p_drop"] > 0) == entry["drop_edge"])
-    unchanged = any(not _changes(overrides) for overrides in runs[same]["overrides"].dropna())
+    unchanged = any(not changes(overrides) for overrides in runs[same]["overrides"].dropna())
     return unchanged and not runs["split"].str.startswith("random").any()
-
-
-def _changes(overrides: str) -> list[str]:
-    """The overrides, `key=value`, that the tables do not show."""
-    return [text for text in shlex.split(overrides) if text.partition("=")[0] not in SHOWN]

@@ -18,9 +18,11 @@ from matplotlib.ticker import MaxNLocator
 
 from depthlab.config.files import config_file
 from depthlab.config.yaml_files import read_mapping
+from depthlab.measures.axis import ValueAxis
 from depthlab.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, legend
+from depthlab.report.protocol import by_run, reported
 from depthlab.report.runs import Report
-from depthlab.report.table import Rows, by_run, method_rows, reported, sources, titled
+from depthlab.report.table import Rows, method_rows, sources, titled
 from depthlab.statistics import format_mean, n_of_m, over_runs, paired
 from depthlab.study.methods import method_looks
 from depthlab.tasks.metrics import METRICS
@@ -172,17 +174,31 @@ def sensitivity_figure(report: Report) -> Figure:
     looks, marks = method_looks(report.runs["method"]), Missing()
     for panels, (task, model, runs) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for axes, size, part in _panels(panels, runs.sort_values("size", kind="stable"), "size"):
-            for method, group in part.groupby("method", sort=False):
-                x, shares, curve = _shares(hop_band(report, group, "sensitivity"))
-                draw_band(axes, x, shares, looks[str(method)], "")
-                marks.mark_changes(axes, curve, shares[1], len(group), looks[str(method)])
+            groups = {str(method): group for method, group in part.groupby("method", sort=False)}
+            bands = {method: _shares(hop_band(report, group, "sensitivity")) for method, group in groups.items()}
             plain = part[part["rewiring"] == "none"] if "rewiring" in part else part
-            x, shares, _ = _shares(hop_band(report, plain, "walk_weight"))
-            draw_band(axes, x, shares, WALKS_LOOK, "")
+            walks = _shares(hop_band(report, plain, "walk_weight"))
+            axis = ValueAxis("log", (shares for _, shares, _ in [*bands.values(), walks]))
+            for method, (x, shares, curve) in bands.items():
+                draw_band(axes, x, shares, looks[method], "", axis)
+                marks.mark_changes(axes, curve, axis.place(shares[1]), len(groups[method]), looks[method])
+            draw_band(axes, *walks[:2], WALKS_LOOK, "", axis)
             axes.axvline(part["task_range"].iloc[0], color="grey", lw=0.8)
-            axes.set(
-                title=for_figure(f"{task} {size:g}: {model}"), xlabel="hop", ylabel="of that at hop 0", yscale="log"
+            axes.annotate(
+                "answer",
+                (part["task_range"].iloc[0], 1),
+                xycoords=("data", "axes fraction"),
+                fontsize=8,
+                color="grey",
+                xytext=(-2, -2),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                rotation=90,
             )
+            axes.set(title=for_figure(f"{task} {size:g}: {model}"), xlabel="distance in hops")
+            axes.set_ylabel("sensitivity, share of that at hop 0")
+            axis.finish(axes)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.25)
     legend(figure, {**looks, WALKS: WALKS_LOOK}, {}, "median, quartiles", marks)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from depthlab.files import atomic_write, lock_of
 from depthlab.report.figures import STYLE, animation_figure, depth_figure, layers_figure, score_figure
 from depthlab.report.page import page
+from depthlab.report.page_parts import again_with_states
 from depthlab.report.repulsion import is_repulsion_study, repulsion_figure
 from depthlab.report.rewiring import has_rewirings, rewiring_tables
 from depthlab.report.runs import Report, measured, read_report
@@ -20,6 +21,11 @@ from depthlab.text import for_csv, printable, slug
 from depthlab.tracking.search import Records
 
 DPI = {"animation": 100}  # thousands of points
+ON_PAGE = {  # figures that the page shows as they are
+    "range": "Training and test score against the size of the task",
+    "sensitivity": "Sensitivity to a node by its distance, as a share of that at distance 0",
+    "repulsion": "Validation score against repulsion, and the best repulsion against homophily",
+}
 OWN = ("runs.csv", "tables.md", "report.html", "*.png")  # files of a report: those of an earlier report are replaced
 
 
@@ -47,10 +53,9 @@ def write_report(records: Records, study: str) -> list[Path]:
             file=sys.stderr,
         )
     for name, overrides in report.without_states.items():
-        again = f'depthlab train {overrides} "tracking.artifacts=[config,figures,model,states]"'
         print(
             f"{name} is not in the animation, because an earlier run without states is reused; to add it:"
-            f" {printable(again)}",
+            f" {printable(again_with_states(overrides))}",
             file=sys.stderr,
         )
     return [folder / name for name in names]
@@ -63,11 +68,14 @@ def _write(report: Report, folder: Path) -> list[str]:
     first = range_tables(report) if ranged else rewiring_tables(report.runs) if has_rewirings(report.runs) else ""
     (folder / "tables.md").write_text(markdown(report.runs, first), encoding="utf-8")
     names = ["runs.csv", "tables.md"]
+    pictures: dict[str, bytes] = {}
     with mpl.rc_context(STYLE):
         for name, figure in _figures(report, ranged).items():
             names.append(f"{name}.png")
             figure.savefig(folder / names[-1], dpi=DPI.get(name, 150))
-    (folder / "report.html").write_text(page(report), encoding="utf-8")
+            if name in ON_PAGE:
+                pictures[ON_PAGE[name]] = (folder / names[-1]).read_bytes()
+    (folder / "report.html").write_text(page(report, names, pictures), encoding="utf-8")
     return [*names, "report.html"]
 
 

@@ -43,7 +43,11 @@ def main() -> None:
         print(__doc__ + "\n" + config_file("", "study").read_text().partition("_self_\n")[2].partition("\nhydra:")[0])
         return
     config, runs = planned(typed)
+    if config.dry:
+        from depthlab.study.dry import list_runs
 
+        print(list_runs(config.name, runs, config))
+        return
     from depthlab.study.run import run_study
 
     sys.exit(0 if run_study(config.name, runs, config) else 1)

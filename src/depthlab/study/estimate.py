@@ -1,50 +1,44 @@
-"""Estimates how long planned runs take: from recorded runs of the same kind, or from a few timed steps."""
+"""Estimates how long planned runs take, from recorded runs or from a table of measured costs. Imports nothing heavy."""
 
+import functools
+import json
 import statistics
-import time
-from collections.abc import Callable, Iterable
-from itertools import chain
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from depthlab.config.errors import UserError
+from depthlab.config.option_types import DatasetSettings
+from depthlab.config.schema import Settings
 from depthlab.config.settings import config_hash
-from depthlab.graph.graph import Graph
-from depthlab.graph.large import LargeGraph
+from depthlab.folders import PACKAGE
 from depthlab.study.grid import AXES, PlannedRun
 from depthlab.study.plan import Plan
-from depthlab.training.experiment import experiment
 
 OVERHEAD = 1.0  # seconds of a run besides its epochs: recording, measures, one test
 PATIENCES = 4  # assumed length of a training, in units of its patience
-STEPS, LONGEST = 3, 5.0  # timed steps, after one to warm up; seconds after which fewer steps suffice
-Kind = TypeVar("Kind")
+COSTS = PACKAGE / "study" / "costs.json"  # written by `python -m benchmarks.durations`
+NODES = 3000  # of a graph that is not in the table
 
 
 def estimate(plan: Plan) -> dict[str, float]:
     """Seconds of each run to do, by its hash.
 
     Runs of one kind differ in depth, seed and split alone; time is assumed to be linear in depth. The estimate is the
-    mean of the recorded runs of the kind. Without one, some steps of the deepest run are timed and multiplied by a
-    usual number of steps, which can be wrong by a factor of three.
+    mean of the recorded runs of the kind. Without one, it is computed from the costs of an epoch that were measured for
+    each architecture on one machine, which can be wrong by a factor of three.
     """
     known: dict[str, dict[int, list[float]]] = {}
     for run in plan.runs:
         if run.hash in plan.done:
             depths = known.setdefault(_alike(run), {})
             depths.setdefault(run.depth, []).append(plan.done[run.hash].training_seconds)
-    failed: set[tuple[str, int]] = set()
-    for run in sorted(plan.todo, key=lambda run: -run.depth):
-        kind = _alike(run)
-        if kind not in known and (kind, run.depth) not in failed:
-            try:
-                known[kind] = {run.depth: [_timed(run)]}
-            except (UserError, RuntimeError, MemoryError):  # the run itself reports what is wrong
-                failed.add((kind, run.depth))
     seconds = {}
     for run in plan.todo:
-        depths = known.get(_alike(run), {run.depth: [0.0]})
-        nearest = min(depths, key=lambda depth: abs(depth - run.depth))
-        seconds[run.hash] = statistics.fmean(depths[nearest]) * (run.depth + 1) / (nearest + 1) + OVERHEAD
+        if depths := known.get(_alike(run), {}):
+            nearest = min(depths, key=lambda depth: abs(depth - run.depth))
+            training = statistics.fmean(depths[nearest]) * (run.depth + 1) / (nearest + 1)
+        else:
+            training = expected(run.settings)
+        seconds[run.hash] = training + OVERHEAD
     return seconds
 
 
@@ -52,34 +46,34 @@ def _alike(run: PlannedRun) -> str:
     return config_hash(run.settings, without=AXES)
 
 
-def _timed(run: PlannedRun) -> float:
-    """Training steps and evaluations of a run's model, some seconds of them, times a usual number of epochs."""
-    settings, made = run.settings, experiment(run.settings)
-    model, batches = made.module, made.batches
-    optimizer = model.make_optimizer()
+def expected(settings: Settings) -> float:
+    """Seconds of a training by the table of costs: a fixed cost of each step, and that of its layers and their states.
 
-    def train(graph: Graph) -> None:
-        model.train()
-        optimizer.zero_grad()
-        model.training_step(graph).backward()
-        optimizer.step()
-
-    def evaluate(graph: Graph | LargeGraph) -> None:
-        model.eval()
-        model.validation_step([graph])
-
-    epochs = min(settings.epochs, PATIENCES * settings.patience)
-    evaluations = sum(1 for _ in batches.validation)
-    steps = [_seconds(train, lambda: batches), _seconds(evaluate, lambda: batches.validation)]
-    return epochs * (len(batches) * steps[0] + evaluations * steps[1])
+    An architecture that is not in the table costs as much as the median of the others.
+    """
+    models = costs()["models"]
+    known = models.get(settings.model.label)
+    step, layer, entry = known or [statistics.median(column) for column in zip(*models.values(), strict=True)]
+    nodes, steps = _size(settings.dataset)
+    epoch = steps * (step + settings.depth * layer) + settings.depth * entry * nodes * settings.hidden
+    return float(min(settings.epochs, PATIENCES * settings.patience) * epoch)
 
 
-def _seconds(step: Callable[[Kind], None], graphs: Callable[[], Iterable[Kind]]) -> float:
-    """Median time of one step, the making of its graph included, after one to warm up; there is at least one graph."""
-    times: list[float] = []
-    again = chain.from_iterable(graphs() for _ in range(STEPS + 1))
-    while len(times) <= STEPS and sum(times) < LONGEST:
-        start = time.perf_counter()
-        step(next(again))
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:] or times)
+def _size(dataset: DatasetSettings) -> tuple[int, int]:
+    """Number of nodes of all graphs, and of training steps in an epoch."""
+    arguments = dataset.arguments
+    graphs = int(arguments.get("graphs") or arguments.get("train_graphs") or 1)
+    nodes = arguments.get("nodes") or arguments.get("size") or costs()["nodes"].get(dataset.option, NODES)
+    return graphs * int(nodes), -(-graphs // (dataset.batch_size or graphs))
+
+
+@functools.cache
+def costs() -> Mapping[str, Any]:
+    """The table.
+
+    Returns:
+        `models`: seconds of a step, of a layer in it, and of an entry of its state, of each architecture; `nodes`:
+        number of nodes of a graph of each dataset.
+    """
+    content: dict[str, Any] = json.loads(COSTS.read_text(encoding="utf-8"))
+    return content

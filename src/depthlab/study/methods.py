@@ -19,8 +19,9 @@ from depthlab.text import file_name, printable, slug
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import Recorded
 
-# Okabe & Ito's colours, distinct for all kinds of colour vision; yellow is left out, it vanishes on white.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe & Ito's colours, distinct for all kinds of colour vision, without yellow, which vanishes on white, and black;
+# then four of Tol's.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933", "#332288", "#777777")
 DASHES = ("-", "--", ":", "-.")
 SCORES = {  # name in a report and of a parent's metric -> name that a run records
     f"{part}_{name}": recorded(part, name) for name in METRICS for part in ("train", "val", "test")
@@ -80,9 +81,12 @@ def methods_of(runs: Iterable[PlannedRun]) -> list[Method]:
 
 
 def method_looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Colour and dashes (as Matplotlib names them) of every method of a study; dashes once the colours are used up."""
+    """Colour and dashes (as Matplotlib names them) of every method of a study; both change from each to the next.
+
+    Neighbours differ without colour, and a curve under an equal one shows through its gaps; twenty differ.
+    """
     names = enumerate(dict.fromkeys(labels))
-    return {label: (COLORS[k % len(COLORS)], DASHES[k // len(COLORS) % len(DASHES)]) for k, label in names}
+    return {label: (COLORS[k % len(COLORS)], DASHES[k % len(DASHES)]) for k, label in names}
 
 
 def method_colors(labels: Iterable[str]) -> dict[str, str]:

@@ -1,12 +1,10 @@
-"""Compares the planned runs of a study with the recorded ones."""
+"""Compares the planned runs of a study with the recorded ones. Imports nothing heavy."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from depthlab.data.prepare import load
-from depthlab.data.rewire import rewired_hash
+from depthlab.data.hashes import data_hash, rewired_hash
 from depthlab.study.grid import PlannedRun
-from depthlab.tasks.task import make_task
 from depthlab.tracking.search import Recorded
 from depthlab.training.identity import code_hash
 
@@ -41,15 +39,12 @@ def make_plan(runs: Sequence[PlannedRun], recorded: Iterable[Recorded], same_cod
         same_code: whether only runs with the present code count as done.
 
     Raises:
-        UserError: a dataset cannot be read, or its metric is undefined on a split.
+        UserError: a file of a dataset is missing.
     """
-    hashes: dict[str, str] = {}
-    for settings in {str(run.settings.dataset): run.settings.dataset for run in runs}.values():
-        dataset, hashes[str(settings)] = load(settings)
-        of_it = [run.settings for run in runs if run.settings.dataset == settings]
-        for one in {(one.split, one.split_seed): one for one in of_it}.values():
-            make_task(one, dataset)
-    data = {run.hash: rewired_hash(hashes[str(run.settings.dataset)], run.settings) for run in runs}
+    datasets = {id(run.settings.dataset): run.settings.dataset for run in runs}  # equal for all runs of a method
+    texts = {key: str(dataset) for key, dataset in datasets.items()}
+    hashes = {text: data_hash(dataset) for text, dataset in {texts[key]: datasets[key] for key in texts}.items()}
+    data = {run.hash: rewired_hash(hashes[texts[id(run.settings.dataset)]], run.settings) for run in runs}
     plan = Plan(list(runs), data)
     results = {one.identity: one for one in recorded if one.is_result}
     plan.earlier = sum("config_hash" in result.tags and "resume_hash" not in result.tags for result in results.values())

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from depthlab.config.errors import UserError
 from depthlab.dask_cluster import connect
+from depthlab.data.prepare import load
 from depthlab.folders import checkpoints
 from depthlab.parallel import Stop, Workers, execute, local
 from depthlab.study.estimate import estimate
@@ -23,6 +24,7 @@ from depthlab.study.parents import close_parents, open_parents
 from depthlab.study.plan import make_plan
 from depthlab.study.summary import duration, listing, results
 from depthlab.study.work import TAKEN, Job, work
+from depthlab.tasks.task import make_task
 from depthlab.text import file_name, printable
 from depthlab.tracking.names import RENAMED
 from depthlab.tracking.search import PARENT, Records
@@ -59,14 +61,13 @@ def run_study(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> bool
     recorded = records.runs()
     if any(one.outdated and one.tags.get("study") == name for one in recorded):
         print(OUTDATED.format(name=name, names=RENAMED), file=sys.stderr)
+    check_data(runs)
     plan = make_plan(runs, recorded, config.reuse == "same_code")
-    dask = config.backend == "dask" and not config.dry
+    dask = config.backend == "dask"
     workers = connect(config.scheduler, {"tracking.uri": records.uri}) if dask else local(config.jobs)
     torch.set_num_threads(workers.threads)
     costs = estimate(plan)
     print(listing(name, plan, sum(costs.values()) / workers.count, workers.count))
-    if config.dry:
-        return True
     checkpoints().mkdir(parents=True, exist_ok=True)
     methods: list[Method] = []
     interrupted = False
@@ -101,6 +102,15 @@ def run_study(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> bool
         )
     print(results(name, methods, plan, records))
     return not plan.todo
+
+
+def check_data(runs: Sequence[PlannedRun]) -> None:
+    """Prepare the datasets, and raise UserError if one cannot be read, or its metric is undefined on a split."""
+    for settings in {str(run.settings.dataset): run.settings.dataset for run in runs}.values():
+        dataset, _ = load(settings)
+        of_it = [run.settings for run in runs if run.settings.dataset == settings]
+        for one in {(one.split, one.split_seed): one for one in of_it}.values():
+            make_task(one, dataset)
 
 
 def _on_what_is_here(runs: Sequence[PlannedRun]) -> list[PlannedRun]:

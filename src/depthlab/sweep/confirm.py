@@ -20,9 +20,9 @@ from depthlab.statistics import Summary, format_mean, over_runs, paired
 from depthlab.study.grid import AXES, PlannedRun
 from depthlab.study.plan import make_plan
 from depthlab.study.run import run_study
+from depthlab.sweep.queue import finished_trials
 from depthlab.sweep.search import FRESH, Search
 from depthlab.sweep.space import Range, Value
-from depthlab.sweep.storage import finished_trials
 from depthlab.sweep.summary import format_params, ranked
 from depthlab.tasks.metrics import METRICS, Metric
 from depthlab.tracking.search import Records

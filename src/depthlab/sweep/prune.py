@@ -10,7 +10,7 @@ import optuna
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from depthlab.sweep.storage import PRUNED
+from depthlab.sweep.queue import PRUNED
 from depthlab.training.fit import Fit
 
 REPORT_EVERY = 20  # epochs: reading the other trials takes some milliseconds

@@ -19,21 +19,10 @@ from depthlab.parallel import Stop, Workers, execute, local
 from depthlab.sweep.confirm import confirm
 from depthlab.sweep.figures import figures, importances
 from depthlab.sweep.prune import make_pruner
+from depthlab.sweep.queue import FIXED, REASON, RUN, Owner, ask, finished_trials, ownership, recover, release
 from depthlab.sweep.search import Search
 from depthlab.sweep.space import Value, grid
-from depthlab.sweep.storage import (
-    FIXED,
-    REASON,
-    RUN,
-    Owner,
-    ask,
-    finished_trials,
-    open_storage,
-    open_study,
-    ownership,
-    recover,
-    release,
-)
+from depthlab.sweep.storage import open_storage, open_study
 from depthlab.sweep.summary import Progress, summary
 from depthlab.sweep.trial import Task, tell_failed, work
 from depthlab.text import file_name

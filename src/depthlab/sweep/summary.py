@@ -15,8 +15,8 @@ from rich.text import Text
 from depthlab.parallel import TaskResult
 from depthlab.statistics import Summary, paired
 from depthlab.study.summary import duration
+from depthlab.sweep.queue import REASON, TRAINING, finished_trials
 from depthlab.sweep.search import Search
-from depthlab.sweep.storage import REASON, TRAINING, finished_trials
 from depthlab.sweep.trial import Task
 from depthlab.text import printable
 

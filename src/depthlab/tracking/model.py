@@ -3,8 +3,6 @@
 import platform
 from pathlib import Path
 
-from mlflow.models import Model
-
 import depthlab
 from depthlab.tracking.record import CombinedRecord
 from depthlab.tracking.run import TrackedRun
@@ -22,6 +20,8 @@ def record_model(tracked: TrackedRun | CombinedRecord, checkpoint: Path) -> None
     Args:
         checkpoint: as `depthlab.training.result.final_checkpoint`; the file must exist until the run is finished.
     """
+    from mlflow.models import Model
+
     model = Model(artifact_path=FOLDER, run_id=tracked.run_id)
     model.add_flavor(
         "python_function", loader_module=LOADER, data=checkpoint.name, python_version=platform.python_version()

@@ -10,10 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import islice, takewhile
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from mlflow.entities import Metric
-
+from depthlab.config.errors import UserError
 from depthlab.database import first_line
 
 BATCH = 1000  # metrics in one request: MLflow's own limit
@@ -23,6 +22,15 @@ PAUSE_AT_END = 1.0  # longest pause while `drain` waits
 PERMANENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED")  # not worth a retry
 
 
+class Point(NamedTuple):
+    """One value of a metric, as `mlflow.entities.Metric`, which takes seconds to import."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
 class Outbox:
     """Records that a thread sends in the order in which they were put.
 
@@ -30,46 +38,54 @@ class Outbox:
         send: sends up to `BATCH` metrics.
         hide: removes secrets from an error message of the store.
         name: of the store, for the notice that is printed once when it does not answer.
+        hold: seconds for which everything waits for the first metric.
     """
 
-    def __init__(self, send: Callable[[list[Metric]], None], hide: Callable[[str], str], name: str) -> None:
+    def __init__(
+        self, send: Callable[[list[Point]], None], hide: Callable[[str], str], name: str, hold: float = 0.0
+    ) -> None:
         self._send, self._hide, self._name = send, hide, name
-        self._queue: deque[Metric | Callable[[], Any]] = deque()
+        self._held_until = time.monotonic() + hold
+        self._queue: deque[Point | Callable[[], Any]] = deque()
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         self._urgent = self._awaited = self._reported = self._closed = False
         self._pause, self._failures = FIRST_PAUSE, 0
         self._error: Exception | None = None
 
-    def put(self, *items: Metric | Callable[[], Any]) -> None:
+    def put(self, *items: Point | Callable[[], Any]) -> None:
         """Queue metrics, which are sent in batches, and functions that send something else at once."""
         with self._change:
             self._queue.extend(items)
-            self._urgent = self._urgent or any(not isinstance(item, Metric) for item in items)
+            if any(isinstance(item, Point) for item in items):
+                self._held_until = 0.0
+            self._urgent = self._urgent or any(not isinstance(item, Point) for item in items)
             self._closed = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
                 self._thread.start()
             self._change.notify_all()
 
-    def drain(self, seconds: float, patient: bool = True) -> None:
+    def drain(self, seconds: float, patient: bool = True, until: Callable[[], bool] = lambda: False) -> None:
         """Wait until everything is sent.
 
         Args:
             seconds: limit of the wait if the store refuses or does not answer.
             patient: wait longer as long as nothing has failed, since a large file takes time.
+            until: ends the wait earlier.
 
         Raises:
             Exception: the error of the last of the tries, at least one; unsent records stay in the queue.
         """
         end = time.monotonic() + seconds
         with self._change:
-            before, self._awaited = self._failures, True
+            before, self._awaited, self._held_until = self._failures, True, 0.0
             self._change.notify_all()
             try:
-                while self._queue:
+                while self._queue and not until():
                     late = time.monotonic() > end
-                    final = late or getattr(self._error, "error_code", "") in PERMANENT
+                    refused = isinstance(self._error, UserError)
+                    final = late or refused or getattr(self._error, "error_code", "") in PERMANENT
                     if self._error and self._failures > before and final:
                         raise self._error
                     if late and not patient:
@@ -94,6 +110,7 @@ class Outbox:
         with self._change:
             while not self._closed:
                 limit = self._pause if self._error else 0.0 if self._urgent else FLUSH_SECONDS
+                limit = max(limit, self._held_until - start)
                 if self._awaited:
                     limit = min(limit, PAUSE_AT_END if self._error else 0.0)
                 left = start + limit - time.monotonic()
@@ -106,7 +123,8 @@ class Outbox:
     def _send_all(self) -> None:
         while True:
             with self._change:
-                metrics = list(islice(takewhile(lambda item: isinstance(item, Metric), self._queue), BATCH))
+                points = takewhile(lambda item: isinstance(item, Point), self._queue)
+                metrics = cast(list[Point], list(islice(points, BATCH)))
                 first = self._queue[0] if self._queue else None
                 if first is None or self._closed:
                     self._urgent = False
@@ -114,7 +132,7 @@ class Outbox:
             try:
                 if metrics:
                     self._send(metrics)
-                else:
+                elif not isinstance(first, Point):
                     first()
             except Exception as error:  # an invalid answer of a server raises any error of its parser
                 self._on_error(error)
@@ -129,7 +147,7 @@ class Outbox:
         with self._change:
             self._pause = min(2 * self._pause, LONGEST_PAUSE) if self._error else FIRST_PAUSE
             self._error, self._failures = error, self._failures + 1
-            report = not (self._reported or self._awaited)
+            report = not (self._reported or self._awaited or isinstance(error, UserError))
             self._reported = self._reported or report
             self._change.notify_all()
         if report:

@@ -5,26 +5,23 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from depthlab.address import Address, recordable
 from depthlab.config.errors import ResumeError, UserError, full_disk
 from depthlab.database import first_line
-from depthlab.tracking.outbox import Outbox
+from depthlab.tracking.outbox import Outbox, Point
 from depthlab.tracking.owner import OWNER, owner
 from depthlab.tracking.record import EpochRecord
 from depthlab.tracking.store import no_answer, open_store
-from depthlab.tracking.system import SystemMetrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.tracking import MlflowClient
 
+HOLD_SECONDS = 2.0  # for which opening a run in the background waits for its first epoch
 LAST_SECONDS = 30.0  # for which the end of a run retries a failing store
 ABANDON_SECONDS = 10.0
 ERROR_LENGTH = 500
@@ -35,7 +32,8 @@ class TrackedRun(EpochRecord):
     """A run that is being recorded.
 
     Only opening it and reading from it wait for the store. A thread sends everything else in order; `flush` and
-    `finish` wait until all is sent.
+    `finish` wait until all is sent. The thread may open a new run as well, since MLflow takes seconds to import: then
+    `client`, `experiment_id` and `run_id` wait until it is open.
 
     Args:
         uri, experiment: where to record.
@@ -45,9 +43,10 @@ class TrackedRun(EpochRecord):
         run_id: resume this run instead of starting one.
         checkpoint: a file that has all records; the error names it if they cannot be sent.
         system_metrics: whether to record system metrics.
+        background: whether the thread opens a new run, after the first metrics are put, or after `HOLD_SECONDS`.
 
     Raises:
-        UserError: the store does not accept the run; also in every method that waits.
+        UserError: the store does not accept the run; also in every method that waits, and in `log`.
     """
 
     def __init__(
@@ -60,27 +59,72 @@ class TrackedRun(EpochRecord):
         run_id: str | None = None,
         checkpoint: Path | None = None,
         system_metrics: bool = False,
+        background: bool = False,
     ) -> None:
         self.keeps_files, self.locations = True, list[str]()
         self.uri, self.name, self.resumed = recordable(uri), name, run_id is not None
-        self._checkpoint = checkpoint
-        self.client, self.experiment_id = open_store(self.uri, experiment)
-        self._outbox = Outbox(self._send, Address.of(self.uri).hide, self.uri)
-        with self._store_errors():
-            if run_id is None:
-                run = self.client.create_run(self.experiment_id, run_name=name, tags={**tags, OWNER: owner()})
-                self.run_id = str(run.info.run_id)
-                values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in params.items()]
-                for start in range(0, len(values), PARAM_BATCH):
-                    self.client.log_batch(self.run_id, params=values[start : start + PARAM_BATCH])
-            else:
-                self.run_id = run_id
-                _check_exists(self.client, self.uri, run_id)
-                run_tags = [RunTag(key, str(value)) for key, value in {**tags, OWNER: owner()}.items()]
-                self.client.log_batch(run_id, tags=run_tags)  # first: others close a run of a dead owner
-                self.client.update_run(run_id, status="RUNNING")
+        self._checkpoint, self._experiment = checkpoint, experiment
+        self._opened: tuple[MlflowClient, str, str] | None = None
+        self._refused: UserError | None = None
+        tags = {**tags, OWNER: owner()}
+        hold = HOLD_SECONDS if background and run_id is None else 0.0
+        self._outbox = Outbox(self._send, Address.of(self.uri).hide, self.uri, hold)
+        if hold:
+            self._outbox.put(lambda: self._open(lambda: self._create(params, tags)))
+        else:
+            self._open(lambda: self._resume(run_id, tags) if run_id else self._create(params, tags))
+        self._system = None
+        if system_metrics:
+            from depthlab.tracking.system import SystemMetrics
 
-        self._system = SystemMetrics(self) if system_metrics else None
+            self._system = SystemMetrics(self)
+
+    @property
+    def client(self) -> "MlflowClient":
+        return self._wait()[0]
+
+    @property
+    def experiment_id(self) -> str:
+        return self._wait()[1]
+
+    @property
+    def run_id(self) -> str:  # type: ignore[override]
+        return self._wait()[2]
+
+    def _wait(self) -> "tuple[MlflowClient, str, str]":
+        """Client, experiment and run, once they are open."""
+        if self._opened is None:
+            self._outbox.drain(LAST_SECONDS, until=lambda: self._opened is not None)
+        assert self._opened
+        return self._opened
+
+    def _open(self, run: "Callable[[], tuple[MlflowClient, str, str]]") -> None:
+        try:
+            with self._store_errors():
+                self._opened = run()
+        except UserError as error:
+            self._refused = error
+            raise
+
+    def _create(self, params: Mapping[str, Any], tags: Mapping[str, str]) -> "tuple[MlflowClient, str, str]":
+        client, experiment_id = open_store(self.uri, self._experiment)
+        from mlflow.entities import Param
+
+        run_id = str(client.create_run(experiment_id, run_name=self.name, tags=dict(tags)).info.run_id)
+        values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in params.items()]
+        for start in range(0, len(values), PARAM_BATCH):
+            client.log_batch(run_id, params=values[start : start + PARAM_BATCH])
+        return client, experiment_id, run_id
+
+    def _resume(self, run_id: str, tags: Mapping[str, str]) -> "tuple[MlflowClient, str, str]":
+        client, experiment_id = open_store(self.uri, self._experiment)
+        from mlflow.entities import RunTag
+
+        _check_exists(client, self.uri, run_id)
+        run_tags = [RunTag(key, str(value)) for key, value in tags.items()]
+        client.log_batch(run_id, tags=run_tags)  # first: others close a run of a dead owner
+        client.update_run(run_id, status="RUNNING")
+        return client, experiment_id, run_id
 
     def last_step(self, metric: str) -> int:
         """The last step of a metric in the store; -1 if there is none."""
@@ -93,8 +137,10 @@ class TrackedRun(EpochRecord):
 
     def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Record numbers at one step; sent with the next batch."""
+        if self._refused:
+            raise self._refused
         now = int(time.time() * 1000)
-        self._outbox.put(*(Metric(key, float(value), now, step) for key, value in metrics.items()))
+        self._outbox.put(*(Point(key, float(value), now, step) for key, value in metrics.items()))
 
     def log_curve(self, name: str, values: Sequence[float]) -> None:
         """Record a curve with step = layer 0, 1, ..., depth; a resumed run sends only what the store does not have."""
@@ -105,8 +151,14 @@ class TrackedRun(EpochRecord):
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        run_tags = [RunTag(key, str(value)) for key, value in tags.items()]
-        self._outbox.put(lambda: self.client.log_batch(self.run_id, tags=run_tags))
+        values = {key: str(value) for key, value in tags.items()}
+
+        def send() -> None:
+            from mlflow.entities import RunTag
+
+            self.client.log_batch(self.run_id, tags=[RunTag(*pair) for pair in values.items()])
+
+        self._outbox.put(send)
 
     def dataset(self, name: str, digest: str, source_type: str, source: str, context: str) -> None:
         """Record the dataset of the run like `mlflow.log_input`, but without its data.
@@ -117,10 +169,13 @@ class TrackedRun(EpochRecord):
             context: how the run uses it.
         """
         keys = {"local": {"uri": source}, "code": {"tags": {"mlflow.source.name": source}}}
-        entity = Dataset(name, digest, source_type, json.dumps(keys[source_type]))
-        used = DatasetInput(entity, [InputTag("mlflow.data.context", context)])
 
         def send() -> None:
+            from mlflow.entities import Dataset, DatasetInput, InputTag
+            from mlflow.exceptions import MlflowException
+
+            entity = Dataset(name, digest, source_type, json.dumps(keys[source_type]))
+            used = DatasetInput(entity, [InputTag("mlflow.data.context", context)])
             try:
                 self.client.log_inputs(self.run_id, datasets=[used])
             except MlflowException as error:  # another run may have recorded this dataset at the same moment
@@ -175,8 +230,10 @@ class TrackedRun(EpochRecord):
         self.tag({"outcome": outcome})
         self._outbox.put(lambda: self.client.set_terminated(self.run_id, status))
 
-    def _send(self, metrics: list[Metric]) -> None:
-        self.client.log_batch(self.run_id, metrics=metrics)
+    def _send(self, points: list[Point]) -> None:
+        from mlflow.entities import Metric
+
+        self.client.log_batch(self.run_id, metrics=[Metric(*point) for point in points])
 
     def _store(self, content: bytes, file: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -208,6 +265,8 @@ def check_run(uri: str, experiment: str, run_id: str) -> None:
 
 
 def _check_exists(client: "MlflowClient", uri: str, run_id: str) -> None:
+    from mlflow.exceptions import MlflowException
+
     try:
         stage = client.get_run(run_id).info.lifecycle_stage
     except MlflowException as error:

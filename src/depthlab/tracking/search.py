@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlflow.exceptions import MlflowException
-
-from depthlab.address import recordable
+from depthlab.address import Address, recordable
 from depthlab.tracking.names import are_outdated
 from depthlab.tracking.owner import OWNER, is_dead
+from depthlab.tracking.sqlite import is_absent, read_runs
 from depthlab.tracking.store import no_answer, open_store
 
 if TYPE_CHECKING:
@@ -76,6 +75,17 @@ class Recorded:
         return self.tags.get("config_hash", ""), self.tags.get("data_hash", "")
 
 
+def recorded_runs(uri: str, experiment: str) -> list[Recorded]:
+    """All runs of an experiment, the oldest first, read without MLflow from an SQLite file; creates nothing.
+
+    Raises:
+        UserError: the store refuses or does not answer.
+    """
+    if (path := Address.of(uri).file) is None:
+        return Records(uri, experiment, create=False).runs()
+    return [] if not path.is_file() or is_absent(path) else list(map(_read, read_runs(path, experiment)))
+
+
 class Records:
     """The runs of one experiment.
 
@@ -107,6 +117,8 @@ class Records:
 
     def run(self, run_id: str) -> Recorded | None:
         """The run with an id; None if there is none, or it was deleted."""
+        from mlflow.exceptions import MlflowException
+
         try:
             run = self.client.get_run(run_id)
         except MlflowException as error:
@@ -152,10 +164,17 @@ class Records:
 
     @contextlib.contextmanager
     def _store_errors(self) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException
+
         try:
             yield
         except MlflowException as error:
             raise no_answer(self.uri, error) from None
+
+
+def _read(row: tuple[str, str, str, dict[str, str], dict[str, float], dict[str, str]]) -> Recorded:
+    run_id, name, status, tags, metrics, params = row
+    return Recorded(run_id, name, status, tags, {key: _infinite(value) for key, value in metrics.items()}, params)
 
 
 def _recorded(run: "Run") -> Recorded:

@@ -1,11 +1,13 @@
 """The SQLite file of MLflow: created completely or not at all, and checked before it is opened."""
 
 import contextlib
+import math
 import re
 import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from depthlab.address import sqlite_address
@@ -107,6 +109,29 @@ def move_artifacts(path: Path) -> None:
                 print(
                     f"{path} was moved or copied: its artifacts are those in {path.parent / ARTIFACTS}", file=sys.stderr
                 )
+
+
+def read_runs(
+    path: Path, experiment: str
+) -> list[tuple[str, str, str, dict[str, str], dict[str, float], dict[str, str]]]:
+    """Id, name, status, tags, metrics and parameters of the runs of an experiment, the oldest first; [] without one.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    chosen = "FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = ?"
+    chosen += " AND runs.lifecycle_stage = 'active'"
+    with _open(path) as database:
+        columns = "SELECT run_uuid, runs.name, status"
+        rows = database.execute(f"{columns} {chosen} ORDER BY start_time, run_uuid", (experiment,)).fetchall()
+        parts: list[dict[str, dict[str, Any]]] = []
+        for table, value in (("tags", "value"), ("latest_metrics", "iif(is_nan, NULL, value)"), ("params", "value")):
+            values: dict[str, dict[str, Any]] = {row[0]: {} for row in rows}
+            words = f"SELECT run_uuid, key, {value} FROM {table} WHERE run_uuid IN (SELECT run_uuid {chosen})"  # noqa: S608
+            for run_id, key, content in database.execute(words, (experiment,)):
+                values[run_id][key] = math.nan if content is None else content
+            parts.append(values)
+    return [(run_id, name or "", status, *(part[run_id] for part in parts)) for run_id, name, status in rows]
 
 
 @contextlib.contextmanager

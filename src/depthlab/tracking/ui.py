@@ -15,25 +15,45 @@ from depthlab.tracking.sqlite import ARTIFACTS
 from depthlab.tracking.store import check_store, open_store, store_uri
 
 HOST, UI_PORT = "127.0.0.1", 5000
+PORT = "MLFLOW_PORT"  # environment variable, which MLflow's own server reads too
+CLASSIC = "workflowType=machine_learning"  # without it MLflow shows its pages for language models
+
+
+def ui_port() -> int:
+    """The port of `depthlab ui` and of printed links: MLFLOW_PORT, by default 5000.
+
+    Raises:
+        UserError: MLFLOW_PORT is not a port.
+    """
+    typed = os.environ.get(PORT) or str(UI_PORT)
+    if not typed.isascii() or not typed.isdigit() or not 0 < int(typed) < 65536:
+        raise UserError(f"{PORT} must be a number from 1 to 65535, got {typed}: correct it or leave it out")
+    return int(typed)
 
 
 def chart_link(port: int, experiment_id: str) -> str:
     """The page of an experiment that draws its runs; the plain address opens on an empty one."""
-    return (
-        f"http://{HOST}:{port}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-    )
+    return f"http://{HOST}:{port}/#/experiments/{experiment_id}/runs?{CLASSIC}&compareRunsMode=CHART"
 
 
 def how_to_see(uri: str, experiment_id: str, run_id: str) -> str:
     """Where the metrics of a run are drawn, by epoch or by layer."""
-    return _page(uri, f"#/experiments/{experiment_id}/runs/{run_id}/model-metrics")
+    return _page(uri, f"#/experiments/{experiment_id}/runs/{run_id}/model-metrics?{CLASSIC}")
+
+
+def layers_link(uri: str, experiment_id: str, run_id: str) -> str:
+    """The URL of a run's page with its measures by layer, `layers.html`."""
+    return f"{_start(uri)}/#/experiments/{experiment_id}/runs/{run_id}/artifacts/layers.html?{CLASSIC}"
 
 
 def run_link(uri: str, experiment_id: str, run_id: str) -> str:
     """The URL of a run page; for a database it exists once `depthlab ui` serves it."""
+    return f"{_start(uri)}/#/experiments/{experiment_id}/runs/{run_id}?{CLASSIC}"
+
+
+def _start(uri: str) -> str:
     address = Address.of(uri)
-    start = address.link if address.is_server else f"http://{HOST}:{UI_PORT}"
-    return f"{start}/#/experiments/{experiment_id}/runs/{run_id}"
+    return str(address.link) if address.is_server else f"http://{HOST}:{ui_port()}"
 
 
 def _page(uri: str, page: str) -> str:
@@ -44,13 +64,13 @@ def _page(uri: str, page: str) -> str:
         serve = "depthlab ui" if uri == str(address.secret) else f"depthlab ui with {TRACKING} set to the address"
     else:
         serve = f"depthlab ui --uri {uri}"
-    return f"{serve}, then http://{HOST}:{UI_PORT}/{page}"
+    return f"{serve}, then http://{HOST}:{ui_port()}/{page}"
 
 
 def how_to_compare(uri: str, experiment_id: str, study: str) -> str:
     """Where the methods of a study are drawn against depth."""
     methods = quote(f"tags.kind = 'study' and tags.study = '{study}'")
-    page = f"runs?workflowType=machine_learning&compareRunsMode=CHART&searchFilter={methods}"
+    page = f"runs?{CLASSIC}&compareRunsMode=CHART&searchFilter={methods}"
     return _page(uri, f"#/experiments/{experiment_id}/{page}")
 
 
@@ -92,7 +112,7 @@ def free_port(port: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="depthlab ui", description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=UI_PORT)
+    parser.add_argument("--port", type=int, default=ui_port(), help=f"default: that of {PORT}, else {UI_PORT}")
     parser.add_argument(
         "--uri", help=f"database to show (default: that of {TRACKING}, else mlflow.db in the project folder)"
     )

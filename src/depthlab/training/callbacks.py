@@ -194,11 +194,14 @@ class FirstEpoch(Callback):
 
 
 class Saver(Checkpoint):
-    """Writes a checkpoint every `every` epochs, after the last epoch, and after the epoch in which Ctrl-C comes."""
+    """Writes a checkpoint every `every` epochs, after the last epoch, and after the epoch in which Ctrl-C comes.
+
+    The last checkpoint says whether a callback, such as a user's EarlyStopping, stopped the training early.
+    """
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
-        self.requested = False
+        self.requested = self.stopped = False
         self.handler = stop_handler(self.interrupt)
 
     def interrupt(self) -> None:
@@ -216,7 +219,11 @@ class Saver(Checkpoint):
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: pl.Trainer, model: Any) -> None:
+        self.stopped = trainer.should_stop
         self._save(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"stopped": self.stopped}
 
     def _save(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self.path)  # every rank takes part, the main one writes

@@ -112,7 +112,7 @@ def open_claimed(
         TakenError: another command trains this run, or has trained it.
     """
     if reuse is None:
-        return open_run(settings, provenance, more | {TURN: FIRST}, content)
+        return open_run(settings, provenance, more | {TURN: FIRST}, content, background=True)
     tracking = settings.tracking
     claim = Claim(Records(tracking.store, tracking.experiment), more, reuse == "same_code")
     claim.check()

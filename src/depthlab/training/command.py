@@ -12,6 +12,7 @@ from depthlab.config.provenance import provenance, untuned
 from depthlab.config.schema import Settings
 from depthlab.config.validation import validate
 from depthlab.data.raw import check
+from depthlab.lean import import_lightning
 from depthlab.text import printable
 from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.identity import LAST, checkpoint_folder, resumable
@@ -46,6 +47,7 @@ def task(config: DictConfig) -> None:
     hydra = HydraConfig.get()
     choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
     settings = checked(config, choices, hydra.overrides.task)
+    import_lightning(settings)
     if not is_main(settings.trainer):
         from depthlab.training.run import train_only
 

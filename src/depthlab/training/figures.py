@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from depthlab.measures.axis import ValueAxis
 from depthlab.measures.registry import Measure, in_report
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def layers_figure(curves: dict[str, list[float]], title: str) -> "Figure":
 def draw_layers(
     figure: "Figure", measures: Sequence[Measure], curves: Mapping[str, Sequence[float]], title: str
 ) -> "Figure":
-    """Draw a panel over the layers for each measure; logarithmic axes omit zeros."""
+    """Draw a panel over the layers for each measure; on a logarithmic axis zeros lie on a floor."""
     rows = math.ceil(len(measures) / PANELS)
     columns = math.ceil(len(measures) / rows)
     figure.set_size_inches(4.2 * columns, 3.4 * rows)
@@ -32,9 +33,9 @@ def draw_layers(
         axes.remove()
     for axes, measure in zip(panels, measures, strict=False):
         curve = curves[measure.name]
-        axes.plot(range(len(curve)), curve, color=COLOR, marker=".", markersize=4, linewidth=1.4)
-        if any(value > 0 for value in curve):
-            axes.set_yscale(measure.scale)
+        axis = ValueAxis(measure.scale, [curve])
+        axes.plot(range(len(curve)), axis.place(curve), color=COLOR, marker=".", markersize=4, linewidth=1.4)
+        axis.finish(axes)
         axes.set_title(measure.label, size="medium")
         axes.set_xlabel("layer")
         axes.grid(alpha=0.25)
@@ -52,10 +53,17 @@ def layers_html(curves: dict[str, list[float]], title: str) -> str:
     measures = panels(curves)
     figure = make_subplots(rows=1, cols=len(measures), subplot_titles=[measure.label for measure in measures])
     for column, measure in enumerate(measures, start=1):
+        axis = ValueAxis(measure.scale, [curves[measure.name]])
         style = {"mode": "lines+markers", "line_color": COLOR, "name": measure.label}
-        figure.add_scatter(y=curves[measure.name], row=1, col=column, **style)
+        drawn = axis.place(curves[measure.name])
+        figure.add_scatter(
+            y=drawn, customdata=curves[measure.name], hovertemplate="%{customdata:.4g}", row=1, col=column, **style
+        )
         figure.update_xaxes(title="layer", row=1, col=column)
-        figure.update_yaxes(type=measure.scale, exponentformat="power", row=1, col=column)
+        kind = "log" if axis.is_log else "linear"
+        figure.update_yaxes(type=kind, exponentformat="power", row=1, col=column)
+        if axis.floor is not None:
+            figure.add_hline(y=axis.floor, line_dash="dot", line_color="grey", annotation_text="0", row=1, col=column)
     figure.update_layout(title=title, showlegend=False, template="plotly_white")
     return str(figure.to_html(include_plotlyjs=True))
 

@@ -64,7 +64,8 @@ class Fit:
     def ended(self, content: dict[str, Any]) -> bool:
         """Whether the training in a checkpoint is complete."""
         saved = content["callbacks"]
-        return saved["BestState"]["stopped"] or len(saved["Recorder"]["history"]) >= self.trainer.max_epochs
+        stopped = any(saved.get(callback, {}).get("stopped") for callback in ("BestState", "Saver"))
+        return stopped or len(saved["Recorder"]["history"]) >= self.trainer.max_epochs
 
     def restore(self, model: TrainingModule, content: dict[str, Any]) -> bool:
         """Restore a checkpoint whose training is complete; returns False if it is not."""

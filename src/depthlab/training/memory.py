@@ -33,6 +33,7 @@ PER_WEIGHT = 4  # gradient, two moments of Adam, the best weights so far
 HOLES = 3.3  # measured size of the heap over the estimate, above 5 MB: GCNII 2.5, GCN 3.3 (benchmarks.cost)
 MAPPED_HOLES = 1.4  # the same with freed blocks unmapped: GCNII with recomputed layers 1.34 (benchmarks.memory)
 PER_ENTRY = 40  # bytes of an adjacency per entry
+FEW = 1 << 20  # weights, up to which the meta device takes longer: torch imports SymPy for it, 0.6 s
 FITS = 0.8  # share of the free memory that a step may use
 
 
@@ -112,9 +113,10 @@ def weight_bytes(settings: Settings, graph: Graph, task: Task) -> int:
 
 
 def _unmade(settings: Settings, graph: Graph, task: Task, depth: int) -> Network:
-    """The network on the meta device, without memory for its weights."""
+    """The network on the meta device, without memory for its weights; in memory if they are few."""
     get_class(settings.model.target)  # import first: tensors created during an import must not be on the meta device
-    with torch.device("meta"):
+    few = settings.hidden * (graph.x.shape[1] + depth * settings.hidden) <= FEW
+    with torch.device("cpu" if few else "meta"):
         return make_network(replace(settings, depth=depth), graph.x.shape[1], task.outputs)
 
 

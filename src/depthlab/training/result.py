@@ -71,7 +71,11 @@ class Result:
 
 
 def open_run(
-    settings: Settings, provenance: Mapping[str, str], more: dict[str, str], content: dict[str, Any] | None
+    settings: Settings,
+    provenance: Mapping[str, str],
+    more: dict[str, str],
+    content: dict[str, Any] | None,
+    background: bool = False,
 ) -> TrackedRun:
     """Open the record of a run, that of a checkpoint's `content` if there is one; `more` are additional tags."""
     tracked = TrackedRun(
@@ -83,6 +87,7 @@ def open_run(
         run_id=mlflow_run_id(content) if content else None,
         checkpoint=checkpoint_folder(settings) / LAST,
         system_metrics=settings.tracking.system_metrics,
+        background=background,
     )
     if not tracked.resumed:
         dataset, split = settings.dataset, f"split {settings.split_name}"

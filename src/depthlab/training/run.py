@@ -107,11 +107,11 @@ def _run(
             with interruptible():
                 with deferred_signals():  # close a created run in any case
                     tracked = open_record(settings, provenance, more, content, reuse)
-                result = Result.of(tracked)
                 describe(tracked, settings, provenance)
                 fit = make_fit(settings, model, batches, tracked, folder, prepared.identity)
                 if not (content and fit.restore(model, content)):
                     fit.run(model, prepared.checkpoint)
+                result = Result.of(tracked)
                 result.statistics |= made.data.rewired.statistics
                 if settings.progress and (slow := costly(settings.measures)):
                     print(f"measuring {', '.join(slow)}, which may take minutes", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Every command and file of docs/records.md is run as a reader would, with fewer epochs."""
+"""Every command and file of docs/guides/tracking.md is run as a reader would, with fewer epochs."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import pytest
 from depthlab.folders import CHECKOUT
 from tests.conftest import Command
 
-TEXT = (CHECKOUT / "docs" / "records.md").read_text()
+TEXT = (CHECKOUT / "docs" / "guides" / "tracking.md").read_text()
 COMMANDS = re.findall(r"^    ((?:\w+=\w+ )?depthlab .*)$", TEXT, flags=re.MULTILINE)
 FILES = re.findall(r"^```\w+ (\S+)\n(.*?)^```$", TEXT, flags=re.MULTILINE | re.DOTALL)
 

@@ -1,0 +1,1 @@
+"""The site: its pages, and the code that fills them in."""
