@@ -35,11 +35,12 @@ addEventListener("load", async () => {
     const states = found.states, first = pictures();
     states.blank = [...document.querySelectorAll("canvas")].map((canvas) =>
       canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.every((byte) => byte === 0));
+    slide("layer", 0);
+    states.zero = find("layer-value").textContent;
+    states.changed = pictures().map((picture, k) => picture !== first[k]);
     slide("layer", 32);
     states.text = find("layer-value").textContent;
     states.says = find("states0-says").textContent;
-    states.changed = pictures().map((picture, k) => picture !== first[k]);
-    slide("layer", 0);
     states.same = pictures().map((picture, k) => picture === first[k]);
     const one = document.querySelector(".class");
     one.click();

@@ -146,7 +146,8 @@ def test_the_page_works_in_a_browser(lesson: Lesson, width: int, tmp_path: Path)
         assert slider["moved"] and slider["back"] and slider["said"] and slider["spoken"]
     states = found["states"]
     assert states["blank"] == [False] * 5 and states["changed"] == [True] * 5 and states["same"] == [True] * 5
-    assert states["text"] == "layer 32" and states["says"] == "layer 2 of 2, effective rank 0.1"
+    assert states["zero"] == "layer 0" and states["text"] == "layer 32"
+    assert states["says"] == "layer 2 of 2, effective rank 0.1"
     assert states["playing"] == "stop" and 0 < states["after"] < 32 and states["rests"]
     assert states["end"] == [32, "play"]
     assert states["alone"] == [True] * 5 and states["together"] == [True] * 5

@@ -41,7 +41,7 @@ def test_alpha_tells_the_score_of_its_position() -> None:
     slider = alpha_slider(content)
     for frame, point in zip(slider.frames, content["points"], strict=True):
         assert frame.value == f"alpha = {point['alpha']:g}"
-        assert frame.says.startswith(f"Test accuracy {100 * point['test_acc']:.1f} %.")
+        assert frame.says.startswith(f"Test accuracy {100 * point['test_acc']:.1f} % on cora.")
     assert slider.frames[slider.start].value == "alpha = 0.1"
     assert "study alpha" in slider.source and content["commit"] in slider.source
 

@@ -2,11 +2,7 @@
 
 import base64
 import json
-import os
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,42 +15,10 @@ from depthlab.measures.registry import in_report
 from depthlab.report.animation import Animation
 from depthlab.report.page import page
 from depthlab.report.runs import Report
+from tests.browser import Parsed, browse
 from tests.report.conftest import DEPTHS, DIVERGED, METHODS, NODES, Frame, Store
 
 HERE = Path(__file__).parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-OFFLINE = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--virtual-time-budget=15000", "--dump-dom",
-]  # fmt: skip
-
-
-class Parsed(HTMLParser):
-    """Tags with their attributes, and the text below each kind of tag."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(text)
-        self.close()
-        self.texts = {tag: [text.strip() for text in texts] for tag, texts in self.texts.items()}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self.texts.setdefault(tag, []).append("")
-
-    def handle_data(self, data: str) -> None:
-        if self.tags:
-            self.texts[self.tags[-1][0]][-1] += data
-
-    def script(self, key: str) -> str:
-        """The script with this id."""
-        scripts = [attributes for tag, attributes in self.tags if tag == "script"]
-        return self.texts["script"][next(k for k, a in enumerate(scripts) if a.get("id") == key)]
-
-
 FILES = ["runs.csv", "accuracy.png"]
 
 
@@ -63,26 +27,9 @@ def html(report: Report) -> str:
     return page(report, FILES)
 
 
-def used(html: str, folder: Path, width: int) -> dict[str, Any]:
-    """What tests/report/browser.js found, in a real browser that reaches no network."""
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser is None:
-        if os.environ.get("CI"):
-            pytest.fail("a browser is needed to test the page: install chromium")
-        pytest.skip("no chromium here to open the page in")
-    script = (HERE / "browser.js").read_text()
-    (folder / "report.html").write_text(html.replace("<head>", f"<head><script>{script}</script>", 1))
-    place = [f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900", (folder / "report.html").as_uri()]
-    done = subprocess.run([browser, *OFFLINE, *place], capture_output=True, text=True, timeout=120, check=True)
-    boxes = Parsed(done.stdout).texts.get("pre")
-    assert boxes, f"the page did not get to its end: {done.stderr[-2000:]}"
-    found: dict[str, Any] = json.loads(boxes[-1])
-    return found
-
-
 @pytest.fixture(scope="module")
 def findings(html: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return used(html, tmp_path_factory.mktemp("browser"), 1200)
+    return browse(html, HERE / "browser.js", tmp_path_factory.mktemp("browser"), 1200)
 
 
 def test_nothing_in_the_page_asks_for_anything(html: str) -> None:
@@ -214,9 +161,9 @@ def test_charts_are_drawn_with_names_at_their_ends(findings: dict[str, Any]) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [500, 1440])
+@pytest.mark.parametrize("width", [360, 1440])
 def test_nothing_is_wider_than_the_window(html: str, tmp_path: Path, width: int) -> None:
-    found = used(html, tmp_path, width)
+    found = browse(html, HERE / "browser.js", tmp_path, width)
     assert (found["errors"], found["outside"]) == ([], [])
     assert found["width"][0] <= found["width"][1] <= width
     assert len(found["names"][0]) == len(METHODS) - 1  # below the chart in a narrow window

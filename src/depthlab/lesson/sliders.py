@@ -92,8 +92,8 @@ def alpha_slider(content: Content) -> Slider:
     for point, (alpha, score) in zip(points, scores, strict=True):
         place = f"translate({outer.x(alpha):.1f},{outer.y(score):.1f})"
         says = (
-            f"Test accuracy {score:.1f} %. After {depth} layers the states span {point['rank']:.1f} directions."
-            f" Verdicts: {counted(_each(point['verdicts']))}."
+            f"Test accuracy {score:.1f} % on {content['dataset']}. After {depth} layers the states span"
+            f" {point['rank']:.1f} directions."
         )
         moves = [("alpha-line", "d", inner.path(list(enumerate(point["quotient"])))), ("alpha-dot", "transform", place)]
         frames.append(Frame(f"alpha = {alpha:g}", says, moves))
