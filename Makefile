@@ -21,6 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV): some minutes the first time"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m depthlab.compiler
 	@touch $@
 
 data: setup ## fetch and verify the raw files (DATASET=pubmed: only that dataset; DEPTHLAB_MIRROR: see docs/guides/data.md)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from depthlab.__main__ import COMMANDS
+from depthlab.compiler import COMPILED, LAYERS
 from depthlab.config.closure import PRESENTATION, closure, targets
 from depthlab.measures.registry import functions
 from depthlab.training.identity import TRAINING
@@ -53,7 +54,9 @@ def modules(stage: dict[str, Any]) -> list[str]:
             if path.startswith("conf/"):
                 roots |= set(targets(yaml.safe_load((ROOT / path).read_text())))
     cut = () if command == "report" else PRESENTATION
-    return sorted(path.relative_to(ROOT).as_posix() for path in closure(roots, cut).values())
+    files = closure(roots, cut)
+    compiled = [LAYERS] if COMPILED in files else []
+    return sorted(path.relative_to(ROOT).as_posix() for path in [*files.values(), *compiled])
 
 
 def with_modules(text: str) -> str:

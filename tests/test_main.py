@@ -17,9 +17,9 @@ from tests.test_package import start
     [
         (["--version"], f"depthlab {depthlab.__version__}\n"),
         (["--help"], "`depthlab COMMAND --help`"),
-        (["train", "--help"], "depth: 8 # number of propagation layers"),
-        (["study", "--config-dir=.", "-h"], "study     alpha, citeseer, cora, "),
-        (["sweep", "-h"], "trials: 40 #"),
+        (["train", "--help"], "depth=8 "),
+        (["study", "--config-dir=.", "-h"], "\nstudy\n  alpha "),
+        (["sweep", "-h"], "trials=40 "),
         (["rewired_edges", "-h"], "Draws a small graph"),
         (["trust", "-h"], "add a file that you trust"),
         (["completion", "bash"], "complete -o nospace -F _depthlab depthlab"),

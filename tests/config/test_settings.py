@@ -37,6 +37,16 @@ def test_results_of_another_device_are_another_experiment_that_the_same_checkpoi
     assert config_hash(cpu) != before
 
 
+def test_compiled_layers_are_another_experiment_for_networks_that_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for model, counts in (("gcnii", True), ("gat", False)):
+        for device in ("cpu", "gpu"):
+            found = set()
+            for library in (None, object()):
+                monkeypatch.setattr("depthlab.compiler.kernel", lambda library=library: library)
+                found.add(config_hash(compose_settings([f"model={model}", f"trainer={device}"])))
+            assert (len(found) == 2) == (counts and device == "cpu"), (model, device)
+
+
 def test_hashes_know_of_a_trainer_what_changes_a_result() -> None:
     parts = ["dataset=sbm_large", "loader=cluster"]
 

@@ -23,6 +23,7 @@ import torch
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from depthlab.compiler import KERNEL
 from depthlab.config.compose import compose_settings
 from depthlab.files import write_text
 from depthlab.folders import data
@@ -66,7 +67,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "rewiring": (*SMALL, "rewiring=fosr", "rewiring.num_edges=20", "model=gcn", "depth=3"),
     "resumed": (*SMALL, "model=gcnii", "depth=4", "p_drop=0.2"),
 }  # fmt: skip
-INTERRUPTED = {"resumed": 12}  # run: epoch in which it is interrupted before it is resumed
+RUNS |= {f"compiled_{name}": RUNS[name] for name in ("gcnii", "gcnii_drop_edge", "replicas", "resumed")}
+INTERRUPTED = {"resumed": 12, "compiled_resumed": 12}  # run: epoch in which it is interrupted before it is resumed
 
 
 @contextmanager
@@ -95,6 +97,7 @@ def record(name: str, folder: Path, *overrides: str) -> list[dict[str, Any]]:
         if not (folder / "data").exists():
             (folder / "data").symlink_to(data())
         patch.setenv("DEPTHLAB_HOME", str(folder))
+        patch.setenv(KERNEL, "auto" if name.startswith("compiled_") else "plain")
         settings = compose_settings([*RUNS[name], *overrides])
         settings = settings.with_tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", experiment=name)
         if settings.replicas > 1:

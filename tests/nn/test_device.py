@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from depthlab.compiler import KERNEL
 from depthlab.config.compose import compose_settings
 from depthlab.data.prepare import load
 from depthlab.data.rewire import rewire
@@ -29,6 +30,12 @@ MAKING = {
     torch.zeros, torch.ones, torch.full, torch.empty, torch.arange, torch.eye, torch.tensor, torch.rand, torch.randn,
     torch.randperm, torch.linspace, torch.as_tensor,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compiled runs on a CPU alone."""
+    monkeypatch.setenv(KERNEL, "plain")
 
 
 def network(model: str, *typed: str) -> tuple[TrainingModule, Graph]:

@@ -200,6 +200,6 @@ def test_parts_of_a_study_file_may_be_left_out() -> None:
 def test_help(command: Command, flag: str) -> None:
     done = command("study", flag)
     assert done.code == 0
-    for knob in ("depthlab study", "only:", "jobs:", "backend:", "reuse:", "dry:"):
+    for knob in ("depthlab study", "only=", "jobs=", "backend=", "reuse=", "dry="):
         assert knob in done.out
-    assert "hydra" not in done.out and "defaults" not in done.out
+    assert "hydra" not in done.out and "defaults:" not in done.out

@@ -170,6 +170,6 @@ def test_a_command_line_is_composed() -> None:
 def test_help(command: Command, flag: str) -> None:
     done = command("sweep", flag)
     assert done.code == 0
-    for word in ("depthlab sweep", "trials:", "objective:", "sampler:", "pruner:", "storage:", "dry:"):
+    for word in ("depthlab sweep", "trials=", "objective=", "sampler=", "pruner=", "storage=", "dry="):
         assert word in done.out
-    assert "hydra" not in done.out and "defaults" not in done.out
+    assert "hydra" not in done.out and "defaults:" not in done.out

@@ -152,7 +152,7 @@ def test_the_short_result_says_what_a_person_wants_to_know(train: Train, worksho
     done = train(*QUICK, "model=gcn", "depth=2", "epochs=2")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for words in ("val ", "test ", "layer 0:", "layer 2:", "ms an epoch", "mlflow.db, run ", "depthlab ui"):
+    for words in ("validation ", "test ", "by layer ", "ms an epoch", "mlflow.db, run ", "depthlab ui", "  next  "):
         assert words in done.stdout
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from depthlab import compiler
 from depthlab.address import without_secrets
 from depthlab.config.closure import digest, module_hash
 from depthlab.config.errors import UserError
@@ -157,12 +158,16 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def config_hash(settings: Settings, without: Collection[str] = ()) -> str:
     """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
 
-    The device counts: it changes random numbers and the order of summation.
+    The device counts: it changes random numbers and the order of summation. So do
+    compiled layers, which draw their own.
 
     Args:
         without: dotted names of settings to leave out.
     """
-    return digest([resume_hash(settings, without), settings.trainer.accelerator, RANDOM_NUMBERS])
+    device = settings.trainer.accelerator
+    compiled = device == "cpu" and compiler.path_taken(settings.targets) not in (None, "plain")
+    own = ["compiled"] if compiled else []
+    return digest([resume_hash(settings, without), device, RANDOM_NUMBERS, *own])
 
 
 def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:

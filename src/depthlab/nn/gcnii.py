@@ -1,6 +1,7 @@
 """GCNII: initial residual and identity map."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from depthlab.nn.linear import Linear
 from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
 from depthlab.nn.norm import make_norms
-from depthlab.ops import residual_layers
+from depthlab.ops import compiled_layers, residual_layers
 
 
 class GCNII(Network):
@@ -68,14 +69,18 @@ class GCNII(Network):
         return self.decoder(state[0])
 
     def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
-        """All layers as one autograd operation; None with a norm or a second weight matrix."""
+        """All layers as one autograd operation, compiled if possible; None with a norm or a second weight."""
         if self.star_weights is not None or self.has_norm:
             return None
         (h, residual), graph = self.encode(x, graph)
-        maps, scale = self._maps(self.weights, self.beta), 1 - self.alpha
         p = self.p_dropout if self.training else 0.0
-        h = residual_layers(graph.at, h, residual, maps, scale=scale, dropout=p, masks=self.masks, every=every)
-        return self.decode((h,))
+        given: Any = {"scale": 1 - self.alpha, "dropout": p, "masks": self.masks, "every": every}
+        out = compiled_layers(
+            graph.at, h, depth=self.depth, weights=self.weights, betas=self.beta, residual=residual, **given
+        )
+        if out is None:
+            out = residual_layers(graph.at, h, residual, self._maps(self.weights, self.beta), **given)
+        return self.decode((out,))
 
     def _maps(self, weights: Tensor, beta: Tensor) -> Tensor:
         """(1 - beta_l) I + beta_l W_l, for one layer or all layers."""

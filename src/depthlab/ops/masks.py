@@ -18,8 +18,13 @@ def draw_threshold(p: float) -> tuple[float, float]:
     A number r is uniform on -128..127; its element is dropped if r <= threshold, with probability k / 256
     where k = round(256 p). The scale is 1 / (1 - k / 256), so E[mask * scale] = 1 exactly.
     """
-    dropped = min(round(p * LEVELS), LEVELS - 1)
+    dropped = dropped_levels(p)
     return float(dropped - LEVELS // 2 - 1), LEVELS / (LEVELS - dropped)
+
+
+def dropped_levels(p: float) -> int:
+    """How many of the 256 values of a random number drop their element: p rounded to a multiple of 1/256, below 1."""
+    return min(round(p * LEVELS), LEVELS - 1)
 
 
 class MaskSource:
@@ -62,6 +67,10 @@ class MaskSource:
     def words(self, count: int) -> np.ndarray:
         """The next 64-bit words of the stream, each holding eight numbers."""
         return self._bits.random_raw(count)
+
+    def mask_keys(self) -> list[int]:
+        """The next word of the stream, as the key of masks that are drawn elsewhere (`layers.cpp`)."""
+        return self.words(1).tolist()
 
     def state(self) -> Any:
         """The RNG state, for `replay`."""

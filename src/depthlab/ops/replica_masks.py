@@ -40,6 +40,10 @@ class ReplicaMasks:
         words = np.stack([source.words(-(-size // 8)) for source in self.sources])
         return torch.from_numpy(words.view(np.int8)[:, :size]).reshape(shape)
 
+    def mask_keys(self) -> list[int]:
+        """The next word of each stream, as the keys of masks that are drawn elsewhere."""
+        return [key for source in self.sources for key in source.mask_keys()]
+
     def keep(self, replicas: Sequence[int]) -> None:
         """Continue with these replicas only."""
         self.sources = [self.sources[k] for k in replicas]

@@ -7,8 +7,6 @@ from dataclasses import replace
 import torch
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from depthlab.config.errors import UserError
 from depthlab.dask_cluster import connect
@@ -22,15 +20,15 @@ from depthlab.study.methods import Method, method_colors
 from depthlab.study.others import close_dead, refuse_twice, wait_for_others
 from depthlab.study.parents import close_parents, open_parents
 from depthlab.study.plan import make_plan
-from depthlab.study.summary import duration, listing, results
+from depthlab.study.progress import StudyProgress
+from depthlab.study.summary import listing, results
 from depthlab.study.work import TAKEN, Job, work
 from depthlab.tasks.task import make_task
-from depthlab.text import file_name, printable
+from depthlab.text import file_name
 from depthlab.tracking.names import RENAMED
 from depthlab.tracking.search import PARENT, Records
 from depthlab.training.device import with_available_device
 from depthlab.training.fit import quiet_libraries
-from depthlab.training.run_name import run_name
 from depthlab.training.signals import deferred_signals
 
 OUTDATED = (
@@ -136,25 +134,12 @@ def _execute(
     ]
     taken: set[str] = set()
     queue = group(jobs, config.replicas, workers.count)
-    console = Console(stderr=True)
-    ended, spent, total = 0, 0.0, sum(costs[run.hash] for run in runs)
-    left = total
-    bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), console=console)
-    with Stop(workers.stopping("running trainings save a checkpoint and end")) as stop, bar:
-        task = bar.add_task(name, total=total)
-        for done in execute(queue, work, workers, stop):
-            run = done.task[0].run
-            if done.outcome != "interrupted":
-                ended += len(done.task)
-                left -= sum(costs[job.run.hash] for job in done.task)
-                spent += done.seconds
+    with (
+        Stop(workers.stopping("running trainings save a checkpoint and end")) as stop,
+        StudyProgress(name, jobs, costs, workers.count) as progress,
+    ):
+        for done in execute(progress.starting(queue), work, workers, stop):
             if done.outcome == TAKEN:
                 taken |= {job.run.hash for job in done.task}
-            pace = spent / (total - left) / workers.count if spent else 0.0
-            text = f"{ended}/{len(jobs)} runs" + (f", about {duration(left * pace)} left" if left > 0 else "")
-            bar.update(task, completed=total - left, description=f"{name}: {text}")
-            more = f" and {len(done.task) - 1} more" if len(done.task) > 1 else ""
-            what = f"{run_name(run.settings)}{more} ({run.method}): {done.outcome}, {done.sentence}"
-            message = printable(f"[{text}] {what} ({duration(done.seconds)})")
-            console.print(message, markup=False, highlight=False, soft_wrap=True)
+            progress.end(done)
     return stop.requested, taken

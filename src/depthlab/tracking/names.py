@@ -8,9 +8,10 @@ The prefix before the slash names the step of a metric, and MLflow's UI groups c
 - `layer/dirichlet_energy`: measures of the state after each layer
 - no prefix: scores of the selected epoch, `test_acc` or `best_val_acc`, for filters such as `metrics.test_acc > 0.8`
 
-All other numbers of a run, such as `best_epoch`, `chance`, `base_edges` or `rewiring/edges_added`, are tags. A sweep
-records `best/val_acc`, `value/val_acc` and `importance/lr` (step = trial). A trial records `mean/val_acc` and, for each
-of its trainings, `split0-s1/val_acc` (step = epoch).
+All other numbers of a run are tags, such as `best_epoch`, `base_edges`, `rewiring/edges_added`, and `chance`, the score
+of the best guess on the training nodes (`chance_test`: on the test nodes). A sweep records `best/val_acc`,
+`value/val_acc` and `importance/lr` (step = trial). A trial records `mean/val_acc` and, for each of its trainings,
+`split0-s1/val_acc` (step = epoch).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,13 @@
-"""`depthlab train model=gcnii depth=64`: train one architecture at one depth on one graph."""
+"""`depthlab train model=gcnii depth=64`: train one architecture at one depth on one graph.
+
+    depthlab train model=gcn depth=32                          a network that collapses
+    depthlab train model=gcn depth=8 p_drop=0.2                with DropEdge
+    depthlab train dataset=texas model=acmp depth=8            another graph, and attraction with repulsion
+    depthlab train dataset=digits model=gcnii replicas=5       five seeds at once
+    depthlab train model=gcn,gcnii depth=2,8,32 -m             every combination, one after another
+
+Settings, with their defaults:
+"""
 
 import sys
 from collections.abc import Sequence
@@ -59,13 +68,17 @@ def task(config: DictConfig) -> None:
     if settings.replicas == 1:
         resumable(settings.ckpt, checkpoint_folder(settings), settings.model.module)
 
+    from depthlab.training.next_command import next_command
     from depthlab.training.replicas import run_replicas
     from depthlab.training.run import run
-    from depthlab.training.summary import outcome_line, spread, summary
+    from depthlab.training.summary import outcome_line, row, spread, summary
 
     try:
         if settings.replicas == 1:
-            print(summary(run(settings, sources)))
+            result = run(settings, sources)
+            print(summary(result))
+            if advice := next_command(result.diagnosis.verdict, settings, hydra.overrides.task):
+                print("\n".join(row("next", printable(advice))))
             return
         replicas = replica_settings(settings)
         results = []

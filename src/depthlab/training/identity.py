@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import depthlab
+from depthlab import compiler
 from depthlab.config import closure
 from depthlab.config.errors import UserError
 from depthlab.config.overrides import override_of
@@ -112,18 +113,27 @@ def _override_tags(overrides: list[str]) -> dict[str, str]:
 
 
 def identity_of(settings: Settings, data_hash: str) -> dict[str, str]:
-    """Hashes of settings, data and code: tags of a run. Resuming a checkpoint checks all of them but `config_hash`."""
+    """Hashes of settings, data and code: tags of a run. Resuming a checkpoint checks all of them but `config_hash`.
+
+    `kernel` is the hash of the C++ source of compiled layers, `plain` if torch runs them, `none` for other networks.
+    """
     hashes = {"config_hash": config_hash(settings), "resume_hash": resume_hash(settings)}
-    return hashes | {"data_hash": data_hash, "code_hash": code_hash(settings.targets)}
+    return hashes | {
+        "data_hash": data_hash,
+        "code_hash": code_hash(settings.targets),
+        "kernel": compiler.path_taken(settings.targets) or "none",
+    }
 
 
 def code_hash(names: Iterable[str]) -> str:
-    """Hash of the code that computes a run's numbers, trained alone or as a replica.
+    """Hash of the code that computes a run's numbers, trained alone or as a replica, with that of compiled layers.
 
     Args:
         names: of the classes and functions in its settings (`Settings.targets`).
     """
-    return closure.code_hash(*names, *TRAINING, *functions())
+    names = list(names)
+    own, kernel = closure.code_hash(*names, *TRAINING, *functions()), compiler.path_taken(names)
+    return closure.digest([own, kernel]) if kernel else own
 
 
 def _git_commit() -> str:

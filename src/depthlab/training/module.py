@@ -109,11 +109,13 @@ class TrainingModule(pl.LightningModule):
         self.scores |= self.task.measure("train", *train) | self.task.score("val", *val)
 
     def test_step(self, graphs: Iterable[Graph | LargeGraph]) -> None:
-        """Scores all three parts; the only place where test labels are read."""
+        """Scores all three parts, and sets `chance_test`; the only place where test labels are read."""
         parts = ("train", "val", "test")
         self.scores = {}
         for part, read in zip(parts, self._read(graphs, *parts), strict=True):
             self.scores |= self.task.score(part, *read)
+            if part == "test":
+                self.chance_test = self.task.chance(read[1])
         del self.scores["train_loss"]  # `train_loss` is the loss with dropout
 
     @functools.cached_property

@@ -156,7 +156,7 @@ def evaluate(fit: Training, model: TrainingModule, batches: Batches, measures: l
             model.test_step(batches.all_parts)
         for name, value in model.scores.items():
             result.scores[name if name.startswith("test") else f"best_{name}"] = float(value)
-        result.statistics["best_epoch"] = best.epoch
+        result.statistics |= {"best_epoch": best.epoch, "chance_test": model.chance_test}
     result.statistics |= {
         "epochs_run": epochs,
         "seconds_per_epoch": fit.recorder.seconds / epochs,

@@ -1,0 +1,38 @@
+"""The next sensible command after a run, by its verdict."""
+
+import shlex
+from collections.abc import Sequence
+
+from depthlab.config.schema import Settings
+
+NEXT = {  # verdict -> what to try next, in words and settings
+    "healthy": ("deeper", "depth={twice}"),
+    "over-smoothed": ("the initial residual, which keeps deep states apart", "model=gcnii"),
+    "untrainable": ("residuals, which carry gradients to the first layers", "model=residual_gcn"),
+    "over-squashed": ("more edges for distant nodes", "rewiring=fosr"),
+    "over-fitted": ("more noise in training", "dropout=0.7"),
+    "under-fitted": ("a network that does not average over neighbours, for comparison", "model=mlp"),
+    "diverged": ("smaller steps", "lr={tenth}"),
+    "unknown": ("all measures that the verdict needs", "measures=[effective_rank,rayleigh_quotient]"),
+}
+
+
+def next_command(verdict: str, settings: Settings, overrides: Sequence[str]) -> str:
+    """`the initial residual, ...: depthlab train depth=32 model=gcnii`; empty if there is nothing new to try.
+
+    Args:
+        overrides: of the run, as typed.
+    """
+    if verdict not in NEXT:
+        return ""
+    words, template = NEXT[verdict]
+    key, _, value = template.format(twice=2 * settings.depth, tenth=f"{settings.lr / 10:g}").partition("=")
+    if key == "model" and settings.model.label == value:
+        return ""
+    typed = dict(text.partition("=")[::2] for text in overrides)
+    if key == "model":  # the settings of another model are not its own
+        typed = {name: text for name, text in typed.items() if not name.startswith("model.")}
+    if typed.get(key) == value:
+        return ""
+    typed[key] = value
+    return f"{words}: {shlex.join(['depthlab', 'train', *(f'{name}={text}' for name, text in typed.items())])}"
