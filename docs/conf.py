@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 DOCS = Path(__file__).parent
@@ -11,11 +12,10 @@ sys.path[:0] = [str(DOCS.parent), str(SOURCE)]
 
 from depthlab import __version__  # noqa: E402
 
-# the cells of the tutorials run this checkout, with records below docs/_build
-HOME = BUILD / "home"
-HOME.mkdir(parents=True, exist_ok=True)
+# the cells of the tutorials run this checkout, in an empty project that is removed at the end
+HOME = tempfile.TemporaryDirectory(prefix="depthlab-")
 os.environ |= {
-    "DEPTHLAB_HOME": str(HOME),
+    "DEPTHLAB_HOME": HOME.name,
     "PYTHONPATH": str(SOURCE),
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
@@ -28,6 +28,7 @@ author = "depthlab contributors"
 copyright = author
 version = release = __version__
 root_doc = "index"
+default_role = "code"  # `x` in docstrings
 exclude_patterns = ["_build", "**/_*"]
 extensions = [
     "myst_nb",
