@@ -27,6 +27,7 @@ def _section(study: str, section: str | None) -> str:
     Raises:
         KeyError: there is no such section, or None is not enough.
     """
+    section = " ".join(section.split()) if section else None  # a page may break the line within it
     parts = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", _text(study), re.MULTILINE | re.DOTALL))
     if section is None and len(parts) == 1:
         return next(iter(parts.values()))
