@@ -52,6 +52,7 @@ nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+suppress_warnings = ["misc.highlighting_failure"]  # of `!command \\`: the lexer of notebooks knows no continued lines
 nb_output_stderr = "remove"  # warnings name folders of this machine; errors stop the build all the same
 
 autodoc_member_order = "bysource"
