@@ -8,7 +8,7 @@ from depthlab.data.prepare import load
 from depthlab.study.methods import methods_of
 from depthlab.study.plan import make_plan
 from depthlab.study.summary import duration, listing, results
-from depthlab.tracking.search import Recorded
+from depthlab.tracking.search import Recorded, Records
 from tests.study.conftest import Study
 
 Make = Callable[..., Recorded]
@@ -89,3 +89,11 @@ def test_results_of_data_that_is_measured_by_roc_auc(study: Study, recorded: Mak
     plan = make_plan(planned, runs, same_code=False)
     methods = results("small", methods_of(planned), plan, study.records).splitlines()
     assert methods[1:3] == ["  csbm GCN, ROC-AUC in %", "    depth    2: 90.0  2 healthy"]
+
+
+def test_a_report_is_asked_for_where_the_runs_are(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = Records(study.uri, "my lesson")
+    plan = make_plan([], [], same_code=False)
+    assert results("small", [], plan, elsewhere).endswith("report study=small tracking.experiment='my lesson'")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "my lesson")
+    assert results("small", [], plan, elsewhere).endswith("report study=small")

@@ -63,7 +63,7 @@ def accuracy(lesson: Lesson) -> Figure:
     depths = sorted({network.depth for network in lesson.networks})
     shallow, deep = min(depths), max(*depths, min(depths) + 1)
     x = Axis(shallow / 1.3, deep * 1.1, LEFT, WIDTH - 134, True, [(depth, str(depth)) for depth in depths])
-    y = Axis(0, 100, BOTTOM, TOP, False, [(k, f"{k}") for k in range(0, 101, 20)])
+    y = Axis(0, 118, BOTTOM, TOP, False, [(k, f"{k}") for k in range(0, 101, 20)])  # room for labels above 100 %
     known, styles = [one for one in lesson.networks if not math.isnan(one.score)], looks(lesson)
     texts = [f"{one.name}: test accuracy {one.score_text}, {one.mark}" for one in lesson.networks]
     chart = Chart(f"Test accuracy against depth. {'; '.join(texts)}.", x, y, "layers", "test accuracy in %")

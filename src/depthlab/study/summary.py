@@ -1,5 +1,7 @@
 """What a study prints: the plan at the start, the results by method at the end."""
 
+import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -50,7 +52,9 @@ def results(name: str, methods: Sequence[Method], plan: Plan, records: Records) 
         rows.append(f"  {len(plan.todo)} runs failed: the same command tries them again")
     rows += _other_code(plan)
     rows.append(f"  to see it         {how_to_compare(records.uri, records.experiment_id, name)}")
-    rows.append(f"  as a report       depthlab report study={name}")
+    usual = os.environ.get("MLFLOW_EXPERIMENT_NAME", "depthlab")  # where `depthlab report` looks
+    elsewhere = "" if records.experiment == usual else f" tracking.experiment={shlex.quote(records.experiment)}"
+    rows.append(f"  as a report       depthlab report study={name}{elsewhere}")
     return "\n".join(map(printable, rows))
 
 
