@@ -67,7 +67,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "rewiring": (*SMALL, "rewiring=fosr", "rewiring.num_edges=20", "model=gcn", "depth=3"),
     "resumed": (*SMALL, "model=gcnii", "depth=4", "p_drop=0.2"),
 }  # fmt: skip
-RUNS |= {f"compiled_{name}": RUNS[name] for name in ("gcnii", "gcnii_drop_edge", "replicas", "resumed")}
+COMPILED = ("gcn", "residual_gcn", "gcnii", "gcnii_drop_edge", "appnp", "checkpointed_layers", "replicas", "resumed")
+RUNS |= {f"compiled_{name}": RUNS[name] for name in COMPILED}
 INTERRUPTED = {"resumed": 12, "compiled_resumed": 12}  # run: epoch in which it is interrupted before it is resumed
 
 

@@ -11,7 +11,7 @@ from depthlab import compiler
 from depthlab.graph.adjacency import Adjacency, gcn_adjacency
 from depthlab.graph.copies import adjacency_copies
 from depthlab.graph.drop_edge import DropEdge
-from depthlab.ops import MaskSource, compiled_layers
+from depthlab.ops import MaskSource, can_compile, compiled_layers
 from depthlab.ops.kernel import random_bytes
 from depthlab.ops.masks import LEVELS, dropped_levels
 from depthlab.ops.replica_masks import ReplicaMasks
@@ -94,13 +94,11 @@ class Inputs:
         return [one for one in (self.x, self.weights, self.residual, self.skip) if one is not None]
 
     def compiled(self, at: At, every: int = 1, masks: MaskSource | None = None) -> Tensor:
-        out = compiled_layers(
+        return compiled_layers(
             at, self.x, depth=self.depth, weights=self.weights, betas=self.betas, residual=self.residual,
             skip=self.skip, relu=self.member.relu, scale=0.7, dropout=self.member.dropout,
             masks=masks or MaskSource(SEED), every=every,
         )  # fmt: skip
-        assert out is not None
-        return out
 
     def plain(self, at: At) -> Tensor:
         """The equation, with the masks of the kernel."""
@@ -201,7 +199,6 @@ def test_replicas_are_those_that_are_run_alone() -> None:
         lambda _: copies, x, depth=3, weights=weights, betas=each[0].betas, residual=residual, scale=0.7, dropout=0.5,
         masks=ReplicaMasks([0, 1]),
     )  # fmt: skip
-    assert out is not None
     loss = sum((one * torch.linspace(-1, 1, 24)).sum() + one.square().mean() for one in out)
     together = [out.detach(), *torch.autograd.grad(loss, (x, weights, residual))]
     for k, one in enumerate(alone):
@@ -209,21 +206,19 @@ def test_replicas_are_those_that_are_run_alone() -> None:
 
 
 def test_what_the_kernel_does_not_know_is_left_to_torch() -> None:
-    adjacency, masks = directed(), MaskSource(0)
-
-    def run(x: Tensor, at: At) -> Tensor | None:
-        return compiled_layers(at, x, depth=2, masks=masks)
-
-    x = torch.ones(NODES, 4)
-    assert run(x, lambda _: adjacency) is not None
-    assert run(x.double(), lambda _: adjacency) is None
+    x, adjacency = torch.ones(NODES, 4), directed()
     learned = adjacency.with_values(adjacency.values.clone().requires_grad_())
-    assert run(x, lambda _: learned) is None
+    assert can_compile(x, adjacency)
+    assert not can_compile(x.double(), adjacency) and not can_compile(x, learned)
     with torch.autocast("cpu", torch.bfloat16):
-        assert run(x, lambda _: adjacency) is None
+        assert not can_compile(x, adjacency)
+    with pytest.raises(ValueError, match="float32 tensors on a CPU"):
+        compiled_layers(lambda _: adjacency, x.double(), depth=2, masks=MaskSource(0))
+    with pytest.raises(ValueError, match="constant operators"):
+        compiled_layers(lambda _: learned, x, depth=2, masks=MaskSource(0))
 
 
 def test_states_that_are_not_finite_stay_so() -> None:
     x = torch.full((NODES, 4), torch.nan)
     out = compiled_layers(lambda _: directed(), x, depth=2, masks=MaskSource(0))
-    assert out is not None and out.isnan().all()
+    assert out.isnan().all()

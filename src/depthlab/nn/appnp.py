@@ -1,9 +1,10 @@
 """Predict, then propagate: depth without weights."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from depthlab.nn.linear import Linear
 from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
+from depthlab.ops import can_compile, compiled_layers
 
 
 class APPNP(Network):
@@ -37,3 +38,13 @@ class APPNP(Network):
     def layer(self, number: int, state: State, graph: Adjacency) -> State:
         teleport = graph.at_rows(state[1])
         return graph.propagate(state[0], scale=1 - self.alpha, residual=teleport), teleport
+
+    def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
+        """All layers as one compiled operation, which stores no states; None where it cannot be compiled."""
+        if not can_compile(next(self.parameters()), graph):
+            return None
+        (z, teleport), graph = self.encode(x, graph)
+        z = compiled_layers(
+            graph.at, z, depth=self.depth, residual=teleport, relu=False, scale=1 - self.alpha, masks=self.masks
+        )
+        return self.decode((z,))

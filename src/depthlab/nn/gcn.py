@@ -3,11 +3,12 @@
 from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from depthlab.nn.linear import glorot
+from depthlab.nn.linear import glorot, matmul
 from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
 from depthlab.nn.norm import make_norms
+from depthlab.ops import can_compile, compiled_layers
 
 
 class GCN(Network):
@@ -32,6 +33,7 @@ class GCN(Network):
         sizes = [in_channels] + [hidden] * (depth - 1) + [out_channels]
         self.weights = nn.ParameterList(glorot(a, b) for a, b in pairwise(sizes))
         self.biases = nn.ParameterList(torch.zeros(size) for size in sizes[1:]) if bias else None
+        self.has_norm = norm != "none"
         self.norms = make_norms(norm, depth - 1, hidden)
 
     def encode(self, x: Features, graph: LayerGraphs) -> tuple[State, LayerGraphs]:
@@ -42,3 +44,32 @@ class GCN(Network):
         if self.biases is not None:
             z = z + self.biases[number]
         return (z if number == self.depth - 1 else self.relu_dropout(self.norms[number](z)),)
+
+    def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
+        """Compiled layers; None with a norm or biases, and where nothing can be compiled."""
+        if self.has_norm or self.biases is not None or not can_compile(self.weights[0], graph):
+            return None
+        (h,), graph = self.encode(x, graph)
+        p = self.p_dropout if self.training else 0.0
+        last = self.depth - 1
+        if last > 0:
+            h = self._first(h, graph, p)
+        if last > 1:
+            h = compiled_layers(
+                lambda number: graph.at(number + 1), h, depth=last - 1, weights=self._hidden_weights(), dropout=p,
+                masks=self.masks, every=every,
+            )  # fmt: skip
+        return self.decode((self._last(h, graph),))
+
+    def _first(self, x: Features, graph: LayerGraphs, dropout: float) -> Tensor:
+        """The state after the first layer, whose weight comes first since it reduces the features to fewer channels."""
+        made = matmul(x, self.weights[0])
+        return compiled_layers(graph.at, made, depth=1, dropout=dropout, masks=self.masks)
+
+    def _last(self, x: Features, graph: LayerGraphs) -> Tensor:
+        """The logits of the last layer."""
+        made = matmul(x, self.weights[-1])
+        return compiled_layers(lambda _: graph.at(self.depth - 1), made, depth=1, relu=False, masks=self.masks)
+
+    def _hidden_weights(self) -> Tensor:
+        return torch.stack(list(self.weights)[1:-1], -3)

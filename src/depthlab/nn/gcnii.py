@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from depthlab.nn.linear import Linear
 from depthlab.nn.network import Adjacency, Features, LayerGraphs, Network, State
 from depthlab.nn.norm import make_norms
-from depthlab.ops import compiled_layers, residual_layers
+from depthlab.ops import can_compile, compiled_layers, residual_layers
 
 
 class GCNII(Network):
@@ -75,12 +75,13 @@ class GCNII(Network):
         (h, residual), graph = self.encode(x, graph)
         p = self.p_dropout if self.training else 0.0
         given: Any = {"scale": 1 - self.alpha, "dropout": p, "masks": self.masks, "every": every}
-        out = compiled_layers(
-            graph.at, h, depth=self.depth, weights=self.weights, betas=self.beta, residual=residual, **given
-        )
-        if out is None:
-            out = residual_layers(graph.at, h, residual, self._maps(self.weights, self.beta), **given)
-        return self.decode((out,))
+        if can_compile(h, graph):
+            h = compiled_layers(
+                graph.at, h, depth=self.depth, weights=self.weights, betas=self.beta, residual=residual, **given
+            )
+        else:
+            h = residual_layers(graph.at, h, residual, self._maps(self.weights, self.beta), **given)
+        return self.decode((h,))
 
     def _maps(self, weights: Tensor, beta: Tensor) -> Tensor:
         """(1 - beta_l) I + beta_l W_l, for one layer or all layers."""

@@ -3,11 +3,12 @@
 from itertools import pairwise
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from depthlab.nn.gcn import GCN
 from depthlab.nn.linear import glorot, matmul
 from depthlab.nn.network import Adjacency, Features, LayerGraphs, State
+from depthlab.ops import can_compile, compiled_layers
 
 
 class ResidualGCN(GCN):
@@ -51,3 +52,21 @@ class ResidualGCN(GCN):
             return (z,)
         new = self.norms[number](z).relu()
         return (new if number == 0 or self.own is not None else new + graph.at_rows(state[0]),)
+
+    def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
+        """Compiled layers; None with weights for a node's own state and as in `GCN.fused`."""
+        plain = self.has_norm or self.biases is not None or self.own is not None
+        if plain or not can_compile(self.weights[0], graph):
+            return None
+        (x,), graph = self.encode(x, graph)
+        last = self.depth - 1
+        h = self.dropout(x)
+        if last > 0:
+            before = self._first(h, graph, 0.0)
+            h = self.dropout(before)
+        if last > 1:
+            h = compiled_layers(
+                lambda number: graph.at(number + 1), h, depth=last - 1, weights=self._hidden_weights(), skip=before,
+                dropout=self.p_dropout if self.training else 0.0, masks=self.masks, every=every,
+            )  # fmt: skip
+        return self.decode((self._last(h, graph),))

@@ -64,17 +64,20 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def usable(operators: Sequence[Propagator], *tensors: Tensor | None) -> bool:
-    """Whether the compiled layers can run: float32 on a CPU, constant operators with int32 indices, a compiler."""
-    fits = all(t is None or (t.dtype == torch.float32 and t.device.type == "cpu") for t in tensors)
-    constant = all(_fits(operator) for operator in {id(one): one for one in operators}.values())
-    return fits and constant and compiler.kernel() is not None
+def check(operators: Sequence[Propagator], *tensors: Tensor | None) -> None:
+    """Raise ValueError for what the kernel would read wrongly: it is given pointers."""
+    for operator in {id(one): one for one in operators}.values():
+        matrix = operator.matrix
+        is_known = is_plain(matrix.values()) and matrix.col_indices().dtype == torch.int32
+        if not is_known or operator.learned is not None or not matrix.values().is_contiguous():
+            raise ValueError("compiled layers take constant operators, float32 with int32 indices, on a CPU")
+    if not all(tensor is None or is_plain(tensor) for tensor in tensors):
+        raise ValueError("compiled layers take float32 tensors on a CPU")
 
 
-def _fits(operator: Propagator) -> bool:
-    matrix = operator.matrix
-    is_known = matrix.dtype == torch.float32 and matrix.col_indices().dtype == torch.int32
-    return is_known and operator.learned is None and matrix.values().is_contiguous()
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is float32 on a CPU."""
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
 
 
 def padded(width: int) -> int:

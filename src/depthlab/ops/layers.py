@@ -9,11 +9,23 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from depthlab.ops.kernel import Family, padded, usable
+from depthlab import compiler
+from depthlab.ops.kernel import Family, check, is_plain, padded
 from depthlab.ops.masks import LEVELS, MaskSource, dropped_levels
 from depthlab.ops.precision import autocast_device
 from depthlab.ops.propagation import Propagator
 from depthlab.ops.replica_masks import ReplicaMasks
+
+
+def can_compile(x: Tensor, graph: Any) -> bool:
+    """Whether `compiled_layers` can run: float32 on a CPU without autocast, constant operators, and a compiler.
+
+    Args:
+        x: a state or a weight.
+        graph: operators by layer, or one operator.
+    """
+    learned = getattr(graph, "learned", None)
+    return is_plain(x) and not autocast_device(x) and learned is None and compiler.kernel() is not None
 
 
 def compiled_layers(
@@ -30,8 +42,8 @@ def compiled_layers(
     dropout: float = 0.0,
     masks: MaskSource | ReplicaMasks,
     every: int = 1,
-) -> Tensor | None:
-    r"""Run layers by the compiled kernel (`layers.cpp`), or return None where it cannot run.
+) -> Tensor:
+    r"""Run layers by the compiled kernel (`layers.cpp`), where `can_compile` says that it can run.
 
     .. math::
         Z_l = (scale \cdot P_l X_{l-1} + R) ((1 - \beta_l) I + \beta_l W_l), \qquad
@@ -55,12 +67,12 @@ def compiled_layers(
 
     Returns:
         X_depth, of the shape of x.
+
+    Raises:
+        ValueError: a tensor is not float32 on a CPU, or values of P are learned.
     """
-    if autocast_device(x) or not usable([], x, weights, residual, skip):
-        return None
     operators = [at(layer) for layer in range(depth)]
-    if not usable(operators):
-        return None
+    check(operators, x, weights, residual, skip)
     count = x.shape[0] if x.dim() == 3 else 1
     dropped = dropped_levels(dropout)
     pending = LEVELS / (LEVELS - dropped)
