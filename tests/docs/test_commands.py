@@ -27,6 +27,7 @@ TRAINED = [line for line in TYPED if line.split()[1] in ("train", "study", "swee
 # what cannot run in a test: a server, a download, other machines, a run that is still open, the whole of Cora
 STARTED_ELSEWHERE = (
     "depthlab ui",
+    "depthlab lesson",
     "depthlab fetch",
     "backend=dask",
     "submitit_",
