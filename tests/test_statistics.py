@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from depthlab.statistics import Summary, format_mean, n_of_m, over_runs, paired, summarize
+from depthlab.statistics import Summary, format_mean, holm, n_of_m, over_runs, paired, paired_p, summarize
 from depthlab.tasks.metrics import METRICS
 
 ACCURACY = METRICS["acc"]
@@ -96,7 +96,7 @@ def test_paired_differences() -> None:
     second = {(seed, "public"): value + 0.01 * seed for seed, value in enumerate(VALUES)}
     found = paired(first, second)
     after, before = [second[key] for key in first], list(first.values())
-    interval = stats.ttest_rel(after, before).confidence_interval(0.95)
+    interval = stats.stats.ttest_rel(after, before).confidence_interval(0.95)
     assert found.mean == pytest.approx(0.025)
     assert [found.low, found.high] == pytest.approx([interval.low, interval.high])
 
@@ -118,3 +118,24 @@ def test_a_pair_that_lacks_one_of_its_runs_is_missing() -> None:
 @pytest.mark.parametrize("second", [{}, {(1, "0"): 0.1}, {(0, "1"): 0.1}, {(0, "0"): NAN}])
 def test_none_shared(second: dict[tuple[int, str], float]) -> None:
     assert paired({(0, "0"): 0.1}, second).n == 0
+
+
+def test_a_paired_t_test_is_that_of_scipy() -> None:
+    first, second = [0.1, 0.4, 0.2, 0.5, 0.3], [0.2, 0.45, 0.4, 0.5, 0.42]
+    named = [{(seed, "public"): value for seed, value in enumerate(values)} for values in (first, second)]
+    assert paired_p(*named) == pytest.approx(stats.ttest_rel(second, first).pvalue)
+
+
+def test_a_paired_t_test_of_few_or_of_equal_differences() -> None:
+    def runs(*values: float) -> dict[tuple[int, str], float]:
+        return {(seed, "public"): value for seed, value in enumerate(values)}
+
+    assert paired_p(runs(0.0, 0.0), runs(1.0, 1.0)) == 1
+    assert paired_p(runs(0.0, 0.0, 0.0), runs(1.0, 1.0, 1.0)) == 0
+    assert paired_p(runs(0.5, 0.25, 0.75), runs(0.5, 0.25, 0.75)) == 1
+
+
+def test_holms_correction() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1, 1]
+    assert holm([]) == []

@@ -134,7 +134,8 @@ def _settings(command: "Command", given: list[str]) -> dict[str, list[str]]:
 
 
 def _report() -> dict[str, list[str]]:
-    return {"study": option_names("study"), "tracking.uri": [], "tracking.experiment": []}
+    words: dict[str, list[str]] = {"from": ["results", "store"], "latex": ["false", "true"], "formats": [], "width": []}
+    return words | {"study": option_names("study"), "tracking.uri": [], "tracking.experiment": []}
 
 
 def _values(kind: Any, limit: Limit) -> list[str]:

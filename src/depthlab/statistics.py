@@ -95,6 +95,32 @@ def paired(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, st
     return over_runs({key: second[key] - first[key] for key in shared})
 
 
+def paired_p(first: Mapping[tuple[int, str], float], second: Mapping[tuple[int, str], float]) -> float:
+    """Two-sided p-value of a paired t-test over the (seed, split) pairs that both have, as for `paired`.
+
+    1 without enough pairs for an interval; 0 if all differences are the same and not 0.
+    """
+    difference = paired(first, second)
+    if not difference.has_interval:
+        return 1.0
+    if not difference.std:
+        return 0.0 if difference.mean else 1.0
+    from scipy.special import stdtr
+
+    statistic = abs(difference.mean) / (difference.std / math.sqrt(difference.n))
+    return float(2 * stdtr(difference.n - 1, -statistic))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979), in the same order."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    adjusted, largest = [1.0] * len(values), 0.0
+    for rank, at in enumerate(order):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[at]))
+        adjusted[at] = largest
+    return adjusted
+
+
 def format_mean(summary: Summary, metric: Metric, sign: bool = False, unit: bool = False) -> str:
     """`81.9 ± 0.2`, with `(9 of 10)` where runs are missing; `-` where there is no value.
 

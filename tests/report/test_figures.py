@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from depthlab.measures.registry import MEASURES, in_report
 from depthlab.report.animation import Animation
-from depthlab.report.drawing import MARKERS
+from depthlab.report.drawing import MARKERS, style
 from depthlab.report.figures import (
     FRAMES,
     animation_figure,
@@ -203,3 +204,17 @@ def test_animation_shows_the_first_and_the_last_layer(depth: int, scale: int) ->
         np.testing.assert_array_equal(np.asarray(dots.get_offsets()), points[layer])
         colors: Any = dots.get_facecolor()
         assert [to_hex(color).upper() for color in colors] == [COLORS[k % 10 % len(COLORS)] for k in range(30)]
+
+
+def test_a_figure_for_a_paper_has_its_width_and_readable_type(report: Report) -> None:
+    with rc_context(style(3.3)):
+        made = [score_figure(report, 3.3), depth_figure(report, 3.3), layers_figure(report, "csbm", 4, 3.3)]
+        made.append(animation_figure(report.animations, width=3.3))
+        for figure in made:
+            png(figure)
+            assert figure.get_figwidth() == 3.3
+            for axes in figure.axes:
+                texts = [axes.xaxis.label, axes.yaxis.label, axes.title, *axes.get_xticklabels()]
+                assert min(float(text.get_fontsize()) for text in texts) >= 7
+        for figure in made[1:3]:  # one panel below the other
+            assert len({round(axes.get_position().x0, 1) for axes in figure.axes if axes.axison}) == 1

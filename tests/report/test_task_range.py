@@ -110,11 +110,17 @@ def test_the_factor_per_hop_is_measured_between_the_node_and_the_answer(report: 
 
 
 def test_accuracy_is_drawn_against_size_beside_guessing(report: Report) -> None:
+    report.runs.loc[report.runs["size"] == 3, "test_acc"] -= 0.2
     training, test = range_figure(report).axes
     assert (training.get_ylabel(), test.get_ylabel()) == ("training accuracy in %", "test accuracy in %")
     drawn = [points.T.tolist() for line in training.lines if len(points := xy(line)) == 2]
     assert [x for x, _ in drawn] == [[2, 3]] * 3
     assert [y for _, y in drawn] == [pytest.approx(y) for y in ([100, 60], [100, 90], [25, 12.5])]
+
+
+def test_equal_scores_of_training_and_test_are_drawn_once(report: Report) -> None:
+    (both,) = range_figure(report).axes
+    assert both.get_ylabel() == "training and test accuracy in %"
 
 
 def test_sensitivity_is_drawn_as_a_share_of_hop_0_with_the_walks(report: Report) -> None:
@@ -127,5 +133,5 @@ def test_sensitivity_is_drawn_as_a_share_of_hop_0_with_the_walks(report: Report)
 def test_what_has_no_result_is_left_out(report: Report) -> None:
     report.runs.loc[report.runs["method"] == "GCN + FA", ["train_acc", "test_acc"]] = np.nan
     assert "| GCN + FA | - (0 of 3) | - (0 of 3) |" in range_tables(report)
-    training, _ = range_figure(report).axes
-    assert len([line for line in training.lines if len(xy(line)) == 2]) == 2  # GCN and guessing
+    (both,) = range_figure(report).axes
+    assert len([line for line in both.lines if len(xy(line)) == 2]) == 2  # GCN and guessing

@@ -13,7 +13,8 @@ from depthlab.report.table import markdown
 from depthlab.report.write import write_report
 from tests.report.conftest import DEPTHS, METHODS, STUDY, Store
 
-FILES = ["runs.csv", "tables.md", "accuracy.png", "depth.png", "layers-csbm.png", "animation.png", "report.html"]
+DATA = ["runs.csv", "curves.json.gz", "animation.npz"]
+FILES = [*DATA, "tables.md", "accuracy.png", "depth.png", "layers-csbm.png", "animation.png", "report.html"]
 
 
 def test_all_files_are_there_and_readable(written: tuple[Path, list[Path]], report: Report) -> None:
@@ -46,7 +47,7 @@ def test_report_of_a_study_without_any_result(store: Store, results: Path) -> No
         store.client.delete_run(row)
     written = write_report(store.records, STUDY)
     assert [path.name for path in written] == [
-        name for name in FILES if name not in ("accuracy.png", "depth.png", "animation.png")
+        name for name in FILES if name not in ("animation.npz", "accuracy.png", "depth.png", "animation.png")
     ]
     runs = pd.read_csv(results / STUDY / "runs.csv")
     assert runs["outcome"].eq("missing").sum() == len(METHODS) * len(DEPTHS) * 3

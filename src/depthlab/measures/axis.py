@@ -27,11 +27,11 @@ class ValueAxis:
         finite = every[np.isfinite(every)]
         positive = finite[finite > 0]
         self.is_log = scale == "log" and len(positive) > 0
-        self.decades = 0.0
+        self.decades = self.low = self.high = 0.0
         self.floor: float | None = None
         if self.is_log:
             low, high = math.log10(positive.min()), math.log10(positive.max())
-            self.decades = high - low
+            self.decades, self.low, self.high = high - low, low, high
             if len(positive) < len(finite):
                 self.floor = 10 ** (math.floor(low) - max(1, math.ceil(self.decades / 12)))
 
@@ -47,14 +47,18 @@ class ValueAxis:
         """Set scale and ticks, and mark the floor."""
         if not self.is_log:
             return
-        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+        from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
         axes.set_yscale("log")
         if self.decades < FEW:
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
-        if self.floor is not None:
+        if self.floor is not None:  # no tick at the floor, whose label is 0
+            first, last = math.floor(self.low), math.ceil(self.high)
+            powers = range(last, first - 1, -max(1, math.ceil((last - first) / 6)))
+            axes.yaxis.set_major_locator(FixedLocator([10.0**power for power in powers]))
+            axes.yaxis.set_minor_locator(NullLocator())
             axes.axhline(self.floor, color="grey", lw=0.8, ls=(0, (1, 3)), zorder=0)
             place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
             axes.annotate("0", (0, self.floor), xytext=(-4, 0), ha="right", va="center", color="grey", **place)

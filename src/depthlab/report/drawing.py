@@ -22,6 +22,7 @@ MARKERS = {
 }  # fmt: skip
 Look = tuple[str, str]  # colour and dashes of a method
 QUARTILES = (0.25, 0.5, 0.75)
+NARROWEST = 2.1  # inches of a panel in a paper
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Missing:
             if not text:
                 continue
             self.any = True
-            style: dict[str, Any] = {"color": look[0], "fontsize": 8, "textcoords": "offset points"}
+            style: dict[str, Any] = {"color": look[0], "fontsize": "x-small", "textcoords": "offset points"}
             if present:
                 axes.annotate(text, (at, height), xytext=(4, 4), **style)
             else:
@@ -104,10 +105,10 @@ def draw_means(
     low, high = (np.add(means, np.multiply(sign, halves)) for sign in (-1, 1))
     if metric.percent:
         low, high = np.clip(low, 0, 100), np.clip(high, 0, 100)
-    axes.plot(list(present), means, dash, color=color, linewidth=1.6)
+    axes.plot(list(present), means, dash, color=color)
     axes.fill_between(list(present), low, high, color=color, alpha=0.16, lw=0)
     for x, mean in zip(present, means, strict=True):
-        style: dict[str, Any] = {"color": color, "markersize": 7, "mec": "white", "mew": 0.7}
+        style: dict[str, Any] = {"color": color, "mec": "white", "mew": 0.7}
         axes.plot(x, mean, MARKERS.get(verdicts[x], "P"), **style, clip_on=False)  # not clipped at 0 and at 100 %
         shown.setdefault(verdicts[x])
     runs, asked = ([getattr(point, name) for point in points.values()] for name in ("runs", "asked"))
@@ -127,17 +128,58 @@ def draw_band(
         return
     color, dash = look
     quartiles = axis.place(quartiles)
-    axes.plot(x, quartiles[1], marker + dash, color=color, linewidth=1.6, markersize=5)
+    axes.plot(x, quartiles[1], marker + dash, color=color)
     axes.fill_between(x, quartiles[0], quartiles[2], color=color, alpha=0.16, lw=0)
 
 
-def legend(figure: Figure, looks: Mapping[str, Look], verdicts: Mapping[str, None], title: str, marks: Missing) -> None:
-    """Add the colours and dashes of the methods and the markers of the verdicts beside the panels."""
+def style(width: float | None) -> dict[str, Any]:
+    """Matplotlib's settings: for the screen, or with the type of a paper's column."""
+    sizes = {"font.size": 11, "legend.fontsize": 10, "lines.linewidth": 1.6, "lines.markersize": 7}
+    if width is not None:
+        sizes = {"font.size": 8, "legend.fontsize": 7, "lines.linewidth": 1.1, "lines.markersize": 4}
+    spines = {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+    return sizes | spines | {"pdf.fonttype": 42, "svg.hashsalt": "depthlab"}
+
+
+def grid(rows: int, columns: int, size: tuple[float, float], width: float | None, **shared: Any) -> tuple[Figure, Any]:
+    """A figure and its panels, (rows, columns).
+
+    Args:
+        size: of the figure in inches on the screen.
+        width: of the figure in a paper: as many panels stand side by side as fit; None for the screen.
+    """
+    if width is None:
+        figure = Figure(figsize=size, layout="constrained")
+        return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+    fit = max(1, min(columns, int(width / NARROWEST)))
+    lines = -(-rows * columns // fit)
+    figure = Figure(figsize=(width, 0.2 + lines * max(1.9, 0.72 * width / fit)), layout="constrained")
+    panels = figure.subplots(lines, fit, squeeze=False).ravel()
+    for axes in panels[rows * columns :]:
+        axes.remove()
+    return figure, panels[: rows * columns].reshape(rows, columns)
+
+
+def legend(
+    figure: Figure,
+    looks: Mapping[str, Look],
+    verdicts: Mapping[str, None],
+    title: str,
+    marks: Missing,
+    width: float | None = None,
+) -> None:
+    """Add the colours and dashes of the methods and the markers of the verdicts: beside the panels, or below them."""
     if marks.any:
         title += f"\n{marks.NOTE}"
     handles = [
-        Line2D([], [], color=color, ls=dash, label=for_figure(method), linewidth=2)
-        for method, (color, dash) in looks.items()
+        Line2D([], [], color=color, ls=dash, label=for_figure(method)) for method, (color, dash) in looks.items()
     ]
     handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in verdicts]
-    figure.legend(handles=handles, loc="outside right upper", fontsize=10, title=title, alignment="left")
+    if width is None:
+        figure.legend(handles=handles, loc="outside right upper", title=title, alignment="left", handlelength=3)
+    else:
+        longest = max((len(str(handle.get_label())) for handle in handles), default=1)
+        fit = min(len(handles), max(1, int(width / (0.45 + 0.055 * longest))))
+        height = 0.15 * (-(-len(handles) // fit) + 1 + title.count("\n"))
+        figure.set_size_inches(width, figure.get_figheight() + height)
+        figure.legend(handles=handles, loc="outside lower center", title=title, ncols=fit, handlelength=3)

@@ -20,6 +20,7 @@ from depthlab.report.drawing import (
     common_verdict,
     draw_band,
     draw_means,
+    grid,
     legend,
 )
 from depthlab.report.protocol import reported
@@ -30,16 +31,15 @@ from depthlab.study.methods import COLORS, method_looks
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure
 
-STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
 FRAMES = 7  # most frames of the animation in a row
 
 
-def score_figure(report: Report) -> Figure:
+def score_figure(report: Report, width: float | None = None) -> Figure:
     """Mean test score against depth with its 95 % interval; the marker is the most frequent verdict."""
     datasets = list(report.runs.groupby("dataset", sort=False))
-    figure = Figure(figsize=(1.5 + 4.6 * len(datasets), 4.2), layout="constrained")
+    figure, panels = grid(1, len(datasets), (1.5 + 4.6 * len(datasets), 4.2), width)
     looks, shown, marks = method_looks(report.runs["method"]), dict[str, None](), Missing()
-    for axes, (dataset, runs) in zip(_panels(figure, 1, len(datasets)), datasets, strict=True):
+    for axes, (dataset, runs) in zip(panels.flat, datasets, strict=True):
         depths, metric = sorted(runs["depth"].unique()), METRICS[reported(runs)]
         for method, group in runs.groupby("method", sort=False):
             points = {depth: over_runs(scores(group, depth)) for depth in depths}
@@ -49,16 +49,17 @@ def score_figure(report: Report) -> Figure:
         axes.set(title=for_figure(str(dataset)), ylabel=f"test {metric.quantity}")
         if metric.percent:
             axes.set_ylim(0, 100)
-    legend(figure, looks, shown, "mean, 95 % interval", marks)
+    legend(figure, looks, shown, "mean, 95 % interval", marks, width)
     return figure
 
 
-def depth_figure(report: Report) -> Figure:
+def depth_figure(report: Report, width: float | None = None) -> Figure:
     """The measures of the last layer's state against depth: medians and quartiles."""
     datasets, measures = list(report.runs.groupby("dataset", sort=False)), measured(report.runs)
-    figure = Figure(figsize=(1.5 + 4.2 * len(measures), 3.6 * len(datasets)), layout="constrained")
+    size = 1.5 + 4.2 * len(measures), 3.6 * len(datasets)
+    figure, axes_of = grid(len(datasets), len(measures), size, width)
     looks, marks = method_looks(report.runs["method"]), Missing()
-    panels = iter(_panels(figure, len(datasets), len(measures)))
+    panels = iter(axes_of.flat)
     for dataset, runs in datasets:
         for measure in measures:
             axes, name = next(panels), measure.name
@@ -69,9 +70,9 @@ def depth_figure(report: Report) -> Figure:
                 marks.mark(axes, x, axis.place(quartiles[1]), present, planned, looks[method])
             depth_axis(axes, runs)
             axis.finish(axes)
-            title = for_figure(str(dataset)) if measure is measures[0] else ""
+            title = for_figure(str(dataset)) if measure is measures[0] or width else ""
             axes.set(ylabel=f"{measure.label}, last layer", title=title)
-    legend(figure, looks, {}, "median, quartiles", marks)
+    legend(figure, looks, {}, "median, quartiles", marks, width)
     return figure
 
 
@@ -82,14 +83,14 @@ def _by_depth(runs: pd.DataFrame, name: str) -> tuple[np.ndarray[Any, Any], ...]
     return table.index.to_numpy(), table.to_numpy().T, parts.count().to_numpy(), parts.size().to_numpy()
 
 
-def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
+def layers_figure(report: Report, dataset: str, depth: int, width: float | None = None) -> Figure:
     """The measures by layer of all methods at one depth: medians and quartiles over the runs."""
     measures = recorded(report)
     runs = report.runs[(report.runs["dataset"] == dataset) & (report.runs["depth"] == depth)]
     columns = max(1, math.ceil(len(measures) / 2))
-    figure = Figure(figsize=(1.4 + 4.1 * columns, 6.6), layout="constrained")
+    figure, panels = grid(2, columns, (1.4 + 4.1 * columns, 6.6), width)
     looks, marks = method_looks(report.runs["method"]), Missing()
-    for axes, measure in itertools.zip_longest(_panels(figure, 2, columns), measures):
+    for axes, measure in itertools.zip_longest(panels.flat, measures):
         if measure is None:
             axes.set_axis_off()
             continue
@@ -103,21 +104,23 @@ def layers_figure(report: Report, dataset: str, depth: int) -> Figure:
         axis.finish(axes)
         axes.grid(alpha=0.25)
     title = f"{dataset}, {depth} layers; 0 is the input of the first layer, {depth} may be the logits"
-    figure.suptitle(for_figure(title), x=0.01, ha="left", fontsize=11)
+    figure.suptitle(for_figure(title), x=0.01, ha="left", fontsize="medium", wrap=True)
     shown = {str(method): looks[str(method)] for method in dict.fromkeys(runs["method"])}
-    legend(figure, shown, {}, "median, quartiles", marks)
+    legend(figure, shown, {}, "median, quartiles", marks, width)
     return figure
 
 
-def animation_figure(animations: list[Animation], asked: int = 0) -> Figure:
+def animation_figure(animations: list[Animation], asked: int = 0, width: float | None = None) -> Figure:
     """Some frames of the animation: one row per network, one column for each of some layers.
 
     Args:
         asked: number of networks that should be shown; the title says if some are missing.
     """
-    layers = [_shown_layers(len(animation.points) - 1) for animation in animations]
+    most = FRAMES if width is None else max(2, min(FRAMES, int(width / 0.8)))
+    layers = [_shown_layers(len(animation.points) - 1, most) for animation in animations]
     columns = max(map(len, layers))
-    figure = Figure(figsize=(2.0 * columns, 2.15 * len(animations)), layout="constrained")
+    side = 2.0 if width is None else width / columns
+    figure = Figure(figsize=(side * columns, (side + 0.15) * len(animations)), layout="constrained")
     panels = figure.subplots(len(animations), columns, squeeze=False)
     for row, animation, shown in zip(panels, animations, layers, strict=True):
         limit = animation.extent
@@ -126,19 +129,26 @@ def animation_figure(animations: list[Animation], asked: int = 0) -> Figure:
             if layer is None:
                 continue
             x, y = animation.points[layer].T
-            axes.scatter(x, y, s=2, c=[COLORS[k % len(COLORS)] for k in animation.y], linewidths=0, rasterized=True)
+            axes.scatter(
+                x,
+                y,
+                s=(2 if len(x) > 600 else 8) * (side / 2) ** 2,
+                c=[COLORS[k % len(COLORS)] for k in animation.y],
+                linewidths=0,
+                rasterized=True,
+            )
             axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-            axes.set_title(f"layer {layer}", fontsize=10)
+            axes.set_title(f"layer {animation.layers[layer]}", fontsize="medium")
         names = [for_figure(animation.method), for_figure(animation.dataset), *["(diverged)"] * animation.diverged]
         row[0].text(-1.35 * limit, 0, "\n".join(names), rotation=90, ha="center", va="center")
     if missing := n_of_m(len(animations), asked):
-        figure.suptitle(f"{missing} networks: the others have no states", x=0.01, ha="left", fontsize=10)
+        figure.suptitle(f"{missing} networks: the others have no states", x=0.01, ha="left", fontsize="medium")
     return figure
 
 
-def _shown_layers(last: int) -> list[int]:
-    """At most FRAMES layers from 0 to the last, at growing distances."""
-    return [0, *np.unique(np.round(np.geomspace(1, last, FRAMES - 1)).astype(int)).tolist()] if last else [0]
+def _shown_layers(last: int, most: int) -> list[int]:
+    """At most `most` frames from 0 to the last, at growing distances."""
+    return [0, *np.unique(np.round(np.geomspace(1, last, most - 1)).astype(int)).tolist()] if last else [0]
 
 
 def recorded(report: Report) -> list[Measure]:
@@ -155,10 +165,6 @@ def layer_band(report: Report, runs: pd.DataFrame, measure: Measure) -> Band:
     finished = runs[runs["outcome"] == "finished"]
     shown = runs if finished.empty else finished
     return band([report.curves.get((run_id, measure.name), []) for run_id in shown["run_id"].dropna()])
-
-
-def _panels(figure: Figure, rows: int, columns: int) -> list[Axes]:
-    return list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def depth_axis(axes: Axes, runs: pd.DataFrame) -> None:

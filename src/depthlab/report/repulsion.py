@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from depthlab.measures.diagnosis import shown
-from depthlab.report.drawing import Missing
+from depthlab.report.drawing import Missing, grid
 from depthlab.report.protocol import by_run, reported
 from depthlab.report.runs import Report
 from depthlab.statistics import over_runs, paired
@@ -61,12 +61,12 @@ def best_repulsion(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["dataset", "homophily", "best", "ties", "val", "test", "test_without"])
 
 
-def repulsion_figure(report: Report) -> Figure:
+def repulsion_figure(report: Report, width: float | None = None) -> Figure:
     """Left: mean validation score against repulsion, one curve a graph. Right: the best repulsion against homophily."""
     runs, marks = report.runs, Missing()
     best = best_repulsion(report.runs)
-    figure = Figure(figsize=(12.5, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, panels = grid(1, 2, (12.5, 4.6), width)
+    left, right = panels.flat
     homophily = runs.groupby("dataset")["homophily"].median().sort_values()
     looks = method_looks(homophily.index)
     for dataset, (color, dash) in looks.items():
@@ -76,7 +76,7 @@ def repulsion_figure(report: Report) -> Figure:
         known = [(b, factor * s.mean, factor * s.half if s.has_interval else 0) for b, s in points.items() if s.n]
         x, means, halves = np.array(known).reshape(-1, 3).T
         name = for_figure(f"{dataset} (homophily {shown(homophily[dataset], '.2f')})")
-        left.plot(x, means, color=color, ls=dash, marker="o", ms=4, label=name)
+        left.plot(x, means, color=color, ls=dash, marker="o", label=name)
         every = list(points.values())
         present, asked = [s.runs for s in every], [s.asked for s in every]
         marks.mark(left, points, [factor * s.mean for s in every], present, asked, (color, dash))
@@ -88,7 +88,7 @@ def repulsion_figure(report: Report) -> Figure:
     for _, row in best.iterrows():
         color, _dash = looks[row["dataset"]]
         right.plot([row["homophily"]] * 2, [min(row["ties"]), max(row["ties"])], "-", color=color, lw=3, alpha=0.3)
-        right.plot(row["homophily"], row["best"], "o", color=color, ms=7)
+        right.plot(row["homophily"], row["best"], "o", color=color)
         if not row["dataset"].startswith(GENERATED):
             right.annotate(
                 for_figure(row["dataset"]), (row["homophily"], row["best"]), xytext=(6, 6), textcoords="offset points"
@@ -101,7 +101,8 @@ def repulsion_figure(report: Report) -> Figure:
         groups = [group for _, group in runs.groupby("dataset")]
         left_out = sum(g[f"val_{reported(g)}"].isna().groupby(g["repulsion"]).any().sum() for g in groups)
         title += f"\n{marks.NOTE}\nnot chosen with a run missing: {left_out}"
-    figure.legend(loc="outside right upper", fontsize=9, title=title, alignment="left")
+    place = "outside right upper" if width is None else "outside lower center"
+    figure.legend(loc=place, title=title, alignment="left")
     return figure
 
 

@@ -26,7 +26,7 @@ from depthlab.data.rewire import cached_edges
 from depthlab.files import atomic_write, lock_of
 from depthlab.folders import relative, results
 from depthlab.measures.curvature import balanced_forman
-from depthlab.report.figures import STYLE
+from depthlab.report.drawing import style
 from depthlab.text import file_name, for_figure
 
 LARGEST = 500  # nodes that can be distinguished in a picture
@@ -117,7 +117,7 @@ def _task(config: DictConfig) -> None:
     after = cached_edges(dataset, data_hash, settings).edge_index
     path = results() / "rewired_edges" / f"{file_name(settings.dataset.label)}-{name}.png"
     titles = for_figure(settings.dataset.label), name
-    with mpl.rc_context(STYLE), lock_of(path), atomic_write(path) as part:
+    with mpl.rc_context(style(None)), lock_of(path), atomic_write(path) as part:
         rewiring_figure(before, after, dataset.num_nodes, titles).savefig(part, dpi=130, format="png")
     print(relative(path))
 

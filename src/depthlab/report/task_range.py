@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from depthlab.config.files import config_file
 from depthlab.config.yaml_files import read_mapping
 from depthlab.measures.axis import ValueAxis
-from depthlab.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, legend
+from depthlab.report.drawing import Band, Missing, band, common_verdict, draw_band, draw_means, grid, legend
 from depthlab.report.protocol import by_run, reported
 from depthlab.report.runs import Report
 from depthlab.report.table import Rows, method_rows, sources, titled
@@ -28,6 +28,7 @@ from depthlab.study.methods import method_looks
 from depthlab.tasks.metrics import METRICS
 from depthlab.text import for_figure, for_markdown
 
+SAME = 0.01  # largest difference of equal scores
 PARTS = {"train": "training", "test": "test"}
 WALKS, WALKS_LOOK = "walks of P alone", ("black", ":")
 
@@ -135,17 +136,22 @@ def hop_band(report: Report, runs: pd.DataFrame, name: str) -> Band:
     return band([report.curves.get((run_id, name), []) for run_id in runs["run_id"].dropna()])
 
 
-def range_figure(report: Report) -> Figure:
-    """Training and test score against size, a panel an architecture; the marker is the most frequent verdict."""
+def range_figure(report: Report, width: float | None = None) -> Figure:
+    """Training and test score against size, a panel an architecture; the marker is the most frequent verdict.
+
+    Where both scores are the same, within a point, only that of the test is drawn.
+    """
     tasks = _tasks(report)
     columns = max(runs["model"].nunique() for _, runs in tasks)
-    figure = Figure(figsize=(2.6 + 3.1 * columns, 6.6 * len(tasks)), layout="constrained")
+    parts = {task: _parts(runs) for task, runs in tasks}
+    lines = sum(map(len, parts.values()))
+    figure, panels = grid(lines, columns, (2.6 + 3.1 * columns, 3.3 * lines), width, sharey=True)
     looks, shown, marks = method_looks(report.runs["method"]), dict[str, None](), Missing()
-    rows = iter(figure.subplots(2 * len(tasks), columns, squeeze=False, sharey=True))
+    rows = iter(panels)
     for task, runs in tasks:
         metric = METRICS[reported(runs)]
         chance = metric.factor * runs.groupby("size")["chance"].median()
-        for column, name in ((f"{part}_{reported(runs)}", name) for part, name in PARTS.items()):
+        for column, name in parts[task].items():
             for axes, model, part in _panels(next(rows), runs, "model"):
                 for method, group in part.groupby("method", sort=False):
                     sized = dict(list(group.groupby("size")))
@@ -153,7 +159,9 @@ def range_figure(report: Report) -> Figure:
                     verdicts = {size: common_verdict(some) for size, some in sized.items()}
                     draw_means(axes, points, verdicts, looks[str(method)], shown, marks, metric)
                 axes.plot(chance.index, chance, ":", color="grey", lw=1.2)
-                axes.annotate("guessing", (chance.index[0], chance.iloc[0]), fontsize=9, color="grey", va="bottom")
+                axes.annotate(
+                    "guessing", (chance.index[0], chance.iloc[0]), fontsize="small", color="grey", va="bottom"
+                )
                 axes.set(
                     title=for_figure(f"{task}: {model}"),
                     xlabel="size",
@@ -162,17 +170,26 @@ def range_figure(report: Report) -> Figure:
                 )
                 axes.set_ylabel(f"{name} {metric.quantity}")
                 axes.grid(alpha=0.25)
-    legend(figure, looks, shown, "mean, 95 % interval", marks)
+    legend(figure, looks, shown, "mean, 95 % interval", marks, width)
     return figure
 
 
-def sensitivity_figure(report: Report) -> Figure:
+def _parts(runs: pd.DataFrame) -> dict[str, str]:
+    """Columns of the scores to draw, with their names: without the training score if it equals that of the test."""
+    named = {f"{part}_{reported(runs)}": name for part, name in PARTS.items()}
+    train, test = (runs.groupby(["method", "size"])[column].mean() for column in named)
+    if METRICS[reported(runs)].percent and not ((train - test).abs() > SAME).any():
+        return {column: f"training and {name}" for column, name in named.items() if column.startswith("test")}
+    return named
+
+
+def sensitivity_figure(report: Report, width: float | None = None) -> Figure:
     """Sensitivity by hop as a share of that at hop 0: a row an architecture, a panel a size, beside the walks of P."""
     rows = [(task, model, part) for task, runs in _tasks(report) for model, part in runs.groupby("model", sort=False)]
     columns = max(part["size"].nunique() for _, _, part in rows)
-    figure = Figure(figsize=(2.5 + 3.2 * columns, 3.1 * len(rows)), layout="constrained")
+    figure, drawn = grid(len(rows), columns, (2.5 + 3.2 * columns, 3.1 * len(rows)), width)
     looks, marks = method_looks(report.runs["method"]), Missing()
-    for panels, (task, model, runs) in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
+    for panels, (task, model, runs) in zip(drawn, rows, strict=True):
         for axes, size, part in _panels(panels, runs.sort_values("size", kind="stable"), "size"):
             groups = {str(method): group for method, group in part.groupby("method", sort=False)}
             bands = {method: _shares(hop_band(report, group, "sensitivity")) for method, group in groups.items()}
@@ -201,7 +218,7 @@ def sensitivity_figure(report: Report) -> Figure:
             axis.finish(axes)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.25)
-    legend(figure, {**looks, WALKS: WALKS_LOOK}, {}, "median, quartiles", marks)
+    legend(figure, {**looks, WALKS: WALKS_LOOK}, {}, "median, quartiles", marks, width)
     return figure
 
 

@@ -1,14 +1,20 @@
 """All files of a report."""
 
+import io
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from depthlab.files import atomic_write, lock_of
-from depthlab.report.figures import STYLE, animation_figure, depth_figure, layers_figure, score_figure
+from depthlab.report.drawing import style
+from depthlab.report.figures import animation_figure, depth_figure, layers_figure, score_figure
+from depthlab.report.files import write_data
+from depthlab.report.latex import latex
+from depthlab.report.output import Output
 from depthlab.report.page import page
 from depthlab.report.page_parts import again_with_states
 from depthlab.report.repulsion import is_repulsion_study, repulsion_figure
@@ -17,7 +23,7 @@ from depthlab.report.runs import Report, measured, read_report
 from depthlab.report.table import markdown
 from depthlab.report.task_range import is_range_study, range_figure, range_tables, sensitivity_figure
 from depthlab.study.methods import results_folder
-from depthlab.text import for_csv, printable, slug
+from depthlab.text import printable, slug
 from depthlab.tracking.search import Records
 
 DPI = {"animation": 100}  # thousands of points
@@ -26,24 +32,44 @@ ON_PAGE = {  # figures that the page shows as they are
     "sensitivity": "Sensitivity to a node by its distance, as a share of that at distance 0",
     "repulsion": "Validation score against repulsion, and the best repulsion against homophily",
 }
-OWN = ("runs.csv", "tables.md", "report.html", "*.png")  # files of a report: those of an earlier report are replaced
+SCREEN = Output()
+METADATA: dict[str, Any] = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # equal bytes each time
+# files of a report, which replace those of an earlier one
+OWN = (
+    "runs.csv",
+    "curves.json.gz",
+    "animation.npz",
+    "tables.*",
+    "report.html",
+    "*.png",
+    "*.pdf",
+    "*.svg",
+)  # files of a report: those of an earlier report are replaced
 
 
-def write_report(records: Records, study: str) -> list[Path]:
-    """Write `runs.csv`, `tables.md`, the PNG figures and `report.html`; returns their paths.
-
-    They are written to a temporary folder, which then replaces the report's folder: a report that fails does not change
-    the earlier one. Other files in the folder stay.
+def write_report(records: Records, study: str, output: Output = SCREEN) -> list[Path]:
+    """Write the report of a recorded study; returns the paths of its files.
 
     Raises:
         UserError: as `read_report`.
         OSError: the folder cannot be written, or the disk is full.
     """
-    report = read_report(records, study)
-    folder = results_folder(study)
+    return write(read_report(records, study), output)
+
+
+def write(report: Report, output: Output = SCREEN) -> list[Path]:
+    """Write data, tables, figures and page of a report; returns their paths.
+
+    They are written to a temporary folder, which then replaces the report's folder: a report that fails does not change
+    the earlier one. Other files in the folder stay.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    folder = results_folder(report.study)
     with lock_of(folder), atomic_write(folder) as part:
         part.mkdir()
-        names = _write(report, part)
+        names = _write(report, part, output)
         if folder.is_dir():
             shutil.copytree(folder, part, ignore=shutil.ignore_patterns(*OWN), dirs_exist_ok=True)
     if report.other_code:
@@ -61,39 +87,49 @@ def write_report(records: Records, study: str) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _write(report: Report, folder: Path) -> list[str]:
+def _write(report: Report, folder: Path, output: Output) -> list[str]:
     """Write the files into a folder; returns their names."""
-    report.runs.map(for_csv).to_csv(folder / "runs.csv", index=False)
+    data = write_data(report, folder)
     ranged = is_range_study(report.runs)
     first = range_tables(report) if ranged else rewiring_tables(report.runs) if has_rewirings(report.runs) else ""
     (folder / "tables.md").write_text(markdown(report.runs, first), encoding="utf-8")
-    names = ["runs.csv", "tables.md"]
+    names = [*data, "tables.md"]
+    if output.latex:
+        (folder / "tables.tex").write_text(latex(report.runs), encoding="utf-8")
+        names.append("tables.tex")
     pictures: dict[str, bytes] = {}
-    with mpl.rc_context(STYLE):
-        for name, figure in _figures(report, ranged).items():
-            names.append(f"{name}.png")
-            figure.savefig(folder / names[-1], dpi=DPI.get(name, 150))
+    with mpl.rc_context(style(output.width)):
+        for name, figure in _figures(report, ranged, output.width).items():
+            for ending in output.formats:
+                names.append(f"{name}.{ending}")
+                figure.savefig(folder / names[-1], dpi=_dpi(name, output), metadata=METADATA[ending])
             if name in ON_PAGE:
-                pictures[ON_PAGE[name]] = (folder / names[-1]).read_bytes()
+                picture = io.BytesIO()
+                figure.savefig(picture, format="png", dpi=150)
+                pictures[ON_PAGE[name]] = picture.getvalue()
     (folder / "report.html").write_text(page(report, names, pictures), encoding="utf-8")
     return [*names, "report.html"]
 
 
-def _figures(report: Report, ranged: bool) -> dict[str, Figure]:
+def _dpi(name: str, output: Output) -> int:
+    return 300 if output.width is not None else DPI.get(name, 150)
+
+
+def _figures(report: Report, ranged: bool, width: float | None) -> dict[str, Figure]:
     """By the names of their files."""
     figures: dict[str, Figure] = {}
     if ranged:
-        figures["range"] = range_figure(report)
+        figures["range"] = range_figure(report, width)
         if any(name == "sensitivity" for _, name in report.curves):
-            figures["sensitivity"] = sensitivity_figure(report)
+            figures["sensitivity"] = sensitivity_figure(report, width)
     elif report.runs.filter(like="test_").notna().any(axis=None):
-        figures["accuracy"] = score_figure(report)
+        figures["accuracy"] = score_figure(report, width)
     if is_repulsion_study(report.runs):
-        figures["repulsion"] = repulsion_figure(report)
+        figures["repulsion"] = repulsion_figure(report, width)
     if not ranged and measured(report.runs):
-        figures["depth"] = depth_figure(report)
+        figures["depth"] = depth_figure(report, width)
     for dataset, runs in report.runs.groupby("dataset", sort=False):
-        figures[f"layers-{slug(str(dataset))}"] = layers_figure(report, str(dataset), int(runs["depth"].max()))
+        figures[f"layers-{slug(str(dataset))}"] = layers_figure(report, str(dataset), int(runs["depth"].max()), width)
     if report.animations:
-        figures["animation"] = animation_figure(report.animations, report.animations_asked)
+        figures["animation"] = animation_figure(report.animations, report.animations_asked, width)
     return figures
