@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_a_measure_of_ones_own_is_recorded(tmp_path: Path, monkeypatch: pytest.M
     text = (DOCS / "contribute" / "adding.md").read_text()
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     exec(code, {})
-    settings = {"dataset.nodes": 60, "trainer.threads": 1}
+    settings: dict[str, Any] = {"dataset.nodes": 60, "trainer.threads": 1}
     run = dl.train(model="gcn", depth=3, dataset="csbm", epochs=2, progress=False, measures=["spread"], **settings)
     assert len(run.curves["spread"]) == 4
     sys.modules.pop("my_measures")
