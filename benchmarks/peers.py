@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.nn import GCN2Conv, GCNConv, MessagePassing
 from torch_geometric.utils import degree, scatter
-from torchdiffeq import odeint
 
 from depthlab.graph.graph import Graph
 from depthlab.ops import SparseFeatures, product
@@ -74,6 +73,8 @@ class PygACMP(nn.Module):
         self.alpha, self.delta = (nn.Parameter(torch.full((hidden,), arguments[name])) for name in ("alpha", "delta"))
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        from torchdiffeq import odeint  # which the other networks do not need
+
         source, target = edge_index
         degrees = degree(target, x.shape[0])
         a = ((degrees[source] + 1) * (degrees[target] + 1)).rsqrt()
