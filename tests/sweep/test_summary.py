@@ -142,6 +142,28 @@ def test_a_board_in_lines_and_as_a_table(sweep: Sweep) -> None:
     assert rows == [["1", "0.8", "32", "0.5", "batch"], ["0", "0.7", "8", "0.25", "none"]]  # in the columns' order
 
 
+def test_without_a_terminal_a_line_every_minute_says_what_is_running(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = sweep.search(seeds=1)
+    study = sweep.study(search)
+    seconds = [0.0]
+    monkeypatch.setattr("depthlab.sweep.summary.time.monotonic", lambda: seconds[0])
+    board = Progress(study, search, 4, 1)
+    out = io.StringIO()
+    board.console = Console(file=out, width=200)
+    task = sweep.task(search, study.ask())
+    board.tick()
+    assert out.getvalue() == ""
+    assert list(board.starting([task])) == [task]
+    seconds[0] = 61.0
+    board.tick()
+    assert out.getvalue() == "[4 trials] running: trial 0 for 61 s\n"
+    board.show(TaskResult(task, "interrupted", "", 61.0))
+    board.tick()
+    assert out.getvalue().count("running:") == 1
+
+
 def test_a_sweep_stopped_before_a_trial_ended(sweep: Sweep) -> None:
     search = sweep.search(seeds=1)
     assert said(sweep, sweep.study(search), search) == ["sweep small: no trial has ended"]

@@ -202,7 +202,7 @@ def _run_trials(
         Stop(workers.stopping("running trials are queued again")) as stop,
         Progress(study, search, trials, workers.count) as progress,
     ):
-        for done in execute(tasks(), work, workers, stop):
+        for done in execute(progress.starting(tasks()), work, workers, stop):
             if done.outcome == "failed" and not tell_failed(study, done.task, done.sentence):
                 trouble.append(done.sentence)
             progress.show(done)

@@ -1,8 +1,10 @@
 """What a sweep prints: the best trials while it runs, and a summary at its end."""
 
 import math
+import threading
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import optuna
@@ -21,39 +23,68 @@ from depthlab.sweep.trial import Task
 from depthlab.text import printable
 
 SHOWN = 5  # of the best trials
+INTERVAL = 60.0  # seconds between two lines without a terminal
 
 
 class Progress:
-    """The best trials so far and the time left: a table on a terminal, else a line for each trial."""
+    """The best trials and the time left: a table on a terminal, else a line for each trial and one every minute."""
 
     def __init__(self, study: optuna.Study, search: Search, trials: int, workers: int) -> None:
         self.study, self.search, self.trials, self.workers = study, search, trials, workers
         self.console = Console(stderr=True)
         self.seconds: list[float] = []
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        self.running: dict[int, float] = {}
+        self.head = f"{trials} trials"  # after the last trial that ended: the thread below does not read the storage
+        self._stop = threading.Event()
 
     def __enter__(self) -> "Progress":
         if self.live:
             self.live.start()
+        else:
+            threading.Thread(target=self._tick, name="progress", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop.set()
         if self.live:
             self.live.stop()
+
+    def starting(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """The tasks, each noted as running when it is taken."""
+        for task in tasks:
+            self.running[task.number] = time.monotonic()
+            yield task
+
+    def _tick(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self.tick()
+
+    def tick(self) -> None:
+        """Print the trials that are running."""
+        now = time.monotonic()
+        running = [f"trial {number} for {duration(now - since)}" for number, since in self.running.copy().items()]
+        if running:
+            self.console.print(Text(f"[{self.head}] running: {', '.join(running)}"), soft_wrap=True)
 
     def show(self, done: TaskResult[Task]) -> None:
         """Show a trial that has ended."""
         if done.outcome != "interrupted":
             self.seconds.append(done.seconds)
-        finished = len(finished_trials(self.study))
-        left = max(0, self.trials - finished) * sum(self.seconds) / max(1, len(self.seconds)) / self.workers
-        head = f"{finished}/{self.trials} trials" + (f", about {duration(left)} left" if left else "")
+        self.running.pop(done.task.number, None)
+        head = self.head = self._head()
         text = f"trial {done.task.number} ({format_params(done.task.params)}): {done.outcome}, {done.sentence}"
         line = Text(printable(f"[{head}] {text} ({duration(done.seconds)})"))
         if self.live:
             self.live.update(Group(self._table(), line), refresh=True)
         else:
             self.console.print(line, soft_wrap=True)
+
+    def _head(self) -> str:
+        """`3/40 trials, about 20 min left`."""
+        finished = len(finished_trials(self.study))
+        left = max(0, self.trials - finished) * sum(self.seconds) / max(1, len(self.seconds)) / self.workers
+        return f"{finished}/{self.trials} trials" + (f", about {duration(left)} left" if left else "")
 
     def _table(self) -> Table:
         table = Table(title=f"sweep {self.study.study_name}: the best so far")
