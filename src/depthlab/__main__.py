@@ -66,6 +66,10 @@ def run(name: str) -> None:
 
         _print(command_help(command.module, command.settings, command.groups))
         return
+    if command.groups:
+        from depthlab.cli import check_early
+
+        check_early(sys.argv[1:])
     importlib.import_module(command.module).command()
 
 

@@ -5,7 +5,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,12 +18,13 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 
-from depthlab.config.compose import register
+from depthlab.config.compose import compose, register
 from depthlab.config.errors import UserError, full_disk, lacks_memory
 from depthlab.config.files import config_file
 from depthlab.config.limits import shown
 from depthlab.config.overrides import ambiguous, check_options, check_sweep, unreadable
 from depthlab.config.schema import LISTS, MAX_RUNS, allowed_values
+from depthlab.config.validation import validate
 from depthlab.config.yaml_files import read_mapping
 from depthlab.folders import CONF, relative
 from depthlab.text import printable
@@ -82,7 +83,16 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
     sys.exit(1 if failed else 0)
 
 
-def guarded(task: Callable[[], None]) -> None:
+def check_early(words: Sequence[str]) -> None:
+    """Compose and validate settings before a command imports its libraries; a setting that is not allowed ends it.
+
+    With a flag, which only Hydra can read, nothing is checked.
+    """
+    if not any(word.startswith("-") for word in words):
+        guarded(lambda: validate(*compose("config", list(words))))
+
+
+def guarded(task: Callable[[], Any]) -> None:
     """Run a command: a user's mistake ends in one sentence and exit code 1, Ctrl-C and SIGTERM in exit code 130.
 
     If the reader of its output is gone, as after `| true`, the command continues without output.

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from depthlab.cli import guarded
 from depthlab.config.command_line import for_hydra, read_words
+from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.files import write_text
 
@@ -67,6 +68,7 @@ def _examine_run(run: str, words: list[str]) -> "Examination":
 def _examine_settings(words: list[str]) -> "Examination":
     if not words:
         raise UserError("examine needs a network: add run=ID of a recorded run, or settings such as model=gcn depth=8")
+    compose_settings(for_hydra(words))  # a setting that is not allowed ends the command before torch is imported
     from depthlab.api.configured import configured_network
     from depthlab.api.contexts import user_errors
     from depthlab.api.examine import examine

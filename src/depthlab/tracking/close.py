@@ -1,15 +1,18 @@
 """`depthlab close RUN_ID`: close a run whose process was killed on another machine."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from depthlab.cli import guarded
 from depthlab.config.errors import UserError
 from depthlab.tracking.owner import describe, is_alive
-from depthlab.tracking.search import Records
 from depthlab.tracking.store import check_store, store_uri
 
+if TYPE_CHECKING:
+    from depthlab.tracking.search import Records
 
-def close(records: Records, run_id: str) -> None:
+
+def close(records: "Records", run_id: str) -> None:
     """Close a run as interrupted.
 
     Raises:
@@ -35,6 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     uri = store_uri(options.uri)
     check_store(uri)
+    from depthlab.tracking.search import Records
+
     close(Records(uri, options.experiment, create=False), options.run_id)
     print(f"the run {options.run_id} is closed")
 
