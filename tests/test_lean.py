@@ -11,8 +11,10 @@ from depthlab.folders import SOURCE
 START = """
 import sys
 from depthlab.config.compose import compose_settings
-from depthlab.lean import import_lightning
-import_lightning(compose_settings({overrides}))
+from depthlab.lean import import_lightning, may_be_lean
+settings = compose_settings({overrides})
+if may_be_lean(settings):
+    import_lightning()
 """
 TRAIN = """
 import torch

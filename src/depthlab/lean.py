@@ -20,10 +20,13 @@ KNOWN = ("depthlab.", "torch.optim.")  # classes below use neither the compiler 
 OPTIONAL = ("scipy", "matplotlib", "PIL", "requests", "tqdm")  # libraries that TorchMetrics imports if they are there
 
 
-def import_lightning(settings: Settings) -> None:
-    """Import torch and Lightning, in full if the settings name a class that may use any part of them."""
-    if not all(target.startswith(KNOWN) for target in [*settings.targets, *settings.logger_targets]):
-        return
+def may_be_lean(settings: Settings) -> bool:
+    """Whether the settings name no class that may use any part of torch and TorchMetrics."""
+    return all(target.startswith(KNOWN) for target in [*settings.targets, *settings.logger_targets])
+
+
+def import_lightning() -> None:
+    """Import torch and Lightning without the rest."""
     if COMPILER not in sys.modules:
         import torch
 

@@ -1,6 +1,7 @@
 """Parallel tasks, in processes of this machine or on a Dask cluster. Imports nothing heavy.
 
-A process handles Ctrl-C only while it runs a task, and ends with the process that started it.
+A process handles Ctrl-C only while it runs a task, and ends with the process that started it. The processes of this
+machine are forked from one that has imported what all of them need.
 """
 
 import contextlib
@@ -14,9 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from multiprocessing import forkserver
 from typing import Any, Generic, TypeVar
-
-import joblib
 
 from depthlab.cli import explain
 from depthlab.config.errors import UserError
@@ -63,7 +63,8 @@ class Workers:
         """An executor for one task at a time; on this machine one process, so that a kill loses only one task."""
         if self.client:
             return self.client.get_executor(pure=False)
-        return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("forkserver")
+        return ProcessPoolExecutor(1, context, initializer=_take_environment, initargs=(dict(os.environ),))
 
     def stopping(self, here: str) -> str:
         """What happens to running tasks after a stop: `here` on this machine; a cluster finishes them."""
@@ -122,7 +123,7 @@ def execute(tasks: Iterable[T], work: Work, workers: Workers, stop: Stop) -> Ite
     waiting = iter(tasks)
     if workers.count == 1 and not workers.client:
         for task in waiting:
-            yield _finish(task, _run_task(work, task, workers.threads, None), stop)
+            yield _finish(task, _run_task(work, task, workers.threads, child=False), stop)
             if stop.requested:
                 break
         return
@@ -141,11 +142,11 @@ def _run_parallel(
     """`execute`, but a task whose process is killed is appended to `lost`."""
     pools = [workers.open() for _ in range(workers.count)]
     free, running = list(range(workers.count)), dict[Future[Any], tuple[T, int]]()
-    parent = None if workers.client else os.getpid()
+    child = not workers.client
 
     def start(task: T, slot: int) -> None:
         with _blocked_signals():  # Ctrl-C would kill a process that does not handle it yet
-            running[pools[slot].submit(_run_task, work, task, workers.threads, parent)] = task, slot
+            running[pools[slot].submit(_run_task, work, task, workers.threads, child)] = task, slot
 
     def renew(slot: int) -> None:
         pools[slot].shutdown()
@@ -183,6 +184,19 @@ def _run_parallel(
             pool.shutdown(wait=not workers.client)
 
 
+def preload() -> None:
+    """Start to import what workers need, in the process that they will be forked from, while this one goes on."""
+    multiprocessing.set_forkserver_preload(["depthlab.preload"])
+    with _blocked_signals():  # its children inherit them blocked
+        forkserver.ensure_running()
+
+
+def _take_environment(environment: dict[str, str]) -> None:
+    """Set the environment of the command, which may have changed since the first worker was started."""
+    os.environ.clear()
+    os.environ.update(environment)
+
+
 def _problem(future: Future[Any]) -> BaseException | None:
     try:
         return future.exception()
@@ -195,24 +209,24 @@ def _finish(task: T, ended: tuple[str, str, float], stop: Stop) -> TaskResult[T]
     return TaskResult(task, *ended)
 
 
-def _run_task(work: Work, task: Any, threads: int, parent: int | None) -> tuple[str, str, float]:
+def _run_task(work: Work, task: Any, threads: int, child: bool) -> tuple[str, str, float]:
     """Run a task; an exception becomes its outcome and sentence.
 
     Args:
-        parent: id of the process that started this one; None if it runs in the command itself.
+        child: whether this process was started by the command for its tasks.
     """
     start = time.perf_counter()
     try:
-        if parent is not None:
-            end_with(parent)
+        if child:
+            _end_with_parent()
             ignore_signals()
         with interruptible():
-            if parent is not None:
+            if child:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             ended = work(task, threads)
     except KeyboardInterrupt:
         ended = "interrupted", "the same command continues it"
-        if parent is not None:
+        if child:
             time.sleep(WATCH_SECONDS)  # otherwise the command might send another task before it handles Ctrl-C itself
     except Exception as error:
         ended = "failed", explain(error) or f"{type(error).__name__}: {error}"
@@ -229,12 +243,13 @@ def _blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """End this process when its parent has ended: the same command, started again, would run its task too."""
+    parent = multiprocessing.parent_process()
+    assert parent
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(WATCH_SECONDS)
+        parent.join()
         os._exit(1)
 
     if not any(thread.name == "watch" for thread in threading.enumerate()):
@@ -243,6 +258,8 @@ def end_with(parent: int) -> None:
 
 def local(jobs: int | None) -> Workers:
     """Processes of this machine, by default one for each core; the cores are shared among them."""
+    import joblib
+
     cores = int(joblib.cpu_count())
     count = jobs or cores
     return Workers(count, max(1, cores // count))

@@ -40,9 +40,9 @@ def stored(address: str) -> list[FrozenTrial]:
 
 def workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     found = []
-    for one in psutil.Process(process.pid).children():
+    for one in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile, as git does
-            if "spawn_main" in " ".join(one.cmdline()):
+            if "forkserver" in " ".join(one.cmdline()) and one.ppid() != process.pid:
                 found.append(one)
     return found
 

@@ -27,6 +27,8 @@ from depthlab.config.settings import EXECUTION_SETTINGS
 from depthlab.config.validation import check_limits
 from depthlab.data.raw import check
 from depthlab.folders import relative
+from depthlab.lean import may_be_lean
+from depthlab.parallel import preload
 from depthlab.study.grid import AXES, PlannedRun, expand
 from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.replica_settings import check_replicas
@@ -48,6 +50,8 @@ def main() -> None:
 
         print(list_runs(config.name, runs, config))
         return
+    if config.backend == "processes" and config.jobs != 1 and all(may_be_lean(run.settings) for run in runs):
+        preload()
     from depthlab.study.run import run_study
 
     sys.exit(0 if run_study(config.name, runs, config) else 1)

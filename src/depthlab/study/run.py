@@ -133,7 +133,8 @@ def _execute(
         for run in runs
     ]
     taken: set[str] = set()
-    queue = group(jobs, config.replicas, workers.count)
+    groups = group(jobs, config.replicas, workers.count)
+    queue = sorted(groups, key=lambda jobs: -sum(costs[job.run.hash] for job in jobs))  # no worker is idle at the end
     with (
         Stop(workers.stopping("running trainings save a checkpoint and end")) as stop,
         StudyProgress(name, jobs, costs, workers.count) as progress,

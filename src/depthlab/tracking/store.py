@@ -58,6 +58,15 @@ def check_store(uri: str) -> None:
         )
 
 
+def set_environment() -> None:
+    """Set the variables that MLflow reads when it is imported or used."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it prints the address with its password
+
+
 def open_store(uri: str, experiment: str | None, create: bool = True) -> "tuple[MlflowClient, str]":
     """A client and the experiment's id, which is empty if no experiment is named.
 
@@ -69,11 +78,7 @@ def open_store(uri: str, experiment: str | None, create: bool = True) -> "tuple[
     Raises:
         UserError: the store refuses, or database or experiment do not exist and `create` is false.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it prints the address with its password
+    set_environment()
     from filelock import FileLock
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient

@@ -21,7 +21,7 @@ from depthlab.config.provenance import provenance, untuned
 from depthlab.config.schema import Settings
 from depthlab.config.validation import validate
 from depthlab.data.raw import check
-from depthlab.lean import import_lightning
+from depthlab.lean import import_lightning, may_be_lean
 from depthlab.text import printable
 from depthlab.tracking.store import check_store, store_uri
 from depthlab.training.identity import LAST, checkpoint_folder, resumable
@@ -56,7 +56,8 @@ def task(config: DictConfig) -> None:
     hydra = HydraConfig.get()
     choices = {key: str(value) for key, value in hydra.runtime.choices.items()}
     settings = checked(config, choices, hydra.overrides.task)
-    import_lightning(settings)
+    if may_be_lean(settings):
+        import_lightning()
     if not is_main(settings.trainer):
         from depthlab.training.run import train_only
 
