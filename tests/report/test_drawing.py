@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from depthlab.measures.axis import ValueAxis
 from depthlab.measures.diagnosis import VERDICTS
-from depthlab.report.drawing import MARKERS, Missing, band, common_verdict, draw_band, draw_means
+from depthlab.report.drawing import MARKERS, Missing, band, common_verdict, draw_band, draw_means, grid, legend
 from depthlab.report.runs import Report
 from depthlab.statistics import over_runs
 from depthlab.study.methods import method_colors, method_looks
@@ -39,6 +39,14 @@ def test_neighbouring_methods_differ_in_grey_and_twenty_in_colour_and_dashes() -
     assert len(set(looks)) == 20
     assert all(first[1] != second[1] for first, second in itertools.pairwise(looks))
     assert len({color for color, _ in looks[:10]}) == 10
+
+
+def test_a_long_legend_is_not_cut_off() -> None:
+    figure, _ = grid(1, 1, (6, 2), None)
+    legend(figure, method_looks([f"method {k}" for k in range(20)]), {}, "mean", Missing())
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.y0 >= 0 and box.y1 <= figure.bbox.y1
 
 
 def test_points_with_missing_runs_are_labelled_those_without_any_at_the_bottom() -> None:

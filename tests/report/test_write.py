@@ -47,7 +47,9 @@ def test_report_of_a_study_without_any_result(store: Store, results: Path) -> No
         store.client.delete_run(row)
     written = write_report(store.records, STUDY)
     assert [path.name for path in written] == [
-        name for name in FILES if name not in ("animation.npz", "accuracy.png", "depth.png", "animation.png")
+        name
+        for name in FILES
+        if name not in ("animation.npz", "accuracy.png", "depth.png", "layers-csbm.png", "animation.png")
     ]
     runs = pd.read_csv(results / STUDY / "runs.csv")
     assert runs["outcome"].eq("missing").sum() == len(METHODS) * len(DEPTHS) * 3

@@ -176,6 +176,8 @@ def legend(
     ]
     handles += [Line2D([], [], color="grey", marker=MARKERS.get(name, "P"), ls="", label=name) for name in verdicts]
     if width is None:
+        lines = len(handles) + 2 + title.count("\n")
+        figure.set_figheight(max(figure.get_figheight(), 0.24 * lines))  # a legend is as high as its lines
         figure.legend(handles=handles, loc="outside right upper", title=title, alignment="left", handlelength=3)
     else:
         longest = max((len(str(handle.get_label())) for handle in handles), default=1)

@@ -128,7 +128,7 @@ def _figures(report: Report, ranged: bool, width: float | None) -> dict[str, Fig
         figures["repulsion"] = repulsion_figure(report, width)
     if not ranged and measured(report.runs):
         figures["depth"] = depth_figure(report, width)
-    for dataset, runs in report.runs.groupby("dataset", sort=False):
+    for dataset, runs in report.runs.groupby("dataset", sort=False) if report.curves else ():
         figures[f"layers-{slug(str(dataset))}"] = layers_figure(report, str(dataset), int(runs["depth"].max()), width)
     if report.animations:
         figures["animation"] = animation_figure(report.animations, report.animations_asked, width)

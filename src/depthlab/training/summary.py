@@ -74,7 +74,10 @@ def _layers(result: Result) -> list[str]:
     lines = ["  " + f"{'by layer':{INDENT - 2}}" + "".join(f"{layer:>10}" for layer in chosen)]
     for name, curve in curves.items():
         values = [shown(curve[layer], ".3g") if layer < len(curve) else "" for layer in chosen]
-        lines.append(f"  {MEASURES[name].label:{INDENT - 2}}" + "".join(f"{value:>10}" for value in values))
+        line = f"  {MEASURES[name].label}"
+        for place, value in enumerate(values, start=1):  # a long label takes from the first column
+            line += f" {value}".rjust(INDENT + 10 * place - len(line))
+        lines.append(line)
         if name in GLOSSES:
             lines += row("", GLOSSES[name])
     return lines
