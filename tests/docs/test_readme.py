@@ -28,11 +28,11 @@ def test_the_table_is_that_of_the_study() -> None:
 def test_the_findings_are_those_of_the_studies() -> None:
     deep = [tables.verdicts("cora", "GCN", depth) for depth in (8, 16, 32, 64)]
     assert deep == ["10 over-smoothed"] * 4 and "All 40 of its runs with 8 layers or more are `over-smoothed`" in FLAT
-    assert f"{tables.score('thousand', 'GCNII', 1024)} % with 1,024 layers" in FLAT
-    assert f"{tables.score('thousand', 'GCNII', 64)} % with 64" in FLAT
+    assert f"{tables.score('thousand', 'GCNII', 1024)} % with 1,024 layers (three seeds)" in FLAT
+    assert f"{tables.score('thousand', 'GCNII', 64)} % with 64 layers (ten seeds)" in FLAT
     section = "texas: rewirings, test score and paired differences in %"
     gain = tables.cell("rewiring_texas", "GCN + FoSR", "- random edges", "", section)
-    assert f"FoSR on Texas, by {gain.removeprefix('+')} points" in FLAT
+    assert f"FoSR on Texas. It beats random edges by {gain.removeprefix('+')} points" in FLAT
 
 
 def test_the_counts() -> None:
