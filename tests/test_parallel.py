@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -110,6 +112,30 @@ def test_a_process_that_is_killed_takes_no_other_task_with_it(tmp_path: Path) ->
     done = list(execute([tmp_path / "other", tmp_path / "killed"], kill_two_and_see, local(2), Stop("")))
     assert [(one.task.name, one.outcome) for one in done] == [("other", "finished"), ("killed", "finished")]
     assert [file.read_text() for file in tmp_path.glob("*.started")] == ["once ", "once "]
+
+
+PRELOADED = """
+import sys
+from pathlib import Path
+sys.path.append(str(Path.cwd()))
+from depthlab.parallel import Stop, execute, local, preload
+from task import work
+preload()
+print([(done.outcome, done.sentence) for done in execute([1], work, local(2), Stop(""))])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("safe", [True, False])
+def test_workers_find_what_the_command_finds(safe: bool, tmp_path: Path, environment: dict[str, str]) -> None:
+    """A file of the user's that has the name of a library hides it from workers only if it does from the command."""
+    (tmp_path / "mlflow.py").write_text("raise RuntimeError('not the library')\n")
+    (tmp_path / "task.py").write_text(
+        "import sys\ndef work(task, threads):\n    return 'finished', str('depthlab.training.run' in sys.modules)\n"
+    )
+    command = [sys.executable, *(["-P"] if safe else []), "-c", PRELOADED]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == f"[('finished', '{safe}')]", done.stderr
 
 
 def test_tasks_are_taken_when_a_worker_is_free() -> None:

@@ -187,8 +187,14 @@ def _run_parallel(
 def preload() -> None:
     """Start to import what workers need, in the process that they will be forked from, while this one goes on."""
     multiprocessing.set_forkserver_preload(["depthlab.preload"])
-    with _blocked_signals():  # its children inherit them blocked
-        forkserver.ensure_running()
+    before = dict(os.environ)
+    # it finds what this process finds: otherwise a file of the working directory would hide a library of that name
+    os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    try:
+        with _blocked_signals():  # its children inherit them blocked
+            forkserver.ensure_running()
+    finally:
+        _take_environment(before)
 
 
 def _take_environment(environment: dict[str, str]) -> None:
