@@ -218,6 +218,23 @@ def test_what_the_kernel_does_not_know_is_left_to_torch() -> None:
         compiled_layers(lambda _: learned, x, depth=2, masks=MaskSource(0))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"x": torch.ones(NODES + 1, 4)}, r"a matrix \(131, 131\) cannot be multiplied with states \(132, 4\)"),
+        ({"weights": torch.ones(3, 4, 4)}, r"the weights of these layers have the shape \(2, 4, 4\), got \(3, 4, 4\)"),
+        ({"residual": torch.ones(NODES, 1)}, r"all states have the shape \(131, 4\), got \(131, 1\)"),
+        ({"skip": torch.ones(1, 4)}, r"all states have the shape \(131, 4\), got \(1, 4\)"),
+        ({"betas": torch.ones(1)}, "2 layers need as many betas, got 1"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(wrong: dict[str, Tensor], sentence: str) -> None:
+    """The kernel is given pointers, and would read beyond the end of these."""
+    adjacency, given = directed(), {"x": torch.ones(NODES, 4), "weights": torch.ones(2, 4, 4)} | wrong
+    with pytest.raises(ValueError, match=sentence):
+        compiled_layers(lambda _: adjacency, **given, depth=2, masks=MaskSource(0))  # type: ignore[arg-type]
+
+
 def test_states_that_are_not_finite_stay_so() -> None:
     x = torch.full((NODES, 4), torch.nan)
     out = compiled_layers(lambda _: directed(), x, depth=2, masks=MaskSource(0))

@@ -64,15 +64,30 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def check(operators: Sequence[Propagator], *tensors: Tensor | None) -> None:
-    """Raise ValueError for what the kernel would read wrongly: it is given pointers."""
+def check(operators: Sequence[Propagator], x: Tensor, weights: Tensor | None, *states: Tensor | None) -> None:
+    """Raise ValueError for what the kernel would read wrongly: it is given pointers.
+
+    Args:
+        operators: P_l by layer.
+        x, weights: arguments of `compiled_layers`.
+        states: tensors of the shape of x.
+    """
+    nodes, channels = x.shape[:-1].numel(), x.shape[-1]
     for operator in {id(one): one for one in operators}.values():
         matrix = operator.matrix
+        if matrix.shape != (nodes, nodes):
+            raise ValueError(f"a matrix {tuple(matrix.shape)} cannot be multiplied with states {tuple(x.shape)}")
         is_known = is_plain(matrix.values()) and matrix.col_indices().dtype == torch.int32
         if not is_known or operator.learned is not None or not matrix.values().is_contiguous():
             raise ValueError("compiled layers take constant operators, float32 with int32 indices, on a CPU")
-    if not all(tensor is None or is_plain(tensor) for tensor in tensors):
+    if not all(tensor is None or is_plain(tensor) for tensor in (x, weights, *states)):
         raise ValueError("compiled layers take float32 tensors on a CPU")
+    expected = (*x.shape[:-2], len(operators), channels, channels)
+    if weights is not None and weights.shape != expected:
+        raise ValueError(f"the weights of these layers have the shape {expected}, got {tuple(weights.shape)}")
+    for state in states:
+        if state is not None and state.shape != x.shape:
+            raise ValueError(f"all states have the shape {tuple(x.shape)}, got {tuple(state.shape)}")
 
 
 def is_plain(tensor: Tensor) -> bool:

@@ -69,7 +69,7 @@ def compiled_layers(
         X_depth, of the shape of x.
 
     Raises:
-        ValueError: a tensor is not float32 on a CPU, or values of P are learned.
+        ValueError: a tensor is not float32 on a CPU or has another shape, or values of P are learned.
     """
     operators = [at(layer) for layer in range(depth)]
     check(operators, x, weights, residual, skip)
@@ -78,6 +78,8 @@ def compiled_layers(
     pending = LEVELS / (LEVELS - dropped)
     scales = [scale] + [scale * pending] * (depth - 1)  # states are stored without the factor of their dropout
     strengths = [1.0] * depth if betas is None else betas.flatten().tolist()
+    if len(strengths) != depth:
+        raise ValueError(f"{depth} layers need as many betas, got {len(strengths)}")
     keys = masks.mask_keys() if dropped else [0] * count
     nodes, channels = x.shape[-2:]
     families = []
