@@ -1,5 +1,6 @@
 """Compilation on first use: its cache, several processes at once, and what happens where it fails."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,12 @@ def answers(*sources: Path) -> list[int]:
     return [int(process.communicate()[0]) for process in processes]
 
 
+@pytest.mark.skipif(not any(map(shutil.which, compiler.COMPILERS)), reason="no compiler is installed")
+def test_a_compiler_that_is_installed_compiles_the_layers() -> None:
+    """Otherwise all tests of the compiled layers are skipped."""
+    assert compiler._loaded() is not None
+
+
 @needs_compiler
 def test_a_file_is_compiled_once(source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = library(source)
@@ -75,8 +82,26 @@ def test_what_a_compiler_refuses_is_said_and_not_tried_again(source: Path, monke
     with pytest.raises(CompileError, match=r"could not compile the layers \(.*error.*\)"):
         library(source)
     monkeypatch.setattr(compiler, "_compile", lambda _: pytest.fail("it was tried again"))
-    with pytest.raises(CompileError, match="could not compile the layers"):
+    with pytest.raises(
+        CompileError, match=r"could not compile the layers .*; `python -m depthlab.compiler` tries again"
+    ):
         library(source)
+
+
+@needs_compiler
+def test_a_link_is_called_by_its_name_and_arguments_are_passed_on(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ccache is: a link of a compiler's name to it, or `CXX="ccache g++"`."""
+    real, wrapper, link = compiler._compiler()[0], tmp_path / "wrapper", tmp_path / "link"
+    wrapper.write_text(f'#!/bin/sh\ncase "$0" in *link) exec {real} "$@";; *) exec "$@";; esac\n')
+    wrapper.chmod(0o700)
+    link.symlink_to(wrapper)
+    made = set()
+    for command in (str(link), f"{wrapper} {real}"):
+        monkeypatch.setenv("CXX", command)
+        made.add(library(source))
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize(

@@ -90,21 +90,21 @@ def library(source: Path, again: bool = False) -> Path:
     if sys.platform != "linux":
         raise CompileError(f"the compiled layers need Linux, this is {sys.platform}")
     compiler = _compiler()
-    status = compiler.stat()
+    status = Path(compiler[0]).stat()
     flags = [*FLAGS, *(WIDE if "avx512f" in _processor() else ())]
-    key = [source.read_text(), str(compiler), status.st_size, status.st_mtime_ns, flags, _processor()]
+    key = [source.read_text(), compiler, status.st_size, status.st_mtime_ns, flags, _processor()]
     folder = _cache()
     path = folder / f"{source.stem}-{hashlib.md5(repr(key).encode()).hexdigest()}.so"
     refused = path.with_suffix(".refused")
     if path.is_file():
         return path
     if refused.is_file() and not again:
-        raise CompileError(refused.read_text())
+        raise CompileError(f"{refused.read_text()}; `python -m depthlab.compiler` tries again")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch, "library.so")
-            problem = _compile([str(compiler), *flags, str(source), "-o", str(made)])
+            problem = _compile([*compiler, *flags, str(source), "-o", str(made)])
             if problem:
                 refused.write_text(problem)
                 raise CompileError(problem)
@@ -112,7 +112,9 @@ def library(source: Path, again: bool = False) -> Path:
             with suppress(OSError):
                 refused.unlink()
     except OSError as error:
-        raise CompileError(f"the compiled layers cannot be kept in {folder} ({error.strerror})") from None
+        raise CompileError(
+            f"the compiled layers cannot be kept in {folder} ({error.strerror}; XDG_CACHE_HOME names another folder)"
+        ) from None
     return path
 
 
@@ -128,14 +130,17 @@ def _compile(command: list[str]) -> str | None:
     return f"{command[0]} could not compile the layers ({next((one for one in lines if 'error' in one), lines[0])})"
 
 
-def _compiler() -> Path:
-    """The compiler that CXX names, or the first that is installed."""
-    named = os.environ.get("CXX")
-    for name in [named] if named else COMPILERS:
-        if found := shutil.which(name):
-            return Path(found).resolve()
+def _compiler() -> list[str]:
+    """The command of the compiler: CXX, perhaps with arguments as in `ccache g++`, or the first that is installed.
+
+    Links are not followed: ccache is the compiler by whose name it is called.
+    """
+    named = os.environ.get("CXX", "").split()
+    for command in [named] if named else [[name] for name in COMPILERS]:
+        if found := shutil.which(command[0]):
+            return [found, *command[1:]]
     if named:
-        raise CompileError(f"CXX={named} is not a compiler that is installed")
+        raise CompileError(f"CXX={' '.join(named)} is not a compiler that is installed")
     raise CompileError("no C++ compiler is installed (g++ or clang++)")
 
 
