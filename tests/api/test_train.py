@@ -40,7 +40,10 @@ def test_the_record_equals_that_of_the_command(train: Train, command: Command, t
 def test_what_a_run_returns(train: Train) -> None:
     run = train(measures=["dirichlet_energy"])
     assert (run.name, run.outcome, run.metric) == ("csbm-gcn-d3-s0-split0-nodes120-epochs5", "finished", "acc")
-    assert run.url.endswith(f"/runs/{run.run_id}") and run.settings["dataset"]["nodes"] == 120
+    assert (
+        run.url.endswith(f"/runs/{run.run_id}?workflowType=machine_learning")
+        and run.settings["dataset"]["nodes"] == 120
+    )
     assert list(run.to_frame().index) == [0, 1, 2, 3]
     assert run.to_frame()["dirichlet_energy"].tolist() == run.curves["dirichlet_energy"]
     assert repr(run).startswith(f"{run.name}: finished after 5 epochs") and run.verdict in repr(run)
