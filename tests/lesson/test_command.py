@@ -52,7 +52,7 @@ def test_cora_is_fetched_or_else_replaced(
     assert lesson_command.available() == "cora"
     assert lesson_command.available() == "digits"
     assert asked[0] == fetching.files_of("cora")
-    assert "the lesson uses the embedded graph, dataset=digits" in capsys.readouterr().err
+    assert "the lesson uses dataset=digits" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_repulsion_names_the_graphs_that_gain() -> None:
             for g in content["graphs"]
             if g["test_acc"][column] > g["test_acc"][0] + 0.01
         ]
-        assert frame.says == f"Better by more than a point than without repulsion: {', '.join(gains) or 'none'}."
+        assert frame.says == f"More than one point better than without repulsion: {', '.join(gains) or 'none'}."
 
 
 def test_layers_count_the_nodes_that_enter_a_state(lesson: Lesson) -> None:

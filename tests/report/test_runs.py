@@ -129,7 +129,7 @@ def test_a_method_whose_run_kept_no_states_is_named(
     again_ = f'to add it: depthlab train {after.without_states[name]} "tracking.artifacts=['
     error = capsys.readouterr().err
     assert f"{name} is not in the animation" in error and again_ in error
-    assert f"1 of {len(after.runs)} runs are of other code than the present: " in error
+    assert f"1 of {len(after.runs)} runs were computed by another version of the code: " in error
 
 
 @pytest.mark.parametrize(

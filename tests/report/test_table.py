@@ -200,7 +200,7 @@ def test_protocol_counts_every_run(frame: Frame) -> None:
         ([{}], "best on validation data"),
         ([{"overrides": "model=gcn monitor=train_acc"}], "best on training data"),
         ([{}, {"overrides": "model=gcn monitor=train_acc"}], "best on validation or training data"),
-        ([{}, {"code_hash": "d"}], "Not all runs of a method are of the same code"),
+        ([{}, {"code_hash": "d"}], "Not all runs of a method were computed by the same code"),
         ([{}, {}], "Each method: the same settings at every depth. All runs"),
         ([{}], "Each method: run at one depth. All runs"),
     ],

@@ -56,10 +56,10 @@ def test_other_code_is_told_and_run_again_on_demand(
         monkeypatch.setattr(module, "code_hash", lambda _: "of tomorrow")
     assert study.run(planned)
     assert len(study.finished()) == 2
-    assert "2 results are of other code than the present: reuse=same_code trains" in capsys.readouterr().out
+    assert "2 results were computed by another version of the code: reuse=same_code trains" in capsys.readouterr().out
     study.run(planned, reuse="same_code")
     assert len(study.finished()) == 4
-    assert "2 results are of other code than the present: none counts" in capsys.readouterr().out
+    assert "2 results were computed by another version of the code: none is used" in capsys.readouterr().out
 
 
 def test_a_study_ends_where_its_workers_have_other_code_than_its_plan(

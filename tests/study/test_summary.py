@@ -42,7 +42,7 @@ def test_listing(study: Study, recorded: Make) -> None:
         "  csbm GCN: depth 2, 4, 2 runs each; done",
         "  csbm GCNII: depth 2, 4, 2 runs each; 2 of 4 to do",
         "  about 2 min with jobs=2",
-        "  6 results are of other code than the present: reuse=same_code trains them again",
+        "  6 results were computed by another version of the code: reuse=same_code trains them again",
     ]
 
 
@@ -75,7 +75,7 @@ def test_results(study: Study, recorded: Make) -> None:
         "    depth    4: 50.0 (1 of 2)  1 healthy, 1 without a result",
         "    depth    8: none (0 of 2)  2 diverged",
         "  1 runs failed: the same command tries them again",
-        "  5 results are of other code than the present: reuse=same_code trains them again",
+        "  5 results were computed by another version of the code: reuse=same_code trains them again",
     ]
     assert "depthlab ui, then http" in methods[7]  # the store of the project folder, which needs no address
     assert methods[8].endswith("depthlab report study=small")

@@ -96,14 +96,14 @@ def test_trials_of_other_code_are_reported(capsys: Capture) -> None:
     module.check_code(study, "a")
     assert capsys.readouterr().out == ""
     module.check_code(study, "b")
-    assert capsys.readouterr().out.startswith("2 trials are of other code than the present and count")
+    assert capsys.readouterr().out.startswith("2 trials were run by another version of the code, and count")
 
 
 def test_two_objectives_give_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path: Path) -> None:
     search = sweep.search("epochs=5", "lr=tag(log, interval(1e-6, 0.1))", objective=["val_acc", "seconds"])
     assert sweep.run(search, trials=6, fresh=2, pruner="none")
     out = capsys.readouterr().out
-    assert "  trade-offs that no other trial beats in every objective (val_acc, seconds):\n    trial " in out
+    assert "  Pareto-optimal trials (val_acc, seconds):\n    trial " in out
     assert {"best/val_acc", "best/seconds", "value/seconds"} <= set(sweep.parent().metrics)
     files = pages(sweep, tmp_path)
     assert {"pareto.png", "pareto.html"} <= set(files)

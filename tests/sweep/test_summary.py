@@ -96,7 +96,7 @@ def test_a_trade_off(sweep: Sweep) -> None:
         add(study, search, values, OTHER)
     lines = said(sweep, study, search)
     assert lines[1:4] == [
-        "  trade-offs that no other trial beats in every objective (val_acc, seconds):",
+        "  Pareto-optimal trials (val_acc, seconds):",
         "    trial 0: 0.8, 2 with p_drop=0.25 dropout=0.1",
         "    trial 1: 0.7, 1 with p_drop=0.25 dropout=0.1",
     ]

@@ -24,12 +24,12 @@ def result(**changes: Any) -> Result:
 
 def test_a_diverged_run_says_that_nothing_was_tested() -> None:
     statistics = {"epochs_run": 3, "seconds_per_epoch": 0.01}
-    diverged = Diagnosis("diverged", "the loss stopped being a number")
+    diverged = Diagnosis("diverged", "the loss became infinite or NaN")
     curves = {"dirichlet_energy": [1.0, float("nan")]}
     text = summary(result(scores={}, statistics=statistics, curves=curves, diagnosis=diverged))
     assert "a: finished after 3 epochs" in text
-    assert "  accuracy           none: the loss stopped being a number" in text
-    assert "verdict            diverged: its numbers overflowed" in text
+    assert "  accuracy           none: the loss became infinite or NaN" in text
+    assert "verdict            diverged: the loss or a state became infinite or NaN" in text
     assert "undefined" in text
 
 
@@ -70,7 +70,7 @@ def test_the_quotient_leads_and_every_measure_has_a_gloss() -> None:
     assert "(0 = equal)" in lines[at + 2]
     order = [next(k for k, line in enumerate(lines) if name in line) for name in ("effective rank", "Dirichlet")]
     assert at < order[0] < order[1]
-    assert "growing weights enlarge it, also in a collapsed network" in " ".join(" ".join(lines).split())
+    assert "growing weights enlarge it, even in a collapsed network" in " ".join(" ".join(lines).split())
     assert max(map(len, lines[: at + 8])) <= 118
 
 

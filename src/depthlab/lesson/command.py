@@ -1,10 +1,10 @@
 """`depthlab lesson`: five small trainings, and a page that shows with them why deep networks collapse.
 
-    depthlab lesson                       on Cora; if it cannot be had, on the embedded graph dataset=digits
+    depthlab lesson                       on Cora; if it cannot be downloaded, on dataset=digits
     depthlab lesson epochs=50             quicker, with less trained networks
 
 Under three minutes on two cores. The runs are ordinary runs, recorded in the experiment `lesson` of your store; a run
-that is there already is not repeated. The page is results/lesson/lesson.html: one file, which needs no network.
+that has already finished is not repeated. The page is results/lesson/lesson.html: one file, which works offline.
 
 dataset=cora | digits                     the graph
 epochs=200                                largest number of epochs, the same for all networks
@@ -25,7 +25,7 @@ from depthlab.study.command import planned
 EXPERIMENT = "lesson"
 GRAPHS = ("cora", "digits")
 EPOCHS = 200
-REWIRING = ("rewiring=fosr", "rewiring.num_edges=200")  # shortens the way to remote nodes most
+REWIRING = ("rewiring=fosr", "rewiring.num_edges=200")  # of all rewirings it brings remote nodes nearest
 PAGE = "lesson.html"
 SETTINGS = {"dataset": "", "epochs": str(EPOCHS), "tracking.uri": "", "open": "true"}
 
@@ -69,7 +69,7 @@ def main() -> None:
         print(f"  {sentence}")
     print(f"the lesson:     {path}")
     print(f"its runs:       {how_to_compare(records.uri, records.experiment_id, name)}")
-    print(f"what is next:   depthlab train dataset={dataset} model=gcnii depth=64, and depthlab study for the rest")
+    print(f"what is next:   depthlab train dataset={dataset} model=gcnii depth=64, or depthlab study for several seeds")
     if opened == "true" and has_browser():
         webbrowser.open(path.resolve().as_uri())
     sys.exit(0 if complete else 1)
@@ -88,7 +88,7 @@ def available() -> str:
         try:
             fetch(files_of("cora"), [*([mirror(own)] if own else []), upstream()])
         except UnavailableError:
-            print("Cora cannot be had here: the lesson uses the embedded graph, dataset=digits", file=sys.stderr)
+            print("Cora cannot be downloaded: the lesson uses dataset=digits, which needs no download", file=sys.stderr)
             return "digits"
     return "cora"
 

@@ -9,7 +9,7 @@ GCNII, DROPPED = "GCNII 32", "GCN 32 + DropEdge"
 def facts(lesson: Lesson) -> list[str]:
     """At most three sentences; one is left out if its network has no result."""
     plain = [network for network in lesson.networks if network.name.startswith("GCN ") and network.name != DROPPED]
-    sentences = [f"A plain GCN: {_scores(plain)}. Guessing gets {100 * lesson.guess:.1f} %."] if plain else []
+    sentences = [f"A plain GCN: {_scores(plain)}. A random guess: {100 * lesson.guess:.1f} %."] if plain else []
     deepest = max(plain, key=lambda network: network.depth, default=None)
     if deepest and (inside := _inside(deepest)):
         sentences.append(f"Inside {deepest.name} ({deepest.mark}): {inside}.")
@@ -27,8 +27,8 @@ def untrained(lesson: Lesson) -> str:
     if not names:
         return ""
     return (
-        f"Training did not help {' and '.join(names)}: no later epoch was better on the validation nodes than the"
-        " first. So what was tested is a nearly untrained network."
+        f"Training did not help {' and '.join(names)}: on the validation nodes no later epoch was better than the"
+        " first. So the tested weights are nearly untrained."
     )
 
 

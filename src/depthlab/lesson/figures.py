@@ -19,7 +19,7 @@ MEASURES = {  # name -> title, and what a small value means
     "effective_rank": ("Directions that the states span", "effective rank: 1 means that all lie on one line"),
     "gradient_norm_first_epoch": (
         "Gradient that arrives",
-        "norm after epoch 1: 0 means that nothing is learnt",
+        "gradient norm after epoch 1: 0 means that nothing is learnt",
     ),
     "dirichlet_energy": (
         "Energy",
@@ -144,7 +144,7 @@ def edges(dropped: DroppedEdges, p_drop: float) -> Figure:
     chart.text(RIGHT, y(low) + 20, f"left in an epoch: {low:,} to {max(dropped.active):,}", "name", "end")
     step = max(1, len(dropped.active) // 10)
     rows = [[str(k), f"{dropped.base:,}", f"{dropped.active[k]:,}"] for k in range(0, len(dropped.active), step)]
-    note = f"every edge is left out with probability {p_drop:g}, drawn anew in each epoch"
+    note = f"in each epoch every edge is left out with probability {p_drop:g}"
     return Figure("Edges by epoch", note, chart.svg(), ["epoch", "all edges", "edges left"], rows)
 
 

@@ -24,7 +24,7 @@ class ReceptiveField:
 
     Attributes:
         node: its number.
-        nodes: number of nodes in its connected part of the graph, before the rewiring.
+        nodes: number of nodes in its connected component, before the rewiring.
         before, after: number of those nodes at hop 0, 1, ...
         edges: number of undirected edges of the graph.
         edges_added: by the rewiring.
@@ -41,7 +41,7 @@ class ReceptiveField:
 
 
 def receptive_field(settings: Settings) -> ReceptiveField:
-    """The receptive field of the node with the longest way to another node of the largest connected part.
+    """The receptive field of the node of greatest eccentricity in the largest connected component.
 
     Args:
         settings: of a run on one graph, with a rewiring.
@@ -60,7 +60,7 @@ def receptive_field(settings: Settings) -> ReceptiveField:
 
 
 def most_remote(edge_index: Tensor, num_nodes: int) -> tuple[int, Tensor]:
-    """The node of the largest connected part with the farthest other node, the first of equals; and that part (k,)."""
+    """The first node of greatest eccentricity in the largest connected component, and the component's nodes (k,)."""
     row, col = edge_index.numpy()
     adjacency = coo_array((np.ones(len(row)), (row, col)), shape=(num_nodes, num_nodes)).tocsr()
     _, labels = connected_components(adjacency, directed=False)
@@ -70,7 +70,7 @@ def most_remote(edge_index: Tensor, num_nodes: int) -> tuple[int, Tensor]:
 
 
 def by_hop(edge_index: Tensor, num_nodes: int, node: int, part: Tensor) -> list[int]:
-    """How many nodes of a part are 0, 1, 2, ... hops away from a node."""
+    """How many nodes of a component are 0, 1, 2, ... hops away from a node."""
     distance = hop_distance(edge_index, num_nodes, torch.tensor([node]), num_nodes)[0, part]
     return torch.bincount(distance[distance >= 0]).tolist()
 

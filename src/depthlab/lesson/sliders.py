@@ -37,7 +37,7 @@ class Frame:
 
 @dataclass
 class Slider:
-    """A slider and its pictures, drawn as in its first shown position.
+    """A slider and its pictures, drawn for its start position.
 
     Attributes:
         key: `id` of the slider.
@@ -61,13 +61,13 @@ class Slider:
 def source(content: Content) -> str:
     """Where committed numbers come from, in a sentence."""
     return (
-        f"Not computed just now: measured before by the study {content['study']} (commit {content['commit']}), kept"
-        f" with the program, and written by: {content['command']}"
+        f"These numbers were not computed now: they come with the program. They are from the study {content['study']}"
+        f" (commit {content['commit']}); the command that wrote them is: {content['command']}"
     )
 
 
 def alpha_slider(content: Content) -> Slider:
-    """Share of the first features in every layer of a GCNII, from 0 to 1."""
+    """Share of the initial features in every layer of a GCNII, from 0 to 1."""
     points, depth = content["points"], content["depth"]
     start = next((k for k, point in enumerate(points) if math.isclose(point["alpha"], 0.1)), 0)
     layers = linear_axis(0, depth, LEFT, RIGHT, 4)
@@ -117,7 +117,7 @@ def repulsion_slider(content: Content) -> Slider:
     x = Axis(0, 100, 152, WIDTH - 14, False, [(k, str(k)) for k in range(0, 101, 25)])
     y = Axis(-0.5, len(graphs) - 0.5, bottom, TOP)
     chart = Chart(
-        "Test accuracy on graphs with few to many edges within a class: without repulsion and with the chosen one.",
+        "Test accuracy on graphs ordered by edge homophily: without repulsion and with the chosen one.",
         x, y, "test accuracy in %", "", "repulsion-scores", bottom + 42,
     )  # fmt: skip
     for k, graph in enumerate(graphs):
@@ -136,7 +136,7 @@ def repulsion_slider(content: Content) -> Slider:
             moves.append((f"graph{k}", "transform", f"translate({x(now):.1f},{y(k):.1f})"))
             moves.append((f"change{k}", "d", chart.path([(before, k), (now, k)])))
             better += [graph["name"].replace("_filtered", "")] if now > before + 1 else []
-        than = f"Better by more than a point than without repulsion: {', '.join(better) or 'none'}."
+        than = f"More than one point better than without repulsion: {', '.join(better) or 'none'}."
         says = than if strength else "No repulsion: neighbours only attract each other."
         frames.append(Frame(f"repulsion = {strength:g}", says, moves))
     head = ["graph", "homophily", *(f"repulsion {strength:g}" for strength in strengths)]
@@ -144,7 +144,7 @@ def repulsion_slider(content: Content) -> Slider:
         [graph["name"], f"{graph['homophily']:.2f}", *(f"{100 * score:.1f} %" for score in graph["test_acc"])]
         for graph in graphs
     ]
-    note = f"ACMP with {content['depth']} layers, means; in brackets the share of edges within a class; hollow: none"
+    note = f"ACMP with {content['depth']} layers, mean; in brackets the edge homophily; hollow dot: without repulsion"
     pictures = [("Test accuracy by graph", note, chart.svg())]
     return Slider("repulsion", "repulsion", frames, pictures, start, source(content), head, rows)
 

@@ -77,7 +77,7 @@ def diagnose(
         metric: the metric of the scores.
     """
     if train is None or not (math.isfinite(train) and math.isfinite(train if val is None else val)):
-        return Diagnosis("diverged", "the loss stopped being a number")
+        return Diagnosis("diverged", "the loss became infinite or NaN")
     energy = curves.get("dirichlet_energy", [])
     broken = [layer for layer, value in enumerate(energy) if not math.isfinite(value)]
     if broken:

@@ -3,16 +3,17 @@
 GLOSSES = {  # measure -> half a sentence behind its value
     "rayleigh_quotient": "how different neighbours still are, whatever the size of the states (0 = equal)",
     "effective_rank": "how many directions the states span (1 = all on one line)",
-    "dirichlet_energy": "the same difference times the size of the states: growing weights enlarge it, also in a"
-    " collapsed network",
-    "gradient_norm_first_epoch": "how much of the loss reaches each layer after one epoch (0 = it is not trained)",
+    "dirichlet_energy": "the same difference, multiplied by the size of the states: growing weights enlarge it,"
+    " even in a collapsed network",
+    "gradient_norm_first_epoch": "how strong a training signal reaches each layer after one epoch (0 = not trained)",
     "max_abs": "largest entry of a state",
-    "sensitivity": "how much the answer changes with one node at this distance",
-    "walk_weight": "the same for the edges alone, without a trained network",
+    "sensitivity": "how strongly the output depends on one node at this distance",
+    "walk_weight": "the same for the edges alone, without weights and activations",
 }
 DEFINITIONS = {  # measure -> its equation in words
     "rayleigh_quotient": "The energy of the normalised Laplacian divided by the squared norm of the states, between 0"
-    " and 2. It does not depend on the size of the states, so it tells smoothing from shrinking.",
+    " and 2. It does not depend on the size of the states, so it distinguishes"
+    " smoothing from shrinking.",
     "effective_rank": "The exponential of the entropy of the singular values, scaled to sum 1.",
     "dirichlet_energy": "The squared differences between neighbours, over both directions of every edge, per node."
     " It vanishes if all weights shrink and grows if they grow, so it shows a collapse only beside the quotient.",
@@ -33,18 +34,18 @@ MEANINGS = {  # verdict -> its rule
     "over-squashed": "It has not learnt, and the answer hardly depends on the distant node that holds it: less than 1 %"
     " of the sensitivity to a near node.",
     "over-fitted": "It has learnt the training nodes, but the validation score is more than 33 points below.",
-    "under-fitted": "It has not learnt, although states and gradients are alive.",
-    "diverged": "The loss, or a state, is not a number any more.",
+    "under-fitted": "It has not learnt, although states differ and gradients reach the first layers.",
+    "diverged": "The loss or a state became infinite or NaN.",
     "unknown": "It has not learnt, and the measures that tell why were not recorded.",
 }
 COLLAPSED = "the network has collapsed: neighbours have nearly equal states, and the states span few directions"
 IN_SHORT = {  # verdict -> what a person who does not know the word needs to hear
     "healthy": "it has learnt, and depth has not destroyed the states",
     "over-smoothed": COLLAPSED,
-    "untrainable": "the first layers get no gradient, so they are not trained",
-    "over-squashed": "the distant node that holds the answer does not reach it",
-    "over-fitted": "it has learnt the training nodes by heart: on other nodes it is much worse",
-    "under-fitted": "it has not learnt, although its states differ and its gradients arrive",
-    "diverged": "its numbers overflowed: nothing was tested",
+    "untrainable": "hardly any gradient reaches the first layers, so they are not trained",
+    "over-squashed": "the output hardly depends on the distant node that holds the answer",
+    "over-fitted": "it has learnt the training nodes by heart, and is much worse on other nodes",
+    "under-fitted": "it has not learnt, although states differ and gradients reach the first layers",
+    "diverged": "the loss or a state became infinite or NaN",
     "unknown": "it has not learnt, and the measures that tell why were not recorded",
 }

@@ -13,7 +13,7 @@ from depthlab.ops import can_compile, compiled_layers, residual_layers
 
 
 class GCNII(Network):
-    r"""GCNII of Chen et al. 2020, https://arxiv.org/abs/2007.02133: every layer is fed the first features again.
+    r"""GCNII of Chen et al. 2020, https://arxiv.org/abs/2007.02133: every layer gets the initial features again.
 
     .. math::
         H^{(0)} = \mathrm{relu}(X W_{in} + b_{in}), \qquad

@@ -24,9 +24,9 @@ def protocol(runs: pd.DataFrame) -> str:
     code = (runs.groupby("method")["code_hash"].nunique() > 1).any()
     return (
         f"{len(runs)} runs, {(runs['outcome'] == 'finished').sum()} finished{ended}; {runs_text}. {spread(runs)}"
-        f" The tested state is the one that is best on {_monitored(runs)} data; the test set is read once."
+        f" The weights that are best on {_monitored(runs)} data are tested, and the test set is read once."
         f" Settings: {_recipes(runs)}. {_by_depth(runs)}"
-        + (" Not all runs of a method are of the same code: see code_hash." if code else "")
+        + (" Not all runs of a method were computed by the same code: see code_hash." if code else "")
         + " All runs: runs.csv."
     )
 

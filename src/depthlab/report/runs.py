@@ -47,7 +47,7 @@ class Report:
         animations_asked: number of runs that were to record states.
         without_states: the overrides, by name, of the runs that should have recorded states but reuse an earlier run
             without them.
-        other_code: number of runs of other code than the present.
+        other_code: number of runs that another version of the code computed.
         question: what the study asks, in a sentence.
         link: address of a run in MLflow, with RUN for its id; empty if the store is not known.
     """

@@ -74,8 +74,8 @@ def write(report: Report, output: Output = SCREEN) -> list[Path]:
             shutil.copytree(folder, part, ignore=shutil.ignore_patterns(*OWN), dirs_exist_ok=True)
     if report.other_code:
         print(
-            f"{report.other_code} of {len(report.runs)} runs are of other code than the present: to replace them, run"
-            " the study with reuse=same_code",
+            f"{report.other_code} of {len(report.runs)} runs were computed by another version of the code:"
+            " to replace them, run the study with reuse=same_code",
             file=sys.stderr,
         )
     for name, overrides in report.without_states.items():

@@ -18,7 +18,7 @@ class Plan:
         data: hash of the data, including the rewiring, by the hash of the planned run.
         done: recorded result by the hash of the planned run.
         todo: planned runs without a result.
-        other_code: hashes of planned runs whose result is of other code than the present, whether it counts or not.
+        other_code: hashes of planned runs whose result is of another version of the code, whether it is used or not.
         earlier: number of recorded results of versions of the program that hashed settings differently.
     """
 

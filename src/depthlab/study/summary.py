@@ -32,7 +32,9 @@ def listing(name: str, plan: Plan, seconds: float, jobs: int) -> str:
     if todo:
         rows.append(f"  about {duration(seconds)} with jobs={jobs}")
     if todo and plan.earlier:
-        rows.append(f"  {plan.earlier} results of an earlier version are recorded: as other code, none counts")
+        rows.append(
+            f"  {plan.earlier} results of an earlier version are recorded: its code was different, none is used"
+        )
     return "\n".join(map(printable, [*rows, *_other_code(plan)]))
 
 
@@ -61,8 +63,9 @@ def results(name: str, methods: Sequence[Method], plan: Plan, records: Records) 
 def _other_code(plan: Plan) -> list[str]:
     used = len(plan.other_code & plan.done.keys())
     left = len(plan.other_code) - used
-    rows = [f"  {used} results are of other code than the present: reuse=same_code trains them again"]
-    return rows[: used > 0] + [f"  {left} results are of other code than the present: none counts"][: left > 0]
+    other = "results were computed by another version of the code"
+    rows = [f"  {used} {other}: reuse=same_code trains them again"][: used > 0]
+    return rows + [f"  {left} {other}: none is used"][: left > 0]
 
 
 def _score(point: dict[str, Any], metric: str) -> str:

@@ -106,7 +106,7 @@ def check_code(study: optuna.Study, code: str) -> None:
     if "code" not in study.user_attrs:
         study.set_user_attr("code", code)
     elif study.user_attrs["code"] != code and (trials := len(finished_trials(study))):
-        print(f"{trials} trials are of other code than the present and count: study_name=... starts without them")
+        print(f"{trials} trials were run by another version of the code, and count: study_name=... starts without them")
 
 
 def check_baseline(search: Search) -> str:

@@ -145,7 +145,7 @@ def summary(study: optuna.Study, search: Search, shares: Mapping[str, float], li
         return "\n".join([*rows, "  no trial is complete: widen the space, or look at the reasons in MLflow"])
     name = search.objectives[0]
     if len(search.objectives) > 1:
-        rows.append(f"  trade-offs that no other trial beats in every objective ({', '.join(search.objectives)}):")
+        rows.append(f"  Pareto-optimal trials ({', '.join(search.objectives)}):")
         for trial in sorted(study.best_trials, key=lambda trial: trial.number):
             values = ", ".join(f"{value:.4g}" for value in trial.values)
             rows.append(f"    trial {trial.number}: {values} with {format_params(trial.params)}")

@@ -1,4 +1,4 @@
-"""The next sensible command after a run, by its verdict."""
+"""The command to try after a run, by its verdict."""
 
 import shlex
 from collections.abc import Sequence
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from depthlab.config.schema import Settings
 
 NEXT = {  # verdict -> what to try next, in words and settings
-    "healthy": ("deeper", "depth={twice}"),
+    "healthy": ("twice as many layers", "depth={twice}"),
     "over-smoothed": ("the initial residual, which keeps deep states apart", "model=gcnii"),
     "untrainable": ("residuals, which carry gradients to the first layers", "model=residual_gcn"),
-    "over-squashed": ("more edges for distant nodes", "rewiring=fosr"),
-    "over-fitted": ("more noise in training", "dropout=0.7"),
+    "over-squashed": ("edges that bring distant nodes nearer", "rewiring=fosr"),
+    "over-fitted": ("more dropout", "dropout=0.7"),
     "under-fitted": ("a network that does not average over neighbours, for comparison", "model=mlp"),
-    "diverged": ("smaller steps", "lr={tenth}"),
-    "unknown": ("all measures that the verdict needs", "measures=[effective_rank,rayleigh_quotient]"),
+    "diverged": ("a smaller learning rate", "lr={tenth}"),
+    "unknown": ("the measures that the verdict needs", "measures=[effective_rank,rayleigh_quotient]"),
 }
 
 

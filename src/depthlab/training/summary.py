@@ -19,7 +19,7 @@ EARLY = 3  # epochs after which weights are nearly those of the start
 
 
 def summary(result: Result) -> str:
-    """Score, verdict and measures of a run in a reader's words, and where it is recorded."""
+    """Score, verdict and measures of a run, explained, and where it is recorded."""
     statistics = result.statistics
     epochs, pace = int(statistics["epochs_run"]), statistics["seconds_per_epoch"]
     time = f"{epochs * pace:.1f} s ({1000 * pace:.1f} ms an epoch)"
@@ -49,7 +49,7 @@ def _scores(result: Result) -> list[str]:
     tested = [name for name in METRICS if f"test_{name}" in scores]
     if not tested:
         label = METRICS[result.metric].label
-        return row(label, "none: the loss stopped being a number, so no weights were selected or tested")
+        return row(label, "none: the loss became infinite or NaN, so no weights were selected or tested")
     for name in tested:
         metric = METRICS[name]
         val, test = (metric.shown(scores[f"{part}_{name}"]) for part in ("best_val", "test"))
