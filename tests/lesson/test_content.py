@@ -8,23 +8,15 @@ import torch
 
 from depthlab.config.errors import UserError
 from depthlab.data.dataset import Dataset
-from depthlab.lesson.content import CORA, class_names, read_lesson
+from depthlab.lesson.content import read_lesson, unnamed
 from depthlab.tracking.search import Records
 from tests.lesson.conftest import network
 
 
-def graph(classes: int) -> Dataset:
-    """A graph whose nodes have these many classes."""
-    y = torch.arange(2 * classes) % classes
-    none = torch.zeros(0, len(y), dtype=torch.bool)
-    return Dataset(torch.eye(len(y)), torch.tensor([[0, 1], [1, 0]]), y, none, none, none)
-
-
-def test_classes_have_names() -> None:
-    assert class_names("cora", graph(7)) == list(CORA)
-    assert class_names("cora", graph(3)) == ["class 0", "class 1", "class 2"], "another graph of that name"
-    assert class_names("digits", graph(10))[9] == "digit 9"
-    assert class_names("own", replace(graph(2), class_names=["a", "b"])) == ["a", "b"]
+def test_classes_without_names_are_numbered() -> None:
+    none = torch.zeros(0, 4, dtype=torch.bool)
+    data = Dataset(torch.eye(4), torch.tensor([[0, 1], [1, 0]]), torch.tensor([0, 1, 2, 0]), none, none, none)
+    assert unnamed(data) == ["class 0", "class 1", "class 2"]
 
 
 def test_a_network_says_its_score_and_the_ends_of_its_measures() -> None:

@@ -28,9 +28,10 @@ def test_every_layer_lies_in_the_plane(settings: Compose, tmp_path: Path, model:
     dataset, _ = load(chosen.dataset)
     graph = make_batches(chosen, dataset).probe
     network = build_model(chosen, graph, make_task(chosen, dataset)).eval()
-    save_states(network, graph, tmp_path / "states.npz")
+    save_states(network, graph, tmp_path / "states.npz", ["red", "blue"])
     with np.load(tmp_path / "states.npz") as content:
         points, y = content["points"], content["y"]
+        assert content["classes"].tolist() == ["red", "blue"]
     assert (points.shape, points.dtype) == ((4, 120, 2), np.float16)
     assert np.array_equal(y, graph.y.numpy())
     with torch.no_grad():

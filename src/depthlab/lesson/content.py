@@ -5,10 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
+from depthlab.data.class_names import class_names
 from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import load
 from depthlab.lesson.edges import DroppedEdges, dropped_edges
@@ -18,11 +17,6 @@ from depthlab.report.runs import Report, read_report
 from depthlab.study.grid import PlannedRun
 from depthlab.tracking.search import Records
 
-# Planetoid's files number the classes of Cora; their sizes (351, 217, 418, 818, 426, 298, 180) identify them.
-CORA = (
-    "theory", "reinforcement learning", "genetic algorithms", "neural networks", "probabilistic methods",
-    "case-based reasoning", "rule learning",
-)  # fmt: skip
 MARKS = {"over-smoothed": "collapsed", "healthy": "stable", "over-fitted": "stable"}
 
 
@@ -140,7 +134,7 @@ def read_lesson(records: Records, study: str, runs: Sequence[PlannedRun], rewire
         dropped = dropped_edges(dropping.settings, networks[names.index(dropping.method)].epochs)
     return Lesson(
         dataset=settings.dataset.label, nodes=dataset.num_nodes, edges=dataset.edge_index.shape[1] // 2,
-        train=train, val=val, test=test, classes=class_names(settings.dataset.name, dataset),
+        train=train, val=val, test=test, classes=class_names(settings.dataset.name, dataset) or unnamed(dataset),
         commonest=max(Counter(dataset.y[parts[2]].tolist()).values()) / test, guess=float(report.runs["chance"].max()),
         networks=networks, missing=[run.method for run in runs if run.method not in names], dropped=dropped,
         reach=receptive_field(rewired), uri=records.uri, experiment=records.experiment, study=study,
@@ -148,14 +142,9 @@ def read_lesson(records: Records, study: str, runs: Sequence[PlannedRun], rewire
     )  # fmt: skip
 
 
-def class_names(name: str, dataset: Dataset) -> list[str]:
-    """The names of the classes: those of the data, of Cora, or the digits; else `class 0`, `class 1`, ..."""
-    count = int(dataset.y.max()) + 1
-    if dataset.class_names:
-        return dataset.class_names
-    if name == "cora" and torch.bincount(dataset.y[dataset.y >= 0]).numel() == len(CORA):
-        return list(CORA)
-    return [f"digit {k}" if name == "digits" else f"class {k}" for k in range(count)]
+def unnamed(dataset: Dataset) -> list[str]:
+    """`class 0`, `class 1`, ..."""
+    return [f"class {k}" for k in range(int(dataset.y.max()) + 1)]
 
 
 def _networks(report: Report) -> list[Network]:

@@ -1,5 +1,6 @@
 """The states of a trained network after each layer, in the plane, as a file for the animation of a report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from depthlab.ops import SparseFeatures
 from depthlab.training.module import TrainingModule
 
 
-def save_states(model: TrainingModule, graph: Graph, path: Path) -> None:
+def save_states(model: TrainingModule, graph: Graph, path: Path, classes: Sequence[str] = ()) -> None:
     """Write an npz with `points` (layers, n, 2), float16, and the class of each node, or of its graph, `y` (n,).
+
+    The names of the classes are stored as `classes`, if there are any.
 
     Nodes added by a rewiring are left out. Regression targets are binned into seven quantiles, which serve as classes.
     """
@@ -28,4 +31,5 @@ def save_states(model: TrainingModule, graph: Graph, path: Path) -> None:
     y = graph.node_targets
     if y.is_floating_point():
         y = torch.bucketize(y, y.nanquantile(torch.linspace(0, 1, 8, device=y.device)[1:-1]))
-    np.savez_compressed(path, points=stacked, y=y.cpu().numpy())
+    named = {"classes": np.array(classes)} if classes else {}
+    np.savez_compressed(path, points=stacked, y=y.cpu().numpy(), **named)

@@ -11,6 +11,7 @@ import yaml
 
 from depthlab.config.schema import MLFLOW, OPTION_GROUPS, Settings
 from depthlab.config.settings import flatten, to_dict
+from depthlab.data.class_names import class_names
 from depthlab.files import save_torch
 from depthlab.graph.batches import Batches
 from depthlab.graph.drop_edge import active_edges
@@ -227,7 +228,7 @@ def record(
             tracked.figure(layers_figure(result.curves, result.name), "layers.png")
             tracked.text(layers_html(result.curves, result.name), "layers.html")
     if "states" in wanted:
-        save_states(made.module, made.graph, folder / STATES)
+        save_states(made.module, made.graph, folder / STATES, class_names(settings.dataset.name, made.data.dataset))
         tracked.file(folder / STATES)
     for name, value in result.scores.items():
         tracked.log_curve(name, [value])
