@@ -8,12 +8,13 @@ from filelock import FileLock
 from depthlab.config.errors import UserError
 from depthlab.data.prepare import load
 from depthlab.study import plan
+from depthlab.study.dry import list_runs
 from depthlab.study.run import check_data
 from depthlab.tracking.search import PARENT
 from depthlab.training import identity
 from depthlab.training.identity import LAST, checkpoint_folder
 from depthlab.training.result import evaluate
-from tests.study.conftest import Study
+from tests.study.conftest import Study, options
 
 ONE = {"GCN": "model=gcn"}
 Capture = pytest.CaptureFixture[str]
@@ -43,7 +44,9 @@ def test_where_no_gpu_is_results_of_the_processor_count(study: Study, monkeypatc
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert study.run(study.planned("seed=0", methods=ONE))
     first = set(study.finished())
-    assert study.run(study.planned("seed=0", "trainer=gpu", methods=ONE))
+    on_gpu = study.planned("seed=0", "trainer=gpu", methods=ONE)
+    assert "2 runs, 2 done, 0 to do" in list_runs("small", on_gpu, options())
+    assert study.run(on_gpu)
     assert set(study.finished()) == first
 
 

@@ -158,8 +158,8 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def config_hash(settings: Settings, without: Collection[str] = ()) -> str:
     """Hash of all settings that can change a result: two runs with the same hash and data are the same experiment.
 
-    The device counts: it changes random numbers and the order of summation. So do
-    compiled layers, which draw their own.
+    The device counts: it changes random numbers and the order of summation. So do compiled layers, which draw masks of
+    their own; they count for every network that may have them, also where a norm or biases leave it to torch.
 
     Args:
         without: dotted names of settings to leave out.

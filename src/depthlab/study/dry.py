@@ -1,4 +1,4 @@
-"""`dry=true`: lists what a study would run, and for how long. Imports nothing heavy."""
+"""`dry=true`: lists what a study would run, and for how long. Imports nothing heavy, unless runs ask for a GPU."""
 
 from collections.abc import Sequence
 
@@ -22,6 +22,10 @@ def list_runs(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> str:
         UserError: the store cannot be used.
     """
     runs = [run for run in runs if config.only is None or run.method in config.only]
+    if config.backend != "dask" and any(run.settings.trainer.accelerator != "cpu" for run in runs):
+        from depthlab.study.run import on_what_is_here  # only torch knows whether there is a GPU
+
+        runs = on_what_is_here(runs)
     tracking = runs[0].settings.tracking
     plan = make_plan(runs, recorded_runs(tracking.store, tracking.experiment), config.reuse == "same_code")
     jobs = local(config.jobs).count

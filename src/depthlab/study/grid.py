@@ -66,7 +66,7 @@ def expand(
     graphs: Mapping[str, str | list[str]] | None = None,
     max_runs: int = MAX_RUNS,
 ) -> list[PlannedRun]:
-    """All planned runs of a study, seed by seed, so that an interrupted study has some runs of every method.
+    """All planned runs of a study, seed by seed; of equally long runs, those of the first seed are trained first.
 
     Args:
         methods: label -> settings of that method alone, as typed for `depthlab train`.

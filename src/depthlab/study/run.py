@@ -53,7 +53,7 @@ def run_study(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> bool
     colors = method_colors(run.method for run in runs)
     runs = [run for run in runs if config.only is None or run.method in config.only]
     if config.backend != "dask":  # a cluster's workers may have a GPU that is not here
-        runs = _on_what_is_here(runs)
+        runs = on_what_is_here(runs)
     tracking = runs[0].settings.tracking
     records = Records(tracking.store, tracking.experiment)  # created here, before any worker starts
     recorded = records.runs()
@@ -111,7 +111,7 @@ def check_data(runs: Sequence[PlannedRun]) -> None:
             make_task(one, dataset)
 
 
-def _on_what_is_here(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+def on_what_is_here(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     """The runs with the device of this machine filled in: results of another device do not count."""
     by_trainer = {run.settings.trainer: run.settings for run in runs}
     trainers = {trainer: with_available_device(settings).trainer for trainer, settings in by_trainer.items()}

@@ -115,7 +115,8 @@ def _override_tags(overrides: list[str]) -> dict[str, str]:
 def identity_of(settings: Settings, data_hash: str) -> dict[str, str]:
     """Hashes of settings, data and code: tags of a run. Resuming a checkpoint checks all of them but `config_hash`.
 
-    `kernel` is the hash of the C++ source of compiled layers, `plain` if torch runs them, `none` for other networks.
+    `kernel` says what this machine has for the layers of the network on a CPU: the hash of the C++ source that is
+    compiled, `plain` for torch's operations, `none` if they are of no kind that can be compiled.
     """
     hashes = {"config_hash": config_hash(settings), "resume_hash": resume_hash(settings)}
     return hashes | {
