@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,5 +32,5 @@ def save_states(model: TrainingModule, graph: Graph, path: Path, classes: Sequen
     y = graph.node_targets
     if y.is_floating_point():
         y = torch.bucketize(y, y.nanquantile(torch.linspace(0, 1, 8, device=y.device)[1:-1]))
-    named = {"classes": np.array(classes)} if classes else {}
+    named: dict[str, Any] = {"classes": np.array(classes)} if classes else {}
     np.savez_compressed(path, points=stacked, y=y.cpu().numpy(), **named)
