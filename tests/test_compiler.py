@@ -124,7 +124,7 @@ def test_without_a_library_torch_runs_the_layers_and_one_line_says_so(
     finally:
         compiler._loaded.cache_clear()
     said = capsys.readouterr().err
-    assert sentence in said and said.count("\n") == 1 and f"{KERNEL}=plain leaves out this line" in said
+    assert sentence in said and said.count("\n") == 1 and f"{KERNEL}=plain hides this line" in said
 
 
 def test_the_environment_forces_the_plain_path(

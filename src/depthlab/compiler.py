@@ -70,7 +70,7 @@ def _loaded() -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(library(LAYERS)))
     except (CompileError, OSError) as error:
-        print(f"{error}: torch runs the layers, more slowly; {KERNEL}=plain leaves out this line", file=sys.stderr)
+        print(f"{error}: torch runs the layers, more slowly; {KERNEL}=plain hides this line", file=sys.stderr)
         return None
 
 

@@ -21,7 +21,7 @@ the score of the best guess that ignores the input: for accuracy the share of th
    reach the first layers (rule 4), but the node with the answer hardly changes the output. For comparison, the weights
    of P alone, with as many layers as hops: on a ring the share is 2/51 at 5 hops and 2/393 at 7. In a binary tree whose
    edges point to the root, each leaf weighs as much as the root; the leaves interfere, which ends as `under-fitted`.
-6. `under-fitted`: it has not learnt although states and gradients are alive, such as a GCN on a heterophilous graph.
+6. `under-fitted`: it has not learnt although states differ and gradients arrive: a GCN on a heterophilous graph.
 7. `unknown`: it has not learnt, and the measures for rules 3 and 4 were not recorded.
 
 A network can be over-smoothed and untrainable at once (a plain GCN with 32 layers is): the order decides the verdict,

@@ -49,8 +49,8 @@ def compiled_layers(
         Z_l = (scale \cdot P_l X_{l-1} + R) ((1 - \beta_l) I + \beta_l W_l), \qquad
         H_l = \mathrm{relu}(Z_l) + H_{l-1}, \qquad X_l = \mathrm{dropout}(H_l)
 
-    without the residual R, the weights W, relu, or the skipping H, where these are not given. The masks of dropout are
-    not those of `MaskSource.bits`: the kernel draws them from a key of the source, the layer and the block of rows.
+    The residual R, the weights W, relu and the skip H_{l-1} are left out where they are not given. The dropout masks
+    differ from those of `MaskSource.bits`: the kernel draws them by a key of the source, the layer and the row block.
 
     Args:
         at: l -> P_l as CSR, shape (n, n), called for l = 0, 1, ... in turn; it may draw from `masks`.
