@@ -12,7 +12,7 @@ from torch import Tensor
 from depthlab import compiler
 from depthlab.config.settings import RANDOM_NUMBERS
 from depthlab.graph.adjacency import gcn_adjacency
-from depthlab.ops import MaskSource, compiled_layers
+from depthlab.ops import MaskSource, compiled_layers, kernel
 from depthlab.ops.kernel import random_bytes
 
 pytestmark = pytest.mark.skipif(compiler.kernel() is None, reason="layers cannot be compiled here")
@@ -95,3 +95,25 @@ def test_the_threads_are_torchs_own() -> None:
     library = compiler.kernel()
     assert library is not None and isinstance(library, ctypes.CDLL)
     assert b"libgomp" not in Path(library._name).read_bytes()
+
+
+@pytest.mark.parametrize(("nodes", "expected"), [(1, 1), (34, 1), (NODES, 4)])
+def test_a_thread_without_rows_is_not_started(monkeypatch: pytest.MonkeyPatch, nodes: int, expected: int) -> None:
+    """It would wait at the barrier of every layer; on a processor that others use, that costs more than the layer."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    seen: list[int] = []
+    library = kernel._library()
+
+    def work(width: int, threads: int) -> int:
+        seen.append(threads)
+        return int(library.layers_work(width, threads))
+
+    class Recorder:
+        def __getattr__(self, name: str) -> object:
+            return work if name == "layers_work" else getattr(library, name)
+
+    monkeypatch.setattr(kernel, "_library", Recorder)
+    loops = gcn_adjacency(torch.empty(2, 0, dtype=torch.long), nodes)
+    x = torch.ones(nodes, 4)
+    assert torch.isfinite(compiled_layers(lambda _: loops, x, depth=1, masks=MaskSource(0))).all()
+    assert seen == [expected]

@@ -127,6 +127,12 @@ class Family:
     def width(self) -> int:
         return padded(self.channels)
 
+    @property
+    def threads(self) -> int:
+        """The threads of a pass. One without a block of rows would only wait at the barrier of every layer."""
+        blocks = -(-self.nodes // _library().layers_block())
+        return min(torch.get_num_threads(), blocks)
+
     def support(self, layers: int) -> Tensor:
         """Memory for the mixed states of some layers."""
         block = _library().layers_block()
@@ -164,7 +170,7 @@ class Family:
         self._call("layers_backward", layers, tensors)
 
     def _call(self, name: str, layers: range, tensors: dict[str, Tensor | None]) -> None:
-        library, threads, count = _library(), torch.get_num_threads(), len(layers)
+        library, threads, count = _library(), self.threads, len(layers)
         tensors["one"], tensors["other"] = torch.empty(2, self.nodes, self.width).unbind(0)
         tensors["work"] = torch.empty(library.layers_work(self.width, threads))
         part = slice(layers.start, layers.stop)
