@@ -36,7 +36,7 @@ COMMANDS = {
     "train": Command("depthlab.training.command", "train one network at one depth on one graph", "config"),
     "study": Command("depthlab.study.command", "train along depth, with seeds, splits and methods", "study"),
     "sweep": Command("depthlab.sweep.command", "search hyperparameters", "sweep"),
-    "lesson": Command("depthlab.lesson.command", "see the collapse: train five networks, explain it on a page"),
+    "lesson": Command("depthlab.lesson.command", "train five networks and explain the collapse on one page"),
     "report": Command("depthlab.report.command", "write a study's tables, figures and page"),
     "predict": Command("depthlab.api.predict_command", "write the predictions of a recorded run"),
     "examine": Command("depthlab.api.examine_command", "measure a network by layer, with a verdict", "config"),

@@ -1,4 +1,4 @@
-"""Import torch and Lightning without two thirds of what they import and no run uses. Imports nothing heavy itself.
+"""Import torch and Lightning without the two thirds of their imports that no run uses. Imports nothing heavy itself.
 
 Every optimizer imports torch's compiler, 1.6 s of a processor. TorchMetrics, which Lightning needs for one base class,
 imports Matplotlib and SciPy's signal processing, 2 s.
@@ -21,7 +21,7 @@ OPTIONAL = ("scipy", "matplotlib", "PIL", "requests", "tqdm")  # libraries that 
 
 
 def may_be_lean(settings: Settings) -> bool:
-    """Whether the settings name no class that may use any part of torch and TorchMetrics."""
+    """Whether every class that the settings name is known to work without the rest of torch and TorchMetrics."""
     return all(target.startswith(KNOWN) for target in [*settings.targets, *settings.logger_targets])
 
 

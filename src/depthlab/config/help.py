@@ -32,7 +32,9 @@ def command_help(module: str, settings: str, groups: Sequence[str] = ()) -> str:
         parts += settings_help(config_file("", settings).read_text(encoding="utf-8"))
         groups = (*([settings] if settings != "config" else []), *GROUPS, *LIST_GROUPS)
     if groups:
-        example, own = ("model=gcn", "model.alpha=0.2") if "model" in groups else ("dataset=csbm", "dataset.nodes=120")
+        example, own = (
+            ("model=gcnii", "model.alpha=0.2") if "model" in groups else ("dataset=csbm", "dataset.nodes=120")
+        )
         parts.append(f"Options, such as {example}; an option has settings of its own, such as {own}, in its yaml file:")
         parts += [f"{TITLES.get(group, group)}\n" + "\n".join(_options(group)) for group in groups]
     if settings == "config":

@@ -1,1 +1,1 @@
-"""The lesson: five small trainings, and one page that shows with them why deep networks collapse."""
+"""The lesson: five small trainings, and a page that explains with them why deep networks collapse."""

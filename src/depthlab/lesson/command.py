@@ -1,7 +1,7 @@
-"""`depthlab lesson`: five small trainings, and a page that shows with them why deep networks collapse.
+"""`depthlab lesson`: train five small networks, and write a page that explains why deep networks collapse.
 
     depthlab lesson                       on Cora; if it cannot be downloaded, on dataset=digits
-    depthlab lesson epochs=50             quicker, with less trained networks
+    depthlab lesson epochs=50             quicker, but trains the networks less
 
 Under three minutes on two cores. The runs are ordinary runs, recorded in the experiment `lesson` of your store; a run
 that has already finished is not repeated. The page is results/lesson/lesson.html: one file, which works offline.

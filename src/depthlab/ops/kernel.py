@@ -65,7 +65,7 @@ def _library() -> ctypes.CDLL:
 
 
 def check(operators: Sequence[Propagator], x: Tensor, weights: Tensor | None, *states: Tensor | None) -> None:
-    """Raise ValueError for what the kernel would read wrongly: it is given pointers.
+    """Raise ValueError for tensors that the kernel would misread, because it gets bare pointers.
 
     Args:
         operators: P_l by layer.
@@ -147,7 +147,7 @@ class Family:
         self, layers: range, x: Tensor, out: Tensor, *, weight: Tensor | None, residual: Tensor | None,
         skip: Tensor | None, support: Tensor | None, passed: Tensor | None, kept: Tensor | None,
     ) -> None:  # fmt: skip
-        """Run some layers on x (n, width) and write the last state to `out`; `skip` is written over.
+        """Run some layers on x (n, width) and write the last state to `out`; `skip` is overwritten.
 
         `support`, `passed` and `kept` receive what the backward pass reads, unless they are None.
         """
@@ -162,8 +162,8 @@ class Family:
     ) -> None:  # fmt: skip
         """Write the gradient of the input of some layers to `out`, and of their weights to `grad_weight`.
 
-        `skip` is the gradient of the state before dropout and becomes that of the first layer; `grad_residual` is added
-        to.
+        `skip` is the gradient of the state before dropout and becomes that of the first layer. The gradient of the
+        residual is added to `grad_residual`.
         """
         tensors = {"weight": weight, "skip": skip, "x": grad, "out": out, "support": support, "passed": passed}
         tensors |= {"kept": kept, "grad_residual": grad_residual, "grad_weight": grad_weight}

@@ -1,4 +1,4 @@
-"""Layers of a graph network in a row, compiled, as one node of the autograd graph."""
+"""Consecutive layers of a graph network, compiled, as one node of the autograd graph."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -171,7 +171,7 @@ class _Compiled(torch.autograd.Function):
 def _forward(
     family: Family, every: int, state: _State, residual: Tensor | None, weights: Tensor | None
 ) -> tuple[Tensor, list[_Segment]]:
-    """The last state, and the segments, the last of which has what its backward pass reads: that comes first."""
+    """The last state, and the segments. The last one stores what the backward pass reads, since it is read first."""
     depth, segments = len(family.scales), []
     length = every if every > 1 else depth
     for first in range(0, depth, length):
