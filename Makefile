@@ -66,7 +66,7 @@ docs: setup ## build the site in docs/_build/html, warnings as errors (the tutor
 ui: setup ## open the records: an MLflow server on 127.0.0.1 (PORT=5000)
 	@$(BIN)/python -m src.ui --port $(PORT) $(ARGS)
 
-bench: setup ## time a step and an epoch beside PyG's own layers, some minutes
+bench: setup ## time steps and epochs beside PyG's own layers (docs/performance.md)
 	@$(BIN)/python -m src.fetch
 	@$(BIN)/python -m benchmarks $(ARGS)
 

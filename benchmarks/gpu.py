@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.peers import peer_of
+from benchmarks.peers import operator_of, peer_of
 from depthlab.config.errors import UserError
 from depthlab.data.planetoid import PARTS, read_planetoid
 from depthlab.graph.adjacency import gcn_adjacency
@@ -147,8 +147,8 @@ def sides(name: str, graph: Graph, depth: int, hidden: int) -> dict[str, Callabl
         sizes = (graph.x.shape[1], int(graph.y.max()) + 1, depth, hidden, 0.6)
         peer = peer_of(name, sizes, PAPER).to(graph.y.device).train()
         x = graph.x.to_dense() if isinstance(graph.x, SparseFeatures) else graph.x
-        edges = graph.edge_index
-        return step_of(list(peer.parameters()), lambda: F.cross_entropy(peer(x, edges), graph.y))
+        operator = operator_of(name, graph)
+        return step_of(list(peer.parameters()), lambda: F.cross_entropy(peer(x, *operator), graph.y))
 
     return {"depthlab": ours, "PyG": pyg}
 

@@ -76,7 +76,7 @@ def training(depth: int, validates: bool, monitored: bool) -> Callable[[], None]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitor", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="turns of ten epochs on each side")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of ten epochs on each side, at most")
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS, help="layers of the networks")
     options = parser.parse_args()
     load(compose_settings(["dataset=cora"]).dataset)  # reports missing data
@@ -84,12 +84,16 @@ def main() -> None:
     for depth in options.depths:
         for validates in (True, False):
             sides = {name: partial(training, depth, validates, name == "monitor") for name in ("plain", "monitor")}
-            took = {name: 1000 * s / EVERY for name, s in alternate_processes(sides, options.rounds).items()}
+            took = {
+                name: 1000 * one.seconds / EVERY for name, one in alternate_processes(sides, options.rounds).items()
+            }
             what = f"GCN, {depth} layers, {'validated' if validates else 'not validated'}"
             share = 100 * (took["monitor"] / took["plain"] - 1)
             table.add_row(what, f"{took['plain']:.1f}", f"{took['monitor']:.1f}", f"{share:+.1f} %")
     console = Console(width=120)
-    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, the least of {options.rounds} turns")
+    console.print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, the least of at most {options.rounds} turns"
+    )
     console.print(table)
 
 

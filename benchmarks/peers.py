@@ -1,4 +1,8 @@
-"""The same networks as a user would write them with PyG's own layers, and the floor under ours."""
+"""The same networks as a user would write them with PyG's own layers, and the products of GCNII alone.
+
+The graph is normalised once, before training (`operator_of`): PyG's layers take its edges with their weights, or the
+same as a CSR matrix, where they aggregate by a sparse product.
+"""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -7,44 +11,62 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.nn import GCN2Conv, GCNConv, MessagePassing
+from torch_geometric.nn import APPNP, GCN2Conv, GCNConv, MessagePassing
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from torch_geometric.utils import degree, scatter
 
+from benchmarks.timing import UnavailableError
 from depthlab.graph.graph import Graph
 from depthlab.ops import SparseFeatures, product
 
 
 class PygGCN(nn.Module):
-    """GCN of any depth from `GCNConv`, dense features, `F.dropout`; the graph is normalised once (`cached`)."""
+    """GCN of any depth from `GCNConv`, dense features, `F.dropout`."""
 
     def __init__(self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float) -> None:
         super().__init__()
         sizes = [in_channels] + [hidden] * (depth - 1) + [out_channels]
-        self.convs = nn.ModuleList(GCNConv(a, b, bias=False, cached=True) for a, b in pairwise(sizes))
+        self.convs = nn.ModuleList(GCNConv(a, b, bias=False, normalize=False) for a, b in pairwise(sizes))
         self.dropout = dropout
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *operator: Tensor) -> Tensor:
         for conv in self.convs[:-1]:
-            x = conv(F.dropout(x, self.dropout, self.training), edge_index).relu()
-        return self.convs[-1](F.dropout(x, self.dropout, self.training), edge_index)
+            x = conv(F.dropout(x, self.dropout, self.training), *operator).relu()
+        return self.convs[-1](F.dropout(x, self.dropout, self.training), *operator)
 
 
 class PygGCNII(nn.Module):
-    """GCNII from `GCN2Conv` as in PyG's own example; the graph is normalised once (`cached`)."""
+    """GCNII from `GCN2Conv` as in PyG's own example."""
 
     def __init__(
         self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float, alpha: float, theta: float
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = nn.Linear(in_channels, hidden), nn.Linear(hidden, out_channels)
-        self.convs = nn.ModuleList(GCN2Conv(hidden, alpha, theta, layer + 1, cached=True) for layer in range(depth))
+        self.convs = nn.ModuleList(GCN2Conv(hidden, alpha, theta, layer + 1, normalize=False) for layer in range(depth))
         self.dropout = dropout
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *operator: Tensor) -> Tensor:
         h = h0 = self.encoder(F.dropout(x, self.dropout, self.training)).relu()
         for conv in self.convs:
-            h = conv(F.dropout(h, self.dropout, self.training), h0, edge_index).relu()
+            h = conv(F.dropout(h, self.dropout, self.training), h0, *operator).relu()
         return self.decoder(F.dropout(h, self.dropout, self.training))
+
+
+class PygAPPNP(nn.Module):
+    """APPNP from PyG's propagation of that name behind two linear layers, dropout before each of them."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, depth: int, hidden: int, dropout: float, alpha: float
+    ) -> None:
+        super().__init__()
+        self.encoder = nn.ModuleList([nn.Linear(in_channels, hidden), nn.Linear(hidden, out_channels)])
+        self.propagation, self.dropout = APPNP(depth, alpha, normalize=False), dropout
+
+    def forward(self, x: Tensor, *operator: Tensor) -> Tensor:
+        first, second = self.encoder
+        h = first(F.dropout(x, self.dropout, self.training)).relu()
+        return self.propagation(second(F.dropout(h, self.dropout, self.training)), *operator)
 
 
 class PygForce(MessagePassing):
@@ -93,9 +115,30 @@ def peer_of(name: str, sizes: tuple[int, int, int, int, float], arguments: Mappi
     """The network `name` from PyG's own layers."""
     if name == "gcn":
         return PygGCN(*sizes)
+    if name == "appnp":
+        return PygAPPNP(*sizes, arguments["alpha"])
     if name == "acmp":
         return PygACMP(*sizes, arguments)
     return PygGCNII(*sizes, arguments["alpha"], arguments["theta"])
+
+
+def operator_of(name: str, graph: Graph, csr: bool = False) -> tuple[Tensor, ...]:
+    """What the peer `name` takes beside x: edges with self-loops and their weights, or their CSR matrix, transposed.
+
+    Raises:
+        UnavailableError: ACMP, whose layers take plain edges, has no CSR matrix.
+    """
+    if name == "acmp":
+        if csr:
+            raise UnavailableError(
+                "a message of ACMP needs both ends of its edge, which a sparse product does not give"
+            )
+        return (graph.edge_index,)
+    edge_index, weight = gcn_norm(graph.edge_index, None, graph.num_nodes)
+    if not csr:
+        return edge_index, weight
+    size = (graph.num_nodes, graph.num_nodes)
+    return (torch.sparse_coo_tensor(edge_index.flip(0), weight, size).coalesce().to_sparse_csr(),)
 
 
 def gcnii_floor(graph: Graph, depth: int, hidden: int) -> Callable[[], None]:

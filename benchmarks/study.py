@@ -19,7 +19,7 @@ from rich.table import Table
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.peers import peer_of
+from benchmarks.peers import operator_of, peer_of
 from depthlab.address import sqlite_address
 from depthlab.config.yaml_files import read_mapping
 from depthlab.data.prepare import load
@@ -53,17 +53,17 @@ def plain_run(planned: PlannedRun) -> tuple[int, float]:
     dataset, _ = load(settings.dataset)
     graph = make_batches(settings, dataset).probe
     assert isinstance(graph.x, SparseFeatures)
-    x, edge_index, y = graph.x.to_dense(), graph.edge_index, graph.y
+    x, operator, y = graph.x.to_dense(), operator_of(settings.model.name, graph), graph.y
     model, optimizer = peer(planned, graph, int(dataset.y.max()) + 1)
     best, best_epoch, state, epoch = float("inf"), 0, copy.deepcopy(model.state_dict()), 0
     for epoch in range(settings.epochs):
         model.train()
         optimizer.zero_grad()
-        F.cross_entropy(model(x, edge_index)[graph.train], y[graph.train]).backward()
+        F.cross_entropy(model(x, *operator)[graph.train], y[graph.train]).backward()
         optimizer.step()
         model.eval()
         with torch.inference_mode():
-            loss = float(F.cross_entropy(model(x, edge_index)[graph.val], y[graph.val]))
+            loss = float(F.cross_entropy(model(x, *operator)[graph.val], y[graph.val]))
         if loss < best:
             best, best_epoch, state = loss, epoch, copy.deepcopy(model.state_dict())
         elif epoch - best_epoch >= settings.patience:
@@ -71,7 +71,7 @@ def plain_run(planned: PlannedRun) -> tuple[int, float]:
     model.load_state_dict(state)
     model.eval()
     with torch.inference_mode():
-        return epoch + 1, float((model(x, edge_index)[graph.test].argmax(-1) == y[graph.test]).float().mean())
+        return epoch + 1, float((model(x, *operator)[graph.test].argmax(-1) == y[graph.test]).float().mean())
 
 
 def our_study(jobs: int, overrides: list[str], folder: Path) -> tuple[float, int, float]:
