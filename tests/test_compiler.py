@@ -1,5 +1,6 @@
 """Compilation on first use: its cache, several processes at once, and what happens where it fails."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -116,7 +117,7 @@ def test_a_link_is_called_by_its_name_and_arguments_are_passed_on(
 def test_without_a_library_torch_runs_the_layers_and_one_line_says_so(
     variables: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in variables.items():
+    for name, value in ({KERNEL: "auto"} | variables).items():
         monkeypatch.setenv(name, value)
     compiler._loaded.cache_clear()
     try:
@@ -125,6 +126,7 @@ def test_without_a_library_torch_runs_the_layers_and_one_line_says_so(
         compiler._loaded.cache_clear()
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1 and f"{KERNEL}=plain hides this line" in said
+    assert os.environ[KERNEL] == "plain"  # which child processes inherit
 
 
 def test_the_environment_forces_the_plain_path(

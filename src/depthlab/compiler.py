@@ -35,7 +35,7 @@ class CompileError(Exception):
 
 
 def kernel() -> ctypes.CDLL | None:
-    """The compiled layers, or None where torch has to run them; the first call of a process says why.
+    """The compiled layers, or None where torch has to run them; the first call says why.
 
     Raises:
         UserError: the environment variable `DEPTHLAB_KERNEL` has an unknown value.
@@ -71,6 +71,7 @@ def _loaded() -> ctypes.CDLL | None:
         return ctypes.CDLL(str(library(LAYERS)))
     except (CompileError, OSError) as error:
         print(f"{error}: torch runs the layers, more slowly; {KERNEL}=plain hides this line", file=sys.stderr)
+        os.environ[KERNEL] = "plain"  # of child processes, which would say it again
         return None
 
 
