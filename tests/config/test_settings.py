@@ -27,6 +27,14 @@ def test_config_hash() -> None:
     assert config_hash(compose_settings(["lr=1"])) == config_hash(compose_settings(["lr=1.0"]))
 
 
+def test_a_hash_without_a_setting_changes_no_settings() -> None:
+    typed = ["model=module", "model.target=torch_geometric.nn.models.GCN"]
+    two, three = (compose_settings([*typed, f"+model.args.num_layers={number}"]) for number in (2, 3))
+    before, without = resume_hash(two), ["model.args.num_layers"]
+    assert resume_hash(two, without) == resume_hash(three, without) != before
+    assert resume_hash(two) == before != resume_hash(three)
+
+
 def test_results_of_another_device_are_another_experiment_that_the_same_checkpoint_can_go_on_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -183,10 +183,14 @@ def resume_hash(settings: Settings, without: Collection[str] = ()) -> str:
     if settings.model.module:
         content["module_hash"] = module_hash(settings.model.module)
     for name in without:
-        *groups, key = name.split(".")
-        part: Any = functools.reduce(lambda inner, group: inner[group], groups, content)
-        part.pop(key, None)
+        content = _without(content, name.split("."))
     return digest(content | {"precision": settings.trainer.precision, "processes": settings.trainer.processes})
+
+
+def _without(content: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """A copy without one setting; `content` may share its groups with the settings."""
+    key, *inner = path
+    return content | {key: _without(content[key], inner)} if inner else {k: v for k, v in content.items() if k != key}
 
 
 def _name_of_file(path: str | None, option: str) -> str:
