@@ -97,7 +97,7 @@ def test_the_threads_are_torchs_own() -> None:
     assert b"libgomp" not in Path(library._name).read_bytes()
 
 
-@pytest.mark.parametrize(("nodes", "expected"), [(1, 1), (34, 1), (NODES, 4)])
+@pytest.mark.parametrize(("nodes", "expected"), [(0, 1), (1, 1), (34, 1), (NODES, 4)])
 def test_a_thread_without_rows_is_not_started(monkeypatch: pytest.MonkeyPatch, nodes: int, expected: int) -> None:
     """It would wait at the barrier of every layer; on a processor that others use, that costs more than the layer."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)

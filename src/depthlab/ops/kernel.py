@@ -131,7 +131,7 @@ class Family:
     def threads(self) -> int:
         """The threads of a pass. One without a block of rows would only wait at the barrier of every layer."""
         blocks = -(-self.nodes // _library().layers_block())
-        return min(torch.get_num_threads(), blocks)
+        return max(1, min(torch.get_num_threads(), blocks))  # 0 would be as many as OpenMP likes
 
     def support(self, layers: int) -> Tensor:
         """Memory for the mixed states of some layers."""
