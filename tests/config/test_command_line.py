@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from depthlab.address import STORAGE, TRACKING
-from depthlab.config.command_line import for_hydra
+from depthlab.config.command_line import Options, for_hydra
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 
@@ -67,3 +67,14 @@ def test_storage_that_is_neither_file_nor_address() -> None:
     with pytest.raises(UserError, match=r"^storage must be a file or an address") as error:
         for_hydra(["storage=postgresql:/me:word@h/d"])
     assert "word" not in str(error.value)
+
+
+@pytest.mark.parametrize("words", [["cora"], ["--port", "abc"], ["--prot", "5000"]])
+def test_wrong_options_end_in_one_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    options = Options(prog="depthlab ui")
+    options.add_argument("--port", type=int)
+    with pytest.raises(SystemExit) as end:
+        options.parse_args(words)
+    out, err = capsys.readouterr()
+    assert (end.value.code, out) == (1, "") and err.count("\n") == 1
+    assert err.startswith("error: ") and words[-1] in err and "type `depthlab ui --help`" in err

@@ -121,7 +121,9 @@ def test_the_sentence_shows_the_quoted_value(text: str) -> None:
 def test_other_sentences() -> None:
     assert unreadable("depth==") == "cannot read 'depth==': write key=value"
     assert unreadable("lr=[0.1") == "cannot read 'lr=[0.1': a bracket is not closed, add ]"
-    assert unreadable("file.npz") == "cannot read 'file.npz': write key=value, and quote a value with spaces"
+    assert (
+        unreadable("8") == "cannot read '8': write key=value (no --, no spaces around =), and quote a value with spaces"
+    )
     assert ambiguous("depth=2,4") == (
         "depth has several values: add -m to run them one after another, or use depthlab study"
     )

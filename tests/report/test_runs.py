@@ -179,7 +179,7 @@ def test_an_unknown_study_is_told_from_those_there_are(recorded: Store, name: st
 
 def test_an_empty_store_has_no_study(store: Store) -> None:
     empty = type(store.records)(store.uri, f"{EXPERIMENT}-2")
-    with pytest.raises(UserError, match=r"there is no record of a study named small in .*: there is none yet"):
+    with pytest.raises(UserError, match=r": no study is recorded there yet, run it with depthlab study study=small$"):
         read_report(empty, STUDY)
 
 

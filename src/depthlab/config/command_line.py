@@ -1,17 +1,27 @@
-"""Prepare command-line overrides for Hydra: mask passwords in addresses and quote names that look like numbers.
+"""Read the command line, and prepare overrides for Hydra: mask passwords, quote names that look like numbers.
 
 Imports nothing heavy.
 """
 
+import argparse
 import os
 import re
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from depthlab.address import VARIABLES, masked, recordable
 from depthlab.config.errors import UserError
 from depthlab.config.schema import LISTS, WORDS
 
 NUMBER = r"[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|[+-]?(?:inf|nan)|true|false"
+
+
+class Options(argparse.ArgumentParser):
+    """The options of a command without settings; wrong ones end in one sentence, as everywhere in the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process."""
+        self.exit(1, f"error: {message}: type `{self.prog} --help` for what it takes\n")
 
 
 def read_words(words: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:

@@ -158,7 +158,7 @@ def unreadable(override: str) -> str:
     """The error for an override that Hydra cannot read, with what to type instead."""
     match = re.fullmatch(r"\+{0,2}([\w.]+)=(.*)", override, re.DOTALL)
     if not match:
-        return f"cannot read {override!r}: write key=value, and quote a value with spaces"
+        return f"cannot read {override!r}: write key=value (no --, no spaces around =), and quote a value with spaces"
     if match[1] not in {*WORDS, *GROUPS} and not match[1].startswith("dataset."):
         missing = [pair[1] for pair in ("[]", "{}", "()") if match[2].count(pair[0]) > match[2].count(pair[1])]
         if missing:

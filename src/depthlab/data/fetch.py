@@ -9,7 +9,6 @@ A mirror is a folder or an http(s) address with the layout of data/ or of a DVC 
 Exit codes: 0 all files are there, 1 the user must correct something, 3 no source could be reached.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +23,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from depthlab.address import MASK, Address
 from depthlab.cli import explain, guarded
+from depthlab.config.command_line import Options
 from depthlab.config.errors import UnavailableError, UserError
 from depthlab.config.files import config_file, option_names
 from depthlab.config.yaml_files import read_mapping
@@ -176,7 +176,7 @@ def files_of(dataset: str) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="depthlab fetch", description=__doc__.splitlines()[0])
+    parser = Options(prog="depthlab fetch", description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", help="fetch the files of this dataset")
     options = parser.parse_args()
     try:

@@ -81,10 +81,9 @@ def read_report(records: Records, study: str) -> Report:
     parents = [run for run in studies if run.tags["study"] == study]
     if not parents:
         known = sorted({run.tags["study"] for run in studies})
-        names = f"choose one of {', '.join(known)}" if known else "there is none yet"
-        raise UserError(
-            f"there is no record of a study named {study} in {records.uri}: {names}, or run it with depthlab study"
-        )
+        names = f"choose one of {', '.join(known)}, or" if known else "no study is recorded there yet,"
+        command = f"depthlab study {shlex.quote(f'study={study}')}"
+        raise UserError(f"there is no record of a study named {study} in {records.uri}: {names} run it with {command}")
     if any(parent.outdated for parent in parents):
         raise _outdated(study)
     results: dict[tuple[str, str], Recorded] = {}

@@ -1,9 +1,9 @@
 """`depthlab close RUN_ID`: close a run whose process was killed on another machine."""
 
-import argparse
 from typing import TYPE_CHECKING
 
 from depthlab.cli import guarded
+from depthlab.config.command_line import Options
 from depthlab.config.errors import UserError
 from depthlab.tracking.owner import describe, is_alive
 from depthlab.tracking.store import check_store, store_uri
@@ -31,7 +31,7 @@ def close(records: "Records", run_id: str) -> None:
 
 def main() -> None:
     """Read the command line and close the run."""
-    parser = argparse.ArgumentParser(prog="depthlab close", description=__doc__)
+    parser = Options(prog="depthlab close", description=__doc__)
     parser.add_argument("run_id", help="ID of the run, as a study or MLflow shows it")
     parser.add_argument("--uri", help="tracking store (default: mlflow.db in the project folder)")
     parser.add_argument("--experiment", default="depthlab", help="experiment of the run")

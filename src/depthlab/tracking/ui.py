@@ -1,6 +1,5 @@
 """`depthlab ui --port 5000`: start a lean MLflow server, reachable from this machine only, and print its link."""
 
-import argparse
 import os
 import socket
 import sys
@@ -9,6 +8,7 @@ from urllib.parse import quote
 
 from depthlab.address import TRACKING, Address
 from depthlab.cli import guarded
+from depthlab.config.command_line import Options
 from depthlab.config.errors import UserError
 from depthlab.folders import root
 from depthlab.tracking.sqlite import ARTIFACTS
@@ -111,7 +111,7 @@ def free_port(port: int) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="depthlab ui", description=__doc__.splitlines()[0])
+    parser = Options(prog="depthlab ui", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=ui_port(), help=f"default: that of {PORT}, else {UI_PORT}")
     parser.add_argument(
         "--uri", help=f"database to show (default: that of {TRACKING}, else mlflow.db in the project folder)"
