@@ -74,3 +74,28 @@ def test_drain_does_not_wait_for_a_store_that_hangs() -> None:
     hangs.set()
     box.drain(10.0)
     box.close()
+
+
+def test_metrics_wake_the_thread_only_if_they_change_when_it_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    box = Outbox(lambda batch: sent.extend(metric.step for metric in batch), str, "store", hold=60.0)
+    woken: list[int] = []
+    notify = box._change.notify_all
+
+    def counted() -> None:
+        woken.append(len(box._queue))
+        notify()
+
+    monkeypatch.setattr(box._change, "notify_all", counted)
+    box.put(lambda: sent.append(-1))
+    box.put(*metrics(1))  # ends what the first one waits for
+    box.drain(10.0)
+    assert sent == [-1, 0]
+    woken.clear()
+    for metric in metrics(4)[1:]:  # of three epochs; the thread waits for more of them
+        box.put(metric)
+    assert woken == [1] and sent == [-1, 0]
+    box.put(lambda: sent.append(-2))
+    box.drain(10.0)
+    box.close()
+    assert sent == [-1, 0, 1, 2, 3, -2]

@@ -56,15 +56,20 @@ class Outbox:
     def put(self, *items: Point | Callable[[], Any]) -> None:
         """Queue metrics, which are sent in batches, and functions that send something else at once."""
         with self._change:
+            has_metric = any(isinstance(item, Point) for item in items)
+            urgent = any(not isinstance(item, Point) for item in items)
+            # else the thread knows already when to send: waking it at every epoch would make training wait for it
+            changes_plan = not self._queue or urgent or (has_metric and self._held_until > 0)
             self._queue.extend(items)
-            if any(isinstance(item, Point) for item in items):
+            if has_metric:
                 self._held_until = 0.0
-            self._urgent = self._urgent or any(not isinstance(item, Point) for item in items)
+            self._urgent = self._urgent or urgent
             self._closed = False
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
                 self._thread.start()
-            self._change.notify_all()
+            if changes_plan:
+                self._change.notify_all()
 
     def drain(self, seconds: float, patient: bool = True, until: Callable[[], bool] = lambda: False) -> None:
         """Wait until everything is sent.
