@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,19 @@ def test_a_process_that_is_killed_between_two_tasks_takes_none(monkeypatch: pyte
         end = time.monotonic() + 60
         while not all(pool._broken for pool in pools) and time.monotonic() < end:
             time.sleep(0.01)
+        yield from range(2, 5)
+
+    done = list(execute(tasks(), square, local(2), Stop("")))
+    assert sorted((one.task, one.outcome) for one in done) == [(number, "finished") for number in range(5)]
+
+
+@pytest.mark.slow
+def test_the_process_that_workers_are_forked_from_may_be_killed() -> None:
+    server: Any = forkserver._forkserver
+
+    def tasks() -> Iterator[int]:
+        yield from range(2)
+        os.kill(server._forkserver_pid, signal.SIGKILL)
         yield from range(2, 5)
 
     done = list(execute(tasks(), square, local(2), Stop("")))

@@ -156,11 +156,16 @@ def _run_parallel(
         while True:
             while free and not stop.requested and (task := next(waiting, None)) is not None:
                 slot = free.pop()
-                try:
-                    start(task, slot)
-                except BrokenProcessPool:  # it was killed between two tasks
-                    renew(slot)
-                    start(task, slot)
+                for more_tries in (2, 1, 0):
+                    try:
+                        start(task, slot)
+                        break
+                    except (BrokenProcessPool, EOFError, ConnectionError) as error:  # it was killed between two tasks
+                        if not more_tries:
+                            raise
+                        if not isinstance(error, BrokenProcessPool):  # the process that it is forked from was killed
+                            time.sleep(WATCH_SECONDS)  # until its end is known, so that another is started
+                        renew(slot)
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
