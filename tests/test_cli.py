@@ -118,6 +118,17 @@ def test_main_prints_the_sentence_of_a_task(command: Command, capsys: pytest.Cap
     assert capsys.readouterr().err == "error: do this\n"
 
 
+@pytest.mark.parametrize("typed", [("--depth", "8"), ("-m", "--foo", "depth=2,3")])
+def test_an_option_that_is_none_ends_in_one_sentence(
+    command: Command, typed: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = next(word for word in typed if word.startswith("--"))
+    assert command(lambda config: None, *typed) == 1
+    assert capsys.readouterr().err == (
+        f"error: there is no option {name}: write a setting as key=value, such as depth=8\n"
+    )
+
+
 def test_main_after_ctrl_c(command: Command) -> None:
     def task(config: DictConfig) -> None:
         raise KeyboardInterrupt

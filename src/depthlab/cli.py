@@ -72,7 +72,9 @@ def main(task: Callable[[DictConfig], None], config_name: str = "config") -> Non
     register()
 
     def start() -> None:
-        arguments, _ = get_args_parser().parse_known_args()
+        arguments, unknown = get_args_parser().parse_known_args()
+        if unknown:
+            raise UserError(f"there is no option {unknown[0]}: write a setting as key=value, such as depth=8")
         check_options(arguments.overrides)
         if arguments.multirun:  # Hydra lists every combination before the first job
             limit = read_mapping(config_file("", config_name)).get("max_runs")
