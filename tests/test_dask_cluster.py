@@ -121,7 +121,7 @@ def test_a_cluster_with_the_documented_certificate(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_documented_cluster_of_one_machine_listens_only_there() -> None:
-    commands = documented("dask scheduler --host 127.0.0.1", "    python -m src.study").splitlines()
+    commands = documented("dask scheduler --host 127.0.0.1", "    depthlab study").splitlines()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
