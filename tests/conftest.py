@@ -1,5 +1,6 @@
 """Small files in the formats of the real ones, and projects to put them in."""
 
+import logging
 import os
 import pickle
 import resource
@@ -262,11 +263,15 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         monkeypatch.setattr(sys, "argv", [name, *typed])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # commands set it
         capsys.readouterr()
+        handlers, level = logging.root.handlers[:], logging.root.level
         try:
             program.run(name)
             code: Any = 0
         except SystemExit as end:
             code = end.code or 0
+        finally:  # Hydra adds one that writes to this test's stream
+            logging.root.handlers[:] = handlers
+            logging.root.setLevel(level)
         return Done(code, *capsys.readouterr())
 
     return call

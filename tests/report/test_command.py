@@ -21,7 +21,7 @@ def test_report_from_the_command_line(command: Command, recorded: Store, results
 def test_an_unknown_study_names_those_there_are(
     command: Command, recorded: Store, typed: tuple[str, ...], name: str
 ) -> None:
-    hint = f"choose one of {STUDY}, or run it with depthlab study"
+    hint = f"choose one of {STUDY}, or run it with depthlab study study={name}"
     sentence = f"error: there is no record of a study named {name} in {recorded.uri}: {hint}\n"
     assert command("report", *typed, f"tracking.uri={recorded.uri}") == (1, "", sentence)
 
