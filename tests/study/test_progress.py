@@ -1,6 +1,7 @@
 """The progress of a study, on a terminal and without one."""
 
 import io
+import time
 from collections.abc import Callable
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_line_for_each_run_with_the_time_left(made: Made) -> None:
 
 def test_a_line_every_minute_says_what_is_training(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = [0.0]
-    monkeypatch.setattr("depthlab.study.progress.time.monotonic", lambda: seconds[0])
+    monkeypatch.setattr("depthlab.running.time.monotonic", lambda: seconds[0])
     shown, tasks, out = made(terminal=False)
     shown.tick()
     assert out.getvalue() == ""  # nothing is running
@@ -55,14 +56,14 @@ def test_a_line_every_minute_says_what_is_training(made: Made, monkeypatch: pyte
 
 
 def test_lines_come_within_a_long_run(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "INTERVAL", 0.01)
+    monkeypatch.setattr("depthlab.running.INTERVAL", 0.01)
     shown, tasks, out = made(terminal=False)
     with shown:
         next(iter(shown.starting(tasks)))
         for _ in range(500):
             if out.getvalue().count("\n") > 1:
                 break
-            shown._stop.wait(0.01)
+            time.sleep(0.01)
     assert out.getvalue().count("training csbm-gcn-d2") > 1
 
 

@@ -148,7 +148,7 @@ def test_without_a_terminal_a_line_every_minute_says_what_is_running(
     search = sweep.search(seeds=1)
     study = sweep.study(search)
     seconds = [0.0]
-    monkeypatch.setattr("depthlab.sweep.summary.time.monotonic", lambda: seconds[0])
+    monkeypatch.setattr("depthlab.running.time.monotonic", lambda: seconds[0])
     board = Progress(study, search, 4, 1)
     out = io.StringIO()
     board.console = Console(file=out, width=200)

@@ -2,9 +2,8 @@
 
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from depthlab.parallel import TaskResult
+from depthlab.running import Running
 from depthlab.study.summary import duration
 from depthlab.study.work import Job
 from depthlab.text import printable
 from depthlab.training.run_name import run_name
 
-INTERVAL = 60.0  # seconds between two lines without a terminal
 ROWS = 12  # most rows of the live table
 Task = tuple[Job, ...]
 
@@ -46,36 +45,29 @@ class StudyProgress:
         self.console = console or Console(stderr=True)
         self.planned = Counter((job.run.dataset, job.run.method, job.run.depth) for job in jobs)
         self.done: Counter[tuple[str, str, int]] = Counter()
-        self.running: dict[str, tuple[Task, float]] = {}
+        self.running = Running[Task](self.tick)
+        self.starting = self.running.starting
         self.ended, self.spent, self.finished = 0, 0.0, 0.0
         self.left = sum(costs[job.run.hash] for job in jobs)
-        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._lock = threading.Lock()
         self._live = Live(console=self.console, get_renderable=self.table, refresh_per_second=1, transient=True)
-        self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
 
     def __enter__(self) -> "StudyProgress":
         if self.console.is_terminal:
             self._live.start()
         else:
-            self._ticker.start()
+            self.running.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.running.__exit__(*_)
         if self.console.is_terminal:
             self._live.stop()
-
-    def starting(self, tasks: Iterable[Task]) -> Iterator[Task]:
-        """The tasks, each noted as running when it is taken."""
-        for task in tasks:
-            with self._lock:
-                self.running[task[0].run.hash] = task, time.monotonic()
-            yield task
 
     def end(self, done: TaskResult[Task]) -> None:
         """Print the line of a task that has ended."""
         with self._lock:
-            self.running.pop(done.task[0].run.hash, None)
+            self.running.end(done.task)
             if done.outcome != "interrupted":
                 self.ended += len(done.task)
                 self.done.update((job.run.dataset, job.run.method, job.run.depth) for job in done.task)
@@ -110,18 +102,11 @@ class StudyProgress:
             return table
 
     def _now(self) -> list[str]:
-        now = time.monotonic()
-        return [f"training {_named(task)} for {duration(now - since)}" for task, since in self.running.values()]
-
-    def _tick(self) -> None:
-        while not self._stop.wait(INTERVAL):
-            self.tick()
+        return [f"training {_named(task)} for {duration(seconds)}" for task, seconds in self.running.seconds()]
 
     def tick(self) -> None:
         """Print what is training."""
-        with self._lock:
-            lines = self._now()
-        if lines:
+        if lines := self._now():
             self._print("; ".join(lines))
 
     def _print(self, text: str) -> None:

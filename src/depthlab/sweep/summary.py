@@ -1,10 +1,8 @@
 """What a sweep prints: the best trials while it runs, and a summary at its end."""
 
 import math
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -15,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from depthlab.parallel import TaskResult
+from depthlab.running import Running
 from depthlab.statistics import Summary, paired
 from depthlab.study.summary import duration
 from depthlab.sweep.queue import REASON, TRAINING, finished_trials
@@ -23,7 +22,6 @@ from depthlab.sweep.trial import Task
 from depthlab.text import printable
 
 SHOWN = 5  # of the best trials
-INTERVAL = 60.0  # seconds between two lines without a terminal
 
 
 class Progress:
@@ -34,36 +32,25 @@ class Progress:
         self.console = Console(stderr=True)
         self.seconds: list[float] = []
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
-        self.running: dict[int, float] = {}
+        self.running = Running[Task](self.tick)
+        self.starting = self.running.starting
         self.head = f"{trials} trials"  # after the last trial that ended: the thread below does not read the storage
-        self._stop = threading.Event()
 
     def __enter__(self) -> "Progress":
         if self.live:
             self.live.start()
         else:
-            threading.Thread(target=self._tick, name="progress", daemon=True).start()
+            self.running.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.running.__exit__(*_)
         if self.live:
             self.live.stop()
 
-    def starting(self, tasks: Iterable[Task]) -> Iterator[Task]:
-        """The tasks, each noted as running when it is taken."""
-        for task in tasks:
-            self.running[task.number] = time.monotonic()
-            yield task
-
-    def _tick(self) -> None:
-        while not self._stop.wait(INTERVAL):
-            self.tick()
-
     def tick(self) -> None:
         """Print the trials that are running."""
-        now = time.monotonic()
-        running = [f"trial {number} for {duration(now - since)}" for number, since in self.running.copy().items()]
+        running = [f"trial {task.number} for {duration(seconds)}" for task, seconds in self.running.seconds()]
         if running:
             self.console.print(Text(f"[{self.head}] running: {', '.join(running)}"), soft_wrap=True)
 
@@ -71,7 +58,7 @@ class Progress:
         """Show a trial that has ended."""
         if done.outcome != "interrupted":
             self.seconds.append(done.seconds)
-        self.running.pop(done.task.number, None)
+        self.running.end(done.task)
         head = self.head = self._head()
         text = f"trial {done.task.number} ({format_params(done.task.params)}): {done.outcome}, {done.sentence}"
         line = Text(printable(f"[{head}] {text} ({duration(done.seconds)})"))
