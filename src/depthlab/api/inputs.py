@@ -13,6 +13,7 @@ from torch_geometric.utils import remove_self_loops, to_undirected
 
 from depthlab.api.new_graphs import unlabelled_dataset
 from depthlab.config.errors import UserError
+from depthlab.data.checks import check_edges
 from depthlab.data.collect import holds_graphs, unpacked
 from depthlab.data.convert import to_dataset
 from depthlab.data.dataset import Dataset
@@ -188,16 +189,7 @@ def make_inputs(data: Any) -> Inputs:
 
 def _checked(inputs: Inputs) -> Inputs:
     """Raise UserError if measures on these inputs would be undefined."""
-    edges = inputs.edge_index
-    if edges.dim() != 2 or len(edges) != 2 or edges.is_floating_point():
-        raise UserError(f"edge_index must hold integers of shape (2, edges), got {edges.dtype} {tuple(edges.shape)}")
-    if not (edges[0] != edges[1]).any():
-        raise UserError("edge_index holds no edge between two nodes: a network needs edges to propagate over")
-    if edges.min() < 0 or edges.max() >= len(inputs.x):
-        raise UserError(
-            f"edge_index must hold node numbers from 0 to {len(inputs.x) - 1}, got {edges.min()} to {edges.max()}:"
-            " count from 0, as the rows of x"
-        )
+    check_edges("edge_index", inputs.edge_index.cpu().numpy(), 0, len(inputs.x), "x")
     if len(wrong := (~inputs.x.isfinite()).nonzero()):
         row, column = wrong[0].tolist()
         raise UserError(

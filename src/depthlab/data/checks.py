@@ -48,15 +48,7 @@ def checked_dataset(
     (x_name, x), (edges_name, edges), (y_name, y), *parts = arrays.items()
     _check_features(x_name, x)
     nodes = len(x)
-    wanted = f"integers of shape {('(2, edges)', '(edges, 2)')[ends]}"
-    if edges.ndim != 2 or edges.shape[ends] != 2:
-        hint = ": transpose it" if edges.ndim == 2 and edges.shape[1 - ends] == 2 else ""
-        raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}{hint}")
-    if edges.dtype.kind not in INTEGERS:
-        raise UserError(f"{edges_name} must hold {wanted}, got {_kind(edges)}: convert it with .astype(np.int64)")
-    if not (edges[0] != edges[1] if ends == 0 else edges[:, 0] != edges[:, 1]).any():
-        raise UserError(f"{edges_name} holds no edge between two nodes: a network needs edges to propagate over")
-    _check_range(edges_name, edges, nodes, x_name)
+    check_edges(edges_name, edges, ends, nodes, x_name)
     if weight:
         _check_weight(*weight, edges.shape[1 - ends], edges_name)
     numbers = "numbers" in TASKS[task].targets
@@ -72,6 +64,19 @@ def checked_dataset(
     targets = torch.from_numpy(y.astype(np.float32)) if numbers else _long(y)
     weights = torch.from_numpy(weight[1].astype(np.float32)) if weight else None
     return Dataset(features, _long(edges if ends == 0 else edges.T), targets, train, val, test, weights)
+
+
+def check_edges(name: str, edges: np.ndarray, ends: int, nodes: int, x_name: str) -> None:
+    """Raise UserError unless edges are integers in [0, nodes) that join two nodes; `ends` is their axis of length 2."""
+    wanted = f"integers of shape {('(2, edges)', '(edges, 2)')[ends]}"
+    if edges.ndim != 2 or edges.shape[ends] != 2:
+        hint = ": transpose it" if edges.ndim == 2 and edges.shape[1 - ends] == 2 else ""
+        raise UserError(f"{name} must hold {wanted}, got {_kind(edges)}{hint}")
+    if edges.dtype.kind not in INTEGERS:
+        raise UserError(f"{name} must hold {wanted}, got {_kind(edges)}: convert it with .astype(np.int64)")
+    if not (edges[0] != edges[1] if ends == 0 else edges[:, 0] != edges[:, 1]).any():
+        raise UserError(f"{name} holds no edge between two nodes: a network needs edges to propagate over")
+    _check_range(name, edges, nodes, x_name)
 
 
 def unreadable_array(name: str, error: Exception, damage: str) -> Exception:
