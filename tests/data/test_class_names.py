@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from depthlab.data.class_names import CORA, class_names
+from depthlab.data.class_names import CORA, class_names, numbered
 from depthlab.data.dataset import Dataset
 
 
@@ -21,3 +21,8 @@ def test_classes_have_names() -> None:
     assert class_names("digits", graph(10))[9] == "digit 9"
     assert class_names("own", replace(graph(2), class_names=["a", "b"])) == ["a", "b"]
     assert class_names("digits", replace(graph(2), y=torch.rand(4))) == [], "a regression"
+
+
+def test_classes_without_names_are_numbered() -> None:
+    assert numbered(class_names("own", graph(3)), 3) == ["class 0", "class 1", "class 2"]
+    assert numbered(["red"], 2) == ["red", "class 1"]

@@ -4,19 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from depthlab.config.errors import UserError
-from depthlab.data.dataset import Dataset
-from depthlab.lesson.content import read_lesson, unnamed
+from depthlab.lesson.content import read_lesson
 from depthlab.tracking.search import Records
 from tests.lesson.conftest import network
-
-
-def test_classes_without_names_are_numbered() -> None:
-    none = torch.zeros(0, 4, dtype=torch.bool)
-    data = Dataset(torch.eye(4), torch.tensor([[0, 1], [1, 0]]), torch.tensor([0, 1, 2, 0]), none, none, none)
-    assert unnamed(data) == ["class 0", "class 1", "class 2"]
 
 
 def test_a_network_says_its_score_and_the_ends_of_its_measures() -> None:

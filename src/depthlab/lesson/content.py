@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from depthlab.config.errors import UserError
 from depthlab.config.schema import Settings
-from depthlab.data.class_names import class_names
+from depthlab.data.class_names import class_names, numbered
 from depthlab.data.dataset import Dataset
 from depthlab.data.prepare import load
 from depthlab.lesson.edges import DroppedEdges, dropped_edges
@@ -132,19 +132,15 @@ def read_lesson(records: Records, study: str, runs: Sequence[PlannedRun], rewire
     dropped = None
     if dropping.method in names:
         dropped = dropped_edges(dropping.settings, networks[names.index(dropping.method)].epochs)
+    classes = numbered(class_names(settings.dataset.name, dataset), int(dataset.y.max()) + 1)
     return Lesson(
         dataset=settings.dataset.label, nodes=dataset.num_nodes, edges=dataset.edge_index.shape[1] // 2,
-        train=train, val=val, test=test, classes=class_names(settings.dataset.name, dataset) or unnamed(dataset),
+        train=train, val=val, test=test, classes=classes,
         commonest=max(Counter(dataset.y[parts[2]].tolist()).values()) / test, guess=float(report.runs["chance"].max()),
         networks=networks, missing=[run.method for run in runs if run.method not in names], dropped=dropped,
         reach=receptive_field(rewired), uri=records.uri, experiment=records.experiment, study=study,
         limit=settings.epochs, hidden=settings.hidden, p_drop=dropping.settings.p_drop,
     )  # fmt: skip
-
-
-def unnamed(dataset: Dataset) -> list[str]:
-    """`class 0`, `class 1`, ..."""
-    return [f"class {k}" for k in range(int(dataset.y.max()) + 1)]
 
 
 def _networks(report: Report) -> list[Network]:

@@ -1,5 +1,7 @@
 """What the measures and the verdicts mean, in a reader's words: for terminals and pages. Imports nothing heavy."""
 
+from collections.abc import Iterable
+
 GLOSSES = {  # measure -> half a sentence behind its value
     "rayleigh_quotient": "how different neighbours still are, whatever the size of the states (0 = equal)",
     "effective_rank": "how many directions the states span (1 = all on one line)",
@@ -49,3 +51,9 @@ IN_SHORT = {  # verdict -> what a person who does not know the word needs to hea
     "diverged": "the loss or a state became infinite or NaN",
     "unknown": "it has not learnt, and the measures that tell why were not recorded",
 }
+
+
+def glossed_first(names: Iterable[str]) -> list[str]:
+    """Names of measures in the order of `GLOSSES`, which starts with those that do not depend on the size of states."""
+    given = list(dict.fromkeys(names))
+    return [name for name in GLOSSES if name in given] + [name for name in given if name not in GLOSSES]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from depthlab.measures.glossary import glossed_first
 from depthlab.measures.registry import Measure
 from depthlab.report.drawing import common_verdict
 from depthlab.report.figures import layer_band, recorded
@@ -36,9 +37,10 @@ def charts(report: Report, runs: pd.DataFrame, methods: list[str]) -> list[Chart
     depths = [int(depth) for depth in sorted(runs["depth"].unique())]
     against = [_score_view(runs, methods), *(_depth_view(runs, one, methods) for one in measured(runs))]
     against.append(_seconds_view(runs, methods))
+    measures = {measure.name: measure for measure in recorded(report)}
     by_layer = [
-        _layer_view(report, runs[runs["depth"] == depth], measure, depth, methods)
-        for measure in sorted(recorded(report), key=_order)
+        _layer_view(report, runs[runs["depth"] == depth], measures[name], depth, methods)
+        for name in glossed_first(measures)
         for depth in reversed(depths)
     ]
     made = []
@@ -47,15 +49,6 @@ def charts(report: Report, runs: pd.DataFrame, methods: list[str]) -> list[Chart
     if by_layer:
         made.append({"title": "layer by layer", "x": "layer", "log": False, "ticks": None, "views": by_layer})
     return made
-
-
-def _order(measure: Measure) -> int:
-    """Quantities that do not depend on the size of the states come first."""
-    return (
-        ["rayleigh_quotient", "effective_rank"].index(measure.name)
-        if measure.name in ("rayleigh_quotient", "effective_rank")
-        else 2
-    )
 
 
 def _score_view(runs: pd.DataFrame, methods: list[str]) -> Chart:

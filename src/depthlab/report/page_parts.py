@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from depthlab.data.class_names import numbered
 from depthlab.measures.diagnosis import VERDICTS
-from depthlab.measures.glossary import DEFINITIONS, GLOSSES
+from depthlab.measures.glossary import DEFINITIONS, GLOSSES, glossed_first
 from depthlab.measures.registry import in_report
 from depthlab.report.animation import Animation
 from depthlab.report.answers import answers
+from depthlab.report.drawing import common_verdict
 from depthlab.report.figures import recorded
 from depthlab.report.protocol import by_run, protocol, reported, spread
 from depthlab.report.runs import Report, measured
@@ -52,9 +54,8 @@ def cells(runs: pd.DataFrame) -> list[Part]:
 
 
 def _cell(key: int, method: str, depth: int, runs: pd.DataFrame) -> Part:
-    known = runs.dropna(subset=["verdict"])
-    common = str(known["verdict"].mode().iloc[0]) if len(known) else "unknown"
-    evidence = known[known["verdict"] == common]["evidence"].tolist()
+    common = common_verdict(runs)
+    evidence = runs[runs["verdict"] == common]["evidence"].tolist()
     metric, values = METRICS[reported(runs)], by_run(runs, f"test_{reported(runs)}")
     texts = [
         verdict if np.isnan(value) else f"{metric.shown(value)}, {verdict}"
@@ -117,8 +118,10 @@ def legends(animations: list[Animation]) -> list[Part]:
         if count > IN_LEGEND:
             made.append(Part(title=f"{dataset}: {count} classes, whose colours repeat", classes=[]))
             continue
-        names = [*animation.classes, *(f"class {k}" for k in range(len(animation.classes), count))]
-        classes = [{"name": name, "color": COLORS[k % len(COLORS)]} for k, name in enumerate(names)]
+        classes = [
+            {"name": name, "color": COLORS[k % len(COLORS)]}
+            for k, name in enumerate(numbered(animation.classes, count))
+        ]
         made.append({"title": f"{dataset}:" if len(by_dataset) > 1 else "", "classes": classes})
     return made
 
@@ -127,12 +130,11 @@ def measures(report: Report) -> list[Part]:
     """Name, gloss and definition of the measures on the page, those without a unit of size first."""
     shown = {one.name: one for one in [*measured(report.runs), *recorded(report)]}
     shown |= {one.name: one for one in in_report("hop") if any(name == one.name for _, name in report.curves)}
-    first = [name for name in GLOSSES if name in shown]
     return [
         {
             "name": shown[name].label,
             "gloss": GLOSSES.get(name, "a measure of your own").capitalize(),
             "definition": DEFINITIONS.get(name, ""),
         }
-        for name in [*first, *(name for name in shown if name not in GLOSSES)]
+        for name in glossed_first(shown)
     ]

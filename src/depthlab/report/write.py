@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from depthlab.files import atomic_write, lock_of
 from depthlab.report.drawing import style
 from depthlab.report.figures import animation_figure, depth_figure, layers_figure, score_figure
-from depthlab.report.files import write_data
+from depthlab.report.files import ANIMATION, CURVES, RUNS, write_data
 from depthlab.report.latex import latex
 from depthlab.report.output import Output
 from depthlab.report.page import page
@@ -35,16 +35,7 @@ ON_PAGE = {  # figures that the page shows as they are
 SCREEN = Output()
 METADATA: dict[str, Any] = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # equal bytes each time
 # files of a report, which replace those of an earlier one
-OWN = (
-    "runs.csv",
-    "curves.json.gz",
-    "animation.npz",
-    "tables.*",
-    "report.html",
-    "*.png",
-    "*.pdf",
-    "*.svg",
-)  # files of a report: those of an earlier report are replaced
+OWN = (RUNS, CURVES, ANIMATION, "tables.*", "report.html", "*.png", "*.pdf", "*.svg")
 
 
 def write_report(records: Records, study: str, output: Output = SCREEN) -> list[Path]:

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 
 from depthlab.measures.diagnosis import shown
-from depthlab.measures.glossary import GLOSSES, IN_SHORT
+from depthlab.measures.glossary import GLOSSES, IN_SHORT, glossed_first
 from depthlab.measures.registry import MEASURES, in_report
 from depthlab.statistics import counted, format_mean, summarize
 from depthlab.tasks.metrics import METRICS
@@ -64,8 +64,7 @@ def _scores(result: Result) -> list[str]:
 
 def _layers(result: Result) -> list[str]:
     """A table of the measures at some layers: quantities that do not depend on the size of the states first."""
-    known = {measure.name for measure in in_report()}
-    names = [name for name in GLOSSES if name in known] + [name for name in known if name not in GLOSSES]
+    names = glossed_first(measure.name for measure in in_report())
     curves = {name: result.curves[name] for name in names if result.curves.get(name)}
     if not curves:
         return []
