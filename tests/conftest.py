@@ -1,6 +1,5 @@
 """Small files in the formats of the real ones, and projects to put them in."""
 
-import logging
 import os
 import pickle
 import resource
@@ -25,6 +24,7 @@ from depthlab.config.yaml_files import read_mapping
 from depthlab.data import raw_files as listing
 from depthlab.folders import CHECKOUT, CONF, HOME, SOURCE
 from depthlab.tracking.store import open_store
+from tests.log_handlers import restored_log_handlers
 
 FEATURES, CLASSES, LABELLED, NODES = 10, 3, 6, 520  # PyG's reader takes the 500 nodes after the first 6 to validate
 FIRST_TEST = 510
@@ -263,15 +263,12 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         monkeypatch.setattr(sys, "argv", [name, *typed])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # commands set it
         capsys.readouterr()
-        handlers, level = logging.root.handlers[:], logging.root.level
+        code: Any = 0
         try:
-            program.run(name)
-            code: Any = 0
+            with restored_log_handlers():
+                program.run(name)
         except SystemExit as end:
             code = end.code or 0
-        finally:  # Hydra adds one that writes to this test's stream
-            logging.root.handlers[:] = handlers
-            logging.root.setLevel(level)
         return Done(code, *capsys.readouterr())
 
     return call

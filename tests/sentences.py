@@ -26,6 +26,7 @@ from depthlab.folders import CHECKOUT
 from depthlab.study.command import checked
 from depthlab.study.grid import expand
 from depthlab.sweep.space import read_space
+from tests.log_handlers import restored_log_handlers
 from tests.sweep.conftest import search_of
 
 SNAPSHOT = Path(__file__).with_name("sentences.yaml")
@@ -49,7 +50,11 @@ def command(name: str, typed: Sequence[str]) -> str:
         argv = [name, *before, *records, *typed]
         os.chdir(folder)
         try:
-            with patch.object(sys, "argv", argv), patch.dict(os.environ, {"HYDRA_FULL_ERROR": "0"}):
+            with (
+                patch.object(sys, "argv", argv),
+                patch.dict(os.environ, {"HYDRA_FULL_ERROR": "0"}),
+                restored_log_handlers(),
+            ):
                 program.run(name)
             raise AssertionError(f"{argv} was accepted: {err.getvalue()}")
         except SystemExit as end:

@@ -18,6 +18,7 @@ from depthlab.cli import explain, guarded, main
 from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UnavailableError, UserError
 from depthlab.folders import CHECKOUT
+from tests.log_handlers import restored_log_handlers
 
 
 def test_bad_input_ends_in_one_sentence() -> None:
@@ -94,7 +95,7 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
 
     def run(task: Callable[[DictConfig], None], *typed: str) -> Any:
         monkeypatch.setattr(sys, "argv", ["program", *typed])
-        with pytest.raises(SystemExit) as end:
+        with restored_log_handlers(), pytest.raises(SystemExit) as end:
             main(task)
         return end.value.code
 

@@ -1,0 +1,16 @@
+"""The handlers of the root logger around a command, which Hydra gives one that writes to the stream of the moment."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def restored_log_handlers() -> Iterator[None]:
+    """Puts back the root logger's handlers and level: the stream of a new handler is closed when its test ends."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
