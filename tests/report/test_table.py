@@ -20,6 +20,7 @@ from depthlab.report.table import (
     method_rows,
     score_rows,
     seconds,
+    state_rows,
 )
 from depthlab.text import for_markdown, printable
 from tests.report.conftest import METHODS, Frame, Store
@@ -171,7 +172,10 @@ def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
     )
     nothing = dict.fromkeys(("dirichlet_energy", "rayleigh_quotient", "effective_rank", "seconds"), math.nan)
     both = pd.concat([runs, frame("GCN", 4, [None], **nothing)])
-    assert method_rows(both, medians)[1] == ["GCN", "2e-09 / 0.2 / 2.5", "- (0 of 1)"]
+    assert state_rows(both)[1] == ["GCN", "2e-09 / 0.2 / 2.5", "- (0 of 1)"]
+    rank = both.assign(dirichlet_energy=math.nan, rayleigh_quotient=math.nan)
+    assert state_rows(rank) == [["method: effective rank", "2", "4"], ["GCN", "2.5", "- (0 of 1)"]]
+    assert state_rows(rank.assign(effective_rank=math.nan)) == []
     assert method_rows(both, seconds)[1] == ["GCN", "3", "- (0 of 1)"]
     assert seconds(runs.assign(seconds=[0.1, 0.4, 0.7])) == "0.4"
 
@@ -179,8 +183,10 @@ def test_states_are_medians_and_seconds_a_mean(frame: Frame) -> None:
 def test_medians_and_seconds_say_how_many_runs_they_are_of(frame: Frame) -> None:
     runs = frame("GCN", 2, [0.8, 0.8, None]).assign(seconds=[1.0, 3.0, math.nan])
     lost = {name: [0.5, 0.5, math.nan] for name in ("dirichlet_energy", "rayleigh_quotient")}
-    assert medians(runs.assign(**lost, effective_rank=[3.0, 3.0, math.nan])) == "0.5 / 0.5 / 3 (2 of 3)"
-    assert medians(runs.assign(**lost)) == "0.5 (2 of 3) / 0.5 (2 of 3) / 3"
+    names = [*lost, "effective_rank"]
+    assert medians(runs.assign(**lost, effective_rank=[3.0, 3.0, math.nan])[names]) == "0.5 / 0.5 / 3 (2 of 3)"
+    assert medians(runs.assign(**lost)[names]) == "0.5 (2 of 3) / 0.5 (2 of 3) / 3"
+    assert medians(runs.assign(**lost, effective_rank=math.nan)[names]) == "0.5 (2 of 3) / 0.5 (2 of 3) / - (0 of 3)"
     assert seconds(runs) == "2 (2 of 3)"
 
 

@@ -22,9 +22,8 @@ def markdown(runs: pd.DataFrame, first: str = "") -> str:
     parts = [f"# Study {for_markdown(runs['study'].iloc[0])}", first]
     for dataset, group in runs.groupby("dataset", sort=False):
         entries = [entry for entry in published["entries"] if entry["dataset"] == dataset and _matches(entry, group)]
-        metric, measures, deeper = METRICS[reported(group)], measured(group), depth_rows(group)
+        metric, deeper = METRICS[reported(group)], depth_rows(group)
         unit = " in points" if metric.percent else ""
-        states = f"method: {' / '.join(for_markdown(measure.label) for measure in measures)}"
         parts += [
             f"## {for_markdown(str(dataset))}",
             for_markdown(protocol(group)),
@@ -33,7 +32,7 @@ def markdown(runs: pd.DataFrame, first: str = "") -> str:
             *titled(f"Differences{unit}, paired by seed and split:", difference_rows(group)),
             *titled(f"Beyond {deeper[0][0]}{unit and f',{unit}'}, paired by seed and split:", deeper),
             *titled("Verdicts:", method_rows(group, lambda part: counted(verdicts(part)))),
-            *(titled("State after the last layer, medians:", method_rows(group, medians, states)) if measures else []),
+            *titled("State after the last layer, medians:", state_rows(group)),
             *titled("Seconds of a training, mean:", method_rows(group, seconds)),
         ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -107,13 +106,20 @@ def seconds(runs: pd.DataFrame) -> str:
     return f"{mean} ({summary.missing})" if summary.missing else mean
 
 
+def state_rows(runs: pd.DataFrame) -> Rows:
+    """The measures of the last state that some of these runs have; no rows without any."""
+    measures = measured(runs)
+    head = f"method: {' / '.join(for_markdown(measure.label) for measure in measures)}"
+    names = [measure.name for measure in measures]
+    return method_rows(runs, lambda part: medians(part[names]), head) if names else []
+
+
 def medians(runs: pd.DataFrame) -> str:
-    """The measures of the last state, `0.5 / 0.25 / 3 (2 of 3)`; each has its own count if these differ."""
-    runs = runs[[measure.name for measure in measured(runs)]]
+    """The median of each column, `0.5 / 0.25 / 3 (2 of 3)`, `-` without values; each has its count if these differ."""
     counts = [n_of_m(int(runs[name].notna().sum()), len(runs)) for name in runs]
     if runs.isna().all(axis=None):
         return f"- ({counts[0]})" if counts[0] else "-"
-    values = [f"{runs[name].median():.2g}" for name in runs]
+    values = [f"{runs[name].median():.2g}" if runs[name].notna().any() else "-" for name in runs]
     if len(set(counts)) > 1:
         return " / ".join(f"{value} ({count})" if count else value for value, count in zip(values, counts, strict=True))
     return " / ".join(values) + (f" ({counts[0]})" if counts[0] else "")
