@@ -36,9 +36,9 @@ def test_the_best_against_the_start(sweep: Sweep) -> None:
     lines = said(sweep, study, search)
     assert lines[:5] == [
         "sweep small: 3 trials, 3 complete",
-        "  best val_acc 0.8000 (trial 1): p_drop=0.25 dropout=0.1",
-        "  baseline val_acc 0.6000: p_drop=0 dropout=0.5",
-        "  difference +0.2000 ± 0.0248 (95 %, paired) on the trainings that selected it, so it is optimistic;"
+        "  best val_acc 80.0 % (trial 1): p_drop=0.25 dropout=0.1",
+        "  baseline val_acc 60.0 %: p_drop=0 dropout=0.5",
+        "  difference +20.0 ± 2.5 % (95 %, paired) on the trainings that selected it, so it is optimistic;"
         " the test on fresh seeds is not",
         "  1 other trials do not differ significantly from the best on these trainings",
     ]
@@ -61,7 +61,7 @@ def test_a_loss_is_better_when_lower(sweep: Sweep) -> None:
     add(study, search, [0.8], START)
     add(study, search, [0.7], OTHER)
     assert [trial.number for trial in ranked(study, search)] == [1, 0]
-    assert "  best val_loss 0.7000 (trial 1): p_drop=0.25 dropout=0.1" in said(sweep, study, search)
+    assert "  best val_loss 0.7 (trial 1): p_drop=0.25 dropout=0.1" in said(sweep, study, search)
 
 
 def test_the_start_was_not_finished(sweep: Sweep) -> None:
@@ -97,8 +97,8 @@ def test_a_trade_off(sweep: Sweep) -> None:
     lines = said(sweep, study, search)
     assert lines[1:4] == [
         "  Pareto-optimal trials (val_acc, seconds):",
-        "    trial 0: 0.8, 2 with p_drop=0.25 dropout=0.1",
-        "    trial 1: 0.7, 1 with p_drop=0.25 dropout=0.1",
+        "    trial 0: 80.0 %, 2 with p_drop=0.25 dropout=0.1",
+        "    trial 1: 70.0 %, 1 with p_drop=0.25 dropout=0.1",
     ]
 
 
@@ -139,7 +139,7 @@ def test_a_board_in_lines_and_as_a_table(sweep: Sweep) -> None:
     out = board.console.file.getvalue()
     assert out.startswith("[2/4 trials, about 60 s left] trial 2 (): finished, val_acc 0.8 (60 s)\n")
     rows = [line.replace("│", " ").split() for line in out.splitlines() if "│" in line]
-    assert rows == [["1", "0.8", "32", "0.5", "batch"], ["0", "0.7", "8", "0.25", "none"]]  # in the columns' order
+    assert rows == [["1", "80.0", "%", "32", "0.5", "batch"], ["0", "70.0", "%", "8", "0.25", "none"]]  # as the columns
 
 
 def test_without_a_terminal_a_line_every_minute_says_what_is_running(

@@ -1,6 +1,7 @@
 """A trial: its value is the mean of plain trainings, and study and MLflow record how it ends."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import fmean
@@ -51,7 +52,7 @@ def test_the_value_is_the_mean_of_plain_trainings(sweep: Sweep, begin: Begin) ->
     assert len(plain) == 4
     assert len(set(plain)) > 1
     assert outcome == "finished"
-    assert sentence == f"val_acc {fmean(plain):.4g}"
+    assert sentence == f"val_acc {100 * fmean(plain):.1f} %"
     assert last(study).state == TrialState.COMPLETE
     assert last(study).value == pytest.approx(fmean(plain), abs=1e-12)
     assert [last(study).user_attrs[f"training {k}"]["val_acc"] for k in range(4)] == plain
@@ -133,7 +134,7 @@ def test_pruning_at_an_epoch(sweep: Sweep, begin: Begin) -> None:
     study, task = begin(search, "median")
     outcome, sentence = work(task, 1)
     assert outcome == "pruned"
-    assert sentence.startswith("training 1 of 2, at epoch 60 with 0.")
+    assert re.match(r"training 1 of 2, at epoch 60 with \d+\.\d %", sentence)
     assert last(study).state == TrialState.PRUNED
     assert set(last(study).intermediate_values) == {20, 40, 60}
     assert "training 0" not in last(study).user_attrs
@@ -146,7 +147,7 @@ def test_pruning_between_trainings(sweep: Sweep, begin: Begin) -> None:
     study, task = begin(search, "median")
     outcome, sentence = work(task, 1)
     assert outcome == "pruned"
-    assert sentence.startswith("after training 2 of 3 with 0.")
+    assert re.match(r"after training 2 of 3 with \d+\.\d %", sentence)
     assert [key for key in last(study).user_attrs if key.startswith("training")] == ["training 0", "training 1"]
 
 

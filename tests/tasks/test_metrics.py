@@ -7,7 +7,7 @@ import torch
 from sklearn import metrics as sklearn
 from torch import Tensor
 
-from depthlab.tasks.metrics import METRICS, higher_is_better
+from depthlab.tasks.metrics import METRICS, higher_is_better, shown_score
 
 OUTPUT = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.randint(0, 3, (40,), generator=torch.Generator().manual_seed(1))
@@ -79,3 +79,8 @@ def test_a_loss_and_an_error_are_better_when_lower() -> None:
 def test_shares_are_shown_in_percent() -> None:
     assert METRICS["acc"].shown(0.8149) == "81.5 %"
     assert METRICS["mae"].shown(0.81494) == "0.8149"
+
+
+def test_scores_in_percent_and_losses_in_four_digits() -> None:
+    shown = [shown_score(name, 0.12345) for name in ("val_acc", "test_roc_auc", "val_loss", "val_r2", "seconds")]
+    assert shown == ["12.3 %", "12.3 %", "0.1235", "0.1235", "0.1235"]

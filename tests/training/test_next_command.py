@@ -9,8 +9,8 @@ from depthlab.measures.diagnosis import VERDICTS
 from depthlab.training.next_command import NEXT, next_command
 
 
-def command(verdict: str, *overrides: str) -> list[str]:
-    words, _, typed = next_command(verdict, compose_settings(list(overrides)), overrides).rpartition(": ")
+def command(verdict: str, *overrides: str, epochs: int = 1) -> list[str]:
+    words, _, typed = next_command(verdict, compose_settings(list(overrides)), overrides, epochs).rpartition(": ")
     return shlex.split(typed)[2:] if words else []
 
 
@@ -33,3 +33,10 @@ def test_the_change_replaces_what_was_typed() -> None:
 def test_there_is_none_where_it_was_tried_already() -> None:
     assert command("over-smoothed", "dataset=csbm", "model=gcnii") == []
     assert command("over-squashed", "dataset=csbm", "rewiring=fosr") == []
+
+
+def test_a_run_that_early_stopping_did_not_end_gets_more_epochs() -> None:
+    typed = ["dataset=csbm", "model=gcn", "epochs=20"]
+    assert command("under-fitted", *typed, epochs=20) == ["dataset=csbm", "model=gcn", "epochs=200"]
+    assert command("under-fitted", *typed, epochs=19) == ["dataset=csbm", "model=mlp", "epochs=20"]
+    assert command("over-smoothed", *typed, epochs=20) == ["dataset=csbm", "model=gcnii", "epochs=20"]

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from depthlab.sweep.queue import PRUNED
+from depthlab.tasks.metrics import shown_score
 from depthlab.training.fit import Fit
 
 REPORT_EVERY = 20  # epochs: reading the other trials takes some milliseconds
@@ -90,6 +91,6 @@ class PruneCallback(Callback):
         if epoch % REPORT_EVERY or self.fit.best.diverged:
             return
         value = fmean([*self.before, self.fit.recorder.history[self.fit.best.epoch][self.objective]])
-        where = f"{self.training}, at epoch {epoch} with {value:.4g}"
+        where = f"{self.training}, at epoch {epoch} with {shown_score(self.objective, value)}"
         self.pruned = self.reporter.report(value, self.offset + epoch, where)
         trainer.should_stop = trainer.should_stop or bool(self.pruned)

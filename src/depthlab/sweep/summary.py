@@ -19,6 +19,7 @@ from depthlab.study.summary import duration
 from depthlab.sweep.queue import REASON, TRAINING, finished_trials
 from depthlab.sweep.search import Search
 from depthlab.sweep.trial import Task
+from depthlab.tasks.metrics import METRICS, shown_score
 from depthlab.text import printable
 
 SHOWN = 5  # of the best trials
@@ -78,8 +79,9 @@ class Progress:
         for column in ("trial", *self.search.objectives, *self.search.space):
             table.add_column(column, justify="right")
         for trial in ranked(self.study, self.search)[:SHOWN]:
-            values = (*trial.values, *(trial.params[key] for key in self.search.space))
-            shown = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+            scores = [shown_score(*pair) for pair in zip(self.search.objectives, trial.values, strict=True)]
+            params = [trial.params[key] for key in self.search.space]
+            shown = [*scores, *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in params)]
             table.add_row(str(trial.number), *(Text(printable(text)) for text in shown))
         return table
 
@@ -134,10 +136,11 @@ def summary(study: optuna.Study, search: Search, shares: Mapping[str, float], li
     if len(search.objectives) > 1:
         rows.append(f"  Pareto-optimal trials ({', '.join(search.objectives)}):")
         for trial in sorted(study.best_trials, key=lambda trial: trial.number):
-            values = ", ".join(f"{value:.4g}" for value in trial.values)
+            values = ", ".join(shown_score(*pair) for pair in zip(search.objectives, trial.values, strict=True))
             rows.append(f"    trial {trial.number}: {values} with {format_params(trial.params)}")
     else:
-        rows.append(f"  best {name} {best[0].values[0]:.4f} (trial {best[0].number}): {format_params(best[0].params)}")
+        value = shown_score(name, best[0].values[0])
+        rows.append(f"  best {name} {value} (trial {best[0].number}): {format_params(best[0].params)}")
         rows += _against_baseline(best, search, name)
     if shares:
         listed = ", ".join(f"{key} {100 * share:.0f} %" for key, share in shares.items())
@@ -152,12 +155,15 @@ def _against_baseline(best: list[FrozenTrial], search: Search, name: str) -> lis
         return [f"  the trial of the baseline, {format_params(search.baseline)}, is not complete"]
     if baseline is best[0]:
         return ["  which is the baseline: no trial was better"]
-    rows = [f"  baseline {name} {baseline.values[0]:.4f}: {format_params(baseline.params)}"]
+    rows = [f"  baseline {name} {shown_score(name, baseline.values[0])}: {format_params(baseline.params)}"]
     change = difference(search, baseline, best[0])
     if change:
         missing = f", {change.missing}" if change.missing else ""
+        metric = METRICS.get(name.partition("_")[2])
+        factor, digits, unit = (metric.factor, metric.digits, metric.unit) if metric else (1, ".4f", "")
         rows.append(
-            f"  difference {change.mean:+.4f} ± {change.half:.4f} (95 %, paired{missing}) on the trainings that"
+            f"  difference {factor * change.mean:+{digits}} ± {factor * change.half:{digits}}{unit} (95 %,"
+            f" paired{missing}) on the trainings that"
             " selected it, so it is optimistic; the test on fresh seeds is not"
         )
         close = [d for other in best[1:] if (d := difference(search, other, best[0])) and abs(d.mean) <= d.half]

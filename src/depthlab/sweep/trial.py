@@ -18,6 +18,7 @@ from depthlab.sweep.prune import PruneCallback, Reporter, make_pruner
 from depthlab.sweep.queue import REASON, RUN, TRAINING, is_owned, requeue
 from depthlab.sweep.storage import open_storage
 from depthlab.sweep.training import TrialEndingError, train
+from depthlab.tasks.metrics import shown_score
 from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Records
 from depthlab.training.device import with_available_device
@@ -143,7 +144,7 @@ def _result_of(trial: FrozenTrial, objectives: Sequence[str]) -> tuple[str, str]
 
 
 def _format_values(objectives: Sequence[str], values: Sequence[float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in zip(objectives, values, strict=True))
+    return ", ".join(f"{name} {shown_score(name, value)}" for name, value in zip(objectives, values, strict=True))
 
 
 def label(settings: Settings) -> str:
@@ -188,7 +189,9 @@ def _run_trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tupl
         results.append(scores)
         if prunable and k + 1 < len(task.settings):
             value = fmean(result[objective] for result in results)
-            if pruned := reporter.report(value, (k + 1) * steps, f"after {training} with {value:.4g}"):
+            if pruned := reporter.report(
+                value, (k + 1) * steps, f"after {training} with {shown_score(objective, value)}"
+            ):
                 return "pruned", pruned, []
     values = [fmean(result[name] for result in results) for name in task.objectives]
     return "finished", _format_values(task.objectives, values), values

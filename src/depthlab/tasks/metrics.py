@@ -163,6 +163,12 @@ def recorded(part: str, name: str) -> str:
     return f"test_{name}" if part == "test" else f"best_{part}_{name}"
 
 
+def shown_score(name: str, value: float) -> str:
+    """`80.0 %` for a value of `val_acc`; four digits for that of a loss or of another quantity."""
+    metric = METRICS.get(name.partition("_")[2])
+    return metric.shown(value) if metric else f"{value:.4g}"
+
+
 def higher_is_better(name: str) -> bool:
     """Whether higher values of a recorded name such as `val_loss` or `test_acc` are better."""
     metric = METRICS.get(name.partition("_")[2])

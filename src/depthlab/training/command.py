@@ -78,7 +78,8 @@ def task(config: DictConfig) -> None:
         if settings.replicas == 1:
             result = run(settings, sources)
             print(summary(result))
-            if advice := next_command(result.diagnosis.verdict, settings, hydra.overrides.task):
+            trained = int(result.statistics["epochs_run"])
+            if advice := next_command(result.diagnosis.verdict, settings, hydra.overrides.task, trained):
                 print("\n".join(row("next", printable(advice))))
             return
         replicas = replica_settings(settings)

@@ -15,18 +15,21 @@ NEXT = {  # verdict -> what to try next, in words and settings
     "diverged": ("a smaller learning rate", "lr={tenth}"),
     "unknown": ("the measures that the verdict needs", "measures=[effective_rank,rayleigh_quotient]"),
 }
+LONGER = ("ten times as many epochs, since early stopping did not end this run", "epochs={longer}")
 
 
-def next_command(verdict: str, settings: Settings, overrides: Sequence[str]) -> str:
+def next_command(verdict: str, settings: Settings, overrides: Sequence[str], epochs: int) -> str:
     """`the initial residual, ...: depthlab train depth=32 model=gcnii`; empty if there is nothing new to try.
 
     Args:
         overrides: of the run, as typed.
+        epochs: that the run trained.
     """
     if verdict not in NEXT:
         return ""
-    words, template = NEXT[verdict]
-    key, _, value = template.format(twice=2 * settings.depth, tenth=f"{settings.lr / 10:g}").partition("=")
+    words, template = LONGER if verdict == "under-fitted" and epochs >= settings.epochs else NEXT[verdict]
+    values = {"twice": 2 * settings.depth, "tenth": f"{settings.lr / 10:g}", "longer": 10 * settings.epochs}
+    key, _, value = template.format(**values).partition("=")
     if key == "model" and settings.model.label == value:
         return ""
     typed = dict(text.partition("=")[::2] for text in overrides)
