@@ -46,6 +46,7 @@ def _open(path: Path, connection: Connection, limit: int = 0, pause: int = 0) ->
             connection.send(PAUSED)
             signal.pause()
 
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # the server may be that of a study, which blocks it
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     sys.setprofile(count)
