@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from depthlab.config.compose import compose_settings
 from depthlab.folders import CHECKOUT, SOURCE
+from tests.conftest import Command
 from tests.data.test_ogb import write
 from tests.data.test_tu import tables
 from tests.data.test_tu import write as write_tu
@@ -52,8 +54,12 @@ def test_commands_are_composed(line: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "trust_downloads" not in line])
-def test_commands_run(folder: Path, line: str) -> None:
-    words = [sys.executable, "-m", *shlex.split(line), *SHORT]
-    done = subprocess.run(words, cwd=folder, env=environment(folder), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "finished after 2 epochs" in done.stdout
+def test_commands_run(
+    folder: Path, line: str, command: Command, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPTHLAB_HOME", str(folder))
+    monkeypatch.chdir(folder)
+    shutil.copy(empty_store, "mlflow.db")
+    done = command(*shlex.split(line)[1:], *SHORT)
+    assert done.code == 0, done.err
+    assert "finished after 2 epochs" in done.out
