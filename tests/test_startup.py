@@ -38,3 +38,9 @@ def test_a_user_without_an_entry_and_without_home() -> None:
 
 def test_the_backend_of_a_notebook_is_not_asked_for() -> None:
     assert printed(BACKEND, MPLBACKEND="module://matplotlib_inline.backend_inline", HOME="/tmp").lower() == "agg"
+
+
+def test_no_garbage_is_searched_for_at_the_end() -> None:
+    last = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); "  # the first runs last
+    assert printed(f"{last}from depthlab.startup import start; start()", HOME="/tmp") == "True"
+    assert printed(f"{last}import depthlab", HOME="/tmp") == "False"

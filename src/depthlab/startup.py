@@ -1,5 +1,7 @@
 """Set environment variables of libraries and handle Ctrl-C before any library is imported."""
 
+import atexit
+import gc
 import getpass
 import os
 
@@ -8,6 +10,7 @@ from depthlab.folders import root
 
 def start() -> None:
     """Prepare the process of a command; its child processes inherit the environment."""
+    atexit.register(gc.freeze)  # else the interpreter searches all objects for garbage at its end, for two seconds
     os.environ["MPLBACKEND"] = "Agg"  # figures are only saved; the backend of a notebook may not be installed
     if os.path.expanduser("~") == "~":  # noqa: PTH111, no HOME and no entry in the password file, as in a container
         os.environ["HOME"] = str(root() / ".home")
