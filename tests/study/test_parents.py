@@ -14,8 +14,9 @@ from depthlab.config.compose import compose_settings
 from depthlab.config.errors import UserError
 from depthlab.data.prepare import load
 from depthlab.report.runs import read_report
-from depthlab.study.methods import by_depth, methods_of
-from depthlab.study.parents import GRID
+from depthlab.study.grid import PlannedRun
+from depthlab.study.methods import Method, by_depth, methods_of
+from depthlab.study.parents import GRID, Curves
 from depthlab.tracking.search import PARENT, Recorded
 from depthlab.training.identity import STATES
 from tests.study.conftest import Study
@@ -130,6 +131,40 @@ def test_a_method_keeps_its_colour_when_it_is_run_alone(study: Study) -> None:
     runs = study.records.runs("tags.kind = 'study'")
     colours = {(run.tags["study"], run.tags["method"]): run.tags["mlflow.runColor"] for run in runs}
     assert colours["some", "GCNII"] == colours["all", "GCNII"] != colours["all", "GCN"]
+
+
+def test_a_point_is_written_when_the_last_run_of_its_depth_has_ended(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, list[int]]] = []
+
+    class Watched(Curves):
+        def ended(self, run: PlannedRun) -> None:
+            super().ended(run)
+            (method,) = self.methods.values()
+            assert method.tracked
+            method.tracked.flush()
+            history = self.records.client.get_metric_history(method.parent, "depth/test_acc")
+            seen.append((run.depth, [point.step for point in history]))
+
+    monkeypatch.setattr("depthlab.study.run.Curves", Watched)
+    assert study.run(study.planned("seed=0,1", methods=ONE), replicas=1)
+    first = seen[0][0]
+    assert seen == [(first, []), (first, [first]), (6 - first, [first]), (6 - first, [first, 6 - first])]
+
+
+def test_points_that_a_study_finds_are_written_at_its_start(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert study.run(study.planned("seed=0", "depth=2", methods=ONE))
+
+    def leave_open(name: str, methods: list[Method], *_: object, **__: object) -> None:
+        for method in methods:
+            if method.tracked:
+                method.tracked.flush()
+
+    monkeypatch.setattr("depthlab.study.run.close_parents", leave_open)
+    study.run(study.planned("seed=0", "depth=2", methods=ONE), name="again", replicas=1)
+    (again,) = study.records.runs("tags.study = 'again'")
+    assert again.metrics["depth/runs"] == 1
 
 
 def test_a_study_that_lost_its_lists_of_runs_writes_them_again(study: Study, tmp_path: Path) -> None:

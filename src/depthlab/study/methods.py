@@ -37,6 +37,7 @@ class Method:
         runs: its planned runs.
         parent: id of its parent run.
         tracked: the parent run while it has to be written, else None.
+        written: the depths whose metrics the parent run has.
     """
 
     dataset: str
@@ -44,6 +45,7 @@ class Method:
     runs: list[PlannedRun] = field(default_factory=list)
     parent: str = ""
     tracked: TrackedRun | None = None
+    written: set[int] = field(default_factory=set)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from depthlab.config.errors import UserError
 from depthlab.files import lock_of, write_json
 from depthlab.study.grid import PlannedRun
 from depthlab.study.methods import Method, by_depth, methods_of, results_folder
@@ -81,7 +84,51 @@ def open_parents(
         names = printable(", ".join(gone))
         print(f"study {study} had other methods before, {names}: its record now has this grid (their runs stay)")
     _adopt(records, plan, methods)
+    for method in methods:
+        write_points(method, plan)
     return methods
+
+
+def write_points(method: Method, plan: Plan) -> None:
+    """Write the metrics of each depth, once all its runs have results, to the parent run if it is still open."""
+    if method.tracked is None:
+        return
+    missing = {run.depth for run in method.runs if run.hash not in plan.done}
+    for depth, values in by_depth(method, plan).items():
+        if depth not in missing:
+            _write_point(method, depth, values)
+
+
+def _write_point(method: Method, depth: int, values: Mapping[str, Any]) -> None:
+    if method.tracked and depth not in method.written:  # MLflow would keep both values
+        method.written.add(depth)
+        method.tracked.log({f"{DEPTH}{name}": value for name, value in values.items() if name != "verdicts"}, depth)
+
+
+class Curves:
+    """Writes the curves by depth while a study runs, so that MLflow can draw them before its end.
+
+    Args:
+        records: where the runs are recorded.
+        methods: with their parent runs.
+        plan: receives the new results.
+        runs: those to train.
+    """
+
+    def __init__(self, records: Records, methods: Iterable[Method], plan: Plan, runs: Iterable[PlannedRun]) -> None:
+        self.records, self.plan = records, plan
+        self.methods = {method.key: method for method in methods}
+        self.left = Counter((run.dataset, run.method, run.depth) for run in runs)
+
+    def ended(self, run: PlannedRun) -> None:
+        """Note that a run has ended; the last one of its depth completes a point of the curve."""
+        key = run.dataset, run.method, run.depth
+        self.left[key] -= 1
+        method = self.methods[key[:2]]
+        if self.left[key] == 0:
+            with suppress(UserError):  # the store does not answer: what is missing is written at the end
+                self.plan.add(self.records.runs(f"tags.`{PARENT}` = '{method.parent}'"))
+                write_points(method, self.plan)
 
 
 def close_parents(study: str, methods: Iterable[Method], plan: Plan, complete: bool) -> None:
@@ -102,8 +149,7 @@ def close_parents(study: str, methods: Iterable[Method], plan: Plan, complete: b
             method.tracked.abandon("KILLED", "interrupted")
             continue
         for depth, values in points.items():
-            metrics = {f"{DEPTH}{name}": value for name, value in values.items() if name != "verdicts"}
-            method.tracked.log(metrics, depth)
+            _write_point(method, depth, values)
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
         method.tracked.flush()  # the tag `content` promises that all metrics are recorded
         method.tracked.tag({"content": _content(method, plan), "verdicts": verdicts})

@@ -29,6 +29,13 @@ class Plan:
     other_code: set[str] = field(default_factory=set)
     earlier: int = 0
 
+    def add(self, recorded: Iterable[Recorded]) -> None:
+        """Add results that were recorded after the plan was made; the runs stay in `todo`."""
+        results = {one.identity: one for one in recorded if one.is_result}
+        for run in self.todo:
+            if result := results.get((run.hash, self.data[run.hash])):
+                self.done[run.hash] = result
+
 
 def make_plan(runs: Sequence[PlannedRun], recorded: Iterable[Recorded], same_code: bool) -> Plan:
     """Look up every planned run among the recorded runs.

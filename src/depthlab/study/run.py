@@ -18,7 +18,7 @@ from depthlab.study.grid import PlannedRun
 from depthlab.study.groups import group
 from depthlab.study.methods import Method, method_colors
 from depthlab.study.others import close_dead, refuse_twice, wait_for_others
-from depthlab.study.parents import close_parents, open_parents
+from depthlab.study.parents import Curves, close_parents, open_parents
 from depthlab.study.plan import make_plan
 from depthlab.study.progress import StudyProgress
 from depthlab.study.summary import listing, results
@@ -78,7 +78,8 @@ def run_study(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> bool
                     methods = open_parents(records, name, plan, colors, keep_others=config.only is not None)
                 todo = plan.todo
                 while todo and not interrupted:
-                    interrupted, taken = _execute(name, todo, methods, workers, costs, config)
+                    curves = Curves(records, methods, plan, todo)
+                    interrupted, taken = _execute(name, todo, curves, workers, costs, config)
                     others = [run for run in todo if run.hash in taken]
                     waited = not interrupted and wait_for_others(records, plan, others)
                     plan = make_plan(runs, records.runs(), config.reuse == "same_code")
@@ -121,15 +122,18 @@ def on_what_is_here(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
 def _execute(
     name: str,
     runs: Sequence[PlannedRun],
-    methods: Sequence[Method],
+    curves: Curves,
     workers: Workers,
     costs: dict[str, float],
     config: DictConfig,
 ) -> tuple[bool, set[str]]:
     """Train runs and print progress; returns whether it was interrupted, and the hashes of runs of other commands."""
-    parents = {method.key: method.parent for method in methods}
     jobs = [
-        Job(run, {"study": name, "method": run.method, PARENT: parents[run.dataset, run.method]}, config.reuse)
+        Job(
+            run,
+            {"study": name, "method": run.method, PARENT: curves.methods[run.dataset, run.method].parent},
+            config.reuse,
+        )
         for run in runs
     ]
     taken: set[str] = set()
@@ -143,4 +147,6 @@ def _execute(
             if done.outcome == TAKEN:
                 taken |= {job.run.hash for job in done.task}
             progress.end(done)
+            for job in done.task:
+                curves.ended(job.run)
     return stop.requested, taken
