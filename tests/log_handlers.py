@@ -1,4 +1,4 @@
-"""The handlers of the root logger around a command, which Hydra gives one that writes to the stream of the moment."""
+"""Restores the root logger after a command: Hydra adds a handler that writes to the stream open at that moment."""
 
 import logging
 from collections.abc import Iterator

@@ -55,11 +55,12 @@ def test_commands_are_composed(line: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "trust_downloads" not in line])
 def test_commands_run(
-    folder: Path, line: str, command: Command, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, line: str, command: Command, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEPTHLAB_HOME", str(folder))
     monkeypatch.chdir(folder)
-    shutil.copy(empty_store, "mlflow.db")
+    store = shutil.copy(empty_store, tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
     done = command(*shlex.split(line)[1:], *SHORT)
     assert done.code == 0, done.err
     assert "finished after 2 epochs" in done.out

@@ -46,7 +46,7 @@ def _open(path: Path, connection: Connection, limit: int = 0, pause: int = 0) ->
             connection.send(PAUSED)
             signal.pause()
 
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # the server may be that of a study, which blocks it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # the forkserver may be a study's, with it blocked
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     sys.setprofile(count)

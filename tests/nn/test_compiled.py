@@ -95,6 +95,13 @@ def test_training_is_that_of_its_layers(
     torch.testing.assert_close(compiled, one_by_one)
 
 
+@pytest.mark.skipif(compiler.kernel() is None, reason="layers cannot be compiled here")
+@pytest.mark.parametrize("kind", [GCN, ResidualGCN])
+def test_a_gcn_with_two_layers_is_not_compiled(kind: Callable[..., Network], graph: Graph) -> None:
+    made = [kind(FEATURES, CLASSES, depth=depth).fused(graph.x, graph.layers, 1) is None for depth in (1, 2, 3)]
+    assert made == [True, True, False]
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_without_a_compiler_torch_runs_them(
     kind: Callable[..., Network], graph: Graph, monkeypatch: pytest.MonkeyPatch

@@ -4,8 +4,9 @@ import json
 import shutil
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from scipy import stats
@@ -15,10 +16,11 @@ from depthlab.config.errors import UserError
 from depthlab.data.prepare import load
 from depthlab.report.runs import read_report
 from depthlab.study.grid import PlannedRun
-from depthlab.study.methods import Method, by_depth, methods_of
+from depthlab.study.methods import by_depth, methods_of
 from depthlab.study.parents import GRID, Curves
-from depthlab.tracking.search import PARENT, Recorded
+from depthlab.tracking.search import PARENT, Recorded, Records
 from depthlab.training.identity import STATES
+from depthlab.training.result import evaluate
 from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}
@@ -133,38 +135,107 @@ def test_a_method_keeps_its_colour_when_it_is_run_alone(study: Study) -> None:
     assert colours["some", "GCNII"] == colours["all", "GCNII"] != colours["all", "GCN"]
 
 
-def test_a_point_is_written_when_the_last_run_of_its_depth_has_ended(
-    study: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[int, list[int]]] = []
+class Watched(Curves):
+    """Notes which depths of the only method are in the store after each run."""
 
-    class Watched(Curves):
-        def ended(self, run: PlannedRun) -> None:
-            super().ended(run)
-            (method,) = self.methods.values()
-            assert method.tracked
-            method.tracked.flush()
-            history = self.records.client.get_metric_history(method.parent, "depth/test_acc")
-            seen.append((run.depth, [point.step for point in history]))
+    seen: ClassVar[list[tuple[int, set[int]]]] = []
 
+    def ended(self, run: PlannedRun) -> None:
+        super().ended(run)
+        (method,) = self.methods.values()
+        assert method.tracked
+        method.tracked.flush()
+        self.seen.append((run.depth, self.records.steps(method.parent, "depth/test_acc")))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int]]]:
+    """(depth of a run that has ended, depths of the parent run then), in turn."""
     monkeypatch.setattr("depthlab.study.run.Curves", Watched)
-    assert study.run(study.planned("seed=0,1", methods=ONE), replicas=1)
+    monkeypatch.setattr(Watched, "seen", [])
+    return Watched.seen
+
+
+def test_a_point_is_written_when_all_runs_of_its_depth_have_results(
+    study: Study, seen: list[tuple[int, set[int]]]
+) -> None:
+    assert study.run(study.planned("seed=0,1", methods=ONE))
+    assert sorted(depth for depth, _ in seen[:2]) in ([2, 2], [4, 4])
     first = seen[0][0]
-    assert seen == [(first, []), (first, [first]), (6 - first, [first]), (6 - first, [first, 6 - first])]
+    assert [depths for _, depths in seen] == [set(), {first}, {first}, {2, 4}]
 
 
-def test_points_that_a_study_finds_are_written_at_its_start(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert study.run(study.planned("seed=0", "depth=2", methods=ONE))
+def test_a_depth_with_a_failed_run_has_its_point_at_the_end(
+    study: Study, seen: list[tuple[int, set[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = study.planned("seed=0,1", "depth=2", methods=ONE)
+    failing = replace(planned[0], settings=replace(planned[0].settings, measures=["nothing"]))
+    assert not study.run([failing, planned[1]])
+    assert seen == [(2, set()), (2, set())]
+    assert study.parents()["GCN"].metrics["depth/test_acc_runs"] == 1
 
-    def leave_open(name: str, methods: list[Method], *_: object, **__: object) -> None:
-        for method in methods:
-            if method.tracked:
-                method.tracked.flush()
 
-    monkeypatch.setattr("depthlab.study.run.close_parents", leave_open)
-    study.run(study.planned("seed=0", "depth=2", methods=ONE), name="again", replicas=1)
-    (again,) = study.records.runs("tags.study = 'again'")
-    assert again.metrics["depth/runs"] == 1
+def test_a_store_without_an_answer_delays_the_points(
+    study: Study, seen: list[tuple[int, set[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, asked = Records.runs, []
+
+    def refuse(self: Records, condition: str = "") -> list[Recorded]:
+        if "tags.depth" in condition:
+            asked.append(condition)
+            raise ValueError("no JSON")
+        return runs(self, condition)
+
+    monkeypatch.setattr(Records, "runs", refuse)
+    assert study.run(study.planned("seed=0", methods=ONE))
+    assert len(asked) == 1 and [depths for _, depths in seen] == [set(), set()]
+    assert {step for _, step, _ in points(study)["GCN"]} == {2, 4}
+
+
+def test_a_parent_with_points_is_reused_after_an_interruption(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def interrupted(*args: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        evaluate(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("depthlab.training.run.evaluate", interrupted)
+    planned = study.planned("seed=0", methods=ONE)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(planned)
+    (parent,) = study.records.runs("tags.kind = 'study'")
+    assert len(study.records.steps(parent.run_id, "depth/runs")) == 1
+    assert study.run(planned)
+    assert study.parents()["GCN"].run_id == parent.run_id
+    names = [(name, step) for name, step, _ in points(study)["GCN"]]
+    assert len(names) == len(set(names)) and {step for _, step in names} == {2, 4}
+
+
+def test_an_interrupted_parent_with_points_of_other_runs_is_replaced(study: Study) -> None:
+    planned = study.planned("seed=0", methods=ONE)
+    assert study.run(planned)
+    parent = study.parents()["GCN"]
+    study.records.client.set_terminated(parent.run_id, "KILLED")
+    study.records.tag(parent.run_id, "content", "other")
+    study.records.tag(parent.run_id, "point/4", "other")
+    assert study.run(planned)
+    assert study.parents()["GCN"].run_id != parent.run_id
+
+
+def test_results_of_other_code_complete_no_depth(study: Study) -> None:
+    planned = study.planned("seed=0", "depth=2", methods=ONE)
+    assert study.run(planned)
+    (run,) = study.finished().values()
+    plan = study.plan(planned)
+    plan.todo, plan.done = plan.runs, {}
+    study.records.tag(run.run_id, "code_hash", "other")
+    plan.add(study.records.runs())
+    assert not plan.done
+    study.records.tag(run.run_id, "code_hash", run.tags["code_hash"])
+    plan.add(study.records.runs())
+    assert set(plan.done) == {planned[0].hash}
 
 
 def test_a_study_that_lost_its_lists_of_runs_writes_them_again(study: Study, tmp_path: Path) -> None:

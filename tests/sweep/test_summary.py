@@ -38,7 +38,7 @@ def test_the_best_against_the_start(sweep: Sweep) -> None:
         "sweep small: 3 trials, 3 complete",
         "  best val_acc 80.0 % (trial 1): p_drop=0.25 dropout=0.1",
         "  baseline val_acc 60.0 %: p_drop=0 dropout=0.5",
-        "  difference +20.0 ± 2.5 % (95 %, paired) on the trainings that selected it, so it is optimistic;"
+        "  difference +20.0 ± 2.5 points (95 %, paired) on the trainings that selected it, so it is optimistic;"
         " the test on fresh seeds is not",
         "  1 other trials do not differ significantly from the best on these trainings",
     ]

@@ -55,18 +55,14 @@ class ResidualGCN(GCN):
 
     def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
         """Compiled layers; None with weights for a node's own state and as in `GCN.fused`."""
-        plain = self.has_norm or self.biases is not None or self.own is not None
-        if plain or not can_compile(self.weights[0], graph):
+        unsuited = self.has_norm or self.biases is not None or self.own is not None or self.depth < 3
+        if unsuited or not can_compile(self.weights[0], graph):
             return None
         (x,), graph = self.encode(x, graph)
-        last = self.depth - 1
-        h = self.dropout(x)
-        if last > 0:
-            before = self._first(h, graph, 0.0)
-            h = self.dropout(before)
-        if last > 1:
-            h = compiled_layers(
-                lambda number: graph.at(number + 1), h, depth=last - 1, weights=self._hidden_weights(), skip=before,
-                dropout=self.p_dropout if self.training else 0.0, masks=self.masks, every=every,
-            )  # fmt: skip
+        before = self._first(self.dropout(x), graph, 0.0)
+        h = compiled_layers(
+            lambda number: graph.at(number + 1), self.dropout(before), depth=self.depth - 2,
+            weights=self._hidden_weights(), skip=before, dropout=self.p_dropout if self.training else 0.0,
+            masks=self.masks, every=every,
+        )  # fmt: skip
         return self.decode((self._last(h, graph),))

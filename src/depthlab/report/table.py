@@ -115,7 +115,10 @@ def state_rows(runs: pd.DataFrame) -> Rows:
 
 
 def medians(runs: pd.DataFrame) -> str:
-    """The median of each column, `0.5 / 0.25 / 3 (2 of 3)`, `-` without values; each has its count if these differ."""
+    """The median of each column, such as `0.5 / 0.25 / 3 (2 of 3)`; `-` for a column without values.
+
+    If the columns have different numbers of values, each median has its own count.
+    """
     counts = [n_of_m(int(runs[name].notna().sum()), len(runs)) for name in runs]
     if runs.isna().all(axis=None):
         return f"- ({counts[0]})" if counts[0] else "-"

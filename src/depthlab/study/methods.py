@@ -37,7 +37,7 @@ class Method:
         runs: its planned runs.
         parent: id of its parent run.
         tracked: the parent run while it has to be written, else None.
-        written: the depths whose metrics the parent run has.
+        written: the depths whose metrics are in the parent run.
     """
 
     dataset: str

@@ -5,11 +5,9 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from depthlab.config.errors import UserError
 from depthlab.files import lock_of, write_json
 from depthlab.study.grid import PlannedRun
 from depthlab.study.methods import Method, by_depth, methods_of, results_folder
@@ -20,6 +18,7 @@ from depthlab.tracking.run import TrackedRun
 from depthlab.tracking.search import PARENT, Recorded, Records
 
 GRID = "grid.json"  # artifact of a parent run that lists its planned runs
+POINT = "point/"  # before a depth: tag of a parent run, which promises that the metrics of the depth are recorded
 
 
 def open_parents(
@@ -29,7 +28,8 @@ def open_parents(
 
     A reused parent that has lost its list of runs gets it again.
 
-    MLflow keeps both values if a metric is written twice for one depth, so an outdated parent is deleted. The runs
+    A parent of an interrupted study is reused if the points that it has are of the present results. MLflow keeps both
+    values if a metric is written twice for one depth, so an outdated parent is deleted. The runs
     below it are never deleted: they move to the new parent.
 
     Args:
@@ -57,8 +57,10 @@ def open_parents(
             if not _lists(records, previous, grid):  # its artifacts were lost
                 records.text(previous.run_id, grid, GRID)
             continue
-        reusable = previous is not None and not previous.metrics
-        outdated += [previous] if previous and not reusable else []
+        written = None
+        if previous and not (previous.metrics and previous.status == "FINISHED"):
+            written = _points(records, previous, method, plan)
+        outdated += [previous] if previous and written is None else []
         method.tracked = TrackedRun(
             records.uri,
             records.experiment,
@@ -73,8 +75,9 @@ def open_parents(
                 "order": str(list(colors).index(method.label)),
                 "mlflow.runColor": colors[method.label],
             },
-            run_id=previous.run_id if previous and reusable else None,
+            run_id=previous.run_id if previous and written is not None else None,
         )
+        method.written = written or set()
         method.parent = method.tracked.run_id
         method.tracked.text(grid, GRID)
     for parent in [*outdated, *(old.values() if not keep_others else [])]:
@@ -84,51 +87,59 @@ def open_parents(
         names = printable(", ".join(gone))
         print(f"study {study} had other methods before, {names}: its record now has this grid (their runs stay)")
     _adopt(records, plan, methods)
-    for method in methods:
-        write_points(method, plan)
     return methods
 
 
-def write_points(method: Method, plan: Plan) -> None:
-    """Write the metrics of each depth, once all its runs have results, to the parent run if it is still open."""
-    if method.tracked is None:
-        return
-    missing = {run.depth for run in method.runs if run.hash not in plan.done}
-    for depth, values in by_depth(method, plan).items():
-        if depth not in missing:
-            _write_point(method, depth, values)
-
-
-def _write_point(method: Method, depth: int, values: Mapping[str, Any]) -> None:
-    if method.tracked and depth not in method.written:  # MLflow would keep both values
-        method.written.add(depth)
-        method.tracked.log({f"{DEPTH}{name}": value for name, value in values.items() if name != "verdicts"}, depth)
-
-
 class Curves:
-    """Writes the curves by depth while a study runs, so that MLflow can draw them before its end.
+    """Writes each point of the curves to MLflow as soon as all runs of its depth have results.
 
     Args:
         records: where the runs are recorded.
         methods: with their parent runs.
         plan: receives the new results.
-        runs: those to train.
     """
 
-    def __init__(self, records: Records, methods: Iterable[Method], plan: Plan, runs: Iterable[PlannedRun]) -> None:
-        self.records, self.plan = records, plan
+    def __init__(self, records: Records, methods: Iterable[Method], plan: Plan) -> None:
+        self.records, self.plan, self.reads = records, plan, True
         self.methods = {method.key: method for method in methods}
-        self.left = Counter((run.dataset, run.method, run.depth) for run in runs)
+        self.left = Counter((run.dataset, run.method, run.depth) for run in plan.todo)
+        for method in self.methods.values():
+            for depth in {run.depth for run in method.runs}:
+                self._write(method, depth)
 
     def ended(self, run: PlannedRun) -> None:
-        """Note that a run has ended; the last one of its depth completes a point of the curve."""
-        key = run.dataset, run.method, run.depth
+        """Note that a run has ended."""
+        method = self.methods[run.dataset, run.method]
+        key = (*method.key, run.depth)
         self.left[key] -= 1
-        method = self.methods[key[:2]]
-        if self.left[key] == 0:
-            with suppress(UserError):  # the store does not answer: what is missing is written at the end
-                self.plan.add(self.records.runs(f"tags.`{PARENT}` = '{method.parent}'"))
-                write_points(method, self.plan)
+        if self.left[key] or not self.reads or method.tracked is None:
+            return
+        try:
+            self.plan.add(self.records.runs(f"tags.`{PARENT}` = '{method.parent}' and tags.depth = '{run.depth}'"))
+        except Exception:  # no answer, or one that MLflow cannot read: `close_parents` writes what is missing
+            self.reads = False
+        self._write(method, run.depth)
+
+    def _write(self, method: Method, depth: int) -> None:
+        if all(run.hash in self.plan.done for run in method.runs if run.depth == depth):
+            _write_point(method, depth, self.plan)
+
+
+def _write_point(method: Method, depth: int, plan: Plan) -> None:
+    """Write the metrics of a depth to the parent run, once: MLflow would keep both values."""
+    if method.tracked is None or depth in method.written:
+        return
+    method.written.add(depth)
+    values = by_depth(method, plan)[depth]
+    method.tracked.log({f"{DEPTH}{name}": value for name, value in values.items() if name != "verdicts"}, depth)
+    method.tracked.tag({f"{POINT}{depth}": _content(method, plan, depth)})
+
+
+def _points(records: Records, parent: Recorded, method: Method, plan: Plan) -> set[int] | None:
+    """The depths that an unfinished parent run has; None if one of them is not of the present results."""
+    steps = records.steps(parent.run_id, f"{DEPTH}runs")
+    same = all(parent.tags.get(f"{POINT}{depth}") == _content(method, plan, depth) for depth in steps)
+    return steps if same and steps <= {run.depth for run in method.runs} else None
 
 
 def close_parents(study: str, methods: Iterable[Method], plan: Plan, complete: bool) -> None:
@@ -148,8 +159,8 @@ def close_parents(study: str, methods: Iterable[Method], plan: Plan, complete: b
         if not complete:
             method.tracked.abandon("KILLED", "interrupted")
             continue
-        for depth, values in points.items():
-            _write_point(method, depth, values)
+        for depth in points:
+            _write_point(method, depth, plan)
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
         method.tracked.flush()  # the tag `content` promises that all metrics are recorded
         method.tracked.tag({"content": _content(method, plan), "verdicts": verdicts})
@@ -179,9 +190,10 @@ def _lists(records: Records, parent: Recorded, grid: str) -> bool:
         return path is not None and path.read_text() == grid
 
 
-def _content(method: Method, plan: Plan) -> str:
-    """Hash of a method's planned runs and their recorded runs, which determine what its parent shows."""
-    rows = [[_row(run, plan), plan.done[run.hash].run_id if run.hash in plan.done else ""] for run in method.runs]
+def _content(method: Method, plan: Plan, depth: int | None = None) -> str:
+    """Hash of a method's planned runs and their recorded runs, of all depths or one: what its parent shows of them."""
+    runs = [run for run in method.runs if depth in (None, run.depth)]
+    rows = [[_row(run, plan), plan.done[run.hash].run_id if run.hash in plan.done else ""] for run in runs]
     return hashlib.md5(json.dumps(rows).encode()).hexdigest()
 
 

@@ -30,10 +30,11 @@ class Plan:
     earlier: int = 0
 
     def add(self, recorded: Iterable[Recorded]) -> None:
-        """Add results that were recorded after the plan was made; the runs stay in `todo`."""
+        """Add results of the present code that were recorded after the plan was made; the runs stay in `todo`."""
         results = {one.identity: one for one in recorded if one.is_result}
         for run in self.todo:
-            if result := results.get((run.hash, self.data[run.hash])):
+            result = results.get((run.hash, self.data[run.hash]))
+            if result and result.tags.get("code_hash") == code_hash(run.settings.targets):
                 self.done[run.hash] = result
 
 

@@ -78,7 +78,7 @@ def run_study(name: str, runs: Sequence[PlannedRun], config: DictConfig) -> bool
                     methods = open_parents(records, name, plan, colors, keep_others=config.only is not None)
                 todo = plan.todo
                 while todo and not interrupted:
-                    curves = Curves(records, methods, plan, todo)
+                    curves = Curves(records, methods, plan)
                     interrupted, taken = _execute(name, todo, curves, workers, costs, config)
                     others = [run for run in todo if run.hash in taken]
                     waited = not interrupted and wait_for_others(records, plan, others)

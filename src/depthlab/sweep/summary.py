@@ -14,7 +14,7 @@ from rich.text import Text
 
 from depthlab.parallel import TaskResult
 from depthlab.running import Running
-from depthlab.statistics import Summary, paired
+from depthlab.statistics import Summary, format_mean, paired
 from depthlab.study.summary import duration
 from depthlab.sweep.queue import REASON, TRAINING, finished_trials
 from depthlab.sweep.search import Search
@@ -158,13 +158,14 @@ def _against_baseline(best: list[FrozenTrial], search: Search, name: str) -> lis
     rows = [f"  baseline {name} {shown_score(name, baseline.values[0])}: {format_params(baseline.params)}"]
     change = difference(search, baseline, best[0])
     if change:
-        missing = f", {change.missing}" if change.missing else ""
         metric = METRICS.get(name.partition("_")[2])
-        factor, digits, unit = (metric.factor, metric.digits, metric.unit) if metric else (1, ".4f", "")
+        points = " points" if metric and metric.percent else ""
+        missing = f" ({change.missing})" if change.missing else ""
+        loss = f"{change.mean:+.4g} ± {change.half:.4g}{missing}"
+        shown = format_mean(change, metric, sign=True) if metric else loss
         rows.append(
-            f"  difference {factor * change.mean:+{digits}} ± {factor * change.half:{digits}}{unit} (95 %,"
-            f" paired{missing}) on the trainings that"
-            " selected it, so it is optimistic; the test on fresh seeds is not"
+            f"  difference {shown}{points} (95 %, paired) on the trainings that selected it, so it is optimistic; the"
+            " test on fresh seeds is not"
         )
         close = [d for other in best[1:] if (d := difference(search, other, best[0])) and abs(d.mean) <= d.half]
         rows.append(f"  {len(close)} other trials do not differ significantly from the best on these trainings")

@@ -164,7 +164,7 @@ def recorded(part: str, name: str) -> str:
 
 
 def shown_score(name: str, value: float) -> str:
-    """`80.0 %` for a value of `val_acc`; four digits for that of a loss or of another quantity."""
+    """`80.0 %` for a score shown in percent, such as `val_acc`; four significant digits for any other quantity."""
     metric = METRICS.get(name.partition("_")[2])
     return metric.shown(value) if metric else f"{value:.4g}"
 

@@ -133,6 +133,11 @@ class Records:
             history = self.client.get_metric_history(run_id, metric)
         return [_infinite(point.value) for point in sorted(history, key=lambda point: point.step)]
 
+    def steps(self, run_id: str, metric: str) -> set[int]:
+        """The steps at which a metric was recorded."""
+        with self._store_errors():
+            return {point.step for point in self.client.get_metric_history(run_id, metric)}
+
     def file(self, run_id: str, name: str, folder: Path) -> Path | None:
         """A copy of an artifact in `folder`; None if the run has none of that name."""
         with self._store_errors():

@@ -15,7 +15,7 @@ NEXT = {  # verdict -> what to try next, in words and settings
     "diverged": ("a smaller learning rate", "lr={tenth}"),
     "unknown": ("the measures that the verdict needs", "measures=[effective_rank,rayleigh_quotient]"),
 }
-LONGER = ("ten times as many epochs, since early stopping did not end this run", "epochs={longer}")
+LONGER = ("ten times as many epochs, because early stopping did not end this run", "epochs={longer}")
 
 
 def next_command(verdict: str, settings: Settings, overrides: Sequence[str], epochs: int) -> str:
