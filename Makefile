@@ -18,9 +18,11 @@ setup: $(READY) ## create .venv with the pinned versions
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...") if not (3, 11) <= sys.version_info < (3, 14) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "setting up $(VENV): some minutes the first time"
+	@echo "setting up $(VENV), some minutes the first time. Step 1 of 3: PyTorch"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	@echo "Step 2 of 3: all other packages"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Step 3 of 3: compile the layers for this processor"
 	@$(BIN)/python -m depthlab.compiler
 	@touch $@
 
