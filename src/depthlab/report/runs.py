@@ -131,7 +131,7 @@ Grid = list[dict[str, Any]]
 
 def measured(runs: pd.DataFrame) -> list[Measure]:
     """The measures of the last layer's state that some run has."""
-    return [measure for measure in in_report(states=True) if measure.name in runs and runs[measure.name].notna().any()]
+    return [measure for measure in in_report(states=True) if measure.name in runs]
 
 
 def _grids(records: Records, study: str, parents: list[Recorded], folder: Path) -> list[tuple[Recorded, Grid]]:

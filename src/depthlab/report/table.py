@@ -108,7 +108,7 @@ def seconds(runs: pd.DataFrame) -> str:
 
 def state_rows(runs: pd.DataFrame) -> Rows:
     """The measures of the last state that some of these runs have; no rows without any."""
-    measures = measured(runs)
+    measures = [measure for measure in measured(runs) if runs[measure.name].notna().any()]
     head = f"method: {' / '.join(for_markdown(measure.label) for measure in measures)}"
     names = [measure.name for measure in measures]
     return method_rows(runs, lambda part: medians(part[names]), head) if names else []
