@@ -30,6 +30,7 @@ def test_a_wrong_input_ends_in_one_sentence_that_names_it(typed: str) -> None:
     assert typed.lstrip("+~").partition("=")[0] in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in recorded().items() for text in texts])
 def test_the_words_are_those_of_the_snapshot(kind: str, text: str) -> None:
     assert sentence(kind, text) == recorded()[kind][text]

@@ -26,6 +26,7 @@ def folder(results: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_page_and_tables_from_the_files_are_those_from_the_store(report: Report, folder: Path) -> None:
     assert write_data(report, folder) == [RUNS, CURVES, ANIMATION]
     again = read_data(STUDY)
@@ -59,6 +60,7 @@ def test_a_label_that_a_spreadsheet_would_run_comes_back(frame: Frame, folder: P
     assert read_data(STUDY).runs["method"].tolist() == ["=1+1", "'quoted'", "None"]
 
 
+@pytest.mark.slow
 def test_a_report_written_again_has_the_same_bytes(report: Report, folder: Path) -> None:
     write(replace(report, link=""))
     first = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -216,6 +216,7 @@ def test_protocol_tells_how_runs_were_made(frame: Frame, changes: list[dict[str,
     assert sentence in protocol(runs)
 
 
+@pytest.mark.slow
 def test_whole_text_is_valid_markdown(report: Report) -> None:
     text = markdown(report.runs)
     found = tables(text)

@@ -56,6 +56,7 @@ def test_runs_without_others_to_be_trained_with_are_not_probed(study: Study, mon
     assert [len(found) for found in grouped(runs, "auto")] == [1, 1, 2] and probed == [4]
 
 
+@pytest.mark.slow
 def test_a_study_of_replicas_is_found_again_and_has_the_scores_of_one_of_single_runs(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:

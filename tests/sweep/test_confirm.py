@@ -98,6 +98,7 @@ def test_fresh_seeds_are_not_those_of_the_search(sweep: Sweep) -> None:
     assert max(search.seeds) < FRESH
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("splits", "seeds"), [([{"split": 3}], 10), ([{"split": 0}, {"split": 3}], 2)])
 def test_how_many_fresh_seeds(sweep: Sweep, splits: list[dict[str, Any]], seeds: int) -> None:
     confirmed(sweep, searched(sweep, "epochs=1", splits=splits), fresh=None)
@@ -142,6 +143,7 @@ def test_nothing_is_written_when_a_fresh_training_fails(
     assert not (sweep.folder / "conf").exists()
 
 
+@pytest.mark.slow
 def test_a_setting_that_diverges_on_fresh_seeds_is_no_recipe(sweep: Sweep, capsys: Capture) -> None:
     assert confirmed(sweep, searched(sweep, "lr=0.01,1e30", best={"lr": 1e30}), fresh=2) is True
     out = capsys.readouterr().out

@@ -99,6 +99,7 @@ def test_trials_of_other_code_are_reported(capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("2 trials were run by another version of the code, and count")
 
 
+@pytest.mark.slow
 def test_two_objectives_give_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path: Path) -> None:
     search = sweep.search("epochs=5", "lr=tag(log, interval(1e-6, 0.1))", objective=["val_acc", "seconds"])
     assert sweep.run(search, trials=6, fresh=2, pruner="none")
@@ -112,6 +113,7 @@ def test_two_objectives_give_a_trade_off(sweep: Sweep, capsys: Capture, tmp_path
     assert len(sweep.records.runs()) == 7  # no fresh seeds
 
 
+@pytest.mark.slow
 def test_a_grid_is_every_combination_once(sweep: Sweep, capsys: Capture) -> None:
     search = sweep.search(space=GRID)
     assert sweep.run(search, trials=4, sampler="grid")

@@ -121,6 +121,7 @@ def test_a_run_without_mlflow_is_resumed_in_mlflow(
     assert [step for step, _ in stored(resumed, result, "epoch/train_loss")] == list(range(12))
 
 
+@pytest.mark.slow
 def test_wandb_writes_files_offline(
     settings: Compose,
     tmp_path: Path,

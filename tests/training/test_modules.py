@@ -156,6 +156,7 @@ def test_settings_that_need_single_layers_are_refused(settings: Compose, typed: 
         settings(*SAGE, *typed.split())
 
 
+@pytest.mark.slow
 def test_a_study_trains_an_edited_network_again(command: Command, records: MlflowClient, net: Path) -> None:
     """Also if only an imported file is edited; a comment changes nothing."""
     small = (*SMALL[:2], "progress=false", "depth=2", "seed=0,1", "epochs=2", "hidden=8", "jobs=1")

@@ -109,6 +109,7 @@ def interrupted_at(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrackedRun, "log", press)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_itself", [False, True], ids=["together", "alone"])
 def test_an_interrupted_group_goes_on_to_the_same_result(
     settings: Compose, by_itself: bool, monkeypatch: pytest.MonkeyPatch

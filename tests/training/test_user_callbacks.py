@@ -98,6 +98,7 @@ def test_callbacks_are_part_of_the_identity(settings: Compose, mine: list[str]) 
     assert code_hash(plain.targets) != code_hash(ends.targets)
 
 
+@pytest.mark.slow
 def test_a_callback_without_validation(settings: Compose, mine: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     stops = [f"+callbacks.stop._target_={STOP}", "+callbacks.stop.monitor=val_loss"]
     stops += ["+callbacks.stop.patience=1", "+callbacks.stop.min_delta=100"]
