@@ -11,6 +11,7 @@ import torch
 import yaml
 from torch import Tensor
 from torch.nn import functional as F
+from torch_geometric import seed_everything
 from torch_geometric.datasets import FakeDataset
 
 from depthlab.config.compose import compose_settings
@@ -220,6 +221,7 @@ def task_batches(dataset: str) -> Batches:
 
 @cache
 def collection_batches() -> Batches:
+    seed_everything(0)
     graphs = list(FakeDataset(24, avg_num_nodes=8, avg_degree=2, num_channels=5, num_classes=2, edge_dim=0))
     for graph in graphs:
         graph.x = graph.x / 4  # within the stable steps of ACMP
