@@ -15,6 +15,7 @@ from depthlab.study.grid import PlannedRun, expand
 from depthlab.study.plan import Plan, make_plan
 from depthlab.study.run import run_study
 from depthlab.tracking.search import Recorded, Records
+from depthlab.training.result import evaluate
 from tests.conftest import Start
 
 METHODS = {"GCN": "model=gcn", "GCNII": "model=gcnii"}
@@ -80,6 +81,20 @@ def study(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # threads of each run
     yield Study(here)
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def second_run_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes once, at the end of the second training."""
+    calls: list[int] = []
+
+    def interrupted(*args: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        evaluate(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("depthlab.training.run.evaluate", interrupted)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from depthlab.study.methods import by_depth, methods_of
 from depthlab.study.parents import GRID, Curves
 from depthlab.tracking.search import PARENT, Recorded, Records
 from depthlab.training.identity import STATES
-from depthlab.training.result import evaluate
 from tests.study.conftest import Study
 
 ONE = {"GCN": "model=gcn"}
@@ -192,16 +191,8 @@ def test_a_store_without_an_answer_delays_the_points(
     assert {step for _, step, _ in points(study)["GCN"]} == {2, 4}
 
 
-def test_a_parent_with_points_is_reused_after_an_interruption(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-
-    def interrupted(*args: object) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        evaluate(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("depthlab.training.run.evaluate", interrupted)
+@pytest.mark.usefixtures("second_run_interrupted")
+def test_a_parent_with_points_is_reused_after_an_interruption(study: Study) -> None:
     planned = study.planned("seed=0", methods=ONE)
     with pytest.raises(KeyboardInterrupt):
         study.run(planned)

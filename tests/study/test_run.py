@@ -13,7 +13,6 @@ from depthlab.study.run import check_data
 from depthlab.tracking.search import PARENT
 from depthlab.training import identity
 from depthlab.training.identity import LAST, checkpoint_folder
-from depthlab.training.result import evaluate
 from tests.study.conftest import Study, options
 
 ONE = {"GCN": "model=gcn"}
@@ -111,17 +110,9 @@ def test_the_second_study_of_a_name_is_refused(study: Study) -> None:
         assert study.run(planned, name="another")
 
 
-def test_an_interrupted_study_goes_on(study: Study, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("second_run_interrupted")
+def test_an_interrupted_study_goes_on(study: Study) -> None:
     planned = study.planned("depth=2", "seed=0,1,2", methods=ONE)
-    calls: list[int] = []
-
-    def interrupted(*args: object) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        evaluate(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("depthlab.training.run.evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt, match=r"^interrupted, 1 of 3 runs are done: the same command continues$"):
         study.run(planned)
     assert not (study.folder / "results").exists()  # what it holds so far is no result

@@ -50,8 +50,7 @@ class GCN(Network):
 
         With one or two layers none maps hidden channels to hidden channels, and torch's operations take less time.
         """
-        unsuited = self.has_norm or self.biases is not None or self.depth < 3
-        if unsuited or not can_compile(self.weights[0], graph):
+        if not self._compiles(graph):
             return None
         (h,), graph = self.encode(x, graph)
         p = self.p_dropout if self.training else 0.0
@@ -60,6 +59,10 @@ class GCN(Network):
             weights=self._hidden_weights(), dropout=p, masks=self.masks, every=every,
         )  # fmt: skip
         return self.decode((self._last(h, graph),))
+
+    def _compiles(self, graph: LayerGraphs) -> bool:
+        plain = self.depth > 2 and not self.has_norm and self.biases is None
+        return plain and can_compile(self.weights[0], graph)
 
     def _first(self, x: Features, graph: LayerGraphs, dropout: float) -> Tensor:
         """The state after the first layer, whose weight comes first since it reduces the features to fewer channels."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from depthlab.nn.gcn import GCN
 from depthlab.nn.linear import glorot, matmul
 from depthlab.nn.network import Adjacency, Features, LayerGraphs, State
-from depthlab.ops import can_compile, compiled_layers
+from depthlab.ops import compiled_layers
 
 
 class ResidualGCN(GCN):
@@ -55,8 +55,7 @@ class ResidualGCN(GCN):
 
     def fused(self, x: Features, graph: LayerGraphs, every: int) -> Tensor | None:
         """Compiled layers; None with weights for a node's own state and as in `GCN.fused`."""
-        unsuited = self.has_norm or self.biases is not None or self.own is not None or self.depth < 3
-        if unsuited or not can_compile(self.weights[0], graph):
+        if self.own is not None or not self._compiles(graph):
             return None
         (x,), graph = self.encode(x, graph)
         before = self._first(self.dropout(x), graph, 0.0)

@@ -56,6 +56,10 @@ class Method:
         """Dataset and label as a file name."""
         return slug(f"{self.dataset} {self.label}")
 
+    def at(self, depth: int) -> list[PlannedRun]:
+        """Its planned runs of one depth."""
+        return [run for run in self.runs if run.depth == depth]
+
     def file(self, study: str) -> Path:
         """Where its summary is written: `results/STUDY/methods/DATASET-LABEL.json`."""
         return results_folder(study) / "methods" / f"{self.slug}.json"
@@ -97,26 +101,28 @@ def method_colors(labels: Iterable[str]) -> dict[str, str]:
 
 
 def by_depth(method: Method, plan: Plan) -> dict[int, dict[str, Any]]:
-    """Depth -> metrics of the parent run: means of scores, medians of the last layer's measures, and the verdicts.
+    """Depth -> `point` of the method."""
+    return {depth: point(method.at(depth), plan) for depth in sorted({run.depth for run in method.runs})}
 
-    `runs` counts all runs of a depth. If some lack a value of a metric, `METRIC_runs` counts those that have one: a
+
+def point(runs: list[PlannedRun], plan: Plan) -> dict[str, Any]:
+    """Metrics of a parent run at one depth: means of scores, medians of the last layer's measures, and the verdicts.
+
+    `runs` counts all runs of the depth. If some lack a value of a metric, `METRIC_runs` counts those that have one: a
     diverged run has no scores, and its measures are of the last finite state; a failed run has no values.
+
+    Args:
+        runs: those of one method at this depth.
     """
-    depths = sorted({run.depth for run in method.runs})
-    return {depth: _point([run for run in method.runs if run.depth == depth], plan) for depth in depths}
-
-
-def _point(runs: list[PlannedRun], plan: Plan) -> dict[str, Any]:
-    """The metrics of the runs of one method and depth."""
     results = [plan.done.get(run.hash) for run in runs]
     finished = [result if result and result.tags["outcome"] == "finished" else None for result in results]
-    point: dict[str, Any] = {"runs": len(runs)}
+    made: dict[str, Any] = {"runs": len(runs)}
 
     def put(name: str, value: float, summary: Summary) -> None:
         if summary.n:
-            point[name] = value
+            made[name] = value
         if summary.n and summary.missing:
-            point[f"{name}_runs"] = summary.runs
+            made[f"{name}_runs"] = summary.runs
 
     for name, metric in SCORES.items():
         values = [_metric(result, metric) for result in results]
@@ -126,17 +132,17 @@ def _point(runs: list[PlannedRun], plan: Plan) -> dict[str, Any]:
             low, high = summary.low, summary.high
             if METRICS[metric.removeprefix("test_")].percent:
                 low, high = max(0.0, low), min(1.0, high)
-            point |= {f"{name}_low": low, f"{name}_high": high}
+            made |= {f"{name}_low": low, f"{name}_high": high}
     for name in selectable("layer"):
         values = [_metric(result, MEASURES[name].metric) for result in finished]
         present = [value for value in values if not math.isnan(value)]
         put(name, statistics.median(present or [math.nan]), summarize(values))
     seconds = summarize([result.training_seconds if result else math.nan for result in results])
     put("seconds", seconds.mean, seconds)
-    point["verdicts"] = counted(
+    made["verdicts"] = counted(
         result.tags.get("verdict", result.tags["outcome"]) if result else "without a result" for result in results
     )
-    return point
+    return made
 
 
 def _metric(result: Recorded | None, name: str) -> float:

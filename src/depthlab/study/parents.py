@@ -10,7 +10,7 @@ from typing import Any
 
 from depthlab.files import lock_of, write_json
 from depthlab.study.grid import PlannedRun
-from depthlab.study.methods import Method, by_depth, methods_of, results_folder
+from depthlab.study.methods import Method, by_depth, methods_of, point, results_folder
 from depthlab.study.plan import Plan
 from depthlab.text import printable
 from depthlab.tracking.names import DEPTH
@@ -51,7 +51,7 @@ def open_parents(
         grid = json.dumps([_row(run, plan) for run in method.runs])
         previous = old.pop(method.key, None)
         complete = not any(run.hash in todo for run in method.runs)
-        same = previous is not None and previous.tags.get("content") == _content(method, plan)
+        same = previous is not None and previous.tags.get("content") == _content(method.runs, plan)
         if previous and complete and same and previous.status == "FINISHED":
             method.parent = previous.run_id
             if not _lists(records, previous, grid):  # its artifacts were lost
@@ -121,7 +121,7 @@ class Curves:
         self._write(method, run.depth)
 
     def _write(self, method: Method, depth: int) -> None:
-        if all(run.hash in self.plan.done for run in method.runs if run.depth == depth):
+        if all(run.hash in self.plan.done for run in method.at(depth)):
             _write_point(method, depth, self.plan)
 
 
@@ -130,15 +130,15 @@ def _write_point(method: Method, depth: int, plan: Plan) -> None:
     if method.tracked is None or depth in method.written:
         return
     method.written.add(depth)
-    values = by_depth(method, plan)[depth]
+    values = point(method.at(depth), plan)
     method.tracked.log({f"{DEPTH}{name}": value for name, value in values.items() if name != "verdicts"}, depth)
-    method.tracked.tag({f"{POINT}{depth}": _content(method, plan, depth)})
+    method.tracked.tag({f"{POINT}{depth}": _content(method.at(depth), plan)})
 
 
 def _points(records: Records, parent: Recorded, method: Method, plan: Plan) -> set[int] | None:
     """The depths that an unfinished parent run has; None if one of them is not of the present results."""
     steps = records.steps(parent.run_id, f"{DEPTH}runs")
-    same = all(parent.tags.get(f"{POINT}{depth}") == _content(method, plan, depth) for depth in steps)
+    same = all(parent.tags.get(f"{POINT}{depth}") == _content(method.at(depth), plan) for depth in steps)
     return steps if same and steps <= {run.depth for run in method.runs} else None
 
 
@@ -163,7 +163,7 @@ def close_parents(study: str, methods: Iterable[Method], plan: Plan, complete: b
             _write_point(method, depth, plan)
         verdicts = "; ".join(f"{depth}: {values['verdicts']}" for depth, values in points.items())
         method.tracked.flush()  # the tag `content` promises that all metrics are recorded
-        method.tracked.tag({"content": _content(method, plan), "verdicts": verdicts})
+        method.tracked.tag({"content": _content(method.runs, plan), "verdicts": verdicts})
         has_result = any(run.hash in plan.done for run in method.runs)
         method.tracked.finish(*(("FINISHED", "finished") if has_result else ("FAILED", "failed")))
 
@@ -190,9 +190,8 @@ def _lists(records: Records, parent: Recorded, grid: str) -> bool:
         return path is not None and path.read_text() == grid
 
 
-def _content(method: Method, plan: Plan, depth: int | None = None) -> str:
-    """Hash of a method's planned runs and their recorded runs, of all depths or one: what its parent shows of them."""
-    runs = [run for run in method.runs if depth in (None, run.depth)]
+def _content(runs: Iterable[PlannedRun], plan: Plan) -> str:
+    """Hash of planned runs of a method and their recorded runs, which determine what its parent shows of them."""
     rows = [[_row(run, plan), plan.done[run.hash].run_id if run.hash in plan.done else ""] for run in runs]
     return hashlib.md5(json.dumps(rows).encode()).hexdigest()
 

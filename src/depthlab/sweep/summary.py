@@ -19,7 +19,7 @@ from depthlab.study.summary import duration
 from depthlab.sweep.queue import REASON, TRAINING, finished_trials
 from depthlab.sweep.search import Search
 from depthlab.sweep.trial import Task
-from depthlab.tasks.metrics import METRICS, shown_score
+from depthlab.tasks.metrics import metric_of, shown_score
 from depthlab.text import printable
 
 SHOWN = 5  # of the best trials
@@ -149,6 +149,14 @@ def summary(study: optuna.Study, search: Search, shares: Mapping[str, float], li
     return "\n".join(map(printable, rows))
 
 
+def _format_change(name: str, change: Summary) -> str:
+    """`+1.2 ± 0.5 points`, or four digits for a loss."""
+    if metric := metric_of(name):
+        return format_mean(change, metric, sign=True) + (" points" if metric.percent else "")
+    missing = f" ({change.missing})" if change.missing else ""
+    return f"{change.mean:+.4g} ± {change.half:.4g}{missing}"
+
+
 def _against_baseline(best: list[FrozenTrial], search: Search, name: str) -> list[str]:
     baseline = next((trial for trial in best if trial.params == search.baseline), None)
     if baseline is None:
@@ -158,14 +166,9 @@ def _against_baseline(best: list[FrozenTrial], search: Search, name: str) -> lis
     rows = [f"  baseline {name} {shown_score(name, baseline.values[0])}: {format_params(baseline.params)}"]
     change = difference(search, baseline, best[0])
     if change:
-        metric = METRICS.get(name.partition("_")[2])
-        points = " points" if metric and metric.percent else ""
-        missing = f" ({change.missing})" if change.missing else ""
-        loss = f"{change.mean:+.4g} ± {change.half:.4g}{missing}"
-        shown = format_mean(change, metric, sign=True) if metric else loss
         rows.append(
-            f"  difference {shown}{points} (95 %, paired) on the trainings that selected it, so it is optimistic; the"
-            " test on fresh seeds is not"
+            f"  difference {_format_change(name, change)} (95 %, paired) on the trainings that selected it, so it is"
+            " optimistic; the test on fresh seeds is not"
         )
         close = [d for other in best[1:] if (d := difference(search, other, best[0])) and abs(d.mean) <= d.half]
         rows.append(f"  {len(close)} other trials do not differ significantly from the best on these trainings")

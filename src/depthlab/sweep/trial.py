@@ -189,9 +189,8 @@ def _run_trainings(task: Task, trial: optuna.Trial, tracked: TrackedRun) -> tupl
         results.append(scores)
         if prunable and k + 1 < len(task.settings):
             value = fmean(result[objective] for result in results)
-            if pruned := reporter.report(
-                value, (k + 1) * steps, f"after {training} with {shown_score(objective, value)}"
-            ):
+            where = f"after {training} with {shown_score(objective, value)}"
+            if pruned := reporter.report(value, (k + 1) * steps, where):
                 return "pruned", pruned, []
     values = [fmean(result[name] for result in results) for name in task.objectives]
     return "finished", _format_values(task.objectives, values), values

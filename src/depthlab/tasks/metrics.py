@@ -163,13 +163,18 @@ def recorded(part: str, name: str) -> str:
     return f"test_{name}" if part == "test" else f"best_{part}_{name}"
 
 
+def metric_of(name: str) -> Metric | None:
+    """The metric of a recorded name such as `val_acc`; None for a loss or another quantity."""
+    return METRICS.get(name.partition("_")[2])
+
+
 def shown_score(name: str, value: float) -> str:
     """`80.0 %` for a score shown in percent, such as `val_acc`; four significant digits for any other quantity."""
-    metric = METRICS.get(name.partition("_")[2])
+    metric = metric_of(name)
     return metric.shown(value) if metric else f"{value:.4g}"
 
 
 def higher_is_better(name: str) -> bool:
     """Whether higher values of a recorded name such as `val_loss` or `test_acc` are better."""
-    metric = METRICS.get(name.partition("_")[2])
+    metric = metric_of(name)
     return metric is not None and metric.higher_is_better
